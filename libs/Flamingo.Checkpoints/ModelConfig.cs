@@ -1,0 +1,195 @@
+namespace Flamingo.Checkpoints;
+
+/// <summary>The content of <c>flamingo.json</c>: everything a stage must know of a checkpoint besides its weights. JSON names are snake_case.</summary>
+public sealed record ModelConfig
+{
+    public const int CurrentFormatVersion = 1;
+
+    public required int FormatVersion { get; init; }
+
+    public required string ModelId { get; init; }
+
+    public required VisionConfig Vision { get; init; }
+
+    public required ResamplerConfig Resampler { get; init; }
+
+    public required LanguageConfig Language { get; init; }
+
+    public required TokensConfig Tokens { get; init; }
+
+    /// <summary>Keys: vision, resampler, language.</summary>
+    public required IReadOnlyDictionary<string, WeightsFile> Weights { get; init; }
+
+    public required Provenance Provenance { get; init; }
+}
+
+/// <summary>A CLIP vision tower. Patches = (ImageSize / PatchSize)², plus one with the class token.</summary>
+public sealed record VisionConfig
+{
+    public required int ImageSize { get; init; }
+
+    public required int PatchSize { get; init; }
+
+    public required int Width { get; init; }
+
+    public required int Layers { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int FeedForwardWidth { get; init; }
+
+    /// <summary>Width of the pooled and projected embedding; 0 where the checkpoint has none.</summary>
+    public required int PooledWidth { get; init; }
+
+    /// <summary>quick_gelu or gelu.</summary>
+    public required string Activation { get; init; }
+
+    public double LayerNormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>IDEFICS keeps the class token among the features; OpenFlamingo drops it.</summary>
+    public bool ClassTokenInFeatures { get; init; }
+
+    public required PreprocessingConfig Preprocessing { get; init; }
+}
+
+public sealed record PreprocessingConfig
+{
+    /// <summary>shortest_side_crop (open_clip) or square (IDEFICS).</summary>
+    public required string Resize { get; init; }
+
+    /// <summary>drop (open_clip) or white (IDEFICS).</summary>
+    public required string Alpha { get; init; }
+
+    public required IReadOnlyList<float> Mean { get; init; }
+
+    public required IReadOnlyList<float> Std { get; init; }
+}
+
+public sealed record ResamplerConfig
+{
+    /// <summary>Width of features and of latents.</summary>
+    public required int Width { get; init; }
+
+    public required int Layers { get; init; }
+
+    public required int Latents { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int HeadWidth { get; init; }
+
+    public required int FeedForwardWidth { get; init; }
+
+    /// <summary>gelu (OpenFlamingo) or relu (IDEFICS).</summary>
+    public string Activation { get; init; } = "gelu";
+
+    public double LayerNormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>Rows of frame_embs; 0 where the checkpoint has none.</summary>
+    public int FrameEmbeddings { get; init; }
+
+    /// <summary>Rows of media_time_embs; 0 where the checkpoint has none.</summary>
+    public int MediaTimeEmbeddings { get; init; }
+
+    /// <summary>float32, float16 or bfloat16: latents are rounded to it as they leave the Resampler.</summary>
+    public string LatentDtype { get; init; } = "float32";
+}
+
+/// <summary>One decoder serves every family; this says which.</summary>
+public sealed record LanguageConfig
+{
+    /// <summary>Rows of the token embedding, added tokens included.</summary>
+    public required int VocabularySize { get; init; }
+
+    public required int Width { get; init; }
+
+    public required int Layers { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int FeedForwardWidth { get; init; }
+
+    public required int ContextLength { get; init; }
+
+    /// <summary>layer_norm or rms_norm.</summary>
+    public required string Norm { get; init; }
+
+    public required double NormEpsilon { get; init; }
+
+    /// <summary>alibi or rotary.</summary>
+    public required string Positions { get; init; }
+
+    /// <summary>ALiBi slope of head h (1-based) of H: 2^(−h × this / H).</summary>
+    public double AlibiMaxBias { get; init; } = 8;
+
+    public double RotaryFraction { get; init; } = 1;
+
+    public double RotaryBase { get; init; } = 10000;
+
+    /// <summary>x + attention(norm1 x) + feed_forward(norm2 x) instead of one after the other.</summary>
+    public bool ParallelResidual { get; init; }
+
+    /// <summary>gelu or swiglu.</summary>
+    public required string FeedForward { get; init; }
+
+    /// <summary>none, full_width (MPT-1B: LayerNorm over the whole width before heads are split).</summary>
+    public string QueryKeyNorm { get; init; } = "none";
+
+    /// <summary>The output projection is the token embedding.</summary>
+    public required bool TiedEmbeddings { get; init; }
+
+    public required CrossAttentionConfig CrossAttention { get; init; }
+}
+
+public sealed record CrossAttentionConfig
+{
+    /// <summary>Decoder layers (0-based) that a gated block stands before.</summary>
+    public required IReadOnlyList<int> Layers { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int HeadWidth { get; init; }
+
+    public required int LatentWidth { get; init; }
+
+    public required int FeedForwardWidth { get; init; }
+
+    public double LayerNormEpsilon { get; init; } = 1e-5;
+}
+
+/// <param name="Text">As it stands in tokenizer.json.</param>
+public sealed record SpecialToken(string Text, int Id);
+
+public sealed record TokensConfig
+{
+    public required SpecialToken Image { get; init; }
+
+    public required SpecialToken EndOfChunk { get; init; }
+
+    public SpecialToken? Padding { get; init; }
+
+    /// <summary>Stood before every prompt by families that want it (LLaMA); null for GPT-NeoX tokenizers.</summary>
+    public SpecialToken? Beginning { get; init; }
+
+    /// <summary>Answers end at any of these ids.</summary>
+    public required IReadOnlyList<int> Stop { get; init; }
+}
+
+/// <param name="Bytes">File size.</param>
+/// <param name="HeaderSha256">SHA-256 of the safetensors header (length prefix and JSON): compared at start.</param>
+/// <param name="Digest">SHA-256 over all tensors (see <see cref="WeightsDigest"/>): recomputed by <c>inspect --verify</c>.</param>
+/// <param name="LatentDigest">The same over tensors that shape latents only; what enters latent keys.</param>
+public sealed record WeightsFile(string File, long Bytes, string HeaderSha256, string Digest, string LatentDigest);
+
+public sealed record Provenance
+{
+    public required string Layout { get; init; }
+
+    public required string Tool { get; init; }
+
+    public required IReadOnlyList<SourceFile> Sources { get; init; }
+
+    public string? Note { get; init; }
+}
+
+public sealed record SourceFile(string File, long Bytes, string Sha256);

@@ -1,0 +1,110 @@
+using System.Buffers.Binary;
+using System.IO.MemoryMappedFiles;
+using System.Security.Cryptography;
+using System.Text.Json;
+
+namespace Flamingo.Checkpoints;
+
+/// <summary>One tensor of a safetensors file.</summary>
+/// <param name="Dtype">As the format spells it: F32, F16, BF16, I64, …</param>
+/// <param name="Offset">From the start of the file, in bytes.</param>
+/// <param name="Length">In bytes.</param>
+public sealed record SafetensorsEntry(string Name, string Dtype, IReadOnlyList<long> Shape, long Offset, long Length);
+
+/// <summary>A memory-mapped safetensors file. Format: https://github.com/huggingface/safetensors (8-byte length, JSON header, data).</summary>
+public sealed unsafe class SafetensorsFile : IDisposable
+{
+    private const long MostHeaderBytes = 100_000_000;
+    private readonly MemoryMappedFile _file;
+    private readonly MemoryMappedViewAccessor _view;
+    private readonly byte* _start;
+
+    private SafetensorsFile(string path, MemoryMappedFile file, MemoryMappedViewAccessor view, byte* start, Dictionary<string, SafetensorsEntry> entries, string headerSha256)
+    {
+        (Path, _file, _view, Entries, HeaderSha256) = (path, file, view, entries, headerSha256);
+        _start = start;
+    }
+
+    public string Path { get; }
+
+    public IReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
+
+    /// <summary>Lowercase hexadecimal SHA-256 of length prefix and JSON header.</summary>
+    public string HeaderSha256 { get; }
+
+    /// <summary>Bytes of one element; 0 for a dtype this reader does not know.</summary>
+    public static int ElementSize(string dtype) => dtype switch
+    {
+        "F64" or "I64" or "U64" => 8,
+        "F32" or "I32" or "U32" => 4,
+        "F16" or "BF16" or "I16" or "U16" => 2,
+        "I8" or "U8" or "BOOL" or "F8_E4M3" or "F8_E5M2" => 1,
+        _ => 0,
+    };
+
+    /// <exception cref="CheckpointException">Truncated, overlapping, or not a safetensors file.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        var size = new FileInfo(path).Length;
+        byte[] header;
+        using (var stream = File.OpenRead(path))
+        {
+            Span<byte> prefix = stackalloc byte[8];
+            if (size < 8) throw new CheckpointException($"{path} is truncated: {size} bytes.");
+            stream.ReadExactly(prefix);
+            var length = BinaryPrimitives.ReadInt64LittleEndian(prefix);
+            if (length < 2 || length > MostHeaderBytes || length > size - 8) throw new CheckpointException($"{path} is not a safetensors file or is truncated: its header claims {length} bytes.");
+            header = new byte[8 + length];
+            prefix.CopyTo(header);
+            stream.ReadExactly(header.AsSpan(8));
+        }
+
+        var entries = Parse(path, header, size);
+        var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        var view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        byte* start = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        return new SafetensorsFile(path, file, view, start + view.PointerOffset, entries, Convert.ToHexStringLower(SHA256.HashData(header)));
+    }
+
+    /// <summary>The tensor's bytes in the mapping; valid until this file is disposed. At most 2 GiB.</summary>
+    public ReadOnlySpan<byte> Read(SafetensorsEntry entry) => new(_start + entry.Offset, checked((int)entry.Length));
+
+    /// <summary>Address of the tensor's bytes in the mapping; valid until this file is disposed.</summary>
+    public nint Address(SafetensorsEntry entry) => (nint)(_start + entry.Offset);
+
+    public void Dispose()
+    {
+        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.Dispose();
+        _file.Dispose();
+    }
+
+    private static Dictionary<string, SafetensorsEntry> Parse(string path, byte[] header, long fileSize)
+    {
+        var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
+        try
+        {
+            using var json = JsonDocument.Parse(header.AsMemory(8));
+            foreach (var property in json.RootElement.EnumerateObject().Where(property => property.Name != "__metadata__"))
+            {
+                var dtype = property.Value.GetProperty("dtype").GetString()!;
+                var shape = property.Value.GetProperty("shape").EnumerateArray().Select(length => length.GetInt64()).ToArray();
+                var offsets = property.Value.GetProperty("data_offsets");
+                var (begin, end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
+                var elements = shape.Aggregate(1L, (product, length) => length < 0 ? throw new OverflowException() : checked(product * length));
+                if (ElementSize(dtype) == 0) throw new CheckpointException($"{path}: tensor '{property.Name}' has the unknown dtype '{dtype}'.");
+                if (begin < 0 || end < begin || end > fileSize - header.Length || end - begin != checked(elements * ElementSize(dtype)))
+                    throw new CheckpointException($"{path}: tensor '{property.Name}' lies outside the file or does not fit its shape; the file is truncated or damaged.");
+                if (!entries.TryAdd(property.Name, new SafetensorsEntry(property.Name, dtype, shape, header.Length + begin, end - begin)))
+                    throw new CheckpointException($"{path}: tensor '{property.Name}' stands twice.");
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or OverflowException or FormatException or IndexOutOfRangeException)
+        {
+            throw new CheckpointException($"{path} has a damaged safetensors header: {exception.Message}", exception);
+        }
+
+        return entries;
+    }
+}

@@ -1,0 +1,65 @@
+using System.Collections.Concurrent;
+using TorchSharp;
+
+namespace Flamingo.Modeling;
+
+/// <summary>
+/// The one thread of a process on which tensors live: TorchSharp's dispose scopes are thread-static, and stages that
+/// share a process share this thread, which is their compute permit. Work runs in the order in which it was posted.
+/// </summary>
+public sealed class InferenceThread : IDisposable
+{
+    private readonly BlockingCollection<Action> _work = [];
+    private readonly Thread _thread;
+
+    public InferenceThread(int computeThreads)
+    {
+        _thread = new Thread(() =>
+        {
+            torch.set_num_threads(computeThreads);
+            foreach (var action in _work.GetConsumingEnumerable()) action();
+        })
+        { IsBackground = true, Name = "inference" };
+        _thread.Start();
+    }
+
+    /// <summary>
+    /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it
+    /// returns, save those it moves out of the scope. A call cancelled while it waits never starts.
+    /// </summary>
+    public Task<T> RunAsync<T>(Func<T> compute, CancellationToken cancellation)
+    {
+        var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _work.Add(() =>
+        {
+            if (cancellation.IsCancellationRequested)
+            {
+                completion.TrySetCanceled(cancellation);
+                return;
+            }
+
+            try
+            {
+                using var inference = torch.inference_mode();
+                using var scope = torch.NewDisposeScope();
+                completion.TrySetResult(compute());
+            }
+            catch (OperationCanceledException exception)
+            {
+                completion.TrySetCanceled(exception.CancellationToken);
+            }
+            catch (Exception exception)
+            {
+                completion.TrySetException(exception);
+            }
+        }, CancellationToken.None);
+        return completion.Task;
+    }
+
+    public void Dispose()
+    {
+        _work.CompleteAdding();
+        if (Thread.CurrentThread != _thread) _thread.Join();
+        _work.Dispose();
+    }
+}

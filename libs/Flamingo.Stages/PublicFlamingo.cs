@@ -1,0 +1,66 @@
+namespace Flamingo.Stages;
+
+/// <summary>The public face: what the Gateway promises its callers, the same in one process and over gRPC.</summary>
+public interface IFlamingo
+{
+    /// <summary>First one <see cref="PicturesResolved"/>, then any number of <see cref="AnswerTokens"/>, then one <see cref="AnswerFinished"/>.</summary>
+    /// <exception cref="StageException">Any kind but LatentsMissing.</exception>
+    IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation);
+
+    Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation);
+
+    /// <summary>Warms the cache and returns ids that later requests may send instead of bytes.</summary>
+    Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation);
+
+    Task<FlamingoModel> GetModelAsync(CancellationToken cancellation);
+}
+
+public abstract record FlamingoSegment;
+
+public sealed record FlamingoText(string Text) : FlamingoSegment;
+
+/// <summary>A picture as an encoded file.</summary>
+public sealed record FlamingoPicture(ReadOnlyMemory<byte> Bytes) : FlamingoSegment;
+
+/// <summary>A picture that was sent before: the lowercase hexadecimal SHA-256 of its file, as an earlier answer returned it.</summary>
+public sealed record FlamingoPictureId(string Id) : FlamingoSegment;
+
+public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, SamplingParameters Sampling);
+
+public sealed record FlamingoRankRequest(IReadOnlyList<FlamingoSegment> Segments, IReadOnlyList<string> Candidates);
+
+public sealed record FlamingoEncodeRequest(IReadOnlyList<ReadOnlyMemory<byte>> Pictures, bool IncludePooled = false);
+
+/// <summary>Where a picture's latents came from.</summary>
+public enum PictureSource
+{
+    Encoded = 1,
+    Memory = 2,
+    Redis = 3,
+}
+
+public sealed record PictureReport(string Id, PictureSource Source);
+
+/// <summary>Wall-clock time spent in each stage for one request, queueing included.</summary>
+/// <param name="Lookup">Latent cache, both tiers.</param>
+public sealed record StageTimings(TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample, TimeSpan Prefill, TimeSpan FirstToken, TimeSpan Total);
+
+/// <summary>Digests of the weights that made an answer.</summary>
+public sealed record ModelDigests(string Vision, string Resampler, string Language);
+
+public abstract record AnswerEvent;
+
+/// <param name="Pictures">One per picture segment, in order.</param>
+public sealed record PicturesResolved(IReadOnlyList<PictureReport> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample) : AnswerEvent;
+
+public sealed record AnswerTokens(string Text, IReadOnlyList<int> Ids) : AnswerEvent;
+
+/// <param name="Seed">The seed used, so that a sampled answer can be repeated.</param>
+public sealed record AnswerFinished(FinishReason Reason, int PromptTokens, int GeneratedTokens, ulong Seed, StageTimings Timings, ModelDigests Digests) : AnswerEvent;
+
+public sealed record FlamingoRanking(IReadOnlyList<RankedCandidate> Candidates, IReadOnlyList<PictureReport> Pictures, int PromptTokens, StageTimings Timings, ModelDigests Digests);
+
+/// <param name="Pooled">One per picture, [pooled width], where asked for; then every picture is encoded anew.</param>
+public sealed record FlamingoEncoding(IReadOnlyList<PictureReport> Pictures, IReadOnlyList<TensorData> Pooled, StageTimings Timings, ModelDigests Digests);
+
+public sealed record FlamingoModel(VisionEncoderDescription Vision, ResamplerDescription Resampler, LanguageModelDescription Language);

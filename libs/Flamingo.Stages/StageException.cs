@@ -1,0 +1,64 @@
+namespace Flamingo.Stages;
+
+/// <summary>Every way in which a stage can refuse or fail; closed, and mapped to gRPC status in one place.</summary>
+public enum StageErrorKind
+{
+    /// <summary>The caller's input is wrong; <see cref="StageException.Faults"/> names each field and the remedy.</summary>
+    InvalidArgument,
+
+    /// <summary>A picture id that nobody holds; <see cref="StageException.Missing"/> lists the ids to send again as bytes.</summary>
+    NotFound,
+
+    /// <summary>The language model does not hold latents it was believed to hold; <see cref="StageException.Missing"/> lists their keys.</summary>
+    LatentsMissing,
+
+    /// <summary>Too many requests; <see cref="StageException.RetryAfter"/> says when to return.</summary>
+    Overloaded,
+
+    /// <summary>A stage cannot be reached or died in mid-answer.</summary>
+    Unavailable,
+
+    /// <summary>Stages that do not fit together.</summary>
+    Mismatch,
+
+    /// <summary>The model produced something unusable for this request, non-finite logits for example.</summary>
+    Internal,
+
+    /// <summary>The caller's deadline passed.</summary>
+    DeadlineExceeded,
+
+    /// <summary>The caller went away.</summary>
+    Cancelled,
+}
+
+/// <summary>One thing wrong with a request.</summary>
+/// <param name="Field">Path of the field, for example <c>segments[2].text</c> or <c>sampling.top_p</c>.</param>
+/// <param name="Problem">What is wrong, one sentence.</param>
+/// <param name="Remedy">What to send instead, one sentence.</param>
+public sealed record FieldFault(string Field, string Problem, string Remedy)
+{
+    public override string ToString() => $"{Field}: {Problem} {Remedy}";
+}
+
+/// <summary>The only exception that crosses a stage's border on purpose.</summary>
+public sealed class StageException : Exception
+{
+    public StageException(StageErrorKind kind, string message, Exception? inner = null)
+        : base(message, inner) => Kind = kind;
+
+    public StageErrorKind Kind { get; }
+
+    /// <summary>For InvalidArgument: all faults at once.</summary>
+    public IReadOnlyList<FieldFault> Faults { get; init; } = [];
+
+    /// <summary>For NotFound and LatentsMissing: picture ids or latent keys.</summary>
+    public IReadOnlyList<string> Missing { get; init; } = [];
+
+    /// <summary>For Overloaded: how long to wait before trying again.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
+    public static StageException Invalid(string field, string problem, string remedy) => Invalid([new FieldFault(field, problem, remedy)]);
+
+    public static StageException Invalid(IReadOnlyList<FieldFault> faults) =>
+        new(StageErrorKind.InvalidArgument, string.Join(' ', faults)) { Faults = faults };
+}

@@ -1,0 +1,80 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
+namespace Flamingo.Stages;
+
+/// <summary>Element types that travel between stages.</summary>
+public enum TensorDtype
+{
+    Float32 = 1,
+    Float16 = 2,
+    BFloat16 = 3,
+}
+
+/// <summary>
+/// A dense tensor between stages: row-major, little-endian, immutable. Its bytes are never returned to a pool or
+/// changed, because a transport may serialise them after the call that produced them has returned.
+/// </summary>
+public sealed class TensorData
+{
+    /// <param name="dtype">Element type.</param>
+    /// <param name="shape">Sizes, outermost first; every size at least 1.</param>
+    /// <param name="bytes">Exactly product(shape) × element size bytes.</param>
+    /// <exception cref="StageException">InvalidArgument: the bytes do not fit the shape.</exception>
+    public TensorData(TensorDtype dtype, ImmutableArray<int> shape, ReadOnlyMemory<byte> bytes)
+    {
+        var size = dtype switch
+        {
+            TensorDtype.Float32 => 4,
+            TensorDtype.Float16 or TensorDtype.BFloat16 => 2,
+            _ => throw StageException.Invalid("tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
+        };
+        long elements = 1;
+        foreach (var length in shape)
+        {
+            if (length < 1 || elements > int.MaxValue / length)
+                throw StageException.Invalid("tensor.shape", $"[{string.Join(", ", shape)}] has a size below 1 or holds more than 2^31 elements.", "Send a dense tensor with positive sizes.");
+            elements *= length;
+        }
+
+        if (elements * size != bytes.Length)
+            throw StageException.Invalid("tensor.data", $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.", "Send row-major little-endian elements, all of them and nothing else.");
+        Dtype = dtype;
+        Shape = shape;
+        Bytes = bytes;
+    }
+
+    public TensorDtype Dtype { get; }
+
+    public ImmutableArray<int> Shape { get; }
+
+    public ReadOnlyMemory<byte> Bytes { get; }
+
+    public static int ElementSize(TensorDtype dtype) => dtype == TensorDtype.Float32 ? 4 : 2;
+
+    /// <summary>Copies values into a new f32 tensor.</summary>
+    public static TensorData FromFloats(ReadOnlySpan<float> values, params ReadOnlySpan<int> shape)
+    {
+        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("Tensors travel little-endian.");
+        return new TensorData(TensorDtype.Float32, [.. shape], MemoryMarshal.AsBytes(values).ToArray());
+    }
+
+    /// <summary>The elements widened to f32, as a new array.</summary>
+    public float[] ToFloats()
+    {
+        var bytes = Bytes.Span;
+        var values = new float[bytes.Length / ElementSize(Dtype)];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = Dtype switch
+            {
+                TensorDtype.Float32 => BinaryPrimitives.ReadSingleLittleEndian(bytes[(i * 4)..]),
+                TensorDtype.Float16 => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(i * 2)..]),
+                _ => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(bytes[(i * 2)..]) << 16),
+            };
+        }
+
+        return values;
+    }
+}
