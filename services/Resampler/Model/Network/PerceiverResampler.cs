@@ -1,0 +1,106 @@
+using Flamingo.Checkpoints;
+using Flamingo.Modeling;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace Flamingo.Resampler.Network;
+
+/// <summary>
+/// Perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), module for module as OpenFlamingo 2.0.1 has it:
+/// a fixed number of learned latents attends to the patch features of all frames and to the latents themselves.
+/// </summary>
+public sealed class PerceiverResampler : IDisposable
+{
+    private readonly Tensor _latents;
+    private readonly Tensor? _frameEmbeddings, _mediaTimeEmbeddings;
+    private readonly (PerceiverAttention Attention, FeedForward FeedForward)[] _layers;
+    private readonly LayerNorm _norm;
+
+    public PerceiverResampler(ResamplerConfig config, WeightsReader weights)
+    {
+        _latents = weights.Take("latents", config.Latents, config.Width);
+        if (config.FrameEmbeddings > 0) _frameEmbeddings = weights.Take("frame_embs", config.FrameEmbeddings, config.Width);
+        if (config.MediaTimeEmbeddings > 0) _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
+        _norm = new LayerNorm(weights, "norm", config.Width, config.LayerNormEpsilon);
+    }
+
+    /// <param name="features">[batch, media, frames, patches, width]</param>
+    /// <returns>[batch, media, latents, width]</returns>
+    public Tensor Forward(Tensor features)
+    {
+        var (batch, media, frames, width) = (features.shape[0], features.shape[1], features.shape[2], features.shape[4]);
+        var x = features;
+        if (_frameEmbeddings is not null) x = x + _frameEmbeddings.slice(0, 0, frames, 1).view(1, 1, frames, 1, width);
+        x = x.reshape(batch, media, -1, width);                                               // [batch, media, frames × patches, width]
+        if (_mediaTimeEmbeddings is not null) x = x + _mediaTimeEmbeddings.slice(0, 0, media, 1); // + [media, 1, width]
+        var latents = _latents.expand(batch, media, -1, -1);                                  // [batch, media, latents, width]
+        foreach (var (attention, feedForward) in _layers)
+        {
+            latents = attention.Forward(x, latents) + latents;
+            latents = feedForward.Forward(latents) + latents;
+        }
+
+        return _norm.Forward(latents);
+    }
+
+    public void Dispose()
+    {
+        _latents.Dispose();
+        _frameEmbeddings?.Dispose();
+        _mediaTimeEmbeddings?.Dispose();
+        _norm.Dispose();
+        foreach (var (attention, feedForward) in _layers)
+        {
+            attention.Dispose();
+            feedForward.Dispose();
+        }
+    }
+}
+
+/// <summary>Normed latents ask; normed media and, behind them, the normed latents answer. The residual outside takes the un-normed latents.</summary>
+internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader weights, string name) : IDisposable
+{
+    private readonly LayerNorm _normMedia = new(weights, $"{name}.norm_media", config.Width, config.LayerNormEpsilon);
+    private readonly LayerNorm _normLatents = new(weights, $"{name}.norm_latents", config.Width, config.LayerNormEpsilon);
+    private readonly Linear _query = new(weights, $"{name}.to_q", config.Width, config.Heads * config.HeadWidth);
+    private readonly Linear _keyValue = new(weights, $"{name}.to_kv", config.Width, 2 * config.Heads * config.HeadWidth);
+    private readonly Linear _output = new(weights, $"{name}.to_out", config.Heads * config.HeadWidth, config.Width);
+
+    public Tensor Forward(Tensor media, Tensor latents)
+    {
+        latents = _normLatents.Forward(latents);
+        var query = Heads(_query.Forward(latents));                                          // [batch, media, heads, latents, head]
+        var keyValue = _keyValue.Forward(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
+        var mixed = F.scaled_dot_product_attention(query, Heads(keyValue[0]), Heads(keyValue[1]));
+        return _output.Forward(mixed.transpose(-3, -2).flatten(-2));                         // [batch, media, latents, width]
+    }
+
+    public void Dispose()
+    {
+        foreach (var part in new IDisposable[] { _normMedia, _normLatents, _query, _keyValue, _output }) part.Dispose();
+    }
+
+    private Tensor Heads(Tensor x) => x.unflatten(-1, [config.Heads, config.HeadWidth]).transpose(-3, -2);
+}
+
+/// <summary>LayerNorm, widening, activation, narrowing; no biases in the linear layers.</summary>
+internal sealed class FeedForward(ResamplerConfig config, WeightsReader weights, string name) : IDisposable
+{
+    private readonly LayerNorm _norm = new(weights, $"{name}.0", config.Width, config.LayerNormEpsilon);
+    private readonly Linear _up = new(weights, $"{name}.1", config.Width, config.FeedForwardWidth);
+    private readonly Linear _down = new(weights, $"{name}.3", config.FeedForwardWidth, config.Width);
+
+    public Tensor Forward(Tensor x)
+    {
+        var hidden = _up.Forward(_norm.Forward(x));
+        return _down.Forward(config.Activation == "relu" ? F.relu(hidden) : F.gelu(hidden));
+    }
+
+    public void Dispose()
+    {
+        _norm.Dispose();
+        _up.Dispose();
+        _down.Dispose();
+    }
+}
