@@ -1,0 +1,22 @@
+namespace Flamingo.LanguageModel.Engine.Sampling;
+
+/// <summary>
+/// Counter-based generator: the draw for a position depends on (seed, position) alone, so batching, chunking and
+/// caching cannot change it. Two rounds of SplitMix64's finalizer (Steele, Lea and Flood 2014).
+/// </summary>
+public static class CounterGenerator
+{
+    /// <returns>Uniform in [0, 1), 53 bits.</returns>
+    public static double Uniform(ulong seed, int position)
+    {
+        var mixed = Mix(Mix(seed + 0x9e3779b97f4a7c15) ^ ((ulong)(uint)position * 0xd1342543de82ef95));
+        return (mixed >> 11) * (1.0 / (1UL << 53));
+    }
+
+    private static ulong Mix(ulong value)
+    {
+        value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+        value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+        return value ^ (value >> 31);
+    }
+}
