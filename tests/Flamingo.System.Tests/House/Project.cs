@@ -1,0 +1,44 @@
+using System.Collections.Immutable;
+using System.Xml.Linq;
+using Flamingo.Testing;
+
+namespace Flamingo.SystemTests.House;
+
+/// <summary>A project file, read as XML: what it says, not what a build makes of it.</summary>
+/// <param name="References">Names of projects it compiles against (references for build order only are left out).</param>
+/// <param name="Packages">Package references, those under any condition included.</param>
+internal sealed record Project(string Name, string File, ImmutableSortedSet<string> References, ImmutableSortedSet<string> Packages)
+{
+    public static IReadOnlyDictionary<string, Project> All { get; } = ReadAll();
+
+    /// <summary>Everything a project reaches through references.</summary>
+    public ImmutableSortedSet<string> Closure()
+    {
+        var reached = References.ToBuilder();
+        var left = new Stack<string>(References);
+        while (left.TryPop(out var name))
+        {
+            foreach (var next in All[name].References.Where(reached.Add)) left.Push(next);
+        }
+
+        return reached.ToImmutable();
+    }
+
+    private static Dictionary<string, Project> ReadAll() =>
+        new[] { "libs", "services", "cli", "tests", "bench" }
+            .Select(room => RepositoryFiles.Path(room))
+            .Where(Directory.Exists)
+            .SelectMany(folder => Directory.EnumerateFiles(folder, "*.csproj", SearchOption.AllDirectories))
+            .Select(Read)
+            .ToDictionary(project => project.Name);
+
+    private static Project Read(string file)
+    {
+        var xml = XDocument.Load(file);
+        var references = xml.Descendants("ProjectReference")
+            .Where(reference => !string.Equals((string?)reference.Attribute("ReferenceOutputAssembly"), "false", StringComparison.OrdinalIgnoreCase))
+            .Select(reference => System.IO.Path.GetFileNameWithoutExtension((string)reference.Attribute("Include")!));
+        var packages = xml.Descendants("PackageReference").Select(reference => (string)reference.Attribute("Include")!);
+        return new Project(System.IO.Path.GetFileNameWithoutExtension(file), file, [.. references], [.. packages]);
+    }
+}
