@@ -1,0 +1,205 @@
+using System.Buffers.Binary;
+using System.Text;
+using Flamingo.Checkpoints;
+
+namespace Flamingo.Import.Pickles;
+
+/// <summary>A tensor as a pickle describes it: where its elements lie in which storage.</summary>
+/// <param name="Offset">In elements from the storage's start.</param>
+/// <param name="Stride">In elements.</param>
+public sealed record PickledTensor(PickledStorage Storage, long Offset, IReadOnlyList<long> Shape, IReadOnlyList<long> Stride);
+
+/// <param name="Key">Name of the storage's entry in the zip.</param>
+/// <param name="Dtype">As safetensors spells it.</param>
+/// <param name="Elements">Number of elements.</param>
+public sealed record PickledStorage(string Key, string Dtype, long Elements);
+
+/// <summary>
+/// Reads the pickles that torch.save writes (protocol 2 to 5, no frames of code): a machine that can build tensors and
+/// plain containers and nothing else. Every other opcode and every other class is refused by name; nothing is executed.
+/// Opcodes: CPython's pickletools.
+/// </summary>
+public sealed class PickleReader
+{
+    private const int MostObjects = 10_000_000;
+    private static readonly object Mark = new();
+
+    private static readonly Dictionary<string, string> Storages = new(StringComparer.Ordinal)
+    {
+        ["torch FloatStorage"] = "F32", ["torch HalfStorage"] = "F16", ["torch BFloat16Storage"] = "BF16", ["torch DoubleStorage"] = "F64",
+        ["torch LongStorage"] = "I64", ["torch IntStorage"] = "I32", ["torch ShortStorage"] = "I16", ["torch CharStorage"] = "I8", ["torch ByteStorage"] = "U8", ["torch BoolStorage"] = "BOOL",
+    };
+
+    private readonly byte[] _bytes;
+    private readonly string _source;
+    private readonly Stack<object?> _stack = new();
+    private readonly Dictionary<long, object?> _memo = [];
+    private int _at;
+    private int _objects;
+
+    private PickleReader(byte[] bytes, string source) => (_bytes, _source) = (bytes, source);
+
+    /// <summary>The one object of a pickle: dictionaries, lists, tuples (as arrays), strings, numbers, <see cref="PickledTensor"/>.</summary>
+    /// <exception cref="CheckpointException">Truncated, damaged, or asking for anything but plain data.</exception>
+    public static object? Read(byte[] pickle, string source)
+    {
+        var reader = new PickleReader(pickle, source);
+        try
+        {
+            return reader.Run();
+        }
+        catch (Exception exception) when (exception is InvalidCastException or InvalidOperationException or IndexOutOfRangeException or ArgumentException or OverflowException or FormatException or NullReferenceException or KeyNotFoundException)
+        {
+            throw new CheckpointException($"{source}: the pickle is damaged at byte {reader._at}.", exception);
+        }
+    }
+
+    private sealed record Global(string Name);
+
+    private object? Run()
+    {
+        while (true)
+        {
+            if (++_objects > MostObjects) throw Refuse("more than ten million operations");
+            var opcode = (char)Take(1)[0];
+            switch (opcode)
+            {
+                case '\x80': if (Take(1)[0] > 5) throw Refuse("a protocol above 5"); break;
+                case '\x95': Take(8); break;                                               // FRAME: a length only
+                case '.': return _stack.Pop();
+                case '(': _stack.Push(Mark); break;
+                case '0': _stack.Pop(); break;
+                case '1': PopToMark(); break;
+                case '2': _stack.Push(_stack.Peek()); break;
+                case 'N': _stack.Push(null); break;
+                case '\x88': _stack.Push(true); break;
+                case '\x89': _stack.Push(false); break;
+                case 'K': _stack.Push((long)Take(1)[0]); break;
+                case 'M': _stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2))); break;
+                case 'J': _stack.Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4))); break;
+                case '\x8a': _stack.Push(Long(Take(Take(1)[0]))); break;
+                case 'G': _stack.Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); break;
+                case 'X': _stack.Push(Text(BinaryPrimitives.ReadInt32LittleEndian(Take(4)))); break;
+                case '\x8c': _stack.Push(Text(Take(1)[0])); break;
+                case ')': _stack.Push(Array.Empty<object?>()); break;
+                case '\x85': PushTuple(1); break;
+                case '\x86': PushTuple(2); break;
+                case '\x87': PushTuple(3); break;
+                case 't': _stack.Push(PopToMark()); break;
+                case ']': _stack.Push(new List<object?>()); break;
+                case 'l': _stack.Push(new List<object?>(PopToMark())); break;
+                case 'a': Append(); break;
+                case 'e': Extend(); break;
+                case '}': _stack.Push(new Dictionary<object, object?>()); break;
+                case 'd': var pairs = PopToMark(); _stack.Push(Fill([], pairs)); break;
+                case 's': var (value, key) = (_stack.Pop(), _stack.Pop()); Fill((Dictionary<object, object?>)_stack.Peek()!, [key, value]); break;
+                case 'u': var items = PopToMark(); Fill((Dictionary<object, object?>)_stack.Peek()!, items); break;
+                case 'q': _memo[Take(1)[0]] = _stack.Peek(); break;
+                case 'r': _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = _stack.Peek(); break;
+                case '\x94': _memo[_memo.Count] = _stack.Peek(); break;
+                case 'h': _stack.Push(_memo[Take(1)[0]]); break;
+                case 'j': _stack.Push(_memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))]); break;
+                case 'c': _stack.Push(Class(Line(), Line())); break;
+                case '\x93': var (name, module) = ((string)_stack.Pop()!, (string)_stack.Pop()!); _stack.Push(Class(module, name)); break;
+                case 'R': var arguments = (object?[])_stack.Pop()!; _stack.Push(Call(((Global)_stack.Pop()!).Name, arguments)); break;
+                case 'Q': _stack.Push(Storage((object?[])_stack.Pop()!)); break;
+                case 'b': Build(); break;
+                default: throw Refuse(opcode is >= ' ' and <= '~' ? $"opcode '{opcode}'" : $"opcode 0x{(int)opcode:x2}");
+            }
+        }
+    }
+
+    private Global Class(string module, string name)
+    {
+        var full = $"{module} {name}";
+        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter") return new Global(full);
+        throw Refuse($"the class or function '{module}.{name}'");
+    }
+
+    private object? Call(string name, object?[] arguments) => name switch
+    {
+        "collections OrderedDict" when arguments.Length == 0 => new Dictionary<object, object?>(),
+        "collections OrderedDict" => Fill([], [.. ((List<object?>)arguments[0]!).SelectMany(pair => (object?[])(pair is List<object?> list ? list.ToArray() : pair!))]),
+        "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
+        "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
+        _ => throw Refuse($"a call of '{name.Replace(' ', '.')}'"),
+    };
+
+    private PickledStorage Storage(object?[] id)
+    {
+        if (id is not ["storage", Global type, string key, string, long elements] || !Storages.TryGetValue(type.Name, out var dtype) || elements < 0) throw Refuse("a persistent object that is no storage");
+        return new PickledStorage(key, dtype, elements);
+    }
+
+    // torch's state dicts carry _metadata as an attribute: plain data on a dictionary, dropped
+    private void Build()
+    {
+        _stack.Pop();
+        if (_stack.Peek() is not Dictionary<object, object?>) throw Refuse("state for anything but a dictionary");
+    }
+
+    private static long[] Sizes(object? tuple) => [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
+
+    private void PushTuple(int count)
+    {
+        var tuple = new object?[count];
+        for (var index = count - 1; index >= 0; index--) tuple[index] = _stack.Pop();
+        _stack.Push(tuple);
+    }
+
+    private void Append()
+    {
+        var item = _stack.Pop();
+        ((List<object?>)_stack.Peek()!).Add(item);
+    }
+
+    private void Extend()
+    {
+        var items = PopToMark();
+        ((List<object?>)_stack.Peek()!).AddRange(items);
+    }
+
+    private Dictionary<object, object?> Fill(Dictionary<object, object?> dictionary, object?[] pairs)
+    {
+        for (var index = 0; index < pairs.Length; index += 2)
+            dictionary[pairs[index] is string or long ? pairs[index]! : throw Refuse("a dictionary key that is neither text nor number")] = pairs[index + 1];
+        return dictionary;
+    }
+
+    private object?[] PopToMark()
+    {
+        var items = new List<object?>();
+        while (!ReferenceEquals(_stack.Peek(), Mark)) items.Add(_stack.Pop());
+        _stack.Pop();
+        items.Reverse();
+        return [.. items];
+    }
+
+    private static long Long(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length > 8) throw new OverflowException();
+        long value = bytes.Length > 0 && (bytes[^1] & 0x80) != 0 ? -1 : 0;
+        for (var index = bytes.Length - 1; index >= 0; index--) value = (value << 8) | bytes[index];
+        return value;
+    }
+
+    private string Text(int length) => Encoding.UTF8.GetString(Take(length));
+
+    private string Line()
+    {
+        var end = Array.IndexOf(_bytes, (byte)'\n', _at);
+        var line = Encoding.UTF8.GetString(Take(end - _at));
+        Take(1);
+        return line;
+    }
+
+    private ReadOnlySpan<byte> Take(int count)
+    {
+        if (count < 0 || count > _bytes.Length - _at) throw new CheckpointException($"{_source}: the pickle ends at byte {_bytes.Length}, in the middle of an object; the file is truncated or damaged.");
+        _at += count;
+        return _bytes.AsSpan(_at - count, count);
+    }
+
+    private CheckpointException Refuse(string what) =>
+        new($"{_source}: the pickle asks for {what} at byte {_at}. Only tensors and plain containers are read; nothing was executed. If you trust the file, save it as safetensors.");
+}

@@ -1,0 +1,116 @@
+using System.IO.Compression;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Pickles;
+
+namespace Flamingo.Import.Sources;
+
+/// <summary>A file of torch.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is.</summary>
+public sealed class PyTorchFile : IDisposable
+{
+    private const long MostPickleBytes = 256 << 20;
+    private readonly string _path;
+    private readonly ZipArchive _zip;
+    private readonly string _folder;
+
+    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content) => (_path, _zip, _folder, Content) = (path, zip, folder, content);
+
+    /// <summary>The saved dictionary as the pickle describes it.</summary>
+    public Dictionary<object, object?> Content { get; }
+
+    /// <exception cref="CheckpointException">No zip, no pickle in it, or a pickle that asks for more than plain data.</exception>
+    public static PyTorchFile Open(string path)
+    {
+        ZipArchive? zip = null;
+        try
+        {
+            zip = ZipFile.OpenRead(path);
+            var entry = zip.Entries.FirstOrDefault(candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
+                ?? throw new CheckpointException($"{path} holds no data.pkl: it is not a file of torch.save.");
+            if (entry.Length > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
+            var content = PickleReader.Read(ReadAll(entry, entry.Length), path) as Dictionary<object, object?>
+                ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
+            return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content);
+        }
+        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException)
+        {
+            zip?.Dispose();
+            throw new CheckpointException($"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}", exception);
+        }
+        catch (CheckpointException)
+        {
+            zip?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The tensors of a dictionary in this file.</summary>
+    public IEnumerable<SourceTensor> Tensors(Dictionary<object, object?> dictionary) =>
+        from item in dictionary
+        where item is { Key: string, Value: PickledTensor }
+        let tensor = (PickledTensor)item.Value!
+        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor));
+
+    public void Dispose() => _zip.Dispose();
+
+    private byte[] Read(string name, PickledTensor tensor)
+    {
+        try
+        {
+            var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
+            var elements = tensor.Shape.Aggregate(1L, (product, length) => checked(product * length));
+            var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
+            var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
+            if (tensor.Shape.Count != tensor.Stride.Count || checked(tensor.Offset + last + 1) * size > entry.Length || tensor.Offset < 0)
+                throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
+            if (elements * size > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size) : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
+        }
+        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or OverflowException)
+        {
+            throw new CheckpointException($"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}", exception);
+        }
+    }
+
+    private static bool Contiguous(PickledTensor tensor)
+    {
+        var expected = 1L;
+        for (var axis = tensor.Shape.Count - 1; axis >= 0; axis--)
+        {
+            if (tensor.Shape[axis] != 1 && tensor.Stride[axis] != expected) return false;
+            expected *= tensor.Shape[axis];
+        }
+
+        return true;
+    }
+
+    private static byte[] Gather(byte[] storage, PickledTensor tensor, int size, long elements)
+    {
+        var (result, index) = (new byte[elements * size], new long[tensor.Shape.Count]);
+        for (long element = 0; element < elements; element++)
+        {
+            var from = tensor.Offset + index.Zip(tensor.Stride, (position, stride) => position * stride).Sum();
+            storage.AsSpan(checked((int)(from * size)), size).CopyTo(result.AsSpan(checked((int)(element * size))));
+            for (var axis = index.Length - 1; axis >= 0 && ++index[axis] == tensor.Shape[axis]; axis--) index[axis] = 0;
+        }
+
+        return result;
+    }
+
+    private static byte[] ReadAll(ZipArchiveEntry entry, long length) => Range(entry, 0, length);
+
+    private static byte[] Range(ZipArchiveEntry entry, long offset, long length)
+    {
+        using var stream = entry.Open();
+        var skip = new byte[Math.Min(offset, 1 << 20)];
+        while (offset > 0)
+        {
+            var part = (int)Math.Min(offset, skip.Length);
+            stream.ReadExactly(skip, 0, part);
+            offset -= part;
+        }
+
+        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)length));
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+}

@@ -1,0 +1,93 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Pickles;
+
+namespace Flamingo.Import.Sources;
+
+/// <summary>
+/// Published weights, wherever they lie: one file or a folder; pytorch_model.bin, checkpoint.pt or safetensors; whole or
+/// sharded with an index. Tensors are listed at once and read one at a time.
+/// </summary>
+public sealed class WeightSource : IDisposable
+{
+    private readonly List<IDisposable> _open = [];
+    private readonly Dictionary<string, SourceTensor> _tensors = new(StringComparer.Ordinal);
+
+    private WeightSource(IReadOnlyList<string> files) => Files = files;
+
+    /// <summary>The weight files that were read.</summary>
+    public IReadOnlyList<string> Files { get; }
+
+    public IReadOnlyDictionary<string, SourceTensor> Tensors => _tensors;
+
+    /// <exception cref="CheckpointException">Nothing there, a shard missing, or a damaged file.</exception>
+    public static WeightSource Open(string path)
+    {
+        var source = new WeightSource(Directory.Exists(path) ? FilesOf(path) : File.Exists(path) ? [path] : throw new CheckpointException($"{path} does not exist."));
+        try
+        {
+            foreach (var file in source.Files) source.Add(file);
+            return source;
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose() => _open.ForEach(file => file.Dispose());
+
+    private static List<string> FilesOf(string folder)
+    {
+        // safetensors are preferred where a publication has both: no pickle is touched
+        foreach (var ending in new[] { ".safetensors", ".bin" })
+        {
+            var index = Directory.GetFiles(folder, $"*{ending}.index.json").Order(StringComparer.Ordinal).FirstOrDefault();
+            if (index is not null) return Shards(folder, index);
+            var files = Directory.GetFiles(folder, $"*{ending}").Order(StringComparer.Ordinal).ToList();
+            if (files.Count == 1) return files;
+            if (files.Count > 1) throw new CheckpointException($"{folder} holds {files.Count} {ending} files and no index. Name the one file to import, or download the index too.");
+        }
+
+        var checkpoints = Directory.GetFiles(folder, "*.pt");
+        return checkpoints.Length == 1 ? [checkpoints[0]] : throw new CheckpointException($"{folder} holds no weights: no *.safetensors, no *.bin and not exactly one *.pt.");
+    }
+
+    private static List<string> Shards(string folder, string index)
+    {
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(index));
+            var names = json.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString()!).Distinct().Order(StringComparer.Ordinal).ToList();
+            var missing = names.Where(name => name != Path.GetFileName(name) || !File.Exists(Path.Combine(folder, name))).ToList();
+            if (missing.Count > 0) throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
+            return [.. names.Select(name => Path.Combine(folder, name))];
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new CheckpointException($"{index} is damaged: {exception.Message}", exception);
+        }
+    }
+
+    private void Add(string file)
+    {
+        if (file.EndsWith(".safetensors", StringComparison.Ordinal))
+        {
+            var opened = SafetensorsFile.Open(file);
+            _open.Add(opened);
+            foreach (var entry in opened.Entries.Values) _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => opened.Read(entry).ToArray());
+            return;
+        }
+
+        var pickled = PyTorchFile.Open(file);
+        _open.Add(pickled);
+        var weights = pickled.Content;
+        while (weights.GetValueOrDefault("model_state_dict") is Dictionary<object, object?> inner) weights = inner;
+        foreach (var tensor in pickled.Tensors(weights))
+        {
+            var name = tensor.Name.StartsWith("module.", StringComparison.Ordinal) ? tensor.Name["module.".Length..] : tensor.Name;
+            _tensors[name] = tensor with { Name = name };
+        }
+    }
+}
