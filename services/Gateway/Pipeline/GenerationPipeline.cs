@@ -1,0 +1,146 @@
+using System.Runtime.CompilerServices;
+using Flamingo.Gateway.Admission;
+using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Stages;
+using Flamingo.Stages;
+using Microsoft.Extensions.Options;
+
+namespace Flamingo.Gateway;
+
+/// <summary>The way of a request, and the only file that knows its order: 1 admit, 2 resolve pictures, 3 ask the language model.</summary>
+public sealed class GenerationPipeline(
+    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, IVisionEncoder vision, ILanguageModel language,
+    IOptions<GatewayOptions> options, ISeedSource seeds, TimeProvider time) : IFlamingo
+{
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var arrived = time.GetTimestamp();
+        using var permit = await permits.EnterAsync(cancellation);
+
+        var model = await descriptions.GetAsync(cancellation);
+        var faults = new List<FieldFault>();
+        PromptRules.CheckSampling(request.Sampling, model.Language, faults);
+        var pictures = Read(request.Segments, model, faults);
+
+        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
+        yield return new PicturesResolved(Report(pictures, resolution), resolution.Lookup, resolution.Vision, resolution.Resample);
+
+        var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
+        var asked = time.GetElapsedTime(arrived);
+        await foreach (var item in language.GenerateAsync(new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling), cancellation))
+        {
+            yield return item switch
+            {
+                TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids),
+                GenerationFinished end => new AnswerFinished(
+                    end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
+                    new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
+                    Digests(model, end.WeightsDigest)),
+                _ => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
+            };
+        }
+    }
+
+    public async Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
+    {
+        var arrived = time.GetTimestamp();
+        using var permit = await permits.EnterAsync(cancellation);
+
+        var model = await descriptions.GetAsync(cancellation);
+        var faults = new List<FieldFault>();
+        PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
+        var pictures = Read(request.Segments, model, faults);
+
+        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
+        var asked = time.GetElapsedTime(arrived);
+        var ranking = await language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation);
+        return new FlamingoRanking(
+            ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
+            new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
+            Digests(model, ranking.WeightsDigest));
+    }
+
+    public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
+    {
+        var arrived = time.GetTimestamp();
+        using var permit = await permits.EnterAsync(cancellation);
+
+        var model = await descriptions.GetAsync(cancellation);
+        var faults = new List<FieldFault>();
+        if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
+        if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
+        CheckCount(request.Pictures.Count, "pictures", faults);
+        PromptRules.ThrowIfAny(faults);
+
+        var pictures = request.Pictures.Select((file, index) => new RequestedPicture(PictureId.Of(file.Span), file, $"pictures[{index}]")).ToList();
+        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
+        var pooled = new List<TensorData>();
+        if (request.IncludePooled)
+            foreach (var chunk in request.Pictures.Chunk(model.Vision.MaxPictures))
+                pooled.AddRange((await vision.EncodeAsync(new VisionEncodeRequest(chunk, IncludePooled: true), cancellation)).Pictures.Select(picture => picture.Pooled!));
+        return new FlamingoEncoding(
+            Report(pictures, resolution), pooled,
+            new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
+            Digests(model, model.Language.WeightsDigest));
+    }
+
+    public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
+
+    /// <summary>The pictures of a prompt in order, after everything that can be said against the prompt has been collected.</summary>
+    private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
+    {
+        PromptRules.CheckSegmentCount(segments.Count, faults);
+        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is FlamingoText).Select(item => (item.Index, ((FlamingoText)item.Item).Text)), model.Language, faults);
+        if (segments.Count > 0 && segments.All(segment => segment is FlamingoText { Text: "" })) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
+        var pictures = new List<RequestedPicture>();
+        foreach (var (index, segment) in segments.Index())
+        {
+            if (segment is FlamingoPicture sent)
+            {
+                if (sent.Bytes.Length > model.Vision.MaxPictureBytes) faults.Add(new($"segments[{index}].picture", $"{sent.Bytes.Length} bytes are more than {model.Vision.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway."));
+                pictures.Add(new RequestedPicture(PictureId.Of(sent.Bytes.Span), sent.Bytes, $"segments[{index}].picture"));
+            }
+            else if (segment is FlamingoPictureId known)
+            {
+                if (!PictureId.IsWellFormed(known.Id)) faults.Add(new($"segments[{index}].picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is no picture id.", "Send the 64 lowercase hexadecimal characters that an earlier answer returned."));
+                pictures.Add(new RequestedPicture(known.Id, null, $"segments[{index}].picture_id"));
+            }
+        }
+
+        CheckCount(pictures.Count, "segments", faults);
+        PromptRules.ThrowIfAny(faults);
+        return pictures;
+    }
+
+    private void CheckCount(int pictures, string field, List<FieldFault> faults)
+    {
+        if (pictures > options.Value.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.Value.MaxPicturesPerRequest}.", "Send fewer examples."));
+    }
+
+    // a picture that stands in a prompt twice is resolved once, with its bytes if any place brought them
+    private static List<RequestedPicture> Distinct(IReadOnlyList<RequestedPicture> pictures) =>
+        [.. pictures.GroupBy(picture => picture.Id, StringComparer.Ordinal).Select(same => same.FirstOrDefault(picture => picture.File is not null) ?? same.First())];
+
+    private static List<PictureReport> Report(IReadOnlyList<RequestedPicture> pictures, Resolution resolution) =>
+        [.. pictures.Select(picture => new PictureReport(picture.Id, resolution.Pictures[picture.Id].Source))];
+
+    private static List<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> pictures, Resolution resolution)
+    {
+        var (next, prompt) = (0, new List<PromptSegment>(segments.Count));
+        foreach (var segment in segments)
+        {
+            if (segment is FlamingoText text)
+            {
+                prompt.Add(new TextSegment(text.Text));
+                continue;
+            }
+
+            var picture = resolution.Pictures[pictures[next++].Id];
+            prompt.Add(new PictureSegment(picture.Key, picture.Latents));
+        }
+
+        return prompt;
+    }
+
+    private static ModelDigests Digests(FlamingoModel model, string language) => new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest, language);
+}

@@ -1,0 +1,30 @@
+using System.Security.Cryptography;
+using System.Text;
+using Flamingo.Stages;
+
+namespace Flamingo.Gateway.Pictures;
+
+/// <summary>
+/// The only name a picture has beyond the gateway: a hash of everything that shapes its latents, so that a changed
+/// model can never serve an old latent.
+/// </summary>
+public static class LatentKey
+{
+    /// <returns>Lowercase hexadecimal SHA-256, 64 characters.</returns>
+    public static string Compute(string pictureId, string visionDigest, string resamplerDigest, string preprocessingVersion, TensorDtype latentDtype, string tenantSalt)
+    {
+        // every ingredient is preceded by its length, so that no two lists of ingredients read alike
+        var text = new StringBuilder("flamingo latent 1");
+        foreach (var part in new[] { pictureId, visionDigest, resamplerDigest, preprocessingVersion, latentDtype.ToString(), tenantSalt })
+            text.Append('\0').Append(part.Length).Append('\0').Append(part);
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+}
+
+/// <summary>The public name of a picture: lowercase hexadecimal SHA-256 of its file, so that a client can compute it too.</summary>
+public static class PictureId
+{
+    public static string Of(ReadOnlySpan<byte> file) => Convert.ToHexStringLower(SHA256.HashData(file));
+
+    public static bool IsWellFormed(string id) => id.Length == 64 && id.All(character => character is >= '0' and <= '9' or >= 'a' and <= 'f');
+}
