@@ -1,0 +1,110 @@
+using System.Text;
+using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Engine;
+using Microsoft.ML.Tokenizers;
+
+namespace Flamingo.LanguageModel.Tokenization;
+
+/// <summary>
+/// Byte-level BPE from a Hugging Face <c>tokenizer.json</c> (GPT-NeoX, MPT), id for id as its tokenizers library has it:
+/// raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of threads.
+/// </summary>
+public sealed class JsonTokenizer : ITokenizer
+{
+    /// <summary>Longest piece, in UTF-16 units, that goes to the library; see <see cref="MergeTable"/>.</summary>
+    private const int LongestLibraryPiece = 512;
+
+    private readonly TokenizerFile _file;
+    private readonly BpeTokenizer _library;
+    private readonly MergeTable _merges;
+    private readonly AddedTokenFinder _raw;
+    private readonly AddedTokenFinder _normalized;
+    private readonly byte[]?[] _bytes;
+    private readonly HashSet<int> _special;
+
+    public JsonTokenizer(TokenizerFile file)
+    {
+        _file = file;
+
+        // A process in globalization-invariant mode leaves text as it is and says nothing: other tokens, silently.
+        if (file.ComposesCharacters && "e\u0301".Normalize(NormalizationForm.FormC) != "\u00E9")
+            throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave globalization-invariant mode off.");
+
+        _merges = new MergeTable(file.Vocabulary, file.Merges);
+        _library = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
+        _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
+        _normalized = new(file.AddedTokens.Where(token => token.Normalized).Select(token => (Normalize(token.Content), token)));
+        _special = [.. file.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
+
+        _bytes = new byte[]?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
+        foreach (var (token, id) in file.Vocabulary) _bytes[id] = ByteAlphabet.BytesOf(token);
+        foreach (var token in file.AddedTokens) _bytes[token.Id] = ByteAlphabet.BytesOf(token.Content);
+    }
+
+    /// <exception cref="CheckpointException">The file is missing, damaged, or asks for something that this build does not do.</exception>
+    public static JsonTokenizer Load(string tokenizerJsonPath)
+    {
+        var file = TokenizerFile.Read(tokenizerJsonPath);
+        try
+        {
+            return new JsonTokenizer(file);
+        }
+        catch (Exception exception) when (exception is CheckpointException or InvalidOperationException or ArgumentException)
+        {
+            throw new CheckpointException($"{tokenizerJsonPath}: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
+    public IReadOnlyList<int> Encode(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+        var ids = new List<int>(text.Length / 3 + 1);
+        foreach (var (start, length, token) in _raw.Split(text))
+        {
+            if (token is not null) ids.Add(token.Id);
+            else EncodeBetweenMarkers(Normalize(text.Substring(start, length)), ids);
+        }
+
+        return ids;
+    }
+
+    /// <summary>Text of the ids: incomplete bytes become replacement characters, ids without a token are left out, as Hugging Face does.</summary>
+    public string Decode(IReadOnlyList<int> ids, bool skipSpecial)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        var bytes = new List<byte>(ids.Count * 4);
+        foreach (var id in ids)
+            if (!skipSpecial || !_special.Contains(id)) bytes.AddRange(BytesOf(id));
+        return Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes));
+    }
+
+    public ITokenStream Stream() => new Utf8TokenStream(this);
+
+    internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
+
+    private void EncodeBetweenMarkers(string text, List<int> ids)
+    {
+        foreach (var (start, length, token) in _normalized.Split(text))
+        {
+            if (token is not null)
+            {
+                ids.Add(token.Id);
+                continue;
+            }
+
+            var rest = text.AsSpan(start, length);
+            if (_file.AddsPrefixSpace && rest[0] != ' ') rest = $" {rest}";
+            while (!rest.IsEmpty)
+            {
+                var piece = rest[..(_file.SplitsWords ? Gpt2Pieces.NextLength(rest) : rest.Length)];
+                if (piece.Length > LongestLibraryPiece) _merges.Encode(piece, ids);
+                else ids.AddRange(_library.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
+                rest = rest[piece.Length..];
+            }
+        }
+    }
+
+    private string Normalize(string text) => _file.ComposesCharacters ? text.Normalize(NormalizationForm.FormC) : text;
+}
