@@ -1,0 +1,26 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Flamingo.Transport.Remote;
+
+/// <summary>Where the stages are; section <c>Stages</c>. <c>dns:///name:port</c> finds all replicas behind a name, <c>http://host:port</c> is one server.</summary>
+public sealed class RemoteStageOptions
+{
+    public const string Section = "Stages";
+
+    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    public string VisionEncoder { get; set; } = "";
+
+    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    public string Resampler { get; set; } = "";
+
+    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    public string LanguageModel { get; set; } = "";
+
+    /// <summary>How often DNS is asked again for replicas that came or went.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest wait for a connection.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "00:05:00")]
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
+}

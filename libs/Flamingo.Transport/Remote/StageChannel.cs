@@ -1,0 +1,47 @@
+using Grpc.Core;
+using Grpc.Net.Client;
+using Grpc.Net.Client.Balancer;
+using Grpc.Net.Client.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Flamingo.Transport.Remote;
+
+/// <summary>A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings, unary calls and unbegun streams tried again elsewhere.</summary>
+public static class StageChannel
+{
+    public static GrpcChannel Open(string address, RemoteStageOptions options)
+    {
+        var https = address.StartsWith("https://", StringComparison.Ordinal);
+        var handler = new SocketsHttpHandler
+        {
+            EnableMultipleHttp2Connections = true,
+            ConnectTimeout = options.ConnectTimeout,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(5),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(3),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+        };
+        var resolvers = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh)).BuildServiceProvider();
+        return GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
+            HttpHandler = handler,
+            DisposeHttpClient = true,
+            ServiceProvider = resolvers,
+            MaxReceiveMessageSize = MessageLimits.MostBytes,
+            MaxSendMessageSize = MessageLimits.MostBytes,
+            MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
+            MaxRetryBufferSize = MessageLimits.MostBytes,
+            InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
+            MaxReconnectBackoff = TimeSpan.FromSeconds(3),
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { Retries() } },
+        });
+    }
+
+    // every call here is a pure function of its request, so a second try is safe; a stream that has begun is never retried
+    private static MethodConfig Retries() => new()
+    {
+        Names = { MethodName.Default },
+        RetryPolicy = new RetryPolicy { MaxAttempts = 4, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromSeconds(1), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable } },
+    };
+}

@@ -1,0 +1,38 @@
+using Flamingo.Stages;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Flamingo.Transport.Serving;
+
+/// <summary>Maps stages to gRPC. Mapping resolves the stage, so that a damaged model refuses the start.</summary>
+public static class StageEndpoints
+{
+    /// <summary>gRPC with the size limits and the error mapping of this house.</summary>
+    public static IServiceCollection AddStageServing(this IServiceCollection services)
+    {
+        services.AddGrpc(options =>
+        {
+            options.Interceptors.Add<StageErrorInterceptor>();
+            options.MaxReceiveMessageSize = MessageLimits.MostBytes;
+            options.MaxSendMessageSize = MessageLimits.MostBytes;
+        });
+        return services;
+    }
+
+    public static WebApplication MapVisionEncoder(this WebApplication app) => app.Map<IVisionEncoder, VisionEncoderService>();
+
+    public static WebApplication MapResampler(this WebApplication app) => app.Map<IResampler, ResamplerService>();
+
+    public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
+
+    public static WebApplication MapFlamingo(this WebApplication app) => app.Map<IFlamingo, FlamingoService>();
+
+    private static WebApplication Map<TStage, TService>(this WebApplication app)
+        where TStage : notnull
+        where TService : class
+    {
+        app.Services.GetRequiredService<TStage>();
+        app.MapGrpcService<TService>();
+        return app;
+    }
+}

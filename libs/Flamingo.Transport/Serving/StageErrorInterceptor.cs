@@ -1,0 +1,47 @@
+using Flamingo.Stages;
+using Flamingo.Transport.Wire;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.Transport.Serving;
+
+/// <summary>Every exception of a service leaves through here: expected ones with details, unexpected ones as INTERNAL without their insides, which are logged.</summary>
+public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
+{
+    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            return await continuation(request, context);
+        }
+        catch (Exception exception) when (exception is not RpcException)
+        {
+            throw Translate(exception, context);
+        }
+    }
+
+    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(TRequest request, IServerStreamWriter<TResponse> stream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            await continuation(request, stream, context);
+        }
+        catch (Exception exception) when (exception is not RpcException)
+        {
+            throw Translate(exception, context);
+        }
+    }
+
+    private RpcException Translate(Exception exception, ServerCallContext context)
+    {
+        if (exception is StageException expected) return expected.ToRpc();
+        if (context.CancellationToken.IsCancellationRequested)
+            return new StageException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? StageErrorKind.DeadlineExceeded : StageErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpc();
+        Unexpected(exception, context.Method);
+        return new StageException(StageErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpc();
+    }
+
+    [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly")]
+    private partial void Unexpected(Exception exception, string method);
+}

@@ -1,0 +1,83 @@
+using System.Net.Sockets;
+using Flamingo.Stages;
+using Google.Protobuf.WellKnownTypes;
+using Google.Rpc;
+using Grpc.Core;
+
+namespace Flamingo.Transport.Wire;
+
+/// <summary>The one place where <see cref="StageException"/> becomes a gRPC status with rich details, and the one where it comes back.</summary>
+public static class ErrorWire
+{
+    private const string Domain = "flamingo";
+
+    public static RpcException ToRpc(this StageException exception)
+    {
+        var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
+        status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = exception.Kind.ToString() }));
+        if (exception.Faults.Count > 0)
+        {
+            var request = new BadRequest();
+            request.FieldViolations.AddRange(exception.Faults.Select(fault => new BadRequest.Types.FieldViolation { Field = fault.Field, Description = $"{fault.Problem}\n{fault.Remedy}" }));
+            status.Details.Add(Any.Pack(request));
+        }
+
+        foreach (var missing in exception.Missing) status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = "picture", ResourceName = missing }));
+        if (exception.RetryAfter is { } delay) status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
+        return status.ToRpcException();
+    }
+
+    /// <param name="peer">Who answered, for messages of its absence.</param>
+    public static StageException ToStage(this RpcException exception, string peer)
+    {
+        var status = exception.GetRpcStatus();
+        var info = status?.GetDetail<ErrorInfo>();
+        if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
+            return new StageException(KindOf(exception), $"{peer}: {exception.Status.Detail}", exception);
+
+        return new StageException(kind, status.Message, exception)
+        {
+            Faults = [.. status.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
+            Missing = [.. status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>().ResourceName)],
+            RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
+        };
+    }
+
+    // problem and remedy travel as two lines of the description
+    private static FieldFault ToFault(BadRequest.Types.FieldViolation violation)
+    {
+        var lines = violation.Description.Split('\n', 2);
+        return new FieldFault(violation.Field, lines[0], lines.Length > 1 ? lines[1] : "");
+    }
+
+    private static StatusCode CodeOf(StageErrorKind kind) => kind switch
+    {
+        StageErrorKind.InvalidArgument => StatusCode.InvalidArgument,
+        StageErrorKind.NotFound => StatusCode.NotFound,
+        StageErrorKind.LatentsMissing or StageErrorKind.Mismatch => StatusCode.FailedPrecondition,
+        StageErrorKind.Overloaded => StatusCode.ResourceExhausted,
+        StageErrorKind.Unavailable => StatusCode.Unavailable,
+        StageErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,
+        StageErrorKind.Cancelled => StatusCode.Cancelled,
+        _ => StatusCode.Internal,
+    };
+
+    // a peer that died in mid-answer shows as INTERNAL, CANCELLED or UNKNOWN with a broken transport beneath
+    private static StageErrorKind KindOf(RpcException exception) => exception.StatusCode switch
+    {
+        StatusCode.InvalidArgument => StageErrorKind.InvalidArgument,
+        StatusCode.ResourceExhausted => StageErrorKind.Overloaded,
+        StatusCode.DeadlineExceeded => StageErrorKind.DeadlineExceeded,
+        StatusCode.Unavailable => StageErrorKind.Unavailable,
+        _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => StageErrorKind.Unavailable,
+        StatusCode.Cancelled => StageErrorKind.Cancelled,
+        _ => StageErrorKind.Internal,
+    };
+
+    private static bool HasBrokenTransport(Exception? exception)
+    {
+        for (; exception is not null; exception = exception.InnerException)
+            if (exception is IOException or HttpRequestException or SocketException or HttpProtocolException) return true;
+        return false;
+    }
+}

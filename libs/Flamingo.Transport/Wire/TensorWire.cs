@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using Flamingo.Stages;
+using Google.Protobuf;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Wire;
+
+/// <summary>Tensors and latents. Bytes are read in place on arrival and sent without a copy: <see cref="TensorData"/> is immutable and never pooled.</summary>
+public static class TensorWire
+{
+    public static V1.Tensor ToMessage(this TensorData tensor)
+    {
+        var message = new V1.Tensor { Dtype = (V1.Dtype)tensor.Dtype, Data = UnsafeByteOperations.UnsafeWrap(tensor.Bytes) };
+        message.Shape.AddRange(tensor.Shape);
+        return message;
+    }
+
+    /// <param name="field">Name for errors.</param>
+    /// <exception cref="StageException">InvalidArgument: missing, or bytes that do not fit the shape.</exception>
+    public static TensorData ToRecord(this V1.Tensor? message, string field)
+    {
+        if (message is null) throw StageException.Invalid(field, "The tensor is missing.", "Send it.");
+        try
+        {
+            return new TensorData((TensorDtype)message.Dtype, [.. message.Shape], message.Data.Memory);
+        }
+        catch (StageException exception)
+        {
+            throw StageException.Invalid([.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
+        }
+    }
+
+    /// <summary>All of a list, all faults at once.</summary>
+    public static ImmutableArray<TensorData> ToRecords(this IReadOnlyList<V1.Tensor> messages, string field)
+    {
+        var (tensors, faults) = (ImmutableArray.CreateBuilder<TensorData>(messages.Count), new List<FieldFault>());
+        foreach (var (index, message) in messages.Index())
+        {
+            try
+            {
+                tensors.Add(message.ToRecord($"{field}[{index}]"));
+            }
+            catch (StageException exception)
+            {
+                faults.AddRange(exception.Faults);
+            }
+        }
+
+        PromptRules.ThrowIfAny(faults);
+        return tensors.ToImmutable();
+    }
+
+    public static V1.Latents ToMessage(this ChecksummedLatents latents) =>
+        new() { Tensor = latents.Tensor.ToMessage(), Checksum = UnsafeByteOperations.UnsafeWrap(latents.Checksum) };
+
+    public static ChecksummedLatents ToRecord(this V1.Latents message, string field) => new(message.Tensor.ToRecord($"{field}.tensor"), message.Checksum.Memory);
+
+    public static ByteString ToByteString(this ReadOnlyMemory<byte> bytes) => UnsafeByteOperations.UnsafeWrap(bytes);
+}
