@@ -1,0 +1,45 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using Flamingo.Cli.Generating;
+using Flamingo.Cli.Importing;
+using Flamingo.Cli.Inspecting;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Verifying;
+
+namespace Flamingo.Cli;
+
+/// <summary>The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.</summary>
+public static class CommandLine
+{
+    /// <returns>An <see cref="ExitCode"/>.</returns>
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default)
+    {
+        var parsed = Root().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Action is ParseErrorAction)
+        {
+            foreach (var fault in parsed.Errors.Select(fault => fault.Message).Distinct()) await error.WriteLineAsync($"flamingo: {fault}");
+            await error.WriteLineAsync($"Run '{FullName(parsed.CommandResult.Command)} --help' for the forms that are understood.");
+            return ExitCode.Usage;
+        }
+
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false }, cancellation);
+        }
+        catch (Exception exception)
+        {
+            return FailureReport.Write(exception, error);
+        }
+    }
+
+    /// <summary>The command tree, without side effects.</summary>
+    public static RootCommand Root() => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
+    {
+        GenerateCommand.Create(),
+        ImportCommand.Create(),
+        VerifyCommand.Create(),
+        InspectCommand.Create(),
+    };
+
+    private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"flamingo {command.Name}";
+}

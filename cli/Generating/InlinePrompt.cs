@@ -1,0 +1,75 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Flamingo.Cli.Reporting;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Generating;
+
+/// <summary>A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.</summary>
+public sealed class InlinePrompt
+{
+    private const string EndOfChunk = "<|endofchunk|>";
+
+    // both options repeat, so the parser takes any number of values and the order is read from the tokens
+    private readonly Option<string[]> _shot = new("--shot")
+    {
+        HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(2, 4096), AllowMultipleArgumentsPerToken = true,
+        Description = $"An example: a picture and what is to be said of it; {EndOfChunk} is appended to the text. Repeatable, order kept.",
+    };
+
+    private readonly Option<string[]> _picture = new("--picture")
+    {
+        HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
+        Description = "The question: a picture and the text that the answer continues (may be left out). Repeatable, order kept.",
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Add(_shot);
+        command.Add(_picture);
+    }
+
+    public bool IsGiven(SymbolResult result) => result.GetResult(_shot) is not null || result.GetResult(_picture) is not null;
+
+    /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
+    public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed)
+    {
+        var faults = new List<string>();
+        var segments = new List<FlamingoSegment>();
+        foreach (var (option, values) in Occurrences(parsed.Tokens))
+        {
+            var shot = option == _shot.Name;
+            if (values.Count > 2 || values.Count < (shot ? 2 : 1))
+            {
+                faults.Add($"{option} takes a picture and a text, not {values.Count} values. Quote the text: {option} picture.png \"This is a\".");
+                continue;
+            }
+
+            if (File.Exists(values[0])) segments.Add(new FlamingoPicture(File.ReadAllBytes(values[0])));
+            else faults.Add($"{option}: {values[0]} does not exist. Name a JPEG, PNG, WebP, GIF or BMP file.");
+            if (values.Count == 2) segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
+        }
+
+        return faults.Count == 0 ? segments : throw new UsageException(faults);
+    }
+
+    private List<(string Option, List<string> Values)> Occurrences(IEnumerable<Token> tokens)
+    {
+        var found = new List<(string Option, List<string> Values)>();
+        List<string>? values = null;
+        foreach (var token in tokens)
+        {
+            if (token.Type == TokenType.Option)
+            {
+                values = token.Value == _shot.Name || token.Value == _picture.Name ? [] : null;
+                if (values is not null) found.Add((token.Value, values));
+            }
+            else if (token.Type == TokenType.Argument)
+            {
+                values?.Add(token.Value);
+            }
+        }
+
+        return found;
+    }
+}

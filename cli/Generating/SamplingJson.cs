@@ -1,0 +1,70 @@
+using System.Text.Json;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Generating;
+
+/// <summary>The <c>sampling</c> member of a prompt file, named as in the public service.</summary>
+public static class SamplingJson
+{
+    private const string Known = "max_tokens, temperature, top_k, top_p, seed, repetition_penalty, stop_strings, stop_tokens";
+
+    public static SamplingParameters Read(JsonElement sampling, List<string> faults)
+    {
+        var read = new SamplingParameters();
+        if (sampling.ValueKind != JsonValueKind.Object)
+        {
+            faults.Add("sampling: must be an object.");
+            return read;
+        }
+
+        foreach (var member in sampling.EnumerateObject())
+        {
+            read = member.Name switch
+            {
+                "max_tokens" => read with { MaxTokens = Integer(member, faults, read.MaxTokens) },
+                "temperature" => read with { Temperature = Number(member, faults, read.Temperature) },
+                "top_k" => read with { TopK = Integer(member, faults, read.TopK) },
+                "top_p" => read with { TopP = Number(member, faults, read.TopP) },
+                "repetition_penalty" => read with { RepetitionPenalty = Number(member, faults, read.RepetitionPenalty) },
+                "seed" => read with { Seed = Seed(member, faults) },
+                "stop_strings" => read with { StopStrings = Strings(member, faults) },
+                "stop_tokens" => read with { StopTokens = Integers(member, faults) },
+                _ => Unknown(member, faults, read),
+            };
+        }
+
+        faults.AddRange(SamplingRules.Faults(read));
+        return read;
+    }
+
+    private static SamplingParameters Unknown(JsonProperty member, List<string> faults, SamplingParameters read)
+    {
+        faults.Add($"sampling: unknown member '{member.Name}'. Known are {Known}.");
+        return read;
+    }
+
+    private static T Fault<T>(JsonProperty member, string kind, List<string> faults, T instead)
+    {
+        faults.Add($"sampling.{member.Name}: must be {kind}.");
+        return instead;
+    }
+
+    private static int Integer(JsonProperty member, List<string> faults, int instead) =>
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetInt32(out var value) ? value : Fault(member, "a whole number", faults, instead);
+
+    private static float Number(JsonProperty member, List<string> faults, float instead) =>
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetSingle(out var value) ? value : Fault(member, "a number", faults, instead);
+
+    private static ulong? Seed(JsonProperty member, List<string> faults) =>
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetUInt64(out var value) ? value : Fault<ulong?>(member, "a whole number from 0 to 2^64 - 1", faults, null);
+
+    private static IReadOnlyList<string> Strings(JsonProperty member, List<string> faults) =>
+        member.Value.ValueKind == JsonValueKind.Array && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+            ? [.. member.Value.EnumerateArray().Select(item => item.GetString()!)]
+            : Fault<IReadOnlyList<string>>(member, "a list of strings", faults, []);
+
+    private static IReadOnlyList<int> Integers(JsonProperty member, List<string> faults) =>
+        member.Value.ValueKind == JsonValueKind.Array && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out _))
+            ? [.. member.Value.EnumerateArray().Select(item => item.GetInt32())]
+            : Fault<IReadOnlyList<int>>(member, "a list of token ids", faults, []);
+}

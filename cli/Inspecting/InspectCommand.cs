@@ -1,0 +1,26 @@
+using System.CommandLine;
+using Flamingo.Checkpoints;
+using Flamingo.Cli.Reporting;
+
+namespace Flamingo.Cli.Inspecting;
+
+/// <summary><c>flamingo inspect</c>: what a model directory holds, without loading it.</summary>
+public static class InspectCommand
+{
+    public static Command Create()
+    {
+        var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
+        var verify = new Option<bool>("--verify") { Description = "Read every weight and compare all digests with flamingo.json; exit code 1 if one differs." };
+        var command = new Command("inspect", "Tell what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.") { model, verify };
+        command.SetAction(parsed =>
+        {
+            var directory = ModelDirectory.Open(parsed.GetRequiredValue(model).FullName);
+            var output = parsed.InvocationConfiguration.Output;
+            ModelSummary.Write(directory, output);
+            if (!parsed.GetValue(verify)) return ExitCode.Done;
+            var faults = DigestVerification.Run(directory, output);
+            return faults.Count == 0 ? ExitCode.Done : throw new CheckpointException($"{directory.Path} is damaged: {string.Join(' ', faults)} Copy or import it again.");
+        });
+        return command;
+    }
+}

@@ -1,0 +1,46 @@
+using Flamingo.Stages;
+using Flamingo.Transport.Remote;
+using Microsoft.Extensions.DependencyInjection;
+using Spectre.Console;
+
+namespace Flamingo.Cli.Running;
+
+/// <summary>Something that answers, and what must be given back after the answer.</summary>
+public sealed class OpenedFlamingo(IFlamingo flamingo, IDisposable owner) : IAsyncDisposable
+{
+    public IFlamingo Flamingo { get; } = flamingo;
+
+    /// <summary>Loads a model into this process.</summary>
+    /// <exception cref="Checkpoints.CheckpointException">The directory is damaged or incomplete.</exception>
+    public static OpenedFlamingo Load(string modelDirectory, TextWriter error)
+    {
+        var services = EmbeddedServices.Build(modelDirectory, stages => stages.AddEmbeddedFlamingo());
+        try
+        {
+            var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(error) });
+            var flamingo = console.Profile.Out.IsTerminal
+                ? console.Status().Start($"loading {Markup.Escape(modelDirectory)}", _ => services.GetRequiredService<IFlamingo>())
+                : services.GetRequiredService<IFlamingo>();
+            return new OpenedFlamingo(flamingo, services);
+        }
+        catch
+        {
+            services.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Asks a running server; nothing is connected before the first question.</summary>
+    public static OpenedFlamingo Connect(Uri server)
+    {
+        var remote = new RemoteFlamingo(server.GetLeftPart(UriPartial.Authority));
+        return new OpenedFlamingo(remote, remote);
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        if (owner is IAsyncDisposable services) return services.DisposeAsync();
+        owner.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

@@ -1,0 +1,85 @@
+using System.Security.Cryptography;
+using Flamingo.LanguageModel.Engine;
+using Flamingo.LanguageModel.Execution;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Verifying;
+
+/// <summary>One prompt after the other: ids, logits, the greedy answer, candidates in rank.</summary>
+public sealed class PromptVerification(LanguageModelStage language, int imageToken, IReadOnlyList<TensorData> latents)
+{
+    private const int GreedyTokens = 12;
+
+    public async Task RunAsync(GoldenPrompt prompt, GoldenTensors tensors, Action<Comparison> report, CancellationToken cancellation)
+    {
+        var segments = prompt.Segments.Select(Segment).ToArray();
+        report(Comparison.OfIds($"{prompt.Name}: ids", prompt.Ids, await language.TokenizeAsync(segments, cancellation)));
+        report(await CompareLogitsAsync(prompt, tensors, cancellation));
+        if (prompt.Greedy is { } greedy) await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
+        if (prompt.Rank is { } rank) await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
+        foreach (var other in prompt.Others.Keys.Where(name => name is not ("pictures" or "text")))
+            report(new($"{prompt.Name}: {other}", Outcome.Skipped, other.StartsWith("beam", StringComparison.Ordinal) ? "beam search is not built yet" : "this build does not know it"));
+    }
+
+    // what the stage refuses is a golden that does not hold, not the end of the report
+    private static async Task TryAsync(string name, Action<Comparison> report, Func<Task> compare)
+    {
+        try
+        {
+            await compare();
+        }
+        catch (StageException exception) when (exception.Kind is not StageErrorKind.Cancelled)
+        {
+            report(new(name, Outcome.Broken, $"the model refuses: {exception.Message}"));
+        }
+    }
+
+    private PromptSegment Segment(GoldenSegment segment) => segment switch
+    {
+        { Picture: { } index } => new PictureSegment(Convert.ToHexStringLower(SHA256.HashData(latents[index].Bytes.Span)), ChecksummedLatents.Of(latents[index])),
+        _ => new TextSegment(segment.Text!),
+    };
+
+    // from the golden ids, so that tokenizer and network are judged apart
+    private async Task<Comparison> CompareLogitsAsync(GoldenPrompt prompt, GoldenTensors tensors, CancellationToken cancellation)
+    {
+        var name = $"logits.{prompt.Name}";
+        var pictures = prompt.Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!.Value).ToArray();
+        if (prompt.Ids.Count == 0 || prompt.Ids.Any(id => id < 0 || id >= language.Description.VocabularySize)) return new(name, Outcome.Broken, $"the golden ids do not fit a vocabulary of {language.Description.VocabularySize}");
+        if (prompt.Ids.Count(id => id == imageToken) != pictures.Length) return new(name, Outcome.Broken, "the golden ids do not hold one image token for each picture");
+        var (seen, pictureOfToken) = (0, new int[prompt.Ids.Count]);
+        for (var position = 0; position < prompt.Ids.Count; position++)
+        {
+            if (prompt.Ids[position] == imageToken) seen++;
+            pictureOfToken[position] = seen - 1;
+        }
+
+        var logits = await language.Runner.LogitsAsync(new SequencePrompt(prompt.Ids, pictureOfToken, [.. pictures.Select(index => latents[index])], prompt.Ids.Count), cancellation);
+        return tensors.Compare(name, logits);
+    }
+
+    private async Task CompareGreedyAsync(string name, PromptSegment[] segments, GoldenAnswer golden, Action<Comparison> report, CancellationToken cancellation)
+    {
+        var ids = new List<int>();
+        var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Ids.Count) };
+        await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
+            if (part is TokensGenerated tokens) ids.AddRange(tokens.Ids);
+        report(Comparison.OfIds($"{name}: greedy", golden.Ids, ids));
+    }
+
+    private async Task CompareRankAsync(string name, PromptSegment[] segments, IReadOnlyList<GoldenCandidate> golden, Action<Comparison> report, CancellationToken cancellation)
+    {
+        var ranking = await language.RankAsync(new RankRequest(segments, [.. golden.Select(candidate => candidate.Text)]), cancellation);
+        foreach (var (expected, actual) in golden.Zip(ranking.Candidates))
+        {
+            var title = $"{name}: rank '{expected.Text}'";
+            var ids = Comparison.OfIds(title, expected.Ids, actual.Ids);
+            if (ids.Outcome != Outcome.Held) report(ids);
+            else if (expected.TokenLogLikelihoods.Count != actual.TokenLogLikelihoods.Count) report(new(title, Outcome.Broken, $"{actual.TokenLogLikelihoods.Count} log-likelihoods where the golden has {expected.TokenLogLikelihoods.Count}"));
+            else report(Comparison.Within(title, expected.TokenLogLikelihoods.Zip(actual.TokenLogLikelihoods, (left, right) => Math.Abs(left - right)).Max(), Comparison.RankTolerance, "largest difference"));
+        }
+
+        static int[] Order(IEnumerable<double> scores) => [.. scores.Index().OrderByDescending(item => item.Item).Select(item => item.Index)];
+        report(Comparison.OfIds($"{name}: rank order", Order(golden.Select(candidate => candidate.TokenLogLikelihoods.Sum())), Order(ranking.Candidates.Select(candidate => candidate.Sum))));
+    }
+}
