@@ -1,3 +1,6 @@
+using System.Numerics;
+using static System.FormattableString;
+
 namespace Flamingo.Stages;
 
 /// <summary>What every prompt must obey, checked by the Gateway and again by the LanguageModel; all faults at once.</summary>
@@ -26,7 +29,7 @@ public static class PromptRules
         Range("temperature", sampling.Temperature, 0, 2, faults);
         Range("top_k", sampling.TopK, 0, model.VocabularySize, faults);
         Range("repetition_penalty", sampling.RepetitionPenalty, 0.1f, 10, faults);
-        if (!(sampling.TopP > 0 && sampling.TopP <= 1)) faults.Add(new("sampling.top_p", $"{sampling.TopP} is out of range.", "Send more than 0 and at most 1."));
+        if (!(sampling.TopP > 0 && sampling.TopP <= 1)) faults.Add(new("sampling.top_p", Invariant($"{sampling.TopP} is out of range."), "Send more than 0 and at most 1."));
         if (sampling.StopStrings.Count > 16) faults.Add(new("sampling.stop_strings", $"{sampling.StopStrings.Count} strings are more than 16.", "Send fewer."));
         if (sampling.StopStrings.Any(stop => stop.Length is 0 or > 256)) faults.Add(new("sampling.stop_strings", "A stop string is empty or longer than 256 characters.", "Send strings of 1 to 256 characters."));
         if (sampling.StopTokens.Count > 64) faults.Add(new("sampling.stop_tokens", $"{sampling.StopTokens.Count} tokens are more than 64.", "Send fewer."));
@@ -51,8 +54,10 @@ public static class PromptRules
         if (faults.Count > 0) throw StageException.Invalid(faults);
     }
 
-    private static void Range(string name, float value, float least, float most, List<FieldFault> faults)
+    // Invariant, because callers see these texts whatever the server's locale.
+    private static void Range<T>(string name, T value, T least, T most, List<FieldFault> faults)
+        where T : INumber<T>
     {
-        if (!(value >= least && value <= most)) faults.Add(new($"sampling.{name}", $"{value} is out of range.", $"Send {least} to {most}."));
+        if (!(value >= least && value <= most)) faults.Add(new($"sampling.{name}", Invariant($"{value} is out of range."), Invariant($"Send {least} to {most}.")));
     }
 }

@@ -30,6 +30,7 @@ public sealed class TensorData
             TensorDtype.Float16 or TensorDtype.BFloat16 => 2,
             _ => throw StageException.Invalid("tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
         };
+        if (shape.IsDefault) throw StageException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
         long elements = 1;
         foreach (var length in shape)
         {

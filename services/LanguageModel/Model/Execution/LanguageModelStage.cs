@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Threading.Channels;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
@@ -18,18 +16,16 @@ namespace Flamingo.LanguageModel.Execution;
 public sealed class LanguageModelStage : ILanguageModel, IDisposable
 {
     private readonly TimeProvider _time;
-    private readonly AdmissionQueue _queue;
     private readonly ITokenizer _tokenizer;
     private readonly PromptReader _reader;
     private readonly Decoder _decoder;
-    private readonly GenerationLoop _loop;
+    private readonly GenerationEngine _engine;
 
     /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit.</exception>
     public LanguageModelStage(ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var (config, digest) = (model.Config, model.Config.Weights["language"].Digest);
         _time = time;
-        _queue = new AdmissionQueue(options.Value.MaxQueued, time);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         var device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("language");
@@ -37,7 +33,7 @@ public sealed class LanguageModelStage : ILanguageModel, IDisposable
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
         Runner = new TorchModelRunner(_decoder, thread, device);
-        _loop = new GenerationLoop(Runner, config.Tokens.Stop, digest, time);
+        _engine = new GenerationEngine(Runner, new AdmissionQueue(options.Value.MaxQueued, time), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, config.Language.CrossAttention.LatentWidth,
             config.Tokens.Image.Text, [config.Tokens.Image.Text], config.Tokens.EndOfChunk.Text, options.Value.MaxCandidates);
@@ -53,40 +49,13 @@ public sealed class LanguageModelStage : ILanguageModel, IDisposable
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => Task.FromResult(_reader.Tokenize(segments));
 
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
         PromptRules.CheckSampling(request.Sampling, Description, faults);
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
-
-        // events go through a channel, so that a slow reader never holds the loop; an abandoned enumeration stops it
-        using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var events = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
-        var running = RunAsync();
-        try
-        {
-            await foreach (var item in events.Reader.ReadAllAsync(cancellation)) yield return item;
-        }
-        finally
-        {
-            await abandoned.CancelAsync();
-            await running;
-        }
-
-        async Task RunAsync()
-        {
-            try
-            {
-                using var turn = await _queue.EnterAsync(abandoned.Token);
-                await _loop.RunAsync(prompt, request.Sampling, _tokenizer.Stream(), arrived, item => events.Writer.TryWrite(item), abandoned.Token);
-                events.Writer.Complete();
-            }
-            catch (Exception exception)
-            {
-                events.Writer.Complete(exception);
-            }
-        }
+        return _engine.GenerateAsync(prompt, request.Sampling, _tokenizer.Stream(), arrived, cancellation);
     }
 
     public async Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
@@ -95,20 +64,17 @@ public sealed class LanguageModelStage : ILanguageModel, IDisposable
         var faults = new List<FieldFault>();
         PromptRules.CheckCandidates(request.Candidates, Description, faults);
         var candidates = faults.Count == 0 ? request.Candidates.Select(_tokenizer.Encode).ToArray() : [];
+        foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
+            faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
         var longest = candidates.Select(ids => ids.Count).DefaultIfEmpty(0).Max();
         var prompt = _reader.Read(request.Segments, longest, faults);
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
             faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model reads {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
 
-        using var turn = await _queue.EnterAsync(cancellation);
-        await using var sequence = await Runner.StartAsync(prompt, cancellation);
-        var started = _time.GetTimestamp();
-        await sequence.PrefillAsync(cancellation);
-        var prefill = _time.GetElapsedTime(started);
-        var ranked = new List<RankedCandidate>(candidates.Length);
-        foreach (var (text, ids) in request.Candidates.Zip(candidates)) ranked.Add(new RankedCandidate(text, ids, await sequence.ScoreAsync(ids, cancellation)));
-        return new Ranking(ranked, prompt.Ids.Count, prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest);
+        var scores = await _engine.RankAsync(prompt, candidates, cancellation);
+        var ranked = request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index])).ToList();
+        return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest);
     }
 
     public void Dispose() => _decoder.Dispose();

@@ -9,12 +9,14 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>Segments to tokens: all joined, the image token standing for each picture, tokenized once.</summary>
 public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, LanguageModelDescription model)
 {
+    /// <summary>Ids of a prompt that is not to be run.</summary>
+    /// <exception cref="StageException">InvalidArgument, all faults.</exception>
     public IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments)
     {
-        var text = new StringBuilder();
-        foreach (var segment in segments) text.Append(segment is TextSegment words ? words.Text : tokens.Image.Text);
-        var ids = tokenizer.Encode(text.ToString());
-        return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
+        var faults = new List<FieldFault>();
+        var ids = Tokenize(segments, faults);
+        PromptRules.ThrowIfAny(faults);
+        return ids;
     }
 
     /// <param name="answerTokens">Most tokens that follow the prompt; the sequence's capacity is cut at the context length.</param>
@@ -22,38 +24,46 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
     /// <exception cref="StageException">InvalidArgument (all faults), LatentsMissing (all keys).</exception>
     public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, List<FieldFault> faults)
     {
-        PromptRules.CheckSegmentCount(segments.Count, faults);
-        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model, faults);
-        var latents = Latents(segments, faults, out var order);
-        var ids = faults.Count == 0 ? Tokenize(segments) : [];
-        if (faults.Count == 0 && ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
+        var latents = Latents(segments, faults, out var order, out var missing);
+        var ids = Tokenize(segments, faults);
         if (ids.Count >= model.ContextLength)
             faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer included.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
+        if (missing.Count > 0)
+            throw new StageException(StageErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
         return new SequencePrompt(ids, PictureOfToken(ids, order), latents, Math.Min(ids.Count + answerTokens, model.ContextLength));
     }
 
-    // distinct latents, and for each picture of the prompt the index of its own
-    private List<TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults, out List<int> order)
+    private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
     {
-        var (latents, missing, byKey) = (new List<TensorData>(), new List<string>(), new Dictionary<string, int>(StringComparer.Ordinal));
-        order = [];
-        foreach (var (index, segment) in segments.Index())
-        {
-            if (segment is not PictureSegment picture) continue;
-            if (!byKey.TryGetValue(picture.Key, out var known))
-            {
-                if (picture.Latents is null) missing.Add(picture.Key);
-                else if (!Fits(picture.Latents, index, faults)) continue;
-                known = byKey[picture.Key] = latents.Count;
-                if (picture.Latents is not null) latents.Add(picture.Latents.Tensor);
-            }
+        var before = faults.Count;
+        PromptRules.CheckSegmentCount(segments.Count, faults);
+        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model, faults);
+        if (faults.Count > before) return [];
 
-            order.Add(known);
+        var text = new StringBuilder();
+        foreach (var segment in segments) text.Append(segment is TextSegment words ? words.Text : tokens.Image.Text);
+        var ids = tokenizer.Encode(text.ToString());
+        var (pictures, markers) = (segments.Count(segment => segment is PictureSegment), ids.Count(id => id == tokens.Image.Id));
+        if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
+        if (pictures != markers) // two harmless texts can make a marker where they meet
+            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} pictures.", $"Leave '{tokens.Image.Text}' out of texts, across neighbouring ones too."));
+        return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
+    }
+
+    // distinct latents, and for each picture of the prompt the index of its own; one value serves all slots of its key
+    private List<TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults, out List<int> order, out List<string> missing)
+    {
+        var pictures = segments.Index().Where(item => item.Item is PictureSegment).Select(item => (item.Index, Picture: (PictureSegment)item.Item)).ToList();
+        var (latents, slots) = (new List<TensorData>(), new Dictionary<string, int>(StringComparer.Ordinal));
+        foreach (var (index, picture) in pictures)
+        {
+            if (picture.Latents is not null && Fits(picture.Latents, index, faults) && slots.TryAdd(picture.Key, latents.Count)) latents.Add(picture.Latents.Tensor);
         }
 
-        PromptRules.ThrowIfAny(faults);
-        return missing.Count == 0 ? latents : throw new StageException(StageErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
+        missing = [.. pictures.Select(item => item.Picture.Key).Where(key => !slots.ContainsKey(key)).Distinct()];
+        order = [.. pictures.Select(item => slots.GetValueOrDefault(item.Picture.Key, -1))];
+        return latents;
     }
 
     private bool Fits(ChecksummedLatents latents, int segment, List<FieldFault> faults)

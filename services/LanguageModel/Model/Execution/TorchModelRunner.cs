@@ -24,18 +24,29 @@ public sealed class TorchModelRunner(Decoder decoder, InferenceThread thread, De
         private readonly TorchModelRunner _runner;
         private readonly SequencePrompt _prompt;
         private readonly KeyValueCache _cache;
-        private readonly IReadOnlyDictionary<int, PictureKeyValues>[] _pictures;
+        private readonly List<IReadOnlyDictionary<int, PictureKeyValues>> _pictures = [];
         private float[]? _lastLogits;
 
         public Sequence(TorchModelRunner runner, SequencePrompt prompt)
         {
             (_runner, _prompt) = (runner, prompt);
-            _pictures = [.. prompt.Latents.Select(latents => runner.Decoder.Project(latents.ToTensor(runner.Device)))];
             _cache = runner.Decoder.NewCache(prompt.Capacity);
+            try
+            {
+                foreach (var latents in prompt.Latents) _pictures.Add(runner.Decoder.Project(latents.ToTensor(runner.Device)));
+            }
+            catch
+            {
+                Dispose(); // nobody else has this sequence
+                throw;
+            }
         }
 
-        public Task<float[]> PrefillAsync(CancellationToken cancellation) =>
-            _runner.Thread.RunAsync(() => _lastLogits = LastLogits(Forward(_prompt.Ids, _prompt.Pictures)), cancellation);
+        public async Task<float[]> PrefillAsync(CancellationToken cancellation)
+        {
+            _lastLogits = await _runner.Thread.RunAsync(() => LastLogits(Forward(_prompt.Ids, _prompt.Pictures)), cancellation);
+            return [.. _lastLogits]; // a sampler changes its logits in place, Score needs them as they were
+        }
 
         public Task<float[]> DecodeAsync(int token, CancellationToken cancellation) =>
             _runner.Thread.RunAsync(() => LastLogits(Forward([token], [_prompt.Pictures[^1]])), cancellation);
@@ -67,11 +78,21 @@ public sealed class TorchModelRunner(Decoder decoder, InferenceThread thread, De
         }
 
         // on the inference thread, behind whatever step still runs there
-        public async ValueTask DisposeAsync() => await _runner.Thread.RunAsync(() =>
+        public async ValueTask DisposeAsync()
         {
-            Dispose();
-            return true;
-        }, CancellationToken.None);
+            try
+            {
+                await _runner.Thread.RunAsync(() =>
+                {
+                    Dispose();
+                    return true;
+                }, CancellationToken.None);
+            }
+            catch (InvalidOperationException) // the process is stopping, the thread has ended: nobody computes any more
+            {
+                Dispose();
+            }
+        }
 
         private float[] LastLogits(Tensor hidden) => _runner.Decoder.Logits(hidden.slice(0, hidden.shape[0] - 1, hidden.shape[0], 1))[0].cpu().data<float>().ToArray();
 

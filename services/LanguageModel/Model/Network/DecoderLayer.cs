@@ -62,7 +62,7 @@ internal sealed class DecoderLayer : IDisposable
         return (_slopes * distance).masked_fill(distance.gt(0), float.NegativeInfinity);      // [heads, rows, columns]
     }
 
-    private Tensor Heads(Tensor x) => x.unflatten(x.dim() - 1, [_config.Heads, _config.Width / _config.Heads]).transpose(0, 1);
+    private Tensor Heads(Tensor x) => x.unflatten(1, [_config.Heads, _config.Width / _config.Heads]).transpose(0, 1);
 }
 
 /// <summary>Attention with linear biases (Press et al. 2022), slopes as MPT's gen_slopes computes them.</summary>

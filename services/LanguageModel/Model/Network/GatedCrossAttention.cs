@@ -79,5 +79,5 @@ public sealed class GatedCrossAttention : IDisposable
         return _output.Forward(mixed.transpose(0, 1).flatten(1));                             // [tokens, width]
     }
 
-    private Tensor Heads(Tensor x) => x.unflatten(x.dim() - 1, [_config.Heads, _config.HeadWidth]).transpose(0, 1);
+    private Tensor Heads(Tensor x) => x.unflatten(1, [_config.Heads, _config.HeadWidth]).transpose(0, 1);
 }

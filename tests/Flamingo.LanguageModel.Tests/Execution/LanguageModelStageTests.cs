@@ -1,0 +1,121 @@
+using Flamingo.LanguageModel.Execution;
+using Flamingo.Stages;
+using TorchSharp;
+
+namespace Flamingo.LanguageModel.Tests.Execution;
+
+public sealed class LanguageModelStageTests(Models models)
+{
+    public static TheoryData<string, string> Answered => Golden.Names(withAnswers: true);
+
+    [Theory]
+    [MemberData(nameof(Answered))]
+    public async Task Greedy_answers_are_the_originals(string family, string name)
+    {
+        var golden = Golden.Prompt(family, name).GetProperty("greedy");
+        var (text, ids, finished) = await Generate(models.Stage(family), new(Golden.Segments(family, name), new() { MaxTokens = 12 }));
+        Assert.Equal(Golden.Ids(golden.GetProperty("ids")), ids);
+        Assert.Equal(golden.GetProperty("text").GetString()!.Replace("<|endofchunk|>", "", StringComparison.Ordinal), text);
+        Assert.Equal(ids.Count, finished.GeneratedTokens);
+        Assert.Equal(Golden.Prompt(family, name).GetProperty("ids").GetArrayLength(), finished.PromptTokens);
+        Assert.Equal(ids[^1] == 532 ? FinishReason.Stop : FinishReason.Length, finished.Reason);
+        Assert.True(finished.Prefill > TimeSpan.Zero && finished.Prefill <= finished.FirstToken && finished.FirstToken <= finished.Total);
+    }
+
+    [Theory]
+    [MemberData(nameof(Answered))]
+    public async Task Rankings_are_the_originals(string family, string name)
+    {
+        var golden = Golden.Prompt(family, name).GetProperty("rank").EnumerateArray().ToArray();
+        var ranking = await models.Stage(family).RankAsync(new(Golden.Segments(family, name), [.. golden.Select(candidate => candidate.GetProperty("text").GetString()!)]), TestContext.Current.CancellationToken);
+        foreach (var (expected, actual) in golden.Zip(ranking.Candidates))
+        {
+            Assert.Equal(Golden.Ids(expected.GetProperty("ids")), actual.Ids);
+            var likelihoods = expected.GetProperty("token_log_likelihoods").EnumerateArray().Select(value => value.GetDouble());
+            Assert.All(likelihoods.Zip(actual.TokenLogLikelihoods), pair => Assert.Equal(pair.First, pair.Second, 1e-3));
+            Assert.Equal(expected.GetProperty("mean").GetDouble(), actual.Mean, 1e-3);
+        }
+
+        Assert.Equal(golden.Length, ranking.Candidates.Count);
+        Assert.Equal(golden.OrderByDescending(candidate => candidate.GetProperty("mean").GetDouble()).Select(candidate => candidate.GetProperty("text").GetString()),
+            ranking.Candidates.OrderByDescending(candidate => candidate.Mean).Select(candidate => candidate.Text));
+    }
+
+    [Fact]
+    public async Task One_value_serves_every_slot_of_its_key()
+    {
+        var stage = models.Stage("mpt1b");
+        var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
+        IReadOnlyList<PromptSegment> Prompt(ChecksummedLatents? first, ChecksummedLatents? second) => [new PictureSegment("a", first), new TextSegment("Output:red<|endofchunk|>"), new PictureSegment("a", second), new TextSegment("Output:")];
+        var both = await Generate(stage, new(Prompt(latents, latents), new()));
+        Assert.Equal(both.Ids, (await Generate(stage, new(Prompt(latents, null), new()))).Ids);
+        Assert.Equal(both.Ids, (await Generate(stage, new(Prompt(null, latents), new()))).Ids);
+    }
+
+    [Fact]
+    public async Task The_same_seed_gives_the_same_answer_and_another_seed_another()
+    {
+        var stage = models.Stage("mpt1b");
+        var request = new LanguageModelRequest(Golden.Segments("mpt1b", "three-shot"), new() { Temperature = 2, Seed = 5, MaxTokens = 24 });
+        var first = await Generate(stage, request);
+        Assert.Equal(first.Ids, (await Generate(stage, request)).Ids);
+        Assert.NotEqual(first.Ids, (await Generate(stage, request with { Sampling = request.Sampling with { Seed = 6 } })).Ids);
+    }
+
+    [Fact]
+    public async Task The_context_ends_an_answer()
+    {
+        var stage = models.Stage("mpt1b");
+        var ids = await stage.TokenizeAsync([new TextSegment(Words(400))], TestContext.Current.CancellationToken);
+        var finished = (await Generate(stage, new([new TextSegment(Words(400))], new() { MaxTokens = 500, Temperature = 2, Seed = 1 }))).Finished;
+        Assert.True(finished.Reason == FinishReason.Stop || finished.PromptTokens + finished.GeneratedTokens == stage.Description.ContextLength, $"{ids.Count} + {finished.GeneratedTokens}");
+    }
+
+    [Fact]
+    public async Task Nothing_stays_alive_after_answers_rankings_failures_and_abandoned_streams()
+    {
+        var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
+        var segments = Golden.Segments("mpt1b", "three-shot");
+        await Round();
+        var before = await Live();
+        for (var round = 0; round < 5; round++) await Round();
+        Assert.Equal(before, await Live());
+        stage.Dispose();
+
+        Task<long> Live() => models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, TestContext.Current.CancellationToken);
+
+        async Task Round()
+        {
+            await Generate(stage, new(segments, new() { MaxTokens = 4 }));
+            await stage.RankAsync(new(segments, ["red circle", "two"]), TestContext.Current.CancellationToken);
+            await foreach (var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 100 }), TestContext.Current.CancellationToken)) break;
+            using var source = new CancellationTokenSource();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+            {
+                await foreach (var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 400, StopTokens = [] }), source.Token)) await source.CancelAsync();
+            });
+            var nan = TensorData.FromFloats(Enumerable.Repeat(float.NaN, 64 * 32).ToArray(), 64, 32);
+            var failed = await Assert.ThrowsAsync<StageException>(() => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
+            Assert.Equal(StageErrorKind.Internal, failed.Kind);
+        }
+    }
+
+    private static string Words(int count) => string.Concat(Enumerable.Repeat(" red", count));
+
+    internal static async Task<(string Text, List<int> Ids, GenerationFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
+    {
+        var (text, ids, finished) = ("", new List<int>(), (GenerationFinished?)null);
+        await foreach (var generated in stage.GenerateAsync(request, TestContext.Current.CancellationToken))
+        {
+            if (generated is TokensGenerated tokens)
+            {
+                text += tokens.Text;
+                ids.AddRange(tokens.Ids);
+            }
+
+            finished = generated as GenerationFinished;
+        }
+
+        return (text, ids, finished!);
+    }
+}

@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Engine;
+using Flamingo.Stages;
+using Flamingo.Testing;
+
+namespace Flamingo.LanguageModel.Tests;
+
+/// <summary>A family's golden.json and golden.safetensors: what the original computed.</summary>
+internal static class Golden
+{
+    private const int ImageToken = 533;
+
+    public static IReadOnlyList<JsonElement> Prompts(string family)
+    {
+        var text = File.ReadAllText(RepositoryFiles.Path("tests", "reference", "families", family, "golden.json"));
+        return [.. JsonDocument.Parse(text).RootElement.GetProperty("prompts").EnumerateArray()];
+    }
+
+    public static JsonElement Prompt(string family, string name) => Prompts(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
+
+    public static TheoryData<string, string> Names(bool withAnswers)
+    {
+        var names = new TheoryData<string, string>();
+        foreach (var family in new[] { "mpt1b", "mpt7b" })
+        {
+            foreach (var prompt in Prompts(family).Where(prompt => !withAnswers || prompt.TryGetProperty("greedy", out _)))
+                names.Add(family, prompt.GetProperty("name").GetString()!);
+        }
+
+        return names;
+    }
+
+    /// <summary>The prompt from its golden ids and latents: no tokenizer, no vision.</summary>
+    public static SequencePrompt Sequence(string family, string name, int room)
+    {
+        var prompt = Prompt(family, name);
+        var ids = Ids(prompt.GetProperty("ids"));
+        var order = Ids(prompt.GetProperty("pictures"));
+        var (slot, pictures) = (-1, new int[ids.Length]);
+        for (var at = 0; at < ids.Length; at++)
+        {
+            if (ids[at] == ImageToken) slot++;
+            pictures[at] = slot < 0 ? -1 : order[slot];
+        }
+
+        return new SequencePrompt(ids, pictures, Latents(family), ids.Length + room);
+    }
+
+    public static IReadOnlyList<PromptSegment> Segments(string family, string name)
+    {
+        var latents = Latents(family);
+        return [.. Prompt(family, name).GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
+            ? (PromptSegment)new PictureSegment($"{picture.GetInt32():x64}", ChecksummedLatents.Of(latents[picture.GetInt32()]))
+            : new TextSegment(segment.GetProperty("text").GetString()!))];
+    }
+
+    public static IReadOnlyList<TensorData> Latents(string family)
+    {
+        var (values, shape) = Tensor(["families", family, "golden.safetensors"], "latents");  // [pictures, latents, width]
+        var size = shape[1] * shape[2];
+        return [.. Enumerable.Range(0, shape[0]).Select(picture => TensorData.FromFloats(values.AsSpan(picture * size, size), shape[1], shape[2]))];
+    }
+
+    public static (float[] Values, int[] Shape) Tensor(string[] file, string name)
+    {
+        using var opened = SafetensorsFile.Open(RepositoryFiles.Path(["tests", "reference", .. file]));
+        var entry = opened.Entries[name];
+        return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
+    }
+
+    public static int[] Ids(JsonElement ids) => [.. ids.EnumerateArray().Select(id => id.GetInt32())];
+
+    /// <summary>Largest difference, relative to the largest expected absolute value.</summary>
+    public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        var (error, largest) = (0.0, 0.0);
+        for (var index = 0; index < expected.Length; index++)
+        {
+            if (!float.IsFinite(actual[index])) return double.PositiveInfinity;
+            error = Math.Max(error, Math.Abs((double)expected[index] - actual[index]));
+            largest = Math.Max(largest, Math.Abs(expected[index]));
+        }
+
+        return error / largest;
+    }
+}

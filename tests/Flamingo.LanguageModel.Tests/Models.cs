@@ -1,0 +1,78 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import;
+using Flamingo.LanguageModel.Execution;
+using Flamingo.LanguageModel.Network;
+using Flamingo.Modeling;
+using Flamingo.Testing;
+using Microsoft.Extensions.Options;
+using TorchSharp;
+
+[assembly: AssemblyFixture(typeof(Flamingo.LanguageModel.Tests.Models))]
+
+namespace Flamingo.LanguageModel.Tests;
+
+/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+public sealed class Models : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-language-").FullName;
+    private readonly Dictionary<string, ModelDirectory> _directories = [];
+    private readonly Dictionary<string, LanguageModelStage> _stages = [];
+    private readonly Lock _lock = new();
+
+    public InferenceThread Thread { get; } = new(2);
+
+    public ModelDirectory DirectoryOf(string family)
+    {
+        lock (_lock)
+        {
+            if (_directories.TryGetValue(family, out var known)) return known;
+            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+        }
+    }
+
+    public LanguageModelStage Stage(string family)
+    {
+        lock (_lock)
+        {
+            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new LanguageModelOptions());
+            return stage;
+        }
+    }
+
+    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options) =>
+        new(model, Thread, Options.Create(options), Options.Create(new ModelOptions()), TimeProvider.System);
+
+    /// <summary>A decoder of its own, from a copy of the family's weights that <paramref name="change"/> may alter.</summary>
+    public Decoder NewDecoder(string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string, bool>? ignore = null)
+    {
+        var model = DirectoryOf(family);
+        var path = Path.Combine(_folder, $"{Guid.NewGuid():N}.safetensors");
+        var bytes = File.ReadAllBytes(Path.Combine(model.Path, model.Config.Weights["language"].File));
+        using (var original = model.OpenWeights("language"))
+        {
+            foreach (var entry in original.Entries.Values) change?.Invoke(entry, bytes.AsSpan((int)entry.Offset, (int)entry.Length));
+        }
+
+        File.WriteAllBytes(path, bytes);
+        using var file = SafetensorsFile.Open(path);
+        var weights = new WeightsReader(file, torch.CPU, torch.ScalarType.Float32);
+        var decoder = new Decoder(config(model.Config.Language), weights, torch.CPU);
+        if (ignore is not null) weights.Ignore(ignore);
+        weights.Finish();
+        return decoder;
+    }
+
+    public void Dispose()
+    {
+        foreach (var stage in _stages.Values) stage.Dispose();
+        Thread.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private ModelDirectory Import(string family)
+    {
+        string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family == "mpt1b" ? 1 : 2);
+        return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
+    }
+}

@@ -1,0 +1,67 @@
+using System.Text.Json;
+using Flamingo.LanguageModel.Engine;
+using Flamingo.Stages;
+using Flamingo.Testing;
+
+namespace Flamingo.LanguageModel.Tests.Network;
+
+public sealed class DecoderGoldenTests(Models models)
+{
+    private const double Tolerance = 1e-5;
+
+    public static TheoryData<string, string> AllPrompts => Golden.Names(withAnswers: false);
+
+    [Theory]
+    [MemberData(nameof(AllPrompts))]
+    public async Task Logits_are_the_originals(string family, string name)
+    {
+        var logits = await models.Stage(family).Runner.LogitsAsync(Golden.Sequence(family, name, room: 0), TestContext.Current.CancellationToken);
+        var (expected, shape) = Golden.Tensor(["families", family, "golden.safetensors"], $"logits.{name}");
+        Assert.Equal(shape, logits.Shape);
+        var error = Golden.Error(expected, logits.ToFloats());
+        Assert.True(error < Tolerance, $"{family} {name}: {error:e2} of the largest logit");
+    }
+
+    // every split of prompt into prefill and single steps behind the last picture gives the plain twin's logits
+    [Theory]
+    [MemberData(nameof(AllPrompts))]
+    public async Task The_cached_path_equals_the_plain_twin(string family, string name)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var runner = models.Stage(family).Runner;
+        var whole = Golden.Sequence(family, name, room: 0);
+        var twin = await runner.LogitsAsync(whole, cancellation);
+        var (plain, vocabulary) = (twin.ToFloats(), twin.Shape[1]);
+        var least = 1;
+        for (var at = 1; at < whole.Ids.Count; at++)
+            if (whole.Pictures[at] != whole.Pictures[at - 1]) least = at + 1;
+        foreach (var first in new[] { least, (least + whole.Ids.Count) / 2 })
+        {
+            var prompt = new SequencePrompt([.. whole.Ids.Take(first)], [.. whole.Pictures.Take(first)], whole.Latents, whole.Capacity);
+            await using var sequence = await runner.StartAsync(prompt, cancellation);
+            var logits = await sequence.PrefillAsync(cancellation);
+            for (var at = first; ; at++)
+            {
+                var error = Golden.Error(plain.AsSpan((at - 1) * vocabulary, vocabulary), logits);
+                Assert.True(error < Tolerance, $"{family} {name}: token {at - 1} after a prefill of {first}: {error:e2}");
+                if (at == whole.Ids.Count) break;
+                logits = await sequence.DecodeAsync(whole.Ids[at], cancellation);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Shapes_logits_are_the_originals()
+    {
+        string[] file = ["shapes", "evaluation", "golden.safetensors"];
+        var golden = JsonDocument.Parse(await File.ReadAllTextAsync(RepositoryFiles.Path("tests", "reference", "shapes", "evaluation", "golden_tensors.json"), TestContext.Current.CancellationToken));
+        var episode = golden.RootElement.EnumerateArray().Single(entry => entry.GetProperty("pictures").GetArrayLength() == 1); // latents are golden for one picture of each episode
+        var number = episode.GetProperty("episode").GetInt32();
+        var (latents, shape) = Golden.Tensor(file, $"episode{number}.latents");
+        var ids = Golden.Ids(episode.GetProperty("ids"));
+        var prompt = new SequencePrompt(ids, new int[ids.Length], [TensorData.FromFloats(latents, shape)], ids.Length);
+        var logits = await models.Stage("shapes").Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken);
+        var error = Golden.Error(Golden.Tensor(file, $"episode{number}.logits").Values, logits.ToFloats());
+        Assert.True(error < Tolerance, $"{error:e2} of the largest logit");
+    }
+}
