@@ -105,6 +105,13 @@ public sealed unsafe class SafetensorsFile : IDisposable
             throw new CheckpointException($"{path} has a damaged safetensors header: {exception.Message}", exception);
         }
 
+        var taken = (long)header.Length;
+        foreach (var entry in entries.Values.OrderBy(entry => entry.Offset).ThenBy(entry => entry.Length))
+        {
+            if (entry.Offset < taken) throw new CheckpointException($"{path}: tensor '{entry.Name}' overlaps another; the file is damaged.");
+            taken = entry.Offset + entry.Length;
+        }
+
         return entries;
     }
 }

@@ -42,7 +42,7 @@ public static class OpenFlamingoImport
             Translate(source, unfinished, source.ModelId ?? Path.GetFileName(output), progress, cancellation);
             Directory.Move(unfinished, output);
         }
-        catch (Exception exception) when (exception is KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidOperationException or FormatException or ArithmeticException)
         {
             throw new CheckpointException($"A configuration file of the publication lacks a value or has one of the wrong kind: {exception.Message}", exception);
         }
@@ -102,7 +102,7 @@ public static class OpenFlamingoImport
 
     private static void ThrowIfAny(List<string> faults)
     {
-        if (faults.Count > 0) throw new CheckpointException($"The publication does not fit together; nothing was written:\n  {string.Join("\n  ", faults)}");
+        if (faults.Count > 0) throw new CheckpointException($"The publication does not fit together; nothing was written:\n  {string.Join("\n  ", faults.Distinct())}");
     }
 
     private static WeightsFile Describe(string folder, string name)

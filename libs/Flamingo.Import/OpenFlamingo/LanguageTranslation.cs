@@ -27,7 +27,7 @@ internal static class LanguageTranslation
         if (mosaic && !Flag("alibi")) throw new CheckpointException($"{configFile}: alibi is false; MPT without ALiBi is not supported.");
 
         var weights = new WeightCollector(language, "the language weights", faults);
-        var hidden = weights.ShapeOf(mosaic ? "transformer.blocks.0.mlp.mlp_up.weight" : "transformer.blocks.0.ffn.up_proj.weight")?[0] ?? 0;
+        var hidden = weights.ShapeOf(mosaic ? "transformer.blocks.0.mlp.mlp_up.weight" : "transformer.blocks.0.ffn.up_proj.weight", 2)?[0] ?? 0;
         for (var layer = 0; layer < layers; layer++)
         {
             foreach (var (canonical, mosaicName, mptName) in LayerNames)
@@ -60,7 +60,7 @@ internal static class LanguageTranslation
         weights.ReportUnused();
 
         const string Embeddings = "lang_encoder.transformer.wte.weight";
-        var vocabulary = checkpoint.ShapeOf(Embeddings)?[0] ?? 0;
+        var vocabulary = checkpoint.ShapeOf(Embeddings, 2)?[0] ?? 0;
         checkpoint.Take("token_embedding.weight", Embeddings, vocabulary, width);
         checkpoint.Ignore(name => name == "lang_encoder.lm_head.weight" || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
 
@@ -92,7 +92,7 @@ internal static class LanguageTranslation
         const int Inner = ResamplerTranslation.Heads * ResamplerTranslation.HeadWidth;
         // OpenFlamingo names the layer list after the language model's own attribute; MPT's is transformer.blocks
         static string Source(int layer) => $"lang_encoder.transformer.blocks.{layer}.gated_cross_attn_layer";
-        var hidden = checkpoint.ShapeOf($"{Source(layers[0])}.ff.1.weight")?[0] ?? 0;
+        var hidden = checkpoint.ShapeOf($"{Source(layers[0])}.ff.1.weight", 2)?[0] ?? 0;
         foreach (var layer in layers)
         {
             var (to, from) = ($"layers.{layer}.gated_cross_attention", Source(layer));

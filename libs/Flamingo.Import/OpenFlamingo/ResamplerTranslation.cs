@@ -11,13 +11,13 @@ internal static class ResamplerTranslation
 
     public static ResamplerConfig Translate(WeightCollector weights)
     {
-        var latents = weights.ShapeOf("perceiver.latents") ?? [0, 0];
+        var latents = weights.ShapeOf("perceiver.latents", 2) ?? [0, 0];
         var width = latents[^1];
         var layers = 0;
         while (weights.Has($"perceiver.layers.{layers}.0.to_q.weight")) layers++;
-        var hidden = weights.ShapeOf("perceiver.layers.0.1.1.weight")?[0] ?? 0;
-        var frames = weights.Has("perceiver.frame_embs") ? weights.ShapeOf("perceiver.frame_embs")![0] : 0;
-        var media = weights.Has("perceiver.media_time_embs") ? weights.ShapeOf("perceiver.media_time_embs")![0] : 0;
+        var hidden = weights.ShapeOf("perceiver.layers.0.1.1.weight", 2)?[0] ?? 0;
+        var frames = weights.Has("perceiver.frame_embs") ? weights.ShapeOf("perceiver.frame_embs", 2)?[0] ?? 0 : 0;
+        var media = weights.Has("perceiver.media_time_embs") ? weights.ShapeOf("perceiver.media_time_embs", 3)?[0] ?? 0 : 0;
         const int Inner = Heads * HeadWidth;
 
         Keep("latents", latents[0], width);

@@ -22,8 +22,8 @@ internal static class VisionTranslation
         var layers = vision.GetProperty("layers").GetInt32();
         var preprocess = json.RootElement.TryGetProperty("preprocess_cfg", out var given) ? given : default;
         var weights = new WeightCollector(source, "the vision weights", faults);
-        var hidden = (int)(weights.ShapeOf("visual.transformer.resblocks.0.mlp.c_fc.weight")?[0] ?? 0);
-        var pooled = weights.Has("visual.proj") && weights.ShapeOf("visual.proj") is [_, var columns] ? (int)columns : 0;
+        var hidden = (int)(weights.ShapeOf("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)?[0] ?? 0);
+        var pooled = weights.Has("visual.proj") && weights.ShapeOf("visual.proj", 2) is [_, var columns] ? (int)columns : 0;
         var side = size / patch;
 
         weights.Take("class_embedding", "visual.class_embedding", width);

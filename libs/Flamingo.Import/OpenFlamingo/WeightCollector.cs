@@ -11,11 +11,11 @@ internal sealed class WeightCollector(WeightSource source, string label, List<st
 
     public bool Has(string name) => source.Tensors.ContainsKey(name);
 
-    /// <summary>The shape, or null (and a fault) where the tensor is missing.</summary>
-    public IReadOnlyList<long>? ShapeOf(string name)
+    /// <summary>The shape, or null (and a fault) where the tensor is missing or has another number of dimensions.</summary>
+    public IReadOnlyList<long>? ShapeOf(string name, int dimensions)
     {
-        if (source.Tensors.TryGetValue(name, out var tensor)) return tensor.Shape;
-        faults.Add($"missing: {name} in {label}");
+        if (source.Tensors.TryGetValue(name, out var tensor) && tensor.Shape.Count == dimensions) return tensor.Shape;
+        faults.Add(tensor is null ? $"missing: {name} in {label}" : $"misshapen: {name} in {label} is [{string.Join(", ", tensor.Shape)}] where {dimensions} dimensions are expected");
         return null;
     }
 

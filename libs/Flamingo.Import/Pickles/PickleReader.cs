@@ -22,6 +22,7 @@ public sealed record PickledStorage(string Key, string Dtype, long Elements);
 public sealed class PickleReader
 {
     private const int MostObjects = 10_000_000;
+    private const int MostDimensions = 64; // torch's own limit; also what keeps a memoised tuple from being copied a million times
     private static readonly object Mark = new();
 
     private static readonly Dictionary<string, string> Storages = new(StringComparer.Ordinal)
@@ -119,7 +120,7 @@ public sealed class PickleReader
     private object? Call(string name, object?[] arguments) => name switch
     {
         "collections OrderedDict" when arguments.Length == 0 => new Dictionary<object, object?>(),
-        "collections OrderedDict" => Fill([], [.. ((List<object?>)arguments[0]!).SelectMany(pair => (object?[])(pair is List<object?> list ? list.ToArray() : pair!))]),
+        "collections OrderedDict" => Fill([], [.. ((List<object?>)arguments[0]!).SelectMany(Pair)]),
         "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
         "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
         _ => throw Refuse($"a call of '{name.Replace(' ', '.')}'"),
@@ -138,7 +139,15 @@ public sealed class PickleReader
         if (_stack.Peek() is not Dictionary<object, object?>) throw Refuse("state for anything but a dictionary");
     }
 
-    private static long[] Sizes(object? tuple) => [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
+    // exactly two: a list of references to one long tuple would multiply in memory
+    private static object?[] Pair(object? pair) => pair switch
+    {
+        object?[] { Length: 2 } tuple => tuple,
+        List<object?> { Count: 2 } list => [list[0], list[1]],
+        _ => throw new FormatException(),
+    };
+
+    private static long[] Sizes(object? tuple) => ((object?[])tuple!).Length > MostDimensions ? throw new FormatException() : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
 
     private void PushTuple(int count)
     {

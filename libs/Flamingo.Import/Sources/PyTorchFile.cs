@@ -60,9 +60,9 @@ public sealed class PyTorchFile : IDisposable
             var elements = tensor.Shape.Aggregate(1L, (product, length) => checked(product * length));
             var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
             var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
-            if (tensor.Shape.Count != tensor.Stride.Count || checked(tensor.Offset + last + 1) * size > entry.Length || tensor.Offset < 0)
+            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0)
                 throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
-            if (elements * size > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            if (checked(elements * size) > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
             return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size) : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or OverflowException)

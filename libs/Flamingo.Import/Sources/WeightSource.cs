@@ -83,7 +83,8 @@ public sealed class WeightSource : IDisposable
         var pickled = PyTorchFile.Open(file);
         _open.Add(pickled);
         var weights = pickled.Content;
-        while (weights.GetValueOrDefault("model_state_dict") is Dictionary<object, object?> inner) weights = inner;
+        // one level, as training writes it: a hostile pickle may hold itself
+        if (weights.GetValueOrDefault("model_state_dict") is Dictionary<object, object?> inner) weights = inner;
         foreach (var tensor in pickled.Tensors(weights))
         {
             var name = tensor.Name.StartsWith("module.", StringComparison.Ordinal) ? tensor.Name["module.".Length..] : tensor.Name;
