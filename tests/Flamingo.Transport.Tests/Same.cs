@@ -1,0 +1,23 @@
+using System.Collections;
+using Flamingo.Stages;
+
+namespace Flamingo.Transport.Tests;
+
+/// <summary>Equality by content, through lists, tensors and bytes, where a record's own stops at references.</summary>
+internal static class Same
+{
+    public static void Content(object? expected, object? actual) => Assert.Equal(Text(expected), Text(actual));
+
+    private static string Text(object? value) => value switch
+    {
+        null => "null",
+        string text => $"\"{text}\"",
+        float number => BitConverter.SingleToInt32Bits(number).ToString("x8"),
+        TimeSpan time => time.Ticks.ToString(),
+        ReadOnlyMemory<byte> bytes => Convert.ToHexString(bytes.Span),
+        TensorData tensor => $"{tensor.Dtype}[{string.Join(',', tensor.Shape)}]{Convert.ToHexString(tensor.Bytes.Span)}",
+        IEnumerable list => $"[{string.Join(", ", list.Cast<object?>().Select(Text))}]",
+        _ when value.GetType() is { IsPrimitive: true } or { IsEnum: true } => value.ToString()!,
+        _ => $"{value.GetType().Name}({string.Join(", ", value.GetType().GetProperties().Where(property => property.GetIndexParameters().Length == 0).Select(property => $"{property.Name}={Text(property.GetValue(value))}"))})",
+    };
+}

@@ -1,0 +1,71 @@
+using CsCheck;
+using Flamingo.Stages;
+using Flamingo.Transport.Wire;
+using Google.Protobuf;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Tests.Wire;
+
+/// <summary>Record → message → bytes → message → record gives the record that went in.</summary>
+public sealed class RoundTripTests
+{
+    [Fact]
+    public void Tensors() => Check(Records.Tensor, TensorWire.ToMessage, V1.Tensor.Parser, message => message.ToRecord("tensor"));
+
+    [Fact]
+    public void Prompts() => Records.Segment.Array[0, 5].Sample(segments =>
+    {
+        var message = new V1.GenerateTokensRequest();
+        message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
+        Same.Content(segments, Travel(message, V1.GenerateTokensRequest.Parser).Segments.ToRecords());
+    });
+
+    [Fact]
+    public void Public_prompts() => Records.PublicSegment.Array[0, 5].Sample(segments =>
+    {
+        var message = new V1.GenerateRequest();
+        message.Segments.AddRange(segments.Select(FlamingoWire.ToMessage));
+        Same.Content(segments, Travel(message, V1.GenerateRequest.Parser).Segments.ToRecords());
+    });
+
+    [Fact]
+    public void Sampling() => Check(Records.Sampling, LanguageWire.ToMessage, V1.Sampling.Parser, message => message.ToRecord());
+
+    [Fact]
+    public void Generation_events() => Check(Records.Generation, LanguageWire.ToMessage, V1.GenerateTokensResponse.Parser, LanguageWire.ToRecord);
+
+    [Fact]
+    public void Rankings() => Check(Records.Ranking, LanguageWire.ToMessage, V1.RankCandidatesResponse.Parser, LanguageWire.ToRecord);
+
+    [Fact]
+    public void Answer_events() => Check(Records.Answer, FlamingoWire.ToMessage, V1.GenerateResponse.Parser, FlamingoWire.ToRecord);
+
+    [Fact]
+    public void Public_rankings() => Check(Records.PublicRanking, FlamingoWire.ToMessage, V1.RankResponse.Parser, FlamingoWire.ToRecord);
+
+    [Fact]
+    public void Encodings() => Check(Records.Encoding, FlamingoWire.ToMessage, V1.EncodeResponse.Parser, FlamingoWire.ToRecord);
+
+    [Fact]
+    public void Descriptions()
+    {
+        var model = new FlamingoModel(Records.Vision, Records.Resampler, Records.Language);
+        Same.Content(model, Travel(model.ToMessage(), V1.Model.Parser).ToRecord());
+    }
+
+    [Fact]
+    public void Absent_sampling_takes_the_defaults_and_a_zero_that_was_sent_stays()
+    {
+        Same.Content(new SamplingParameters(), ((V1.Sampling?)null).ToRecord());
+        Same.Content(new SamplingParameters(), new V1.Sampling().ToRecord());
+        var sent = Travel(new V1.Sampling { MaxTokens = 0, TopP = 0, RepetitionPenalty = 0, Seed = 0 }, V1.Sampling.Parser).ToRecord();
+        Assert.Equal((0, 0f, 0f, 0ul), (sent.MaxTokens, sent.TopP, sent.RepetitionPenalty, sent.Seed!.Value));
+    }
+
+    private static void Check<TRecord, TMessage>(Gen<TRecord> records, Func<TRecord, TMessage> send, MessageParser<TMessage> parser, Func<TMessage, TRecord> receive)
+        where TMessage : IMessage<TMessage> =>
+        records.Sample(record => Same.Content(record, receive(Travel(send(record), parser))));
+
+    private static TMessage Travel<TMessage>(TMessage message, MessageParser<TMessage> parser)
+        where TMessage : IMessage<TMessage> => parser.ParseFrom(message.ToByteArray());
+}
