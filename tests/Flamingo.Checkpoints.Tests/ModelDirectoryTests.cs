@@ -1,0 +1,115 @@
+using Flamingo.Testing;
+
+namespace Flamingo.Checkpoints.Tests;
+
+public sealed class ModelDirectoryTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-model-").FullName;
+
+    public ModelDirectoryTests()
+    {
+        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("models", "shapes"))) File.Copy(file, Path.Combine(_folder, Path.GetFileName(file)));
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData("vision")]
+    [InlineData("resampler")]
+    [InlineData("language")]
+    public void The_default_model_has_the_digests_it_names(string part)
+    {
+        var model = ModelDirectory.Open(RepositoryFiles.Path("models", "shapes"));
+        using var file = model.OpenWeights(part);
+        Assert.Equal(model.Config.Weights[part].Digest, WeightsDigest.Compute(file, _ => true));
+        Assert.Equal(model.Config.Weights[part].LatentDigest, WeightsDigest.Compute(file, WeightsDigest.ShapesLatents));
+        Assert.All(file.Entries.Values, entry => Assert.Equal("BF16", entry.Dtype));
+    }
+
+    [Fact]
+    public void A_changed_weight_changes_the_digest_and_the_pooled_projection_only_one_of_them()
+    {
+        var model = ModelDirectory.Open(_folder);
+        var (pooled, latent) = (Changed("proj"), Changed("conv1.weight"));
+        var weights = model.Config.Weights["vision"];
+        Assert.NotEqual(weights.Digest, pooled.Digest);
+        Assert.Equal(weights.LatentDigest, pooled.Latent);
+        Assert.NotEqual(weights.Digest, latent.Digest);
+        Assert.NotEqual(weights.LatentDigest, latent.Latent);
+
+        (string Digest, string Latent) Changed(string name)
+        {
+            var path = Path.Combine(_folder, FileName());
+            var whole = File.ReadAllBytes(path);
+            try
+            {
+                long offset;
+                using (var file = model.OpenWeights("vision")) offset = file.Entries[name].Offset;
+                var spoiled = whole.ToArray();
+                spoiled[offset] ^= 1;
+                File.WriteAllBytes(path, spoiled);
+                using var changed = model.OpenWeights("vision");
+                return (WeightsDigest.Compute(changed, _ => true), WeightsDigest.Compute(changed, WeightsDigest.ShapesLatents));
+            }
+            finally
+            {
+                File.WriteAllBytes(path, whole);
+            }
+        }
+
+        string FileName() => model.Config.Weights["vision"].File;
+    }
+
+    [Fact]
+    public void A_truncated_missing_or_exchanged_file_is_refused_by_name()
+    {
+        var model = ModelDirectory.Open(_folder);
+        var vision = Path.Combine(_folder, "vision.safetensors");
+        var whole = File.ReadAllBytes(vision);
+        File.WriteAllBytes(vision, whole[..^1]);
+        Assert.Contains("incomplete", Refused(), StringComparison.Ordinal);
+        var renamed = whole.ToArray();
+        renamed[renamed.AsSpan().IndexOf("conv1"u8)] = (byte)'C';
+        File.WriteAllBytes(vision, renamed);
+        Assert.Contains("another header", Refused(), StringComparison.Ordinal);
+        File.Delete(vision);
+        Assert.Contains("missing", Refused(), StringComparison.Ordinal);
+
+        string Refused()
+        {
+            var message = Assert.Throws<CheckpointException>(() => model.OpenWeights("vision").Dispose()).Message;
+            Assert.Contains("vision.safetensors", message, StringComparison.Ordinal);
+            return message;
+        }
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("{")]
+    [InlineData("""{"format_version": 1}""")]
+    [InlineData("""{"format_version": 1, "nonsense": true}""")]
+    public void A_damaged_configuration_is_one_sentence(string json)
+    {
+        File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), json);
+        Assert.Contains("is damaged", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_format_and_no_model_at_all_are_said_with_a_remedy()
+    {
+        var file = Path.Combine(_folder, ModelDirectory.ConfigFile);
+        File.WriteAllText(file, File.ReadAllText(file).Replace("\"format_version\": 1", "\"format_version\": 99", StringComparison.Ordinal));
+        Assert.Contains("Import the checkpoint again", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("flamingo import", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(Path.Combine(_folder, "nowhere"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_written_is_what_is_read()
+    {
+        var model = ModelDirectory.Open(_folder);
+        var before = File.ReadAllText(Path.Combine(_folder, ModelDirectory.ConfigFile));
+        ModelDirectory.WriteConfig(_folder, model.Config);
+        Assert.Equal(before, File.ReadAllText(Path.Combine(_folder, ModelDirectory.ConfigFile)));
+    }
+}

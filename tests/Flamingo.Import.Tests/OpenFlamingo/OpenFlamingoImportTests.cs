@@ -1,0 +1,215 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+using Flamingo.Import.Tests.Sources;
+using Flamingo.Testing;
+
+namespace Flamingo.Import.Tests.OpenFlamingo;
+
+public sealed class OpenFlamingoImportTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Mpt1b_keeps_every_byte_under_canonical_names()
+    {
+        var source = Family("mpt1b", 1);
+        var model = Run(source);
+        Assert.Equal(("alibi", "full_width", 1e-5, true), (model.Config.Language.Positions, model.Config.Language.QueryKeyNorm, model.Config.Language.NormEpsilon, model.Config.Language.TiedEmbeddings));
+        Assert.Equal((6, 64, 8, 64), (model.Config.Resampler.Layers, model.Config.Resampler.Latents, model.Config.Resampler.Heads, model.Config.Resampler.HeadWidth));
+        Assert.Equal((2, 32, 2, 32, "quick_gelu"), (model.Config.Vision.Layers, model.Config.Vision.Width, model.Config.Vision.Heads, model.Config.Vision.ImageSize, model.Config.Vision.Activation));
+        Assert.Equal(Enumerable.Range(0, model.Config.Language.Layers), model.Config.Language.CrossAttention.Layers);
+
+        AssertSame(source.Language, "transformer.blocks.1.attn.Wqkv.weight", model, "language", "layers.1.attention.query_key_value.weight");
+        AssertSame(source.Language, "transformer.blocks.0.mlp.mlp_down.weight", model, "language", "layers.0.feed_forward.down.weight");
+        AssertSame(source.Language, "transformer.blocks.0.attn.q_ln.weight", model, "language", "layers.0.attention.query_norm.weight");
+        AssertSame(source.Language, "transformer.ln_f.weight", model, "language", "final_norm.weight");
+        AssertSame(source.Checkpoint, "lang_encoder.transformer.wte.weight", model, "language", "token_embedding.weight");
+        AssertSame(source.Checkpoint, "lang_encoder.transformer.blocks.0.gated_cross_attn_layer.attn_gate", model, "language", "layers.0.gated_cross_attention.attention_gate");
+        AssertSame(source.Checkpoint, "lang_encoder.transformer.blocks.0.gated_cross_attn_layer.attn.to_kv.weight", model, "language", "layers.0.gated_cross_attention.attention.key_value.weight");
+        AssertSame(source.Checkpoint, "perceiver.layers.5.0.to_kv.weight", model, "resampler", "layers.5.0.to_kv.weight");
+        AssertSame(source.Vision, "visual.proj", model, "vision", "proj");
+        AssertSame(source.Vision, "visual.transformer.resblocks.1.attn.in_proj_weight", model, "vision", "transformer.resblocks.1.attn.in_proj_weight");
+    }
+
+    [Fact]
+    public void Mpt7b_joins_shards_and_keeps_half_precision()
+    {
+        var source = Family("mpt7b", 2);
+        var model = Run(source);
+        Assert.Equal(("alibi", "none", 1e-4), (model.Config.Language.Positions, model.Config.Language.QueryKeyNorm, model.Config.Language.NormEpsilon));
+        Assert.Equal(Enumerable.Range(0, model.Config.Language.Layers).Where(layer => layer % 2 == 1), model.Config.Language.CrossAttention.Layers);
+        Assert.Equal(3, model.Config.Provenance!.Sources.Count(file => file.File.StartsWith("pytorch_model-", StringComparison.Ordinal)));
+        using var language = model.OpenWeights("language");
+        Assert.Equal("F16", language.Entries["layers.0.feed_forward.up.weight"].Dtype);
+        Assert.Equal("F32", language.Entries["token_embedding.weight"].Dtype);
+        Assert.DoesNotContain("lm_head.weight", language.Entries.Keys);
+        AssertSame(source.Language, "transformer.blocks.1.ffn.up_proj.weight", model, "language", "layers.1.feed_forward.up.weight");
+        AssertSame(source.Checkpoint, "lang_encoder.transformer.wte.weight", model, "language", "token_embedding.weight");
+    }
+
+    [Theory]
+    [InlineData("module.", false)]
+    [InlineData("", true)]
+    [InlineData("module.", true)]
+    public void A_checkpoint_may_be_wrapped(string prefix, bool nested)
+    {
+        var source = Family("mpt1b", 1);
+        var wrapped = _folder["checkpoint.pt"];
+        using (var plain = WeightSource.Open(source.Checkpoint))
+        {
+            var rotary = new SourceTensor("lang_encoder.transformer.blocks.0.attn.rotary_emb.inv_freq", "F32", [2], () => new byte[8]);
+            TorchFile.WriteStateDict(wrapped, plain.Tensors.Values.Append(rotary), prefix, nested);
+        }
+
+        var (expected, found) = (Run(source, "plain"), Run(source with { Checkpoint = wrapped }, "wrapped"));
+        foreach (var part in new[] { "vision", "resampler", "language" }) Assert.Equal(expected.Config.Weights[part].Digest, found.Config.Weights[part].Digest);
+    }
+
+    [Fact]
+    public void The_three_added_tokens_stand_behind_the_vocabulary()
+    {
+        var model = Run(Family("mpt1b", 1));
+        Assert.Equal((new SpecialToken("<|endofchunk|>", 532), new SpecialToken("<image>", 533), new SpecialToken("<PAD>", 534)), (model.Config.Tokens.EndOfChunk, model.Config.Tokens.Image, model.Config.Tokens.Padding));
+        Assert.Equal([532], model.Config.Tokens.Stop);
+        Assert.Equal(535, model.Config.Language.VocabularySize);
+        using var tokenizer = JsonDocument.Parse(File.ReadAllBytes(model.TokenizerPath));
+        var last = tokenizer.RootElement.GetProperty("added_tokens").EnumerateArray().TakeLast(3).ToList();
+        Assert.Equal(["<|endofchunk|>", "<image>", "<PAD>"], last.Select(token => token.GetProperty("content").GetString()));
+        Assert.All(last, token => Assert.True(token.GetProperty("special").GetBoolean() && !token.GetProperty("normalized").GetBoolean()));
+    }
+
+    [Fact]
+    public void Every_fault_stands_in_one_report_and_nothing_is_left_behind()
+    {
+        var source = Family("mpt1b", 1);
+        var broken = _folder["checkpoint.pt"];
+        using (var plain = WeightSource.Open(source.Checkpoint))
+        {
+            TorchFile.WriteStateDict(broken, plain.Tensors.Values
+                .Where(tensor => tensor.Name is not ("perceiver.norm.bias" or "lang_encoder.transformer.blocks.0.gated_cross_attn_layer.attn.to_q.weight"))
+                .Select(tensor => tensor.Name == "perceiver.latents" ? tensor with { Shape = [tensor.Shape[1], tensor.Shape[0]] } : tensor)
+                .Select(tensor => tensor.Name == "perceiver.layers.2.0.norm_media.weight" ? new SourceTensor(tensor.Name, "I64", tensor.Shape, () => new byte[tensor.Shape[0] * 8]) : tensor)
+                .Append(new SourceTensor("perceiver.surprise", "F32", [1], () => new byte[4])));
+        }
+
+        var report = Assert.Throws<CheckpointException>(() => Run(source with { Checkpoint = broken })).Message;
+        Assert.Contains("missing: perceiver.norm.bias", report, StringComparison.Ordinal);
+        Assert.Contains("missing: lang_encoder.transformer.blocks.0.gated_cross_attn_layer.attn.to_q.weight", report, StringComparison.Ordinal);
+        Assert.Contains("unexpected: perceiver.surprise", report, StringComparison.Ordinal);
+        Assert.Contains("misshapen: perceiver.layers.0.0.to_q.weight", report, StringComparison.Ordinal);
+        Assert.Contains("perceiver.layers.2.0.norm_media.weight", report, StringComparison.Ordinal);
+        Assert.Equal([broken], Directory.GetFileSystemEntries(_folder.Path));
+    }
+
+    [Fact]
+    public void Non_finite_weights_are_named_all_of_them()
+    {
+        var source = Family("mpt1b", 1);
+        var broken = _folder["checkpoint.pt"];
+        using (var plain = WeightSource.Open(source.Checkpoint))
+        {
+            TorchFile.WriteStateDict(broken, plain.Tensors.Values.Select(tensor => tensor.Name switch
+            {
+                "perceiver.norm.weight" => tensor with { Read = () => Spoiled(tensor, float.NaN) },
+                "lang_encoder.transformer.wte.weight" => tensor with { Read = () => Spoiled(tensor, float.NegativeInfinity) },
+                _ => tensor,
+            }));
+        }
+
+        var report = Assert.Throws<CheckpointException>(() => Run(source with { Checkpoint = broken })).Message;
+        Assert.Contains("non-finite: norm.weight", report, StringComparison.Ordinal);
+        Assert.Contains("non-finite: token_embedding.weight", report, StringComparison.Ordinal);
+        Assert.Equal([broken], Directory.GetFileSystemEntries(_folder.Path));
+
+        static byte[] Spoiled(SourceTensor tensor, float value)
+        {
+            var bytes = tensor.Read();
+            BitConverter.TryWriteBytes(bytes.AsSpan(bytes.Length - 4), value);
+            return bytes;
+        }
+    }
+
+    [Fact]
+    public void An_output_that_exists_is_refused_untouched()
+    {
+        Directory.CreateDirectory(_folder["model"]);
+        File.WriteAllText(Path.Combine(_folder["model"], "mine.txt"), "mine");
+        var exception = Assert.Throws<CheckpointException>(() => Run(Family("mpt1b", 1)));
+        Assert.Contains("exists already. Name another --output", exception.Message, StringComparison.Ordinal);
+        Assert.Equal("mine", File.ReadAllText(Path.Combine(_folder["model"], "mine.txt")));
+    }
+
+    [Fact]
+    public void An_interrupted_import_leaves_nothing()
+    {
+        using var cancel = new CancellationTokenSource();
+        var progress = new Listener(report => { if (report.Done > report.Total / 2) cancel.Cancel(); });
+        Assert.ThrowsAny<OperationCanceledException>(() => OpenFlamingoImport.Run(Family("mpt1b", 1), _folder["model"], progress, cancel.Token));
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.Path));
+    }
+
+    [Fact]
+    public void Progress_rises_to_the_total()
+    {
+        var reports = new List<ImportProgress>();
+        OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], new Listener(reports.Add), CancellationToken.None);
+        Assert.Equal(reports.Select(report => report.Done).Order(), reports.Select(report => report.Done));
+        Assert.Equal(reports[^1].Total, reports[^1].Done);
+    }
+
+    [Fact]
+    public void Weights_may_be_rounded_on_the_way()
+    {
+        var model = Run(Family("mpt7b", 2) with { Dtype = "BF16" });
+        foreach (var part in new[] { "vision", "resampler", "language" })
+        {
+            using var file = model.OpenWeights(part);
+            Assert.All(file.Entries.Values, entry => Assert.Equal("BF16", entry.Dtype));
+        }
+
+        Assert.Contains("BF16", model.Config.Provenance!.Note, StringComparison.Ordinal);
+        Assert.Throws<CheckpointException>(() => Run(Family("mpt7b", 2) with { Dtype = "int4" }, "other"));
+    }
+
+    [Fact]
+    public void A_missing_shard_and_an_unread_family_are_said()
+    {
+        var source = Family("mpt7b", 2);
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        File.Delete(Path.Combine(language, "pytorch_model-00002-of-00003.bin"));
+        Assert.Contains("pytorch_model-00002-of-00003.bin", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
+
+        File.Copy(Path.Combine(source.Language, "pytorch_model-00002-of-00003.bin"), Path.Combine(language, "pytorch_model-00002-of-00003.bin"));
+        File.WriteAllText(Path.Combine(language, "config.json"), """{"model_type": "bloom"}""");
+        Assert.Contains("'bloom'", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(language, "config.json"), """{"model_type": "mpt"}""");
+        Assert.Throws<CheckpointException>(() => Run(source with { Language = language }));
+    }
+
+    private static OpenFlamingoSource Family(string name, int every)
+    {
+        var folder = RepositoryFiles.Path("tests", "reference", "families", name);
+        return new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"), Path.Combine(folder, "checkpoint.pt"), every);
+    }
+
+    private ModelDirectory Run(OpenFlamingoSource source, string output = "model") => OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
+
+    private static void AssertSame(string sourcePath, string sourceName, ModelDirectory model, string part, string name)
+    {
+        using var source = WeightSource.Open(sourcePath);
+        using var file = model.OpenWeights(part);
+        var (expected, entry) = (source.Tensors[sourceName], file.Entries[name]);
+        Assert.Equal(expected.Dtype, entry.Dtype);
+        Assert.Equal(expected.Shape, entry.Shape);
+        Assert.True(file.Read(entry).SequenceEqual(expected.Read()), $"{name} differs from {sourceName}");
+    }
+
+    private sealed class Listener(Action<ImportProgress> hear) : IProgress<ImportProgress>
+    {
+        public void Report(ImportProgress value) => hear(value);
+    }
+}
