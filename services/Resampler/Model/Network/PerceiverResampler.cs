@@ -81,7 +81,7 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         foreach (var part in new IDisposable[] { _normMedia, _normLatents, _query, _keyValue, _output }) part.Dispose();
     }
 
-    private Tensor Heads(Tensor x) => x.unflatten(-1, [config.Heads, config.HeadWidth]).transpose(-3, -2);
+    private Tensor Heads(Tensor x) => x.unflatten(x.dim() - 1, [config.Heads, config.HeadWidth]).transpose(-3, -2);
 }
 
 /// <summary>LayerNorm, widening, activation, narrowing; no biases in the linear layers.</summary>
