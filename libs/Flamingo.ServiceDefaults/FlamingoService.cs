@@ -1,0 +1,87 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Trace;
+
+namespace Flamingo.ServiceDefaults;
+
+/// <summary>What every service process does the same: endpoints, health, reflection, telemetry, refusal to start, drain.</summary>
+public static class FlamingoService
+{
+    /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
+    /// <param name="register">Adds the service's own parts.</param>
+    /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
+    /// <returns>0 after an orderly stop; 1 where the start was refused, with one report on standard error.</returns>
+    public static async Task<int> RunAsync(string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
+    {
+        var builder = WebApplication.CreateBuilder(args.Where(argument => argument != HealthProbe.Argument).ToArray());
+        var endpoints = builder.Configuration.GetSection(EndpointOptions.Section).Get<EndpointOptions>() ?? new EndpointOptions();
+        if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(endpoints.GrpcPort);
+
+        try
+        {
+            builder.AddServiceDefaults();
+            register(builder);
+            await using var app = builder.Build();
+            app.Services.GetService<IStartupValidator>()?.Validate();
+            map(app);
+            app.MapServiceDefaults();
+            await app.RunAsync(cancellation);
+            return 0;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // before the first request nothing but the operator reads this: one report, no stack
+            await Console.Error.WriteLineAsync($"{builder.Environment.ApplicationName} does not start: {Innermost(exception).Message}");
+            return 1;
+        }
+    }
+
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
+    {
+        var section = builder.Configuration.GetSection(EndpointOptions.Section);
+        builder.Services.AddOptions<EndpointOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
+        var endpoints = section.Get<EndpointOptions>() ?? new EndpointOptions();
+
+        // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it
+        builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+            else kestrel.ListenAnyIP(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+        });
+
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
+        builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
+        builder.Services.AddGrpcReflection();
+        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .WithMetrics(metrics => metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Flamingo.*"))
+            .WithTracing(tracing => tracing.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation());
+        if (builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 })
+            telemetry.WithMetrics(metrics => metrics.AddOtlpExporter()).WithTracing(tracing => tracing.AddOtlpExporter());
+        return builder;
+    }
+
+    public static WebApplication MapServiceDefaults(this WebApplication app)
+    {
+        app.MapGrpcHealthChecksService();
+        app.MapGrpcReflectionService();
+        return app;
+    }
+
+    private static Exception Innermost(Exception exception)
+    {
+        while (exception is AggregateException or System.Reflection.TargetInvocationException && exception.InnerException is { } inner) exception = inner;
+        return exception;
+    }
+}

@@ -1,0 +1,8 @@
+using Flamingo.Gateway;
+using Flamingo.ServiceDefaults;
+using Flamingo.Transport.Remote;
+using Flamingo.Transport.Serving;
+
+return await FlamingoService.RunAsync(args,
+    builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing(),
+    app => app.MapFlamingo());

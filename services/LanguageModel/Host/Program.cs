@@ -1,0 +1,7 @@
+using Flamingo.LanguageModel.Execution;
+using Flamingo.ServiceDefaults;
+using Flamingo.Transport.Serving;
+
+return await FlamingoService.RunAsync(args,
+    builder => builder.Services.AddLanguageModelStage().AddStageServing(),
+    app => app.MapLanguageModel());
