@@ -1,0 +1,64 @@
+using Flamingo.Gateway;
+using Flamingo.LanguageModel.Execution;
+using Flamingo.Resampler.Execution;
+using Flamingo.Stages;
+using Flamingo.Testing;
+using Flamingo.VisionEncoder.Execution;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.SystemTests.Embedded;
+
+/// <summary>All stages and the gateway's pipeline in the test's own process, as the command line composes them.</summary>
+public sealed class EmbeddedFlamingo : IAsyncDisposable
+{
+    private readonly IHost _host;
+
+    private EmbeddedFlamingo(IHost host) => _host = host;
+
+    public IFlamingo Flamingo => _host.Services.GetRequiredService<IFlamingo>();
+
+    public ILanguageModel LanguageModel => _host.Services.GetRequiredService<ILanguageModel>();
+
+    public static async Task<EmbeddedFlamingo> StartAsync(string? model = null, params (string Key, string Value)[] settings)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
+        builder.Configuration.AddInMemoryCollection([new("Model:Directory", model ?? RepositoryFiles.Path("models", "shapes"))]);
+        builder.Logging.ClearProviders();
+        builder.Services.AddVisionEncoderStage().AddResamplerStage().AddLanguageModelStage().AddGatewayPipeline();
+        var host = builder.Build();
+        await host.StartAsync();
+        return new EmbeddedFlamingo(host);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        if (_host is IAsyncDisposable disposable) await disposable.DisposeAsync();
+    }
+}
+
+/// <summary>An answer read to its end.</summary>
+public sealed record Answer(string Text, IReadOnlyList<int> Ids, FinishReason Reason, IReadOnlyList<PictureReport> Pictures, ModelDigests Digests)
+{
+    public static async Task<Answer> ReadAsync(IFlamingo flamingo, FlamingoRequest request, CancellationToken cancellation)
+    {
+        var text = new System.Text.StringBuilder();
+        var ids = new List<int>();
+        PicturesResolved? pictures = null;
+        await foreach (var item in flamingo.GenerateAsync(request, cancellation))
+        {
+            switch (item)
+            {
+                case PicturesResolved resolved: pictures = resolved; break;
+                case AnswerTokens tokens: text.Append(tokens.Text); ids.AddRange(tokens.Ids); break;
+                case AnswerFinished finished: return new Answer(text.ToString(), ids, finished.Reason, pictures!.Pictures, finished.Digests);
+            }
+        }
+
+        throw new InvalidOperationException("The stream ended without its last event.");
+    }
+}
