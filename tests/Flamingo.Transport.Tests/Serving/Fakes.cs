@@ -1,0 +1,49 @@
+using System.Runtime.CompilerServices;
+using Flamingo.Stages;
+
+namespace Flamingo.Transport.Tests.Serving;
+
+/// <summary>A language model whose stream a test writes; what it was asked, it keeps.</summary>
+internal sealed class ScriptedLanguageModel : ILanguageModel
+{
+    public required Func<LanguageModelRequest, CancellationToken, IAsyncEnumerable<GenerationEvent>> Script { get; init; }
+
+    public LanguageModelRequest? Asked { get; private set; }
+
+    public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Language);
+
+    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        Asked = request;
+        try
+        {
+            await foreach (var item in Script(request, cancellation)) yield return item;
+        }
+        finally
+        {
+            Ended.TrySetResult();
+        }
+    }
+
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => Task.FromResult(new Ranking(
+        [.. request.Candidates.Select(text => new RankedCandidate(text, [text.Length], [-text.Length]))], request.Segments.Count, TimeSpan.Zero, TimeSpan.Zero, "l1"));
+
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new InvalidOperationException("a secret of the server");
+
+    /// <summary>One token, then nothing until the caller goes away.</summary>
+    public static async IAsyncEnumerable<GenerationEvent> Endless(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        yield return new TokensGenerated("a", [1]);
+        await Task.Delay(Timeout.InfiniteTimeSpan, cancellation);
+    }
+}
+
+/// <summary>A resampler that returns what it was given.</summary>
+internal sealed class EchoResampler : IResampler
+{
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Resampler);
+
+    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => Task.FromResult(new Resampling("r1", features));
+}

@@ -1,0 +1,59 @@
+using System.Net;
+using Flamingo.Stages;
+using Flamingo.Transport.Remote;
+using Flamingo.Transport.Serving;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.Transport.Tests.Serving;
+
+/// <summary>Stages behind a real port, and the house's own remote side of them.</summary>
+internal sealed class LoopbackServer : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly ServiceProvider _remote;
+
+    private LoopbackServer(WebApplication app)
+    {
+        _app = app;
+        var address = app.Urls.Single().Replace("http://", "dns:///", StringComparison.Ordinal);
+        var services = new ServiceCollection().AddRemoteStages();
+        services.AddSingleton<Microsoft.Extensions.Configuration.IConfiguration>(new Microsoft.Extensions.Configuration.ConfigurationManager());
+        services.PostConfigure<RemoteStageOptions>(options => options.VisionEncoder = options.Resampler = options.LanguageModel = address);
+        _remote = services.BuildServiceProvider();
+    }
+
+    public ILanguageModel LanguageModel => _remote.GetRequiredService<ILanguageModel>();
+
+    public IResampler Resampler => _remote.GetRequiredService<IResampler>();
+
+    public static async Task<LoopbackServer> StartAsync(ILanguageModel language)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2);
+        });
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
+        builder.Services.AddStageServing().AddSingleton(language).AddSingleton<IResampler, EchoResampler>();
+        var app = builder.Build();
+        app.MapLanguageModel().MapResampler();
+        await app.StartAsync();
+        return new LoopbackServer(app);
+    }
+
+    /// <summary>Cuts every connection at once, as a killed process would.</summary>
+    public Task StopAsync() => _app.StopAsync(new CancellationToken(canceled: true));
+
+    public async ValueTask DisposeAsync()
+    {
+        await _remote.DisposeAsync();
+        await _app.DisposeAsync();
+    }
+}
