@@ -4,6 +4,7 @@ using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
 using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Serving;
 using Flamingo.Cli.Verifying;
 
 namespace Flamingo.Cli;
@@ -11,6 +12,9 @@ namespace Flamingo.Cli;
 /// <summary>The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.</summary>
 public static class CommandLine
 {
+    // Ctrl-C cancels; a server then lets calls in flight end, for which ServiceDefaults allow 20 seconds
+    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(30);
+
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default)
     {
@@ -24,7 +28,7 @@ public static class CommandLine
 
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false }, cancellation);
+            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
         }
         catch (Exception exception)
         {
@@ -36,6 +40,7 @@ public static class CommandLine
     public static RootCommand Root() => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
     {
         GenerateCommand.Create(),
+        ServeCommand.Create(),
         ImportCommand.Create(),
         VerifyCommand.Create(),
         InspectCommand.Create(),

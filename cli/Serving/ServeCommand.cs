@@ -1,0 +1,56 @@
+using System.CommandLine;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
+using Flamingo.ServiceDefaults;
+using Flamingo.Transport.Serving;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Flamingo.Cli.Serving;
+
+/// <summary><c>flamingo serve</c>: all stages and the gateway in one process, the public service over gRPC.</summary>
+public static class ServeCommand
+{
+    public static Command Create()
+    {
+        var model = ModelOption.Create();
+        var port = new Option<int>("--grpc-port") { HelpName = "N", DefaultValueFactory = _ => 8080, Description = "Port of gRPC (HTTP/2 without TLS) on every address." };
+        port.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > 65535) result.AddError("--grpc-port must be 1 to 65535.");
+        });
+        var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, for example localhost:6379. Default: memory alone." };
+        var command = new Command("serve", "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode and GetModel over gRPC, with health and reflection.") { model, port, redis };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var directory = parsed.GetValue(model)?.FullName ?? DefaultModel.Find();
+            await using var app = Build(directory, parsed.GetValue(port), parsed.GetValue(redis));
+            await app.StartAsync(cancellation);
+            await parsed.InvocationConfiguration.Output.WriteLineAsync($"{directory} is served on http://localhost:{parsed.GetValue(port)} (gRPC). Ctrl-C stops.");
+            await app.WaitForShutdownAsync(cancellation);
+            return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static WebApplication Build(string modelDirectory, int port, string? redis)
+    {
+        // the folder that the command is run from holds no configuration of ours
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.AddInMemoryCollection(
+        [
+            new("Model:Directory", modelDirectory), new("Endpoints:GrpcPort", $"{port}"), new("Redis:ConnectionString", redis ?? ""),
+            new("Logging:LogLevel:Default", "Warning"),
+        ]);
+        builder.AddServiceDefaults();
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
+        builder.Services.AddEmbeddedFlamingo().AddStageServing();
+        var app = builder.Build();
+        app.MapFlamingo();
+        app.MapServiceDefaults();
+        return app;
+    }
+}

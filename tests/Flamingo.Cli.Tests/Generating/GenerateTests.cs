@@ -1,0 +1,98 @@
+using System.Text.Json;
+using Flamingo.Cli.Tests.Running;
+
+namespace Flamingo.Cli.Tests.Generating;
+
+public sealed class GenerateTests
+{
+    [Fact]
+    public async Task The_default_model_names_a_thing_it_has_only_been_shown_from_any_folder()
+    {
+        using var folder = new TemporaryFolder();
+        var finished = await FlamingoCommand.SpawnAsync(folder.Path, "generate", "--prompt", Examples.Prompt("new-word.json"));
+        finished.MustReturn(0);
+        Assert.Equal(Examples.Golden("new-word-query.png", 8).Text.Trim(), finished.Output.Trim());
+        Assert.Contains("9 encoded", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Json_is_one_object_with_exactly_the_promised_members()
+    {
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json")).MustReturn(0);
+        using var json = JsonDocument.Parse(finished.Output);
+        var answer = json.RootElement;
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings"], answer.EnumerateObject().Select(member => member.Name));
+        var golden = Examples.Golden("new-word-query.png", 8);
+        Assert.Equal(golden.Text.Trim(), answer.GetProperty("text").GetString()!.Trim());
+        Assert.Equal(golden.Ids, answer.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+        Assert.Equal("stop", answer.GetProperty("finish_reason").GetString());
+        Assert.Equal(9, answer.GetProperty("pictures").GetArrayLength());
+        Assert.All(answer.GetProperty("pictures").EnumerateArray(), picture =>
+        {
+            Assert.Equal(["id", "source"], picture.EnumerateObject().Select(member => member.Name));
+            Assert.Equal(64, picture.GetProperty("id").GetString()!.Length);
+            Assert.Equal("encoded", picture.GetProperty("source").GetString());
+        });
+        Assert.Equal(["vision", "resample", "prefill", "first_token", "total"], answer.GetProperty("timings").EnumerateObject().Select(member => member.Name));
+        Assert.All(answer.GetProperty("timings").EnumerateObject(), time => Assert.True(time.Value.GetDouble() > 0, time.Name));
+        Assert.Equal("", finished.Error);
+    }
+
+    [Fact]
+    public async Task A_prompt_on_the_command_line_is_the_same_prompt()
+    {
+        using var file = JsonDocument.Parse(File.ReadAllBytes(Examples.Prompt("new-word.json")));
+        var segments = file.RootElement.GetProperty("segments").EnumerateArray().ToArray();
+        var args = new List<string> { "generate", "--json", "--max-tokens", "14" };
+        for (var index = 0; index < segments.Length; index += 2)
+        {
+            var text = segments[index + 1].GetProperty("text").GetString()!;
+            args.Add(text.EndsWith("<|endofchunk|>", StringComparison.Ordinal) ? "--shot" : "--picture");
+            args.Add(Examples.Prompt(segments[index].GetProperty("picture").GetString()!));
+            args.Add(text.Replace("<|endofchunk|>", "", StringComparison.Ordinal));
+        }
+
+        Assert.Equal(8, args.Count(arg => arg == "--shot"));
+        using var answer = JsonDocument.Parse((await FlamingoCommand.RunAsync([.. args])).MustReturn(0).Output);
+        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids, answer.RootElement.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+    }
+
+    [Fact]
+    public async Task Options_win_over_the_prompt_file()
+    {
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json", "--max-tokens", "1")).MustReturn(0);
+        using var json = JsonDocument.Parse(finished.Output);
+        Assert.Equal("length", json.RootElement.GetProperty("finish_reason").GetString());
+        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids[0], Assert.Single(json.RootElement.GetProperty("ids").EnumerateArray()).GetInt32());
+    }
+
+    [Fact]
+    public async Task A_sampled_answer_is_repeated_by_its_seed()
+    {
+        string[] args = ["generate", "--picture", Examples.Prompt("caption-query.png"), "Output:", "--temperature", "1.5", "--max-tokens", "12", "--seed", "18446744073709551615"];
+        var (first, second) = ((await FlamingoCommand.RunAsync(args)).MustReturn(0), (await FlamingoCommand.RunAsync(args)).MustReturn(0));
+        Assert.Equal(first.Output, second.Output);
+    }
+
+    [Fact]
+    public async Task What_the_service_refuses_is_a_failure_with_all_faults_one_per_line()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("broken.png", "no picture");
+        var prompt = folder.Write("prompt.json", """{"segments": [{"picture": "broken.png"}, {"text": "an <image> here"}]}""");
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", prompt)).MustReturn(1);
+        Assert.Equal("", finished.Output);
+        Assert.All(finished.Error.TrimEnd().Split('\n'), line => Assert.StartsWith("flamingo: ", line, StringComparison.Ordinal));
+        Assert.Contains("segments[", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_damaged_model_is_refused_with_one_report()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var file in Directory.GetFiles(Flamingo.Testing.RepositoryFiles.Path("models", "shapes"))) File.Copy(file, folder.File(Path.GetFileName(file)));
+        await File.AppendAllTextAsync(folder.File("language.safetensors"), "x", TestContext.Current.CancellationToken);
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--model", folder.Path)).MustReturn(1);
+        Assert.Contains("language.safetensors", finished.Error, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,48 @@
+using System.Diagnostics;
+
+namespace Flamingo.Cli.Tests.Running;
+
+/// <summary>What a command left behind.</summary>
+public sealed record Finished(int ExitCode, string Output, string Error)
+{
+    /// <summary>Fails with what the command said.</summary>
+    public Finished MustReturn(int exitCode)
+    {
+        Assert.True(ExitCode == exitCode, $"exit code {ExitCode} where {exitCode} was expected\n{Output}\n{Error}");
+        Assert.DoesNotContain("   at ", Error, StringComparison.Ordinal);
+        return this;
+    }
+}
+
+/// <summary>The command line as its users meet it.</summary>
+public static class FlamingoCommand
+{
+    /// <summary>In this process, output captured.</summary>
+    public static async Task<Finished> RunAsync(params string[] args)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var exitCode = await CommandLine.RunAsync(args, output, error, TestContext.Current.CancellationToken);
+        return new Finished(exitCode, output.ToString(), error.ToString());
+    }
+
+    /// <summary>As a child process in a folder of its own, which has no models.</summary>
+    public static async Task<Finished> SpawnAsync(string folder, params string[] args)
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
+        {
+            WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true,
+        })!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        try
+        {
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            throw;
+        }
+
+        return new Finished(process.ExitCode, await output, await error);
+    }
+}

@@ -1,0 +1,126 @@
+using System.Buffers.Binary;
+using System.Text.Json.Nodes;
+using Flamingo.Checkpoints;
+using Flamingo.Cli.Tests.Running;
+using Flamingo.Testing;
+
+namespace Flamingo.Cli.Tests.Verifying;
+
+/// <summary>Imports a family once for all tests of the class.</summary>
+public sealed class ImportedFamily : IAsyncLifetime
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public string Model => _folder.File("mpt1b");
+
+    public Finished? Import { get; private set; }
+
+    public static string Family(params string[] parts) => RepositoryFiles.Path(["tests", "reference", "families", "mpt1b", .. parts]);
+
+    public async ValueTask InitializeAsync() => Import = await FlamingoCommand.RunAsync(
+        "import", "--layout", "openflamingo", "--vision", Family("vision"), "--language", Family("language"), "--checkpoint", Family("checkpoint.pt"), "--cross-attention-every", "1", "--output", Model);
+
+    public ValueTask DisposeAsync()
+    {
+        _folder.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
+
+public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedFamily>
+{
+    private static readonly string Pictures = RepositoryFiles.Path("tests", "reference", "pictures");
+
+    [Fact]
+    public async Task An_import_holds_its_goldens()
+    {
+        family.Import!.MustReturn(0);
+        Assert.Contains("100 %", family.Import.Error, StringComparison.Ordinal);
+        var finished = (await VerifyAsync(ImportedFamily.Family())).MustReturn(0);
+        foreach (var name in new[] { "pixels", "features", "latents", "logits.three-shot", "three-shot: ids", "three-shot: greedy", "three-shot: rank order" })
+            Assert.Contains($"held     {name}:", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("skipped  three-shot: beam3_length_penalty_0:", finished.Output, StringComparison.Ordinal);
+        Assert.Contains(" 0 broken", finished.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("features")]
+    [InlineData("latents")]
+    [InlineData("logits.three-shot")]
+    [InlineData("logits.no-picture")]
+    public async Task A_tensor_that_differs_in_one_element_breaks(string tensor)
+    {
+        using var folder = new TemporaryFolder();
+        CopyGolden(folder);
+        using (var file = SafetensorsFile.Open(ImportedFamily.Family("golden.safetensors")))
+        {
+            var bytes = await File.ReadAllBytesAsync(file.Path, TestContext.Current.CancellationToken);
+            var value = bytes.AsSpan((int)file.Entries[tensor].Offset + 40);
+            BinaryPrimitives.WriteSingleLittleEndian(value, BinaryPrimitives.ReadSingleLittleEndian(value) + 0.01f);
+            await File.WriteAllBytesAsync(folder.File("golden.safetensors"), bytes, TestContext.Current.CancellationToken);
+        }
+
+        var finished = (await VerifyAsync(folder.Path)).MustReturn(3);
+        Assert.Contains($"broken   {tensor}: largest error", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("at element 10 of", finished.Output, StringComparison.Ordinal);
+        Assert.Contains(" 1 broken", finished.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Ids_and_ranks_that_differ_break_and_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        CopyGolden(folder);
+        var golden = JsonNode.Parse(await File.ReadAllTextAsync(folder.File("golden.json"), TestContext.Current.CancellationToken))!;
+        var prompt = golden["prompts"]!.AsArray().Single(item => (string)item!["name"]! == "vqa")!;
+        prompt["greedy"]!["ids"]![2] = 7;
+        prompt["rank"]![0]!["token_log_likelihoods"]![1] = -1.5;
+        folder.Write("golden.json", golden.ToJsonString());
+        var finished = (await VerifyAsync(folder.Path)).MustReturn(3);
+        Assert.Contains("broken   vqa: greedy: first difference at 2: ", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("where the golden has 7", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("broken   vqa: rank '", finished.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Nothing_to_compare_is_a_failure()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("golden.json", """{"pictures": [], "prompts": []}""");
+        await File.WriteAllBytesAsync(folder.File("golden.safetensors"), [2, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}'], TestContext.Current.CancellationToken);
+        var finished = (await VerifyAsync(folder.Path)).MustReturn(1);
+        Assert.Contains("Nothing was compared", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_folder_without_goldens_is_wrong_usage()
+    {
+        using var folder = new TemporaryFolder();
+        var finished = (await VerifyAsync(folder.Path)).MustReturn(2);
+        Assert.Contains("golden.json", finished.Error, StringComparison.Ordinal);
+        Assert.Contains("golden.safetensors", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Inspect_tells_what_a_directory_holds_and_finds_a_flipped_bit()
+    {
+        var told = (await FlamingoCommand.RunAsync("inspect", family.Model, "--verify")).MustReturn(0);
+        foreach (var part in new[] { "parameters", "<image> = 533", "checkpoint.pt", "shortest_side_crop", "digests hold" }) Assert.Contains(part, told.Output, StringComparison.Ordinal);
+
+        using var folder = new TemporaryFolder();
+        foreach (var file in Directory.GetFiles(family.Model)) File.Copy(file, folder.File(Path.GetFileName(file)));
+        var weights = await File.ReadAllBytesAsync(folder.File("resampler.safetensors"), TestContext.Current.CancellationToken);
+        weights[^3] ^= 1;
+        await File.WriteAllBytesAsync(folder.File("resampler.safetensors"), weights, TestContext.Current.CancellationToken);
+        (await FlamingoCommand.RunAsync("inspect", folder.Path)).MustReturn(0);
+        var damaged = (await FlamingoCommand.RunAsync("inspect", folder.Path, "--verify")).MustReturn(1);
+        Assert.Contains("resampler.safetensors", damaged.Error, StringComparison.Ordinal);
+    }
+
+    private Task<Finished> VerifyAsync(string golden) => FlamingoCommand.RunAsync("verify", family.Model, "--golden", golden, "--pictures", Pictures);
+
+    private static void CopyGolden(TemporaryFolder folder)
+    {
+        foreach (var name in new[] { "golden.json", "golden.safetensors" }) File.Copy(ImportedFamily.Family(name), folder.File(name));
+    }
+}
