@@ -70,6 +70,7 @@ public sealed class GenerationPipeline(
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
         CheckCount(request.Pictures.Count, "pictures", faults);
+        foreach (var (index, file) in request.Pictures.Index()) CheckSize(file, $"pictures[{index}]", model, faults);
         PromptRules.ThrowIfAny(faults);
 
         var pictures = request.Pictures.Select((file, index) => new RequestedPicture(PictureId.Of(file.Span), file, $"pictures[{index}]")).ToList();
@@ -97,7 +98,7 @@ public sealed class GenerationPipeline(
         {
             if (segment is FlamingoPicture sent)
             {
-                if (sent.Bytes.Length > model.Vision.MaxPictureBytes) faults.Add(new($"segments[{index}].picture", $"{sent.Bytes.Length} bytes are more than {model.Vision.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway."));
+                CheckSize(sent.Bytes, $"segments[{index}].picture", model, faults);
                 pictures.Add(new RequestedPicture(PictureId.Of(sent.Bytes.Span), sent.Bytes, $"segments[{index}].picture"));
             }
             else if (segment is FlamingoPictureId known)
@@ -115,6 +116,11 @@ public sealed class GenerationPipeline(
     private void CheckCount(int pictures, string field, List<FieldFault> faults)
     {
         if (pictures > options.Value.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.Value.MaxPicturesPerRequest}.", "Send fewer examples."));
+    }
+
+    private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, List<FieldFault> faults)
+    {
+        if (file.Length > model.Vision.MaxPictureBytes) faults.Add(new(field, $"{file.Length} bytes are more than {model.Vision.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway."));
     }
 
     // a picture that stands in a prompt twice is resolved once, with its bytes if any place brought them
@@ -142,5 +148,10 @@ public sealed class GenerationPipeline(
         return prompt;
     }
 
-    private static ModelDigests Digests(FlamingoModel model, string language) => new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest, language);
+    // another language model answered than described: the next request asks what it is
+    private ModelDigests Digests(FlamingoModel model, string language)
+    {
+        if (language != model.Language.WeightsDigest) descriptions.Forget();
+        return new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest, language);
+    }
 }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Stages;
 using Flamingo.Stages;
@@ -13,7 +12,8 @@ public sealed record RequestedPicture(string Id, ReadOnlyMemory<byte>? File, str
 /// <param name="Key">The key these latents truly have, by the weights that made them.</param>
 public sealed record ResolvedPicture(string Key, ChecksummedLatents Latents, PictureSource Source);
 
-/// <summary>Times of one resolution, and the digests of the weights behind it.</summary>
+/// <summary>Pictures by id, and the times of one resolution.</summary>
+/// <param name="Vision">Waiting for another request's encoding of the same picture counts here.</param>
 public sealed record Resolution(IReadOnlyDictionary<string, ResolvedPicture> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample);
 
 /// <summary>Latents for pictures: memory, then Redis, then the stages; one encoding per key, however many requests want it at once.</summary>
@@ -29,7 +29,7 @@ public sealed class LatentResolver(
         if (pictures.Count == 0) return new Resolution(new Dictionary<string, ResolvedPicture>(), TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero);
         var model = await descriptions.GetAsync(cancellation);
         var started = time.GetTimestamp();
-        var looked = await Task.WhenAll(pictures.Select(async picture => (Picture: picture, Found: await LookAsync(KeyOf(picture.Id, model), cancellation))));
+        var looked = await Task.WhenAll(pictures.Select(async picture => (Picture: picture, Found: await LookAsync(KeyOf(picture.Id, model), model.Resampler, cancellation))));
         var lookup = time.GetElapsedTime(started);
 
         var found = looked.Where(item => item.Found is not null).ToDictionary(item => item.Picture.Id, item => item.Found!, StringComparer.Ordinal);
@@ -46,7 +46,7 @@ public sealed class LatentResolver(
     private string KeyOf(string id, FlamingoModel model) =>
         LatentKey.Compute(id, model.Vision.WeightsDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.LatentDtype, options.TenantSalt);
 
-    private async Task<ResolvedPicture?> LookAsync(string key, CancellationToken cancellation)
+    private async Task<ResolvedPicture?> LookAsync(string key, ResamplerDescription made, CancellationToken cancellation)
     {
         if (memory.Get(key) is { } held)
         {
@@ -55,6 +55,8 @@ public sealed class LatentResolver(
         }
 
         if (redis is null || await redis.GetAsync(key, cancellation) is not { } shared) return null;
+        // dtype and shape stand outside the checksum, and the key says what they must be
+        if (shared.Tensor.Dtype != made.LatentDtype || !shared.Tensor.Shape.AsSpan().SequenceEqual([made.Latents, made.Width])) return null;
         GatewayMetrics.RedisHits.Add(1);
         memory.Put(key, shared);
         return new ResolvedPicture(key, shared, PictureSource.Redis);
@@ -69,8 +71,21 @@ public sealed class LatentResolver(
             var key = KeyOf(picture.Id, model);
             var flight = new Flight();
             var joined = _flights.GetOrAdd(key, flight);
-            if (ReferenceEquals(joined, flight)) mine.Add((picture, key, flight));
-            else others.Add((picture, joined));
+            if (!ReferenceEquals(joined, flight))
+            {
+                others.Add((picture, joined));
+            }
+            else if (memory.Get(key) is { } landed)
+            {
+                // an earlier flight landed between our lookup and now; it put its latents before it left the table
+                Remove(key, flight);
+                found[picture.Id] = new ResolvedPicture(key, landed, PictureSource.Memory);
+                flight.Landed.TrySetResult(found[picture.Id]);
+            }
+            else
+            {
+                mine.Add((picture, key, flight));
+            }
         }
 
         var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
@@ -82,15 +97,29 @@ public sealed class LatentResolver(
             foreach (var (picture, _, flight) in mine) found[picture.Id] = await flight.Landed.Task;
         }
 
+        var again = new List<RequestedPicture>();
         foreach (var (picture, flight) in others)
         {
             var waited = time.GetTimestamp();
-            found[picture.Id] = await flight.Landed.Task.WaitAsync(cancellation);
+            try
+            {
+                found[picture.Id] = await flight.Landed.Task.WaitAsync(cancellation);
+            }
+            catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+            {
+                again.Add(picture); // a picture beside it may be the bad one, and its fields are another caller's
+            }
+
             times.Vision += time.GetElapsedTime(waited);
         }
 
-        return times;
+        if (again.Count == 0) return times;
+        var more = await FlyAsync(again, model, found, cancellation);
+        return (times.Vision + more.Vision, times.Resample + more.Resample);
     }
+
+    // only this flight: another request may have taken off under the same key since
+    private void Remove(string key, Flight flight) => _flights.TryRemove(new KeyValuePair<string, Flight>(key, flight));
 
     private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyMineAsync(List<(RequestedPicture Picture, string Key, Flight Flight)> mine, FlamingoModel model)
     {
@@ -103,6 +132,8 @@ public sealed class LatentResolver(
                 var resampleStarted = time.GetTimestamp();
                 var resampling = await resampler.ResampleAsync([.. encoding.Pictures.Select(picture => picture.Features)], CancellationToken.None);
                 times = (times.Vision + visionTime, times.Resample + time.GetElapsedTime(resampleStarted));
+                if (encoding.Pictures.Count != chunk.Length || resampling.Latents.Count != chunk.Length)
+                    throw new StageException(StageErrorKind.Internal, $"{chunk.Length} pictures came back as {encoding.Pictures.Count} features and {resampling.Latents.Count} latents.");
                 Land(chunk, encoding.WeightsDigest, resampling, model);
             }
 
@@ -112,7 +143,7 @@ public sealed class LatentResolver(
         {
             foreach (var (_, key, flight) in mine)
             {
-                _flights.TryRemove(key, out _);
+                Remove(key, flight);
                 flight.Landed.TrySetException(exception);
                 _ = flight.Landed.Task.Exception; // the owner reports it; without waiters nobody else looks
             }
@@ -151,7 +182,7 @@ public sealed class LatentResolver(
                 if (redis is not null) _ = redis.PutAsync(key, latents);
             }
 
-            _flights.TryRemove(key, out _);
+            Remove(key, flight);
             flight.Landed.TrySetResult(new ResolvedPicture(trueKey, latents, PictureSource.Encoded));
         }
     }

@@ -1,0 +1,122 @@
+using Flamingo.Stages;
+using Microsoft.Extensions.DependencyInjection;
+using static Flamingo.Gateway.Tests.Asking;
+
+namespace Flamingo.Gateway.Tests.Pictures;
+
+public sealed class LatentResolverTests : IAsyncDisposable
+{
+    private readonly Stage _stage = new();
+    private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ServiceProvider _services;
+    private readonly IFlamingo _flamingo;
+
+    public LatentResolverTests()
+    {
+        _services = _stage.Services();
+        _flamingo = _services.GetRequiredService<IFlamingo>();
+    }
+
+    public ValueTask DisposeAsync() => _services.DisposeAsync();
+
+    [Fact(Timeout = 30_000)]
+    public async Task Many_requests_with_one_new_picture_cost_one_encoding()
+    {
+        _stage.Gate = _gate.Task;
+        // each runs to its first wait before the next begins: all are in the air when the gate opens
+        var asked = Enumerable.Range(0, 16).Select(_ => _flamingo.SourcesAsync(Picture(1))).ToList();
+        await _stage.Encoding.Task;
+        _gate.SetResult();
+        Assert.All(await Task.WhenAll(asked), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.Equal([1], _stage.Encodes);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task An_owner_that_leaves_does_not_fail_the_waiters()
+    {
+        _stage.Gate = _gate.Task;
+        using var owner = new CancellationTokenSource();
+        var left = _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 1 }]), owner.Token);
+        await _stage.Encoding.Task;
+        var waiter = _flamingo.SourcesAsync(Picture(1));
+        await owner.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        _gate.SetResult();
+        Assert.Equal([PictureSource.Encoded], await waiter);
+        Assert.Equal([1], _stage.Encodes);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task A_waiter_does_not_fail_for_another_requests_bad_picture()
+    {
+        _stage.Gate = _gate.Task;
+        var bad = _flamingo.SourcesAsync(Picture(1), Picture(Stage.Broken));
+        await _stage.Encoding.Task;
+        var good = _flamingo.SourcesAsync(new FlamingoText("x"), Picture(1));
+        _gate.SetResult();
+        Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => bad)).Faults).Field);
+        Assert.Equal([PictureSource.Encoded], await good);
+    }
+
+    [Fact]
+    public async Task An_answer_of_other_weights_has_its_own_key_and_is_not_kept()
+    {
+        await _flamingo.AskAsync(Picture(9));
+        _stage.VisionAnswers = "vision-2";
+        await _flamingo.AskAsync(Picture(1));
+        var first = ((PictureSegment)_stage.Prompts.Last()[0]).Key;
+        Assert.Equal(1, _stage.Describes);
+
+        _stage.VisionAnswers = null;
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1))); // nothing was stored under the old key
+        Assert.Equal(2, _stage.Describes);
+        Assert.NotEqual(first, ((PictureSegment)_stage.Prompts.Last()[0]).Key);
+
+        _stage.VisionAnswers = "vision-2";
+        await _flamingo.AskAsync(Picture(2));
+        _stage.Vision = _stage.Vision with { WeightsDigest = "vision-2" };
+        await _flamingo.AskAsync(Picture(1));
+        Assert.Equal(first, ((PictureSegment)_stage.Prompts.Last()[0]).Key); // the key it truly had
+    }
+
+    [Fact]
+    public async Task Stages_that_do_not_fit_are_refused_naming_both_and_may_be_replaced()
+    {
+        var fitting = _stage.Resampler;
+        _stage.Resampler = fitting with { FeatureWidth = 7 };
+        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)));
+        Assert.Equal(StageErrorKind.Mismatch, refusal.Kind);
+        Assert.Contains("6 wide", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("reads 7", refusal.Message, StringComparison.Ordinal);
+        _stage.Resampler = fitting with { Latents = 3 };
+        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
+        _stage.Resampler = fitting;
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
+    }
+
+    [Fact]
+    public async Task A_stage_that_is_down_fails_that_request_alone()
+    {
+        _stage.DescribeFails = new StageException(StageErrorKind.Unavailable, "down");
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
+        _stage.DescribeFails = null;
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task One_request_too_many_is_told_when_to_return()
+    {
+        await using var services = _stage.Services(("Gateway:MaxConcurrentRequests", "1"), ("Gateway:MaxQueuedRequests", "1"));
+        var flamingo = services.GetRequiredService<IFlamingo>();
+        _stage.Gate = _gate.Task;
+        var working = flamingo.SourcesAsync(Picture(1));
+        await _stage.Encoding.Task;
+        var waiting = flamingo.SourcesAsync(Picture(2));
+        var refusal = await Assert.ThrowsAsync<StageException>(() => flamingo.AskAsync(Picture(3)));
+        Assert.Equal(StageErrorKind.Overloaded, refusal.Kind);
+        Assert.True(refusal.RetryAfter > TimeSpan.Zero);
+        _gate.SetResult();
+        await Task.WhenAll(working, waiting);
+        Assert.Equal([1, 1], _stage.Encodes);
+    }
+}

@@ -1,0 +1,111 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using Flamingo.Stages;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flamingo.Gateway.Tests;
+
+/// <summary>Three scripted stages behind a real pipeline: they count, they can be held at a gate, they can fail.</summary>
+internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
+{
+    public VisionEncoderDescription Vision { get; set; } = new("v", "vision-1", "pre-1", 8, 4, 6, 3, TensorDtype.Float32, 1000, 100, 4);
+
+    public ResamplerDescription Resampler { get; set; } = new("r", "resampler-1", 6, 2, 5, 1, TensorDtype.Float32, 4);
+
+    public LanguageModelDescription Language { get; set; } = new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8);
+
+    /// <summary>What answers say made them, where it differs from the description.</summary>
+    public string? VisionAnswers { get; set; }
+
+    public Exception? DescribeFails { get; set; }
+
+    public int Describes;
+
+    /// <summary>Number of pictures of each call.</summary>
+    public ConcurrentQueue<int> Encodes { get; } = new();
+
+    public ConcurrentQueue<IReadOnlyList<PromptSegment>> Prompts { get; } = new();
+
+    public SamplingParameters? Sampling { get; private set; }
+
+    /// <summary>Encode waits for it after it signalled <see cref="Encoding"/>.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    public TaskCompletionSource Encoding { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>A picture that begins with 255 cannot be decoded.</summary>
+    public const byte Broken = 255;
+
+    Task<VisionEncoderDescription> IVisionEncoder.DescribeAsync(CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref Describes);
+        return DescribeFails is { } failure ? Task.FromException<VisionEncoderDescription>(failure) : Task.FromResult(Vision);
+    }
+
+    Task<ResamplerDescription> IResampler.DescribeAsync(CancellationToken cancellation) => Task.FromResult(Resampler);
+
+    Task<LanguageModelDescription> ILanguageModel.DescribeAsync(CancellationToken cancellation) => Task.FromResult(Language);
+
+    public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
+    {
+        Encodes.Enqueue(request.Pictures.Count);
+        Encoding.TrySetResult();
+        await Gate.WaitAsync(cancellation);
+        var faults = request.Pictures.Index().Where(picture => picture.Item.Span[0] == Broken)
+            .Select(picture => new FieldFault($"pictures[{picture.Index}]", "It cannot be decoded.", "Send a PNG.")).ToList();
+        PromptRules.ThrowIfAny(faults);
+        return new VisionEncoding(VisionAnswers ?? Vision.WeightsDigest, [.. request.Pictures.Select(picture => new PictureFeatures(
+            TensorData.FromFloats([.. Enumerable.Repeat((float)picture.Span[0], 24)], 1, 4, 6),
+            request.IncludePooled ? TensorData.FromFloats([picture.Span[0], 0, 0], 3) : null))]);
+    }
+
+    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) =>
+        Task.FromResult(new Resampling(Resampler.WeightsDigest, [.. features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))]));
+
+    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        Prompts.Enqueue(request.Segments);
+        Sampling = request.Sampling;
+        await Task.Yield();
+        yield return new TokensGenerated("a ", [1]);
+        yield return new TokensGenerated("dog", [2, 3]);
+        yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest);
+    }
+
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
+    {
+        Prompts.Enqueue(request.Segments);
+        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1f]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest));
+    }
+
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();
+
+    /// <summary>The pipeline as a host registers it, over these stages.</summary>
+    public ServiceProvider Services(params (string Key, string Value)[] settings)
+    {
+        var services = new ServiceCollection();
+        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+        services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
+        services.AddSingleton(typeof(Microsoft.Extensions.Logging.ILogger<>), typeof(NullLogger<>));
+        services.AddSingleton<ISeedSource>(new FixedSeed());
+        return services.AddGatewayPipeline().BuildServiceProvider();
+    }
+
+    private sealed class FixedSeed : ISeedSource
+    {
+        public ulong Next() => 4711;
+    }
+}
+
+internal static class Asking
+{
+    public static FlamingoPicture Picture(params byte[] file) => new(file);
+
+    public static async Task<List<AnswerEvent>> AskAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
+        await flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }), TestContext.Current.CancellationToken).ToListAsync();
+
+    public static async Task<IEnumerable<PictureSource>> SourcesAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
+        ((PicturesResolved)(await flamingo.AskAsync(segments))[0]).Pictures.Select(picture => picture.Source);
+}
