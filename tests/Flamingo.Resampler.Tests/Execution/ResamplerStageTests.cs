@@ -1,0 +1,133 @@
+using Flamingo.Checkpoints;
+using Flamingo.Resampler.Execution;
+using Flamingo.Stages;
+using TorchSharp;
+
+namespace Flamingo.Resampler.Tests.Execution;
+
+public sealed class ResamplerStageTests(Models models)
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("mpt1b")]
+    [InlineData("mpt7b")]
+    public async Task Latents_of_the_families_are_the_originals(string family)
+    {
+        var stage = models.Stage(family);
+        var resampling = await stage.ResampleAsync(Frames(family), Cancellation);
+        Assert.Equal(models.DirectoryOf(family).Config.Weights["resampler"].LatentDigest, resampling.WeightsDigest);
+        foreach (var (expected, actual) in Golden.Rows(family, "latents").Zip(resampling.Latents))
+        {
+            Assert.Equal([stage.Description.Latents, stage.Description.Width], actual.Shape);
+            Assert.InRange(Golden.Error(expected.ToFloats(), actual.ToFloats()), 0, 1e-5);
+        }
+    }
+
+    [Theory]
+    [InlineData("episode0")]
+    [InlineData("episode120")]
+    [InlineData("episode300")]
+    [InlineData("episode440")]
+    public async Task Latents_of_the_trained_model_are_the_originals(string episode)
+    {
+        var (features, shape) = Golden.Tensor("shapes", $"{episode}.features");
+        var resampling = await models.Stage("shapes").ResampleAsync([TensorData.FromFloats(features, 1, shape[0], shape[1])], Cancellation);
+        Assert.InRange(Golden.Error(Golden.Tensor("shapes", $"{episode}.latents").Values, resampling.Latents[0].ToFloats()), 0, 1e-5);
+    }
+
+    [Fact]
+    public async Task A_batch_equals_its_pictures_one_by_one()
+    {
+        var features = Frames("mpt1b");
+        using var turns = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { BatchSize = 2 });
+        var together = (await models.Stage("mpt1b").ResampleAsync(features, Cancellation)).Latents;
+        var inTurns = (await turns.ResampleAsync(features, Cancellation)).Latents;
+        foreach (var (index, item) in features.Index())
+        {
+            var alone = (await models.Stage("mpt1b").ResampleAsync([item], Cancellation)).Latents[0].ToFloats();
+            Assert.InRange(Golden.Error(alone, together[index].ToFloats()), 0, 1e-6);
+            Assert.InRange(Golden.Error(alone, inTurns[index].ToFloats()), 0, 1e-6);
+        }
+    }
+
+    [Fact]
+    public async Task Pictures_of_different_patch_counts_come_back_in_the_order_they_came()
+    {
+        var whole = Frames("mpt1b");
+        var half = whole.Select(item => TensorData.FromFloats(item.ToFloats().AsSpan(0, 8 * 32), 1, 8, 32)).ToArray();
+        TensorData[] mixed = [whole[0], half[1], whole[2], half[3]];
+        var latents = (await models.Stage("mpt1b").ResampleAsync(mixed, Cancellation)).Latents;
+        foreach (var (item, actual) in mixed.Zip(latents))
+        {
+            var alone = (await models.Stage("mpt1b").ResampleAsync([item], Cancellation)).Latents[0];
+            Assert.InRange(Golden.Error(alone.ToFloats(), actual.ToFloats()), 0, 1e-6);
+        }
+    }
+
+    [Fact]
+    public async Task Latents_leave_rounded_to_the_latent_dtype()
+    {
+        var model = models.Altered("mpt1b", config => config with { Resampler = config.Resampler with { LatentDtype = "bfloat16" } });
+        using var stage = models.NewStage(model, new());
+        var rounded = (await stage.ResampleAsync(Frames("mpt1b"), Cancellation)).Latents[0];
+        var exact = (await models.Stage("mpt1b").ResampleAsync(Frames("mpt1b"), Cancellation)).Latents[0];
+        Assert.Equal(TensorDtype.BFloat16, stage.Description.LatentDtype);
+        Assert.Equal(TensorDtype.BFloat16, rounded.Dtype);
+        Assert.InRange(Golden.Error(exact.ToFloats(), rounded.ToFloats()), 1e-6, 1.0 / 256);
+    }
+
+    [Fact]
+    public async Task All_faults_of_a_call_are_named_at_once()
+    {
+        var good = Frames("mpt1b")[0];
+        var video = TensorData.FromFloats(new float[2 * 16 * 32], 2, 16, 32);
+        var narrow = TensorData.FromFloats(new float[16 * 16], 1, 16, 16);
+        var flat = TensorData.FromFloats(new float[32], 32);
+        var exception = await Assert.ThrowsAsync<StageException>(() => models.Stage("mpt1b").ResampleAsync([good, video, narrow, flat], Cancellation));
+        Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
+        Assert.Equal(["features[1]", "features[2]", "features[3]"], exception.Faults.Select(fault => fault.Field));
+        Assert.Contains("2 frames", exception.Faults[0].Problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public async Task Too_few_and_too_many_items_are_refused(int count)
+    {
+        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { MaxItems = 2 });
+        var items = Enumerable.Repeat(Frames("mpt1b")[0], count).ToArray();
+        var exception = await Assert.ThrowsAsync<StageException>(() => stage.ResampleAsync(items, Cancellation));
+        Assert.Equal("features", Assert.Single(exception.Faults).Field);
+    }
+
+    [Fact]
+    public async Task Tensors_do_not_outlive_their_call()
+    {
+        var stage = models.Stage("mpt1b");
+        Task<long> Live() => models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, Cancellation);
+        await stage.ResampleAsync(Frames("mpt1b"), Cancellation);
+        var before = await Live();
+        for (var call = 0; call < 20; call++) await stage.ResampleAsync(Frames("mpt1b"), Cancellation);
+        Assert.Equal(before, await Live());
+    }
+
+    [Fact]
+    public async Task A_cancelled_call_computes_nothing()
+    {
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").ResampleAsync(Frames("mpt1b"), new CancellationToken(canceled: true)));
+        Assert.Single((await models.Stage("mpt1b").ResampleAsync([Frames("mpt1b")[0]], Cancellation)).Latents);
+    }
+
+    [Fact]
+    public void Weights_that_do_not_fit_make_one_report()
+    {
+        var model = models.Altered("mpt7b", config => config with { Resampler = config.Resampler with { Latents = 17, Layers = 7, FrameEmbeddings = 3 } });
+        var exception = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()));
+        Assert.Contains("misshapen: latents", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("missing: frame_embs", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("missing: layers.6.1.3.weight", exception.Message, StringComparison.Ordinal);
+    }
+
+    private static TensorData[] Frames(string family) => [.. Golden.Rows(family, "features").Select(Golden.AsFrame)];
+}
