@@ -1,0 +1,67 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import;
+using Flamingo.Modeling;
+using Flamingo.VisionEncoder.Execution;
+using Flamingo.Testing;
+using Flamingo.VisionEncoder.Decoding;
+using Microsoft.Extensions.Options;
+
+[assembly: AssemblyFixture(typeof(Flamingo.VisionEncoder.Tests.Models))]
+
+namespace Flamingo.VisionEncoder.Tests;
+
+/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+public sealed class Models : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-vision-").FullName;
+    private readonly Dictionary<string, ModelDirectory> _directories = [];
+    private readonly Dictionary<string, VisionEncoderStage> _stages = [];
+    private readonly Lock _lock = new();
+
+    public InferenceThread Thread { get; } = new(2);
+
+    public ModelDirectory DirectoryOf(string family)
+    {
+        lock (_lock)
+        {
+            if (_directories.TryGetValue(family, out var known)) return known;
+            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+        }
+    }
+
+    public VisionEncoderStage Stage(string family)
+    {
+        lock (_lock)
+        {
+            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new VisionEncoderOptions());
+            return stage;
+        }
+    }
+
+    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options) =>
+        new(model, Thread, new PictureDecoder(), Options.Create(options), Options.Create(new ModelOptions()));
+
+    /// <summary>A copy of the family's directory whose configuration says something else.</summary>
+    public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)
+    {
+        var original = DirectoryOf(family);
+        var copy = Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
+        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors")) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        ModelDirectory.WriteConfig(copy, change(original.Config));
+        return ModelDirectory.Open(copy);
+    }
+
+    public void Dispose()
+    {
+        foreach (var stage in _stages.Values) stage.Dispose();
+        Thread.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private ModelDirectory Import(string family)
+    {
+        string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family == "mpt1b" ? 1 : 2);
+        return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
+    }
+}

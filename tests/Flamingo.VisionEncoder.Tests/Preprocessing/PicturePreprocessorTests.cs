@@ -1,0 +1,87 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Testing;
+using Flamingo.VisionEncoder.Decoding;
+using Flamingo.VisionEncoder.Preprocessing;
+using static TorchSharp.torch;
+
+namespace Flamingo.VisionEncoder.Tests.Preprocessing;
+
+/// <summary>Decoding and resizing against Pillow, whose pictures stand in tests/reference/preprocessing.</summary>
+public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper output)
+{
+    private static readonly string Folder = RepositoryFiles.Path("tests", "reference", "preprocessing");
+
+    public static TheoryData<string, int, string> Cases
+    {
+        get
+        {
+            var cases = new TheoryData<string, int, string>();
+            using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "cases.json")));
+            foreach (var item in json.RootElement.GetProperty("cases").EnumerateArray())
+            {
+                foreach (var size in new[] { 64, 224 })
+                    if (item.TryGetProperty($"open_clip.{size}", out var expected)) cases.Add(item.GetProperty("file").GetString()!, size, expected.GetString()!);
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task Pixels_are_within_one_grey_level_of_Pillow(string file, int size, string expectedFile)
+    {
+        var expected = Rgb(File.ReadAllBytes(Path.Combine(Folder, "out", expectedFile)));
+        var actual = await Levels(Golden.Input(file), size);
+        Assert.Equal(expected.Length, actual.Length);
+        var differences = expected.Zip(actual, (one, other) => Math.Abs(one - other)).ToArray();
+        output.WriteLine($"{file} at {size}: at most {differences.Max()}, {differences.Average():F5} on average");
+        var byRow = differences.Index().Where(d => d.Item > 0).GroupBy(d => d.Index / size % size).OrderBy(g => g.Key).Select(g => $"{g.Key}:{g.Count()}/{g.Max(d => d.Item)}");
+        var byColumn = differences.Index().Where(d => d.Item > 0).GroupBy(d => d.Index % size).OrderBy(g => g.Key).Select(g => $"{g.Key}:{g.Count()}/{g.Max(d => d.Item)}");
+        output.WriteLine("ROWS " + string.Join(' ', byRow));
+        output.WriteLine("COLS " + string.Join(' ', byColumn));
+        output.WriteLine("SAMPLES " + string.Join(' ', differences.Index().Where(d => d.Item > 1).Take(12).Select(d => $"c{d.Index / size / size},r{d.Index / size % size},x{d.Index % size}:{expected[d.Index]}->{actual[d.Index]}")));
+        Assert.InRange(differences.Max(), 0, 1);
+    }
+
+    [Fact]
+    public void The_reference_covers_every_format_and_both_sizes() => Assert.Equal(34, Cases.Count);
+
+    [Theory]
+    [InlineData("drop", 10, 20, 30)]
+    [InlineData("white", 132, 137, 142)]
+    public async Task Alpha_is_dropped_or_laid_over_white(string alpha, int red, int green, int blue)
+    {
+        var config = Config(4) with { Preprocessing = Config(4).Preprocessing with { Alpha = alpha, Resize = "square" } };
+        byte[] pixel = [10, 20, 30, 128];
+        var picture = new DecodedPicture(2, 3, [.. Enumerable.Repeat(pixel, 6).SelectMany(bytes => bytes)]);
+        var levels = await models.Thread.RunAsync(() => new PicturePreprocessor(config).Resize(picture).data<byte>().ToArray(), TestContext.Current.CancellationToken);
+        byte[] expected = [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16), .. Enumerable.Repeat((byte)blue, 16)];
+        Assert.Equal(expected, levels);
+    }
+
+    private static VisionConfig Config(int size) => new()
+    {
+        ImageSize = size,
+        PatchSize = 1,
+        Width = 1,
+        Layers = 1,
+        Heads = 1,
+        FeedForwardWidth = 1,
+        PooledWidth = 0,
+        Activation = "quick_gelu",
+        Preprocessing = new() { Resize = "shortest_side_crop", Alpha = "drop", Mean = [0, 0, 0], Std = [1, 1, 1] },
+    };
+
+    /// <summary>Grey levels as the preprocessor gives them, [3, size, size].</summary>
+    private Task<byte[]> Levels(byte[] file, int size) => models.Thread.RunAsync(
+        () => new PicturePreprocessor(Config(size)).Resize(new PictureDecoder().Decode(file)!).contiguous().data<byte>().ToArray(), TestContext.Current.CancellationToken);
+
+    /// <summary>The expected picture plane by plane; it is an RGB PNG of the final size, so that decoding it loses nothing.</summary>
+    private static byte[] Rgb(byte[] file)
+    {
+        var picture = new PictureDecoder().Decode(file)!;
+        return [.. Enumerable.Range(0, 3).SelectMany(channel => Enumerable.Range(0, picture.Width * picture.Height).Select(pixel => picture.Rgba[(pixel * 4) + channel]))];
+    }
+}
