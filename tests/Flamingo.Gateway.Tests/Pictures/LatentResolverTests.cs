@@ -25,7 +25,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
         _stage.Gate = _gate.Task;
         // each runs to its first wait before the next begins: all are in the air when the gate opens
         var asked = Enumerable.Range(0, 16).Select(_ => _flamingo.SourcesAsync(Picture(1))).ToList();
-        await _stage.Encoding.Task;
+        await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         _gate.SetResult();
         Assert.All(await Task.WhenAll(asked), sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1], _stage.Encodes);
@@ -37,7 +37,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
         _stage.Gate = _gate.Task;
         using var owner = new CancellationTokenSource();
         var left = _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 1 }]), owner.Token);
-        await _stage.Encoding.Task;
+        await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var waiter = _flamingo.SourcesAsync(Picture(1));
         await owner.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
@@ -51,7 +51,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
     {
         _stage.Gate = _gate.Task;
         var bad = _flamingo.SourcesAsync(Picture(1), Picture(Stage.Broken));
-        await _stage.Encoding.Task;
+        await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var good = _flamingo.SourcesAsync(new FlamingoText("x"), Picture(1));
         _gate.SetResult();
         Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => bad)).Faults).Field);
@@ -110,7 +110,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
         var flamingo = services.GetRequiredService<IFlamingo>();
         _stage.Gate = _gate.Task;
         var working = flamingo.SourcesAsync(Picture(1));
-        await _stage.Encoding.Task;
+        await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var waiting = flamingo.SourcesAsync(Picture(2));
         var refusal = await Assert.ThrowsAsync<StageException>(() => flamingo.AskAsync(Picture(3)));
         Assert.Equal(StageErrorKind.Overloaded, refusal.Kind);
