@@ -26,7 +26,7 @@ public sealed class ServeTests
         Assert.Equal(Examples.Golden("caption-query.png", 0).Text.Trim(), cold.RootElement.GetProperty("text").GetString()!.Trim());
 
         using var folder = new TemporaryFolder();
-        var prompt = folder.Write("prompt.json", $$"""{"segments": [{"picture_id": "{{picture.GetProperty("id").GetString()}}"}, {"text": "Output:"}], "sampling": {"max_tokens": 14}}""");
+        var prompt = folder.Write("prompt.json", $$$"""{"segments": [{"picture_id": "{{{picture.GetProperty("id").GetString()}}}"}, {"text": "Output:"}], "sampling": {"max_tokens": 14}}""");
         using var warm = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. server])).MustReturn(0).Output);
         Assert.Equal("memory", Assert.Single(warm.RootElement.GetProperty("pictures").EnumerateArray()).GetProperty("source").GetString());
         Assert.Equal(cold.RootElement.GetProperty("ids").GetRawText(), warm.RootElement.GetProperty("ids").GetRawText());
