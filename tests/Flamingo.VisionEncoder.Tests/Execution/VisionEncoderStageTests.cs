@@ -34,7 +34,7 @@ public sealed class VisionEncoderStageTests(Models models)
         Assert.InRange(Golden.Error(Golden.Tensor(family, features).Values, actual), 0, 1e-5);
     }
 
-    /// <summary>Through decoding and resizing a pixel may differ by one grey level from Pillow's; features follow by a few thousandths.</summary>
+    /// <summary>Through decoding and resizing a pixel may differ by a grey level from Pillow's, and features with it.</summary>
     [Theory]
     [InlineData("mpt1b")]
     [InlineData("mpt7b")]

@@ -21,14 +21,14 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
     }
 
     /// <param name="first">Index of the first of these in the call, for the field's name.</param>
-    /// <exception cref="StageException">InvalidArgument: truncated or damaged pictures.</exception>
-    public IReadOnlyList<DecodedPicture> Decode(IReadOnlyList<ReadOnlyMemory<byte>> pictures, int first)
+    /// <param name="faults">Receives the truncated and damaged ones.</param>
+    /// <returns>The pictures that could be decoded: all of them if no fault was added.</returns>
+    public IReadOnlyList<DecodedPicture> Decode(IReadOnlyList<ReadOnlyMemory<byte>> pictures, int first, List<FieldFault> faults)
     {
         var decoded = pictures.Select(decoder.Decode).ToArray();
-        var faults = decoded.Index().Where(item => item.Item is null)
-            .Select(item => new FieldFault($"pictures[{first + item.Index}]", "The picture is truncated or damaged.", Formats)).ToList();
-        PromptRules.ThrowIfAny(faults);
-        return decoded!;
+        faults.AddRange(decoded.Index().Where(item => item.Item is null)
+            .Select(item => new FieldFault($"pictures[{first + item.Index}]", "The picture is truncated or damaged.", Formats)));
+        return [.. decoded.OfType<DecodedPicture>()];
     }
 
     private (string Problem, string Remedy)? Fault(ReadOnlyMemory<byte> file)

@@ -51,13 +51,15 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             throw StageException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
 
         var encoded = new List<PictureFeatures>(request.Pictures.Count);
-        foreach (var batch in request.Pictures.Chunk(_options.BatchSize))
+        var faults = new List<FieldFault>();
+        foreach (var (turn, batch) in request.Pictures.Chunk(_options.BatchSize).Index())
         {
-            var first = encoded.Count;
-            var decoded = await Task.Run(() => _gate.Decode(batch, first), cancellation);
-            encoded.AddRange(await _thread.RunAsync(() => Encode(decoded, request.IncludePooled), cancellation));
+            var decoded = await Task.Run(() => _gate.Decode(batch, turn * _options.BatchSize, faults), cancellation);
+            // after a fault the rest is decoded only to name every bad picture of the call
+            if (faults.Count == 0) encoded.AddRange(await _thread.RunAsync(() => Encode(decoded, request.IncludePooled), cancellation));
         }
 
+        PromptRules.ThrowIfAny(faults);
         return new VisionEncoding(Description.WeightsDigest, encoded);
     }
 
