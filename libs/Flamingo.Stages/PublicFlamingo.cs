@@ -25,9 +25,20 @@ public sealed record FlamingoPicture(ReadOnlyMemory<byte> Bytes) : FlamingoSegme
 /// <summary>A picture that was sent before: the lowercase hexadecimal SHA-256 of its file, as an earlier answer returned it.</summary>
 public sealed record FlamingoPictureId(string Id) : FlamingoSegment;
 
-public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, SamplingParameters Sampling);
+public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, SamplingParameters Sampling)
+{
+    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    public TimeSpan? PinPrefix { get; init; }
 
-public sealed record FlamingoRankRequest(IReadOnlyList<FlamingoSegment> Segments, IReadOnlyList<string> Candidates);
+    /// <summary>Attention maps per generated token; null is off and costs nothing.</summary>
+    public AttentionChoice? Attention { get; init; }
+}
+
+public sealed record FlamingoRankRequest(IReadOnlyList<FlamingoSegment> Segments, IReadOnlyList<string> Candidates)
+{
+    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    public TimeSpan? PinPrefix { get; init; }
+}
 
 public sealed record FlamingoEncodeRequest(IReadOnlyList<ReadOnlyMemory<byte>> Pictures, bool IncludePooled = false);
 
@@ -53,12 +64,41 @@ public abstract record AnswerEvent;
 /// <param name="Pictures">One per picture segment, in order.</param>
 public sealed record PicturesResolved(IReadOnlyList<PictureReport> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample) : AnswerEvent;
 
-public sealed record AnswerTokens(string Text, IReadOnlyList<int> Ids) : AnswerEvent;
+public sealed record AnswerTokens(string Text, IReadOnlyList<int> Ids) : AnswerEvent
+{
+    /// <summary>Which of several answers, 0-based.</summary>
+    public int Sample { get; init; }
 
+    /// <summary>One per id, where asked for.</summary>
+    public IReadOnlyList<TokenLogProbability> LogProbabilities { get; init; } = [];
+
+    /// <summary>One per id, where asked for; null for a token that sees no picture.</summary>
+    public IReadOnlyList<AttentionMap?> Attention { get; init; } = [];
+}
+
+/// <summary>What a generated token looked at.</summary>
+/// <param name="Picture">Index among the prompt's pictures.</param>
+/// <param name="Weights">[latents], sums to one.</param>
+/// <param name="Map">[rows, columns] of patches (of all frames on top of each other: [frames × rows, columns]), sums to one.</param>
+public sealed record AttentionMap(int Picture, TensorData Weights, TensorData Map);
+
+/// <param name="Reason">Of the first answer.</param>
+/// <param name="GeneratedTokens">Of all answers together.</param>
 /// <param name="Seed">The seed used, so that a sampled answer can be repeated.</param>
-public sealed record AnswerFinished(FinishReason Reason, int PromptTokens, int GeneratedTokens, ulong Seed, StageTimings Timings, ModelDigests Digests) : AnswerEvent;
+public sealed record AnswerFinished(FinishReason Reason, int PromptTokens, int GeneratedTokens, ulong Seed, StageTimings Timings, ModelDigests Digests) : AnswerEvent
+{
+    /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
+    public int CachedTokens { get; init; }
 
-public sealed record FlamingoRanking(IReadOnlyList<RankedCandidate> Candidates, IReadOnlyList<PictureReport> Pictures, int PromptTokens, StageTimings Timings, ModelDigests Digests);
+    /// <summary>One per answer.</summary>
+    public IReadOnlyList<FinishedSample> Samples { get; init; } = [];
+}
+
+public sealed record FlamingoRanking(IReadOnlyList<RankedCandidate> Candidates, IReadOnlyList<PictureReport> Pictures, int PromptTokens, StageTimings Timings, ModelDigests Digests)
+{
+    /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
+    public int CachedTokens { get; init; }
+}
 
 /// <param name="Pooled">One per picture, [pooled width], where asked for; then every picture is encoded anew.</param>
 public sealed record FlamingoEncoding(IReadOnlyList<PictureReport> Pictures, IReadOnlyList<TensorData> Pooled, StageTimings Timings, ModelDigests Digests);
