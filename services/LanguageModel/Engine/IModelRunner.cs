@@ -2,39 +2,49 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine;
 
-/// <summary>A tokenized prompt with its pictures.</summary>
-/// <param name="Ids">Token ids.</param>
-/// <param name="Pictures">Per token: index into <paramref name="Latents"/> of the last picture at or before it, or −1.</param>
-/// <param name="Latents">Distinct pictures, each [latents, width].</param>
-/// <param name="Capacity">Most tokens the sequence will ever hold; memory for all of them is leased at the start.</param>
-public sealed record SequencePrompt(IReadOnlyList<int> Ids, IReadOnlyList<int> Pictures, IReadOnlyList<TensorData> Latents, int Capacity);
-
-/// <summary>Turns tokens into logits: the Torch runner in the service, a scripted one in tests.</summary>
+/// <summary>Turns a scheduled batch into logits: the Torch runner in the service, a scripted one in tests.</summary>
 public interface IModelRunner
 {
-    /// <summary>Leases memory for the sequence and projects its pictures; disposing it gives everything back.</summary>
-    Task<IModelSequence> StartAsync(SequencePrompt prompt, CancellationToken cancellation);
+    ModelMemory Memory { get; }
+
+    /// <summary>Projects pictures, copies blocks, then computes every chunk in one forward pass; one output per chunk, in order.</summary>
+    Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation);
 }
 
-/// <summary>One sequence with its key-value cache.</summary>
-public interface IModelSequence : IAsyncDisposable
+/// <summary>What the runner has room for.</summary>
+/// <param name="Blocks">Blocks of self-attention keys and values.</param>
+/// <param name="BlockTokens">Tokens of one block.</param>
+/// <param name="PictureSlots">Pictures whose cross-attention keys and values are held at once.</param>
+public sealed record ModelMemory(int Blocks, int BlockTokens, int PictureSlots);
+
+/// <summary>One step of the model. A row's result depends on its own sequence alone, never on what else is in the batch.</summary>
+public sealed record ScheduledBatch(IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
+
+/// <summary>Computes a picture's cross-attention keys and values into a slot, before anything reads them.</summary>
+/// <param name="Latents">[latents, width]</param>
+public readonly record struct Projection(int Slot, TensorData Latents);
+
+/// <summary>Copies a block before its new owner writes into it.</summary>
+public readonly record struct BlockCopy(int From, int To);
+
+/// <summary>New tokens of one sequence, behind those whose keys and values its blocks hold already.</summary>
+/// <param name="Ids">New token ids, at least one.</param>
+/// <param name="Start">Position of the first of them.</param>
+/// <param name="Blocks">The sequence's block table, long enough for all positions up to the last new one.</param>
+/// <param name="Slots">Per new token: slot of the picture it sees, or −1.</param>
+public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnlyList<int> Blocks, IReadOnlyList<int> Slots)
 {
-    /// <summary>Computes the prompt; logits of its last token, [vocabulary].</summary>
-    Task<float[]> PrefillAsync(CancellationToken cancellation);
+    /// <summary>Logits of this many last rows are wanted.</summary>
+    public int LogitRows { get; init; }
 
-    /// <summary>Appends one token; logits after it, [vocabulary].</summary>
-    Task<float[]> DecodeAsync(int token, CancellationToken cancellation);
+    /// <summary>Per row the id whose log-likelihood is wanted; empty if none is.</summary>
+    public IReadOnlyList<int> Targets { get; init; } = [];
 
-    /// <summary>Natural log-likelihood of every token of a candidate after the prompt; the sequence stays as it was. Call after <see cref="PrefillAsync"/>.</summary>
-    Task<IReadOnlyList<float>> ScoreAsync(IReadOnlyList<int> candidate, CancellationToken cancellation);
+    /// <summary>Cross-attention weights of the last row are wanted.</summary>
+    public AttentionChoice? Attention { get; init; }
 }
 
-/// <summary>Text of a stream of tokens; a character that spans several tokens comes out once, whole.</summary>
-public interface ITokenStream
-{
-    /// <summary>The text that this token completes; empty while a character is incomplete.</summary>
-    string Push(int id);
-
-    /// <summary>What is left when no token follows, replacement characters for incomplete bytes included.</summary>
-    string Flush();
-}
+/// <param name="Logits">One [vocabulary] per row asked for; the receiver may change them.</param>
+/// <param name="Scores">Natural log-likelihood of each target.</param>
+/// <param name="Attention">[latents] of the last row, where asked for and where it sees a picture.</param>
+public sealed record StepOutput(IReadOnlyList<float[]> Logits, IReadOnlyList<float> Scores, float[]? Attention);

@@ -3,81 +3,77 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
 /// <summary>
-/// Who runs next: one request at a time, first come first served, a bounded number waiting. Over the bound the answer
-/// is Overloaded with the time after which a place should be free, from what recent requests took.
+/// Who is admitted next: tenants take turns, first come first served within one, a bounded number waiting in all. The
+/// turn does not pass to another tenant before its first request fits, so that a long one is not starved by short ones.
 /// </summary>
-public sealed class AdmissionQueue(int mostWaiting, TimeProvider time)
+public sealed class AdmissionQueue<T>(int mostWaiting)
+    where T : class
 {
-    private static readonly TimeSpan FirstGuess = TimeSpan.FromSeconds(1);
     private readonly Lock _lock = new();
-    private readonly LinkedList<TaskCompletionSource> _waiting = new();
-    private bool _running;
-    private double _recentSeconds = FirstGuess.TotalSeconds;
+    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the front tenant is next
 
-    /// <summary>Requests that wait or run.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_lock) return _waiting.Count + (_running ? 1 : 0);
-        }
-    }
+    /// <summary>Requests that wait.</summary>
+    public int Count { get; private set; }
 
-    /// <summary>Waits for the turn; disposing the lease ends it. A caller that cancels leaves the queue at once.</summary>
+    /// <param name="retryAfter">Asked only if the request is refused: when a place should be free.</param>
     /// <exception cref="StageException">Overloaded, with RetryAfter.</exception>
-    public async Task<IDisposable> EnterAsync(CancellationToken cancellation)
-    {
-        cancellation.ThrowIfCancellationRequested();
-        LinkedListNode<TaskCompletionSource> place;
-        lock (_lock)
-        {
-            if (!_running)
-            {
-                _running = true;
-                return new Lease(this, time.GetTimestamp());
-            }
-
-            if (_waiting.Count >= mostWaiting)
-            {
-                var wait = TimeSpan.FromSeconds(Math.Clamp(_recentSeconds * (_waiting.Count + 1), 0.1, 60));
-                throw new StageException(StageErrorKind.Overloaded, $"{_waiting.Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
-            }
-
-            place = _waiting.AddLast(new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
-        }
-
-        await using var registration = cancellation.Register(() =>
-        {
-            lock (_lock)
-                if (place.List is not null) _waiting.Remove(place);
-            place.Value.TrySetCanceled(cancellation);
-        });
-        await place.Value.Task;
-        return new Lease(this, time.GetTimestamp());
-    }
-
-    private void Leave(long started)
+    public void Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
     {
         lock (_lock)
         {
-            _recentSeconds = (0.8 * _recentSeconds) + (0.2 * time.GetElapsedTime(started).TotalSeconds);
-            while (_waiting.First is { } next)
+            if (Count >= mostWaiting)
             {
-                _waiting.RemoveFirst();
-                if (next.Value.TrySetResult()) return; // the place stays taken: it passes to the next
+                var wait = retryAfter();
+                throw new StageException(StageErrorKind.Overloaded, $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
             }
 
-            _running = false;
+            var turn = _turns.FirstOrDefault(turn => turn.Tenant == tenant).Waiting;
+            if (turn is null) _turns.AddLast((tenant, turn = new LinkedList<T>()));
+            turn.AddLast(request);
+            Count++;
         }
     }
 
-    private sealed class Lease(AdmissionQueue queue, long started) : IDisposable
+    /// <summary>The request whose turn it is, still waiting; null if none waits.</summary>
+    public T? Peek()
     {
-        private int _disposed;
+        lock (_lock) return _turns.First?.Value.Waiting.First!.Value;
+    }
 
-        public void Dispose()
+    /// <summary>Takes the request whose turn it was; the turn passes to the next tenant.</summary>
+    public void Dequeue()
+    {
+        lock (_lock)
         {
-            if (Interlocked.Exchange(ref _disposed, 1) == 0) queue.Leave(started);
+            var turn = _turns.First!;
+            turn.Value.Waiting.RemoveFirst();
+            Count--;
+            _turns.Remove(turn);
+            if (turn.Value.Waiting.Count > 0) _turns.AddLast(turn);
+        }
+    }
+
+    /// <summary>Takes out everything that the predicate names, in any place.</summary>
+    public IReadOnlyList<T> RemoveAll(Func<T, bool> predicate)
+    {
+        lock (_lock)
+        {
+            var removed = new List<T>();
+            for (var turn = _turns.First; turn is not null;)
+            {
+                var next = turn.Next;
+                foreach (var request in turn.Value.Waiting.Where(predicate).ToList())
+                {
+                    turn.Value.Waiting.Remove(request);
+                    removed.Add(request);
+                }
+
+                if (turn.Value.Waiting.Count == 0) _turns.Remove(turn);
+                turn = next;
+            }
+
+            Count -= removed.Count;
+            return removed;
         }
     }
 }

@@ -1,0 +1,64 @@
+using Flamingo.LanguageModel.Engine.KvCache;
+using Flamingo.LanguageModel.Engine.Pictures;
+using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Generation;
+
+/// <summary>
+/// Whether a request may begin, and what it leases when it does: blocks for its full length, so that no stream stalls
+/// half-way, and a slot for each of its pictures.
+/// </summary>
+internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory)
+{
+    /// <summary>What no waiting can mend.</summary>
+    /// <exception cref="StageException">InvalidArgument, or LatentsMissing.</exception>
+    public void Check(EngineRequest request)
+    {
+        var faults = new List<FieldFault>();
+        var blocks = request.BlocksNeeded(memory.BlockTokens);
+        if (blocks > memory.Blocks)
+            faults.Add(new("segments", $"Prompt and answers need {blocks * memory.BlockTokens} tokens of memory; the model has {memory.Blocks * memory.BlockTokens}.", "Ask for fewer samples, beams or tokens, or raise LanguageModel:KvCacheBytes."));
+        var distinct = Distinct(request).Count;
+        if (distinct > memory.PictureSlots)
+            faults.Add(new("segments", $"{distinct} different pictures are more than the {memory.PictureSlots} that are held at once.", "Send fewer, or raise LanguageModel:PictureMemoryBytes."));
+        PromptRules.ThrowIfAny(faults);
+        RequireLatents(request);
+    }
+
+    /// <returns>False if it must wait for others to end.</returns>
+    /// <exception cref="StageException">LatentsMissing, or Overloaded where its prefix cannot be pinned.</exception>
+    public bool TryAdmit(EngineRequest request)
+    {
+        RequireLatents(request);
+        var keys = Distinct(request);
+        if (!pictures.CanLease(keys)) return false;
+
+        request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
+        if (request.Terms.PinPrefix is not null && request.Chain.Count > 0) pins.Check(request.Chain[^1], request.Chain.Count);
+        var computed = scheduler.FindComputed(request);
+        var promised = request.BlocksNeeded(memory.BlockTokens) - computed.Count;
+        // sharing a cached block takes it out of what could be promised
+        if (promised + computed.Count(pool.IsCached) > pool.Available) return false;
+
+        var lease = new BlockLease(pool, promised);
+        request.Admit(lease, pictures.Lease(keys));
+        foreach (var block in computed)
+        {
+            lease.Share(block);
+            request.Root!.Append(block, memory.BlockTokens);
+        }
+
+        request.CachedTokens = request.Root!.Computed;
+        return true;
+    }
+
+    private static HashSet<string> Distinct(EngineRequest request) => request.Prompt.Keys.ToHashSet(StringComparer.Ordinal);
+
+    private void RequireLatents(EngineRequest request)
+    {
+        var missing = Distinct(request).Where(key => !request.Prompt.Latents.ContainsKey(key) && !pictures.Holds(key)).ToList();
+        if (missing.Count > 0)
+            throw new StageException(StageErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
+    }
+}

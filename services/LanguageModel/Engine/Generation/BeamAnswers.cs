@@ -1,0 +1,65 @@
+using Flamingo.LanguageModel.Engine.Sampling;
+using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Generation;
+
+/// <summary>The best answers of a beam search; nothing is told before the search has ended. A beam that splits shares its blocks until one half writes.</summary>
+public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer) : EngineRequest(prompt, terms)
+{
+    private readonly BeamSearch _search = new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
+    private readonly List<float[]> _logits = [];
+    private List<Sequence> _beams = [];
+    private TimeSpan _prefill;
+    private TimeSpan _firstToken;
+
+    public override int Width => sampling.Beams;
+
+    public override IReadOnlyList<Sequence> Sequences => _beams.Count > 0 ? _beams : Root is null || _search.IsDone ? [] : [Root];
+
+    public override bool IsFinished => _search.IsDone;
+
+    public override int StepsLeft => Prompt.Capacity - Prompt.Ids.Count - _search.Length;
+
+    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + (sampling.Beams * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
+
+    public override void Accept(Sequence sequence, StepOutput output)
+    {
+        // all beams decode in the same step, in their order
+        _logits.Add(output.Logits[0]);
+        if (_logits.Count < Math.Max(1, _beams.Count)) return;
+        if (_beams.Count == 0) (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
+        foreach (var logits in _logits) TokenSampler.CheckFinite(logits);
+        var parents = _beams.Count == 0 ? [Root!] : _beams;
+        var kept = _search.Step([.. _logits.Index().Select(item => Scores(item.Item, parents[item.Index]))]);
+        _logits.Clear();
+        var beams = _search.IsDone ? [] : kept.Select(beam => parents[beam.Parent].Fork([beam.Token])).ToList();
+        foreach (var parent in parents) parent.Release();
+        _beams = beams;
+        if (_search.IsDone) Tell();
+    }
+
+    public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
+
+    // as in transformers, what changes logits when sampling changes log-probabilities here
+    private float[] Scores(float[] logits, Sequence beam)
+    {
+        var scores = LogProbabilities.LogSoftmax(logits);
+        TokenSampler.Adjust(scores, sampling, sampling.RepetitionPenalty == 1 ? [] : beam.Ids.ToHashSet());
+        return scores;
+    }
+
+    private void Tell()
+    {
+        var samples = new List<FinishedSample>();
+        foreach (var (sample, hypothesis) in _search.Best(sampling.Samples).Index())
+        {
+            var text = answer.NewText();
+            var words = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
+            answer.Events.TryWrite(new TokensGenerated(string.Concat(words) + text.Flush(), hypothesis.Ids) { Sample = sample });
+            samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count, hypothesis.Score));
+        }
+
+        AnswerEnd.Finish(this, answer, _prefill, _firstToken, samples);
+    }
+}

@@ -1,0 +1,75 @@
+using Flamingo.LanguageModel.Engine.Sampling;
+using Flamingo.LanguageModel.Engine.Scheduling;
+
+namespace Flamingo.LanguageModel.Engine.Generation;
+
+/// <summary>Log-likelihoods of candidates, in their order, and how long the shared prefix took.</summary>
+public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLogLikelihoods, TimeSpan Prefill, int CachedTokens);
+
+/// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
+public sealed class CandidateRanking(
+    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
+{
+    private readonly float[][] _scores = [.. candidates.Select(ids => new float[ids.Count])];
+    private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
+    private readonly int _longest = candidates.Max(ids => ids.Count);
+    private int _next;
+    private int _finished;
+    private TimeSpan _prefill;
+
+    public override int Width => 1;
+
+    public override IReadOnlyList<Sequence> Sequences => _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
+
+    public override bool IsFinished => _finished == candidates.Count;
+
+    public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
+
+    private int AtOnce => Math.Min(candidates.Count, mostAtOnce);
+
+    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + 1 + (AtOnce * BlocksBehindPrompt(Prompt.Ids.Count + _longest, blockTokens));
+
+    public override void Accept(Sequence sequence, StepOutput output)
+    {
+        if (sequence == Root)
+        {
+            _prefill = time.GetElapsedTime(Started);
+            TokenSampler.CheckFinite(output.Logits[0]);
+            var first = LogProbabilities.LogSoftmax(output.Logits[0]);
+            foreach (var (candidate, ids) in candidates.Index()) _scores[candidate][0] = first[ids[0]];
+            _finished = candidates.Count(ids => ids.Count == 1);
+        }
+        else
+        {
+            var (candidate, scored) = _running[sequence];
+            foreach (var score in output.Scores)
+            {
+                if (!float.IsFinite(score)) throw TokenSampler.NotFinite();
+                _scores[candidate][++scored] = score;
+            }
+
+            _running[sequence] = (candidate, scored);
+            if (scored == candidates[candidate].Count - 1)
+            {
+                _running.Remove(sequence);
+                sequence.Release();
+                _finished++;
+            }
+        }
+
+        Launch();
+        if (IsFinished) result.TrySetResult(new CandidateScores(_scores, _prefill, CachedTokens));
+    }
+
+    public override void Fail(Exception exception) => result.TrySetException(exception);
+
+    // a candidate's last token is scored, never computed
+    private void Launch()
+    {
+        for (; _running.Count < AtOnce && _next < candidates.Count; _next++)
+        {
+            var ids = candidates[_next];
+            if (ids.Count > 1) _running.Add(Root!.Fork(ids.SkipLast(1), [.. ids.Skip(1)]), (_next, 0));
+        }
+    }
+}

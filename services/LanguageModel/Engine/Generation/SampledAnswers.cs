@@ -1,0 +1,88 @@
+using Flamingo.LanguageModel.Engine.Sampling;
+using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Generation;
+
+/// <summary>One or several answers to one prompt, greedy or sampled, each with its own seed, text and end; they share the prompt's blocks.</summary>
+public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention, AnswerTerms answer) : EngineRequest(prompt, terms)
+{
+    private readonly List<Branch> _branches = [];
+    private TimeSpan _prefill;
+    private TimeSpan _firstToken;
+
+    public override int Width => sampling.Samples;
+
+    public override AttentionChoice? Attention => attention;
+
+    public override bool PublishesAnswer => sampling.Samples == 1;
+
+    public override IReadOnlyList<Sequence> Sequences => _branches.Count == 0
+        ? Root is null ? [] : [Root]
+        : [.. _branches.Where(branch => branch.End is null).Select(branch => branch.Sequence)];
+
+    public override bool IsFinished => _branches.Count > 0 && _branches.TrueForAll(branch => branch.End is not null);
+
+    public override int StepsLeft => Prompt.Capacity - (_branches.Count == 0 ? Prompt.Ids.Count : _branches.Where(branch => branch.End is null).Select(branch => branch.Sequence.Ids.Count).DefaultIfEmpty(Prompt.Capacity).Min());
+
+    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + (sampling.Samples * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
+
+    public override void Accept(Sequence sequence, StepOutput output)
+    {
+        if (_branches.Count > 0)
+        {
+            Continue(_branches.First(branch => branch.Sequence == sequence), output.Logits[0], output.Attention);
+        }
+        else
+        {
+            (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
+            for (var sample = 0; sample < sampling.Samples; sample++)
+                _branches.Add(new Branch(sample, sample == 0 ? Root! : Root!.Fork([]), answer.NewText(), new StopStringFilter(sampling.StopStrings), [.. Prompt.Ids]));
+            foreach (var branch in _branches) Continue(branch, [.. output.Logits[0]], output.Attention);
+        }
+
+        if (IsFinished) AnswerEnd.Finish(this, answer, _prefill, _firstToken, [.. _branches.Select(branch => branch.End!)]);
+    }
+
+    public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
+
+    private void Continue(Branch branch, float[] logits, float[]? weights)
+    {
+        var position = branch.Sequence.Ids.Count;
+        var before = sampling.LogProbabilities is null ? null : LogProbabilities.LogSoftmax(logits);
+        var token = TokenSampler.Next(logits, sampling, branch.Seen, position, branch.Sample);
+        branch.Seen.Add(token);
+        branch.Sequence.Ids.Add(token);
+
+        var stop = answer.ModelStops.Contains(token) || sampling.StopTokens.Contains(token);
+        var text = branch.Filter.Push(stop ? branch.Text.Flush() : branch.Text.Push(token));
+        var length = !stop && !branch.Filter.Stopped && branch.Sequence.Ids.Count >= Prompt.Capacity;
+        if (length) text += branch.Filter.Push(branch.Text.Flush());
+        if (stop || length) text += branch.Filter.Flush();
+        answer.Events.TryWrite(new TokensGenerated(text, [token])
+        {
+            Sample = branch.Sample,
+            LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],
+            Attention = attention is null ? [] : [weights is null ? null : new TokenAttention(Prompt.PictureAt(position - 1), TensorData.FromFloats(weights, weights.Length))],
+        });
+        if (!stop && !length && !branch.Filter.Stopped) return;
+        branch.End = new FinishedSample(stop || branch.Filter.Stopped ? FinishReason.Stop : FinishReason.Length, branch.Sequence.Ids.Count - Prompt.Ids.Count, null);
+        branch.Sequence.Release();
+    }
+
+    private sealed class Branch(int sample, Sequence sequence, ITokenStream text, StopStringFilter filter, HashSet<int> seen)
+    {
+        public int Sample { get; } = sample;
+
+        public Sequence Sequence { get; } = sequence;
+
+        public ITokenStream Text { get; } = text;
+
+        public StopStringFilter Filter { get; } = filter;
+
+        /// <summary>Ids that prompt or answer hold.</summary>
+        public HashSet<int> Seen { get; } = seen;
+
+        public FinishedSample? End { get; set; }
+    }
+}

@@ -1,0 +1,49 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Flamingo.LanguageModel.Engine.KvCache;
+
+/// <summary>
+/// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and the latent
+/// keys of all pictures seen so far. Equal names mean equal keys and values. The idea is nano-vllm's and vLLM's; the
+/// pictures are ours.
+/// </summary>
+public readonly record struct BlockHash(UInt128 High, UInt128 Low)
+{
+    /// <summary>What the first block's hash chains from.</summary>
+    public static BlockHash Root(string tenant) => Of(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo prefix 1\0{tenant}")));
+
+    /// <summary>Names of all full blocks of a prompt, first to last.</summary>
+    public static List<BlockHash> Chain(SequencePrompt prompt, string tenant, int blockTokens)
+    {
+        var (chain, previous) = (new List<BlockHash>(prompt.Ids.Count / blockTokens), Root(tenant));
+        for (var begin = 0; begin + blockTokens <= prompt.Ids.Count; begin += blockTokens)
+            chain.Add(previous = previous.Next(prompt, [.. prompt.Ids.Skip(begin).Take(blockTokens)], begin));
+        return chain;
+    }
+
+    /// <param name="ids">The block's token ids.</param>
+    /// <param name="begin">Position of the first of them; positions behind the prompt bring no new picture.</param>
+    public BlockHash Next(SequencePrompt prompt, ReadOnlySpan<int> ids, int begin)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> bytes = stackalloc byte[32];
+        BinaryPrimitives.WriteUInt128LittleEndian(bytes, High);
+        BinaryPrimitives.WriteUInt128LittleEndian(bytes[16..], Low);
+        hash.AppendData(bytes);
+        for (var offset = 0; offset < ids.Length; offset++)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(bytes, ids[offset]);
+            hash.AppendData(bytes[..4]);
+            var position = begin + offset;
+            if (position >= prompt.Pictures.Count || prompt.Pictures[position] < 0) continue;
+            if (position > 0 && prompt.Pictures[position - 1] == prompt.Pictures[position]) continue;
+            hash.AppendData(Encoding.UTF8.GetBytes(prompt.Keys[prompt.Pictures[position]]));
+        }
+
+        return Of(hash.GetHashAndReset());
+    }
+
+    private static BlockHash Of(ReadOnlySpan<byte> digest) => new(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest[16..]));
+}

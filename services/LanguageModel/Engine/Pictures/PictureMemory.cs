@@ -1,0 +1,145 @@
+namespace Flamingo.LanguageModel.Engine.Pictures;
+
+/// <summary>
+/// Which slot holds which picture's cross-attention keys and values: projected once, shared by all sequences, never
+/// evicted while leased, least recently used first otherwise. Lookups may come from any thread, changes from the loop.
+/// </summary>
+public sealed class PictureMemory
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
+    private readonly LinkedList<Entry> _idle = new(); // least recently used first
+    private readonly Stack<int> _free;
+
+    public PictureMemory(int slots)
+    {
+        Slots = slots;
+        _free = new Stack<int>(Enumerable.Range(0, slots).Reverse());
+    }
+
+    public int Slots { get; }
+
+    /// <summary>Slots that a running request reads.</summary>
+    public int Leased
+    {
+        get
+        {
+            lock (_lock) return _entries.Count - _idle.Count;
+        }
+    }
+
+    /// <summary>Slots that nobody reads but that hold a picture.</summary>
+    public int Idle
+    {
+        get
+        {
+            lock (_lock) return _idle.Count;
+        }
+    }
+
+    public bool Holds(string key)
+    {
+        lock (_lock) return _entries.ContainsKey(key);
+    }
+
+    /// <summary>Whether all of them could be leased now.</summary>
+    public bool CanLease(IReadOnlyCollection<string> keys)
+    {
+        lock (_lock)
+        {
+            var held = keys.Where(_entries.ContainsKey).Select(key => _entries[key]).ToList();
+            return keys.Count - held.Count <= _free.Count + _idle.Count - held.Count(entry => entry.Owners == 0);
+        }
+    }
+
+    /// <summary>Leases a slot for every key; ask <see cref="CanLease"/> first.</summary>
+    /// <param name="keys">Distinct.</param>
+    public PictureLease Lease(IReadOnlyCollection<string> keys)
+    {
+        lock (_lock)
+        {
+            var (slots, fresh) = (new Dictionary<string, int>(StringComparer.Ordinal), new List<string>());
+            // the held ones first: a new one must not throw out its neighbour
+            foreach (var key in keys.Where(_entries.ContainsKey))
+            {
+                var entry = _entries[key];
+                if (entry.Owners++ == 0) _idle.Remove(entry.Node);
+                slots[key] = entry.Slot;
+            }
+
+            foreach (var key in keys.Where(key => !slots.ContainsKey(key)))
+            {
+                if (!_free.TryPop(out var slot)) slot = Evict();
+                _entries[key] = new Entry(key, slot) { Owners = 1 };
+                slots[key] = slot;
+                fresh.Add(key);
+            }
+
+            return new PictureLease(this, slots, fresh);
+        }
+    }
+
+    /// <summary>Unreadable after a step that failed: whoever wants it projects it again.</summary>
+    internal void Forget(string key)
+    {
+        lock (_lock)
+        {
+            if (!_entries.TryGetValue(key, out var entry) || entry.Owners > 0) return;
+            _entries.Remove(key);
+            _idle.Remove(entry.Node);
+            _free.Push(entry.Slot);
+        }
+    }
+
+    internal void Return(IEnumerable<string> keys)
+    {
+        lock (_lock)
+        {
+            foreach (var key in keys)
+            {
+                var entry = _entries[key];
+                if (--entry.Owners == 0) _idle.AddLast(entry.Node);
+            }
+        }
+    }
+
+    private int Evict()
+    {
+        var oldest = _idle.First?.Value ?? throw new InvalidOperationException("All picture slots are leased.");
+        _idle.RemoveFirst();
+        _entries.Remove(oldest.Key);
+        return oldest.Slot;
+    }
+
+    private sealed class Entry
+    {
+        public Entry(string key, int slot) => (Key, Slot, Node) = (key, slot, new LinkedListNode<Entry>(this));
+
+        public string Key { get; }
+
+        public int Slot { get; }
+
+        public int Owners { get; set; }
+
+        public LinkedListNode<Entry> Node { get; }
+    }
+}
+
+/// <summary>The picture slots of one request; disposing it gives them back.</summary>
+/// <param name="slots">By latent key.</param>
+/// <param name="fresh">Keys whose slots must be projected before they are read.</param>
+public sealed class PictureLease(PictureMemory memory, IReadOnlyDictionary<string, int> slots, IReadOnlyList<string> fresh) : IDisposable
+{
+    private bool _disposed;
+
+    public IReadOnlyDictionary<string, int> Slots { get; } = slots;
+
+    public IReadOnlyList<string> Fresh { get; } = fresh;
+
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        memory.Return(Slots.Keys);
+    }
+}

@@ -1,0 +1,81 @@
+namespace Flamingo.LanguageModel.Engine.Sampling;
+
+/// <summary>A finished line of tokens.</summary>
+/// <param name="Ids">Generated ids, the stop token included.</param>
+/// <param name="Score">Log-likelihood / length ^ penalty.</param>
+public sealed record BeamHypothesis(IReadOnlyList<int> Ids, double Score, bool Stopped);
+
+/// <summary>
+/// Beam search as transformers 4.33 does it (generation/beam_search.py, BeamSearchScorer with early_stopping=False):
+/// twice as many candidates as beams; those that end among the best become hypotheses; lengths count the prompt and not
+/// the stop token; it ends when no open beam can beat the worst kept hypothesis, or at full length.
+/// </summary>
+public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollection<int> stops, int promptTokens, int capacity)
+{
+    private readonly List<BeamHypothesis> _hypotheses = [];
+    private List<(List<int> Ids, double Sum)> _open = [([], 0)];
+
+    public bool IsDone { get; private set; }
+
+    /// <summary>Tokens generated so far.</summary>
+    public int Length => _open[0].Ids.Count;
+
+    /// <param name="scores">Per open beam, log-probabilities [vocabulary]: one at first, then all.</param>
+    /// <returns>The beams of the next step: which one each continues, and with what.</returns>
+    public IReadOnlyList<(int Parent, int Token)> Step(IReadOnlyList<float[]> scores)
+    {
+        var ranked = MostLikely(scores, Math.Max(2, 1 + stops.Count) * beams);
+        var next = new List<(int Parent, int Token, double Sum)>(beams);
+        foreach (var (rank, candidate) in ranked.Index())
+        {
+            if (next.Count == beams) break;
+            if (!stops.Contains(candidate.Token)) next.Add(candidate);
+            else if (rank < beams) Keep(_open[candidate.Parent].Ids, candidate.Sum, candidate.Token);
+        }
+
+        var length = promptTokens + Length + 1; // what the next scores are counted on
+        IsDone = next.Count == 0 || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
+        if (next.Count > 0) _open = [.. next.Select(beam => ((List<int>)[.. _open[beam.Parent].Ids, beam.Token], beam.Sum))];
+        if (IsDone || promptTokens + Length < capacity) return [.. next.Select(beam => (beam.Parent, beam.Token))];
+
+        IsDone = true;
+        foreach (var (ids, sum) in _open) Keep(ids, sum, null);
+        return [];
+    }
+
+    /// <summary>Hypotheses, best first.</summary>
+    public IReadOnlyList<BeamHypothesis> Best(int count) => [.. _hypotheses.OrderByDescending(kept => kept.Score).Take(count)];
+
+    private void Keep(IReadOnlyList<int> ids, double sum, int? stop)
+    {
+        var score = sum / Math.Pow(promptTokens + ids.Count, lengthPenalty);
+        if (_hypotheses.Count == beams)
+        {
+            var worst = _hypotheses.MinBy(kept => kept.Score)!;
+            if (score <= worst.Score) return;
+            _hypotheses.Remove(worst);
+        }
+
+        _hypotheses.Add(new BeamHypothesis(stop is { } token ? [.. ids, token] : ids, score, stop is not null));
+    }
+
+    private List<(int Parent, int Token, double Sum)> MostLikely(IReadOnlyList<float[]> scores, int count)
+    {
+        var best = new PriorityQueue<(int Parent, int Token, double Sum), (double Sum, int Order)>(count + 1); // the least likely in front
+        var order = 0;
+        foreach (var (parent, likelihoods) in scores.Index())
+        {
+            for (var token = 0; token < likelihoods.Length; token++, order--)
+            {
+                var sum = _open[parent].Sum + likelihoods[token];
+                if (best.Count < count) best.Enqueue((parent, token, sum), (sum, order));
+                else if (best.TryPeek(out _, out var least) && sum > least.Sum) best.EnqueueDequeue((parent, token, sum), (sum, order));
+            }
+        }
+
+        var ranked = new List<(int, int, double)>(best.Count);
+        while (best.TryDequeue(out var candidate, out _)) ranked.Add(candidate);
+        ranked.Reverse();
+        return ranked;
+    }
+}

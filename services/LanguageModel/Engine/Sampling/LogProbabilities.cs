@@ -1,0 +1,36 @@
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Sampling;
+
+/// <summary>Natural log-probabilities from logits.</summary>
+public static class LogProbabilities
+{
+    /// <param name="logits">[vocabulary]; finite.</param>
+    /// <returns>A new [vocabulary]; summed in f64.</returns>
+    public static float[] LogSoftmax(ReadOnlySpan<float> logits)
+    {
+        var most = float.NegativeInfinity;
+        foreach (var logit in logits) most = Math.Max(most, logit);
+        var sum = 0.0;
+        foreach (var logit in logits) sum += Math.Exp((double)logit - most);
+        var shift = most + Math.Log(sum);
+        var result = new float[logits.Length];
+        for (var id = 0; id < result.Length; id++) result[id] = (float)(logits[id] - shift);
+        return result;
+    }
+
+    public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top)
+    {
+        var best = new PriorityQueue<int, (float LogProbability, int Order)>(); // the least likely of the best in front; of equals the higher id
+        for (var id = 0; id < logProbabilities.Length && top > 0; id++)
+        {
+            if (best.Count < top) best.Enqueue(id, (logProbabilities[id], -id));
+            else if (best.TryPeek(out _, out var least) && logProbabilities[id] > least.LogProbability) best.EnqueueDequeue(id, (logProbabilities[id], -id));
+        }
+
+        var list = new List<(int, float)>(best.Count);
+        while (best.TryDequeue(out var id, out var priority)) list.Add((id, priority.LogProbability));
+        list.Reverse();
+        return new TokenLogProbability(token, logProbabilities[token], list);
+    }
+}

@@ -1,0 +1,91 @@
+using Flamingo.LanguageModel.Engine.KvCache;
+using Flamingo.LanguageModel.Engine.Pictures;
+
+namespace Flamingo.LanguageModel.Engine.Scheduling;
+
+/// <param name="Tenant">Whose turn in the queue, and the root of its prefix names.</param>
+/// <param name="PinPrefix">How long the prompt's full blocks are kept after the answer; null leaves them to chance.</param>
+/// <param name="Arrived">Timestamp of the request's arrival.</param>
+public sealed record RequestTerms(string Tenant, TimeSpan? PinPrefix, long Arrived);
+
+/// <summary>
+/// One prompt and the sequences that grow from it. The loop owns it: it is admitted, its sequences are scheduled, each
+/// step's outputs are accepted, and it ends finished, failed or cancelled; then everything it leased is given back.
+/// </summary>
+public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
+{
+    private volatile bool _cancelled;
+
+    public SequencePrompt Prompt { get; } = prompt;
+
+    public RequestTerms Terms { get; } = terms;
+
+    /// <summary>Most sequences at once.</summary>
+    public abstract int Width { get; }
+
+    /// <summary>The sequences of this step, oldest first; those without uncomputed tokens wait.</summary>
+    public abstract IReadOnlyList<Sequence> Sequences { get; }
+
+    public abstract bool IsFinished { get; }
+
+    /// <summary>Steps until the request must have ended, if nothing stops it before.</summary>
+    public abstract int StepsLeft { get; }
+
+    /// <summary>Whether cross-attention weights of generated tokens are wanted.</summary>
+    public virtual Stages.AttentionChoice? Attention => null;
+
+    /// <summary>Whether blocks behind the prompt may serve other prompts.</summary>
+    public virtual bool PublishesAnswer => false;
+
+    public bool IsCancelled => _cancelled;
+
+    /// <summary>Names of the prompt's full blocks; grows with the answer where that is published.</summary>
+    public List<BlockHash> Chain { get; set; } = [];
+
+    public BlockLease? Lease { get; private set; }
+
+    public PictureLease? Pictures { get; private set; }
+
+    /// <summary>The prompt's own sequence.</summary>
+    public Sequence? Root { get; private set; }
+
+    /// <summary>Prompt tokens that another request had computed.</summary>
+    public int CachedTokens { get; set; }
+
+    /// <summary>Blocks of the chain that have been published.</summary>
+    public int Published { get; set; }
+
+    public bool PicturesAreProjected { get; set; }
+
+    /// <summary>When its first chunk was scheduled; 0 before.</summary>
+    public long Started { get; set; }
+
+    /// <summary>Blocks for the whole length of everything that may grow from the prompt, the prompt included.</summary>
+    public abstract int BlocksNeeded(int blockTokens);
+
+    /// <summary>Takes one sequence's output of a step, after its tokens have counted as computed.</summary>
+    public abstract void Accept(Sequence sequence, StepOutput output);
+
+    /// <summary>Tells the caller that the request failed.</summary>
+    public abstract void Fail(Exception exception);
+
+    /// <summary>May be called from any thread; the loop notices before its next step.</summary>
+    public void Cancel() => _cancelled = true;
+
+    public void Admit(BlockLease lease, PictureLease pictures) =>
+        (Lease, Pictures, Root) = (lease, pictures, new Sequence(this, Prompt.Ids, lease));
+
+    public int SlotAt(int position) => Prompt.PictureAt(position) is >= 0 and var picture ? Pictures!.Slots[Prompt.Keys[picture]] : -1;
+
+    /// <summary>Gives everything back; safe to call twice.</summary>
+    public void Release()
+    {
+        foreach (var sequence in Sequences.ToList()) sequence.Release();
+        Root?.Release();
+        Lease?.Dispose();
+        Pictures?.Dispose();
+    }
+
+    /// <summary>Blocks behind the prompt's full ones, for a sequence of so many tokens.</summary>
+    protected int BlocksBehindPrompt(int tokens, int blockTokens) => ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
+}

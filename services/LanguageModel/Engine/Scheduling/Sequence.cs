@@ -1,0 +1,69 @@
+using Flamingo.LanguageModel.Engine.KvCache;
+
+namespace Flamingo.LanguageModel.Engine.Scheduling;
+
+/// <summary>A growing list of tokens, how many of them are computed, and the blocks that hold their keys and values.</summary>
+public sealed class Sequence
+{
+    private readonly BlockLease _lease;
+    private readonly List<int> _blocks = [];
+
+    public Sequence(EngineRequest request, IEnumerable<int> ids, BlockLease lease) => (Request, Ids, _lease) = (request, [.. ids], lease);
+
+    public EngineRequest Request { get; }
+
+    public List<int> Ids { get; }
+
+    /// <summary>Tokens whose keys and values are held.</summary>
+    public int Computed { get; set; }
+
+    public int Uncomputed => Ids.Count - Computed;
+
+    /// <summary>Per token behind the prompt, the id whose log-likelihood after it is wanted; empty where logits are.</summary>
+    public IReadOnlyList<int> Targets { get; init; } = [];
+
+    /// <summary>Block table; every block but the last is full once computed.</summary>
+    public IReadOnlyList<int> Blocks => _blocks;
+
+    /// <summary>Uses a block that is computed already; the sequence must stand at a block's border.</summary>
+    public void Append(int block, int blockTokens)
+    {
+        _blocks.Add(block);
+        Computed += blockTokens;
+    }
+
+    /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
+    public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null)
+    {
+        var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets ?? [] };
+        foreach (var block in _blocks)
+        {
+            _lease.Share(block);
+            fork._blocks.Add(block);
+        }
+
+        return fork;
+    }
+
+    /// <summary>Makes room for the next tokens, in blocks that nobody else owns; a shared block that is half full is copied first.</summary>
+    public void MakeRoom(int tokens, int blockTokens, List<BlockCopy> copies)
+    {
+        var at = Computed / blockTokens;
+        if (Computed % blockTokens != 0 && _lease.IsShared(_blocks[at]))
+        {
+            var own = _lease.Take();
+            copies.Add(new BlockCopy(_blocks[at], own));
+            _lease.Return(_blocks[at]);
+            _blocks[at] = own;
+        }
+
+        while (_blocks.Count * blockTokens < Computed + tokens) _blocks.Add(_lease.Take());
+    }
+
+    /// <summary>Gives all blocks back, the newest first: so a block in the cache is always older than the one before it.</summary>
+    public void Release()
+    {
+        for (var last = _blocks.Count - 1; last >= 0; last--) _lease.Return(_blocks[last]);
+        _blocks.Clear();
+    }
+}
