@@ -14,6 +14,7 @@ public sealed class InferenceThread : IDisposable
 
     public InferenceThread(int computeThreads)
     {
+        ComputeThreads = computeThreads;
         _thread = new Thread(() =>
         {
             torch.set_num_threads(computeThreads);
@@ -22,6 +23,9 @@ public sealed class InferenceThread : IDisposable
         { IsBackground = true, Name = "inference" };
         _thread.Start();
     }
+
+    /// <summary>Threads that one computation may use.</summary>
+    public int ComputeThreads { get; }
 
     /// <summary>
     /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Flamingo.Checkpoints;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -29,4 +31,12 @@ public static class ModelRuntime
             throw new CheckpointException($"Model:Device is '{options.Device}', but this build or machine has no CUDA. Build with -p:TorchBackend=cuda on a GPU machine, or set cpu.");
         return torch.device(options.Device);
     }
+
+    public static torch.ScalarType Dtype(ModelOptions options) => options.Dtype == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+
+    /// <summary>The name of weights as they are computed: the same file answers otherwise in another dtype, so it needs another name.</summary>
+    /// <param name="digest">Of the file.</param>
+    public static string ComputedDigest(string digest, torch.ScalarType dtype) => dtype == torch.ScalarType.Float32
+        ? digest
+        : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{digest} in {dtype}")));
 }

@@ -14,6 +14,12 @@ public static class StageTensors
         _ => TorchSharp.torch.ScalarType.Float32,
     };
 
+    /// <summary>How a compute dtype travels.</summary>
+    public static TensorDtype ToTensorDtype(this ScalarType dtype) => dtype == TorchSharp.torch.ScalarType.BFloat16 ? TensorDtype.BFloat16 : TensorDtype.Float32;
+
+    /// <summary>Bytes of one element of a dtype that weights are computed in.</summary>
+    public static int ElementBytes(this ScalarType dtype) => dtype == TorchSharp.torch.ScalarType.Float32 ? 4 : 2;
+
     /// <summary>The dtype by its name in flamingo.json: float32, float16 or bfloat16.</summary>
     public static TensorDtype ParseDtype(string name) => name switch
     {

@@ -37,22 +37,26 @@ internal static class Golden
     {
         var prompt = Prompt(family, name);
         var ids = Ids(prompt.GetProperty("ids"));
-        var order = Ids(prompt.GetProperty("pictures"));
-        var (slot, pictures) = (-1, new int[ids.Length]);
+        var latents = Latents(family);
+        var keys = Ids(prompt.GetProperty("pictures")).Select(Key).ToList();
+        var (seen, pictures) = (0, new int[ids.Length]);
         for (var at = 0; at < ids.Length; at++)
         {
-            if (ids[at] == ImageToken) slot++;
-            pictures[at] = slot < 0 ? -1 : order[slot];
+            if (ids[at] == ImageToken) seen++;
+            pictures[at] = seen - 1;
         }
 
-        return new SequencePrompt(ids, pictures, Latents(family), ids.Length + room);
+        return new SequencePrompt(ids, pictures, keys, latents.Index().ToDictionary(item => Key(item.Index), item => item.Item), ids.Length + room);
     }
+
+    /// <summary>A latent key for a picture of the golden.</summary>
+    public static string Key(int picture) => $"{picture:x64}";
 
     public static IReadOnlyList<PromptSegment> Segments(string family, string name)
     {
         var latents = Latents(family);
         return [.. Prompt(family, name).GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
-            ? (PromptSegment)new PictureSegment($"{picture.GetInt32():x64}", ChecksummedLatents.Of(latents[picture.GetInt32()]))
+            ? (PromptSegment)new PictureSegment(Key(picture.GetInt32()), ChecksummedLatents.Of(latents[picture.GetInt32()]))
             : new TextSegment(segment.GetProperty("text").GetString()!))];
     }
 

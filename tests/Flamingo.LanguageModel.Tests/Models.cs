@@ -1,9 +1,12 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
+using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using TorchSharp;
 
@@ -39,8 +42,13 @@ public sealed class Models : IDisposable
         }
     }
 
-    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options) =>
-        new(model, Thread, Options.Create(options), Options.Create(new ModelOptions()), TimeProvider.System);
+    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32") =>
+        new(model, Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System, NullLogger<LanguageModelStage>.Instance);
+
+    /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
+    public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(
+        decoder, new ModelMemory(blocks, MemoryPlan.BlockTokens, slots), DirectoryOf(family).Config.Language.CrossAttention.Heads, DirectoryOf(family).Config.Resampler.Latents,
+        Thread, torch.CPU, new PagedAttention(Thread.ComputeThreads));
 
     /// <summary>A decoder of its own, from a copy of the family's weights that <paramref name="change"/> may alter.</summary>
     public Decoder NewDecoder(string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string, bool>? ignore = null)

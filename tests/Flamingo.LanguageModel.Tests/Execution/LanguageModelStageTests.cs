@@ -80,9 +80,13 @@ public sealed class LanguageModelStageTests(Models models)
         var before = await Live();
         for (var round = 0; round < 5; round++) await Round();
         Assert.Equal(before, await Live());
-        stage.Dispose();
+        await stage.DisposeAsync();
 
-        Task<long> Live() => models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, TestContext.Current.CancellationToken);
+        async Task<long> Live()
+        {
+            await Idle(stage);
+            return await models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, TestContext.Current.CancellationToken);
+        }
 
         async Task Round()
         {
@@ -98,6 +102,15 @@ public sealed class LanguageModelStageTests(Models models)
             var failed = await Assert.ThrowsAsync<StageException>(() => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
             Assert.Equal(StageErrorKind.Internal, failed.Kind);
         }
+    }
+
+    /// <summary>Waits until nothing runs; then nothing may be leased.</summary>
+    internal static async Task Idle(LanguageModelStage stage)
+    {
+        while (stage.Statistics is { Running: > 0 } or { Waiting: > 0 }) await Task.Yield();
+        var held = stage.Statistics;
+        Assert.Equal((0, 0), (held.LeasedBlocks - held.PinnedBlocks, held.LeasedPictures));
+        Assert.Equal(stage.Runner.Memory.Blocks, held.FreeBlocks + held.LeasedBlocks + held.CachedBlocks);
     }
 
     private static string Words(int count) => string.Concat(Enumerable.Repeat(" red", count));

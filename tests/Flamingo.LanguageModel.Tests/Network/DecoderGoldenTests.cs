@@ -22,34 +22,6 @@ public sealed class DecoderGoldenTests(Models models)
         Assert.True(error < Tolerance, $"{family} {name}: {error:e2} of the largest logit");
     }
 
-    // every split of prompt into prefill and single steps behind the last picture gives the plain twin's logits
-    [Theory]
-    [MemberData(nameof(AllPrompts))]
-    public async Task The_cached_path_equals_the_plain_twin(string family, string name)
-    {
-        var cancellation = TestContext.Current.CancellationToken;
-        var runner = models.Stage(family).Runner;
-        var whole = Golden.Sequence(family, name, room: 0);
-        var twin = await runner.LogitsAsync(whole, cancellation);
-        var (plain, vocabulary) = (twin.ToFloats(), twin.Shape[1]);
-        var least = 1;
-        for (var at = 1; at < whole.Ids.Count; at++)
-            if (whole.Pictures[at] != whole.Pictures[at - 1]) least = at + 1;
-        foreach (var first in new[] { least, (least + whole.Ids.Count) / 2 })
-        {
-            var prompt = new SequencePrompt([.. whole.Ids.Take(first)], [.. whole.Pictures.Take(first)], whole.Latents, whole.Capacity);
-            await using var sequence = await runner.StartAsync(prompt, cancellation);
-            var logits = await sequence.PrefillAsync(cancellation);
-            for (var at = first; ; at++)
-            {
-                var error = Golden.Error(plain.AsSpan((at - 1) * vocabulary, vocabulary), logits);
-                Assert.True(error < Tolerance, $"{family} {name}: token {at - 1} after a prefill of {first}: {error:e2}");
-                if (at == whole.Ids.Count) break;
-                logits = await sequence.DecodeAsync(whole.Ids[at], cancellation);
-            }
-        }
-    }
-
     [Fact]
     public async Task Shapes_logits_are_the_originals()
     {
@@ -59,7 +31,7 @@ public sealed class DecoderGoldenTests(Models models)
         var number = episode.GetProperty("episode").GetInt32();
         var (latents, shape) = Golden.Tensor(file, $"episode{number}.latents");
         var ids = Golden.Ids(episode.GetProperty("ids"));
-        var prompt = new SequencePrompt(ids, new int[ids.Length], [TensorData.FromFloats(latents, shape)], ids.Length);
+        var prompt = new SequencePrompt(ids, new int[ids.Length], ["picture"], new Dictionary<string, TensorData> { ["picture"] = TensorData.FromFloats(latents, shape) }, ids.Length);
         var logits = await models.Stage("shapes").Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken);
         var error = Golden.Error(Golden.Tensor(file, $"episode{number}.logits").Values, logits.ToFloats());
         Assert.True(error < Tolerance, $"{error:e2} of the largest logit");

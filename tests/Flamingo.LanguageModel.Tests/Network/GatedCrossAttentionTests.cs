@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using Flamingo.Checkpoints;
-using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Stages;
 using Flamingo.Testing;
@@ -27,20 +27,20 @@ public sealed class GatedCrossAttentionTests(Models models)
     public async Task Text_sees_its_last_picture_as_in_the_original()
     {
         // pictures at 2, 5 and 6: rows 0 and 1 see none
-        var output = await Forward(12, [new(2, 5, 0), new(5, 6, 1), new(6, 12, 2)]);
+        var output = await Forward([-1, -1, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2]);
         Assert.InRange(Golden.Error(Expected("output"), output), 0, 1e-5);
     }
 
     [Fact]
     public async Task A_decoding_step_sees_the_last_picture_as_in_the_original()
     {
-        var output = await Forward(4, [new(0, 4, 2)]);
+        var output = await Forward([2, 2, 2, 2]);
         Assert.InRange(Golden.Error(Expected("output_after_last_picture"), output), 0, 1e-5);
     }
 
     [Fact]
     public async Task With_both_gates_at_zero_output_is_input() =>
-        Assert.Equal(Expected("text"), await Forward(12, [new(2, 5, 0), new(5, 6, 1), new(6, 12, 2)], gates: 0));
+        Assert.Equal(Expected("text"), await Forward([-1, -1, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2], gates: 0));
 
     [Theory]
     [InlineData("mpt1b")]
@@ -56,15 +56,18 @@ public sealed class GatedCrossAttentionTests(Models models)
         foreach (var name in new[] { "three-shot", "text-then-picture", "no-picture" })
         {
             var prompt = Golden.Sequence(family, name, room: 0);
-            var expected = await new TorchModelRunner(bare, models.Thread, CPU).LogitsAsync(prompt with { Pictures = [.. prompt.Pictures.Select(_ => -1)], Latents = [] }, TestContext.Current.CancellationToken);
-            var actual = await new TorchModelRunner(gated, models.Thread, CPU).LogitsAsync(prompt, TestContext.Current.CancellationToken);
+            using var runner = models.NewRunner(gated, family);
+            using var bareRunner = models.NewRunner(bare, family);
+            var expected = await bareRunner.LogitsAsync(prompt with { Pictures = [.. prompt.Pictures.Select(_ => -1)], Keys = [] }, TestContext.Current.CancellationToken);
+            var actual = await runner.LogitsAsync(prompt, TestContext.Current.CancellationToken);
             Assert.True(expected.ToFloats().AsSpan().SequenceEqual(actual.ToFloats()), name);
         }
     }
 
     private static float[] Expected(string name) => Golden.Tensor(["modules.safetensors"], $"gated_last.{name}").Values;
 
-    private Task<float[]> Forward(int rows, IReadOnlyList<PictureSpan> spans, float? gates = null)
+    /// <param name="pictures">Per row the picture that it sees, or −1.</param>
+    private Task<float[]> Forward(int[] pictures, float? gates = null)
     {
         var path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.safetensors");
         WriteCanonical(path, gates);
@@ -75,12 +78,12 @@ public sealed class GatedCrossAttentionTests(Models models)
             var weights = new WeightsReader(file, CPU, ScalarType.Float32);
             using var block = new GatedCrossAttention(Config, 48, weights, "block");
             weights.Finish();
-            var text = tensor(Expected("text"), [12, 48]).slice(0, 0, rows, 1);
+            var text = tensor(Expected("text"), [12, 48]).slice(0, 0, pictures.Length, 1);
             var latents = tensor(Expected("latents"), [3, 16, 32]);
-            var pictures = Enumerable.Range(0, 3).Select(picture => block.Project(latents[picture])).ToArray();
-            var output = block.Forward(text, spans, pictures).ToData(TensorDtype.Float32).ToFloats();
-            foreach (var picture in pictures) picture.Dispose();
-            return output;
+            using var store = new BlockStore(1, 3, Config.Heads, 16, Config.HeadWidth, ScalarType.Float32, CPU);
+            for (var picture = 0; picture < 3; picture++) block.Project(latents[picture], store[0], picture);
+            var rows = new AttentionRows([0, 1, 2], [.. pictures.Select(picture => picture < 0 ? default : new AttentionRow(picture, 16))]);
+            return block.Forward(text, 0, store[0], rows, new PlainAttention()).ToData(TensorDtype.Float32).ToFloats();
         }, TestContext.Current.CancellationToken);
     }
 

@@ -2,48 +2,66 @@ using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Network;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.LanguageModel.Tokenization;
 using Flamingo.Modeling;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using static TorchSharp.torch;
+using DeviceType = TorchSharp.DeviceType;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>The language model as a stage: reads a prompt, waits its turn, streams the answer.</summary>
-public sealed class LanguageModelStage : ILanguageModel, IDisposable
+/// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
+public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
     private readonly TimeProvider _time;
-    private readonly ITokenizer _tokenizer;
+    private readonly JsonTokenizer _tokenizer;
     private readonly PromptReader _reader;
     private readonly Decoder _decoder;
     private readonly GenerationEngine _engine;
 
-    /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit.</exception>
-    public LanguageModelStage(ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
+    /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit, or the memory does not suffice.</exception>
+    public LanguageModelStage(
+        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time, ILogger<LanguageModelStage> logger)
     {
-        var (config, digest) = (model.Config, model.Config.Weights["language"].Digest);
+        var (config, limits) = (model.Config, options.Value);
         _time = time;
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
-        var device = ModelRuntime.Device(modelOptions.Value);
+        var (device, dtype) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value));
         using var file = model.OpenWeights("language");
-        var weights = new WeightsReader(file, device, ScalarType.Float32);
+        var plan = MemoryPlan.Make(config, file, limits, dtype, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        MemoryStated(logger, config.ModelId, plan.ToString());
+        var weights = new WeightsReader(file, device, dtype);
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
-        Runner = new TorchModelRunner(_decoder, thread, device);
-        _engine = new GenerationEngine(Runner, new AdmissionQueue(options.Value.MaxQueued, time), config.Tokens.Stop, digest, time);
+        var cross = config.Language.CrossAttention;
+        Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.ComputeThreads) : new PlainAttention());
+        var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype);
+        _engine = new GenerationEngine(
+            Runner, new EngineLimits(limits.MaxQueued, Math.Max(limits.MaxSequences, limits.MaxSamples), limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(
-            config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, config.Language.CrossAttention.LatentWidth,
-            config.Tokens.Image.Text, [config.Tokens.Image.Text], config.Tokens.EndOfChunk.Text, options.Value.MaxCandidates);
+            config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, cross.LatentWidth,
+            config.Tokens.Image.Text, [config.Tokens.Image.Text], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
+        {
+            CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = limits.MaxSamples, MaxPin = limits.MaxPin,
+        };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
     }
+
+    // as many as fill a step's rows well; each takes a block or two behind the shared prompt
+    private const int MostCandidatesAtOnce = 64;
 
     public LanguageModelDescription Description { get; }
 
     /// <summary>The runner itself, for goldens: <see cref="TorchModelRunner.LogitsAsync"/>.</summary>
     public TorchModelRunner Runner { get; }
+
+    /// <summary>What the engine holds and did.</summary>
+    public EngineStatistics Statistics => _engine.Statistics;
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
@@ -55,7 +73,7 @@ public sealed class LanguageModelStage : ILanguageModel, IDisposable
         var faults = new List<FieldFault>();
         PromptRules.CheckSampling(request.Sampling, Description, faults);
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
-        return _engine.GenerateAsync(prompt, request.Sampling, _tokenizer.Stream(), arrived, cancellation);
+        return _engine.GenerateAsync(prompt, request.Sampling, request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
     }
 
     public async Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
@@ -72,12 +90,22 @@ public sealed class LanguageModelStage : ILanguageModel, IDisposable
             faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model reads {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
 
-        var scores = await _engine.RankAsync(prompt, candidates, cancellation);
+        var scores = await _engine.RankAsync(prompt, candidates, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
         var ranked = request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index])).ToList();
-        return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest);
+        return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
     }
 
-    public void Dispose() => _decoder.Dispose();
+    public async ValueTask DisposeAsync()
+    {
+        await _engine.DisposeAsync();
+        Runner.Dispose();
+        _decoder.Dispose();
+    }
+
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    [LoggerMessage(1, LogLevel.Information, "{Model}: {Memory}")]
+    private static partial void MemoryStated(ILogger logger, string model, string memory);
 }
 
 public static class LanguageModelRegistration

@@ -19,19 +19,18 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         return ids;
     }
 
-    /// <param name="answerTokens">Most tokens that follow the prompt; the sequence's capacity is cut at the context length.</param>
+    /// <param name="answerTokens">Most tokens that follow the prompt; the capacity is cut at the context length.</param>
     /// <param name="faults">Faults found so far; this adds its own and throws if there are any.</param>
-    /// <exception cref="StageException">InvalidArgument (all faults), LatentsMissing (all keys).</exception>
+    /// <exception cref="StageException">InvalidArgument (all faults).</exception>
     public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, List<FieldFault> faults)
     {
-        var latents = Latents(segments, faults, out var order, out var missing);
+        var latents = Latents(segments, faults);
         var ids = Tokenize(segments, faults);
         if (ids.Count >= model.ContextLength)
             faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer included.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
-        if (missing.Count > 0)
-            throw new StageException(StageErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
-        return new SequencePrompt(ids, PictureOfToken(ids, order), latents, Math.Min(ids.Count + answerTokens, model.ContextLength));
+        var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
+        return new SequencePrompt(ids, PictureOfToken(ids), keys, latents, Math.Min(ids.Count + answerTokens, model.ContextLength));
     }
 
     private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
@@ -51,18 +50,15 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
     }
 
-    // distinct latents, and for each picture of the prompt the index of its own; one value serves all slots of its key
-    private List<TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults, out List<int> order, out List<string> missing)
+    // one value serves all slots of its key
+    private Dictionary<string, TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
     {
-        var pictures = segments.Index().Where(item => item.Item is PictureSegment).Select(item => (item.Index, Picture: (PictureSegment)item.Item)).ToList();
-        var (latents, slots) = (new List<TensorData>(), new Dictionary<string, int>(StringComparer.Ordinal));
-        foreach (var (index, picture) in pictures)
+        var latents = new Dictionary<string, TensorData>(StringComparer.Ordinal);
+        foreach (var (index, segment) in segments.Index())
         {
-            if (picture.Latents is not null && Fits(picture.Latents, index, faults) && slots.TryAdd(picture.Key, latents.Count)) latents.Add(picture.Latents.Tensor);
+            if (segment is PictureSegment { Latents: { } sent } picture && Fits(sent, index, faults)) latents.TryAdd(picture.Key, sent.Tensor);
         }
 
-        missing = [.. pictures.Select(item => item.Picture.Key).Where(key => !slots.ContainsKey(key)).Distinct()];
-        order = [.. pictures.Select(item => slots.GetValueOrDefault(item.Picture.Key, -1))];
         return latents;
     }
 
@@ -77,13 +73,13 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         return false;
     }
 
-    private int[] PictureOfToken(IReadOnlyList<int> ids, IReadOnlyList<int> order)
+    private int[] PictureOfToken(IReadOnlyList<int> ids)
     {
         var (seen, pictures) = (0, new int[ids.Count]);
         for (var position = 0; position < ids.Count; position++)
         {
             if (ids[position] == tokens.Image.Id) seen++;
-            pictures[position] = seen == 0 ? -1 : order[seen - 1];
+            pictures[position] = seen - 1;
         }
 
         return pictures;

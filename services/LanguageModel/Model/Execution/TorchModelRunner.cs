@@ -1,5 +1,6 @@
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Stages;
 using static TorchSharp.torch;
@@ -7,114 +8,103 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Execution;
 
 /// <summary>Runs the decoder on the inference thread, one step a turn, so that other stages of the process come in between.</summary>
-public sealed class TorchModelRunner(Decoder decoder, InferenceThread thread, Device device) : IModelRunner
+public sealed class TorchModelRunner : IModelRunner, IDisposable
 {
-    public async Task<IModelSequence> StartAsync(SequencePrompt prompt, CancellationToken cancellation) =>
-        await thread.RunAsync(() => new Sequence(this, prompt), cancellation);
+    /// <summary>Rows of the widest score matrix: with a large vocabulary it is the largest tensor of all.</summary>
+    private const int MostScoredRows = 64;
 
-    /// <summary>The plain twin: logits of every token of the prompt in one pass without reuse, f32 [tokens, vocabulary].</summary>
-    public Task<TensorData> LogitsAsync(SequencePrompt prompt, CancellationToken cancellation) => thread.RunAsync(() =>
+    private readonly Decoder _decoder;
+    private readonly InferenceThread _thread;
+    private readonly Device _device;
+    private readonly int _heads, _latents;
+    private readonly BlockStore _text, _pictures;
+    private readonly IBlockAttention _attention;
+
+    /// <param name="heads">Heads of the gated blocks.</param>
+    /// <param name="latents">Latents of one picture.</param>
+    /// <param name="attention">How rows read the blocks; results must not depend on what else is in the batch.</param>
+    public TorchModelRunner(Decoder decoder, ModelMemory memory, int heads, int latents, InferenceThread thread, Device device, IBlockAttention attention)
     {
-        using var sequence = new Sequence(this, prompt);
-        return decoder.Logits(sequence.Forward(prompt.Ids, prompt.Pictures)).ToData(TensorDtype.Float32);
-    }, cancellation);
-
-    private sealed class Sequence : IModelSequence, IDisposable
-    {
-        private readonly TorchModelRunner _runner;
-        private readonly SequencePrompt _prompt;
-        private readonly KeyValueCache _cache;
-        private readonly List<IReadOnlyDictionary<int, PictureKeyValues>> _pictures = [];
-        private float[]? _lastLogits;
-
-        public Sequence(TorchModelRunner runner, SequencePrompt prompt)
-        {
-            (_runner, _prompt) = (runner, prompt);
-            _cache = runner.Decoder.NewCache(prompt.Capacity);
-            try
-            {
-                foreach (var latents in prompt.Latents) _pictures.Add(runner.Decoder.Project(latents.ToTensor(runner.Device)));
-            }
-            catch
-            {
-                Dispose(); // nobody else has this sequence
-                throw;
-            }
-        }
-
-        public async Task<float[]> PrefillAsync(CancellationToken cancellation)
-        {
-            _lastLogits = await _runner.Thread.RunAsync(() => LastLogits(Forward(_prompt.Ids, _prompt.Pictures)), cancellation);
-            return [.. _lastLogits]; // a sampler changes its logits in place, Score needs them as they were
-        }
-
-        public Task<float[]> DecodeAsync(int token, CancellationToken cancellation) =>
-            _runner.Thread.RunAsync(() => LastLogits(Forward([token], [_prompt.Pictures[^1]])), cancellation);
-
-        public Task<IReadOnlyList<float>> ScoreAsync(IReadOnlyList<int> candidate, CancellationToken cancellation) => _runner.Thread.RunAsync(() =>
-        {
-            var first = tensor(_lastLogits ?? throw new InvalidOperationException("Score follows Prefill."), device: _runner.Device).unsqueeze(0);
-            var logits = first;                                                            // [candidate tokens, vocabulary]
-            if (candidate.Count > 1)
-            {
-                var held = _cache.Length;
-                var given = candidate.Take(candidate.Count - 1).ToArray();
-                logits = cat([first, _runner.Decoder.Logits(Forward(given, [.. given.Select(_ => _prompt.Pictures[^1])]))], 0);
-                _cache.Length = held;
-            }
-
-            var likelihoods = logits.to(ScalarType.Float64).log_softmax(-1);
-            IReadOnlyList<float> scores = [.. candidate.Select((id, index) => (float)likelihoods[index, id].item<double>())];
-            return scores.All(float.IsFinite) ? scores : throw new StageException(StageErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
-        }, cancellation);
-
-        /// <summary>Hidden states of new tokens [tokens, width]; on the inference thread.</summary>
-        public Tensor Forward(IReadOnlyList<int> ids, IReadOnlyList<int> pictures) => _runner.Decoder.Forward(ids, Spans(pictures), _pictures, _cache);
-
-        public void Dispose()
-        {
-            _cache.Dispose();
-            foreach (var block in _pictures.SelectMany(picture => picture.Values)) block.Dispose();
-        }
-
-        // on the inference thread, behind whatever step still runs there
-        public async ValueTask DisposeAsync()
-        {
-            try
-            {
-                await _runner.Thread.RunAsync(() =>
-                {
-                    Dispose();
-                    return true;
-                }, CancellationToken.None);
-            }
-            catch (InvalidOperationException) // the process is stopping, the thread has ended: nobody computes any more
-            {
-                Dispose();
-            }
-        }
-
-        private float[] LastLogits(Tensor hidden) => _runner.Decoder.Logits(hidden.slice(0, hidden.shape[0] - 1, hidden.shape[0], 1))[0].cpu().data<float>().ToArray();
-
-        // neighbouring tokens that see the same picture form one span
-        private static List<PictureSpan> Spans(IReadOnlyList<int> pictures)
-        {
-            var spans = new List<PictureSpan>();
-            for (var begin = 0; begin < pictures.Count;)
-            {
-                var end = begin;
-                while (end < pictures.Count && pictures[end] == pictures[begin]) end++;
-                if (pictures[begin] >= 0) spans.Add(new PictureSpan(begin, end, pictures[begin]));
-                begin = end;
-            }
-
-            return spans;
-        }
+        (_decoder, Memory, _heads, _latents, _thread, _device, _attention) = (decoder, memory, heads, latents, thread, device, attention);
+        _text = decoder.NewTextStore(memory.Blocks, memory.BlockTokens);
+        _pictures = decoder.NewPictureStore(memory.PictureSlots, latents);
     }
 
-    private Decoder Decoder => decoder;
+    public ModelMemory Memory { get; }
 
-    private InferenceThread Thread => thread;
+    public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation) => _thread.RunAsync<IReadOnlyList<StepOutput>>(() =>
+    {
+        foreach (var (slot, latents) in batch.Projections) _decoder.Project(latents.ToTensor(_device).to(_decoder.Dtype), _pictures, slot);
+        foreach (var (from, to) in batch.Copies) _text.Copy(from, to);
+        return batch.Chunks.Count == 0 ? [] : Compute(batch.Chunks);
+    }, cancellation);
 
-    private Device Device => device;
+    /// <summary>The plain twin: logits of every token of a prompt in one pass without reuse, f32 [tokens, vocabulary]. Its pictures must all have latents.</summary>
+    public Task<TensorData> LogitsAsync(SequencePrompt prompt, CancellationToken cancellation) => _thread.RunAsync(() =>
+    {
+        var keys = prompt.Keys.Distinct().ToList();
+        using var text = _decoder.NewTextStore((prompt.Ids.Count / Memory.BlockTokens) + 1, Memory.BlockTokens);
+        using var pictures = _decoder.NewPictureStore(Math.Max(1, keys.Count), _latents);
+        foreach (var (slot, key) in keys.Index()) _decoder.Project(prompt.Latents[key].ToTensor(_device).to(_decoder.Dtype), pictures, slot);
+        var slots = prompt.Pictures.Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture])).ToArray();
+        var chunk = new ScheduledChunk(prompt.Ids, 0, [.. Enumerable.Range(0, (prompt.Ids.Count / Memory.BlockTokens) + 1)], slots);
+        var step = StepRows.Of([chunk], 0, _latents, null);
+        return _decoder.Logits(_decoder.Forward(step, text, pictures, new PlainAttention())).ToData(TensorDtype.Float32);
+    }, cancellation);
+
+    public void Dispose()
+    {
+        _text.Dispose();
+        _pictures.Dispose();
+        (_attention as IDisposable)?.Dispose();
+    }
+
+    // MKL's f32 products of fewer than 8 rows, and bf16's of one, differ in their last bits from those of more
+    private int LeastRows => _decoder.Dtype == ScalarType.Float32 ? 8 : 2;
+
+    private List<StepOutput> Compute(IReadOnlyList<ScheduledChunk> chunks)
+    {
+        var probe = chunks.Any(chunk => chunk.Attention is not null) ? new AttentionProbe(_decoder.GatedBlocks, _heads) : null;
+        var hidden = _decoder.Forward(StepRows.Of(chunks, LeastRows, _latents, probe), _text, _pictures, _attention); // [rows, width]
+
+        var (ends, end) = (new int[chunks.Count], 0);
+        foreach (var (index, chunk) in chunks.Index()) ends[index] = end += chunk.Ids.Count;
+        var logits = Logits(hidden, [.. chunks.Zip(ends).SelectMany(item => Enumerable.Range(item.Second - item.First.LogitRows, item.First.LogitRows))]);
+        var scores = Scores(hidden, [.. chunks.Zip(ends).SelectMany(item => item.First.Targets.Select((id, row) => (item.Second - item.First.Targets.Count + row, id)))]);
+
+        var (outputs, logitsRead, scoresRead) = (new List<StepOutput>(chunks.Count), 0, 0);
+        foreach (var (chunk, last) in chunks.Zip(ends))
+        {
+            outputs.Add(new StepOutput(
+                logits.GetRange(logitsRead, chunk.LogitRows), scores.GetRange(scoresRead, chunk.Targets.Count), chunk.Attention is null ? null : probe!.Of(last - 1)));
+            (logitsRead, scoresRead) = (logitsRead + chunk.LogitRows, scoresRead + chunk.Targets.Count);
+        }
+
+        return outputs;
+    }
+
+    private List<float[]> Logits(Tensor hidden, IReadOnlyList<int> rows)
+    {
+        if (rows.Count == 0) return [];
+        var logits = _decoder.Logits(Select(hidden, rows)).to(ScalarType.Float32).cpu();                    // [rows, vocabulary]
+        return [.. Enumerable.Range(0, rows.Count).Select(row => logits[row].data<float>().ToArray())];
+    }
+
+    private List<float> Scores(Tensor hidden, IReadOnlyList<(int Row, int Target)> wanted)
+    {
+        var scores = new List<float>(wanted.Count);
+        foreach (var part in wanted.Chunk(MostScoredRows))
+        {
+            using var scope = NewDisposeScope();
+            var likelihoods = _decoder.Logits(Select(hidden, [.. part.Select(item => item.Row)])).slice(0, 0, part.Length, 1).to(ScalarType.Float64).log_softmax(-1); // [part, vocabulary]
+            var targets = tensor(part.Select(item => (long)item.Target).ToArray(), device: _device).unsqueeze(1);
+            scores.AddRange(likelihoods.gather(1, targets).to(ScalarType.Float32).cpu().data<float>().ToArray());
+        }
+
+        return scores;
+    }
+
+    // filled up with a row that is there anyway, to as many as a product needs to be the same for each row in any company
+    private Tensor Select(Tensor hidden, IReadOnlyList<int> rows) =>
+        hidden.index_select(0, tensor(rows.Concat(Enumerable.Repeat(rows[0], Math.Max(0, LeastRows - rows.Count))).Select(row => (long)row).ToArray(), device: _device));
 }

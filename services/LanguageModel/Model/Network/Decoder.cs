@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
@@ -7,7 +8,8 @@ namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
 /// The frozen decoder with gated cross-attention before some of its layers, driven by <see cref="LanguageConfig"/>.
-/// Families so far: MPT-1B (mosaic_gpt) and MPT-7B (mpt), Press et al. 2022 for ALiBi. One sequence at a time.
+/// Families so far: MPT-1B (mosaic_gpt) and MPT-7B (mpt), Press et al. 2022 for ALiBi. Rows of any number of sequences
+/// go through it together: linear layers see all of them at once, attention sees each row's own past.
 /// </summary>
 public sealed class Decoder : IDisposable
 {
@@ -15,7 +17,7 @@ public sealed class Decoder : IDisposable
     private readonly Tensor _tokenEmbedding;
     private readonly Tensor? _outputWeight;
     private readonly DecoderLayer[] _layers;
-    private readonly Dictionary<int, GatedCrossAttention> _gated;
+    private readonly Dictionary<int, (int Block, GatedCrossAttention Attention)> _gated;
     private readonly LayerNorm _finalNorm;
     private readonly Device _device;
 
@@ -28,39 +30,50 @@ public sealed class Decoder : IDisposable
         Refuse("language.query_key_norm", config.QueryKeyNorm, "none", "full_width");
         (_config, _device) = (config, device);
         _tokenEmbedding = weights.Take("token_embedding.weight", config.VocabularySize, config.Width);
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderLayer(config, weights, $"layers.{layer}", device))];
-        _gated = config.CrossAttention.Layers.ToDictionary(layer => layer, layer => new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{layer}.gated_cross_attention"));
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderLayer(config, weights, $"layers.{layer}"))];
+        _gated = config.CrossAttention.Layers.Index().ToDictionary(
+            item => item.Item, item => (item.Index, new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
         _finalNorm = new LayerNorm(weights, "final_norm", config.Width, config.NormEpsilon);
         if (!config.TiedEmbeddings) _outputWeight = weights.Take("output.weight", config.VocabularySize, config.Width);
     }
 
-    public KeyValueCache NewCache(int capacity) => new(_config.Layers, _config.Heads, _config.Width / _config.Heads, capacity, _device);
+    /// <summary>Gated blocks.</summary>
+    public int GatedBlocks => _gated.Count;
 
-    /// <summary>A picture's keys and values for every gated block, by decoder layer.</summary>
+    /// <summary>Of the weights and of all computing.</summary>
+    public ScalarType Dtype => _tokenEmbedding.dtype;
+
+    public BlockStore NewTextStore(int blocks, int blockTokens) =>
+        new(_config.Layers, blocks, _config.Heads, blockTokens, _config.Width / _config.Heads, Dtype, _device);
+
+    /// <param name="slots">Pictures held at once.</param>
+    public BlockStore NewPictureStore(int slots, int latents) =>
+        new(_gated.Count, slots, _config.CrossAttention.Heads, latents, _config.CrossAttention.HeadWidth, Dtype, _device);
+
+    /// <summary>Computes a picture's keys and values for every gated block.</summary>
     /// <param name="latents">[latents, latent width]</param>
-    public IReadOnlyDictionary<int, PictureKeyValues> Project(Tensor latents) =>
-        _gated.ToDictionary(block => block.Key, block => block.Value.Project(latents));
-
-    /// <summary>Hidden states of new tokens behind those that the cache holds; the cache then holds them too.</summary>
-    /// <param name="ids">New token ids.</param>
-    /// <param name="spans">Rows of <paramref name="ids"/> that see a picture.</param>
-    /// <param name="pictures">Per picture, what <see cref="Project"/> returned.</param>
-    /// <returns>[tokens, width], before the output projection.</returns>
-    public Tensor Forward(IReadOnlyList<int> ids, IReadOnlyList<PictureSpan> spans, IReadOnlyList<IReadOnlyDictionary<int, PictureKeyValues>> pictures, KeyValueCache cache)
+    public void Project(Tensor latents, BlockStore pictures, int slot)
     {
-        var x = _tokenEmbedding.index_select(0, tensor(ids.Select(id => (long)id).ToArray(), device: _device)); // [tokens, width]
+        foreach (var (block, attention) in _gated.Values) attention.Project(latents, pictures[block], slot);
+    }
+
+    /// <summary>Hidden states of new rows; their keys and values are written into the text store.</summary>
+    /// <returns>[rows, width], before the output projection.</returns>
+    public Tensor Forward(DecoderStep step, BlockStore text, BlockStore pictures, IBlockAttention attention)
+    {
+        var x = _tokenEmbedding.index_select(0, tensor(step.Ids.Select(id => (long)id).ToArray(), device: _device)); // [rows, width]
         for (var layer = 0; layer < _layers.Length; layer++)
         {
-            if (_gated.TryGetValue(layer, out var block)) x = block.Forward(x, spans, [.. pictures.Select(picture => picture[layer])]);
-            x = _layers[layer].Forward(x, layer, cache);
+            using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer
+            if (_gated.TryGetValue(layer, out var gated)) x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], step.Pictures, attention, step.Probe);
+            x = _layers[layer].Forward(x, text[layer], step.Text, attention).MoveToOuterDisposeScope();
         }
 
-        cache.Length += ids.Count;
         return _finalNorm.Forward(x);
     }
 
-    /// <param name="hidden">[tokens, width]</param>
-    /// <returns>[tokens, vocabulary]</returns>
+    /// <param name="hidden">[rows, width]</param>
+    /// <returns>[rows, vocabulary]</returns>
     public Tensor Logits(Tensor hidden) => F.linear(hidden, _outputWeight ?? _tokenEmbedding);
 
     public void Dispose()
@@ -69,7 +82,7 @@ public sealed class Decoder : IDisposable
         _outputWeight?.Dispose();
         _finalNorm.Dispose();
         foreach (var layer in _layers) layer.Dispose();
-        foreach (var block in _gated.Values) block.Dispose();
+        foreach (var (_, attention) in _gated.Values) attention.Dispose();
     }
 
     private static void Refuse(string field, string value, params ReadOnlySpan<string> known)

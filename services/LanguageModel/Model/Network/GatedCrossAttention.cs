@@ -1,22 +1,10 @@
 using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
 
 namespace Flamingo.LanguageModel.Network;
-
-/// <summary>A picture's keys and values for one gated block, each [heads, latents, head]: projected once, read by every token after it.</summary>
-public sealed record PictureKeyValues(Tensor Keys, Tensor Values) : IDisposable
-{
-    public void Dispose()
-    {
-        Keys.Dispose();
-        Values.Dispose();
-    }
-}
-
-/// <summary>Rows [Begin, End) of the text that see one picture.</summary>
-public readonly record struct PictureSpan(int Begin, int End, int Picture);
 
 /// <summary>
 /// GATED XATTN-DENSE of Flamingo (Alayrac et al. 2022, figure 4), as OpenFlamingo 2.0.1 has it: text is normed, latents
@@ -45,19 +33,20 @@ public sealed class GatedCrossAttention : IDisposable
         _feedForwardGate = weights.Take($"{name}.feed_forward_gate", 1);
     }
 
+    /// <summary>Writes a picture's keys and values into its slot: computed once, read by every token that sees the picture.</summary>
     /// <param name="latents">[latents, latent width]</param>
-    /// <returns>Detached from any dispose scope; the caller owns it.</returns>
-    public PictureKeyValues Project(Tensor latents)
+    public void Project(Tensor latents, (Tensor Keys, Tensor Values) store, int slot)
     {
         var parts = _keyValue.Forward(latents).chunk(2, -1);
-        return new PictureKeyValues(Heads(parts[0]).contiguous().DetachFromDisposeScope(), Heads(parts[1]).contiguous().DetachFromDisposeScope());
+        store.Keys[slot].copy_(Heads(parts[0]));
+        store.Values[slot].copy_(Heads(parts[1]));
     }
 
-    /// <param name="text">[tokens, width]</param>
-    /// <param name="spans">Rows that see a picture; rows in none see none.</param>
-    public Tensor Forward(Tensor text, IReadOnlyList<PictureSpan> spans, IReadOnlyList<PictureKeyValues> pictures)
+    /// <param name="text">[rows, width]</param>
+    /// <param name="block">Index of this block among the gated ones.</param>
+    public Tensor Forward(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe = null)
     {
-        if (spans.Count > 0) text = text + (Attend(text, spans, pictures) * _attentionGate.tanh());
+        if (rows.Rows.Any(row => row.Length > 0)) text = text + (Attend(text, block, store, rows, attention, probe) * _attentionGate.tanh());
         return text + (_down.Forward(F.gelu(_up.Forward(_feedForwardNorm.Forward(text)))) * _feedForwardGate.tanh());
     }
 
@@ -66,18 +55,13 @@ public sealed class GatedCrossAttention : IDisposable
         foreach (var part in new IDisposable[] { _attentionNorm, _feedForwardNorm, _query, _keyValue, _output, _up, _down, _attentionGate, _feedForwardGate }) part.Dispose();
     }
 
-    private Tensor Attend(Tensor text, IReadOnlyList<PictureSpan> spans, IReadOnlyList<PictureKeyValues> pictures)
+    private Tensor Attend(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe)
     {
-        var query = Heads(_query.Forward(_attentionNorm.Forward(text)));                      // [heads, tokens, head]
-        var mixed = zeros_like(query);
-        foreach (var (begin, end, picture) in spans)
-        {
-            var (keys, values) = pictures[picture];
-            mixed.slice(1, begin, end, 1).copy_(F.scaled_dot_product_attention(query.slice(1, begin, end, 1), keys, values));
-        }
-
-        return _output.Forward(mixed.transpose(0, 1).flatten(1));                             // [tokens, width]
+        var query = _query.Forward(_attentionNorm.Forward(text));                             // [rows, heads × head]
+        foreach (var row in probe?.Rows ?? [])
+            if (rows.Rows[row].Length > 0 && probe!.Wants(row, block)) probe.Collect(row, attention.Weights(query, store.Keys, rows, row, null));
+        return _output.Forward(attention.Forward(query, store.Keys, store.Values, rows, null)); // [rows, width]
     }
 
-    private Tensor Heads(Tensor x) => x.unflatten(1, [_config.Heads, _config.HeadWidth]).transpose(0, 1);
+    private Tensor Heads(Tensor x) => x.unflatten(1, [_config.Heads, _config.HeadWidth]).transpose(0, 1); // [heads, latents, head]
 }

@@ -20,6 +20,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private readonly PicturePreprocessor _preprocessor;
     private readonly VisionTransformer _network;
     private readonly Device _device;
+    private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
     public VisionEncoderStage(ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions)
@@ -30,13 +31,14 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _preprocessor = new PicturePreprocessor(config);
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("vision");
-        var weights = new WeightsReader(file, _device, ScalarType.Float32);
+        _dtype = ModelRuntime.Dtype(modelOptions.Value);
+        var weights = new WeightsReader(file, _device, _dtype);
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         var side = config.ImageSize / config.PatchSize;
         Description = new VisionEncoderDescription(
-            model.Config.ModelId, model.Config.Weights["vision"].LatentDigest, PicturePreprocessor.Version, config.ImageSize,
-            (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, TensorDtype.Float32,
+            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, _dtype), PicturePreprocessor.Version, config.ImageSize,
+            (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
             _options.MaxPixels, _options.MaxPictureBytes, _options.MaxPictures);
     }
 
@@ -68,9 +70,9 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private List<PictureFeatures> Encode(IReadOnlyList<DecodedPicture> pictures, bool includePooled)
     {
         var levels = stack(pictures.Select(_preprocessor.Resize)).to(_device);            // [batch, 3, size, size]
-        var (features, pooled) = _network.Forward(_preprocessor.Normalize(levels));
+        var (features, pooled) = _network.Forward(_preprocessor.Normalize(levels).to(_dtype));
         return [.. Enumerable.Range(0, pictures.Count).Select(index => new PictureFeatures(
-            features[index].unsqueeze(0).ToData(TensorDtype.Float32),                     // [1, patches, width]
+            features[index].unsqueeze(0).ToData(Description.Dtype),                        // [1, patches, width]
             includePooled ? pooled![index].ToData(TensorDtype.Float32) : null))];
     }
 }

@@ -1,0 +1,34 @@
+using Flamingo.LanguageModel.Engine;
+using Flamingo.LanguageModel.Network;
+using Flamingo.LanguageModel.Network.Attention;
+
+namespace Flamingo.LanguageModel.Execution;
+
+/// <summary>The chunks of a batch as rows of the decoder.</summary>
+internal static class StepRows
+{
+    /// <param name="least">Rows that only fill up are added to reach so many.</param>
+    /// <param name="probe">Takes the last row of every chunk that wants its attention.</param>
+    public static DecoderStep Of(IReadOnlyList<ScheduledChunk> chunks, int least, int latents, AttentionProbe? probe)
+    {
+        var count = Math.Max(least, chunks.Sum(chunk => chunk.Ids.Count));
+        var (ids, text, pictures) = (new int[count], new AttentionRow[count], new AttentionRow[count]);
+        var (tables, slots, row) = (new List<int>(), new List<int>(), 0);
+        foreach (var chunk in chunks)
+        {
+            for (var offset = 0; offset < chunk.Ids.Count; offset++, row++)
+            {
+                ids[row] = chunk.Ids[offset];
+                text[row] = new AttentionRow(tables.Count, chunk.Start + offset + 1);
+                if (chunk.Slots[offset] < 0) continue;
+                if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]); // neighbours share a table
+                pictures[row] = new AttentionRow(slots.Count - 1, latents);
+            }
+
+            tables.AddRange(chunk.Blocks);
+            if (chunk.Attention is { } choice) probe!.Add(row - 1, choice);
+        }
+
+        return new DecoderStep(ids, new AttentionRows([.. tables], text), new AttentionRows([.. slots], pictures), probe);
+    }
+}

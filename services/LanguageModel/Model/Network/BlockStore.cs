@@ -1,0 +1,44 @@
+using Flamingo.Modeling;
+using static TorchSharp.torch;
+
+namespace Flamingo.LanguageModel.Network;
+
+/// <summary>Keys and values in blocks: of text, 16 tokens each, or of pictures, all latents of one picture each. Which block is whose is the engine's business.</summary>
+public sealed class BlockStore : IDisposable
+{
+    private readonly (Tensor Keys, Tensor Values)[] _layers;
+
+    /// <summary>Room is taken from the system as blocks are first written, not at once.</summary>
+    public BlockStore(int layers, int blocks, int heads, int blockTokens, int headWidth, ScalarType dtype, Device device)
+    {
+        Tensor Room() => empty([blocks, heads, blockTokens, headWidth], dtype, device).DetachFromDisposeScope();
+        (BlockTokens, _layers) = (blockTokens, [.. Enumerable.Range(0, layers).Select(_ => (Room(), Room()))]);
+    }
+
+    public int BlockTokens { get; }
+
+    /// <summary>Each [blocks, heads, block tokens, head].</summary>
+    public (Tensor Keys, Tensor Values) this[int layer] => _layers[layer];
+
+    /// <summary>Bytes of one block, all layers, keys and values.</summary>
+    public static long BytesOf(int layers, int heads, int blockTokens, int headWidth, ScalarType dtype) =>
+        2L * layers * heads * blockTokens * headWidth * dtype.ElementBytes();
+
+    public void Copy(int from, int to)
+    {
+        foreach (var (keys, values) in _layers)
+        {
+            keys[to].copy_(keys[from]);
+            values[to].copy_(values[from]);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var (keys, values) in _layers)
+        {
+            keys.Dispose();
+            values.Dispose();
+        }
+    }
+}
