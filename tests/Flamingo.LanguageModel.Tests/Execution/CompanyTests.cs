@@ -26,7 +26,7 @@ public sealed class CompanyTests(Models models)
 
         foreach (var chunk in new[] { 512, 16 })
         {
-            await using var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions { PrefillChunk = chunk, PrefillChunkBesideDecoding = 16 });
+            await using var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions { MaxQueued = 100, PrefillChunk = chunk, PrefillChunkBesideDecoding = 16 });
             var together = await Task.WhenAll(requests.Select(request => Task.Run(async () => (await Generate(stage, request)).Ids)).Concat(Abandoned(stage, family)));
             foreach (var (index, ids) in alone.Index()) Assert.Equal(ids, together[index]);
             var again = await Generate(stage, requests[1]);

@@ -7,11 +7,12 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>The chunks of a batch as rows of the decoder.</summary>
 internal static class StepRows
 {
-    /// <param name="least">Rows that only fill up are added to reach so many.</param>
+    /// <param name="multiple">Rows that only fill up are added to reach a multiple of this.</param>
     /// <param name="probe">Takes the last row of every chunk that wants its attention.</param>
-    public static DecoderStep Of(IReadOnlyList<ScheduledChunk> chunks, int least, int latents, AttentionProbe? probe)
+    public static DecoderStep Of(IReadOnlyList<ScheduledChunk> chunks, int multiple, int latents, AttentionProbe? probe)
     {
-        var count = Math.Max(least, chunks.Sum(chunk => chunk.Ids.Count));
+        var count = chunks.Sum(chunk => chunk.Ids.Count);
+        count += Missing(count, multiple);
         var (ids, text, pictures) = (new int[count], new AttentionRow[count], new AttentionRow[count]);
         var (tables, slots, row) = (new List<int>(), new List<int>(), 0);
         foreach (var chunk in chunks)
@@ -31,4 +32,7 @@ internal static class StepRows
 
         return new DecoderStep(ids, new AttentionRows([.. tables], text), new AttentionRows([.. slots], pictures), probe);
     }
+
+    /// <summary>Rows short of the next multiple.</summary>
+    public static int Missing(int rows, int multiple) => (multiple - (rows % multiple)) % multiple;
 }

@@ -48,7 +48,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         foreach (var (slot, key) in keys.Index()) _decoder.Project(prompt.Latents[key].ToTensor(_device).to(_decoder.Dtype), pictures, slot);
         var slots = prompt.Pictures.Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture])).ToArray();
         var chunk = new ScheduledChunk(prompt.Ids, 0, [.. Enumerable.Range(0, (prompt.Ids.Count / Memory.BlockTokens) + 1)], slots);
-        var step = StepRows.Of([chunk], 0, _latents, null);
+        var step = StepRows.Of([chunk], 1, _latents, null);
         return _decoder.Logits(_decoder.Forward(step, text, pictures, new PlainAttention())).ToData(TensorDtype.Float32);
     }, cancellation);
 
@@ -59,13 +59,14 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         (_attention as IDisposable)?.Dispose();
     }
 
-    // MKL's f32 products of fewer than 8 rows, and bf16's of one, differ in their last bits from those of more
-    private int LeastRows => _decoder.Dtype == ScalarType.Float32 ? 8 : 2;
+    // rows are filled up to a multiple of this: MKL's f32 products of 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows, and bf16's of one,
+    // differ in their last bits from those of any other number, and nothing may depend on who else is in the batch
+    private int RowMultiple => _decoder.Dtype == ScalarType.Float32 ? 4 : 2;
 
     private List<StepOutput> Compute(IReadOnlyList<ScheduledChunk> chunks)
     {
         var probe = chunks.Any(chunk => chunk.Attention is not null) ? new AttentionProbe(_decoder.GatedBlocks, _heads) : null;
-        var hidden = _decoder.Forward(StepRows.Of(chunks, LeastRows, _latents, probe), _text, _pictures, _attention); // [rows, width]
+        var hidden = _decoder.Forward(StepRows.Of(chunks, RowMultiple, _latents, probe), _text, _pictures, _attention); // [rows, width]
 
         var (ends, end) = (new int[chunks.Count], 0);
         foreach (var (index, chunk) in chunks.Index()) ends[index] = end += chunk.Ids.Count;
@@ -104,7 +105,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         return scores;
     }
 
-    // filled up with a row that is there anyway, to as many as a product needs to be the same for each row in any company
+    // filled up with a row that is there anyway
     private Tensor Select(Tensor hidden, IReadOnlyList<int> rows) =>
-        hidden.index_select(0, tensor(rows.Concat(Enumerable.Repeat(rows[0], Math.Max(0, LeastRows - rows.Count))).Select(row => (long)row).ToArray(), device: _device));
+        hidden.index_select(0, tensor(rows.Concat(Enumerable.Repeat(rows[0], StepRows.Missing(rows.Count, RowMultiple))).Select(row => (long)row).ToArray(), device: _device));
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>Sizes of a pool, [blocks, heads, blockTokens, head], once everything about a call has been checked: what follows may use pointers.</summary>
-public readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head)
+internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head)
 {
     public int Width => Heads * Head;
 

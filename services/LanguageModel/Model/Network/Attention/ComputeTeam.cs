@@ -1,10 +1,13 @@
+using System.Runtime.ExceptionServices;
+
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
 /// Helper threads for work of some hundred microseconds. Items are handed out one by one, and the caller never waits for a helper
-/// that has not begun: a helper that wakes late finds nothing left.
+/// that has not begun: a helper that wakes late, because torch's own workers still spin on its core, finds nothing left.
+/// Helpers sleep between jobs; spinning, they would take that core from torch. One thread at a time may call.
 /// </summary>
-internal sealed class ComputeTeam : IDisposable
+public sealed class ComputeTeam : IDisposable
 {
     private readonly Thread[] _helpers;
     private readonly SemaphoreSlim _wake = new(0);
@@ -23,6 +26,7 @@ internal sealed class ComputeTeam : IDisposable
     public void Run(int items, int threads, Action<int, int> compute)
     {
         var job = new Job(items, compute);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         var woken = Math.Min(threads - 1, Math.Min(items - 1, _helpers.Length));
         if (woken > 0)
         {
@@ -39,6 +43,7 @@ internal sealed class ComputeTeam : IDisposable
 
     public void Dispose()
     {
+        if (_disposed) return;
         _disposed = true;
         if (_helpers.Length > 0) _wake.Release(_helpers.Length);
         foreach (var helper in _helpers) helper.Join();
@@ -81,7 +86,7 @@ internal sealed class ComputeTeam : IDisposable
 
         public void ThrowFirst()
         {
-            if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            if (_failure is { } failure) ExceptionDispatchInfo.Throw(failure);
         }
     }
 }

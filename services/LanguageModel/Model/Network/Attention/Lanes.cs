@@ -8,7 +8,7 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has optimised:
 /// without AVX-512 the same lanes are computed in software.
 /// </summary>
-internal static unsafe class Lanes
+public static unsafe class Lanes
 {
     public const int Count = 16;
 

@@ -6,7 +6,8 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// Block attention on the CPU, in place over the blocks: f32 or bf16 storage, f32 arithmetic, the output rounded once.
 /// A row's result depends bit for bit only on its query and on the keys and values it sees, in their order: never on the other rows
 /// of the call, on chunking, block numbers or threads. torch's scaled_dot_product_attention on the CPU rounds differently with the
-/// number of rows, and takes 3 ms for one bf16 row where this takes a tenth of a millisecond (16 heads × 128, 700 keys): hence this class.
+/// number of rows and takes 3 ms for one bf16 row (16 heads × 128, 700 keys) where this takes a few tenths: hence this class.
+/// Belongs to the inference thread.
 /// </summary>
 public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
 {
@@ -14,7 +15,7 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
     private const int TileRows = 16;
 
     // multiplications below which waking another thread costs more than it saves
-    private const long ParallelWork = 400_000;
+    private const long ParallelWork = 500_000;
 
     private readonly PlainAttention _plain = new();
     private readonly ComputeTeam _team;
@@ -35,6 +36,7 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
         foreach (var (pool, source) in new[] { (keys, newKeys), (values, newValues) })
         {
             using TensorMemory target = new(pool), added = new(source);
+            var bytes = layout.Head * target.ElementSize;
             for (var row = 0; row < rows.Rows.Length; row++)
             {
                 var (table, length) = rows.Rows[row];
@@ -42,7 +44,6 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
                 var (block, token) = Math.DivRem(length - 1, layout.BlockTokens);
                 for (var head = 0; head < layout.Heads; head++)
                 {
-                    var bytes = layout.Head * target.ElementSize;
                     var at = layout.Offset(rows.Tables[table + block], head) + token * layout.Head;
                     Buffer.MemoryCopy(added.At(row * added.Stride + head * layout.Head), target.At(at), bytes, bytes);
                 }

@@ -2,7 +2,7 @@ namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>Neighbouring rows of a call that share a block table.</summary>
 /// <param name="Longest">The most keys that one of them sees.</param>
-public readonly record struct RowTile(int First, int Count, int Longest)
+internal readonly record struct RowTile(int First, int Count, int Longest)
 {
     /// <summary>Tiles of at most <paramref name="most"/> rows, in order; rows that see nothing are in none.</summary>
     public static List<RowTile> Split(ReadOnlySpan<AttentionRow> rows, int most)

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>Where a CPU tensor's elements lie; keeps it alive until disposed.</summary>
-public readonly unsafe struct TensorMemory : IDisposable
+internal readonly unsafe struct TensorMemory : IDisposable
 {
     private readonly Tensor _tensor;
     private readonly byte* _start;
@@ -15,7 +15,7 @@ public readonly unsafe struct TensorMemory : IDisposable
     {
         if (tensor.device_type != TorchSharp.DeviceType.CPU) throw new ArgumentException($"Attention in place needs the CPU, not {tensor.device}.");
         _tensor = tensor;
-        using var first = tensor.as_strided([1], [1]); // .bytes refuses a pool of 2 GiB or more
+        using var first = tensor.as_strided([1], [1], tensor.storage_offset()); // .bytes refuses a pool of 2 GiB or more
         _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
         (ElementSize, Stride) = ((int)tensor.ElementSize, tensor.stride(0));
     }

@@ -1,7 +1,7 @@
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>One thread's f32 working memory for a tile; grows to the largest tile seen. Contents are valid until the next <see cref="Reserve"/>.</summary>
-public sealed unsafe class TileScratch
+internal sealed unsafe class TileScratch
 {
     private const int Alignment = 16;
     private float[] _memory = [];
