@@ -1,0 +1,67 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Flamingo.LanguageModel.Network.Attention;
+
+/// <summary>
+/// Sixteen f32 lanes and the few operations on them that attention needs. Every operation is exactly specified (fused multiply-add,
+/// fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has optimised:
+/// without AVX-512 the same lanes are computed in software.
+/// </summary>
+public static unsafe class Lanes
+{
+    public const int Count = 16;
+
+    public static int Padded(int length) => (length + Count - 1) / Count * Count;
+
+    /// <summary>Loads sixteen elements of <typeparamref name="T"/>: float, or ushort for bf16.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load<T>(T* source) where T : unmanaged =>
+        typeof(T) == typeof(float)
+            ? Vector512.Load((float*)source)
+            : (Vector512.WidenLower(Vector256.Load((ushort*)source).ToVector512Unsafe()) << 16).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Load<T>(T source) where T : unmanaged =>
+        typeof(T) == typeof(float) ? Unsafe.BitCast<T, float>(source) : BitConverter.UInt32BitsToSingle((uint)Unsafe.BitCast<T, ushort>(source) << 16);
+
+    /// <summary>Rounds to bf16, to nearest, ties to even; NaN stays NaN.</summary>
+    public static ushort ToBFloat16(float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        return float.IsNaN(value) ? (ushort)(bits >> 16 | 0x40) : (ushort)(bits + 0x7fff + (bits >> 16 & 1) >> 16);
+    }
+
+    /// <summary>Halves fold onto halves: 16, 8, 4, 2, 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector512<float> lanes)
+    {
+        var eight = lanes.GetLower() + lanes.GetUpper();
+        var four = eight.GetLower() + eight.GetUpper();
+        var two = four + Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1));
+        return (two + Vector128.Shuffle(two, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    /// <summary>
+    /// e^x for x ≤ 0, within 2 ulp; 0 below −86, NaN for NaN. x = n ln 2 + r with n rounded by adding 1.5 × 2^23, a Taylor
+    /// polynomial of r (|r| ≤ ln 2 / 2), and n added to the exponent.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Exp(Vector512<float> x)
+    {
+        var magic = Vector512.Create(12582912f);
+        var shifted = Vector512.FusedMultiplyAdd(x, Vector512.Create(1.44269504f), magic);
+        var n = shifted - magic;
+        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693145752f), x);             // ln 2 in two parts, the first with trailing zeros
+        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-1.42860682e-6f), r);
+        var p = Vector512.FusedMultiplyAdd(r, Vector512.Create(1f / 5040), Vector512.Create(1f / 720));
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512.Create(1f / 120));
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512.Create(1f / 24));
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512.Create(1f / 6));
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512.Create(0.5f));
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512<float>.One);
+        p = Vector512.FusedMultiplyAdd(r, p, Vector512<float>.One);
+        var scaled = (p.AsInt32() + (shifted.AsInt32() << 23)).AsSingle() + (x - x);           // x − x is 0, or NaN where x is not finite
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(-86f)), Vector512<float>.Zero, scaled);
+    }
+}

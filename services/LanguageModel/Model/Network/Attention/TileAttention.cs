@@ -1,0 +1,115 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Flamingo.LanguageModel.Network.Attention;
+
+/// <summary>One call's memory, and how a tile of its rows is computed for one head.</summary>
+/// <typeparam name="T">How elements are stored: float, or ushort for bf16.</typeparam>
+internal sealed unsafe class TileAttention<T> where T : unmanaged
+{
+    private const int PrefetchBytes = 8192;
+
+    private readonly BlockLayout _layout;
+    private readonly AttentionRows _rows;
+    private readonly float[]? _slopes;
+    private readonly T* _query, _keys, _values, _output;
+    private readonly long _queryStride;
+    private readonly int _width; // of a head in working memory: whole vectors
+    private readonly float _scale;
+
+    public TileAttention(BlockLayout layout, AttentionRows rows, float[]? slopes, TensorMemory query, TensorMemory keys, TensorMemory values, TensorMemory output)
+    {
+        (_layout, _rows, _slopes) = (layout, rows, slopes);
+        _query = (T*)query.At(0);
+        _keys = (T*)keys.At(0);
+        _values = (T*)values.At(0);
+        _output = (T*)output.At(0);
+        (_queryStride, _width, _scale) = (query.Stride, Lanes.Padded(layout.Head), (float)(1 / Math.Sqrt(layout.Head)));
+    }
+
+    public void Compute(RowTile tile, int head, TileScratch scratch)
+    {
+        scratch.Reserve(tile, _layout.BlockTokens, _width);
+        for (var row = 0; row < tile.Count; row++) Widen(_query + (tile.First + row) * _queryStride + head * _layout.Head, 1, scratch.Query + row * _width);
+        Score(tile, head, scratch);
+        var sums = stackalloc float[tile.Count];
+        for (var row = 0; row < tile.Count; row++)
+        {
+            sums[row] = AttentionKernel.Softmax(scratch.Scores + row * scratch.ScoreStride, _rows.Rows[tile.First + row].Length, _scale, _slopes?[head] ?? 0);
+        }
+
+        Mix(tile, head, scratch);
+        for (var row = 0; row < tile.Count; row++)
+        {
+            var output = _output + (long)(tile.First + row) * _layout.Width + head * _layout.Head;
+            for (var lane = 0; lane < _layout.Head; lane++) Write(output + lane, scratch.Mixed[row * _width + lane] / sums[row]);
+        }
+    }
+
+    private void Score(RowTile tile, int head, TileScratch scratch)
+    {
+        var direct = Direct(tile);
+        for (var (block, start) = (0, 0); start < tile.Longest; block++, start += _layout.BlockTokens)
+        {
+            Prefetch(tile, head, block);
+            var count = Math.Min(_layout.BlockTokens, tile.Longest - start);
+            var keys = Block(_keys, tile, head, block);
+            if (direct) AttentionKernel.Scores(scratch.Query, _width, tile.Count, keys, _width, count, _width, scratch.Scores + start, scratch.ScoreStride);
+            else AttentionKernel.Scores(scratch.Query, _width, tile.Count, Widen(keys, count, scratch.Block), _width, count, _width, scratch.Scores + start, scratch.ScoreStride);
+        }
+    }
+
+    private void Mix(RowTile tile, int head, TileScratch scratch)
+    {
+        var direct = Direct(tile);
+        var counts = stackalloc int[tile.Count];
+        new Span<float>(scratch.Mixed, tile.Count * _width).Clear();
+        for (var (block, start) = (0, 0); start < tile.Longest; block++, start += _layout.BlockTokens)
+        {
+            Prefetch(tile, head, _layout.BlocksFor(tile.Longest) + block);
+            var count = Math.Min(_layout.BlockTokens, tile.Longest - start);
+            for (var row = 0; row < tile.Count; row++) counts[row] = Math.Clamp(_rows.Rows[tile.First + row].Length - start, 0, count);
+            var values = Block(_values, tile, head, block);
+            if (direct) AttentionKernel.Mix(scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, values, _width, _width, scratch.Mixed, _width);
+            else AttentionKernel.Mix(scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, Widen(values, count, scratch.Block), _width, _width, scratch.Mixed, _width);
+        }
+    }
+
+    // whole vectors can be read from where they lie; bf16 that several rows want is widened once instead
+    private bool Direct(RowTile tile) => _layout.Head == _width && (typeof(T) == typeof(float) || tile.Count == 1);
+
+    private T* Block(T* pool, RowTile tile, int head, int block) => pool + _layout.Offset(_rows.Tables[_rows.Rows[tile.First].Table + block], head);
+
+    // Asks for the block that comes some steps later, all keys and then all values. The blocks of a head lie apart, so the CPU does not
+    // foresee them. Into the second cache: the first has too few line buffers, and asking for it there gains nothing (measured: half the speed).
+    private void Prefetch(RowTile tile, int head, int step)
+    {
+        if (!Sse.IsSupported) return;
+        var (blocks, bytes) = (_layout.BlocksFor(tile.Longest), _layout.BlockTokens * _layout.Head * sizeof(T));
+        step += Math.Max(1, PrefetchBytes / bytes);
+        if (step >= 2 * blocks) return;
+        var block = (byte*)Block(step < blocks ? _keys : _values, tile, head, step % blocks);
+        for (var line = 0; line < bytes; line += 64) Sse.Prefetch2(block + line);
+    }
+
+    // tokens of one head as f32, each padded with zeros to whole vectors
+    private float* Widen(T* source, int tokens, float* target)
+    {
+        for (var token = 0; token < tokens; token++)
+        {
+            T* from = source + token * _layout.Head;
+            var to = target + token * _width;
+            var lane = 0;
+            for (; lane <= _layout.Head - Lanes.Count; lane += Lanes.Count) Lanes.Load(from + lane).Store(to + lane);
+            for (; lane < _width; lane++) to[lane] = lane < _layout.Head ? Lanes.Load(from[lane]) : 0;
+        }
+
+        return target;
+    }
+
+    private static void Write(T* target, float value)
+    {
+        if (typeof(T) == typeof(float)) *(float*)target = value;
+        else *(ushort*)target = Lanes.ToBFloat16(value);
+    }
+}
