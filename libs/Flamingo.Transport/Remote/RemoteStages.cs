@@ -29,13 +29,8 @@ public sealed class RemoteResampler(V1.Resampler.ResamplerClient client) : IResa
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
-    {
-        var message = new V1.ResampleRequest();
-        message.Features.AddRange(features.Select(TensorWire.ToMessage));
-        var response = await client.ResampleAsync(message, cancellationToken: cancellation);
-        return new Resampling(response.WeightsDigest, response.Latents.ToRecords("latents"));
-    });
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
+        (await client.ResampleAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
 }
 
 /// <summary>The language model behind a channel.</summary>
@@ -46,19 +41,12 @@ public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient cli
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var message = new V1.GenerateTokensRequest { Sampling = request.Sampling.ToMessage() };
-        message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
-        using var call = client.Generate(message, cancellationToken: cancellation);
+        using var call = client.Generate(request.ToMessage(), cancellationToken: cancellation);
         await foreach (var item in RemoteCall.ReadAsync(call, "LanguageModel", cancellation)) yield return item.ToRecord();
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
-    {
-        var message = new V1.RankCandidatesRequest();
-        message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
-        message.Candidates.AddRange(request.Candidates);
-        return (await client.RankAsync(message, cancellationToken: cancellation)).ToRecord();
-    });
+        (await client.RankAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => RemoteCall.RunAsync<IReadOnlyList<int>>("LanguageModel", cancellation, async () =>
     {
