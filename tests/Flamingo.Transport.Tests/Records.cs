@@ -110,7 +110,7 @@ internal static class Records
     public static readonly Gen<StageException> Error =
         from kind in Gen.Enum<StageErrorKind>()
         from message in Text
-        from faults in Gen.Select(Text, Text, Text).Select((field, problem, remedy) => new FieldFault(field, problem, remedy)).Array[0, 3]
+        from faults in Gen.Select(Text, Text, Text.Where(text => !text.Contains('\n'))).Select((field, problem, remedy) => new FieldFault(field, problem, remedy)).Array[0, 3]
         from missing in Text.Array[0, 3]
         from delay in Time
         from delayed in Gen.Bool
