@@ -51,15 +51,15 @@ public static class AttentionSheet
         canvas.DrawImage(heat, panel, smooth);
     }
 
-    // from black veil over the picture to a red glow at the most looked at patch; [rows, columns] pixels, unpremultiplied
+    // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied
     private static SKImage Heat(TensorData map)
     {
         var (rows, columns, values) = (map.Shape[0], map.Shape[1], map.ToFloats());
-        var (most, pixels) = (Math.Max(values.Max(), float.Epsilon), new byte[4 * values.Length]);
+        var (least, most, pixels) = (values.Min(), values.Max(), new byte[4 * values.Length]);
         foreach (var (place, value) in values.Index())
         {
-            var share = value / most;
-            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 3]) = ((byte)(255 * share), (byte)(64 * share), (byte)(160 - (80 * share)));
+            var share = most > least ? (value - least) / (most - least) : 0;
+            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 3]) = ((byte)(255 * share), (byte)(128 * share), (byte)(184 - (64 * share)));
         }
 
         return SKImage.FromPixelCopy(new SKImageInfo(columns, rows, SKColorType.Rgba8888, SKAlphaType.Unpremul), pixels);
