@@ -1,30 +1,16 @@
-using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
+using System.Globalization;
 using Flamingo.Stages;
+using static Flamingo.Cli.Generating.AnswerJson;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>Writes an answer as it arrives (text) or once it is whole (one JSON object).</summary>
-public sealed class AnswerWriter(TextWriter output, TextWriter error, bool json)
+/// <summary>Writes an answer as it arrives (text), several once they are whole, one per line, or all as one JSON object.</summary>
+public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRequest request, bool json)
 {
-    private static readonly JsonSerializerOptions Json = new()
+    public async Task<WholeAnswer> WriteAsync(IAsyncEnumerable<AnswerEvent> answer, CancellationToken cancellation)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
-    private sealed record Answer(string Text, IReadOnlyList<int> Ids, string FinishReason, IReadOnlyList<Picture> Pictures, Timings Timings);
-
-    private sealed record Picture(string Id, string Source);
-
-    /// <summary>Milliseconds.</summary>
-    private sealed record Timings(double Vision, double Resample, double Prefill, double FirstToken, double Total);
-
-    public async Task WriteAsync(IAsyncEnumerable<AnswerEvent> answer, bool showSeed, CancellationToken cancellation)
-    {
-        var text = new StringBuilder();
-        var ids = new List<int>();
+        var streams = !json && request.Sampling is { Samples: 1, Beams: 1 };
+        var samples = new SortedDictionary<int, GatheredSample> { [0] = new() };
         IReadOnlyList<PictureReport> pictures = [];
         AnswerFinished? finished = null;
         try
@@ -35,47 +21,48 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, bool json)
                 else if (part is AnswerFinished last) finished = last;
                 else if (part is AnswerTokens tokens)
                 {
-                    ids.AddRange(tokens.Ids);
-                    text.Append(tokens.Text);
-                    if (!json) await output.WriteAsync(tokens.Text);
+                    if (!samples.TryGetValue(tokens.Sample, out var sample)) samples[tokens.Sample] = sample = new GatheredSample();
+                    sample.Add(tokens);
+                    if (streams) await output.WriteAsync(tokens.Text);
                 }
             }
         }
         finally
         {
             // an answer that breaks off still leaves the report of why on a line of its own
-            if (!json && text.Length > 0) await output.WriteLineAsync();
+            if (streams && samples[0].Text.Length > 0) await output.WriteLineAsync();
         }
 
         if (finished is null) throw new StageException(StageErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
-        if (json) await output.WriteLineAsync(JsonSerializer.Serialize(ToAnswer(text.ToString(), ids, pictures, finished), Json));
-        else await error.WriteLineAsync(Summary(pictures, finished, showSeed));
+        var whole = new WholeAnswer([.. samples.Values], pictures, finished);
+        if (json)
+        {
+            await output.WriteLineAsync(Write(whole, request));
+            return whole;
+        }
+
+        if (!streams)
+            foreach (var sample in whole.Samples) await output.WriteLineAsync(sample.Text);
+        foreach (var line in LogProbabilities(whole)) await error.WriteLineAsync(line);
+        await error.WriteLineAsync(Summary(whole));
+        return whole;
     }
 
-    private static Answer ToAnswer(string text, List<int> ids, IReadOnlyList<PictureReport> pictures, AnswerFinished finished)
-    {
-        var times = finished.Timings;
-        return new Answer(text, ids, finished.Reason == FinishReason.Stop ? "stop" : "length",
-            [.. pictures.Select(picture => new Picture(picture.Id, Name(picture.Source)))],
-            new Timings(Round(times.Vision), Round(times.Resample), Round(times.Prefill), Round(times.FirstToken), Round(times.Total)));
-    }
+    private static IEnumerable<string> LogProbabilities(WholeAnswer whole) =>
+        from sample in whole.Samples
+        from token in sample.LogProbabilities
+        select string.Create(CultureInfo.InvariantCulture, $"[token {token.Id} {token.LogProbability:0.0000}")
+            + (token.Top.Count > 0 ? "; likely: " + string.Join(", ", token.Top.Select(top => string.Create(CultureInfo.InvariantCulture, $"{top.Id} {top.LogProbability:0.0000}"))) : "") + "]";
 
-    private static string Summary(IReadOnlyList<PictureReport> pictures, AnswerFinished finished, bool showSeed)
+    private string Summary(WholeAnswer whole)
     {
-        var sources = pictures.CountBy(picture => Name(picture.Source)).Select(count => $"{count.Value} {count.Key}");
-        var times = finished.Timings;
-        return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}, {(finished.Reason == FinishReason.Stop ? "stop" : "length")}"
-            + (pictures.Count > 0 ? $"; pictures: {string.Join(", ", sources)}" : "")
+        var (finished, times) = (whole.Finished, whole.Finished.Timings);
+        var sources = whole.Pictures.CountBy(picture => Name(picture.Source)).Select(count => $"{count.Value} {count.Key}");
+        var scores = finished.Samples.Where(sample => sample.Score is not null).Select(sample => sample.Score!.Value.ToString("0.0000", CultureInfo.InvariantCulture)).ToArray();
+        return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}{(finished.CachedTokens > 0 ? $" ({finished.CachedTokens} cached)" : "")}, {Name(finished.Reason)}"
+            + (scores.Length > 0 ? $"; scores: {string.Join(", ", scores)}" : "")
+            + (whole.Pictures.Count > 0 ? $"; pictures: {string.Join(", ", sources)}" : "")
             + $"; vision {Round(times.Vision)} ms, resample {Round(times.Resample)} ms, prefill {Round(times.Prefill)} ms, first token {Round(times.FirstToken)} ms, total {Round(times.Total)} ms"
-            + (showSeed ? $"; seed {finished.Seed}]" : "]");
+            + (request.Sampling is { Temperature: > 0, Seed: null } ? $"; seed {finished.Seed}]" : "]");
     }
-
-    private static string Name(PictureSource source) => source switch
-    {
-        PictureSource.Memory => "memory",
-        PictureSource.Redis => "redis",
-        _ => "encoded",
-    };
-
-    private static double Round(TimeSpan time) => Math.Round(time.TotalMilliseconds, 3);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Flamingo.Stages;
 
@@ -6,7 +7,8 @@ namespace Flamingo.Cli.Generating;
 /// <summary>The <c>sampling</c> member of a prompt file, named as in the public service.</summary>
 public static class SamplingJson
 {
-    private const string Known = "max_tokens, temperature, top_k, top_p, seed, repetition_penalty, stop_strings, stop_tokens";
+    private const string Known = 
+        "max_tokens, temperature, top_k, top_p, seed, repetition_penalty, stop_strings, stop_tokens, samples, beams, length_penalty, logit_bias, allowed_tokens, log_probabilities";
 
     public static SamplingParameters Read(JsonElement sampling, List<string> faults)
     {
@@ -29,6 +31,12 @@ public static class SamplingJson
                 "seed" => read with { Seed = Seed(member, faults) },
                 "stop_strings" => read with { StopStrings = Strings(member, faults) },
                 "stop_tokens" => read with { StopTokens = Integers(member, faults) },
+                "samples" => read with { Samples = Integer(member, faults, read.Samples) },
+                "beams" => read with { Beams = Integer(member, faults, read.Beams) },
+                "length_penalty" => read with { LengthPenalty = Number(member, faults, read.LengthPenalty) },
+                "logit_bias" => read with { LogitBias = Biases(member, faults) },
+                "allowed_tokens" => read with { AllowedTokens = Integers(member, faults) },
+                "log_probabilities" => read with { LogProbabilities = Integer(member, faults, 0) },
                 _ => Unknown(member, faults, read),
             };
         }
@@ -67,4 +75,13 @@ public static class SamplingJson
         member.Value.ValueKind == JsonValueKind.Array && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out _))
             ? [.. member.Value.EnumerateArray().Select(item => item.GetInt32())]
             : Fault<IReadOnlyList<int>>(member, "a list of token ids", faults, []);
+
+    private static IReadOnlyDictionary<int, float> Biases(JsonProperty member, List<string> faults)
+    {
+        var biases = new Dictionary<int, float>();
+        var understood = member.Value.ValueKind == JsonValueKind.Object && member.Value.EnumerateObject().All(item =>
+            int.TryParse(item.Name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id)
+            && item.Value.ValueKind == JsonValueKind.Number && item.Value.TryGetSingle(out var bias) && biases.TryAdd(id, bias));
+        return understood ? biases : Fault<IReadOnlyDictionary<int, float>>(member, "an object of token ids, each once, and numbers", faults, new Dictionary<int, float>());
+    }
 }

@@ -1,12 +1,14 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>What the original code answered to one prompt. Members that this build does not know are kept by name, so that they can be reported as skipped.</summary>
-public sealed record GoldenPrompt
+public sealed partial record GoldenPrompt
 {
     public required string Name { get; init; }
 
@@ -20,6 +22,18 @@ public sealed record GoldenPrompt
 
     [JsonExtensionData]
     public Dictionary<string, JsonElement> Others { get; init; } = [];
+
+    /// <summary>Members such as <c>beam3_length_penalty_0</c>, by their names.</summary>
+    [JsonIgnore]
+    public IReadOnlyDictionary<string, GoldenBeams> Beams => Others
+        .Select(member => (member.Key, Name: BeamName().Match(member.Key), member.Value))
+        .Where(member => member.Name.Success)
+        .ToDictionary(member => member.Key, member => new GoldenBeams(
+            int.Parse(member.Name.Groups[1].ValueSpan, CultureInfo.InvariantCulture), float.Parse(member.Name.Groups[2].ValueSpan, CultureInfo.InvariantCulture),
+            member.Value.Deserialize<GoldenBeam>(Golden.Json) ?? throw new JsonException($"{member.Key} is empty")));
+
+    [GeneratedRegex(@"^beam(\d{1,4})_length_penalty_(-?\d{1,4}(?:\.\d{1,4})?)$")]
+    private static partial Regex BeamName();
 }
 
 /// <param name="Picture">Index into <c>pictures</c>.</param>
@@ -27,13 +41,18 @@ public sealed record GoldenSegment(string? Text, int? Picture);
 
 public sealed record GoldenAnswer(IReadOnlyList<int> Ids, string? Text);
 
+/// <param name="Score">As transformers gives it.</param>
+public sealed record GoldenBeam(IReadOnlyList<int> Ids, double Score);
+
+public sealed record GoldenBeams(int Count, float LengthPenalty, GoldenBeam Best);
+
 /// <param name="TokenLogLikelihoods">Natural logarithm, one per id.</param>
 public sealed record GoldenCandidate(string Text, IReadOnlyList<int> Ids, IReadOnlyList<double> TokenLogLikelihoods);
 
 /// <summary>A <c>golden.json</c>/<c>golden.safetensors</c> pair.</summary>
 public sealed class Golden : IDisposable
 {
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true };
+    internal static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true };
 
     private sealed record Content(IReadOnlyList<string>? Pictures, IReadOnlyList<GoldenPrompt>? Prompts);
 
@@ -58,6 +77,7 @@ public sealed class Golden : IDisposable
             var content = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(json), Json) ?? throw new JsonException("the file is empty");
             var (pictures, prompts) = (content.Pictures ?? [], content.Prompts ?? []);
             var lost = prompts.Where(prompt => prompt.Segments.Any(segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null)).ToArray();
+            _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
             if (lost.Length > 0) throw new UsageException($"{json}: prompt '{lost[0].Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
             return new Golden(pictures, prompts, SafetensorsFile.Open(tensors));
         }

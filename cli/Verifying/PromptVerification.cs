@@ -5,7 +5,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Cli.Verifying;
 
-/// <summary>One prompt after the other: ids, logits, the greedy answer, candidates in rank.</summary>
+/// <summary>One prompt after the other: ids, logits, the greedy answer, beams, candidates in rank.</summary>
 public sealed class PromptVerification(LanguageModelStage language, int imageToken, IReadOnlyList<TensorData> latents)
 {
     private const int GreedyTokens = 12;
@@ -17,8 +17,9 @@ public sealed class PromptVerification(LanguageModelStage language, int imageTok
         report(await CompareLogitsAsync(prompt, tensors, cancellation));
         if (prompt.Greedy is { } greedy) await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
         if (prompt.Rank is { } rank) await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
-        foreach (var other in prompt.Others.Keys.Where(name => name is not ("pictures" or "text")))
-            report(new($"{prompt.Name}: {other}", Outcome.Skipped, other.StartsWith("beam", StringComparison.Ordinal) ? "beam search is not built yet" : "this build does not know it"));
+        foreach (var (name, beams) in prompt.Beams) await TryAsync($"{prompt.Name}: {name}", report, () => CompareBeamsAsync($"{prompt.Name}: {name}", segments, beams, report, cancellation));
+        foreach (var other in prompt.Others.Keys.Where(name => name is not ("pictures" or "text") && !prompt.Beams.ContainsKey(name)))
+            report(new($"{prompt.Name}: {other}", Outcome.Skipped, "this build does not know it"));
     }
 
     // what the stage refuses is a golden that does not hold, not the end of the report
@@ -65,6 +66,22 @@ public sealed class PromptVerification(LanguageModelStage language, int imageTok
         await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
             if (part is TokensGenerated tokens) ids.AddRange(tokens.Ids);
         report(Comparison.OfIds($"{name}: greedy", golden.Ids, ids));
+    }
+
+    private async Task CompareBeamsAsync(string name, PromptSegment[] segments, GoldenBeams golden, Action<Comparison> report, CancellationToken cancellation)
+    {
+        var (ids, score) = (new List<int>(), (double?)null);
+        var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Best.Ids.Count), Beams = golden.Count, LengthPenalty = golden.LengthPenalty };
+        await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
+        {
+            if (part is TokensGenerated { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
+            if (part is GenerationFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
+        }
+
+        var same = Comparison.OfIds(name, golden.Best.Ids, ids);
+        if (same.Outcome != Outcome.Held) report(same);
+        else if (score is not { } found) report(new(name, Outcome.Broken, "the model tells no score"));
+        else report(Comparison.Within(name, Math.Abs(found - golden.Best.Score), Comparison.RankTolerance, $"{ids.Count} ids identical, difference of the score"));
     }
 
     private async Task CompareRankAsync(string name, PromptSegment[] segments, IReadOnlyList<GoldenCandidate> golden, Action<Comparison> report, CancellationToken cancellation)

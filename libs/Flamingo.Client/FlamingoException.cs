@@ -29,9 +29,16 @@ public sealed class FlamingoException : Exception
         var status = exception.GetRpcStatus();
         return new FlamingoException(exception, status?.Message ?? exception.Status.Detail)
         {
-            Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(fault => new RequestFault(fault.Field, fault.Description, fault.Reason)) ?? []],
+            Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
             MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>().ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
+    }
+
+    // the service writes the remedy as the description's last line
+    private static RequestFault ToFault(BadRequest.Types.FieldViolation violation)
+    {
+        var (text, end) = (violation.Description, violation.Description.LastIndexOf('\n'));
+        return end < 0 ? new RequestFault(violation.Field, text, "") : new RequestFault(violation.Field, text[..end], text[(end + 1)..]);
     }
 }

@@ -55,7 +55,7 @@ public sealed record LanguageModelRequest(IReadOnlyList<PromptSegment> Segments,
 /// <param name="Heads">0-based; empty is all.</param>
 public sealed record AttentionChoice(IReadOnlyList<int> Layers, IReadOnlyList<int> Heads);
 
-/// <summary>How the next token is chosen. Order: repetition penalty, temperature, top-k, top-p.</summary>
+/// <summary>How the next token is chosen. Order: logit bias and allowed tokens, repetition penalty, temperature, top-k, top-p.</summary>
 public sealed record SamplingParameters
 {
     /// <summary>Most tokens to generate, at least 1.</summary>

@@ -7,6 +7,8 @@ namespace Flamingo.Stages;
 public static class PromptRules
 {
     public const int MostSegments = 1024;
+    public const int MostBiases = 1024;
+    public const int MostLogProbabilities = 20;
 
     public static void CheckTexts(IEnumerable<(int Index, string Text)> texts, LanguageModelDescription model, List<FieldFault> faults)
     {
@@ -35,6 +37,29 @@ public static class PromptRules
         if (sampling.StopTokens.Count > 64) faults.Add(new("sampling.stop_tokens", $"{sampling.StopTokens.Count} tokens are more than 64.", "Send fewer."));
         foreach (var token in sampling.StopTokens.Where(token => token < 0 || token >= model.VocabularySize))
             faults.Add(new("sampling.stop_tokens", $"{token} is no token id.", $"Send 0 to {model.VocabularySize - 1}."));
+        if (sampling.LogitBias.Count > MostBiases) faults.Add(new("sampling.logit_bias", $"{sampling.LogitBias.Count} ids are more than {MostBiases}.", "Send fewer."));
+        Indices("sampling.logit_bias", "token id", sampling.LogitBias.Keys, model.VocabularySize, faults);
+        if (sampling.LogitBias.Values.Any(bias => !(bias is >= -100 and <= 100))) faults.Add(new("sampling.logit_bias", "A bias is out of range.", "Send -100 to 100."));
+        Indices("sampling.allowed_tokens", "token id", sampling.AllowedTokens, model.VocabularySize, faults);
+        if (sampling.LogProbabilities is { } most) Range("log_probabilities", most, 0, Math.Min(MostLogProbabilities, model.VocabularySize), faults);
+        CheckSeveral(sampling, model, faults);
+    }
+
+    /// <summary>What is asked of attention; beams have none.</summary>
+    public static void CheckAttention(AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+    {
+        if (attention is null) return;
+        if (sampling.Beams > 1) faults.Add(new("attention", "A beam search tells no attention.", "Ask without attention, or with beams 1."));
+        Indices("attention.layers", "gated block", attention.Layers, model.CrossAttentionLayers, faults);
+        Indices("attention.heads", "head", attention.Heads, model.CrossAttentionHeads, faults);
+        if (attention.Layers.Distinct().Count() < attention.Layers.Count) faults.Add(new("attention.layers", "A gated block is named twice.", "Send each once."));
+        if (attention.Heads.Distinct().Count() < attention.Heads.Count) faults.Add(new("attention.heads", "A head is named twice.", "Send each once."));
+    }
+
+    public static void CheckPin(TimeSpan? pin, LanguageModelDescription model, List<FieldFault> faults)
+    {
+        if (pin is { } time && !(time > TimeSpan.Zero && time <= model.MaxPin))
+            faults.Add(new("pin_prefix", Invariant($"{time.TotalSeconds} s is out of range."), model.MaxPin > TimeSpan.Zero ? Invariant($"Send more than 0 and at most {model.MaxPin.TotalSeconds} s.") : "Leave it out: this server pins nothing."));
     }
 
     public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, List<FieldFault> faults)
@@ -52,6 +77,28 @@ public static class PromptRules
     public static void ThrowIfAny(List<FieldFault> faults)
     {
         if (faults.Count > 0) throw StageException.Invalid(faults);
+    }
+
+    // several answers, or the best of several beams; a stage that does not say how many makes one
+    private static void CheckSeveral(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+    {
+        var most = Math.Max(1, model.MaxSamples);
+        Range("samples", sampling.Samples, 1, most, faults);
+        Range("beams", sampling.Beams, 1, most, faults);
+        Range("length_penalty", sampling.LengthPenalty, -5, 5, faults);
+        if (sampling.Beams <= 1) return;
+        if (sampling.Samples > sampling.Beams) faults.Add(new("sampling.samples", $"{sampling.Samples} answers of {sampling.Beams} beams.", "Send at most as many as beams."));
+        if (sampling.Temperature > 0) faults.Add(new("sampling.temperature", "A beam search is greedy.", "Send temperature 0, or beams 1."));
+        if (sampling.LogProbabilities is not null) faults.Add(new("sampling.log_probabilities", "A beam search tells no log-probabilities but its score.", "Ask without them, or with beams 1."));
+    }
+
+    // one fault for all of a list, and the first few by name: a list may be as long as a message
+    private static void Indices(string field, string kind, IEnumerable<int> indices, int count, List<FieldFault> faults)
+    {
+        var wrong = indices.Where(index => index < 0 || index >= count).ToList();
+        if (wrong.Count == 0) return;
+        var named = string.Join(", ", wrong.Take(8)) + (wrong.Count > 8 ? ", …" : "");
+        faults.Add(new(field, wrong.Count == 1 ? $"{named} is no {kind}." : $"{named} are no {kind}s.", count > 0 ? $"Send 0 to {count - 1}." : $"Leave it out: this model has no {kind}."));
     }
 
     // Invariant, because callers see these texts whatever the server's locale.

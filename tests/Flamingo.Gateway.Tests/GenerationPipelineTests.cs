@@ -67,11 +67,14 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     {
         var request = new FlamingoRequest(
             [new FlamingoText("an <image>"), new FlamingoPictureId("XYZ"), new FlamingoPicture(new byte[101]), .. Enumerable.Repeat(Picture(1), 5)],
-            new SamplingParameters { TopP = 2, MaxTokens = 0 });
+            new SamplingParameters { TopP = 2, MaxTokens = 0, Beams = 2, Samples = 3 })
+        {
+            PinPrefix = TimeSpan.FromMinutes(2), Attention = new AttentionChoice([3], [0]),
+        };
         var refusal = await Assert.ThrowsAsync<StageException>(async () => await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal(StageErrorKind.InvalidArgument, refusal.Kind);
         Assert.Equal(
-            ["sampling.max_tokens", "sampling.top_p", "segments", "segments[0].text", "segments[1].picture_id", "segments[2].picture"],
+            ["attention", "attention.layers", "pin_prefix", "sampling.max_tokens", "sampling.samples", "sampling.top_p", "segments", "segments[0].text", "segments[1].picture_id", "segments[2].picture"],
             refusal.Faults.Select(fault => fault.Field).Order(StringComparer.Ordinal));
         Assert.Empty(_stage.Encodes);
     }
@@ -94,6 +97,38 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         Assert.Equal(4711ul, _stage.Sampling!.Seed);
         Assert.Equal(5ul, await SeedAsync(new SamplingParameters { Temperature = 1, Seed = 5 }));
         Assert.Equal(0ul, await SeedAsync(new SamplingParameters()));
+    }
+
+    [Fact]
+    public async Task What_is_asked_of_the_engine_reaches_it_and_what_it_says_comes_back()
+    {
+        var request = new FlamingoRequest([Picture(1), new FlamingoText("x")], new SamplingParameters { MaxTokens = 4, Samples = 2, LogProbabilities = 1, AllowedTokens = [7] }) { PinPrefix = TimeSpan.FromSeconds(30) };
+        var answer = await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync();
+        var asked = _stage.Asked!;
+        Assert.Equal(TimeSpan.FromSeconds(30), asked.PinPrefix);
+        Assert.Null(asked.Attention);
+        Assert.Equal((2, 1, 7), (asked.Sampling.Samples, asked.Sampling.LogProbabilities, asked.Sampling.AllowedTokens.Single()));
+        Assert.Equal([0, 1], answer.OfType<AnswerTokens>().Select(tokens => tokens.Sample));
+        Assert.Equal(-0.5f, answer.OfType<AnswerTokens>().First().LogProbabilities.Single().LogProbability);
+        var end = Assert.IsType<AnswerFinished>(answer[^1]);
+        Assert.Equal(5, end.CachedTokens);
+        Assert.Equal([0, 1], end.Samples.Select(sample => sample.GeneratedTokens));
+
+        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1)], ["cat"]) { PinPrefix = TimeSpan.FromSeconds(20) }, TestContext.Current.CancellationToken);
+        Assert.Equal(3, ranking.CachedTokens);
+        Assert.Equal((asked.Tenant, TimeSpan.FromSeconds(20)), (_stage.Ranked!.Tenant, _stage.Ranked.PinPrefix));
+    }
+
+    [Fact]
+    public async Task A_tenant_is_told_apart_without_telling_its_salt()
+    {
+        await _flamingo.AskAsync(new FlamingoText("x"));
+        var nobody = _stage.Asked!.Tenant;
+        await using var services = _stage.Services(("Gateway:TenantSalt", "secret"));
+        await services.GetRequiredService<IFlamingo>().AskAsync(new FlamingoText("x"));
+        Assert.NotEqual(nobody, _stage.Asked.Tenant);
+        Assert.True(PictureId.IsWellFormed(nobody) && PictureId.IsWellFormed(_stage.Asked.Tenant));
+        Assert.DoesNotContain("secret", _stage.Asked.Tenant, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -14,7 +14,10 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public ResamplerDescription Resampler { get; set; } = new("r", "resampler-1", 6, 2, 5, 1, TensorDtype.Float32, 4);
 
-    public LanguageModelDescription Language { get; set; } = new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8);
+    public LanguageModelDescription Language { get; set; } = new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8)
+    {
+        CrossAttentionLayers = 3, CrossAttentionHeads = 2, MaxSamples = 4, MaxPin = TimeSpan.FromMinutes(1),
+    };
 
     /// <summary>What answers say made them, where it differs from the description.</summary>
     public string? VisionAnswers { get; set; }
@@ -23,12 +26,28 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public int Describes;
 
+    public int SeedsDrawn;
+
     /// <summary>Number of pictures of each call.</summary>
     public ConcurrentQueue<int> Encodes { get; } = new();
 
+    /// <summary>Whether attention was asked for, of each picture resampled.</summary>
+    public ConcurrentQueue<bool> Resamples { get; } = new();
+
+    /// <summary>Of every call, refused ones included.</summary>
     public ConcurrentQueue<IReadOnlyList<PromptSegment>> Prompts { get; } = new();
 
-    public SamplingParameters? Sampling { get; private set; }
+    /// <summary>Keys whose latents the language model holds: those that came with latents.</summary>
+    public ConcurrentDictionary<string, bool> Held { get; } = new();
+
+    /// <summary>A language model that keeps nothing and asks again even for what it was sent.</summary>
+    public bool Forgets { get; set; }
+
+    public LanguageModelRequest? Asked { get; private set; }
+
+    public RankRequest? Ranked { get; private set; }
+
+    public SamplingParameters? Sampling => Asked?.Sampling;
 
     /// <summary>Encode waits for it after it signalled <see cref="Encoding"/>.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
@@ -61,23 +80,44 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             request.IncludePooled ? TensorData.FromFloats([picture.Span[0], 0, 0], 3) : null))]);
     }
 
-    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) =>
-        Task.FromResult(new Resampling(Resampler.WeightsDigest, [.. features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))]));
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
+    {
+        foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
+        return Task.FromResult(new Resampling(
+            Resampler.WeightsDigest,
+            [.. request.Features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))],
+            request.IncludeAttention ? [.. request.Features.Select(_ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
+    }
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        Prompts.Enqueue(request.Segments);
-        Sampling = request.Sampling;
+        Take(request.Segments);
+        Asked = request;
         await Task.Yield();
-        yield return new TokensGenerated("a ", [1]);
-        yield return new TokensGenerated("dog", [2, 3]);
-        yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest);
+        var last = request.Segments.Count(segment => segment is PictureSegment) - 1;
+        TokenAttention? Seen(float first) => last < 0 ? null : new TokenAttention(last, TensorData.FromFloats([first, 1 - first], 2));
+        yield return new TokensGenerated("a ", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
+        yield return new TokensGenerated("dog", [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
+        yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest)
+        {
+            CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples).Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
+        };
+    }
+
+    private void Take(IReadOnlyList<PromptSegment> segments)
+    {
+        Prompts.Enqueue(segments);
+        var pictures = segments.OfType<PictureSegment>().ToList();
+        foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
+        var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
+        if (missing.Count > 0) throw new StageException(StageErrorKind.LatentsMissing, "Send them.") { Missing = missing };
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
     {
-        Prompts.Enqueue(request.Segments);
-        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1f]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest));
+        Take(request.Segments);
+        Ranked = request;
+        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1f]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
     }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();
@@ -89,13 +129,17 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
         services.AddSingleton(typeof(Microsoft.Extensions.Logging.ILogger<>), typeof(NullLogger<>));
-        services.AddSingleton<ISeedSource>(new FixedSeed());
+        services.AddSingleton<ISeedSource>(new FixedSeed(this));
         return services.AddGatewayPipeline().BuildServiceProvider();
     }
 
-    private sealed class FixedSeed : ISeedSource
+    private sealed class FixedSeed(Stage stage) : ISeedSource
     {
-        public ulong Next() => 4711;
+        public ulong Next()
+        {
+            Interlocked.Increment(ref stage.SeedsDrawn);
+            return 4711;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ internal static class Golden
     public static (float[] Values, int[] Shape) Tensor(string family, string name)
     {
         string[] file = family == "shapes" ? ["shapes", "evaluation", "golden.safetensors"]
+            : family == "attention" ? ["shapes", "evaluation", "golden_attention.safetensors"]
             : family == "modules" ? ["modules.safetensors"]
             : ["families", family, "golden.safetensors"];
         using var opened = SafetensorsFile.Open(RepositoryFiles.Path(["tests", "reference", .. file]));

@@ -5,7 +5,12 @@ namespace Flamingo.Stages.Tests;
 public sealed class PromptRulesTests
 {
     private static readonly LanguageModelDescription Model =
-        new("test", "digest", VocabularySize: 512, ContextLength: 64, Latents: 4, LatentWidth: 8, "<image>", ["<image>", "<fake>"], "<|endofchunk|>", MaxCandidates: 3);
+        new("test", "digest", VocabularySize: 512, ContextLength: 64, Latents: 4, LatentWidth: 8, "<image>", ["<image>", "<fake>"], "<|endofchunk|>", MaxCandidates: 3)
+        {
+            CrossAttentionLayers = 2, CrossAttentionHeads = 4, MaxSamples = 8, MaxPin = TimeSpan.FromMinutes(10),
+        };
+
+    private static IReadOnlyDictionary<int, float> Bias(int first, int count = 1, float value = 1) => Enumerable.Range(first, count).ToDictionary(id => id, _ => value);
 
     public static TheoryData<string, SamplingParameters> OutOfRange => new()
     {
@@ -30,6 +35,24 @@ public sealed class PromptRulesTests
         { "sampling.stop_tokens", new() { StopTokens = [-1] } },
         { "sampling.stop_tokens", new() { StopTokens = [512] } },
         { "sampling.stop_tokens", new() { StopTokens = [.. Enumerable.Range(0, 65)] } },
+        { "sampling.samples", new() { Samples = 0 } },
+        { "sampling.samples", new() { Samples = 9 } },
+        { "sampling.samples", new() { Samples = 3, Beams = 2 } },
+        { "sampling.beams", new() { Beams = 0 } },
+        { "sampling.beams", new() { Beams = 9 } },
+        { "sampling.temperature", new() { Beams = 2, Temperature = 0.5f } },
+        { "sampling.log_probabilities", new() { Beams = 2, LogProbabilities = 1 } },
+        { "sampling.length_penalty", new() { LengthPenalty = -5.1f } },
+        { "sampling.length_penalty", new() { LengthPenalty = 5.1f } },
+        { "sampling.length_penalty", new() { LengthPenalty = float.NaN } },
+        { "sampling.logit_bias", new() { LogitBias = Bias(-1) } },
+        { "sampling.logit_bias", new() { LogitBias = Bias(500, 24) } },
+        { "sampling.logit_bias", new() { LogitBias = Bias(0, 1, 100.1f) } },
+        { "sampling.logit_bias", new() { LogitBias = Bias(0, 1, float.NaN) } },
+        { "sampling.allowed_tokens", new() { AllowedTokens = [0, -1] } },
+        { "sampling.allowed_tokens", new() { AllowedTokens = [512, 513] } },
+        { "sampling.log_probabilities", new() { LogProbabilities = -1 } },
+        { "sampling.log_probabilities", new() { LogProbabilities = 21 } },
     };
 
     [Theory]
@@ -47,15 +70,67 @@ public sealed class PromptRulesTests
     {
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(new(), Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
-            new() { MaxTokens = 1, Temperature = 0, TopK = 0, TopP = float.Epsilon, RepetitionPenalty = 0.1f, StopStrings = ["x"], StopTokens = [0] }, Model, faults)));
+            new() { MaxTokens = 1, Temperature = 0, TopK = 0, TopP = float.Epsilon, RepetitionPenalty = 0.1f, StopStrings = ["x"], StopTokens = [0], LengthPenalty = -5, LogitBias = Bias(0, 512, -100), LogProbabilities = 0 },
+            Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
             new()
             {
                 MaxTokens = 64, Temperature = 2, TopK = 512, TopP = 1, RepetitionPenalty = 10,
-                StopStrings = [.. Enumerable.Repeat(new string('x', 256), 16)], StopTokens = [.. Enumerable.Range(448, 64)],
+                StopStrings = [.. Enumerable.Repeat(new string('x', 256), 16)], StopTokens = [.. Enumerable.Range(448, 64)], Samples = 8,
+                LogitBias = Bias(0, 512, 100), AllowedTokens = [.. Enumerable.Range(0, 512)], LogProbabilities = 20,
             },
             Model, faults)));
+        Assert.Empty(Faults(faults => PromptRules.CheckSampling(new() { Beams = 8, Samples = 8, LengthPenalty = 5 }, Model, faults)));
     }
+
+    [Fact]
+    public void A_bias_for_more_ids_than_allowed_is_refused()
+    {
+        var large = Model with { VocabularySize = 2000 };
+        Assert.Empty(Faults(faults => PromptRules.CheckSampling(new() { LogitBias = Bias(0, PromptRules.MostBiases) }, large, faults)));
+        Assert.Equal("sampling.logit_bias", Assert.Single(Faults(faults => PromptRules.CheckSampling(new() { LogitBias = Bias(0, PromptRules.MostBiases + 1) }, large, faults))).Field);
+    }
+
+    [Fact]
+    public void A_stage_that_does_not_say_how_many_makes_one_answer()
+    {
+        var silent = Model with { MaxSamples = 0 };
+        Assert.Empty(Faults(faults => PromptRules.CheckSampling(new(), silent, faults)));
+        Assert.Equal(["sampling.samples", "sampling.beams"], Faults(faults => PromptRules.CheckSampling(new() { Samples = 2, Beams = 2 }, silent, faults)).Select(fault => fault.Field));
+    }
+
+    public static TheoryData<string[], int[], int[], int> Attention => new()
+    {
+        { [], [], [], 1 },
+        { [], [0, 1], [3], 1 },
+        { ["attention.layers", "attention.heads"], [2], [0, -1, 4], 1 },
+        { ["attention.layers", "attention.heads"], [1, 1], [0, 0], 1 },
+        { ["attention"], [0], [0], 2 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Attention))]
+    public void Attention_names_blocks_and_heads_that_are_there_each_once(string[] fields, int[] layers, int[] heads, int beams) =>
+        Assert.Equal(fields, Faults(faults => PromptRules.CheckAttention(new AttentionChoice(layers, heads), new() { Beams = beams }, Model, faults)).Select(fault => fault.Field));
+
+    [Fact]
+    public void No_attention_is_no_fault() => Assert.Empty(Faults(faults => PromptRules.CheckAttention(null, new() { Beams = 2 }, Model, faults)));
+
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData(0.001, false)]
+    [InlineData(600.0, false)]
+    [InlineData(600.1, true)]
+    [InlineData(0.0, true)]
+    [InlineData(-1.0, true)]
+    public void A_pin_is_positive_and_at_most_the_models_longest(double? seconds, bool fault) => Assert.Equal(
+        fault ? "pin_prefix" : null, Faults(faults => PromptRules.CheckPin(seconds is { } pin ? TimeSpan.FromSeconds(pin) : null, Model, faults)).SingleOrDefault()?.Field);
+
+    [Fact]
+    public void A_long_list_of_wrong_ids_is_one_fault_that_names_the_first() =>
+        Assert.Equal(
+            "600, 601, 602, 603, 604, 605, 606, 607, … are no token ids.",
+            Assert.Single(Faults(faults => PromptRules.CheckSampling(new() { AllowedTokens = [.. Enumerable.Range(600, 100_000)] }, Model, faults))).Problem);
 
     [Fact]
     public void All_faults_come_at_once_in_one_exception()

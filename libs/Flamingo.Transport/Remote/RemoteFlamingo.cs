@@ -22,19 +22,12 @@ public sealed class RemoteFlamingo : IFlamingo, IDisposable
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var message = new V1.GenerateRequest { Sampling = request.Sampling.ToMessage() };
-        message.Segments.AddRange(request.Segments.Select(FlamingoWire.ToMessage));
-        using var call = _client.Generate(message, cancellationToken: cancellation);
+        using var call = _client.Generate(request.ToMessage(), cancellationToken: cancellation);
         await foreach (var item in RemoteCall.ReadAsync(call, Peer, cancellation)) yield return item.ToRecord();
     }
 
     public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => RemoteCall.RunAsync(Peer, cancellation, async () =>
-    {
-        var message = new V1.RankRequest();
-        message.Segments.AddRange(request.Segments.Select(FlamingoWire.ToMessage));
-        message.Candidates.AddRange(request.Candidates);
-        return (await _client.RankAsync(message, cancellationToken: cancellation)).ToRecord();
-    });
+        (await _client.RankAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
 
     public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => RemoteCall.RunAsync(Peer, cancellation, async () =>
     {

@@ -16,6 +16,13 @@ public sealed class RemoteStageOptions
     [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
     public string LanguageModel { get; set; } = "";
 
+    /// <summary>
+    /// Language-model calls go to one replica by the prompt's beginning, for its prefix cache; with this many calls more
+    /// than the least loaded one it is busy, and the next by hash serves.
+    /// </summary>
+    [Range(1, 100_000)]
+    public int LanguageModelSpill { get; set; } = 8;
+
     /// <summary>How often DNS is asked again for replicas that came or went.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);

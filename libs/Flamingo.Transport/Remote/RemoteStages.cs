@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
+using Flamingo.Transport.Remote.Affinity;
 using Flamingo.Transport.Wire;
 using Grpc.Core;
 using Microsoft.Extensions.DependencyInjection;
@@ -29,35 +30,28 @@ public sealed class RemoteResampler(V1.Resampler.ResamplerClient client) : IResa
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
-    {
-        var message = new V1.ResampleRequest();
-        message.Features.AddRange(features.Select(TensorWire.ToMessage));
-        var response = await client.ResampleAsync(message, cancellationToken: cancellation);
-        return new Resampling(response.WeightsDigest, response.Latents.ToRecords("latents"));
-    });
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
+        (await client.ResampleAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
 }
 
-/// <summary>The language model behind a channel.</summary>
-public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient client) : ILanguageModel
+/// <summary>The language model behind a channel that chooses replicas by the prompt's beginning.</summary>
+/// <param name="load">The channel's: it tells the balancer of every call.</param>
+public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient client, ReplicaLoad load) : ILanguageModel
 {
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeLanguageModelRequest(), cancellationToken: cancellation)).ToRecord());
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var message = new V1.GenerateTokensRequest { Sampling = request.Sampling.ToMessage() };
-        message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
-        using var call = client.Generate(message, cancellationToken: cancellation);
+        using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
+        using var call = client.Generate(request.ToMessage(), begun.Headers, cancellationToken: cancellation);
         await foreach (var item in RemoteCall.ReadAsync(call, "LanguageModel", cancellation)) yield return item.ToRecord();
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
     {
-        var message = new V1.RankCandidatesRequest();
-        message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
-        message.Candidates.AddRange(request.Candidates);
-        return (await client.RankAsync(message, cancellationToken: cancellation)).ToRecord();
+        using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
+        return (await client.RankAsync(request.ToMessage(), begun.Headers, cancellationToken: cancellation)).ToRecord();
     });
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => RemoteCall.RunAsync<IReadOnlyList<int>>("LanguageModel", cancellation, async () =>
@@ -76,13 +70,16 @@ public static class RemoteStagesRegistration
         services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IVisionEncoder>(provider => new RemoteVisionEncoder(new(Invoker(provider, options => options.VisionEncoder))));
         services.AddSingleton<IResampler>(provider => new RemoteResampler(new(Invoker(provider, options => options.Resampler))));
-        services.AddSingleton<ILanguageModel>(provider => new RemoteLanguageModel(new(Invoker(provider, options => options.LanguageModel))));
+        services.AddSingleton<ILanguageModel>(provider =>
+        {
+            var (options, load) = (Options(provider), new ReplicaLoad());
+            return new RemoteLanguageModel(new(StageChannel.Open(options.LanguageModel, options, new AffinityBalancerFactory(load, options.LanguageModelSpill))), load);
+        });
         return services;
     }
 
-    private static CallInvoker Invoker(IServiceProvider provider, Func<RemoteStageOptions, string> address)
-    {
-        var options = provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
-        return StageChannel.Open(address(options), options).CreateCallInvoker();
-    }
+    private static CallInvoker Invoker(IServiceProvider provider, Func<RemoteStageOptions, string> address) =>
+        StageChannel.Open(address(Options(provider)), Options(provider)).CreateCallInvoker();
+
+    private static RemoteStageOptions Options(IServiceProvider provider) => provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
 }

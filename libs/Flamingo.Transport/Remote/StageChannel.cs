@@ -9,7 +9,9 @@ namespace Flamingo.Transport.Remote;
 /// <summary>A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings, unary calls and unbegun streams tried again elsewhere.</summary>
 public static class StageChannel
 {
-    public static GrpcChannel Open(string address, RemoteStageOptions options)
+    /// <param name="balancer">Which replica takes a call; null is one after the other.</param>
+    /// <param name="resolver">Finds replicas besides DNS, by its own scheme.</param>
+    public static GrpcChannel Open(string address, RemoteStageOptions options, LoadBalancerFactory? balancer = null, ResolverFactory? resolver = null)
     {
         var https = address.StartsWith("https://", StringComparison.Ordinal);
         var handler = new SocketsHttpHandler
@@ -21,20 +23,22 @@ public static class StageChannel
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
         };
-        var resolvers = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh)).BuildServiceProvider();
+        var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh));
+        if (balancer is not null) services.AddSingleton(balancer);
+        if (resolver is not null) services.AddSingleton(resolver);
         return GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
             HttpHandler = handler,
             DisposeHttpClient = true,
-            ServiceProvider = resolvers,
+            ServiceProvider = services.BuildServiceProvider(),
             MaxReceiveMessageSize = MessageLimits.MostBytes,
             MaxSendMessageSize = MessageLimits.MostBytes,
             MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
             MaxRetryBufferSize = MessageLimits.MostBytes,
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
             MaxReconnectBackoff = TimeSpan.FromSeconds(3),
-            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { Retries() } },
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { balancer is null ? new RoundRobinConfig() : new LoadBalancingConfig(balancer.Name) }, MethodConfigs = { Retries() } },
         });
     }
 

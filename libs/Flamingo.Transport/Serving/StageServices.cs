@@ -24,13 +24,8 @@ internal sealed class ResamplerService(IResampler stage) : V1.Resampler.Resample
     public override async Task<V1.ResamplerDescription> Describe(V1.DescribeResamplerRequest request, ServerCallContext context) =>
         (await stage.DescribeAsync(context.CancellationToken)).ToMessage();
 
-    public override async Task<V1.ResampleResponse> Resample(V1.ResampleRequest request, ServerCallContext context)
-    {
-        var resampling = await stage.ResampleAsync(request.Features.ToRecords("features"), context.CancellationToken);
-        var response = new V1.ResampleResponse { WeightsDigest = resampling.WeightsDigest };
-        response.Latents.AddRange(resampling.Latents.Select(TensorWire.ToMessage));
-        return response;
-    }
+    public override async Task<V1.ResampleResponse> Resample(V1.ResampleRequest request, ServerCallContext context) =>
+        (await stage.ResampleAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
 }
 
 internal sealed class LanguageModelService(ILanguageModel stage) : V1.LanguageModel.LanguageModelBase
@@ -40,12 +35,12 @@ internal sealed class LanguageModelService(ILanguageModel stage) : V1.LanguageMo
 
     public override async Task Generate(V1.GenerateTokensRequest request, IServerStreamWriter<V1.GenerateTokensResponse> stream, ServerCallContext context)
     {
-        await foreach (var item in stage.GenerateAsync(new LanguageModelRequest(request.Segments.ToRecords(), request.Sampling.ToRecord()), context.CancellationToken))
+        await foreach (var item in stage.GenerateAsync(request.ToRecord(), context.CancellationToken))
             await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
     }
 
     public override async Task<V1.RankCandidatesResponse> Rank(V1.RankCandidatesRequest request, ServerCallContext context) =>
-        (await stage.RankAsync(new RankRequest(request.Segments.ToRecords(), [.. request.Candidates]), context.CancellationToken)).ToMessage();
+        (await stage.RankAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
 
     public override async Task<V1.TokenizeResponse> Tokenize(V1.TokenizeRequest request, ServerCallContext context)
     {
@@ -59,12 +54,12 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
 {
     public override async Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
     {
-        await foreach (var item in flamingo.GenerateAsync(new FlamingoRequest(request.Segments.ToRecords(), request.Sampling.ToRecord()), context.CancellationToken))
+        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(), context.CancellationToken))
             await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
     }
 
     public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context) =>
-        (await flamingo.RankAsync(new FlamingoRankRequest(request.Segments.ToRecords(), [.. request.Candidates]), context.CancellationToken)).ToMessage();
+        (await flamingo.RankAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
 
     public override async Task<V1.EncodeResponse> Encode(V1.EncodeRequest request, ServerCallContext context) =>
         (await flamingo.EncodeAsync(new FlamingoEncodeRequest([.. request.Pictures.Select(picture => picture.Memory)], request.IncludePooled), context.CancellationToken)).ToMessage();

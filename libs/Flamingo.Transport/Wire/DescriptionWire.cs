@@ -1,4 +1,5 @@
 using Flamingo.Stages;
+using Google.Protobuf.WellKnownTypes;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
@@ -31,6 +32,7 @@ public static class DescriptionWire
         {
             ModelId = record.ModelId, WeightsDigest = record.WeightsDigest, VocabularySize = record.VocabularySize, ContextLength = record.ContextLength, Latents = record.Latents,
             LatentWidth = record.LatentWidth, ImageToken = record.ImageToken, EndOfChunkToken = record.EndOfChunkToken, MaxCandidates = record.MaxCandidates,
+            CrossAttentionLayers = record.CrossAttentionLayers, CrossAttentionHeads = record.CrossAttentionHeads, MaxSamples = record.MaxSamples, MaxPin = Duration.FromTimeSpan(record.MaxPin),
         };
         message.PictureMarkers.AddRange(record.PictureMarkers);
         return message;
@@ -38,7 +40,10 @@ public static class DescriptionWire
 
     public static LanguageModelDescription ToRecord(this V1.LanguageModelDescription message) => new(
         message.ModelId, message.WeightsDigest, message.VocabularySize, message.ContextLength, message.Latents, message.LatentWidth,
-        message.ImageToken, [.. message.PictureMarkers], message.EndOfChunkToken, message.MaxCandidates);
+        message.ImageToken, [.. message.PictureMarkers], message.EndOfChunkToken, message.MaxCandidates)
+    {
+        CrossAttentionLayers = message.CrossAttentionLayers, CrossAttentionHeads = message.CrossAttentionHeads, MaxSamples = message.MaxSamples, MaxPin = message.MaxPin.ToRecord("max_pin") ?? TimeSpan.Zero,
+    };
 
     public static V1.Model ToMessage(this FlamingoModel record) => new() { Vision = record.Vision.ToMessage(), Resampler = record.Resampler.ToMessage(), Language = record.Language.ToMessage() };
 

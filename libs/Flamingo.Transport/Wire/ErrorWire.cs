@@ -43,11 +43,11 @@ public static class ErrorWire
         };
     }
 
-    // problem and remedy travel as two lines of the description
+    // the remedy travels as the description's last line; a problem may quote a caller's text, line breaks included
     private static FieldFault ToFault(BadRequest.Types.FieldViolation violation)
     {
-        var lines = violation.Description.Split('\n', 2);
-        return new FieldFault(violation.Field, lines[0], lines.Length > 1 ? lines[1] : "");
+        var (text, end) = (violation.Description, violation.Description.LastIndexOf('\n'));
+        return end < 0 ? new FieldFault(violation.Field, text, "") : new FieldFault(violation.Field, text[..end], text[(end + 1)..]);
     }
 
     private static StatusCode CodeOf(StageErrorKind kind) => kind switch

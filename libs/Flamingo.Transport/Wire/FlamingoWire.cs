@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>The public service's prompts and answers.</summary>
+/// <summary>The public service's prompts, rankings and encodings.</summary>
 public static class FlamingoWire
 {
     public static V1.PromptSegment ToMessage(this FlamingoSegment segment) => segment switch
@@ -22,50 +22,44 @@ public static class FlamingoWire
         _ => throw StageException.Invalid($"segments[{index}]", "The segment is empty.", "Set text, picture or picture_id."),
     }))];
 
-    public static V1.GenerateResponse ToMessage(this AnswerEvent item)
+    public static V1.GenerateRequest ToMessage(this FlamingoRequest record)
     {
-        switch (item)
-        {
-            case PicturesResolved pictures:
-                var resolved = new V1.PicturesResolved { LookupMs = pictures.Lookup.TotalMilliseconds, VisionMs = pictures.Vision.TotalMilliseconds, ResampleMs = pictures.Resample.TotalMilliseconds };
-                resolved.Pictures.AddRange(pictures.Pictures.Select(ToMessage));
-                return new V1.GenerateResponse { Pictures = resolved };
-            case AnswerTokens tokens:
-                return new V1.GenerateResponse { Tokens = LanguageWire.Tokens(tokens.Text, tokens.Ids) };
-            case AnswerFinished end:
-                return new V1.GenerateResponse
-                {
-                    Finished = new V1.AnswerFinished
-                    {
-                        Reason = (V1.FinishReason)end.Reason, PromptTokens = end.PromptTokens, GeneratedTokens = end.GeneratedTokens, Seed = end.Seed,
-                        Timings = end.Timings.ToMessage(), Digests = end.Digests.ToMessage(),
-                    },
-                };
-            default:
-                throw new InvalidOperationException($"{item.GetType().Name} does not travel.");
-        }
+        var message = new V1.GenerateRequest { Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage(), Attention = record.Attention?.ToMessage() };
+        message.Segments.AddRange(record.Segments.Select(ToMessage));
+        return message;
     }
 
-    public static AnswerEvent ToRecord(this V1.GenerateResponse message) => message.EventCase switch
+    public static FlamingoRequest ToRecord(this V1.GenerateRequest message) => new(message.Segments.ToRecords(), message.Sampling.ToRecord())
     {
-        V1.GenerateResponse.EventOneofCase.Pictures => new PicturesResolved(
-            [.. message.Pictures.Pictures.Select(ToRecord)], LanguageWire.Milliseconds(message.Pictures.LookupMs), LanguageWire.Milliseconds(message.Pictures.VisionMs), LanguageWire.Milliseconds(message.Pictures.ResampleMs)),
-        V1.GenerateResponse.EventOneofCase.Tokens => new AnswerTokens(message.Tokens.Text, [.. message.Tokens.Ids]),
-        V1.GenerateResponse.EventOneofCase.Finished => new AnswerFinished(
-            (FinishReason)message.Finished.Reason, message.Finished.PromptTokens, message.Finished.GeneratedTokens, message.Finished.Seed, message.Finished.Timings.ToRecord(), message.Finished.Digests.ToRecord()),
-        _ => throw new StageException(StageErrorKind.Internal, "The server sent an empty event."),
+        PinPrefix = message.PinPrefix.ToRecord("pin_prefix"), Attention = message.Attention?.ToRecord(),
+    };
+
+    public static V1.RankRequest ToMessage(this FlamingoRankRequest record)
+    {
+        var message = new V1.RankRequest { PinPrefix = record.PinPrefix.ToMessage() };
+        message.Segments.AddRange(record.Segments.Select(ToMessage));
+        message.Candidates.AddRange(record.Candidates);
+        return message;
+    }
+
+    public static FlamingoRankRequest ToRecord(this V1.RankRequest message) => new(message.Segments.ToRecords(), [.. message.Candidates])
+    {
+        PinPrefix = message.PinPrefix.ToRecord("pin_prefix"),
     };
 
     public static V1.RankResponse ToMessage(this FlamingoRanking record)
     {
-        var message = new V1.RankResponse { PromptTokens = record.PromptTokens, Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage() };
+        var message = new V1.RankResponse { PromptTokens = record.PromptTokens, Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage(), CachedTokens = record.CachedTokens };
         message.Candidates.AddRange(record.Candidates.Select(LanguageWire.ToMessage));
         message.Pictures.AddRange(record.Pictures.Select(ToMessage));
         return message;
     }
 
     public static FlamingoRanking ToRecord(this V1.RankResponse message) => new(
-        [.. message.Candidates.Select(LanguageWire.ToRecord)], [.. message.Pictures.Select(ToRecord)], message.PromptTokens, message.Timings.ToRecord(), message.Digests.ToRecord());
+        [.. message.Candidates.Select(LanguageWire.ToRecord)], [.. message.Pictures.Select(ToRecord)], message.PromptTokens, message.Timings.ToRecord(), message.Digests.ToRecord())
+    {
+        CachedTokens = message.CachedTokens,
+    };
 
     public static V1.EncodeResponse ToMessage(this FlamingoEncoding record)
     {
@@ -78,21 +72,21 @@ public static class FlamingoWire
     public static FlamingoEncoding ToRecord(this V1.EncodeResponse message) => new(
         [.. message.Pictures.Select(ToRecord)], message.Pooled.ToRecords("pooled"), message.Timings.ToRecord(), message.Digests.ToRecord());
 
-    private static V1.PictureReport ToMessage(PictureReport record) => new() { Id = record.Id, Source = (V1.PictureSource)record.Source };
+    internal static V1.PictureReport ToMessage(PictureReport record) => new() { Id = record.Id, Source = (V1.PictureSource)record.Source };
 
-    private static PictureReport ToRecord(V1.PictureReport message) => new(message.Id, (PictureSource)message.Source);
+    internal static PictureReport ToRecord(V1.PictureReport message) => new(message.Id, (PictureSource)message.Source);
 
-    private static V1.StageTimings ToMessage(this StageTimings record) => new()
+    internal static V1.StageTimings ToMessage(this StageTimings record) => new()
     {
         LookupMs = record.Lookup.TotalMilliseconds, VisionMs = record.Vision.TotalMilliseconds, ResampleMs = record.Resample.TotalMilliseconds,
         PrefillMs = record.Prefill.TotalMilliseconds, FirstTokenMs = record.FirstToken.TotalMilliseconds, TotalMs = record.Total.TotalMilliseconds,
     };
 
-    private static StageTimings ToRecord(this V1.StageTimings message) => new(
-        LanguageWire.Milliseconds(message.LookupMs), LanguageWire.Milliseconds(message.VisionMs), LanguageWire.Milliseconds(message.ResampleMs),
-        LanguageWire.Milliseconds(message.PrefillMs), LanguageWire.Milliseconds(message.FirstTokenMs), LanguageWire.Milliseconds(message.TotalMs));
+    internal static StageTimings ToRecord(this V1.StageTimings message) => new(
+        TimeWire.Milliseconds(message.LookupMs), TimeWire.Milliseconds(message.VisionMs), TimeWire.Milliseconds(message.ResampleMs),
+        TimeWire.Milliseconds(message.PrefillMs), TimeWire.Milliseconds(message.FirstTokenMs), TimeWire.Milliseconds(message.TotalMs));
 
-    private static V1.ModelDigests ToMessage(this ModelDigests record) => new() { Vision = record.Vision, Resampler = record.Resampler, Language = record.Language };
+    internal static V1.ModelDigests ToMessage(this ModelDigests record) => new() { Vision = record.Vision, Resampler = record.Resampler, Language = record.Language };
 
-    private static ModelDigests ToRecord(this V1.ModelDigests message) => new(message.Vision, message.Resampler, message.Language);
+    internal static ModelDigests ToRecord(this V1.ModelDigests message) => new(message.Vision, message.Resampler, message.Language);
 }

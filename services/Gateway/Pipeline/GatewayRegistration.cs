@@ -1,4 +1,5 @@
 using Flamingo.Gateway.Admission;
+using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;
@@ -25,9 +26,11 @@ public static class GatewayRegistration
         services.AddSingleton(provider => new RequestPermits(Gateway(provider)));
         services.AddSingleton(provider => new MemoryLatentCache(Gateway(provider).MemoryCacheBytes));
         services.AddSingleton<StageDescriptions>();
-        services.AddSingleton(provider => new LatentResolver(
-            provider.GetRequiredService<IVisionEncoder>(), provider.GetRequiredService<IResampler>(), provider.GetRequiredService<StageDescriptions>(),
-            provider.GetRequiredService<MemoryLatentCache>(), Redis(provider), Gateway(provider), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new LatentTiers(provider.GetRequiredService<MemoryLatentCache>(), Redis(provider)));
+        services.AddSingleton(Gateway);
+        services.AddSingleton<LatentEncoder>();
+        services.AddSingleton<LatentResolver>();
+        services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
         return services;
     }

@@ -1,17 +1,20 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Gateway.Admission;
+using Flamingo.Gateway.Attention;
+using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;
 using Flamingo.Stages;
-using Microsoft.Extensions.Options;
 
 namespace Flamingo.Gateway;
 
 /// <summary>The way of a request, and the only file that knows its order: 1 admit, 2 resolve pictures, 3 ask the language model.</summary>
 public sealed class GenerationPipeline(
-    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, IVisionEncoder vision, ILanguageModel language,
-    IOptions<GatewayOptions> options, ISeedSource seeds, TimeProvider time) : IFlamingo
+    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, IVisionEncoder vision, LatentDelivery language,
+    GatewayOptions options, ISeedSource seeds, TimeProvider time) : IFlamingo
 {
+    private readonly string _tenant = LatentKey.Tenant(options.TenantSalt);
+
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
@@ -20,22 +23,29 @@ public sealed class GenerationPipeline(
         var model = await descriptions.GetAsync(cancellation);
         var faults = new List<FieldFault>();
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);
+        PromptRules.CheckAttention(request.Attention, request.Sampling, model.Language, faults);
+        PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         var pictures = Read(request.Segments, model, faults);
+        if (request.Attention is not null && pictures.Count > 0) pictures[^1] = pictures[^1] with { IncludeAttention = true }; // whatever is generated sees the last picture
 
         var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
         yield return new PicturesResolved(Report(pictures, resolution), resolution.Lookup, resolution.Vision, resolution.Resample);
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
-        await foreach (var item in language.GenerateAsync(new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling), cancellation))
+        var prompt = new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling) { Tenant = _tenant, PinPrefix = request.PinPrefix, Attention = request.Attention };
+        await foreach (var item in language.GenerateAsync(prompt, cancellation))
         {
             yield return item switch
             {
-                TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids),
+                TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids)
+                {
+                    Sample = tokens.Sample, LogProbabilities = tokens.LogProbabilities, Attention = [.. tokens.Attention.Select(seen => Map(seen, pictures, resolution, model))],
+                },
                 GenerationFinished end => new AnswerFinished(
                     end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
                     new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
-                    Digests(model, end.WeightsDigest)),
+                    Digests(model, end.WeightsDigest)) { CachedTokens = end.CachedTokens, Samples = end.Samples },
                 _ => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
         }
@@ -49,15 +59,17 @@ public sealed class GenerationPipeline(
         var model = await descriptions.GetAsync(cancellation);
         var faults = new List<FieldFault>();
         PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
+        PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         var pictures = Read(request.Segments, model, faults);
 
         var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
         var asked = time.GetElapsedTime(arrived);
-        var ranking = await language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation);
+        var prompt = new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates) { Tenant = _tenant, PinPrefix = request.PinPrefix };
+        var ranking = await language.RankAsync(prompt, cancellation);
         return new FlamingoRanking(
             ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, ranking.WeightsDigest));
+            Digests(model, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -115,7 +127,7 @@ public sealed class GenerationPipeline(
 
     private void CheckCount(int pictures, string field, List<FieldFault> faults)
     {
-        if (pictures > options.Value.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.Value.MaxPicturesPerRequest}.", "Send fewer examples."));
+        if (pictures > options.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
     }
 
     private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, List<FieldFault> faults)
@@ -125,7 +137,15 @@ public sealed class GenerationPipeline(
 
     // a picture that stands in a prompt twice is resolved once, with its bytes if any place brought them
     private static List<RequestedPicture> Distinct(IReadOnlyList<RequestedPicture> pictures) =>
-        [.. pictures.GroupBy(picture => picture.Id, StringComparer.Ordinal).Select(same => same.FirstOrDefault(picture => picture.File is not null) ?? same.First())];
+        [.. pictures.GroupBy(picture => picture.Id, StringComparer.Ordinal).Select(same =>
+            (same.FirstOrDefault(picture => picture.File is not null) ?? same.First()) with { IncludeAttention = same.Any(picture => picture.IncludeAttention) })];
+
+    private static AttentionMap? Map(TokenAttention? seen, List<RequestedPicture> pictures, Resolution resolution, FlamingoModel model)
+    {
+        if (seen is null) return null;
+        var read = seen.Picture >= 0 && seen.Picture < pictures.Count ? resolution.Pictures[pictures[seen.Picture].Id].Attention : null;
+        return AttentionProjection.Map(seen, read ?? throw new StageException(StageErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {pictures.Count}, which is not the last."), model.Vision.Patches);
+    }
 
     private static List<PictureReport> Report(IReadOnlyList<RequestedPicture> pictures, Resolution resolution) =>
         [.. pictures.Select(picture => new PictureReport(picture.Id, resolution.Pictures[picture.Id].Source))];

@@ -17,6 +17,16 @@ public sealed class UsageTests
     [InlineData("--shot", "generate", "--shot", "only-a-picture.png")]
     [InlineData("not 3 values", "generate", "--picture", "a.png", "a text", "and another")]
     [InlineData("temperature", "generate", "--picture", "a.png", "--temperature", "warm")]
+    [InlineData("'7:1' is not ID=VALUE", "generate", "--picture", "PICTURE", "--logit-bias", "7:1", "--logit-bias", "8=2")]
+    [InlineData("token 7 is named twice", "generate", "--picture", "PICTURE", "--logit-bias", "7=1", "--logit-bias", "7=2")]
+    [InlineData("sampling.logit_bias", "generate", "--picture", "PICTURE", "--logit-bias", "7=101")]
+    [InlineData("sampling.allowed_tokens: -1 is no token id", "generate", "--picture", "PICTURE", "--allow-token", "3", "--allow-token", "-1")]
+    [InlineData("sampling.samples: 3 answers of 2 beams", "generate", "--picture", "PICTURE", "--beams", "2", "--samples", "3")]
+    [InlineData("sampling.temperature", "generate", "--picture", "PICTURE", "--beams", "2", "--temperature", "1")]
+    [InlineData("sampling.length_penalty", "generate", "--picture", "PICTURE", "--length-penalty", "6")]
+    [InlineData("sampling.log_probabilities", "generate", "--picture", "PICTURE", "--log-probabilities", "21")]
+    [InlineData("--pin", "generate", "--picture", "PICTURE", "--pin", "0")]
+    [InlineData("maps.jpg is no .png", "generate", "--picture", "PICTURE", "--attention", "maps.jpg")]
     [InlineData("no address", "generate", "--picture", "a.png", "--server", "localhost")]
     [InlineData("--golden", "verify", "/")]
     [InlineData("--grpc-port", "serve", "--grpc-port", "70000")]
@@ -25,7 +35,8 @@ public sealed class UsageTests
     [InlineData("idefics", "import", "--layout", "idefics")]
     public async Task Wrong_usage_is_named(string expected, params string[] args)
     {
-        var finished = (await FlamingoCommand.RunAsync(args)).MustReturn(2);
+        string[] given = [.. args.Select(arg => arg == "PICTURE" ? Examples.Prompt("caption-query.png") : arg)];
+        var finished = (await FlamingoCommand.RunAsync(given)).MustReturn(2);
         Assert.Contains(expected, finished.Error, StringComparison.Ordinal);
         Assert.Equal("", finished.Output);
     }
@@ -42,6 +53,13 @@ public sealed class UsageTests
     [InlineData("gone.png does not exist", """{"segments": [{"picture": "gone.png"}]}""")]
     [InlineData("'max_token'", """{"segments": [{"text": "a"}], "sampling": {"max_token": 1}}""")]
     [InlineData("sampling.max_tokens", """{"segments": [{"text": "a"}], "sampling": {"max_tokens": "1"}}""")]
+    [InlineData("sampling.samples", """{"segments": [{"text": "a"}], "sampling": {"samples": 1.5}}""")]
+    [InlineData("sampling.beams: 0 is out of range", """{"segments": [{"text": "a"}], "sampling": {"beams": 0}}""")]
+    [InlineData("sampling.length_penalty: must be a number", """{"segments": [{"text": "a"}], "sampling": {"length_penalty": "1"}}""")]
+    [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"seven": 1}}}""")]
+    [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"7": 1, "07": 2}}}""")]
+    [InlineData("sampling.allowed_tokens: must be a list", """{"segments": [{"text": "a"}], "sampling": {"allowed_tokens": 7}}""")]
+    [InlineData("sampling.log_probabilities: 21 is out of range", """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
     [InlineData("sampling.temperature: 3 is out of range", """{"segments": [{"text": "a"}], "sampling": {"temperature": 3}}""")]
     [InlineData("Duplicate", """{"segments": [{"text": "a"}], "segments": []}""")]
     public async Task A_malformed_prompt_file_is_named(string expected, string content)

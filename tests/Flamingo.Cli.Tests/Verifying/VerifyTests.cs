@@ -37,9 +37,9 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         family.Import!.MustReturn(0);
         Assert.Contains("100 %", family.Import.Error, StringComparison.Ordinal);
         var finished = (await VerifyAsync(ImportedFamily.Family())).MustReturn(0);
-        foreach (var name in new[] { "pixels", "features", "latents", "logits.three-shot", "three-shot: ids", "three-shot: greedy", "three-shot: rank order" })
+        foreach (var name in new[] { "pixels", "features", "latents", "logits.three-shot", "three-shot: ids", "three-shot: greedy", "three-shot: rank order", "three-shot: beam3_length_penalty_0", "vqa: beam3_length_penalty_1" })
             Assert.Contains($"held     {name}:", finished.Output, StringComparison.Ordinal);
-        Assert.Contains("skipped  three-shot: beam3_length_penalty_0:", finished.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("skipped  three-shot: beam", finished.Output, StringComparison.Ordinal);
         Assert.Contains(" 0 broken", finished.Output, StringComparison.Ordinal);
     }
 
@@ -75,11 +75,16 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         var prompt = golden["prompts"]!.AsArray().Single(item => (string)item!["name"]! == "vqa")!;
         prompt["greedy"]!["ids"]![2] = 7;
         prompt["rank"]![0]!["token_log_likelihoods"]![1] = -1.5;
+        prompt["beam3_length_penalty_0"]!["score"] = 0.25;
+        prompt["beam3_length_penalty_1"]!["ids"]![0] = 7;
         folder.Write("golden.json", golden.ToJsonString());
         var finished = (await VerifyAsync(folder.Path)).MustReturn(3);
         Assert.Contains("broken   vqa: greedy: first difference at 2: ", finished.Output, StringComparison.Ordinal);
         Assert.Contains("where the golden has 7", finished.Output, StringComparison.Ordinal);
         Assert.Contains("broken   vqa: rank '", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("broken   vqa: beam3_length_penalty_0: ", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("identical, difference of the score", finished.Output, StringComparison.Ordinal);
+        Assert.Contains("broken   vqa: beam3_length_penalty_1: first difference at 0: ", finished.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -94,6 +94,25 @@ public sealed class RedisLatentCacheTests(RedisContainerFixture redis) : IClassF
     }
 
     [Fact(Timeout = 120_000)]
+    public async Task What_maps_need_is_found_after_a_restart_too()
+    {
+        var connection = await ConnectionMultiplexer.ConnectAsync(redis.Container.GetConnectionString());
+        await using var _ = connection;
+        Task<List<AnswerEvent>> LookAsync(ServiceProvider gateway, FlamingoSegment picture) => gateway.GetRequiredService<IFlamingo>().GenerateAsync(
+            new FlamingoRequest([picture], new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([], []) }, TestContext.Current.CancellationToken).ToListAsync().AsTask();
+        List<AnswerEvent> before, after;
+        await using (var gateway = Gateway()) before = await LookAsync(gateway, Picture(30));
+        foreach (var key in new[] { KeyOf([30]), LatentKey.OfAttention(KeyOf([30])) })
+            while (!await connection.GetDatabase().KeyExistsAsync(Prefix + key)) await Task.Yield(); // the write is behind the answer
+
+        await using (var gateway = Gateway()) after = await LookAsync(gateway, new FlamingoPictureId(PictureId.Of([30])));
+        Assert.Equal(PictureSource.Redis, Assert.Single(((PicturesResolved)after[0]).Pictures).Source);
+        static IEnumerable<float[]> Maps(List<AnswerEvent> answer) => answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map.ToFloats());
+        Assert.Equal(3, Maps(after).Count());
+        Assert.Equal(Maps(before), Maps(after));
+    }
+
+    [Fact(Timeout = 120_000)]
     public async Task A_paused_redis_is_slower_and_never_an_error()
     {
         await using var services = Gateway("00:00:00.100");

@@ -15,7 +15,7 @@ public sealed class ResamplerStageTests(Models models)
     public async Task Latents_of_the_families_are_the_originals(string family)
     {
         var stage = models.Stage(family);
-        var resampling = await stage.ResampleAsync(Frames(family), Cancellation);
+        var resampling = await stage.ResampleAsync(new(Frames(family)), Cancellation);
         Assert.Equal(models.DirectoryOf(family).Config.Weights["resampler"].LatentDigest, resampling.WeightsDigest);
         foreach (var (expected, actual) in Golden.Rows(family, "latents").Zip(resampling.Latents))
         {
@@ -32,8 +32,47 @@ public sealed class ResamplerStageTests(Models models)
     public async Task Latents_of_the_trained_model_are_the_originals(string episode)
     {
         var (features, shape) = Golden.Tensor("shapes", $"{episode}.features");
-        var resampling = await models.Stage("shapes").ResampleAsync([TensorData.FromFloats(features, 1, shape[0], shape[1])], Cancellation);
+        var resampling = await models.Stage("shapes").ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])]), Cancellation);
         Assert.InRange(Golden.Error(Golden.Tensor("shapes", $"{episode}.latents").Values, resampling.Latents[0].ToFloats()), 0, 1e-5);
+    }
+
+    /// <summary>The golden holds every weight of every layer and head for the last picture of its prompts; two of those pictures have golden features.</summary>
+    [Theory]
+    [InlineData("episode0")]
+    [InlineData("episode300")]
+    public async Task Attention_is_the_originals_last_layer_over_the_patches(string episode)
+    {
+        var (weights, full) = Golden.Tensor("attention", $"{episode}.resampler_attention");            // [layers, heads, latents, patches + latents]
+        var (features, shape) = Golden.Tensor("shapes", $"{episode}.features");
+        Assert.Equal(full[3], shape[0] + full[2]);
+        var resampling = await models.Stage("shapes").ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])], IncludeAttention: true), Cancellation);
+        var attention = Assert.Single(resampling.Attention);
+        Assert.Equal([full[2], shape[0]], attention.Shape);
+        var expected = new float[full[2] * shape[0]];
+        for (var latent = 0; latent < full[2]; latent++)
+        {
+            var row = Enumerable.Range(0, shape[0]).Select(patch => Enumerable.Range(0, full[1]).Average(head => (double)weights[(((((full[0] - 1) * full[1]) + head) * full[2]) + latent) * full[3] + patch])).ToArray();
+            for (var patch = 0; patch < shape[0]; patch++) expected[(latent * shape[0]) + patch] = (float)(row[patch] / row.Sum());
+        }
+
+        Assert.InRange(Golden.Error(expected, attention.ToFloats()), 0, 1e-5);
+    }
+
+    [Fact]
+    public async Task Attention_is_told_only_where_asked_and_changes_no_latent()
+    {
+        var features = Frames("mpt1b");
+        var plain = await models.Stage("mpt1b").ResampleAsync(new(features), Cancellation);
+        using var turns = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { BatchSize = features.Length });
+        var told = await turns.ResampleAsync(new(features, IncludeAttention: true), Cancellation);
+        Assert.Empty(plain.Attention);
+        Assert.Equal(features.Length, told.Attention.Count);
+        foreach (var (expected, actual) in plain.Latents.Zip(told.Latents)) Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span));
+        foreach (var attention in told.Attention)
+        {
+            Assert.Equal([turns.Description.Latents, features[0].Shape[1]], attention.Shape);
+            foreach (var row in attention.ToFloats().Chunk(features[0].Shape[1])) Assert.InRange(row.Sum(), 1 - 1e-5, 1 + 1e-5);
+        }
     }
 
     [Fact]
@@ -41,11 +80,11 @@ public sealed class ResamplerStageTests(Models models)
     {
         var features = Frames("mpt1b");
         using var turns = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { BatchSize = 2 });
-        var together = (await models.Stage("mpt1b").ResampleAsync(features, Cancellation)).Latents;
-        var inTurns = (await turns.ResampleAsync(features, Cancellation)).Latents;
+        var together = (await models.Stage("mpt1b").ResampleAsync(new(features), Cancellation)).Latents;
+        var inTurns = (await turns.ResampleAsync(new(features), Cancellation)).Latents;
         foreach (var (index, item) in features.Index())
         {
-            var alone = (await models.Stage("mpt1b").ResampleAsync([item], Cancellation)).Latents[0].ToFloats();
+            var alone = (await models.Stage("mpt1b").ResampleAsync(new([item]), Cancellation)).Latents[0].ToFloats();
             Assert.InRange(Golden.Error(alone, together[index].ToFloats()), 0, 1e-6);
             Assert.InRange(Golden.Error(alone, inTurns[index].ToFloats()), 0, 1e-6);
         }
@@ -57,10 +96,10 @@ public sealed class ResamplerStageTests(Models models)
         var whole = Frames("mpt1b");
         var half = whole.Select(item => TensorData.FromFloats(item.ToFloats().AsSpan(0, 8 * 32), 1, 8, 32)).ToArray();
         TensorData[] mixed = [whole[0], half[1], whole[2], half[3]];
-        var latents = (await models.Stage("mpt1b").ResampleAsync(mixed, Cancellation)).Latents;
+        var latents = (await models.Stage("mpt1b").ResampleAsync(new(mixed), Cancellation)).Latents;
         foreach (var (item, actual) in mixed.Zip(latents))
         {
-            var alone = (await models.Stage("mpt1b").ResampleAsync([item], Cancellation)).Latents[0];
+            var alone = (await models.Stage("mpt1b").ResampleAsync(new([item]), Cancellation)).Latents[0];
             Assert.InRange(Golden.Error(alone.ToFloats(), actual.ToFloats()), 0, 1e-6);
         }
     }
@@ -70,8 +109,8 @@ public sealed class ResamplerStageTests(Models models)
     {
         var model = models.Altered("mpt1b", config => config with { Resampler = config.Resampler with { LatentDtype = "bfloat16" } });
         using var stage = models.NewStage(model, new());
-        var rounded = (await stage.ResampleAsync(Frames("mpt1b"), Cancellation)).Latents[0];
-        var exact = (await models.Stage("mpt1b").ResampleAsync(Frames("mpt1b"), Cancellation)).Latents[0];
+        var rounded = (await stage.ResampleAsync(new(Frames("mpt1b")), Cancellation)).Latents[0];
+        var exact = (await models.Stage("mpt1b").ResampleAsync(new(Frames("mpt1b")), Cancellation)).Latents[0];
         Assert.Equal(TensorDtype.BFloat16, stage.Description.LatentDtype);
         Assert.Equal(TensorDtype.BFloat16, rounded.Dtype);
         Assert.InRange(Golden.Error(exact.ToFloats(), rounded.ToFloats()), 1e-6, 1.0 / 256);
@@ -84,7 +123,7 @@ public sealed class ResamplerStageTests(Models models)
         var video = TensorData.FromFloats(new float[2 * 16 * 32], 2, 16, 32);
         var narrow = TensorData.FromFloats(new float[16 * 16], 1, 16, 16);
         var flat = TensorData.FromFloats(new float[32], 32);
-        var exception = await Assert.ThrowsAsync<StageException>(() => models.Stage("mpt1b").ResampleAsync([good, video, narrow, flat], Cancellation));
+        var exception = await Assert.ThrowsAsync<StageException>(() => models.Stage("mpt1b").ResampleAsync(new([good, video, narrow, flat]), Cancellation));
         Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(["features[1]", "features[2]", "features[3]"], exception.Faults.Select(fault => fault.Field));
         Assert.Contains("2 frames", exception.Faults[0].Problem, StringComparison.Ordinal);
@@ -97,7 +136,7 @@ public sealed class ResamplerStageTests(Models models)
     {
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { MaxItems = 2 });
         var items = Enumerable.Repeat(Frames("mpt1b")[0], count).ToArray();
-        var exception = await Assert.ThrowsAsync<StageException>(() => stage.ResampleAsync(items, Cancellation));
+        var exception = await Assert.ThrowsAsync<StageException>(() => stage.ResampleAsync(new(items), Cancellation));
         Assert.Equal("features", Assert.Single(exception.Faults).Field);
     }
 
@@ -106,17 +145,17 @@ public sealed class ResamplerStageTests(Models models)
     {
         var stage = models.Stage("mpt1b");
         Task<long> Live() => models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, Cancellation);
-        await stage.ResampleAsync(Frames("mpt1b"), Cancellation);
+        await stage.ResampleAsync(new(Frames("mpt1b")), Cancellation);
         var before = await Live();
-        for (var call = 0; call < 20; call++) await stage.ResampleAsync(Frames("mpt1b"), Cancellation);
+        for (var call = 0; call < 20; call++) await stage.ResampleAsync(new(Frames("mpt1b")), Cancellation);
         Assert.Equal(before, await Live());
     }
 
     [Fact]
     public async Task A_cancelled_call_computes_nothing()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").ResampleAsync(Frames("mpt1b"), new CancellationToken(canceled: true)));
-        Assert.Single((await models.Stage("mpt1b").ResampleAsync([Frames("mpt1b")[0]], Cancellation)).Latents);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").ResampleAsync(new(Frames("mpt1b")), new CancellationToken(canceled: true)));
+        Assert.Single((await models.Stage("mpt1b").ResampleAsync(new([Frames("mpt1b")[0]]), Cancellation)).Latents);
     }
 
     [Fact]

@@ -20,6 +20,10 @@ public sealed class EmbeddedFlamingo : IAsyncDisposable
 
     public IFlamingo Flamingo => _host.Services.GetRequiredService<IFlamingo>();
 
+    public IVisionEncoder VisionEncoder => _host.Services.GetRequiredService<IVisionEncoder>();
+
+    public IResampler Resampler => _host.Services.GetRequiredService<IResampler>();
+
     public ILanguageModel LanguageModel => _host.Services.GetRequiredService<ILanguageModel>();
 
     public static async Task<EmbeddedFlamingo> StartAsync(string? model = null, params (string Key, string Value)[] settings)

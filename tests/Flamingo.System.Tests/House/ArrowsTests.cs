@@ -32,7 +32,7 @@ public sealed class ArrowsTests
     [
         ("TorchSharp", ["Flamingo.Modeling"]),
         ("libtorch", ["Flamingo.Modeling"]),
-        ("SkiaSharp", ["Flamingo.VisionEncoder"]),
+        ("SkiaSharp", ["Flamingo.VisionEncoder", "Flamingo.Cli"]), // the command line draws attention over pictures
         ("SixLabors.", ["Flamingo.VisionEncoder"]),
         ("Microsoft.ML.Tokenizers", ["Flamingo.LanguageModel"]),
         ("StackExchange.Redis", ["Flamingo.Gateway"]),

@@ -45,5 +45,5 @@ internal sealed class EchoResampler : IResampler
 {
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Resampler);
 
-    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => Task.FromResult(new Resampling("r1", features));
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => Task.FromResult(new Resampling("r1", request.Features, request.IncludeAttention ? request.Features : []));
 }

@@ -8,7 +8,10 @@ public sealed class RemoteStageTests
     private const int Limit = 30_000;
 
     private static readonly LanguageModelRequest Request = new(
-        [new TextSegment("see "), new PictureSegment(new string('a', 64), ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4], 2, 2)))], new SamplingParameters { MaxTokens = 3, Seed = 7 });
+        [new TextSegment("see "), new PictureSegment(new string('a', 64), ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4], 2, 2)))], new SamplingParameters { MaxTokens = 3, Seed = 7 })
+    {
+        Tenant = "t", PinPrefix = TimeSpan.FromSeconds(30), Attention = new AttentionChoice([0], []),
+    };
 
     [Fact(Timeout = Limit)]
     public async Task A_stream_arrives_as_it_left_and_so_does_its_request()
@@ -34,7 +37,7 @@ public sealed class RemoteStageTests
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
         var features = new TensorData(TensorDtype.Float32, [1, 3000, 3000], new byte[36_000_000]); // Kestrel stops at 30 MB, gRPC at 4 MiB, unless told
-        var latents = Assert.Single((await server.Resampler.ResampleAsync([features], TestContext.Current.CancellationToken)).Latents);
+        var latents = Assert.Single((await server.Resampler.ResampleAsync(new ResampleRequest([features]), TestContext.Current.CancellationToken)).Latents);
         Assert.Equal(features.Bytes.Length, latents.Bytes.Length);
     }
 

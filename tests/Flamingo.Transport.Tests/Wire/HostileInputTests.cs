@@ -59,6 +59,17 @@ public sealed class HostileInputTests
         Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => new V1.GenerateResponse().ToRecord()).Kind);
     }
 
+    [Theory]
+    [InlineData(0, 1_000_000_000)]
+    [InlineData(1, -1)]
+    [InlineData(long.MaxValue, 0)]
+    public void A_duration_that_is_none_is_named(long seconds, int nanos)
+    {
+        var pin = new Google.Protobuf.WellKnownTypes.Duration { Seconds = seconds, Nanos = nanos };
+        Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.GenerateRequest { PinPrefix = pin }.ToRecord()).Faults).Field);
+        Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.RankCandidatesRequest { PinPrefix = pin }.ToRecord()).Faults).Field);
+    }
+
     [Fact]
     public void Bytes_are_neither_copied_in_nor_out()
     {

@@ -13,32 +13,34 @@ public sealed class RoundTripTests
     public void Tensors() => Check(Records.Tensor, TensorWire.ToMessage, V1.Tensor.Parser, message => message.ToRecord("tensor"));
 
     [Fact]
-    public void Prompts() => Records.Segment.Array[0, 5].Sample(segments =>
-    {
-        var message = new V1.GenerateTokensRequest();
-        message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
-        Same.Content(segments, Travel(message, V1.GenerateTokensRequest.Parser).Segments.ToRecords());
-    });
+    public void Requests() => Check(Records.LanguageRequest, LanguageWire.ToMessage, V1.GenerateTokensRequest.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Public_prompts() => Records.PublicSegment.Array[0, 5].Sample(segments =>
-    {
-        var message = new V1.GenerateRequest();
-        message.Segments.AddRange(segments.Select(FlamingoWire.ToMessage));
-        Same.Content(segments, Travel(message, V1.GenerateRequest.Parser).Segments.ToRecords());
-    });
+    public void Rank_requests() => Check(Records.RankRequest, LanguageWire.ToMessage, V1.RankCandidatesRequest.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Sampling() => Check(Records.Sampling, LanguageWire.ToMessage, V1.Sampling.Parser, message => message.ToRecord());
+    public void Public_requests() => Check(Records.PublicRequest, FlamingoWire.ToMessage, V1.GenerateRequest.Parser, FlamingoWire.ToRecord);
 
     [Fact]
-    public void Generation_events() => Check(Records.Generation, LanguageWire.ToMessage, V1.GenerateTokensResponse.Parser, LanguageWire.ToRecord);
+    public void Public_rank_requests() => Check(Records.PublicRankRequest, FlamingoWire.ToMessage, V1.RankRequest.Parser, FlamingoWire.ToRecord);
+
+    [Fact]
+    public void Resample_requests() => Check(Records.ResampleRequest, ResamplerWire.ToMessage, V1.ResampleRequest.Parser, ResamplerWire.ToRecord);
+
+    [Fact]
+    public void Resamplings() => Check(Records.Resampling, ResamplerWire.ToMessage, V1.ResampleResponse.Parser, ResamplerWire.ToRecord);
+
+    [Fact]
+    public void Sampling() => Check(Records.Sampling, SamplingWire.ToMessage, V1.Sampling.Parser, message => message.ToRecord());
+
+    [Fact]
+    public void Generation_events() => Check(Records.Generation, GenerationWire.ToMessage, V1.GenerateTokensResponse.Parser, GenerationWire.ToRecord);
 
     [Fact]
     public void Rankings() => Check(Records.Ranking, LanguageWire.ToMessage, V1.RankCandidatesResponse.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Answer_events() => Check(Records.Answer, FlamingoWire.ToMessage, V1.GenerateResponse.Parser, FlamingoWire.ToRecord);
+    public void Answer_events() => Check(Records.Answer, AnswerWire.ToMessage, V1.GenerateResponse.Parser, AnswerWire.ToRecord);
 
     [Fact]
     public void Public_rankings() => Check(Records.PublicRanking, FlamingoWire.ToMessage, V1.RankResponse.Parser, FlamingoWire.ToRecord);
@@ -58,8 +60,9 @@ public sealed class RoundTripTests
     {
         Same.Content(new SamplingParameters(), ((V1.Sampling?)null).ToRecord());
         Same.Content(new SamplingParameters(), new V1.Sampling().ToRecord());
-        var sent = Travel(new V1.Sampling { MaxTokens = 0, TopP = 0, RepetitionPenalty = 0, Seed = 0 }, V1.Sampling.Parser).ToRecord();
+        var sent = Travel(new V1.Sampling { MaxTokens = 0, TopP = 0, RepetitionPenalty = 0, Seed = 0, Samples = 0, Beams = 0, LengthPenalty = 0, LogProbabilities = 0 }, V1.Sampling.Parser).ToRecord();
         Assert.Equal((0, 0f, 0f, 0ul), (sent.MaxTokens, sent.TopP, sent.RepetitionPenalty, sent.Seed!.Value));
+        Assert.Equal((0, 0, 0f, 0), (sent.Samples, sent.Beams, sent.LengthPenalty, sent.LogProbabilities!.Value));
     }
 
     private static void Check<TRecord, TMessage>(Gen<TRecord> records, Func<TRecord, TMessage> send, MessageParser<TMessage> parser, Func<TMessage, TRecord> receive)

@@ -19,6 +19,12 @@ public static class LatentKey
             text.Append('\0').Append(part.Length).Append('\0').Append(part);
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
+
+    /// <summary>Where the attention of the resampler that made these latents is cached.</summary>
+    public static string OfAttention(string key) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo attention 1\0{key}")));
+
+    /// <summary>A tenant's name beyond the gateway: tells tenants apart and tells nobody the salt.</summary>
+    public static string Tenant(string tenantSalt) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo tenant 1\0{tenantSalt}")));
 }
 
 /// <summary>The public name of a picture: lowercase hexadecimal SHA-256 of its file, so that a client can compute it too.</summary>

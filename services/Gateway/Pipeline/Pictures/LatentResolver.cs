@@ -5,38 +5,24 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Pictures;
 
-/// <summary>A picture of a request: its id, and its file if the caller sent it.</summary>
-/// <param name="Field">Name of the first field that held it, for errors.</param>
-public sealed record RequestedPicture(string Id, ReadOnlyMemory<byte>? File, string Field);
-
-/// <param name="Key">The key these latents truly have, by the weights that made them.</param>
-public sealed record ResolvedPicture(string Key, ChecksummedLatents Latents, PictureSource Source);
-
-/// <summary>Pictures by id, and the times of one resolution.</summary>
-/// <param name="Vision">Waiting for another request's encoding of the same picture counts here.</param>
-public sealed record Resolution(IReadOnlyDictionary<string, ResolvedPicture> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample);
-
 /// <summary>Latents for pictures: memory, then Redis, then the stages; one encoding per key, however many requests want it at once.</summary>
-public sealed class LatentResolver(
-    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, MemoryLatentCache memory, RedisLatentCache? redis, GatewayOptions options, TimeProvider time)
+public sealed class LatentResolver(LatentTiers tiers, LatentEncoder encoder, StageDescriptions descriptions, GatewayOptions options, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, Flight> _flights = new(StringComparer.Ordinal);
 
     /// <param name="pictures">Distinct by id.</param>
-    /// <exception cref="StageException">NotFound for ids that nobody holds, all of them; InvalidArgument for bad pictures, named by their fields.</exception>
+    /// <exception cref="StageException">NotFound for ids that nobody holds as they are needed, all of them; InvalidArgument for bad pictures, named by their fields.</exception>
     public async Task<Resolution> ResolveAsync(IReadOnlyList<RequestedPicture> pictures, CancellationToken cancellation)
     {
         if (pictures.Count == 0) return new Resolution(new Dictionary<string, ResolvedPicture>(), TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero);
         var model = await descriptions.GetAsync(cancellation);
         var started = time.GetTimestamp();
-        var looked = await Task.WhenAll(pictures.Select(async picture => (Picture: picture, Found: await LookAsync(KeyOf(picture.Id, model), model.Resampler, cancellation))));
+        var looked = await Task.WhenAll(pictures.Select(picture => LookAsync(picture, model, cancellation)));
         var lookup = time.GetElapsedTime(started);
 
-        var found = looked.Where(item => item.Found is not null).ToDictionary(item => item.Picture.Id, item => item.Found!, StringComparer.Ordinal);
-        var misses = looked.Where(item => item.Found is null).Select(item => item.Picture).ToList();
-        var unknown = misses.Where(picture => picture.File is null).Select(picture => picture.Id).ToList();
-        if (unknown.Count > 0)
-            throw new StageException(StageErrorKind.NotFound, $"Nobody holds {(unknown.Count == 1 ? "this picture" : "these pictures")} any more: {string.Join(", ", unknown)}. Send the bytes again.") { Missing = unknown };
+        var found = looked.Where(item => item.Found is not null).ToDictionary(item => item.Miss.Picture.Id, item => item.Found!, StringComparer.Ordinal);
+        var misses = looked.Where(item => item.Found is null).Select(item => item.Miss).ToList();
+        ThrowIfUnknown([.. misses.Where(miss => miss.Picture.File is null)]);
         if (misses.Count == 0) return new Resolution(found, lookup, TimeSpan.Zero, TimeSpan.Zero);
 
         var (visionTime, resampleTime) = await FlyAsync(misses, model, found, cancellation);
@@ -46,45 +32,55 @@ public sealed class LatentResolver(
     private string KeyOf(string id, FlamingoModel model) =>
         LatentKey.Compute(id, model.Vision.WeightsDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.LatentDtype, options.TenantSalt);
 
-    private async Task<ResolvedPicture?> LookAsync(string key, ResamplerDescription made, CancellationToken cancellation)
+    private async Task<(ResolvedPicture? Found, PictureToEncode Miss)> LookAsync(RequestedPicture picture, FlamingoModel model, CancellationToken cancellation)
     {
-        if (memory.Get(key) is { } held)
-        {
-            GatewayMetrics.MemoryHits.Add(1);
-            return new ResolvedPicture(key, held, PictureSource.Memory);
-        }
+        var (made, key) = (model.Resampler, KeyOf(picture.Id, model));
+        var latentsTask = tiers.GetAsync(key, tensor => tensor.Dtype == made.LatentDtype && tensor.Shape.AsSpan().SequenceEqual([made.Latents, made.Width]), cancellation);
+        var attention = !picture.IncludeAttention ? null : await tiers.GetAsync(
+            LatentKey.OfAttention(key),
+            tensor => tensor.Dtype == TensorDtype.Float32 && tensor.Shape.Length == 2 && tensor.Shape[0] == made.Latents && tensor.Shape[1] % model.Vision.Patches == 0,
+            cancellation);
+        var latents = await latentsTask;
+        var miss = new PictureToEncode(picture, key, latents?.Value);
+        if (latents is not { } held || (picture.IncludeAttention && attention is null)) return (null, miss);
+        (held.Source == PictureSource.Memory ? GatewayMetrics.MemoryHits : GatewayMetrics.RedisHits).Add(1);
+        return (new ResolvedPicture(key, held.Value, held.Source, attention?.Value.Tensor), miss);
+    }
 
-        if (redis is null || await redis.GetAsync(key, cancellation) is not { } shared) return null;
-        // dtype and shape stand outside the checksum, and the key says what they must be
-        if (shared.Tensor.Dtype != made.LatentDtype || !shared.Tensor.Shape.AsSpan().SequenceEqual([made.Latents, made.Width])) return null;
-        GatewayMetrics.RedisHits.Add(1);
-        memory.Put(key, shared);
-        return new ResolvedPicture(key, shared, PictureSource.Redis);
+    private static void ThrowIfUnknown(List<PictureToEncode> unknown)
+    {
+        if (unknown.Count == 0) return;
+        var (gone, blind) = (unknown.Where(miss => miss.Held is null).Select(miss => miss.Picture.Id).ToList(), unknown.Where(miss => miss.Held is not null).Select(miss => miss.Picture.Id).ToList());
+        var said = new List<string>();
+        if (gone.Count > 0) said.Add($"Nobody holds {(gone.Count == 1 ? "this picture" : "these pictures")} any more: {string.Join(", ", gone)}.");
+        if (blind.Count > 0) said.Add($"Held without what attention maps need: {string.Join(", ", blind)}.");
+        throw new StageException(StageErrorKind.NotFound, $"{string.Join(' ', said)} Send the bytes again.") { Missing = [.. unknown.Select(miss => miss.Picture.Id)] };
     }
 
     // own pictures fly in one call; pictures that another request has in the air are waited for
-    private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyAsync(List<RequestedPicture> misses, FlamingoModel model, Dictionary<string, ResolvedPicture> found, CancellationToken cancellation)
+    private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyAsync(List<PictureToEncode> misses, FlamingoModel model, Dictionary<string, ResolvedPicture> found, CancellationToken cancellation)
     {
-        var (mine, others) = (new List<(RequestedPicture Picture, string Key, Flight Flight)>(), new List<(RequestedPicture Picture, Flight Flight)>());
-        foreach (var picture in misses)
+        var (mine, others) = (new List<(PictureToEncode Miss, Flight Flight)>(), new List<(PictureToEncode Miss, Flight Flight)>());
+        foreach (var miss in misses)
         {
-            var key = KeyOf(picture.Id, model);
             var flight = new Flight();
-            var joined = _flights.GetOrAdd(key, flight);
+            var joined = _flights.GetOrAdd(FlightOf(miss), flight);
             if (!ReferenceEquals(joined, flight))
             {
-                others.Add((picture, joined));
+                others.Add((miss, joined));
             }
-            else if (memory.Get(key) is { } landed)
+            else if (Landed(miss) is { } landed)
             {
                 // an earlier flight landed between our lookup and now; it put its latents before it left the table
-                Remove(key, flight);
-                found[picture.Id] = new ResolvedPicture(key, landed, PictureSource.Memory);
-                flight.Landed.TrySetResult(found[picture.Id]);
+                Remove(miss, flight);
+                found[miss.Picture.Id] = landed;
+                flight.Landed.TrySetResult(landed);
             }
             else
             {
-                mine.Add((picture, key, flight));
+                // a flight with attention serves those without too
+                if (miss.Picture.IncludeAttention) _flights.TryAdd(miss.Key, flight);
+                mine.Add((miss, flight));
             }
         }
 
@@ -94,20 +90,20 @@ public sealed class LatentResolver(
             // not under the owner's cancellation: waiters of other requests must not fail because the owner left
             var flying = FlyMineAsync(mine, model);
             times = await flying.WaitAsync(cancellation);
-            foreach (var (picture, _, flight) in mine) found[picture.Id] = await flight.Landed.Task;
+            foreach (var (miss, flight) in mine) found[miss.Picture.Id] = await flight.Landed.Task;
         }
 
-        var again = new List<RequestedPicture>();
-        foreach (var (picture, flight) in others)
+        var again = new List<PictureToEncode>();
+        foreach (var (miss, flight) in others)
         {
             var waited = time.GetTimestamp();
             try
             {
-                found[picture.Id] = await flight.Landed.Task.WaitAsync(cancellation);
+                found[miss.Picture.Id] = await flight.Landed.Task.WaitAsync(cancellation);
             }
             catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
             {
-                again.Add(picture); // a picture beside it may be the bad one, and its fields are another caller's
+                again.Add(miss); // a picture beside it may be the bad one, and its fields are another caller's
             }
 
             times.Vision += time.GetElapsedTime(waited);
@@ -118,32 +114,37 @@ public sealed class LatentResolver(
         return (times.Vision + more.Vision, times.Resample + more.Resample);
     }
 
-    // only this flight: another request may have taken off under the same key since
-    private void Remove(string key, Flight flight) => _flights.TryRemove(new KeyValuePair<string, Flight>(key, flight));
+    private static string FlightOf(PictureToEncode miss) => miss.Picture.IncludeAttention ? LatentKey.OfAttention(miss.Key) : miss.Key;
 
-    private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyMineAsync(List<(RequestedPicture Picture, string Key, Flight Flight)> mine, FlamingoModel model)
+    private ResolvedPicture? Landed(PictureToEncode miss)
+    {
+        if (tiers.InMemory(miss.Key) is not { } latents) return null;
+        if (!miss.Picture.IncludeAttention) return new ResolvedPicture(miss.Key, latents, PictureSource.Memory);
+        return tiers.InMemory(LatentKey.OfAttention(miss.Key)) is { } attention ? new ResolvedPicture(miss.Key, latents, PictureSource.Memory, attention.Tensor) : null;
+    }
+
+    // only this flight: another request may have taken off under the same key since
+    private void Remove(PictureToEncode miss, Flight flight)
+    {
+        _flights.TryRemove(new KeyValuePair<string, Flight>(FlightOf(miss), flight));
+        if (miss.Picture.IncludeAttention) _flights.TryRemove(new KeyValuePair<string, Flight>(miss.Key, flight));
+    }
+
+    private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyMineAsync(List<(PictureToEncode Miss, Flight Flight)> mine, FlamingoModel model)
     {
         try
         {
-            var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
-            foreach (var chunk in mine.Chunk(Math.Min(model.Vision.MaxPictures, model.Resampler.MaxItems)))
+            return await encoder.EncodeAsync([.. mine.Select(item => item.Miss)], model, (index, landed) =>
             {
-                var (encoding, visionTime) = await EncodeAsync([.. chunk.Select(item => item.Picture)]);
-                var resampleStarted = time.GetTimestamp();
-                var resampling = await resampler.ResampleAsync([.. encoding.Pictures.Select(picture => picture.Features)], CancellationToken.None);
-                times = (times.Vision + visionTime, times.Resample + time.GetElapsedTime(resampleStarted));
-                if (encoding.Pictures.Count != chunk.Length || resampling.Latents.Count != chunk.Length)
-                    throw new StageException(StageErrorKind.Internal, $"{chunk.Length} pictures came back as {encoding.Pictures.Count} features and {resampling.Latents.Count} latents.");
-                Land(chunk, encoding.WeightsDigest, resampling, model);
-            }
-
-            return times;
+                Remove(mine[index].Miss, mine[index].Flight);
+                mine[index].Flight.Landed.TrySetResult(landed);
+            });
         }
         catch (Exception exception)
         {
-            foreach (var (_, key, flight) in mine)
+            foreach (var (miss, flight) in mine)
             {
-                Remove(key, flight);
+                Remove(miss, flight);
                 flight.Landed.TrySetException(exception);
                 _ = flight.Landed.Task.Exception; // the owner reports it; without waiters nobody else looks
             }
@@ -152,54 +153,8 @@ public sealed class LatentResolver(
         }
     }
 
-    private async Task<(VisionEncoding Encoding, TimeSpan Time)> EncodeAsync(IReadOnlyList<RequestedPicture> pictures)
-    {
-        var started = time.GetTimestamp();
-        try
-        {
-            var encoding = await vision.EncodeAsync(new VisionEncodeRequest([.. pictures.Select(picture => picture.File!.Value)]), CancellationToken.None);
-            GatewayMetrics.Encodings.Add(pictures.Count);
-            return (encoding, time.GetElapsedTime(started));
-        }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
-        {
-            throw StageException.Invalid([.. exception.Faults.Select(fault => fault with { Field = PictureFields.Rename(fault.Field, pictures) })]);
-        }
-    }
-
-    private void Land(IReadOnlyList<(RequestedPicture Picture, string Key, Flight Flight)> chunk, string visionDigest, Resampling resampling, FlamingoModel model)
-    {
-        // an answer of other weights is used for this request under its own key, never stored under the old one
-        var same = visionDigest == model.Vision.WeightsDigest && resampling.WeightsDigest == model.Resampler.WeightsDigest;
-        if (!same) descriptions.Forget();
-        foreach (var ((picture, key, flight), tensor) in chunk.Zip(resampling.Latents))
-        {
-            var latents = ChecksummedLatents.Of(tensor);
-            var trueKey = same ? key : LatentKey.Compute(picture.Id, visionDigest, resampling.WeightsDigest, model.Vision.PreprocessingVersion, tensor.Dtype, options.TenantSalt);
-            if (same)
-            {
-                memory.Put(key, latents);
-                if (redis is not null) _ = redis.PutAsync(key, latents);
-            }
-
-            Remove(key, flight);
-            flight.Landed.TrySetResult(new ResolvedPicture(trueKey, latents, PictureSource.Encoded));
-        }
-    }
-
     private sealed class Flight
     {
         public TaskCompletionSource<ResolvedPicture> Landed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    }
-}
-
-internal static class PictureFields
-{
-    /// <summary>The vision encoder's <c>pictures[i]</c> as the caller's own field.</summary>
-    public static string Rename(string field, IReadOnlyList<RequestedPicture> pictures)
-    {
-        for (var index = 0; index < pictures.Count; index++)
-            if (field == $"pictures[{index}]") return pictures[index].Field;
-        return field;
     }
 }

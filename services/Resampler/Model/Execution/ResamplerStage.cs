@@ -50,29 +50,35 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
-    public async Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation)
+    public async Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
+        var features = request.Features;
         Check(features);
         var latents = new TensorData[features.Count];
+        var attention = new TensorData[request.IncludeAttention ? features.Count : 0];
         foreach (var alike in features.Index().GroupBy(item => (item.Item.Shape[0], item.Item.Shape[1])))
         {
             foreach (var batch in alike.Chunk(_options.BatchSize))
             {
-                var results = await _thread.RunAsync(() => Resample([.. batch.Select(item => item.Item)]), cancellation);
-                foreach (var (item, result) in batch.Zip(results)) latents[item.Index] = result;
+                var results = await _thread.RunAsync(() => Resample([.. batch.Select(item => item.Item)], request.IncludeAttention), cancellation);
+                foreach (var (item, result) in batch.Zip(results))
+                {
+                    latents[item.Index] = result.Latents;
+                    if (result.Attention is { } read) attention[item.Index] = read;
+                }
             }
         }
 
-        return new Resampling(Description.WeightsDigest, latents);
+        return new Resampling(Description.WeightsDigest, latents, attention);
     }
 
     public void Dispose() => _network.Dispose();
 
-    private List<TensorData> Resample(IReadOnlyList<TensorData> features)
+    private List<(TensorData Latents, TensorData? Attention)> Resample(IReadOnlyList<TensorData> features, bool includeAttention)
     {
         var batch = stack(features.Select(item => item.ToTensor(_device))).unsqueeze(1);      // [batch, 1, frames, patches, width]
-        var latents = _network.Forward(batch).squeeze(1);                                     // [batch, latents, width]
-        return [.. Enumerable.Range(0, features.Count).Select(index => latents[index].ToData(Description.LatentDtype))];
+        var (latents, attention) = _network.Forward(batch, includeAttention);                 // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
+        return [.. Enumerable.Range(0, features.Count).Select(index => (latents[index, 0].ToData(Description.LatentDtype), attention?[index, 0].ToData(TensorDtype.Float32)))];
     }
 
     private void Check(IReadOnlyList<TensorData> features)

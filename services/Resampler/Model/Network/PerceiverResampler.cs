@@ -27,7 +27,12 @@ public sealed class PerceiverResampler : IDisposable
 
     /// <param name="features">[batch, media, frames, patches, width]</param>
     /// <returns>[batch, media, latents, width]</returns>
-    public Tensor Forward(Tensor features)
+    public Tensor Forward(Tensor features) => Forward(features, includeAttention: false).Latents;
+
+    /// <param name="features">[batch, media, frames, patches, width]</param>
+    /// <param name="includeAttention">Whether to tell what the last layer read; the latents are the same to the bit either way.</param>
+    /// <returns>[batch, media, latents, width], and [batch, media, latents, frames × patches] where asked for, each row summing to one.</returns>
+    public (Tensor Latents, Tensor? Attention) Forward(Tensor features, bool includeAttention)
     {
         var (batch, media, frames, width) = (features.shape[0], features.shape[1], features.shape[2], features.shape[4]);
         var x = features;
@@ -35,13 +40,15 @@ public sealed class PerceiverResampler : IDisposable
         x = x.reshape(batch, media, -1, width);                                               // [batch, media, frames × patches, width]
         if (_mediaTimeEmbeddings is not null) x = x + _mediaTimeEmbeddings.slice(0, 0, media, 1); // + [media, 1, width]
         var latents = _latents.expand(batch, media, -1, -1);                                  // [batch, media, latents, width]
-        foreach (var (attention, feedForward) in _layers)
+        Tensor? read = null;
+        foreach (var (layer, (attention, feedForward)) in _layers.Index())
         {
+            if (includeAttention && layer == _layers.Length - 1) read = attention.PatchWeights(x, latents);
             latents = attention.Forward(x, latents) + latents;
             latents = feedForward.Forward(latents) + latents;
         }
 
-        return _norm.Forward(latents);
+        return (_norm.Forward(latents), read);
     }
 
     public void Dispose()
@@ -74,6 +81,17 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         var keyValue = _keyValue.Forward(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
         var mixed = F.scaled_dot_product_attention(query, Heads(keyValue[0]), Heads(keyValue[1]));
         return _output.Forward(mixed.transpose(-3, -2).flatten(-2));                         // [batch, media, latents, width]
+    }
+
+    /// <summary>What each latent reads of the patches: mean over heads, the latents' own columns left out, rows scaled to sum one. Beside <see cref="Forward"/>, whose fused attention tells no weights.</summary>
+    public Tensor PatchWeights(Tensor media, Tensor latents)
+    {
+        latents = _normLatents.Forward(latents);
+        var query = Heads(_query.Forward(latents));
+        var keys = Heads(_keyValue.Forward(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0]);
+        var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch, media, heads, latents, patches + latents]
+        var patches = weights.mean([-3]).slice(-1, 0, media.shape[^2], 1);                   // [batch, media, latents, patches]
+        return patches / patches.sum(-1, keepdim: true);
     }
 
     public void Dispose()

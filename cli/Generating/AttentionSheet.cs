@@ -1,0 +1,67 @@
+using Flamingo.Stages;
+using SkiaSharp;
+
+namespace Flamingo.Cli.Generating;
+
+/// <summary>
+/// What each generated token looked at, as a picture: one panel per token in reading order, each answer from a row of
+/// its own. A panel is the last picture's middle square, as the model crops it, dark where nothing was looked at; its
+/// grid alone where the picture came by id.
+/// </summary>
+public static class AttentionSheet
+{
+    private const int Panel = 224;
+    private const int Gap = 8;
+    private const int Columns = 8;
+
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public static async Task WriteAsync(string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, TextWriter error)
+    {
+        var rows = answer.Samples.SelectMany(sample => sample.Looks.Where(look => look.Map is not null).Chunk(Columns)).ToList();
+        if (rows.Count == 0)
+        {
+            await error.WriteLineAsync($"flamingo: {path} is not written: no generated token saw a picture.");
+            return;
+        }
+
+        using var picture = segments.LastOrDefault(segment => segment is not FlamingoText) is FlamingoPicture sent ? SKImage.FromEncodedData(sent.Bytes.Span) : null;
+        using var surface = SKSurface.Create(new SKImageInfo(Gap + (rows.Max(row => row.Length) * (Panel + Gap)), Gap + (rows.Count * (Panel + Gap)), SKColorType.Rgba8888, SKAlphaType.Opaque));
+        surface.Canvas.Clear(SKColors.White);
+        foreach (var (row, looks) in rows.Index())
+            foreach (var (column, look) in looks.Index())
+                Draw(surface.Canvas, SKRect.Create(Gap + (column * (Panel + Gap)), Gap + (row * (Panel + Gap)), Panel, Panel), picture, look.Map!.Map);
+        using var image = surface.Snapshot();
+        using var data = image.Encode(SKEncodedImageFormat.Png, 100);
+        await File.WriteAllBytesAsync(path, data.ToArray());
+        await error.WriteLineAsync($"[{path}: {string.Join(" / ", rows.Select(row => string.Join(" | ", row.Select(look => look.Text.Length > 0 ? look.Text.Trim() : $"#{look.Id}"))))}]");
+    }
+
+    private static void Draw(SKCanvas canvas, SKRect panel, SKImage? picture, TensorData map)
+    {
+        using var ground = new SKPaint { Color = new SKColor(96, 96, 96) };
+        canvas.DrawRect(panel, ground);
+        var smooth = new SKSamplingOptions(SKFilterMode.Linear, SKMipmapMode.Linear);
+        if (picture is not null)
+        {
+            var side = Math.Min(picture.Width, picture.Height);
+            canvas.DrawImage(picture, SKRect.Create((picture.Width - side) / 2f, (picture.Height - side) / 2f, side, side), panel, smooth);
+        }
+
+        using var heat = Heat(map);
+        canvas.DrawImage(heat, panel, smooth);
+    }
+
+    // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied
+    private static SKImage Heat(TensorData map)
+    {
+        var (rows, columns, values) = (map.Shape[0], map.Shape[1], map.ToFloats());
+        var (least, most, pixels) = (values.Min(), values.Max(), new byte[4 * values.Length]);
+        foreach (var (place, value) in values.Index())
+        {
+            var share = most > least ? (value - least) / (most - least) : 0;
+            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 3]) = ((byte)(255 * share), (byte)(128 * share), (byte)(184 - (64 * share)));
+        }
+
+        return SKImage.FromPixelCopy(new SKImageInfo(columns, rows, SKColorType.Rgba8888, SKAlphaType.Unpremul), pixels);
+    }
+}

@@ -1,0 +1,96 @@
+using System.Text.Json;
+using Flamingo.Cli.Generating;
+using Flamingo.Cli.Tests.Running;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Tests.Generating;
+
+/// <summary>What the command makes of the events of an answer, whoever gave it.</summary>
+public sealed class AnswerWriterTests
+{
+    private static readonly FlamingoRequest Plain = new([new FlamingoText("x")], new SamplingParameters());
+
+    [Fact]
+    public async Task One_answer_has_the_promised_members_and_no_others()
+    {
+        var (output, _, _) = await WriteAsync(Plain, json: true);
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
+    }
+
+    [Fact]
+    public async Task What_was_asked_for_is_told()
+    {
+        var (output, _, _) = await WriteAsync(Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } }, json: true);
+        var answer = JsonDocument.Parse(output).RootElement;
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal("a dog", answer.GetProperty("text").GetString());
+        Assert.Equal("[1,2]", answer.GetProperty("ids").GetRawText());
+        Assert.Equal(5, answer.GetProperty("cached_tokens").GetInt32());
+        Assert.Equal("""[{"id":1,"log_probability":-0.5,"top":[{"id":1,"log_probability":-0.5}]}]""", answer.GetProperty("log_probabilities").GetRawText());
+        var samples = answer.GetProperty("samples").EnumerateArray().ToArray();
+        Assert.All(samples, sample => Assert.Equal(["text", "ids", "finish_reason", "score"], sample.EnumerateObject().Select(member => member.Name).Take(4)));
+        Assert.Equal(["a dog", "a cat"], samples.Select(sample => sample.GetProperty("text").GetString()));
+        Assert.Equal(["stop", "length"], samples.Select(sample => sample.GetProperty("finish_reason").GetString()));
+        Assert.Equal([-0.25, -0.75], samples.Select(sample => sample.GetProperty("score").GetDouble()));
+    }
+
+    [Fact]
+    public async Task Several_answers_are_a_line_each_and_the_rest_is_on_standard_error()
+    {
+        var (output, error, _) = await WriteAsync(Plain with { Sampling = new() { Samples = 2, LogProbabilities = 1 } }, json: false);
+        Assert.Equal("a dog\na cat\n", output.ReplaceLineEndings("\n"));
+        Assert.Contains("[token 1 -0.5000; likely: 1 -0.5000]", error, StringComparison.Ordinal);
+        Assert.Contains("(5 cached)", error, StringComparison.Ordinal);
+        Assert.Contains("scores: -0.2500, -0.7500", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_sheet_shows_a_panel_for_each_token_brightest_where_it_looked()
+    {
+        using var folder = new TemporaryFolder();
+        var (_, _, whole) = await WriteAsync(Plain with { Sampling = new() { Samples = 2 } }, json: true);
+        var error = new StringWriter();
+        FlamingoSegment[] segments = [new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)), new FlamingoText("x")];
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, error);
+        Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal); // the second answer begins a row; its second token saw nothing
+        using var sheet = SkiaSharp.SKBitmap.Decode(folder.File("maps.png"));
+        Assert.Equal((8 + (2 * 232), 8 + (2 * 232)), (sheet.Width, sheet.Height));
+        int Red(int panel, int x, int y) => sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
+        Assert.True(Red(0, 20, 20) > Red(0, 204, 204) + 60, "the first token looked at the upper left");
+        Assert.True(Red(1, 204, 204) > Red(1, 20, 20) + 60, "the second at the lower right");
+    }
+
+    [Fact]
+    public async Task Tokens_that_saw_no_picture_leave_no_sheet()
+    {
+        using var folder = new TemporaryFolder();
+        var error = new StringWriter();
+        var blind = new WholeAnswer([new GatheredSample()], [], End);
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), blind, Plain.Segments, error);
+        Assert.Contains("not written", error.ToString(), StringComparison.Ordinal);
+        Assert.False(File.Exists(folder.File("maps.png")));
+    }
+
+    private static AnswerFinished End => new(FinishReason.Stop, 7, 4, 0, new(default, default, default, default, default, default), new("v", "r", "l"))
+    {
+        CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
+    };
+
+    private static AttentionMap Map(params float[] map) => new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats(map, 2, 2));
+
+    private static async Task<(string Output, string Error, WholeAnswer Whole)> WriteAsync(FlamingoRequest request, bool json)
+    {
+        AnswerEvent[] events =
+        [
+            new PicturesResolved([new("p", PictureSource.Memory)], default, default, default),
+            new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = [Map(1, 0, 0, 0)] },
+            .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1, Attention = [Map(0, 1, 0, 0)] } },
+            new AnswerTokens(" dog", [2]) { Attention = [Map(0, 0, 0, 1)] },
+            .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens(" cat", [3]) { Sample = 1, Attention = [null] } },
+            End,
+        ];
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var whole = await new AnswerWriter(output, error, request, json).WriteAsync(events.ToAsyncEnumerable(), TestContext.Current.CancellationToken);
+        return (output.ToString(), error.ToString(), whole);
+    }
+}

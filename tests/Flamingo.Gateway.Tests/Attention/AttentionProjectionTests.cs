@@ -1,0 +1,42 @@
+using Flamingo.Gateway.Attention;
+using Flamingo.Stages;
+
+namespace Flamingo.Gateway.Tests.Attention;
+
+public sealed class AttentionProjectionTests
+{
+    private static TokenAttention Seen(params float[] weights) => new(3, TensorData.FromFloats(weights, weights.Length));
+
+    [Fact]
+    public void A_square_number_of_patches_is_a_grid()
+    {
+        var map = AttentionProjection.Map(Seen(0.75f, 0.25f), TensorData.FromFloats([1, 0, 0, 0, 0, 0, 0, 1], 2, 4), patches: 4);
+        Assert.Equal(3, map.Picture);
+        Assert.Equal([0.75f, 0.25f], map.Weights.ToFloats());
+        Assert.Equal([2, 2], map.Map.Shape);
+        Assert.Equal([0.75f, 0, 0, 0.25f], map.Map.ToFloats());
+    }
+
+    [Fact]
+    public void The_class_token_is_dropped_and_the_rest_sums_to_one()
+    {
+        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.6f, 0.1f, 0.1f, 0.1f, 0.1f], 1, 5), patches: 5).Map;
+        Assert.Equal([2, 2], map.Shape);
+        Assert.All(map.ToFloats(), value => Assert.Equal(0.25f, value, 1e-6f));
+    }
+
+    [Fact]
+    public void Frames_stand_on_top_of_each_other()
+    {
+        // two frames of a class token and one patch
+        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.5f, 0.1f, 0, 0.4f], 1, 4), patches: 2).Map;
+        Assert.Equal([2, 1], map.Shape);
+        Assert.Equal([0.2f, 0.8f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
+    }
+
+    [Theory]
+    [InlineData(3, 4, 4)]
+    [InlineData(2, 6, 4)]
+    public void Shapes_that_do_not_fit_are_an_internal_failure(int latents, int columns, int patches) =>
+        Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => AttentionProjection.Map(Seen(0.5f, 0.5f), TensorData.FromFloats(new float[latents * columns], latents, columns), patches)).Kind);
+}

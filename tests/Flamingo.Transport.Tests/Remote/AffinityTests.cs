@@ -1,0 +1,120 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using Flamingo.Stages;
+using Flamingo.Transport.Remote;
+using Flamingo.Transport.Remote.Affinity;
+using Flamingo.Transport.Tests.Serving;
+using Grpc.Net.Client;
+using Grpc.Net.Client.Balancer;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Tests.Remote;
+
+/// <summary>Two language models behind real ports, and one channel to both.</summary>
+public sealed class AffinityTests : IAsyncLifetime
+{
+    private const int Limit = 60_000;
+    private const int Spill = 3;
+
+    private readonly ConcurrentQueue<(int Server, string Text)> _asked = new();
+    private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<LoopbackServer> _servers = [];
+    private readonly ReplicaLoad _load = new();
+    private GrpcChannel _channel = null!;
+    private RemoteLanguageModel _model = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        for (var server = 0; server < 2; server++)
+        {
+            var number = server;
+            _servers.Add(await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
+        }
+
+        var options = new RemoteStageOptions();
+        var replicas = new StaticResolverFactory(_ => _servers.Select(server => new BalancerAddress("127.0.0.1", server.Port)));
+        _channel = StageChannel.Open("static:///language-model", options, new AffinityBalancerFactory(_load, Spill), replicas);
+        _model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(_channel), _load);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _gate.TrySetResult();
+        _channel.Dispose();
+        foreach (var server in _servers) await server.DisposeAsync();
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task One_beginning_goes_to_one_server_and_many_to_both()
+    {
+        await ConnectBothAsync(TestContext.Current.CancellationToken);
+        string[] beginnings = [.. Enumerable.Range(0, 24).Select(beginning => $"beginning {beginning}")];
+        foreach (var end in new[] { "", " and an end" })
+            foreach (var beginning in beginnings) await AskAsync(beginning, end);
+        var servers = beginnings.Select(beginning => _asked.Where(call => call.Text == beginning).Select(call => call.Server).Distinct().ToList()).ToList();
+        Assert.All(servers, server => Assert.Single(server));
+        Assert.Equal([0, 1], servers.SelectMany(server => server).Distinct().Order());
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task Streams_under_way_make_a_server_busy_and_it_is_preferred_again_when_they_end()
+    {
+        await ConnectBothAsync(TestContext.Current.CancellationToken);
+        var streams = new List<IAsyncEnumerator<GenerationEvent>>();
+        for (var call = 0; call < Spill + 1; call++)
+        {
+            // begun, its first token here, and held at the gate: the balancer's own tracker would count it as done
+            streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken));
+            Assert.True(await streams[^1].MoveNextAsync());
+        }
+
+        var servers = _asked.Where(call => call.Text == "held").Select(call => call.Server).ToList();
+        Assert.Single(servers.Take(Spill).Distinct());
+        Assert.NotEqual(servers[0], servers[Spill]);
+        _gate.SetResult();
+        foreach (var stream in streams)
+        {
+            while (await stream.MoveNextAsync()) { }
+            await stream.DisposeAsync();
+        }
+
+        Assert.Equal(0, _servers.Sum(server => _load.At($"127.0.0.1:{server.Port}")));
+        await AskAsync("held", "");
+        Assert.Equal(servers[0], _asked.Last().Server);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_server_that_goes_leaves_its_beginnings_to_the_other()
+    {
+        await ConnectBothAsync(TestContext.Current.CancellationToken);
+        await AskAsync("mine", "");
+        var mine = _asked.Last(call => call.Text == "mine").Server;
+        await _servers[mine].StopAsync();
+        await AskAsync("mine", "");
+        Assert.Equal(1 - mine, _asked.Last(call => call.Text == "mine").Server);
+    }
+
+    // connections come up one by one: until both have answered, ask on
+    private async Task ConnectBothAsync(CancellationToken cancellation)
+    {
+        for (var beginning = 0; _asked.Select(call => call.Server).Distinct().Count() < 2; beginning++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            await AskAsync($"warm {beginning}", "");
+        }
+    }
+
+    private async Task AskAsync(string beginning, string end) => await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
+
+    private static LanguageModelRequest Request(string beginning, string end) =>
+        new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)], new SamplingParameters { MaxTokens = 3 });
+
+    private async IAsyncEnumerable<GenerationEvent> Answer(int server, LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var text = ((TextSegment)request.Segments[0]).Text;
+        _asked.Enqueue((server, text));
+        yield return new TokensGenerated("a", [1]);
+        if (text == "held") await _gate.Task.WaitAsync(cancellation);
+        yield return new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1");
+    }
+}
