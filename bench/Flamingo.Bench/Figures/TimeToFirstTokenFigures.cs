@@ -18,8 +18,8 @@ public static class TimeToFirstTokenFigures
     private static Figure[] ColdAndWarm(int shots) =>
     [
         new($"ttft_cold_over_warm_{shots}_shots", "ratio", $"cold over warm, {shots} shots and a query", async (bench, cancellation) => (await ColdAndWarmAsync(bench, shots, cancellation)).Ratio(FirstToken)),
-        new($"ttft_cold_{shots}_shots", "ms", $"absolute: {shots + 1} new pictures", async (bench, cancellation) => (await ColdAndWarmAsync(bench, shots, cancellation)).FirstMedian(FirstToken)),
-        new($"ttft_warm_{shots}_shots", "ms", $"absolute: the same {shots + 1} pictures again", async (bench, cancellation) => (await ColdAndWarmAsync(bench, shots, cancellation)).SecondMedian(FirstToken)),
+        new($"ttft_cold_{shots}_shots", "ms", $"absolute: {shots} shots and a query, pictures new", async (bench, cancellation) => (await ColdAndWarmAsync(bench, shots, cancellation)).FirstMedian(FirstToken)),
+        new($"ttft_warm_{shots}_shots", "ms", $"absolute: {shots} shots and a query, the same prompt again", async (bench, cancellation) => (await ColdAndWarmAsync(bench, shots, cancellation)).SecondMedian(FirstToken)),
     ];
 
     /// <summary>Two warm prompts in turn, one of 32 shots and one of none: does a long prompt cost more than a short one once both are known?</summary>
