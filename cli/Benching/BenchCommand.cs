@@ -18,9 +18,9 @@ public static class BenchCommand
         geometry.AcceptOnlyFromAmong(Shapes, Geometry.OpenFlamingo3B.Name);
         var figures = new Option<string[]>("--figures", "-f") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Measure only these. Default: all; --list names them." };
         var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
-        var threads = Positive("--threads", "Compute threads. Default: all processors.", _ => Environment.ProcessorCount);
+        var threads = Positive("--threads", "Compute threads. Default: all processors.");
         var seed = new Option<int>("--seed") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "Seed of pictures and random weights." };
-        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for openflamingo-3b.", parsed => parsed.GetValue(geometry) == Shapes ? 9 : 3);
+        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for openflamingo-3b.");
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With openflamingo-3b: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
         var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." };
@@ -45,7 +45,8 @@ public static class BenchCommand
             }
 
             var (synthetic, folder) = (parsed.GetValue(geometry) != Shapes, parsed.GetValue(model)?.FullName);
-            var request = new BenchRequest(chosen, synthetic ? Geometry.OpenFlamingo3B : null, synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(), parsed.GetValue(threads), parsed.GetValue(seed), parsed.GetValue(repetitions))
+            var request = new BenchRequest(chosen, synthetic ? Geometry.OpenFlamingo3B : null, synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
+                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetValue(seed), parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
             {
                 Keep = synthetic ? folder : null,
                 StreamTokens = synthetic ? 24 : 48,
@@ -66,12 +67,12 @@ public static class BenchCommand
         return command;
     }
 
-    private static Option<int> Positive(string name, string description, Func<System.CommandLine.Parsing.ArgumentResult, int> otherwise)
+    private static Option<int?> Positive(string name, string description)
     {
-        var option = new Option<int>(name) { HelpName = "N", DefaultValueFactory = otherwise, Description = description };
+        var option = new Option<int?>(name) { HelpName = "N", Description = description };
         option.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() < 1) result.AddError($"{name} must be 1 or more.");
+            if (result.GetValueOrDefault<int?>() < 1) result.AddError($"{name} must be 1 or more.");
         });
         return option;
     }
