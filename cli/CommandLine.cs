@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Flamingo.Cli.Benching;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
@@ -44,6 +45,7 @@ public static class CommandLine
         ImportCommand.Create(),
         VerifyCommand.Create(),
         InspectCommand.Create(),
+        BenchCommand.Create(),
     };
 
     private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"flamingo {command.Name}";

@@ -7,7 +7,7 @@ using Flamingo.Import.Sources;
 namespace Flamingo.Import;
 
 /// <summary>Writes a safetensors file tensor by tensor, so that no more than one is in memory; converts dtypes and looks for non-finite values on the way.</summary>
-internal static class SafetensorsWriter
+public static class SafetensorsWriter
 {
     /// <param name="dtype">F32, F16, BF16, or null to keep each tensor's own.</param>
     /// <param name="written">Told every tensor's name and source bytes.</param>

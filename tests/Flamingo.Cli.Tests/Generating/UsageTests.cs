@@ -33,6 +33,10 @@ public sealed class UsageTests
     [InlineData("/no/such/model", "inspect", "/no/such/model")]
     [InlineData("--checkpoint", "import", "--layout", "openflamingo")]
     [InlineData("idefics", "import", "--layout", "idefics")]
+    [InlineData("nonsense. Known: ttft_cold_over_warm_0_shots, ", "bench", "--figures", "read_bandwidth", "nonsense")]
+    [InlineData("openflamingo-9b", "bench", "--geometry", "openflamingo-9b")]
+    [InlineData("--threads", "bench", "--threads", "0")]
+    [InlineData("KEY=VALUE", "bench", "--set", "LanguageModel:MaxQueued")]
     public async Task Wrong_usage_is_named(string expected, params string[] args)
     {
         string[] given = [.. args.Select(arg => arg == "PICTURE" ? Examples.Prompt("caption-query.png") : arg)];
@@ -86,6 +90,7 @@ public sealed class UsageTests
     [InlineData("import")]
     [InlineData("verify")]
     [InlineData("inspect")]
+    [InlineData("bench")]
     public async Task Help_describes_every_option(params string[] command)
     {
         var finished = (await FlamingoCommand.RunAsync([.. command, "--help"])).MustReturn(0);

@@ -73,7 +73,16 @@ public sealed class ArrowsTests
         var cli = Project.All["Flamingo.Cli"];
         Assert.DoesNotContain(cli.Closure(), name => name.EndsWith(".Host", StringComparison.Ordinal));
         Assert.Superset(Stages.ToHashSet(), cli.Closure().ToHashSet());
-        Assert.DoesNotContain(Project.All.Values, project => project.References.Contains("Flamingo.Cli") && !project.Name.EndsWith("Tests", StringComparison.Ordinal) && !project.Name.Contains("Bench", StringComparison.Ordinal));
+        Assert.DoesNotContain(Project.All.Values, project => project.References.Contains("Flamingo.Cli") && !project.Name.EndsWith("Tests", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_measuring_room_knows_everything_but_hosts_and_only_the_command_line_knows_it()
+    {
+        var bench = Project.All["Flamingo.Bench"].Closure();
+        Assert.DoesNotContain(bench, name => name.EndsWith(".Host", StringComparison.Ordinal) || name == "Flamingo.Cli");
+        Assert.Superset(Stages.ToHashSet(), bench.ToHashSet());
+        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli"], Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
     }
 
     [Theory, MemberData(nameof(HostNames))]
@@ -84,10 +93,10 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_importer_is_known_to_the_command_line_and_tests_only()
+    public void The_importer_is_known_to_the_command_line_the_measuring_room_and_tests_only()
     {
         var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Import")).Select(project => project.Name);
-        Assert.All(known, name => Assert.True(name == "Flamingo.Cli" || name.EndsWith(".Tests", StringComparison.Ordinal) || name == "Flamingo.Testing", name));
+        Assert.All(known, name => Assert.True(name is "Flamingo.Cli" or "Flamingo.Bench" || name.EndsWith(".Tests", StringComparison.Ordinal) || name == "Flamingo.Testing", name));
     }
 
     [Fact]

@@ -48,7 +48,7 @@ public sealed class HabitsTests
             Assert.Contains(room, test.References);
         }
 
-        var rooms = Project.All.Values.Where(project => !project.File.StartsWith(RepositoryFiles.Path("tests"), StringComparison.Ordinal) && !project.File.StartsWith(RepositoryFiles.Path("bench"), StringComparison.Ordinal));
+        var rooms = Project.All.Values.Where(project => !project.File.StartsWith(RepositoryFiles.Path("tests"), StringComparison.Ordinal));
         var untested = rooms.Select(project => project.Name)
             .Where(name => !name.EndsWith(".Host", StringComparison.Ordinal)) // hosts run as processes here
             .Except(tests.Select(test => test.Name[..^".Tests".Length])).Except(WithoutTestsOfTheirOwn);

@@ -1,0 +1,71 @@
+using Flamingo.Bench.Stacks;
+using Flamingo.Bench.Synthesis;
+using Flamingo.Checkpoints;
+
+namespace Flamingo.Bench.Measuring;
+
+/// <summary>What a figure may use. Model and stacks are made when a figure first asks, measurements that several figures quote are taken once.</summary>
+public sealed class Workbench(BenchRequest request, TextWriter progress, TimeProvider time) : IAsyncDisposable
+{
+    private readonly Dictionary<string, object> _measured = new(StringComparer.Ordinal);
+    private string? _folder;
+    private EmbeddedStack? _embedded;
+    private DistributedStack? _distributed;
+
+    public int Repetitions => request.Repetitions;
+
+    public int Threads => request.Threads;
+
+    public int StreamTokens => request.StreamTokens;
+
+    public TimeProvider Time => time;
+
+    /// <summary>All stages in this process, warmed up by one prompt.</summary>
+    public async Task<EmbeddedStack> EmbeddedAsync(CancellationToken cancellation)
+    {
+        if (_embedded is not null) return _embedded;
+        var model = EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
+        await progress.WriteLineAsync($"loading {model.Config.ModelId} …");
+        _embedded = await EmbeddedStack.LoadAsync(model, request, time, cancellation);
+        await progress.WriteLineAsync("warming up …");
+        var prompt = _embedded.Prompts.New(shots: 1, maxTokens: 4);
+        for (var round = 0; round < 3; round++) await _embedded.AskAsync(prompt, cancellation);
+        return _embedded;
+    }
+
+    /// <summary>The same stages behind four hosts on loopback.</summary>
+    public async Task<DistributedStack> DistributedAsync(CancellationToken cancellation)
+    {
+        if (_distributed is not null) return _distributed;
+        var embedded = await EmbeddedAsync(cancellation);
+        _distributed = await DistributedStack.StartAsync(embedded, request, time, cancellation);
+        var prompt = embedded.Prompts.New(shots: 1, maxTokens: 4);
+        for (var round = 0; round < 3; round++) await _distributed.AskAsync(prompt, cancellation);
+        return _distributed;
+    }
+
+    /// <summary>What was measured under this name before, or a new measurement.</summary>
+    public async Task<T> OnceAsync<T>(string what, Func<Task<T>> measure)
+        where T : notnull
+    {
+        if (!_measured.TryGetValue(what, out var known)) _measured[what] = known = await measure();
+        return (T)known;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_distributed is not null) await _distributed.DisposeAsync();
+        if (_embedded is not null) await _embedded.DisposeAsync();
+        if (_folder is not null) Directory.Delete(_folder, recursive: true);
+    }
+
+    private ModelDirectory MakeModel(CancellationToken cancellation)
+    {
+        var model = ModelDirectory.Open(request.Model);
+        if (request.Geometry is null) return model;
+        var target = request.Keep ?? Path.Combine(Folder(), request.Geometry.Name);
+        return SyntheticModel.OpenOrWrite(request.Geometry, model, target, request.Seed, progress, cancellation);
+    }
+
+    private string Folder() => _folder ??= Directory.CreateTempSubdirectory("flamingo-bench-").FullName;
+}

@@ -1,0 +1,97 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Bench.Synthesis;
+
+/// <summary>A model directory of a true geometry with random bf16 weights, written one tensor at a time. It answers nonsense at the real speed.</summary>
+public static class SyntheticModel
+{
+    private const long SpareBytes = 1L << 30;
+
+    /// <summary>The directory if it is there, else a new one.</summary>
+    /// <param name="lender">Its tokenizer and special tokens are copied; ids must lie below the geometry's vocabulary.</param>
+    /// <exception cref="CheckpointException">Another model is there.</exception>
+    /// <exception cref="IOException">Too little disk is free.</exception>
+    public static ModelDirectory OpenOrWrite(Geometry geometry, ModelDirectory lender, string path, int seed, TextWriter progress, CancellationToken cancellation)
+    {
+        if (File.Exists(Path.Combine(path, ModelDirectory.ConfigFile)))
+        {
+            var found = ModelDirectory.Open(path);
+            return found.Config.ModelId == ModelId(geometry, seed) ? found : throw new CheckpointException($"{path} holds {found.Config.ModelId} where {ModelId(geometry, seed)} was to be measured. Name another --model, or delete it.");
+        }
+
+        if (Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any()) throw new CheckpointException($"{path} is not empty and holds no model. Name another --model.");
+        var unfinished = $"{Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))}.writing-{Environment.ProcessId}";
+        Directory.CreateDirectory(unfinished);
+        try
+        {
+            Write(geometry, lender, unfinished, seed, progress, cancellation);
+            if (Directory.Exists(path)) Directory.Delete(path);
+            Directory.Move(unfinished, path);
+        }
+        finally
+        {
+            if (Directory.Exists(unfinished)) Directory.Delete(unfinished, recursive: true);
+        }
+
+        return ModelDirectory.Open(path);
+    }
+
+    private static string ModelId(Geometry geometry, int seed) => $"{geometry.Name}-random-{seed}";
+
+    private static void Write(Geometry geometry, ModelDirectory lender, string folder, int seed, TextWriter progress, CancellationToken cancellation)
+    {
+        (string Part, SyntheticTensor[] Tensors)[] parts =
+        [
+            ("vision", [.. SyntheticTensor.Vision(geometry.Vision)]),
+            ("resampler", [.. SyntheticTensor.Resampler(geometry.Resampler)]),
+            ("language", [.. SyntheticTensor.Language(geometry.Language)]),
+        ];
+        var total = parts.Sum(part => part.Tensors.Sum(tensor => tensor.Elements * sizeof(ushort)));
+        CheckDisk(folder, total);
+        progress.WriteLine($"writing {geometry.Name}, random bf16 weights, {total / 1e9:0.00} GB …");
+        var (values, done, told) = (new SyntheticValues(seed), 0L, 0L);
+        var weights = new Dictionary<string, WeightsFile>();
+        foreach (var (part, tensors) in parts)
+        {
+            var sources = tensors.ToDictionary(tensor => tensor.Name, tensor => new SourceTensor(tensor.Name, "BF16", tensor.Shape, () => values.Fill(tensor)));
+            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), sources, dtype: null, Written, faults: [], cancellation);
+            weights[part] = Describe(folder, $"{part}.safetensors");
+        }
+
+        File.Copy(lender.TokenizerPath, Path.Combine(folder, ModelDirectory.TokenizerFile));
+        ModelDirectory.WriteConfig(folder, new ModelConfig
+        {
+            FormatVersion = ModelConfig.CurrentFormatVersion,
+            ModelId = ModelId(geometry, seed),
+            Vision = geometry.Vision,
+            Resampler = geometry.Resampler,
+            Language = geometry.Language,
+            Tokens = lender.Config.Tokens,
+            Weights = weights,
+            Provenance = new Provenance { Layout = "synthetic", Tool = "flamingo bench", Sources = [], Note = $"random weights, seed {seed}" },
+        });
+
+        void Written(string name, long bytes)
+        {
+            done += bytes;
+            if (done * 10 / total > told) progress.WriteLine($"  {10 * (told = done * 10 / total)} %");
+        }
+    }
+
+    private static WeightsFile Describe(string folder, string name)
+    {
+        var path = Path.Combine(folder, name);
+        using var file = SafetensorsFile.Open(path);
+        var digest = WeightsDigest.Compute(file, _ => true);
+        var latentDigest = file.Entries.Keys.All(WeightsDigest.ShapesLatents) ? digest : WeightsDigest.Compute(file, WeightsDigest.ShapesLatents);
+        return new WeightsFile(name, new FileInfo(path).Length, file.HeaderSha256, digest, latentDigest);
+    }
+
+    private static void CheckDisk(string folder, long bytes)
+    {
+        var free = new DriveInfo(folder).AvailableFreeSpace;
+        if (free < bytes + SpareBytes) throw new IOException($"{folder} has {free / 1e9:0.0} GB free; the model takes {bytes / 1e9:0.0} GB and 1 GB must stay. Set TMPDIR or name another --model.");
+    }
+}

@@ -1,0 +1,79 @@
+using System.CommandLine;
+using Flamingo.Bench;
+using Flamingo.Bench.Figures;
+using Flamingo.Bench.Synthesis;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
+
+namespace Flamingo.Cli.Benching;
+
+/// <summary><c>flamingo bench</c>: figures measured side by side on this machine, one JSON line each.</summary>
+public static class BenchCommand
+{
+    private const string Shapes = "shapes";
+
+    public static Command Create()
+    {
+        var geometry = new Option<string>("--geometry") { HelpName = "shapes|openflamingo-3b", DefaultValueFactory = _ => Shapes, Description = "The model that is measured: models/shapes, or random bf16 weights of OpenFlamingo-3B's sizes, made on the spot (5 GB of disk, deleted at the end)." };
+        geometry.AcceptOnlyFromAmong(Shapes, Geometry.OpenFlamingo3B.Name);
+        var figures = new Option<string[]>("--figures", "-f") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Measure only these. Default: all; --list names them." };
+        var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
+        var threads = Positive("--threads", "Compute threads. Default: all processors.");
+        var seed = new Option<int>("--seed") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "Seed of pictures and random weights." };
+        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for openflamingo-3b.");
+        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With openflamingo-3b: keep the made model here, or use it if it is there." };
+        var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
+        var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." };
+        figures.Validators.Add(result =>
+        {
+            if (FigureCatalogue.Unknown(result.GetValueOrDefault<string[]>() ?? []) is { Count: > 0 } unknown)
+                result.AddError($"--figures: no figure is called {string.Join(" or ", unknown)}. Known: {string.Join(", ", FigureCatalogue.All.Select(figure => figure.Name))}.");
+        });
+        settings.Validators.Add(result =>
+        {
+            foreach (var wrong in (result.GetValueOrDefault<string[]>() ?? []).Where(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1)) result.AddError($"--set: '{wrong}' is not KEY=VALUE.");
+        });
+        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, threads, seed, repetitions, model, settings, file };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+            var chosen = FigureCatalogue.Select(parsed.GetValue(figures) ?? []);
+            if (parsed.GetValue(list))
+            {
+                foreach (var figure in chosen) await output.WriteLineAsync($"{figure.Name,-40} {figure.Unit,-9} {figure.Against}");
+                return ExitCode.Done;
+            }
+
+            var (synthetic, folder) = (parsed.GetValue(geometry) != Shapes, parsed.GetValue(model)?.FullName);
+            var request = new BenchRequest(chosen, synthetic ? Geometry.OpenFlamingo3B : null, synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
+                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetValue(seed), parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
+            {
+                Keep = synthetic ? folder : null,
+                StreamTokens = synthetic ? 24 : 48,
+                Settings = (parsed.GetValue(settings) ?? []).Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => (string?)pair[1]),
+            };
+            await using var copy = parsed.GetValue(file) is { } target ? target.CreateText() : TextWriter.Null;
+            await BenchRun.RunAsync(request, WriteAsync, error, TimeProvider.System, cancellation);
+            return ExitCode.Done;
+
+            async Task WriteAsync(Measurement measurement)
+            {
+                var line = measurement.ToJson();
+                await output.WriteLineAsync(line);
+                await copy.WriteLineAsync(line);
+                await copy.FlushAsync(cancellation);
+            }
+        });
+        return command;
+    }
+
+    private static Option<int?> Positive(string name, string description)
+    {
+        var option = new Option<int?>(name) { HelpName = "N", Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int?>() < 1) result.AddError($"{name} must be 1 or more.");
+        });
+        return option;
+    }
+}

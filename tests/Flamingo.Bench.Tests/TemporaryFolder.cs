@@ -1,0 +1,11 @@
+namespace Flamingo.Bench.Tests;
+
+/// <summary>A folder that lives as long as a test.</summary>
+public sealed class TemporaryFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("flamingo-bench-tests-").FullName;
+
+    public string Below(string name) => System.IO.Path.Combine(Path, name);
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
