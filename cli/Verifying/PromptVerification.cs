@@ -55,7 +55,7 @@ public sealed class PromptVerification(LanguageModelStage language, int imageTok
             pictureOfToken[position] = seen - 1;
         }
 
-        var logits = await language.Runner.LogitsAsync(new SequencePrompt(prompt.Ids, pictureOfToken, [.. pictures.Select(index => latents[index])], prompt.Ids.Count), cancellation);
+        var logits = await language.Runner.LogitsAsync(new SequencePrompt(prompt.Ids, pictureOfToken, [.. pictures.Select(index => $"{index}")], pictures.Distinct().ToDictionary(index => $"{index}", index => latents[index]), prompt.Ids.Count), cancellation);
         return tensors.Compare(name, logits);
     }
 

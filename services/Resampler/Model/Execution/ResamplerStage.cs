@@ -30,6 +30,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     private readonly ResamplerOptions _options;
     private readonly PerceiverResampler _network;
     private readonly Device _device;
+    private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
     public ResamplerStage(ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions)
@@ -38,12 +39,13 @@ public sealed class ResamplerStage : IResampler, IDisposable
         (_thread, _options) = (thread, options.Value);
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("resampler");
-        var weights = new WeightsReader(file, _device, ScalarType.Float32);
+        _dtype = ModelRuntime.Dtype(modelOptions.Value);
+        var weights = new WeightsReader(file, _device, _dtype);
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
         Description = new ResamplerDescription(
-            model.Config.ModelId, model.Config.Weights["resampler"].LatentDigest, config.Width, config.Latents, config.Width,
-            Math.Max(1, config.FrameEmbeddings), StageTensors.ParseDtype(config.LatentDtype), _options.MaxItems);
+            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, _dtype), config.Width, config.Latents, config.Width,
+            Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
     }
 
     public ResamplerDescription Description { get; }
@@ -76,7 +78,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     private List<(TensorData Latents, TensorData? Attention)> Resample(IReadOnlyList<TensorData> features, bool includeAttention)
     {
-        var batch = stack(features.Select(item => item.ToTensor(_device))).unsqueeze(1);      // [batch, 1, frames, patches, width]
+        var batch = stack(features.Select(item => item.ToTensor(_device))).to(_dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
         var (latents, attention) = _network.Forward(batch, includeAttention);                 // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
         return [.. Enumerable.Range(0, features.Count).Select(index => (latents[index, 0].ToData(Description.LatentDtype), attention?[index, 0].ToData(TensorDtype.Float32)))];
     }
