@@ -1,17 +1,10 @@
 using System.Runtime.CompilerServices;
-using System.Text;
 using Flamingo.Protos.V1;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
 
 namespace Flamingo.Client;
-
-/// <summary>A whole answer.</summary>
-/// <param name="Text">Never with the stop token.</param>
-/// <param name="Ids">Token ids, the stop token included.</param>
-/// <param name="Pictures">Per picture of the prompt: its id for later requests, and where its latents came from.</param>
-public sealed record Answer(string Text, IReadOnlyList<int> Ids, IReadOnlyList<PictureReport> Pictures, AnswerFinished Finished);
 
 /// <summary>The public service. One client serves any number of threads and calls; it owns its connection.</summary>
 public sealed class FlamingoClient : IDisposable
@@ -31,41 +24,32 @@ public sealed class FlamingoClient : IDisposable
 
     /// <summary>Streams the answer: one message of pictures, any number of tokens, one end.</summary>
     /// <exception cref="FlamingoException">While it is read.</exception>
-    public async IAsyncEnumerable<GenerateResponse> StreamAsync(Prompt prompt, Sampling? sampling = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public IAsyncEnumerable<GenerateResponse> StreamAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default) =>
+        StreamAsync(new GenerateRequest { Segments = { prompt.Segments }, Sampling = sampling ?? new Sampling() }, cancellation);
+
+    /// <summary>Streams the answer to everything that can be asked: a pinned prefix, attention maps.</summary>
+    /// <inheritdoc cref="StreamAsync(Prompt, Sampling?, CancellationToken)"/>
+    public async IAsyncEnumerable<GenerateResponse> StreamAsync(GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
-        using var call = _stub.Generate(new GenerateRequest { Segments = { prompt.Segments }, Sampling = sampling ?? new Sampling() }, cancellationToken: cancellation);
+        using var call = _stub.Generate(request, cancellationToken: cancellation);
         while (await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation)) yield return call.ResponseStream.Current;
     }
 
     /// <summary>The whole answer at once.</summary>
     /// <exception cref="FlamingoException">Any refusal or failure.</exception>
-    public async Task<Answer> GenerateAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default)
-    {
-        var (text, ids, pictures) = (new StringBuilder(), new List<int>(), new List<PictureReport>());
-        AnswerFinished? finished = null;
-        await foreach (var message in StreamAsync(prompt, sampling, cancellation))
-        {
-            switch (message.EventCase)
-            {
-                case GenerateResponse.EventOneofCase.Pictures:
-                    pictures.AddRange(message.Pictures.Pictures);
-                    break;
-                case GenerateResponse.EventOneofCase.Tokens:
-                    text.Append(message.Tokens.Text);
-                    ids.AddRange(message.Tokens.Ids);
-                    break;
-                case GenerateResponse.EventOneofCase.Finished:
-                    finished = message.Finished;
-                    break;
-            }
-        }
+    public Task<Answer> GenerateAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default) =>
+        Answer.ReadAsync(StreamAsync(prompt, sampling, cancellation));
 
-        return new Answer(text.ToString(), ids, pictures, finished ?? throw FlamingoException.From(new RpcException(new Status(StatusCode.Internal, "The answer ended without its last message."))));
-    }
+    /// <inheritdoc cref="GenerateAsync(Prompt, Sampling?, CancellationToken)"/>
+    public Task<Answer> GenerateAsync(GenerateRequest request, CancellationToken cancellation = default) => Answer.ReadAsync(StreamAsync(request, cancellation));
 
     /// <summary>Log-likelihoods of candidate answers, in the order given.</summary>
     public Task<RankResponse> RankAsync(Prompt prompt, IEnumerable<string> candidates, CancellationToken cancellation = default) =>
-        RunAsync(() => _stub.RankAsync(new RankRequest { Segments = { prompt.Segments }, Candidates = { candidates } }, cancellationToken: cancellation).ResponseAsync, cancellation);
+        RankAsync(new RankRequest { Segments = { prompt.Segments }, Candidates = { candidates } }, cancellation);
+
+    /// <inheritdoc cref="RankAsync(Prompt, IEnumerable{string}, CancellationToken)"/>
+    public Task<RankResponse> RankAsync(RankRequest request, CancellationToken cancellation = default) =>
+        RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
 
     /// <summary>Encodes pictures ahead of time; their ids then stand for them in prompts.</summary>
     /// <param name="includePooled">Whether to return CLIP's pooled embedding of each picture too.</param>

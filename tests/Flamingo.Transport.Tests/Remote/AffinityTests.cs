@@ -94,6 +94,15 @@ public sealed class AffinityTests : IAsyncLifetime
         Assert.Equal(1 - mine, _asked.Last(call => call.Text == "mine").Server);
     }
 
+    [Fact(Timeout = Limit)]
+    public async Task A_single_server_is_asked_by_its_address_too()
+    {
+        using var channel = StageChannel.Open($"http://127.0.0.1:{_servers[1].Port}", new RemoteStageOptions(), new AffinityBalancerFactory(_load, Spill));
+        var model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(channel), _load);
+        Assert.NotEmpty(await model.GenerateAsync(Request("x", ""), TestContext.Current.CancellationToken).ToListAsync());
+        Assert.Equal([(1, "x")], _asked);
+    }
+
     // connections come up one by one: until both have answered, ask on
     private async Task ConnectBothAsync(CancellationToken cancellation)
     {
