@@ -72,6 +72,8 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
         PromptRules.CheckSampling(request.Sampling, Description, faults);
+        PromptRules.CheckAttention(request.Attention, request.Sampling, Description, faults);
+        PromptRules.CheckPin(request.PinPrefix, Description, faults);
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
         return _engine.GenerateAsync(prompt, request.Sampling, request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
     }
@@ -81,6 +83,7 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
         PromptRules.CheckCandidates(request.Candidates, Description, faults);
+        PromptRules.CheckPin(request.PinPrefix, Description, faults);
         var candidates = faults.Count == 0 ? request.Candidates.Select(_tokenizer.Encode).ToArray() : [];
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
             faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
