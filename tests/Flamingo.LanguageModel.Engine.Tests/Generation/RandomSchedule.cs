@@ -33,7 +33,7 @@ internal sealed class RandomSchedule
     {
         _random = new Random(seed);
         _runner = new ScriptedRunner(_random.Next(8, 65), _random.Next(2, 5), _random.Next(2, 6)) { BeforeStep = (batch, _) => Meet(batch) };
-        _limits = new EngineLimits(_random.Next(2, 12), _random.Next(1, 9), _random.Next(1, 24), _random.Next(1, 12), _random.Next(1, 6));
+        _limits = new EngineLimits(_random.Next(2, 12), _random.Next(1, 17), _random.Next(1, 24), _random.Next(1, 12), _random.Next(1, 6));
         _engine = new StepEngine(_runner, _limits, _time);
         _requests = new RandomRequests(_random, _runner.Memory, _limits, _time);
     }

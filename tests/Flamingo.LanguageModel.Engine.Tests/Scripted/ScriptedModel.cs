@@ -28,8 +28,13 @@ internal static class ScriptedModel
     /// <summary>The past that follows when a cell has been read.</summary>
     public static ulong Read(ulong past, ulong cell) => Mix((past * 3) ^ cell);
 
-    public static float[] Logits(ulong past, int id) =>
-        id == Poison ? [.. Enumerable.Repeat(float.NaN, Vocabulary)] : [.. Enumerable.Range(1, Vocabulary).Select(token => ((Mix(past + (ulong)(token * 977)) >> 40) / (float)(1 << 24) * 8) - 4)];
+    public static float[] Logits(ulong past, int id)
+    {
+        var logits = new float[Vocabulary];
+        for (var token = 0; token < Vocabulary; token++) logits[token] = id == Poison ? float.NaN : ((Mix(past + (ulong)(token * 977) + 1) >> 40) / (float)(1 << 24) * 8) - 4;
+        logits[Poison] -= 4; // seldom chosen
+        return logits;
+    }
 
     public static float Score(ulong past, int id, int target) => id == Poison ? float.NaN : LogProbabilities.LogSoftmax(Logits(past, id))[target];
 
