@@ -9,6 +9,7 @@ namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 internal sealed class TrackedRequest
 {
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
+    private readonly List<TokensGenerated> _tokens = [];
     private readonly TaskCompletionSource<CandidateScores> _scores = new();
 
     public TrackedRequest(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
@@ -33,7 +34,7 @@ internal sealed class TrackedRequest
 
     public IReadOnlyList<IReadOnlyList<int>> Candidates { get; } = [];
 
-    public bool HasEnded => Sampling is null ? _scores.Task.IsCompleted : _events.Reader.Completion.IsCompleted || (_events.Reader.TryPeek(out _) && Read());
+    public bool HasEnded => Sampling is null ? _scores.Task.IsCompleted : Read();
 
     /// <summary>Why it failed; null if it ended well.</summary>
     public Exception? Failure
@@ -46,16 +47,24 @@ internal sealed class TrackedRequest
         }
     }
 
-    public List<TokensGenerated> Tokens { get; } = [];
+    /// <summary>What has been told so far.</summary>
+    public IReadOnlyList<TokensGenerated> Tokens
+    {
+        get
+        {
+            Read();
+            return _tokens;
+        }
+    }
 
     public GenerationFinished? Finished { get; private set; }
 
     public CandidateScores Scores => _scores.Task.Result;
 
     /// <summary>Answers in the order of samples.</summary>
-    public IReadOnlyList<PlainAnswer> Answers => [.. Finished!.Samples.Select((end, sample) =>
+    public IReadOnlyList<PlainAnswer> Answers => [.. (HasEnded ? Finished! : throw new InvalidOperationException("The request has not ended.")).Samples.Select((end, sample) =>
     {
-        var mine = Tokens.Where(tokens => tokens.Sample == sample).ToList();
+        var mine = _tokens.Where(tokens => tokens.Sample == sample).ToList();
         return new PlainAnswer([.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
     })];
 
@@ -95,7 +104,7 @@ internal sealed class TrackedRequest
         while (_events.Reader.TryRead(out var generated))
         {
             Assert.Null(Finished);
-            if (generated is TokensGenerated tokens) Tokens.Add(tokens);
+            if (generated is TokensGenerated tokens) _tokens.Add(tokens);
             Finished = generated as GenerationFinished;
         }
 
