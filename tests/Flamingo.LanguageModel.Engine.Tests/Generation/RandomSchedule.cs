@@ -67,7 +67,6 @@ internal sealed class RandomSchedule
     {
         if (_random.Next(60) == 0) _runner.ChunksUntilFailure = _random.Next(4);
         var worked = await _engine.StepAsync(default);
-        _runner.ChunksUntilFailure = _runner.ChunksUntilFailure < 0 ? null : _runner.ChunksUntilFailure;
         Assert.True(_runner.Violation is null, _runner.Violation?.ToString());
         CheckCounts();
         return worked;

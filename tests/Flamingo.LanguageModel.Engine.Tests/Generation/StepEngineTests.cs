@@ -36,6 +36,8 @@ public sealed class StepEngineTests
     {
         var engine = new SteppedEngine();
         var twins = Enumerable.Range(0, 4).Select(_ => engine.Ask("abcaabca", answer: 9)).ToList();
+        for (var step = 0; step < 7; step++) await engine.StepAsync();
+        Assert.Equal(3 + 4, engine.Now.LeasedBlocks); // 12 tokens of each in the same blocks, one block of its own for the next
         await engine.RunAsync();
         Assert.All(twins, twin => twin.AssertAnswersLikeTwin());
         Assert.Equal(4, engine.Now.CachedBlocks); // 16 of 17 tokens, once
@@ -52,7 +54,6 @@ public sealed class StepEngineTests
         await engine.Engine.StepAsync(default);
         Assert.All(broken, request => Assert.IsType<BreakdownException>(request.Failure));
         Assert.Equal((0, 0, 0), (engine.Now.LeasedBlocks, engine.Now.LeasedPictures, engine.Now.IdlePictures));
-        engine.Runner.ChunksUntilFailure = null;
         await engine.RunAsync();
         waiting.AssertAnswersLikeTwin(); // it had not been admitted
         Assert.Equal(["picture 1"], Assert.Throws<StageException>(() => engine.Ask("1a", latents: false)).Missing);
@@ -169,7 +170,7 @@ public sealed class StepEngineTests
         await Ended(engine, engine.Ask("abcaabca", answer: 1));
         var pinning = engine.Ask("abcaabca", answer: 12, pin: Minute); // computes its second block anew
         await engine.StepAsync();
-        var pressure = engine.Ask("cccc", answer: 8); // takes whatever is free or only cached
+        var pressure = engine.Ask("c", answer: 11); // with it everything that is free or only cached is needed
         await engine.RunAsync();
         pinning.AssertAnswersLikeTwin();
         pressure.AssertAnswersLikeTwin();

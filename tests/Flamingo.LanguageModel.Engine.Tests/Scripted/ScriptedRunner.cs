@@ -14,7 +14,7 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
     /// <summary>Awaited at the beginning of every step, on the engine's own task; may throw or wait.</summary>
     public Func<ScheduledBatch, CancellationToken, Task> BeforeStep { get; set; } = (_, _) => Task.CompletedTask;
 
-    /// <summary>How many more chunks are computed before a step breaks down half-way; null never does.</summary>
+    /// <summary>How many more chunks are computed before a step breaks down, once; null never does.</summary>
     public int? ChunksUntilFailure { get; set; }
 
     /// <summary>The first breach of the engine's promises; the engine itself takes it for a failed step.</summary>
@@ -46,6 +46,7 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
     private List<StepOutput> Run(ScheduledBatch batch)
     {
         CheckOwners(batch);
+        if (ChunksUntilFailure == 0) BreakDown(); // before anything is done
         foreach (var projection in batch.Projections) _slots[projection.Slot] = ScriptedModel.Project(projection.Latents);
         Projections += batch.Projections.Count;
         Assert.Equal(batch.Projections.Count, batch.Projections.DistinctBy(projection => projection.Slot).Count());
@@ -68,7 +69,8 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
 
     private StepOutput Compute(ScheduledChunk chunk)
     {
-        if (ChunksUntilFailure is { } left && (ChunksUntilFailure = left - 1) < 0) throw new BreakdownException();
+        if (ChunksUntilFailure == 0) BreakDown();
+        ChunksUntilFailure--;
         Assert.NotEmpty(chunk.Ids);
         Assert.Equal(chunk.Ids.Count, chunk.Slots.Count);
         Assert.True(chunk.Targets.Count == 0 || chunk.Targets.Count == chunk.Ids.Count);
@@ -98,6 +100,12 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
 
         ComputedTokens += chunk.Ids.Count;
         return new StepOutput(logits, scores, chunk.Attention is not null && chunk.Slots[^1] >= 0 ? ScriptedModel.Attention(past) : null);
+    }
+
+    private void BreakDown()
+    {
+        ChunksUntilFailure = null;
+        throw new BreakdownException();
     }
 
     private int At(ScheduledChunk chunk, int position) => (chunk.Blocks[position / blockTokens] * blockTokens) + (position % blockTokens);

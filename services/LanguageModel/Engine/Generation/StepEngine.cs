@@ -140,7 +140,7 @@ public sealed class StepEngine
         foreach (var ((sequence, chunk), output) in step.Sequences.Zip(step.Batch.Chunks).Zip(outputs))
         {
             var request = sequence.Request;
-            if (request.IsCancelled || !_running.Contains(request)) continue; // a neighbour of the same request may have failed
+            if (!_running.Contains(request)) continue; // a neighbour of the same request may have failed
             sequence.Computed += chunk.Ids.Count;
             if (sequence == request.Root) PublishPrefix(request, sequence);
             if (output.Logits.Count == 0 && output.Scores.Count == 0) continue;
