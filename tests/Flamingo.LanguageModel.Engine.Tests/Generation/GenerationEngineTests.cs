@@ -1,190 +1,235 @@
+#pragma warning disable xUnit1069 // Timely is that token
+
 using Flamingo.LanguageModel.Engine.Generation;
-using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-public sealed class GenerationEngineTests
+/// <summary>Callers on threads of their own against the engine's loop; they meet it at a gate before every step.</summary>
+public sealed class GenerationEngineTests : IAsyncDisposable
 {
-    private const int Stop = 15;
-    private static readonly string[] Words = ["red ", "circle", " and ", "blue", "h~", "é", "END", "E", "ND"];
+    private readonly SteppingGate _gate = new();
+    private readonly FakeTimeProvider _time = new();
+    private readonly ScriptedRunner _runner = new(64, 4, 8);
+    private readonly GenerationEngine _engine;
 
-    [Fact]
-    public async Task Ids_hold_the_stop_token_and_the_text_does_not()
+    public GenerationEngineTests()
     {
-        var (text, ids, finished, _) = await Generate(new ScriptedRunner(0, 1, Stop), new());
-        Assert.Equal("red circle", text);
-        Assert.Equal([0, 1, Stop], ids);
-        Assert.Equal((FinishReason.Stop, 2, 3, "digest"), (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.WeightsDigest));
+        _runner.BeforeStep = _gate.PassAsync;
+        _engine = new GenerationEngine(_runner, new EngineLimits(MaxQueued: 4, MaxSequences: 4, 64, 64, 4), [ScriptedModel.Stop], "digest", _time);
     }
 
-    [Fact]
-    public async Task A_callers_stop_token_stops_like_the_models_own()
+    private static CancellationToken Timely => TestContext.Current.CancellationToken;
+
+    public async ValueTask DisposeAsync()
     {
-        var (text, ids, finished, _) = await Generate(new ScriptedRunner(0, 3, 1), new() { StopTokens = [3] });
-        Assert.Equal(("red ", FinishReason.Stop), (text, finished.Reason));
-        Assert.Equal([0, 3], ids);
+        _gate.Open();
+        await _engine.DisposeAsync();
     }
 
-    [Theory]
-    [InlineData(3, 100)]
-    [InlineData(100, 3)]
-    public async Task Stops_at_max_tokens_and_at_the_context(int mostTokens, int room)
+    [Fact(Timeout = 60_000)]
+    public async Task Sixty_at_once_answer_like_one_alone()
     {
-        var runner = new ScriptedRunner(0);
-        var (_, ids, finished, _) = await Generate(runner, new() { MaxTokens = mostTokens }, capacity: 2 + Math.Min(mostTokens, room));
-        Assert.Equal((3, FinishReason.Length), (ids.Count, finished.Reason));
-        Assert.Equal(3, runner.Steps); // the last token is not decoded for nothing
-    }
-
-    [Fact]
-    public async Task A_held_back_character_comes_out_whole_and_a_cut_one_at_the_end()
-    {
-        var whole = await Generate(new ScriptedRunner(4, 5, Stop), new());
-        Assert.Equal("hé", whole.Text);
-        Assert.Equal(["", "hé", ""], whole.Pieces);
-        Assert.Equal("h", (await Generate(new ScriptedRunner(4, Stop), new())).Text);
-        Assert.Equal("h", (await Generate(new ScriptedRunner(4), new(), capacity: 3)).Text);
-    }
-
-    [Theory]
-    [InlineData(new[] { 0, 6, 1 }, "red ", 2)]
-    [InlineData(new[] { 0, 7, 8, 1 }, "red ", 3)]
-    public async Task A_stop_string_never_shows_even_across_tokens(int[] script, string expected, int tokens)
-    {
-        var (text, ids, finished, _) = await Generate(new ScriptedRunner(script), new() { StopStrings = ["END", "nowhere"] });
-        Assert.Equal((expected, FinishReason.Stop, tokens), (text, finished.Reason, ids.Count));
-    }
-
-    [Fact]
-    public async Task What_might_have_become_a_stop_string_comes_out_when_it_does_not()
-    {
-        var (text, _, _, _) = await Generate(new ScriptedRunner(7, 1, Stop), new() { StopStrings = ["END"] });
-        Assert.Equal("Ecircle", text);
-        Assert.Equal("E", (await Generate(new ScriptedRunner(7, Stop), new() { StopStrings = ["END"] })).Text);
-        Assert.Equal("E", (await Generate(new ScriptedRunner(7), new() { StopStrings = ["END"] }, capacity: 3)).Text);
-    }
-
-    [Fact]
-    public async Task Non_finite_logits_fail_this_request_alone()
-    {
-        var runner = new ScriptedRunner(0, 1, Stop) { Spoil = (step, logits) => logits[9] = step == 1 ? float.NaN : 0 };
-        var engine = Engine(runner);
-        var exception = await Assert.ThrowsAsync<StageException>(() => Read(engine, new()));
-        Assert.Equal(StageErrorKind.Internal, exception.Kind);
-        Assert.Equal(0, runner.Live);
-        runner.Spoil = (_, _) => { };
-        Assert.Equal("red circle", (await Read(engine, new())).Text);
-    }
-
-    [Fact]
-    public async Task Cancelling_in_mid_answer_frees_the_lease_and_lets_the_next_one_in()
-    {
-        var arrived = new TaskCompletionSource();
-        var runner = new ScriptedRunner(0)
-        {
-            BeforeStep = async (step, cancellation) =>
+        _gate.Open();
+        await using var wide = new GenerationEngine(_runner, new EngineLimits(100, 60, 16, 8, 4), [ScriptedModel.Stop], "digest", _time);
+        await Task.WhenAll(Enumerable.Range(0, 60).Select(number => Task.Run(
+            async () =>
             {
-                if (step < 2) return;
-                arrived.TrySetResult();
-                await Task.Delay(Timeout.Infinite, cancellation); // a step that ends only by cancellation
+                var (prompt, sampling) = (Prompts.Of("ab1ab" + (char)('a' + (number % 5)) + (char)('0' + (number % 4)) + "a"), new SamplingParameters { Temperature = number % 2, Seed = (ulong)number });
+                Assert.Equal(PlainTwin.Sample(prompt, sampling, 0)?.Ids, (await Read(wide.GenerateAsync(prompt, sampling, null, ScriptedText.Letters, Prompts.Terms("tenant " + (number % 3)), Timely))).Ids);
             },
-        };
-        var engine = Engine(runner);
-        using var source = new CancellationTokenSource();
-        var reading = Read(engine, new() { MaxTokens = 50 }, cancellation: source.Token);
-        await arrived.Task;
-        await source.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
-        Assert.Equal(0, runner.Live);
-        runner.BeforeStep = (_, _) => Task.CompletedTask;
-        Assert.Equal(FinishReason.Length, (await Read(engine, new(), capacity: 4)).Finished.Reason);
+            Timely)));
+        await Idle(wide);
     }
 
-    [Fact]
-    public async Task Leaving_the_enumeration_frees_the_lease()
+    [Fact(Timeout = 60_000)]
+    public async Task Cancelling_in_mid_step_frees_everything_before_the_next_one_and_harms_nobody()
     {
-        var runner = new ScriptedRunner(0);
-        var engine = Engine(runner);
-        await foreach (var _ in engine.GenerateAsync(Prompt(1_000_000), new(), new ScriptedText(Words), 0, TestContext.Current.CancellationToken)) break;
-        Assert.Equal(0, runner.Live);
-        Assert.Equal("red red ", (await Read(engine, new(), capacity: 4)).Text);
+        using var source = new CancellationTokenSource();
+        var cancelled = Read(Ask("ab1a", cancellation: source.Token));
+        var (_, through) = await _gate.ArrivalAsync(Timely);
+        var other = Read(Ask("b2b"));
+        await source.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cancelled);
+        through.SetResult();
+
+        var (next, last) = await _gate.ArrivalAsync(Timely);
+        Assert.Equal([1, 1, 9], next.Chunks.SelectMany(chunk => chunk.Ids).Order()); // the other one alone
+        last.SetResult();
+        _gate.Open();
+        Assert.Equal(PlainTwin.Sample(Prompts.Of("b2b"), SteppedEngine.Endless, 0)!.Ids, (await other).Ids);
+        await Idle(_engine);
     }
 
-    [Fact]
+    [Fact(Timeout = 60_000)]
+    public async Task A_request_that_is_cancelled_while_it_waits_leaves_its_place_and_is_never_computed()
+    {
+        var running = Read(Ask("a", new() { Samples = 4, AllowedTokens = [0] }));
+        var (_, through) = await _gate.ArrivalAsync(Timely);
+        using var source = new CancellationTokenSource();
+        var waiting = Read(Ask("c", cancellation: source.Token));
+        Assert.Equal(1, _engine.Statistics.Waiting);
+        await source.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        through.SetResult();
+        await _gate.StepAsync(Timely); // the loop has looked at its queue
+        Assert.Equal(0, _engine.Statistics.Waiting);
+        _gate.Open();
+        await running;
+        await Idle(_engine);
+        Assert.Equal(1 + (4 * 7), _engine.Statistics.ComputedTokens);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_request_cancelled_before_it_comes_never_comes()
+    {
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Read(Ask("a", cancellation: new CancellationToken(true))));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _engine.RankAsync(Prompts.Of("a"), [[1]], Prompts.Terms(), new CancellationToken(true)));
+        Assert.Equal(0, _engine.Statistics.Waiting);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_deadline_frees_like_a_cancellation()
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5), _time);
+        var late = Read(Ask("ab1a", cancellation: deadline.Token));
+        var ranking = _engine.RankAsync(Prompts.Of("b"), [[1, 2]], Prompts.Terms(), deadline.Token);
+        var (_, through) = await _gate.ArrivalAsync(Timely);
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => late);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ranking);
+        through.SetResult();
+        _gate.Open();
+        await Idle(_engine);
+        Assert.InRange(_engine.Statistics.Steps, 1, 2);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Leaving_the_enumeration_ends_the_request()
+    {
+        _gate.Open();
+        await foreach (var _ in Ask("ab", answer: 200)) break;
+        await Idle(_engine);
+        Assert.Equal(PlainTwin.Sample(Prompts.Of("ab"), SteppedEngine.Endless, 0)!.Ids, (await Read(Ask("ab"))).Ids);
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_reader_that_does_not_read_does_not_hold_the_loop()
     {
-        var runner = new ScriptedRunner(0, 1, Stop);
-        var engine = Engine(runner);
-        var slow = engine.GenerateAsync(Prompt(), new(), new ScriptedText(Words), 0, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        _gate.Open();
+        await using var slow = Ask("ab").GetAsyncEnumerator(Timely);
         Assert.True(await slow.MoveNextAsync());
-        Assert.Equal("red circle", (await Read(engine, new())).Text); // one at a time: so the slow one has finished
+        await Read(Ask("cc1", answer: 30));
+        await Idle(_engine); // the slow one's answer is complete, and nothing is held for it
         var last = slow.Current;
         while (await slow.MoveNextAsync()) last = slow.Current;
-        Assert.IsType<GenerationFinished>(last);
-        await slow.DisposeAsync();
+        Assert.Equal(8, Assert.IsType<GenerationFinished>(last).GeneratedTokens);
     }
 
-    [Fact]
-    public async Task Over_the_bound_is_overloaded_and_queued_requests_run_in_order()
+    [Fact(Timeout = 60_000)]
+    public async Task Over_the_bound_is_overloaded_at_once()
     {
-        var gate = new TaskCompletionSource();
-        var runner = new ScriptedRunner(0, Stop) { BeforeStep = (_, _) => gate.Task };
-        var engine = Engine(runner, queued: 2);
-        var waiting = Enumerable.Range(0, 3).Select(index => Read(engine, new(), first: index)).ToArray();
-        var refused = await Assert.ThrowsAsync<StageException>(() => Read(engine, new()));
-        Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
-        Assert.True(refused.RetryAfter > TimeSpan.Zero);
-        gate.SetResult();
-        await Task.WhenAll(waiting);
-        Assert.Equal([0, 1, 2], runner.Started.Select(ids => ids[0]));
-        Assert.Equal(0, runner.Live);
+        var running = Read(Ask("a", new() { Samples = 4 }));
+        var (_, through) = await _gate.ArrivalAsync(Timely);
+        var waiting = Enumerable.Range(0, 4).Select(_ => Read(Ask("b"))).ToList();
+        var refused = await Assert.ThrowsAsync<StageException>(() => Read(Ask("b")));
+        Assert.True(refused.Kind == StageErrorKind.Overloaded && refused.RetryAfter > TimeSpan.Zero, refused.ToString());
+        through.SetResult();
+        _gate.Open();
+        await Task.WhenAll([running, .. waiting]);
+        await Idle(_engine);
     }
 
-    [Fact]
-    public async Task Rank_scores_every_candidate_after_one_prefill_and_frees()
+    [Fact(Timeout = 60_000)]
+    public async Task A_request_that_waits_for_a_pin_wakes_up_when_it_ends()
     {
-        var runner = new ScriptedRunner(0);
-        var scores = await Engine(runner).RankAsync(Prompt(), [[1, 2], [3]], TestContext.Current.CancellationToken);
-        Assert.Equal([[-1f, -2f], [-3f]], scores.TokenLogLikelihoods);
-        Assert.Equal((1, 3, 0), (runner.Started.Count, runner.Steps, runner.Live));
+        _gate.Open();
+        await Read(_engine.GenerateAsync(Prompts.Of("abcabcab", 1), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(pin: TimeSpan.FromMinutes(1)), Timely));
+        var whole = Read(Ask("c", answer: 255)); // all 64 blocks
+        await Until(() => _engine.Statistics is { Running: 0, Waiting: 1, PinnedBlocks: 2 });
+        while (!whole.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromSeconds(30)); // the loop may not have set its alarm yet
+            await Task.Yield();
+        }
+
+        Assert.Equal(255, (await whole).Ids.Count);
+        await Idle(_engine);
     }
 
-    [Fact]
-    public async Task Rank_refuses_non_finite_scores_and_frees()
+    [Fact(Timeout = 60_000)]
+    public async Task Disposing_ends_all_streams_with_unavailable_even_in_mid_step()
     {
-        var runner = new ScriptedRunner(0) { Score = _ => [float.NaN] };
-        var exception = await Assert.ThrowsAsync<StageException>(() => Engine(runner).RankAsync(Prompt(), [[1]], TestContext.Current.CancellationToken));
-        Assert.Equal((StageErrorKind.Internal, 0), (exception.Kind, runner.Live));
+        var running = Read(Ask("ab1a"));
+        await _gate.ArrivalAsync(Timely); // and is never let through
+        var waiting = Read(Ask("b", new() { Samples = 4 }));
+        var ranking = _engine.RankAsync(Prompts.Of("b"), [[1, 2]], Prompts.Terms(), Timely);
+        await _engine.DisposeAsync();
+        foreach (var stream in new Task[] { running, waiting, ranking }) Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => stream)).Kind);
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => Read(Ask("a")))).Kind);
+        Assert.True(_engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 });
     }
 
-    private static GenerationEngine Engine(ScriptedRunner runner, int queued = 8) => new(runner, new AdmissionQueue(queued, TimeProvider.System), [Stop], "digest", TimeProvider.System);
-
-    private static SequencePrompt Prompt(int capacity = 40, int first = 0) => new([first, 1], [-1, -1], [], capacity);
-
-    private static Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Read(
-        GenerationEngine engine, SamplingParameters sampling, int capacity = 40, int first = 0, CancellationToken? cancellation = null) =>
-        Collect(engine.GenerateAsync(Prompt(capacity, first), sampling, new ScriptedText(Words), TimeProvider.System.GetTimestamp(), cancellation ?? TestContext.Current.CancellationToken));
-
-    private static Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Generate(ScriptedRunner runner, SamplingParameters sampling, int capacity = 40) =>
-        Read(Engine(runner), sampling, capacity);
-
-    private static async Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Collect(IAsyncEnumerable<GenerationEvent> events)
+    [Fact(Timeout = 120_000)]
+    public async Task Callers_that_come_and_go_on_many_threads_leave_nothing_behind()
     {
-        var (pieces, ids, finished) = (new List<string>(), new List<int>(), (GenerationFinished?)null);
+        _gate.Open();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(caller => Task.Run(
+            async () =>
+            {
+                var random = new Random(caller);
+                for (var round = 0; round < 60; round++)
+                {
+                    using var source = new CancellationTokenSource();
+                    var prompt = Prompts.Of(new string('a', random.Next(1, 9)) + random.Next(3) + "b", random.Next(1, 20));
+                    try
+                    {
+                        var (seen, most) = (0, random.Next(1, 30));
+                        await foreach (var generated in _engine.GenerateAsync(prompt, SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), source.Token))
+                            if (++seen == most) await source.CancelAsync();
+                    }
+                    catch (OperationCanceledException)
+                    {
+                    }
+                    catch (StageException overloaded) when (overloaded.Kind == StageErrorKind.Overloaded)
+                    {
+                    }
+                }
+            },
+            Timely)));
+        await Idle(_engine);
+        Assert.True(_runner.Violation is null, _runner.Violation?.ToString());
+        Assert.True(_engine.Statistics.Steps > 100);
+    }
+
+    private IAsyncEnumerable<GenerationEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8, CancellationToken? cancellation = null) =>
+        _engine.GenerateAsync(Prompts.Of(text, answer), sampling ?? SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), cancellation ?? Timely);
+
+    private static async Task<(List<int> Ids, GenerationFinished Finished)> Read(IAsyncEnumerable<GenerationEvent> events)
+    {
+        var (ids, finished) = (new List<int>(), (GenerationFinished?)null);
         await foreach (var generated in events)
         {
             Assert.Null(finished);
-            if (generated is TokensGenerated tokens)
-            {
-                pieces.Add(tokens.Text);
-                ids.AddRange(tokens.Ids);
-            }
-
+            if (generated is TokensGenerated tokens) ids.AddRange(tokens.Ids);
             finished = generated as GenerationFinished;
         }
 
-        Assert.NotNull(finished);
-        return (string.Concat(pieces), ids, finished, pieces);
+        Assert.Equal("digest", finished!.WeightsDigest);
+        return (ids, finished);
+    }
+
+    private static Task Idle(GenerationEngine engine) => Until(() => engine.Statistics is { Steps: > 0, Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 } now && now.FreeBlocks + now.CachedBlocks == 64);
+
+    // the loop counts after it has told the last reader
+    private static async Task Until(Func<bool> condition)
+    {
+        while (!condition())
+        {
+            Timely.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
     }
 }

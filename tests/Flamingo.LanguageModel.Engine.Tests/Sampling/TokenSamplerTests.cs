@@ -89,6 +89,43 @@ public sealed class TokenSamplerTests
         Assert.Equal(0, Next([4, 3], new() { RepetitionPenalty = 1.1f }, seen: [9])); // an id beyond the vocabulary harms nobody
     }
 
+    [Fact]
+    public void Agrees_with_a_full_sort() => Gen.Select(Gen.Int[-20, 20].Array[2, 40], Gen.Int[0, 45], Gen.Float[0.05f, 1], Gen.ULong, Gen.Float[0.05f, 2]).Sample((values, k, p, seed, temperature) =>
+    {
+        // few distinct values and wide: ties, and weights far below the first thresholds
+        float[] logits = [.. values.Select(value => value * 2f)];
+        var weights = logits.Select(logit => Math.Exp((logit - logits.Max()) / (double)temperature)).ToArray();
+        var kept = Enumerable.Range(0, logits.Length).OrderByDescending(id => logits[id]).ThenBy(id => id).Take(k == 0 ? logits.Length : k).ToList();
+        var needed = p * kept.Sum(id => weights[id]);
+        if (p < 1) kept = [.. kept.Take(Enumerable.Range(1, kept.Count).First(count => count == kept.Count || kept.Take(count).Sum(id => weights[id]) >= needed))];
+        var target = CounterGenerator.Uniform(seed, 5) * kept.Sum(id => weights[id]);
+        var sums = kept.Select((_, rank) => kept.Take(rank + 1).Sum(id => weights[id])).ToList();
+        if (k == 0 && p == 1) return; // drawn in the order of ids
+        var expected = kept[Math.Max(0, sums.FindIndex(sum => target < sum))];
+        Assert.Equal(expected, Next(logits, new() { Temperature = temperature, TopK = k, TopP = p, Seed = seed }, 5));
+    }, iter: 5000);
+
+    [Fact]
+    public void A_bias_moves_a_token_and_only_allowed_ones_are_chosen() => Gen.Select(Logits, Gen.Int[0, 1000], Gen.ULong, Gen.Float[0, 2]).Sample((logits, favourite, seed, temperature) =>
+    {
+        favourite %= logits.Length;
+        var sampling = new SamplingParameters { Temperature = temperature, Seed = seed };
+        Assert.Equal(favourite, Next(logits, sampling with { LogitBias = new Dictionary<int, float> { [favourite] = 100 } }));
+        Assert.Equal(favourite, Next(logits, sampling with { AllowedTokens = [favourite] }));
+        Assert.Equal(favourite, Next(logits, sampling with { AllowedTokens = [favourite], TopK = 3, TopP = 0.5f, RepetitionPenalty = 1.5f }, seen: [favourite]));
+        int[] two = [favourite, (favourite + 1) % logits.Length];
+        Assert.Contains(Next(logits, sampling with { AllowedTokens = two, LogitBias = new Dictionary<int, float> { [(favourite + 2) % logits.Length] = 100 } }), two);
+        if (logits.Length > 1) Assert.NotEqual(favourite, Next(logits, sampling with { LogitBias = new Dictionary<int, float> { [favourite] = -100 } }));
+    });
+
+    [Fact]
+    public void Bias_comes_before_the_repetition_penalty() =>
+        Assert.Equal(1, Next([-1, 2, 0], new() { LogitBias = new Dictionary<int, float> { [0] = 4 }, RepetitionPenalty = 2 }, seen: [0])); // (−1 + 4) / 2 < 2
+
+    [Fact]
+    public void Samples_of_one_seed_draw_like_the_seeds_behind_it() => Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
+        TokenSampler.Next([.. logits], new() { Temperature = 1, Seed = seed }, Nothing, position, sample) == Next(logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
+
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]

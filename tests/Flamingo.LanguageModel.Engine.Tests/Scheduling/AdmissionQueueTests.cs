@@ -1,86 +1,110 @@
 using CsCheck;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
-using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scheduling;
 
 public sealed class AdmissionQueueTests
 {
     [Fact]
-    public async Task Retry_after_follows_what_requests_took()
+    public void Tenants_take_turns_and_each_keeps_its_order()
     {
-        var time = new FakeTimeProvider();
-        var queue = new AdmissionQueue(0, time);
-        var before = await RetryAfter(queue);
-        for (var round = 0; round < 10; round++)
-        {
-            using (await queue.EnterAsync(default)) time.Advance(TimeSpan.FromSeconds(20));
-        }
-
-        var after = await RetryAfter(queue);
-        Assert.True(after > before, $"{after} after long requests, {before} before");
+        var queue = Queue("A1", "A2", "A3", "A4", "B1", "C1", "B2");
+        Assert.Equal(["A1", "B1", "C1", "A2", "B2", "A3", "A4"], Drain(queue));
     }
 
     [Fact]
-    public async Task A_cancelled_waiter_leaves_its_place_at_once()
+    public void A_long_request_keeps_its_turn_until_it_fits()
     {
-        var queue = new AdmissionQueue(1, TimeProvider.System);
-        var running = await queue.EnterAsync(default);
-        using var source = new CancellationTokenSource();
-        var waiting = queue.EnterAsync(source.Token);
-        await source.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
-        Assert.Equal(1, queue.Count);
-        var next = queue.EnterAsync(default); // the place is free again
-        running.Dispose();
-        running.Dispose(); // twice is once
-        (await next).Dispose();
-        Assert.Equal(0, queue.Count);
+        var queue = Queue("Along", "B1");
+        Assert.Equal("Along", queue.Peek());
+        queue.Enqueue("C", "C1", NoWait);
+        queue.Enqueue("A", "A2", NoWait);
+        Assert.Equal("Along", queue.Peek()); // however often it is asked and whoever arrives
+        Assert.Equal(["Along", "B1", "C1", "A2"], Drain(queue));
     }
 
-    // thousands of random arrivals, departures and cancellations against a plain list as the model
     [Fact]
-    public void Never_two_at_once_never_out_of_order_never_lost()
+    public void Over_the_bound_is_overloaded_with_the_time_to_return_and_others_are_not_touched()
     {
-        Gen.Int[0, 3].Array[1, 60].Sample(operations =>
+        var queue = new AdmissionQueue<string>(2);
+        queue.Enqueue("A", "A1", NoWait);
+        queue.Enqueue("B", "B1", NoWait);
+        var refused = Assert.Throws<StageException>(() => queue.Enqueue("C", "C1", () => TimeSpan.FromSeconds(3)));
+        Assert.Equal((StageErrorKind.Overloaded, TimeSpan.FromSeconds(3)), (refused.Kind, refused.RetryAfter));
+        Assert.Equal(["A1", "B1"], Drain(queue));
+    }
+
+    [Fact]
+    public void Closing_returns_all_and_refuses_whoever_comes_later()
+    {
+        var queue = Queue("A1", "B1", "A2");
+        Assert.Equal(["A1", "A2", "B1"], queue.Close(() => new StageException(StageErrorKind.Unavailable, "closed")).Order());
+        Assert.Equal((0, null), (queue.Count, queue.Peek()));
+        Assert.Equal(StageErrorKind.Unavailable, Assert.Throws<StageException>(() => queue.Enqueue("A", "A3", NoWait)).Kind);
+    }
+
+    // thousands of random arrivals, admissions and departures against plain lists
+    [Fact]
+    public void Nobody_is_lost_and_no_tenant_is_served_twice_while_another_waits() => Gen.Int.Array[1, 80].Sample(draws =>
+    {
+        var queue = new AdmissionQueue<string>(6);
+        var waiting = new Dictionary<string, List<string>>();
+        var passedOver = new Dictionary<string, int>(); // how often others were served since a tenant began to wait or was served
+        foreach (var (number, random) in draws.Select(draw => new Random(draw)).Index())
         {
-            var queue = new AdmissionQueue(4, TimeProvider.System);
-            var line = new List<(Task<IDisposable> Turn, CancellationTokenSource Source)>();
-            foreach (var operation in operations)
+            var tenant = ((char)('A' + random.Next(4))).ToString();
+            switch (random.Next(5))
             {
-                switch (operation)
-                {
-                    case 0 or 1:
-                        var source = new CancellationTokenSource();
-                        var turn = queue.EnterAsync(source.Token);
-                        if (line.Count == 5) Assert.Equal(StageErrorKind.Overloaded, Assert.Throws<StageException>(() => turn.GetAwaiter().GetResult()).Kind);
-                        else line.Add((turn, source));
-                        break;
-                    case 2 when line.Count > 0:
-                        line[0].Turn.GetAwaiter().GetResult().Dispose();
-                        line.RemoveAt(0);
-                        break;
-                    case 3 when line.Count > 1:
-                        line[^1].Source.Cancel();
-                        Assert.ThrowsAny<OperationCanceledException>(() => line[^1].Turn.GetAwaiter().GetResult());
-                        line.RemoveAt(line.Count - 1);
-                        break;
-                }
-
-                Assert.Equal(line.Count, queue.Count);
-                Assert.All(line.Skip(1), waiter => Assert.False(waiter.Turn.IsCompleted));
+                case 0 or 1 or 2:
+                    var full = waiting.Values.Sum(list => list.Count) == 6;
+                    var request = tenant + number;
+                    if (full) Assert.Throws<StageException>(() => queue.Enqueue(tenant, request, NoWait));
+                    else queue.Enqueue(tenant, request, NoWait);
+                    if (full) break;
+                    if (!waiting.TryGetValue(tenant, out var list)) (waiting[tenant], passedOver[tenant]) = (list = [], 0);
+                    list.Add(request);
+                    break;
+                case 3 when queue.Peek() is { } next:
+                    queue.Dequeue();
+                    var served = next[..1];
+                    Assert.Equal(waiting[served][0], next);
+                    foreach (var other in waiting.Keys.Where(other => other != served)) Assert.True(++passedOver[other] <= 3, "Four tenants: three may be served before one.");
+                    passedOver[served] = 0;
+                    Leave(served, next);
+                    break;
+                case 4 when waiting.Count > 0:
+                    var gone = waiting.Values.SelectMany(list => list).Where(_ => random.Next(3) == 0).ToList();
+                    Assert.Equal(gone.Order(), queue.RemoveAll(gone.Contains).Order());
+                    foreach (var leaver in gone) Leave(leaver[..1], leaver);
+                    break;
             }
 
-            foreach (var (turn, _) in line) turn.GetAwaiter().GetResult().Dispose();
-            return queue.Count == 0;
-        }, iter: 2000, threads: 1);
+            Assert.Equal(waiting.Values.Sum(list => list.Count), queue.Count);
+            Assert.Equal(queue.Count == 0, queue.Peek() is null);
+        }
+
+        void Leave(string tenant, string request)
+        {
+            waiting[tenant].Remove(request);
+            if (waiting[tenant].Count == 0) waiting.Remove(tenant);
+        }
+    }, iter: 3000);
+
+    private static TimeSpan NoWait() => TimeSpan.Zero;
+
+    private static AdmissionQueue<string> Queue(params string[] requests)
+    {
+        var queue = new AdmissionQueue<string>(100);
+        foreach (var request in requests) queue.Enqueue(request[..1], request, NoWait);
+        return queue;
     }
 
-    private static async Task<TimeSpan> RetryAfter(AdmissionQueue queue)
+    private static List<string> Drain(AdmissionQueue<string> queue)
     {
-        using var running = await queue.EnterAsync(default);
-        var refused = await Assert.ThrowsAsync<StageException>(() => queue.EnterAsync(default));
-        return refused.RetryAfter!.Value;
+        var order = new List<string>();
+        for (; queue.Peek() is { } next; queue.Dequeue()) order.Add(next);
+        Assert.Equal(0, queue.Count);
+        return order;
     }
 }

@@ -9,7 +9,7 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// Whether a request may begin, and what it leases when it does: blocks for its full length, so that no stream stalls
 /// half-way, and a slot for each of its pictures.
 /// </summary>
-internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory)
+internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
 {
     /// <summary>What no waiting can mend.</summary>
     /// <exception cref="StageException">InvalidArgument, or LatentsMissing.</exception>
@@ -22,6 +22,11 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
         var distinct = Distinct(request).Count;
         if (distinct > memory.PictureSlots)
             faults.Add(new("segments", $"{distinct} different pictures are more than the {memory.PictureSlots} that are held at once.", "Send fewer, or raise LanguageModel:PictureMemoryBytes."));
+        if (request.Width > limits.MaxSequences)
+            faults.Add(new("sampling", $"{request.Width} samples or beams are more than the {limits.MaxSequences} sequences that are computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
+        var (prefix, most) = (request.Prompt.Ids.Count / memory.BlockTokens, PinnedPrefixes.MostBlocks(memory.Blocks));
+        if (request.Terms.PinPrefix is not null && prefix > most)
+            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; at most {most} may be pinned.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
         PromptRules.ThrowIfAny(faults);
         RequireLatents(request);
     }
@@ -34,13 +39,13 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
         var keys = Distinct(request);
         if (!pictures.CanLease(keys)) return false;
 
-        request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
-        if (request.Terms.PinPrefix is not null && request.Chain.Count > 0) pins.Check(request.Chain[^1], request.Chain.Count);
+        if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
         var computed = scheduler.FindComputed(request);
         var promised = request.BlocksNeeded(memory.BlockTokens) - computed.Count;
         // sharing a cached block takes it out of what could be promised
         if (promised + computed.Count(pool.IsCached) > pool.Available) return false;
 
+        if (request.Terms.PinPrefix is not null) pins.Promise(request.Chain);
         var lease = new BlockLease(pool, promised);
         request.Admit(lease, pictures.Lease(keys));
         foreach (var block in computed)

@@ -8,11 +8,12 @@ public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLo
 
 /// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
 public sealed class CandidateRanking(
-    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
+    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory, TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
 {
     private readonly float[][] _scores = [.. candidates.Select(ids => new float[ids.Count])];
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
     private readonly int _longest = candidates.Max(ids => ids.Count);
+    private readonly int _long = candidates.Count(ids => ids.Count > 1); // the others are scored by the prompt's last row
     private int _next;
     private int _finished;
     private TimeSpan _prefill;
@@ -25,9 +26,15 @@ public sealed class CandidateRanking(
 
     public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
 
-    private int AtOnce => Math.Min(candidates.Count, mostAtOnce);
+    // fewer where memory is small: more waves then, the same scores
+    private int AtOnce => Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
 
-    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + 1 + (AtOnce * BlocksBehindPrompt(Prompt.Ids.Count + _longest, blockTokens));
+    private int PromptBlocks => (Prompt.Ids.Count + memory.BlockTokens - 1) / memory.BlockTokens;
+
+    // a candidate's last token is scored, never computed
+    private int BlocksOfCandidate => _long == 0 ? 0 : BlocksBehindPrompt(Prompt.Ids.Count + _longest - 1, memory.BlockTokens);
+
+    public override int BlocksNeeded(int blockTokens) => PromptBlocks + (AtOnce * BlocksOfCandidate);
 
     public override void Accept(Sequence sequence, StepOutput output)
     {
@@ -63,7 +70,6 @@ public sealed class CandidateRanking(
 
     public override void Fail(Exception exception) => result.TrySetException(exception);
 
-    // a candidate's last token is scored, never computed
     private void Launch()
     {
         for (; _running.Count < AtOnce && _next < candidates.Count; _next++)

@@ -40,7 +40,7 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
     {
         cancellation.ThrowIfCancellationRequested();
         var result = new TaskCompletionSource<CandidateScores>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var request = new CandidateRanking(prompt, terms, candidates, limits.MaxCandidatesAtOnce, result, time);
+        var request = new CandidateRanking(prompt, terms, candidates, limits.MaxCandidatesAtOnce, runner.Memory, result, time);
         _loop.Submit(request);
         try
         {

@@ -39,7 +39,10 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
             var position = begin + offset;
             if (position >= prompt.Pictures.Count || prompt.Pictures[position] < 0) continue;
             if (position > 0 && prompt.Pictures[position - 1] == prompt.Pictures[position]) continue;
-            hash.AppendData(Encoding.UTF8.GetBytes(prompt.Keys[prompt.Pictures[position]]));
+            var key = Encoding.UTF8.GetBytes(prompt.Keys[prompt.Pictures[position]]);
+            BinaryPrimitives.WriteInt32LittleEndian(bytes, -1 - key.Length); // no token's id: a key is never read as ids
+            hash.AppendData(bytes[..4]);
+            hash.AppendData(key);
         }
 
         return Of(hash.GetHashAndReset());

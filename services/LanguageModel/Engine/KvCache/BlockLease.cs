@@ -39,6 +39,14 @@ public sealed class BlockLease : IDisposable
         _pool.Share(block);
     }
 
+    /// <summary>Gives up a block of its own for one with the same content that somebody else computed first; the promise is used up either way.</summary>
+    public void Exchange(int own, int twin)
+    {
+        _pool.Share(twin);
+        _pool.Return(own);
+        _taken.Remove(own);
+    }
+
     /// <summary>Whether the block has other owners, so that it must be copied before it is written.</summary>
     public bool IsShared(int block) => _pool.OwnersOf(block) > 1;
 

@@ -67,10 +67,14 @@ public sealed class BlockPool
     /// <summary>One more owner of a block that is leased or cached.</summary>
     public void Share(int block)
     {
-        if (_owners[block]++ > 0) return;
-        if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free: nobody can share it.");
-        _cached.Remove(_nodes[block]);
-        Leased++;
+        if (_owners[block] == 0)
+        {
+            if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free: nobody can share it.");
+            _cached.Remove(_nodes[block]);
+            Leased++;
+        }
+
+        _owners[block]++;
     }
 
     /// <returns>Whether that was its last owner.</returns>

@@ -2,50 +2,68 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
-/// <summary>Prefixes that are kept from eviction for a time: each is an owner of its blocks until it expires. At most half of the pool.</summary>
-public sealed class PinnedPrefixes(BlockPool pool, TimeProvider time)
+/// <summary>
+/// Prefixes that are kept from eviction for a time: each is an owner of its blocks until it expires. At most half of the
+/// pool, what running requests will pin counted from their admission on.
+/// </summary>
+public sealed class PinnedPrefixes(BlockPool pool, PrefixIndex index, TimeProvider time)
 {
-    private readonly Dictionary<BlockHash, (List<int> Blocks, DateTimeOffset Until)> _pins = [];
+    private readonly Dictionary<BlockHash, Pin> _pins = []; // by the name of the last block
 
-    /// <summary>Blocks held, those of nested prefixes counted once for each.</summary>
+    /// <summary>Blocks pinned or promised to be, those of nested prefixes counted once for each.</summary>
     public int Blocks { get; private set; }
 
-    /// <summary>Whether a prefix of so many blocks may be pinned now.</summary>
-    /// <exception cref="StageException">Overloaded, with the time at which the next pin ends.</exception>
-    public void Check(BlockHash name, int blocks)
+    /// <summary>Most blocks that may be pinned at once, by all prefixes together.</summary>
+    public static int MostBlocks(int poolBlocks) => poolBlocks / 2;
+
+    /// <summary>Time until the next pin ends that nobody is about to prolong; null if there is none.</summary>
+    public TimeSpan? NextEnd
     {
-        Expire();
-        if (_pins.ContainsKey(name) || Blocks + blocks <= pool.Total / 2) return;
-        var wait = _pins.Count > 0 ? _pins.Values.Min(pin => pin.Until) - time.GetUtcNow() : TimeSpan.FromSeconds(60);
-        throw new StageException(StageErrorKind.Overloaded, $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = wait };
+        get
+        {
+            var ends = _pins.Values.Where(pin => pin.Askers == 0).Select(pin => pin.Until).ToList();
+            return ends.Count == 0 ? null : TimeSpan.FromTicks(Math.Max(0, (ends.Min() - time.GetUtcNow()).Ticks));
+        }
     }
 
-    /// <summary>Time until the next pin ends; null if there is none.</summary>
-    public TimeSpan? NextEnd => _pins.Count == 0 ? null : TimeSpan.FromTicks(Math.Max(0, (_pins.Values.Min(pin => pin.Until) - time.GetUtcNow()).Ticks));
-
-    /// <summary>Pins the blocks that hold these contents, or prolongs the pin that they have.</summary>
+    /// <summary>Makes sure that the prefix of an admitted request can be pinned when it ends; follow with <see cref="Keep"/> or <see cref="Withdraw"/>.</summary>
     /// <param name="chain">Names from the prompt's first block on.</param>
-    public void Pin(IReadOnlyList<BlockHash> chain, PrefixIndex index, TimeSpan duration)
+    /// <exception cref="StageException">Overloaded, with the time at which the next pin ends.</exception>
+    public void Promise(IReadOnlyList<BlockHash> chain)
     {
         if (chain.Count == 0) return;
-        var until = time.GetUtcNow() + duration;
-        if (_pins.TryGetValue(chain[^1], out var known))
+        if (!_pins.TryGetValue(chain[^1], out var pin))
         {
-            if (until > known.Until) _pins[chain[^1]] = (known.Blocks, until);
-            return;
+            if (Blocks + chain.Count > MostBlocks(pool.Total))
+                throw new StageException(StageErrorKind.Overloaded, $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
+            _pins[chain[^1]] = pin = new Pin(chain.Count);
+            Blocks += chain.Count;
         }
 
-        var blocks = new List<int>(chain.Count);
-        foreach (var name in chain)
+        pin.Askers++;
+    }
+
+    /// <summary>Pins the blocks that hold these contents, or prolongs the pin that they have. The caller has just returned all of them.</summary>
+    public void Keep(IReadOnlyList<BlockHash> chain, TimeSpan duration)
+    {
+        if (chain.Count == 0) return;
+        var (pin, until) = (_pins[chain[^1]], time.GetUtcNow() + duration);
+        pin.Askers--;
+        if (until > pin.Until) pin.Until = until;
+        if (pin.Held.Count > 0) return;
+        foreach (var block in chain.Select(index.Find))
         {
-            // a twin's block may have been evicted meanwhile, and a cached one may be all that is left of a promise
-            if (index.Find(name) is not (>= 0 and var block) || (pool.IsCached(block) && pool.Available == 0)) break;
             pool.Share(block);
-            blocks.Add(block);
+            pin.Held.Add(block);
         }
+    }
 
-        _pins[chain[^1]] = (blocks, until);
-        Blocks += blocks.Count;
+    /// <summary>The request has failed: its prefix is not pinned on its account.</summary>
+    public void Withdraw(IReadOnlyList<BlockHash> chain)
+    {
+        if (chain.Count == 0) return;
+        var pin = _pins[chain[^1]];
+        if (--pin.Askers == 0 && pin.Held.Count == 0) Remove(chain[^1], pin);
     }
 
     /// <summary>Gives back what has had its time.</summary>
@@ -53,11 +71,25 @@ public sealed class PinnedPrefixes(BlockPool pool, TimeProvider time)
     {
         if (_pins.Count == 0) return;
         var now = time.GetUtcNow();
-        foreach (var (name, pin) in _pins.Where(pin => pin.Value.Until <= now).ToList())
-        {
-            _pins.Remove(name);
-            Blocks -= pin.Blocks.Count;
-            for (var last = pin.Blocks.Count - 1; last >= 0; last--) pool.Return(pin.Blocks[last]);
-        }
+        foreach (var (name, pin) in _pins.Where(pin => pin.Value.Askers == 0 && pin.Value.Until <= now).ToList()) Remove(name, pin);
+    }
+
+    private void Remove(BlockHash name, Pin pin)
+    {
+        _pins.Remove(name);
+        Blocks -= pin.Count;
+        for (var last = pin.Held.Count - 1; last >= 0; last--) pool.Return(pin.Held[last]);
+    }
+
+    private sealed class Pin(int count)
+    {
+        public int Count { get; } = count;
+
+        public List<int> Held { get; } = new(count);
+
+        /// <summary>Requests under way that will keep it.</summary>
+        public int Askers { get; set; }
+
+        public DateTimeOffset Until { get; set; }
     }
 }

@@ -13,12 +13,11 @@ public sealed class PrefixIndex
 
     public bool Holds(int block) => _names.ContainsKey(block);
 
-    /// <returns>False if another block has this content already; then this one stays private.</returns>
-    public bool Publish(BlockHash name, int block)
+    /// <summary>Names a block whose content no other block has.</summary>
+    public void Publish(BlockHash name, int block)
     {
-        if (!_blocks.TryAdd(name, block)) return false;
+        _blocks.Add(name, block);
         _names.Add(block, name);
-        return true;
     }
 
     public void Forget(int block)

@@ -80,7 +80,7 @@ public sealed class PictureMemory
     }
 
     /// <summary>Unreadable after a step that failed: whoever wants it projects it again.</summary>
-    internal void Forget(string key)
+    public void Forget(string key)
     {
         lock (_lock)
         {

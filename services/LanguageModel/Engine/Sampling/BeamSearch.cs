@@ -43,8 +43,8 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
         return [];
     }
 
-    /// <summary>Hypotheses, best first.</summary>
-    public IReadOnlyList<BeamHypothesis> Best(int count) => [.. _hypotheses.OrderByDescending(kept => kept.Score).Take(count)];
+    /// <summary>Hypotheses, best first; of equals the later one, as there.</summary>
+    public IReadOnlyList<BeamHypothesis> Best(int count) => [.. _hypotheses.OrderBy(kept => kept.Score).Reverse().Take(count)];
 
     private void Keep(IReadOnlyList<int> ids, double sum, int? stop)
     {
@@ -67,6 +67,7 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
         {
             for (var token = 0; token < likelihoods.Length; token++, order--)
             {
+                if (float.IsNegativeInfinity(likelihoods[token])) continue; // not allowed, in no beam
                 var sum = _open[parent].Sum + likelihoods[token];
                 if (best.Count < count) best.Enqueue((parent, token, sum), (sum, order));
                 else if (best.TryPeek(out _, out var least) && sum > least.Sum) best.EnqueueDequeue((parent, token, sum), (sum, order));

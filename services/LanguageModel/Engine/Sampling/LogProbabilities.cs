@@ -13,9 +13,9 @@ public static class LogProbabilities
         foreach (var logit in logits) most = Math.Max(most, logit);
         var sum = 0.0;
         foreach (var logit in logits) sum += Math.Exp((double)logit - most);
-        var shift = most + Math.Log(sum);
+        var logSum = Math.Log(sum);
         var result = new float[logits.Length];
-        for (var id = 0; id < result.Length; id++) result[id] = (float)(logits[id] - shift);
+        for (var id = 0; id < result.Length; id++) result[id] = (float)((double)logits[id] - most - logSum);
         return result;
     }
 

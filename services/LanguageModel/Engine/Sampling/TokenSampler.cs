@@ -50,7 +50,7 @@ public static class TokenSampler
         var most = TensorPrimitives.Max(logits);
         var weights = new double[logits.Length];
         for (var id = 0; id < weights.Length; id++) weights[id] = Math.Exp((logits[id] - most) / (double)sampling.Temperature);
-        var kept = Kept(weights, sampling);
+        var kept = sampling.TopK == 0 && sampling.TopP == 1 ? [.. Enumerable.Range(0, weights.Length)] : Kept(logits.ToArray(), weights, sampling);
 
         var sum = 0.0;
         foreach (var id in kept) sum += weights[id];
@@ -64,11 +64,11 @@ public static class TokenSampler
         return kept.Last(id => weights[id] > 0); // rounding left a sliver
     }
 
-    /// <summary>The tokens among which is drawn, most likely first where top-k or top-p is on.</summary>
-    private static int[] Kept(double[] weights, SamplingParameters sampling)
+    /// <summary>The tokens among which is drawn where top-k or top-p is on, most likely first.</summary>
+    private static int[] Kept(float[] logits, double[] weights, SamplingParameters sampling)
     {
-        if (sampling.TopK == 0 && sampling.TopP == 1) return [.. Enumerable.Range(0, weights.Length)];
-        var order = Comparer<int>.Create((a, b) => weights[a] != weights[b] ? weights[b].CompareTo(weights[a]) : a.CompareTo(b));
+        // by logits: weights round near-ties to ties, and then top-k 1 would not be greedy
+        var order = Comparer<int>.Create((a, b) => logits[a] != logits[b] ? logits[b].CompareTo(logits[a]) : a.CompareTo(b));
         var whole = sampling.TopK == 0 ? weights.Sum() : 0;
 
         // sorts no more of a large vocabulary than is needed: everything above a threshold that falls until it is enough

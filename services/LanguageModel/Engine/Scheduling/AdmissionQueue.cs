@@ -11,16 +11,18 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
 {
     private readonly Lock _lock = new();
     private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the front tenant is next
+    private Func<Exception>? _closed;
 
     /// <summary>Requests that wait.</summary>
     public int Count { get; private set; }
 
     /// <param name="retryAfter">Asked only if the request is refused: when a place should be free.</param>
-    /// <exception cref="StageException">Overloaded, with RetryAfter.</exception>
+    /// <exception cref="StageException">Overloaded, with RetryAfter; once closed, what it was closed with.</exception>
     public void Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
     {
         lock (_lock)
         {
+            if (_closed is not null) throw _closed();
             if (Count >= mostWaiting)
             {
                 var wait = retryAfter();
@@ -50,6 +52,16 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
             Count--;
             _turns.Remove(turn);
             if (turn.Value.Waiting.Count > 0) _turns.AddLast(turn);
+        }
+    }
+
+    /// <summary>Takes out everything; whoever comes later is refused.</summary>
+    public IReadOnlyList<T> Close(Func<Exception> refusal)
+    {
+        lock (_lock)
+        {
+            _closed = refusal;
+            return RemoveAll(_ => true);
         }
     }
 

@@ -32,6 +32,13 @@ public sealed class Sequence
         Computed += blockTokens;
     }
 
+    /// <summary>Uses another block with the same content in place of its own.</summary>
+    public void Exchange(int at, int twin)
+    {
+        _lease.Exchange(_blocks[at], twin);
+        _blocks[at] = twin;
+    }
+
     /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
     public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null)
     {

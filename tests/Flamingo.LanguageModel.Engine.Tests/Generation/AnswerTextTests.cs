@@ -1,0 +1,95 @@
+using System.Threading.Channels;
+using Flamingo.LanguageModel.Engine.Generation;
+using Flamingo.LanguageModel.Engine.Tests.Scripted;
+using Flamingo.Stages;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Generation;
+
+/// <summary>What of the tokens becomes text, and where an answer ends; the model says what the test wrote down.</summary>
+public sealed class AnswerTextTests
+{
+    private const int Stop = ScriptedModel.Stop;
+    private static readonly string[] Words = ["red ", "circle", " and ", "blue", "h~", "é", "END", "E", "ND"];
+
+    [Fact]
+    public async Task Ids_hold_the_stop_token_and_the_text_does_not()
+    {
+        var (text, ids, finished, _) = await Say([0, 1, Stop]);
+        Assert.Equal("red circle", text);
+        Assert.Equal([0, 1, Stop], ids);
+        Assert.Equal((FinishReason.Stop, 2, 3, "digest"), (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.WeightsDigest));
+    }
+
+    [Fact]
+    public async Task A_callers_stop_token_stops_like_the_models_own()
+    {
+        var (text, ids, finished, _) = await Say([0, 3, 1], new() { StopTokens = [3] });
+        Assert.Equal(("red ", FinishReason.Stop), (text, finished.Reason));
+        Assert.Equal([0, 3], ids);
+    }
+
+    [Fact]
+    public async Task Stops_at_its_full_length()
+    {
+        var (_, ids, finished, _) = await Say([0, 0, 0, 0, 0], answer: 3);
+        Assert.Equal((3, FinishReason.Length), (ids.Count, finished.Reason));
+    }
+
+    [Fact]
+    public async Task A_held_back_character_comes_out_whole_and_a_cut_one_at_the_end()
+    {
+        var whole = await Say([4, 5, Stop]);
+        Assert.Equal("hé", whole.Text);
+        Assert.Equal(["", "hé", ""], whole.Pieces);
+        Assert.Equal("h", (await Say([4, Stop])).Text);
+        Assert.Equal("h", (await Say([4], answer: 1)).Text);
+    }
+
+    [Theory]
+    [InlineData(new[] { 0, 6, 1 }, "red ", 2)]
+    [InlineData(new[] { 0, 7, 8, 1 }, "red ", 3)]
+    public async Task A_stop_string_never_shows_even_across_tokens(int[] script, string expected, int tokens)
+    {
+        var (text, ids, finished, _) = await Say(script, new() { StopStrings = ["END", "nowhere"] });
+        Assert.Equal((expected, FinishReason.Stop, tokens), (text, finished.Reason, ids.Count));
+    }
+
+    [Fact]
+    public async Task What_might_have_become_a_stop_string_comes_out_when_it_does_not()
+    {
+        Assert.Equal("Ecircle", (await Say([7, 1, Stop], new() { StopStrings = ["END"] })).Text);
+        Assert.Equal("E", (await Say([7, Stop], new() { StopStrings = ["END"] })).Text);
+        Assert.Equal("E", (await Say([7], new() { StopStrings = ["END"] }, answer: 1)).Text);
+    }
+
+    private static async Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
+    {
+        var channel = Channel.CreateUnbounded<GenerationEvent>();
+        var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider());
+        var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), channel.Writer, "digest", new FakeTimeProvider());
+        engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
+        for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);
+
+        var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken).ToListAsync(TestContext.Current.CancellationToken);
+        var tokens = events.OfType<TokensGenerated>().ToList();
+        Assert.Equal(tokens.Count + 1, events.Count);
+        var pieces = tokens.Select(generated => generated.Text).ToList();
+        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<GenerationFinished>(events[^1]), pieces);
+    }
+
+    /// <summary>Says these ids, one a step, whatever it is asked.</summary>
+    private sealed class Script(int[] ids) : IModelRunner
+    {
+        private int _next;
+
+        public ModelMemory Memory { get; } = new(16, 4, 1);
+
+        public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation)
+        {
+            var logits = new float[ScriptedModel.Vocabulary];
+            logits[ids[_next++]] = 10;
+            return Task.FromResult<IReadOnlyList<StepOutput>>([new StepOutput([logits], [], null)]);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using CsCheck;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Generation;
+
+public sealed class RandomScheduleTests
+{
+    [Fact(Timeout = 300_000)]
+    public async Task Every_answer_is_its_twins_whatever_the_neighbours_do()
+    {
+        var runs = new System.Collections.Concurrent.ConcurrentBag<Exercise>();
+        var cancellation = TestContext.Current.CancellationToken;
+        await Gen.Int.SampleAsync(
+            async seed =>
+            {
+                cancellation.ThrowIfCancellationRequested();
+                runs.Add(await new RandomSchedule(seed).RunAsync());
+            },
+            iter: 2000);
+
+        Assert.All(
+            new (string Case, long Count)[]
+            {
+                ("answered", runs.Sum(run => run.Answered)), ("samples", runs.Sum(run => run.Samples)), ("beams", runs.Sum(run => run.Beams)), ("rankings", runs.Sum(run => run.Rankings)),
+                ("cancelled", runs.Sum(run => run.Cancelled)), ("broken down", runs.Sum(run => run.BrokenDown)), ("not finite", runs.Sum(run => run.NotFinite)), ("refused", runs.Sum(run => run.Refused)),
+                ("latents missing", runs.Sum(run => run.LatentsMissing)), ("pinned", runs.Sum(run => run.Pinned)), ("cached tokens", runs.Sum(run => run.CachedTokens)), ("evictions", runs.Sum(run => run.Evictions)),
+                ("copies", runs.Sum(run => run.Copies)), ("several at once", runs.Count(run => run.MostRunning > 3)),
+            },
+            exercised => Assert.True(exercised.Count > 200, $"{exercised.Case}: {exercised.Count} cases are too few to mean anything."));
+        TestContext.Current.TestOutputHelper?.WriteLine(string.Join('\n', runs.Take(5)));
+    }
+}

@@ -1,0 +1,205 @@
+using Flamingo.LanguageModel.Engine.Generation;
+using Flamingo.LanguageModel.Engine.Tests.Scripted;
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Generation;
+
+/// <summary>Admission, memory and failure, step by step.</summary>
+public sealed class StepEngineTests
+{
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    [Fact]
+    public async Task The_next_turn_of_a_conversation_reuses_prompt_and_answer()
+    {
+        var engine = new SteppedEngine();
+        var first = await Ended(engine, engine.Ask("ab1abc", answer: 11));
+        var next = await Ended(engine, engine.Ask("ab1abc" + first.Answers[0].Text + "cc"));
+        Assert.Equal(16, next.Request.CachedTokens); // 17 tokens, of which the last was never computed
+        Assert.Equal(1, engine.Now.Projections);
+    }
+
+    [Fact]
+    public async Task Only_the_new_end_is_computed_when_the_last_picture_changes_and_nothing_is_shared_before_it_differs()
+    {
+        var engine = new SteppedEngine();
+        await Ended(engine, engine.Ask("1aab2bba3c", answer: 1));
+        Assert.Equal(8, (await Ended(engine, engine.Ask("1aab2bba4c", answer: 1))).Request.CachedTokens);
+        Assert.Equal(4, (await Ended(engine, engine.Ask("1aab3bba3c", answer: 1))).Request.CachedTokens);
+        Assert.Equal(0, (await Ended(engine, engine.Ask("2aab2bba3c", answer: 1))).Request.CachedTokens);
+        Assert.Equal(0, (await Ended(engine, engine.Ask("1aab2bba3c", answer: 1, tenant: "another"))).Request.CachedTokens);
+        Assert.Equal(4, engine.Now.Projections); // pictures are shared by all
+    }
+
+    [Fact]
+    public async Task Equal_answers_side_by_side_share_their_blocks()
+    {
+        var engine = new SteppedEngine();
+        var twins = Enumerable.Range(0, 4).Select(_ => engine.Ask("abcaabca", answer: 9)).ToList();
+        for (var step = 0; step < 7; step++) await engine.StepAsync();
+        Assert.Equal(3 + 4, engine.Now.LeasedBlocks); // 12 tokens of each in the same blocks, one block of its own for the next
+        await engine.RunAsync();
+        Assert.All(twins, twin => twin.AssertAnswersLikeTwin());
+        Assert.Equal(4, engine.Now.CachedBlocks); // 16 of 17 tokens, once
+        Assert.Equal(0, engine.Now.LeasedBlocks);
+    }
+
+    [Fact]
+    public async Task A_picture_that_a_broken_step_should_have_projected_is_projected_again()
+    {
+        var engine = new SteppedEngine();
+        engine.Runner.ChunksUntilFailure = 0;
+        var broken = new[] { engine.Ask("1a"), engine.Ask("2a1") };
+        var waiting = engine.Ask("c", sampling: SteppedEngine.Endless with { Samples = 15 });
+        await engine.Engine.StepAsync(default);
+        Assert.All(broken, request => Assert.IsType<BreakdownException>(request.Failure));
+        Assert.Equal((0, 0, 0), (engine.Now.LeasedBlocks, engine.Now.LeasedPictures, engine.Now.IdlePictures));
+        await engine.RunAsync();
+        waiting.AssertAnswersLikeTwin(); // it had not been admitted
+        Assert.Equal(["picture 1"], Assert.Throws<StageException>(() => engine.Ask("1a", latents: false)).Missing);
+        await Ended(engine, engine.Ask("1a"));
+        await Ended(engine, engine.Ask("11a1", latents: false)); // held now
+    }
+
+    [Fact]
+    public async Task Missing_latents_are_listed_at_once_or_when_they_have_gone_while_the_request_waited()
+    {
+        var engine = new SteppedEngine(slots: 2, limits: new EngineLimits(16, 1, 64, 64, 4));
+        Assert.Equal(["picture 1", "picture 2"], Assert.Throws<StageException>(() => engine.Ask("a1b2b1", latents: false)).Missing.Order());
+        await Ended(engine, engine.Ask("1a2"));
+        engine.Ask("3c");
+        var late = engine.Ask("1b2", latents: false);
+        await engine.RunAsync();
+        var missing = Assert.IsType<StageException>(late.Failure);
+        Assert.Equal(StageErrorKind.LatentsMissing, missing.Kind);
+        Assert.Single(missing.Missing);
+    }
+
+    [Fact]
+    public void What_never_fits_is_invalid_at_once_and_names_the_field()
+    {
+        var engine = new SteppedEngine(blocks: 4, slots: 2, limits: new EngineLimits(16, 3, 64, 64, 4));
+        Refused("segments", () => engine.Ask("abc", answer: 14));
+        Refused("segments", () => engine.Ask("1a2b3"));
+        Refused("sampling", () => engine.Ask("a", answer: 1, sampling: SteppedEngine.Endless with { Samples = 4 }));
+        Refused("segments", () => engine.Ask("a", answer: 7, sampling: SteppedEngine.Endless with { Samples = 3 }));
+        Refused("pin_prefix", () => engine.Ask("abcabcabcabc", answer: 1, pin: Minute));
+        Assert.Equal((0, 0), (engine.Now.Waiting, engine.Now.Running));
+        Assert.Equal(2, Assert.Throws<StageException>(() => engine.Ask("1a2b3", answer: 99)).Faults.Count); // all faults at once
+
+        static void Refused(string field, Action ask)
+        {
+            var refusal = Assert.Throws<StageException>(ask);
+            Assert.Equal((StageErrorKind.InvalidArgument, field), (refusal.Kind, Assert.Single(refusal.Faults).Field));
+        }
+    }
+
+    [Fact]
+    public async Task A_long_request_waits_for_room_and_short_ones_do_not_pass_it_for_ever()
+    {
+        var engine = new SteppedEngine(blocks: 6);
+        engine.Ask("a", answer: 11, tenant: "one");
+        await engine.StepAsync();
+        var whole = engine.Ask("bb", answer: 22, tenant: "two"); // needs all six blocks
+        var small = engine.Ask("c", answer: 2, tenant: "one");
+        await engine.StepAsync();
+        Assert.Equal((1, 2), (engine.Now.Running, engine.Now.Waiting));
+        await engine.RunAsync();
+        whole.AssertAnswersLikeTwin();
+        small.AssertAnswersLikeTwin();
+        Assert.True(whole.Request.Started <= small.Request.Started);
+    }
+
+    [Fact]
+    public async Task Overload_tells_when_a_place_should_be_free()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(MaxQueued: 1, MaxSequences: 1, 64, 64, 4));
+        engine.Runner.BeforeStep = (_, _) =>
+        {
+            engine.Time.Advance(TimeSpan.FromSeconds(1));
+            return Task.CompletedTask;
+        };
+        engine.Ask("a", answer: 40);
+        for (var step = 0; step < 20; step++) await engine.Engine.StepAsync(default);
+        engine.Ask("b");
+        Assert.InRange(RetryAfter(), 15, 21); // 20 tokens are left of the one that runs, about a second each
+        for (var step = 0; step < 17; step++) await engine.Engine.StepAsync(default);
+        Assert.InRange(RetryAfter(), 2, 4);
+
+        double RetryAfter()
+        {
+            var refused = Assert.Throws<StageException>(() => engine.Ask("c"));
+            Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+            return refused.RetryAfter!.Value.TotalSeconds;
+        }
+    }
+
+    [Fact]
+    public async Task A_pinned_prefix_survives_pressure_and_what_waits_for_its_end_is_told_so()
+    {
+        var engine = new SteppedEngine(blocks: 8, limits: new EngineLimits(MaxQueued: 1, 16, 64, 64, 4));
+        await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 1, pin: Minute));
+        Assert.Equal((3, 3), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
+        await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // takes all the rest
+        Assert.Equal(8, (await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 2))).Request.CachedTokens);
+        Assert.Equal(StageErrorKind.Overloaded, Assert.IsType<StageException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
+
+        var whole = engine.Ask("c", answer: 31); // all eight blocks
+        Assert.False(await engine.Engine.StepAsync(default));
+        Assert.Equal(Minute, engine.Engine.UntilPinEnds);
+        Assert.Equal(Minute, Assert.Throws<StageException>(() => engine.Ask("c")).RetryAfter);
+        engine.Time.Advance(Minute);
+        await Ended(engine, whole);
+        Assert.Equal((0, null), (engine.Now.PinnedBlocks, engine.Engine.UntilPinEnds));
+    }
+
+    [Fact]
+    public async Task Requests_that_pin_at_the_same_time_do_not_pin_more_than_half()
+    {
+        var engine = new SteppedEngine(blocks: 16, slots: 4);
+        var requests = new[] { "aaaaaaaaaaaaa", "bbbbbbbbbbbbb", "ccccccccccccc" }.Select(text => engine.Ask(text, answer: 2, pin: Minute)).ToList();
+        await engine.RunAsync();
+        Assert.Equal([true, true, false], requests.Select(request => request.Failure is null));
+        Assert.Equal(6, engine.Now.PinnedBlocks);
+    }
+
+    [Fact]
+    public async Task A_prefix_whose_last_block_a_twin_had_computed_is_pinned_whole()
+    {
+        var engine = new SteppedEngine(blocks: 8);
+        await Ended(engine, engine.Ask("abcaabca", answer: 1));
+        var pinning = engine.Ask("abcaabca", answer: 12, pin: Minute); // computes its second block anew
+        await engine.StepAsync();
+        var pressure = engine.Ask("c", answer: 11); // with it everything that is free or only cached is needed
+        await engine.RunAsync();
+        pinning.AssertAnswersLikeTwin();
+        pressure.AssertAnswersLikeTwin();
+        Assert.Equal((2, 2), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
+    }
+
+    [Fact]
+    public async Task Stopping_ends_all_with_unavailable_and_refuses_the_rest()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 1, 64, 64, 4));
+        TrackedRequest[] requests = [engine.Ask("ab"), engine.Rank("b", "ab"), engine.Ask("c")];
+        await engine.StepAsync();
+        engine.Engine.Stop();
+        Assert.All(requests, request => Assert.Equal(StageErrorKind.Unavailable, Assert.IsType<StageException>(request.Failure).Kind));
+        Assert.Equal(StageErrorKind.Unavailable, Assert.Throws<StageException>(() => engine.Ask("ab")).Kind);
+        Assert.Equal((0, 0, 0), (engine.Now.Running, engine.Now.Waiting, engine.Now.LeasedBlocks));
+    }
+
+    private static async Task<TrackedRequest> Ended(SteppedEngine engine, TrackedRequest request)
+    {
+        await engine.RunAsync();
+        request.AssertAnswersLikeTwin();
+        return request;
+    }
+
+    private static async Task<TrackedRequest> Failed(SteppedEngine engine, TrackedRequest request)
+    {
+        await engine.RunAsync();
+        Assert.NotNull(request.Failure);
+        return request;
+    }
+}

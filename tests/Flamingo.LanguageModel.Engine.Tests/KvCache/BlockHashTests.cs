@@ -1,0 +1,57 @@
+using CsCheck;
+using Flamingo.LanguageModel.Engine.KvCache;
+using Flamingo.LanguageModel.Engine.Tests.Scripted;
+
+namespace Flamingo.LanguageModel.Engine.Tests.KvCache;
+
+public sealed class BlockHashTests
+{
+    private static readonly Gen<string> Text = Gen.Char["abc012"].Array[1, 24].Select(letters => new string(letters));
+
+    [Fact]
+    public void Equal_beginnings_have_equal_names_and_others_have_others() => Gen.Select(Text, Text, Gen.Int[1, 4]).Sample((one, other, blockTokens) =>
+    {
+        var (left, right) = (Chain(one, "", blockTokens), Chain(other, "", blockTokens));
+        Assert.Equal(one.Length / blockTokens, left.Count);
+        for (var block = 0; block < Math.Min(left.Count, right.Count); block++)
+            Assert.Equal(one[..((block + 1) * blockTokens)] == other[..((block + 1) * blockTokens)], left[block] == right[block]);
+    }, iter: 20_000);
+
+    [Fact]
+    public void Any_change_changes_all_names_from_there_on() => Gen.Select(Text, Gen.Int[0, 1000], Gen.Char["abc012"]).Sample((text, place, letter) =>
+    {
+        place %= text.Length;
+        var changed = text[..place] + letter + text[(place + 1)..];
+        var differ = Chain(text, "", 2).Zip(Chain(changed, "", 2), (one, other) => one != other).ToList();
+        for (var block = 0; block < differ.Count; block++) Assert.Equal(text[place] != letter && block >= place / 2, differ[block]);
+    }, iter: 20_000);
+
+    [Fact]
+    public void Tenants_share_no_name() => Text.Where(text => text.Length > 1).Sample(text =>
+        !Chain(text, "one", 2).Intersect(Chain(text, "another", 2)).Any() && !Chain(text, "", 2).Intersect(Chain(text, "one", 2)).Any());
+
+    [Fact]
+    public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it() => Gen.Select(Text, Gen.Char["abc"].Array[0, 12]).Sample((text, answer) =>
+    {
+        // the last tokens stand behind the prompt, where the prompt's last picture is still seen
+        var (prompt, whole) = (Prompts.Of(text), Prompts.Of(text + new string(answer)));
+        var chain = BlockHash.Chain(prompt, "", 3);
+        while ((chain.Count + 1) * 3 <= whole.Ids.Count)
+        {
+            var begin = chain.Count * 3;
+            chain.Add((chain.Count == 0 ? BlockHash.Root("") : chain[^1]).Next(prompt, [.. whole.Ids.Skip(begin).Take(3)], begin));
+        }
+
+        Assert.Equal(BlockHash.Chain(whole, "", 3), chain);
+    });
+
+    [Fact]
+    public void A_picture_is_not_mistaken_for_the_ids_that_spell_its_key()
+    {
+        var spelled = new SequencePrompt([1, BitConverter.ToInt32("abcd"u8)], [-1, -1], [], Prompts.Of("a").Latents, 8);
+        var seen = new SequencePrompt([1], [0], ["abcd"], Prompts.Of("a").Latents, 8);
+        Assert.NotEqual(BlockHash.Root("").Next(spelled, [.. spelled.Ids], 0), BlockHash.Root("").Next(seen, [.. seen.Ids], 0));
+    }
+
+    private static List<BlockHash> Chain(string text, string tenant, int blockTokens) => BlockHash.Chain(Prompts.Of(text), tenant, blockTokens);
+}

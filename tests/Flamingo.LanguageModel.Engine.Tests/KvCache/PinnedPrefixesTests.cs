@@ -1,0 +1,110 @@
+using Flamingo.LanguageModel.Engine.KvCache;
+using Flamingo.Stages;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Flamingo.LanguageModel.Engine.Tests.KvCache;
+
+public sealed class PinnedPrefixesTests
+{
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+    private readonly FakeTimeProvider _time = new();
+    private readonly PrefixIndex _index = new();
+    private readonly BlockPool _pool;
+    private readonly PinnedPrefixes _pins;
+    private int _names;
+
+    public PinnedPrefixesTests()
+    {
+        _pool = new BlockPool(8, _index);
+        _pins = new PinnedPrefixes(_pool, _index, _time);
+    }
+
+    [Fact]
+    public void A_pinned_prefix_is_leased_until_its_time_is_over()
+    {
+        var chain = Ended(3, Minute);
+        Assert.Equal((3, 3, 5, Minute), (_pool.Leased, _pins.Blocks, _pool.Available, _pins.NextEnd));
+        _time.Advance(Minute - TimeSpan.FromSeconds(1));
+        _pins.Expire();
+        Assert.Equal(3, _pool.Leased);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        _pins.Expire();
+        Assert.Equal((0, 3, 0, null), (_pool.Leased, _pool.Cached, _pins.Blocks, _pins.NextEnd));
+        using var all = new BlockLease(_pool, 8);
+        for (var block = 0; block < 6; block++) all.Take();
+        Assert.Equal((-1, 2), (_index.Find(chain[2]), chain.Count(name => _index.Find(name) >= 0))); // its end goes first
+    }
+
+    [Fact]
+    public void Asking_again_prolongs_and_never_shortens()
+    {
+        var chain = Ended(2, Minute);
+        Again(TimeSpan.FromSeconds(10));
+        Assert.Equal(Minute, _pins.NextEnd);
+        Again(2 * Minute);
+        Assert.Equal((2, 2 * Minute), (_pins.Blocks, _pins.NextEnd));
+
+        void Again(TimeSpan duration)
+        {
+            _pins.Promise(chain);
+            _pins.Keep(chain, duration);
+        }
+    }
+
+    [Fact]
+    public void A_pin_outlasts_its_time_while_a_request_is_about_to_prolong_it()
+    {
+        var chain = Ended(2, Minute);
+        _pins.Promise(chain);
+        Assert.Null(_pins.NextEnd);
+        _time.Advance(2 * Minute);
+        _pins.Expire();
+        Assert.Equal(2, _pool.Leased);
+        _pins.Withdraw(chain);
+        _pins.Expire();
+        Assert.Equal((0, 0), (_pool.Leased, _pins.Blocks));
+    }
+
+    [Fact]
+    public void At_most_half_is_pinned_and_promises_count()
+    {
+        Ended(2, Minute);
+        var promised = Names(2);
+        _pins.Promise(promised);
+        var refused = Assert.Throws<StageException>(() => _pins.Promise(Names(1)));
+        Assert.Equal((StageErrorKind.Overloaded, Minute), (refused.Kind, refused.RetryAfter));
+        _pins.Promise(promised); // the same prefix again takes no more
+        _pins.Withdraw(promised);
+        Assert.Throws<StageException>(() => _pins.Promise(Names(1)));
+        _pins.Withdraw(promised);
+        _pins.Promise(Names(1));
+        Assert.Equal(3, _pins.Blocks);
+    }
+
+    [Fact]
+    public void A_prompt_without_a_full_block_pins_nothing()
+    {
+        _pins.Promise([]);
+        _pins.Keep([], Minute);
+        _pins.Withdraw([]);
+        Assert.Equal((0, null), (_pins.Blocks, _pins.NextEnd));
+    }
+
+    private List<BlockHash> Names(int blocks) => [.. Enumerable.Range(0, blocks).Select(_ => new BlockHash(0, (UInt128)_names++))];
+
+    // a request that computed so many blocks, gave them back and pinned them
+    private List<BlockHash> Ended(int blocks, TimeSpan duration)
+    {
+        var chain = Names(blocks);
+        _pins.Promise(chain);
+        using (var lease = new BlockLease(_pool, blocks))
+        {
+            var taken = chain.Select(_ => lease.Take()).ToList();
+            foreach (var (name, block) in chain.Zip(taken)) _index.Publish(name, block);
+            foreach (var block in Enumerable.Reverse(taken)) lease.Return(block);
+        }
+
+        _pins.Keep(chain, duration);
+        return chain;
+    }
+}

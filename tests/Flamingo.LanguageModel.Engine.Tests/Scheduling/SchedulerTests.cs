@@ -1,0 +1,108 @@
+using Flamingo.LanguageModel.Engine.Generation;
+using Flamingo.LanguageModel.Engine.Tests.Scripted;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Scheduling;
+
+public sealed class SchedulerTests
+{
+    [Fact]
+    public async Task Decoding_comes_first_and_prompts_take_what_the_chunk_leaves_them()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, PrefillChunk: 8, PrefillChunkBesideDecoding: 4, 4));
+        engine.Ask("abca");
+        Assert.Equal([(0, 4, 1)], Shape(await engine.StepAsync()));
+        engine.Ask("bbbbbbbbbb");
+        engine.Ask("c");
+        Assert.Equal([(4, 1, 1), (0, 4, 0)], Shape(await engine.StepAsync())); // the long prompt takes the whole chunk, the short one waits its turn
+        Assert.Equal([(5, 1, 1), (4, 4, 0)], Shape(await engine.StepAsync()));
+        Assert.Equal([(6, 1, 1), (8, 2, 1), (0, 1, 1)], Shape(await engine.StepAsync()));
+        Assert.Equal([(7, 1, 1), (10, 1, 1), (1, 1, 1)], Shape(await engine.StepAsync()));
+    }
+
+    [Fact]
+    public async Task While_nobody_decodes_chunks_are_larger_and_end_at_a_blocks_border()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, PrefillChunk: 7, PrefillChunkBesideDecoding: 1, 4));
+        var request = engine.Ask("abcabcabca");
+        Assert.Equal([(0, 4, 0)], Shape(await engine.StepAsync())); // 7 would end in the middle of a block
+        Assert.Equal([(4, 6, 1)], Shape(await engine.StepAsync()));
+        await engine.RunAsync();
+        request.AssertAnswersLikeTwin();
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task A_chunk_smaller_than_a_block_gets_there_too(int chunk)
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, chunk, chunk, 4));
+        var requests = new[] { engine.Ask("ab1cabcab"), engine.Ask("ab1cabcab"), engine.Ask("c2") };
+        await engine.RunAsync();
+        Assert.All(requests, request => request.AssertAnswersLikeTwin());
+        Assert.Equal(8, requests[1].Request.CachedTokens);
+    }
+
+    [Fact]
+    public async Task A_prefix_that_two_ask_for_at_once_is_computed_once()
+    {
+        var engine = new SteppedEngine();
+        var requests = new[] { engine.Ask("ab1abcabx"), engine.Ask("ab1abcaby"), engine.Ask("ab1abcabz") };
+        Assert.Equal([(0, 9, 1)], Shape(await engine.StepAsync()));
+        Assert.Equal([(9, 1, 1), (8, 1, 1), (8, 1, 1)], Shape(await engine.StepAsync()));
+        await engine.RunAsync();
+        Assert.All(requests, request => request.AssertAnswersLikeTwin());
+        Assert.Equal([0, 8, 8], requests.Select(request => request.Request.CachedTokens));
+        Assert.Equal(9 + 1 + 1 + (3 * 7), engine.Now.ComputedTokens); // the last token of an answer is not computed
+        Assert.Equal((1, 16), (engine.Now.Projections, engine.Now.CachedTokens));
+    }
+
+    [Fact]
+    public async Task What_a_neighbour_computes_meanwhile_is_taken_over()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, 4, 4, 4));
+        var first = engine.Ask("abcaabcabcab");
+        await engine.StepAsync();
+        var second = engine.Ask("abcaabcabcabcc"); // admitted when one block is there, and two more are to come
+        await engine.RunAsync();
+        first.AssertAnswersLikeTwin();
+        second.AssertAnswersLikeTwin();
+        Assert.Equal(12, second.Request.CachedTokens);
+        Assert.Equal(12 + 2 + (2 * 7), engine.Now.ComputedTokens);
+    }
+
+    [Fact]
+    public async Task When_the_one_that_computes_a_prefix_goes_the_next_goes_on()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, 4, 4, 4));
+        var first = engine.Ask("abcabcabcabc");
+        var second = engine.Ask("abcabcabcabc");
+        await engine.StepAsync();
+        first.Request.Cancel();
+        await engine.RunAsync();
+        second.AssertAnswersLikeTwin();
+        Assert.Equal(4, second.Request.CachedTokens);
+    }
+
+    [Fact]
+    public async Task The_last_token_of_a_prompt_is_computed_anew_because_its_logits_are_wanted()
+    {
+        var engine = new SteppedEngine();
+        await Ended("abcaabca");
+        var again = await Ended("abcaabca"); // two full blocks, of which the second holds the last token
+        Assert.Equal(4, again.Request.CachedTokens);
+        Assert.Equal(4, (await Ended("abcaa")).Request.CachedTokens);
+        Assert.Equal(8, (await Ended("abcaabcab")).Request.CachedTokens);
+        Assert.Equal(0, (await Ended("abca")).Request.CachedTokens);
+
+        async Task<TrackedRequest> Ended(string text)
+        {
+            var request = engine.Ask(text);
+            await engine.RunAsync();
+            request.AssertAnswersLikeTwin();
+            return request;
+        }
+    }
+
+    /// <summary>Per chunk: start, tokens, rows of logits.</summary>
+    private static IEnumerable<(int Start, int Tokens, int LogitRows)> Shape(ScheduledBatch batch) => batch.Chunks.Select(chunk => (chunk.Start, chunk.Ids.Count, chunk.LogitRows));
+}

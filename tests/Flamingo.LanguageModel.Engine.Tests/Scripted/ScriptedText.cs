@@ -1,0 +1,28 @@
+namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
+
+/// <summary>One fixed text per id; '~' at an end means that the character is completed by the next id.</summary>
+internal sealed class ScriptedText(params string[] texts) : ITokenStream
+{
+    private string _held = "";
+
+    /// <summary>A letter for every id: a, b, c.</summary>
+    public static ScriptedText Letters() => new([.. Enumerable.Range(0, ScriptedModel.Vocabulary).Select(Letter)]);
+
+    public static string Letter(int id) => ((char)('a' + id)).ToString();
+
+    public string Push(int id)
+    {
+        var text = _held + (id < texts.Length ? texts[id] : $"[{id}]");
+        _held = "";
+        if (!text.EndsWith('~')) return text;
+        _held = text[..^1];
+        return "";
+    }
+
+    public string Flush()
+    {
+        var rest = _held;
+        _held = "";
+        return rest;
+    }
+}

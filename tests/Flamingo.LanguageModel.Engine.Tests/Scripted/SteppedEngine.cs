@@ -1,0 +1,71 @@
+using Flamingo.LanguageModel.Engine.Generation;
+using Flamingo.Stages;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
+
+/// <summary>An engine that the test steps by hand, and every batch that it computed.</summary>
+internal sealed class SteppedEngine
+{
+    public SteppedEngine(int blocks = 64, int blockTokens = 4, int slots = 8, EngineLimits? limits = null)
+    {
+        Limits = limits ?? new EngineLimits(MaxQueued: 16, MaxSequences: 16, PrefillChunk: 64, PrefillChunkBesideDecoding: 64, MaxCandidatesAtOnce: 4);
+        Runner = new ScriptedRunner(blocks, blockTokens, slots);
+        Runner.BeforeStep = (batch, _) =>
+        {
+            Batches.Add(batch);
+            return Task.CompletedTask;
+        };
+        Engine = new StepEngine(Runner, Limits, Time);
+    }
+
+    public EngineLimits Limits { get; }
+
+    public ScriptedRunner Runner { get; }
+
+    public FakeTimeProvider Time { get; } = new();
+
+    public StepEngine Engine { get; }
+
+    public List<ScheduledBatch> Batches { get; } = [];
+
+    public EngineStatistics Now => Engine.Statistics;
+
+    public TrackedRequest Ask(string text, int answer = 8, SamplingParameters? sampling = null, string tenant = "", TimeSpan? pin = null, bool latents = true, AttentionChoice? attention = null)
+    {
+        var request = new TrackedRequest(Prompts.Of(text, answer, latents), Prompts.Terms(tenant, pin), sampling ?? Endless, Time, attention);
+        Engine.Submit(request.Request);
+        return request;
+    }
+
+    public TrackedRequest Rank(string text, params string[] candidates)
+    {
+        var request = new TrackedRequest(Prompts.Of(text), Prompts.Terms(), [.. candidates.Select(candidate => candidate.Select(letter => letter - 'a').ToArray())], Limits.MaxCandidatesAtOnce, Runner.Memory, Time);
+        Engine.Submit(request.Request);
+        return request;
+    }
+
+    /// <summary>Answers that end at their full length alone.</summary>
+    public static SamplingParameters Endless { get; } = new() { AllowedTokens = [0, 1, 2, 3, 4, 5, 6, 7, 8] };
+
+    /// <returns>The batch of the step.</returns>
+    public async Task<ScheduledBatch> StepAsync()
+    {
+        Assert.True(await Engine.StepAsync(default), "There was nothing to compute.");
+        Check();
+        return Batches[^1];
+    }
+
+    /// <summary>Steps until there is nothing to compute.</summary>
+    public async Task RunAsync()
+    {
+        for (var steps = 0; await Engine.StepAsync(default); steps++) Assert.True(steps < 1000);
+        Check();
+    }
+
+    private void Check()
+    {
+        if (Runner.Violation is not null) Assert.Fail(Runner.Violation.ToString());
+        Assert.Equal(Runner.Memory.Blocks, Now.FreeBlocks + Now.LeasedBlocks + Now.CachedBlocks);
+    }
+}

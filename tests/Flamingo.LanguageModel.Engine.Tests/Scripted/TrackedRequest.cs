@@ -1,0 +1,113 @@
+using System.Threading.Channels;
+using Flamingo.LanguageModel.Engine.Generation;
+using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.Stages;
+
+namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
+
+/// <summary>A request to the engine, and what came back of it.</summary>
+internal sealed class TrackedRequest
+{
+    private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
+    private readonly List<TokensGenerated> _tokens = [];
+    private readonly TaskCompletionSource<CandidateScores> _scores = new();
+
+    public TrackedRequest(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
+    {
+        var answer = new AnswerTerms([ScriptedModel.Stop], ScriptedText.Letters, _events.Writer, "digest", time);
+        (Prompt, Sampling) = (prompt, sampling);
+        Request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
+    }
+
+    public TrackedRequest(SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory, TimeProvider time)
+    {
+        (Prompt, Candidates) = (prompt, candidates);
+        Request = new CandidateRanking(prompt, terms, candidates, mostAtOnce, memory, _scores, time);
+    }
+
+    public EngineRequest Request { get; }
+
+    public SequencePrompt Prompt { get; }
+
+    /// <summary>Null for a ranking.</summary>
+    public SamplingParameters? Sampling { get; }
+
+    public IReadOnlyList<IReadOnlyList<int>> Candidates { get; } = [];
+
+    public bool HasEnded => Sampling is null ? _scores.Task.IsCompleted : Read();
+
+    /// <summary>Why it failed; null if it ended well.</summary>
+    public Exception? Failure
+    {
+        get
+        {
+            if (!HasEnded) return null;
+            var end = Sampling is null ? _scores.Task : _events.Reader.Completion;
+            return end.IsCanceled ? new OperationCanceledException() : end.Exception?.InnerException;
+        }
+    }
+
+    /// <summary>What has been told so far.</summary>
+    public IReadOnlyList<TokensGenerated> Tokens
+    {
+        get
+        {
+            Read();
+            return _tokens;
+        }
+    }
+
+    public GenerationFinished? Finished { get; private set; }
+
+    public CandidateScores Scores => _scores.Task.Result;
+
+    /// <summary>Answers in the order of samples.</summary>
+    public IReadOnlyList<PlainAnswer> Answers => [.. (HasEnded ? Finished! : throw new InvalidOperationException("The request has not ended.")).Samples.Select((end, sample) =>
+    {
+        var mine = _tokens.Where(tokens => tokens.Sample == sample).ToList();
+        return new PlainAnswer([.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
+    })];
+
+    /// <summary>Whether it answered exactly what its plain twin does; failed where the model's logits are not finite.</summary>
+    public void AssertAnswersLikeTwin()
+    {
+        Assert.True(HasEnded);
+        IReadOnlyList<PlainAnswer?>? answers = null;
+        IReadOnlyList<IReadOnlyList<float>>? scores = null;
+        if (Sampling is null) scores = PlainTwin.Rank(Prompt, Candidates);
+        else if (Sampling.Beams > 1) answers = PlainTwin.Beams(Prompt, Sampling);
+        else answers = [.. Enumerable.Range(0, Sampling.Samples).Select(sample => PlainTwin.Sample(Prompt, Sampling, sample))];
+
+        if (scores is null && (answers is null || answers.Contains(null)))
+        {
+            Assert.True(Failure is StageException { Kind: StageErrorKind.Internal }, $"{this} should have failed for logits that are not finite. {Failure}");
+            return;
+        }
+
+        Assert.True(Failure is null, $"{this} failed. {Failure}");
+        if (scores is not null) Assert.Equal(scores, Scores.TokenLogLikelihoods);
+        if (answers is null) return;
+        Assert.Equal(answers.Count, Answers.Count);
+        foreach (var (expected, actual) in answers.Zip(Answers))
+        {
+            Assert.Equal(expected!.Ids, actual.Ids);
+            Assert.Equal((expected.Text, expected.Reason), (actual.Text, actual.Reason));
+            if (expected.Score is { } score) Assert.Equal(score, actual.Score!.Value, 9);
+        }
+    }
+
+    public override string ToString() =>
+        $"[{string.Join(' ', Prompt.Ids)}] to {Prompt.Capacity}, {Sampling?.ToString() ?? string.Join(", ", Candidates.Select(ids => string.Join(' ', ids)))}";
+
+    private bool Read()
+    {
+        while (_events.Reader.TryRead(out var generated))
+        {
+            Assert.Null(Finished);
+            if (generated is TokensGenerated tokens) _tokens.Add(tokens);
+            Finished = generated as GenerationFinished;
+        }
+
+        return _events.Reader.Completion.IsCompleted;
+    }
+}
