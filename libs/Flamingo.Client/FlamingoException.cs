@@ -29,9 +29,16 @@ public sealed class FlamingoException : Exception
         var status = exception.GetRpcStatus();
         return new FlamingoException(exception, status?.Message ?? exception.Status.Detail)
         {
-            Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(fault => new RequestFault(fault.Field, fault.Description, fault.Reason)) ?? []],
+            Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(Fault) ?? []],
             MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>().ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
+    }
+
+    // the service sends problem and remedy as two lines of the description
+    private static RequestFault Fault(BadRequest.Types.FieldViolation violation)
+    {
+        var lines = violation.Description.Split('\n', 2);
+        return new RequestFault(violation.Field, lines[0], lines.Length > 1 ? lines[1] : "");
     }
 }

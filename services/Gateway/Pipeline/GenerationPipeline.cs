@@ -27,16 +27,17 @@ public sealed class GenerationPipeline(
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
-        await foreach (var item in language.GenerateAsync(new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling), cancellation))
+        await using var answer = language.GenerateAsync(new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling), cancellation).GetAsyncEnumerator(cancellation);
+        while (await FittingAsync(answer.MoveNextAsync().AsTask()))
         {
-            yield return item switch
+            yield return answer.Current switch
             {
                 TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids),
                 GenerationFinished end => new AnswerFinished(
                     end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
                     new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
-                    Digests(model, end.WeightsDigest)),
-                _ => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
+                    Digests(model, resolution, end.WeightsDigest)),
+                var item => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
         }
     }
@@ -53,11 +54,11 @@ public sealed class GenerationPipeline(
 
         var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
         var asked = time.GetElapsedTime(arrived);
-        var ranking = await language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation);
+        var ranking = await FittingAsync(language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation));
         return new FlamingoRanking(
             ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, ranking.WeightsDigest));
+            Digests(model, resolution, ranking.WeightsDigest));
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -82,7 +83,7 @@ public sealed class GenerationPipeline(
         return new FlamingoEncoding(
             Report(pictures, resolution), pooled,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
-            Digests(model, model.Language.WeightsDigest));
+            Digests(model, resolution, model.Language.WeightsDigest));
     }
 
     public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
@@ -148,10 +149,25 @@ public sealed class GenerationPipeline(
         return prompt;
     }
 
+    // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place
+    private async Task<T> FittingAsync<T>(Task<T> call)
+    {
+        try
+        {
+            return await call;
+        }
+        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
+        {
+            throw await descriptions.MisfitAsync(exception);
+        }
+    }
+
     // another language model answered than described: the next request asks what it is
-    private ModelDigests Digests(FlamingoModel model, string language)
+    private ModelDigests Digests(FlamingoModel model, Resolution resolution, string language)
     {
         if (language != model.Language.WeightsDigest) descriptions.Forget();
-        return new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest, language);
+        // where a stage was replaced among the pictures of one prompt, the newcomer is named
+        var made = resolution.Pictures.Values.Select(picture => picture.Origin).MaxBy(origin => origin.Vision != model.Vision.WeightsDigest || origin.Resampler != model.Resampler.WeightsDigest);
+        return new(made?.Vision ?? model.Vision.WeightsDigest, made?.Resampler ?? model.Resampler.WeightsDigest, language);
     }
 }

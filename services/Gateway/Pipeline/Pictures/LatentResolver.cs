@@ -10,11 +10,15 @@ namespace Flamingo.Gateway.Pictures;
 public sealed record RequestedPicture(string Id, ReadOnlyMemory<byte>? File, string Field);
 
 /// <param name="Key">The key these latents truly have, by the weights that made them.</param>
-public sealed record ResolvedPicture(string Key, ChecksummedLatents Latents, PictureSource Source);
+/// <param name="Origin">By what made them, not by what is described: a stage may just have been replaced.</param>
+public sealed record ResolvedPicture(string Key, ChecksummedLatents Latents, PictureSource Source, LatentOrigin Origin);
 
 /// <summary>Pictures by id, and the times of one resolution.</summary>
 /// <param name="Vision">Waiting for another request's encoding of the same picture counts here.</param>
 public sealed record Resolution(IReadOnlyDictionary<string, ResolvedPicture> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample);
+
+/// <summary>Digests of the weights that made a picture's latents.</summary>
+public sealed record LatentOrigin(string Vision, string Resampler);
 
 /// <summary>Latents for pictures: memory, then Redis, then the stages; one encoding per key, however many requests want it at once.</summary>
 public sealed class LatentResolver(
@@ -29,7 +33,7 @@ public sealed class LatentResolver(
         if (pictures.Count == 0) return new Resolution(new Dictionary<string, ResolvedPicture>(), TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero);
         var model = await descriptions.GetAsync(cancellation);
         var started = time.GetTimestamp();
-        var looked = await Task.WhenAll(pictures.Select(async picture => (Picture: picture, Found: await LookAsync(KeyOf(picture.Id, model), model.Resampler, cancellation))));
+        var looked = await Task.WhenAll(pictures.Select(async picture => (Picture: picture, Found: await LookAsync(KeyOf(picture.Id, model), model, cancellation))));
         var lookup = time.GetElapsedTime(started);
 
         var found = looked.Where(item => item.Found is not null).ToDictionary(item => item.Picture.Id, item => item.Found!, StringComparer.Ordinal);
@@ -46,12 +50,15 @@ public sealed class LatentResolver(
     private string KeyOf(string id, FlamingoModel model) =>
         LatentKey.Compute(id, model.Vision.WeightsDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.LatentDtype, options.TenantSalt);
 
-    private async Task<ResolvedPicture?> LookAsync(string key, ResamplerDescription made, CancellationToken cancellation)
+    private static LatentOrigin OriginOf(FlamingoModel model) => new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest);
+
+    private async Task<ResolvedPicture?> LookAsync(string key, FlamingoModel model, CancellationToken cancellation)
     {
+        var made = model.Resampler;
         if (memory.Get(key) is { } held)
         {
             GatewayMetrics.MemoryHits.Add(1);
-            return new ResolvedPicture(key, held, PictureSource.Memory);
+            return new ResolvedPicture(key, held, PictureSource.Memory, OriginOf(model));
         }
 
         if (redis is null || await redis.GetAsync(key, cancellation) is not { } shared) return null;
@@ -59,7 +66,7 @@ public sealed class LatentResolver(
         if (shared.Tensor.Dtype != made.LatentDtype || !shared.Tensor.Shape.AsSpan().SequenceEqual([made.Latents, made.Width])) return null;
         GatewayMetrics.RedisHits.Add(1);
         memory.Put(key, shared);
-        return new ResolvedPicture(key, shared, PictureSource.Redis);
+        return new ResolvedPicture(key, shared, PictureSource.Redis, OriginOf(model));
     }
 
     // own pictures fly in one call; pictures that another request has in the air are waited for
@@ -79,7 +86,7 @@ public sealed class LatentResolver(
             {
                 // an earlier flight landed between our lookup and now; it put its latents before it left the table
                 Remove(key, flight);
-                found[picture.Id] = new ResolvedPicture(key, landed, PictureSource.Memory);
+                found[picture.Id] = new ResolvedPicture(key, landed, PictureSource.Memory, OriginOf(model));
                 flight.Landed.TrySetResult(found[picture.Id]);
             }
             else
@@ -130,7 +137,7 @@ public sealed class LatentResolver(
             {
                 var (encoding, visionTime) = await EncodeAsync([.. chunk.Select(item => item.Picture)]);
                 var resampleStarted = time.GetTimestamp();
-                var resampling = await resampler.ResampleAsync([.. encoding.Pictures.Select(picture => picture.Features)], CancellationToken.None);
+                var resampling = await ResampleAsync([.. encoding.Pictures.Select(picture => picture.Features)]);
                 times = (times.Vision + visionTime, times.Resample + time.GetElapsedTime(resampleStarted));
                 if (encoding.Pictures.Count != chunk.Length || resampling.Latents.Count != chunk.Length)
                     throw new StageException(StageErrorKind.Internal, $"{chunk.Length} pictures came back as {encoding.Pictures.Count} features and {resampling.Latents.Count} latents.");
@@ -167,6 +174,18 @@ public sealed class LatentResolver(
         }
     }
 
+    private async Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features)
+    {
+        try
+        {
+            return await resampler.ResampleAsync(features, CancellationToken.None);
+        }
+        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        {
+            throw await descriptions.MisfitAsync(exception);
+        }
+    }
+
     private void Land(IReadOnlyList<(RequestedPicture Picture, string Key, Flight Flight)> chunk, string visionDigest, Resampling resampling, FlamingoModel model)
     {
         // an answer of other weights is used for this request under its own key, never stored under the old one
@@ -183,7 +202,7 @@ public sealed class LatentResolver(
             }
 
             Remove(key, flight);
-            flight.Landed.TrySetResult(new ResolvedPicture(trueKey, latents, PictureSource.Encoded));
+            flight.Landed.TrySetResult(new ResolvedPicture(trueKey, latents, PictureSource.Encoded, new LatentOrigin(visionDigest, resampling.WeightsDigest)));
         }
     }
 
