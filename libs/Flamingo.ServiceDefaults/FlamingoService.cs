@@ -54,8 +54,9 @@ public static class FlamingoService
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
-            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
-            else kestrel.ListenAnyIP(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // another is reported with all other faults, not by Kestrel before them
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, listen => listen.Protocols = HttpProtocols.Http2);
+            else kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
         });
 
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
-using Grpc.Core;
+using Grpc.Net.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using V1 = Flamingo.Protos.V1;
@@ -9,12 +9,12 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>The vision encoder behind a channel.</summary>
-public sealed class RemoteVisionEncoder(V1.VisionEncoder.VisionEncoderClient client) : IVisionEncoder
+internal sealed class RemoteVisionEncoder(V1.VisionEncoder.VisionEncoderClient client, RemoteCalls calls) : IVisionEncoder
 {
-    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("VisionEncoder", cancellation, async () =>
+    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), cancellationToken: cancellation)).ToRecord());
 
-    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("VisionEncoder", cancellation, async () =>
+    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
     {
         var message = new V1.EncodePicturesRequest { IncludePooled = request.IncludePooled };
         message.Pictures.AddRange(request.Pictures.Select(picture => picture.ToByteString()));
@@ -24,12 +24,12 @@ public sealed class RemoteVisionEncoder(V1.VisionEncoder.VisionEncoderClient cli
 }
 
 /// <summary>The resampler behind a channel.</summary>
-public sealed class RemoteResampler(V1.Resampler.ResamplerClient client) : IResampler
+internal sealed class RemoteResampler(V1.Resampler.ResamplerClient client, RemoteCalls calls) : IResampler
 {
-    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
+    public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
     {
         var message = new V1.ResampleRequest();
         message.Features.AddRange(features.Select(TensorWire.ToMessage));
@@ -39,20 +39,19 @@ public sealed class RemoteResampler(V1.Resampler.ResamplerClient client) : IResa
 }
 
 /// <summary>The language model behind a channel.</summary>
-public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient client) : ILanguageModel
+internal sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient client, RemoteCalls calls) : ILanguageModel
 {
-    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
         (await client.DescribeAsync(new V1.DescribeLanguageModelRequest(), cancellationToken: cancellation)).ToRecord());
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var message = new V1.GenerateTokensRequest { Sampling = request.Sampling.ToMessage() };
         message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
-        using var call = client.Generate(message, cancellationToken: cancellation);
-        await foreach (var item in RemoteCall.ReadAsync(call, "LanguageModel", cancellation)) yield return item.ToRecord();
+        await foreach (var item in calls.ReadAsync(() => client.Generate(message, cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => calls.RunAsync(cancellation, async () =>
     {
         var message = new V1.RankCandidatesRequest();
         message.Segments.AddRange(request.Segments.Select(LanguageWire.ToMessage));
@@ -60,7 +59,7 @@ public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient cli
         return (await client.RankAsync(message, cancellationToken: cancellation)).ToRecord();
     });
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => RemoteCall.RunAsync<IReadOnlyList<int>>("LanguageModel", cancellation, async () =>
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => calls.RunAsync<IReadOnlyList<int>>(cancellation, async () =>
     {
         var message = new V1.TokenizeRequest();
         message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
@@ -74,15 +73,16 @@ public static class RemoteStagesRegistration
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton<IVisionEncoder>(provider => new RemoteVisionEncoder(new(Invoker(provider, options => options.VisionEncoder))));
-        services.AddSingleton<IResampler>(provider => new RemoteResampler(new(Invoker(provider, options => options.Resampler))));
-        services.AddSingleton<ILanguageModel>(provider => new RemoteLanguageModel(new(Invoker(provider, options => options.LanguageModel))));
+        services.AddSingleton<IVisionEncoder>(provider => Connect(provider, "VisionEncoder", options => options.VisionEncoder, (channel, calls) => new RemoteVisionEncoder(new(channel), calls)));
+        services.AddSingleton<IResampler>(provider => Connect(provider, "Resampler", options => options.Resampler, (channel, calls) => new RemoteResampler(new(channel), calls)));
+        services.AddSingleton<ILanguageModel>(provider => Connect(provider, "LanguageModel", options => options.LanguageModel, (channel, calls) => new RemoteLanguageModel(new(channel), calls)));
         return services;
     }
 
-    private static CallInvoker Invoker(IServiceProvider provider, Func<RemoteStageOptions, string> address)
+    private static T Connect<T>(IServiceProvider provider, string name, Func<RemoteStageOptions, string> address, Func<GrpcChannel, RemoteCalls, T> stage)
     {
         var options = provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
-        return StageChannel.Open(address(options), options).CreateCallInvoker();
+        var channel = StageChannel.Open(address(options), options);
+        return stage(channel, new RemoteCalls(channel, name, options.ConnectTimeout));
     }
 }

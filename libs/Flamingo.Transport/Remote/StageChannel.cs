@@ -33,7 +33,7 @@ public static class StageChannel
             MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
             MaxRetryBufferSize = MessageLimits.MostBytes,
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
-            MaxReconnectBackoff = TimeSpan.FromSeconds(3),
+            MaxReconnectBackoff = TimeSpan.FromSeconds(1),
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { Retries() } },
         });
     }

@@ -29,7 +29,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
         var drawn = new HashSet<string>();
         foreach (var seed in new ulong[] { 1, 2, 3 })
         {
-            var sampled = NewWord with { Sampling = new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, Seed = seed } };
+            var sampled = NewWord with { Sampling = new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, RepetitionPenalty = 4, Seed = seed } };
             answer = await Answer.ReadAsync(distributed, sampled, Cancellation);
             Assert.Equal((await Answer.ReadAsync(embedded.Flamingo, sampled, Cancellation)).Ids, answer.Ids);
             drawn.Add(string.Join(' ', answer.Ids));

@@ -79,7 +79,7 @@ public sealed class BadInputTests(Stack shared) : HostTests(shared)
         var cut = new Tensor { Dtype = Dtype.Float32, Shape = { 1, 64, 128 }, Data = ByteString.CopyFrom(new byte[100]) };
         var foreign = new Tensor { Dtype = Dtype.Float32, Shape = { 1, 64, 4 }, Data = ByteString.CopyFrom(new byte[1024]) };
         var resampler = new V1.Resampler.ResamplerClient(resampling);
-        AssertFaults(await Assert.ThrowsAsync<RpcException>(() => resampler.ResampleAsync(new ResampleRequest { Features = { cut, foreign, cut } }, deadline: Deadline.In(30)).ResponseAsync), "features[0]", "features[2]");
+        AssertFaults(await Assert.ThrowsAsync<RpcException>(() => resampler.ResampleAsync(new ResampleRequest { Features = { cut, foreign, cut } }, deadline: Deadline.In(30)).ResponseAsync), "features[0].data", "features[2].data");
         AssertFaults(await Assert.ThrowsAsync<RpcException>(() => resampler.ResampleAsync(new ResampleRequest { Features = { foreign } }, deadline: Deadline.In(30)).ResponseAsync), "features[0]");
 
         using var generating = GrpcChannel.ForAddress(Shared.LanguageModel.Address);

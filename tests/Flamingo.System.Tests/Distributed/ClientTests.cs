@@ -57,7 +57,7 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
     {
         using var client = new FlamingoClient(Shared.Gateway.Address);
         string[] candidates = [" two", " three", " a small red circle"];
-        var ranking = await client.RankAsync(new Prompt().Picture(Example("vqa-query.png")).Text("Question:how many shapes are there? Short answer:"), candidates, Cancellation);
+        var ranking = await client.RankAsync(new Prompt().Picture(Episode.Picture("0001.png").Bytes).Text("Question:how many shapes are there? Short answer:"), candidates, Cancellation);
         Assert.Equal(candidates, ranking.Candidates.Select(candidate => candidate.Text));
         Assert.All(ranking.Candidates, candidate => Assert.Equal(candidate.Ids.Count, candidate.TokenLogLikelihoods.Count));
         Assert.All(ranking.Candidates.SelectMany(candidate => candidate.TokenLogLikelihoods), score => Assert.InRange(score, float.MinValue, 0));
