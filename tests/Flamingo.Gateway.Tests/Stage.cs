@@ -21,6 +21,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public Exception? DescribeFails { get; set; }
 
+    /// <summary>How the language model refuses a prompt.</summary>
+    public StageException? PromptFails { get; set; }
+
     public int Describes;
 
     /// <summary>Number of pictures of each call.</summary>
@@ -62,13 +65,16 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     }
 
     public Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, CancellationToken cancellation) =>
-        Task.FromResult(new Resampling(Resampler.WeightsDigest, [.. features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))]));
+        features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)
+        ? Task.FromException<Resampling>(StageException.Invalid("features[0]", "It is too wide.", "Send others."))
+        : Task.FromResult(new Resampling(Resampler.WeightsDigest, [.. features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))]));
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         Prompts.Enqueue(request.Segments);
         Sampling = request.Sampling;
         await Task.Yield();
+        if (PromptFails is not null) throw PromptFails;
         yield return new TokensGenerated("a ", [1]);
         yield return new TokensGenerated("dog", [2, 3]);
         yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest);
@@ -77,6 +83,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
     {
         Prompts.Enqueue(request.Segments);
+        if (PromptFails is not null) throw PromptFails;
         return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1f]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest));
     }
 

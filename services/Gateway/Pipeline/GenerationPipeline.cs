@@ -28,7 +28,7 @@ public sealed class GenerationPipeline(
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
         await using var answer = language.GenerateAsync(new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling), cancellation).GetAsyncEnumerator(cancellation);
-        while (await FittingAsync(answer.MoveNextAsync().AsTask()))
+        while (await FittingAsync(() => answer.MoveNextAsync().AsTask()))
         {
             yield return answer.Current switch
             {
@@ -54,7 +54,7 @@ public sealed class GenerationPipeline(
 
         var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
         var asked = time.GetElapsedTime(arrived);
-        var ranking = await FittingAsync(language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation));
+        var ranking = await FittingAsync(() => language.RankAsync(new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates), cancellation));
         return new FlamingoRanking(
             ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
@@ -150,11 +150,11 @@ public sealed class GenerationPipeline(
     }
 
     // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place
-    private async Task<T> FittingAsync<T>(Task<T> call)
+    private async Task<T> FittingAsync<T>(Func<Task<T>> call)
     {
         try
         {
-            return await call;
+            return await call();
         }
         catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
         {
