@@ -38,8 +38,6 @@ public sealed class HostProcess : IAsyncDisposable
 
     public string Address => $"http://localhost:{Port}";
 
-    public bool HasExited => _process.HasExited;
-
     /// <summary>What it wrote to standard error.</summary>
     public string Error
     {
@@ -50,7 +48,7 @@ public sealed class HostProcess : IAsyncDisposable
     }
 
     /// <param name="service">VisionEncoder, Resampler, LanguageModel or Gateway.</param>
-    /// <param name="options">As environment variables, <c>Section__Option</c>; they win over those given here.</param>
+    /// <param name="options">As environment variables, <c>Section__Option</c>; they win over the usual ones.</param>
     public static HostProcess Start(string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments)
     {
         var name = $"Flamingo.{service}.Host";
