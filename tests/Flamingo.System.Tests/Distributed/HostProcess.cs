@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Flamingo.Testing;
@@ -10,7 +9,6 @@ public sealed class HostProcess : IAsyncDisposable
 {
     private const int Stop = 19, Continue = 18, Terminate = 15; // Linux
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-    private static readonly ConcurrentDictionary<HostProcess, bool> Running = [];
 
     private readonly Process _process;
     private readonly string _name;
@@ -18,16 +16,10 @@ public sealed class HostProcess : IAsyncDisposable
     private readonly List<string> _output = [], _error = [];
     private TaskCompletionSource _spoken = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // a test run that is told to end disposes nothing: its children must not outlive it
-    static HostProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
-    {
-        foreach (var process in Running.Keys) process.Kill();
-    };
-
     private HostProcess(Process process, string name, int port)
     {
         (_process, _name, Port) = (process, name, port);
-        Running[this] = true;
+        Watchdog.Watch(process.Id);
         process.OutputDataReceived += (_, line) => Hear(_output, line.Data);
         process.ErrorDataReceived += (_, line) => Hear(_error, line.Data);
         process.BeginOutputReadLine();
@@ -98,7 +90,7 @@ public sealed class HostProcess : IAsyncDisposable
     /// <summary>SIGKILL, to it and to whatever it started.</summary>
     public async Task KillAsync()
     {
-        Kill();
+        _process.Kill(entireProcessTree: true);
         await _process.WaitForExitAsync().WaitAsync(Patience);
     }
 
@@ -110,11 +102,9 @@ public sealed class HostProcess : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await KillAsync();
-        Running.TryRemove(this, out _);
+        Watchdog.Release(_process.Id);
         _process.Dispose();
     }
-
-    private void Kill() => _process.Kill(entireProcessTree: true);
 
     private void Signal(int signal)
     {
