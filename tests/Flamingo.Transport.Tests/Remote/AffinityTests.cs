@@ -6,7 +6,6 @@ using Flamingo.Transport.Remote.Affinity;
 using Flamingo.Transport.Tests.Serving;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
-using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Remote;
 
@@ -34,7 +33,7 @@ public sealed class AffinityTests : IAsyncLifetime
         var options = new RemoteStageOptions();
         var replicas = new StaticResolverFactory(_ => _servers.Select(server => new BalancerAddress("127.0.0.1", server.Port)));
         _channel = StageChannel.Open("static:///language-model", options, new AffinityBalancerFactory(_load, Spill), replicas);
-        _model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(_channel), _load);
+        _model = new RemoteLanguageModel(_channel, _load, options.ConnectTimeout);
     }
 
     public async ValueTask DisposeAsync()
@@ -98,7 +97,7 @@ public sealed class AffinityTests : IAsyncLifetime
     public async Task A_single_server_is_asked_by_its_address_too()
     {
         using var channel = StageChannel.Open($"http://127.0.0.1:{_servers[1].Port}", new RemoteStageOptions(), new AffinityBalancerFactory(_load, Spill));
-        var model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(channel), _load);
+        var model = new RemoteLanguageModel(channel, _load, TimeSpan.Zero);
         Assert.NotEmpty(await model.GenerateAsync(Request("x", ""), TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal([(1, "x")], _asked);
     }
