@@ -81,6 +81,18 @@ public sealed class LatentResolverTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task An_answer_names_the_weights_that_made_its_latents()
+    {
+        Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
+        _stage.VisionAnswers = "vision-2";
+        Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2))); // one from memory, one by the stranger
+        Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
+        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 3 }]), TestContext.Current.CancellationToken)).Digests.Vision);
+
+        async Task<string> VisionDigestAsync(params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
+    }
+
+    [Fact]
     public async Task Stages_that_do_not_fit_are_refused_naming_both_and_may_be_replaced()
     {
         var fitting = _stage.Resampler;
