@@ -23,7 +23,8 @@ RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
  && mv artifacts/publish/Flamingo.VisionEncoder.Host/release /vision-encoder \
  && mv artifacts/publish/Flamingo.Resampler.Host/release /resampler \
  && mv artifacts/publish/Flamingo.LanguageModel.Host/release /language-model \
- # libtorch is nine tenths of a stage's files and the same in all three: one layer for them
+ # libtorch is nine tenths of a stage's files and the same in all three: one layer for them. It brings its own OpenMP
+ # (libgomp-….so.1, which the base image lacks); libstdc++ is in the base image.
  && mkdir /libtorch \
  && for library in /resampler/libtorch*.so /resampler/libc10*.so /resampler/libgomp*.so* /resampler/libLibTorchSharp.so; do \
       name=$(basename "$library") \
@@ -37,10 +38,11 @@ WORKDIR /app
 ENV ASPNETCORE_HTTP_PORTS= Endpoints__GrpcPort=8080 DOTNET_EnableDiagnostics=0
 EXPOSE 8080
 USER $APP_UID
+# Health checks below have no --start-interval, which engines before 25 refuse.
 
 FROM service AS gateway
 COPY --from=build /gateway .
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --start-interval=2s --retries=3 CMD ["dotnet", "Flamingo.Gateway.Host.dll", "--health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["dotnet", "Flamingo.Gateway.Host.dll", "--health"]
 ENTRYPOINT ["dotnet", "Flamingo.Gateway.Host.dll"]
 
 FROM service AS stage
@@ -50,15 +52,15 @@ ENV Model__Directory=/model
 
 FROM stage AS vision-encoder
 COPY --from=build /vision-encoder .
-HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --start-interval=2s --retries=3 CMD ["dotnet", "Flamingo.VisionEncoder.Host.dll", "--health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["dotnet", "Flamingo.VisionEncoder.Host.dll", "--health"]
 ENTRYPOINT ["dotnet", "Flamingo.VisionEncoder.Host.dll"]
 
 FROM stage AS resampler
 COPY --from=build /resampler .
-HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --start-interval=2s --retries=3 CMD ["dotnet", "Flamingo.Resampler.Host.dll", "--health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["dotnet", "Flamingo.Resampler.Host.dll", "--health"]
 ENTRYPOINT ["dotnet", "Flamingo.Resampler.Host.dll"]
 
 FROM stage AS language-model
 COPY --from=build /language-model .
-HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --start-interval=2s --retries=3 CMD ["dotnet", "Flamingo.LanguageModel.Host.dll", "--health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["dotnet", "Flamingo.LanguageModel.Host.dll", "--health"]
 ENTRYPOINT ["dotnet", "Flamingo.LanguageModel.Host.dll"]

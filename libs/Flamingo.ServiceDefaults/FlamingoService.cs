@@ -22,11 +22,10 @@ public static class FlamingoService
     public static async Task<int> RunAsync(string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
     {
         var builder = WebApplication.CreateBuilder(args.Where(argument => argument != HealthProbe.Argument).ToArray());
-        var endpoints = builder.Configuration.GetSection(EndpointOptions.Section).Get<EndpointOptions>() ?? new EndpointOptions();
-        if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(endpoints.GrpcPort);
-
         try
         {
+            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Endpoints(builder).GrpcPort);
+
             builder.AddServiceDefaults();
             register(builder);
             await using var app = builder.Build();
@@ -39,24 +38,25 @@ public static class FlamingoService
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
             // before the first request nothing but the operator reads this: one report, no stack
-            await Console.Error.WriteLineAsync($"{builder.Environment.ApplicationName} does not start: {Innermost(exception).Message}");
+            var faults = Faults(exception).ToList();
+            await Console.Error.WriteLineAsync($"{builder.Environment.ApplicationName} does not start: {(faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}")))}");
             return 1;
         }
     }
 
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
-        var section = builder.Configuration.GetSection(EndpointOptions.Section);
-        builder.Services.AddOptions<EndpointOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
-        var endpoints = section.Get<EndpointOptions>() ?? new EndpointOptions();
+        builder.Services.AddOptions<EndpointOptions>().BindConfiguration(EndpointOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        var endpoints = Endpoints(builder);
 
         // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
-            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
-            else kestrel.ListenAnyIP(endpoints.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // another is reported with all other faults, not by Kestrel before them
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, listen => listen.Protocols = HttpProtocols.Http2);
+            else kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
         });
 
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
@@ -79,9 +79,14 @@ public static class FlamingoService
         return app;
     }
 
-    private static Exception Innermost(Exception exception)
+    private static EndpointOptions Endpoints(WebApplicationBuilder builder) => builder.Configuration.GetSection(EndpointOptions.Section).Get<EndpointOptions>() ?? new EndpointOptions();
+
+    // options of several sections fail together, each with several members
+    private static IEnumerable<string> Faults(Exception exception) => exception switch
     {
-        while (exception is AggregateException or System.Reflection.TargetInvocationException && exception.InnerException is { } inner) exception = inner;
-        return exception;
-    }
+        AggregateException several => several.InnerExceptions.SelectMany(Faults),
+        System.Reflection.TargetInvocationException { InnerException: { } inner } => Faults(inner),
+        OptionsValidationException options => options.Failures,
+        _ => [exception.Message],
+    };
 }

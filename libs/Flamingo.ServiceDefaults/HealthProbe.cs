@@ -11,10 +11,11 @@ public static class HealthProbe
 
     public static async Task<int> RunAsync(int port)
     {
+        // below the ten seconds that a container's health check waits: a busy machine is not a sick service
         using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
         try
         {
-            var answer = await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(3)));
+            var answer = await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
             await Console.Out.WriteLineAsync(answer.Status.ToString());
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving ? 0 : 1;
         }

@@ -24,6 +24,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public Exception? DescribeFails { get; set; }
 
+    /// <summary>How the language model refuses a prompt.</summary>
+    public StageException? PromptFails { get; set; }
+
     public int Describes;
 
     public int SeedsDrawn;
@@ -82,6 +85,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
+        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)) throw StageException.Invalid("features[0]", "It is too wide.", "Send others.");
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
@@ -111,6 +115,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
         var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
         if (missing.Count > 0) throw new StageException(StageErrorKind.LatentsMissing, "Send them.") { Missing = missing };
+        if (PromptFails is not null) throw PromptFails;
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)

@@ -42,8 +42,9 @@ public sealed class Models : IDisposable
         }
     }
 
-    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32") =>
-        new(model, Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System, NullLogger<LanguageModelStage>.Instance);
+    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
+    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null) =>
+        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System, NullLogger<LanguageModelStage>.Instance);
 
     /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
     public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(

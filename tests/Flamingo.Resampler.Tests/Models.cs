@@ -37,8 +37,9 @@ public sealed class Models : IDisposable
         }
     }
 
-    public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options) =>
-        new(model, Thread, Options.Create(options), Options.Create(new ModelOptions()));
+    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
+    public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null) =>
+        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions()));
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)

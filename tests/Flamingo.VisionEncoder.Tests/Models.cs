@@ -38,8 +38,9 @@ public sealed class Models : IDisposable
         }
     }
 
-    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options) =>
-        new(model, Thread, new PictureDecoder(), Options.Create(options), Options.Create(new ModelOptions()));
+    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
+    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null) =>
+        new(model, thread ?? Thread, new PictureDecoder(), Options.Create(options), Options.Create(new ModelOptions()));
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)

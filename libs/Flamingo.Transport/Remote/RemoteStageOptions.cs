@@ -27,7 +27,7 @@ public sealed class RemoteStageOptions
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Longest wait for a connection.</summary>
+    /// <summary>Longest wait for a connection; a call to a stage that is down is UNAVAILABLE after it.</summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "00:05:00")]
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 }

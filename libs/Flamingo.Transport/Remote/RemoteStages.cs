@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Affinity;
 using Flamingo.Transport.Wire;
-using Grpc.Core;
+using Grpc.Net.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using V1 = Flamingo.Protos.V1;
@@ -10,55 +10,66 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>The vision encoder behind a channel.</summary>
-public sealed class RemoteVisionEncoder(V1.VisionEncoder.VisionEncoderClient client) : IVisionEncoder
+/// <param name="patience">How long a call waits for a lost connection.</param>
+public sealed class RemoteVisionEncoder(GrpcChannel channel, TimeSpan patience) : IVisionEncoder
 {
-    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("VisionEncoder", cancellation, async () =>
-        (await client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), cancellationToken: cancellation)).ToRecord());
+    private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel);
+    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
 
-    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("VisionEncoder", cancellation, async () =>
+    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+        (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), cancellationToken: cancellation)).ToRecord());
+
+    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
     {
         var message = new V1.EncodePicturesRequest { IncludePooled = request.IncludePooled };
         message.Pictures.AddRange(request.Pictures.Select(picture => picture.ToByteString()));
-        var response = await client.EncodeAsync(message, cancellationToken: cancellation);
+        var response = await _client.EncodeAsync(message, cancellationToken: cancellation);
         return new VisionEncoding(response.WeightsDigest, [.. response.Pictures.Select(picture => new PictureFeatures(picture.Features.ToRecord("features"), picture.Pooled?.ToRecord("pooled")))]);
     });
 }
 
 /// <summary>The resampler behind a channel.</summary>
-public sealed class RemoteResampler(V1.Resampler.ResamplerClient client) : IResampler
+/// <param name="patience">How long a call waits for a lost connection.</param>
+public sealed class RemoteResampler(GrpcChannel channel, TimeSpan patience) : IResampler
 {
-    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
-        (await client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
+    private readonly V1.Resampler.ResamplerClient _client = new(channel);
+    private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
 
-    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("Resampler", cancellation, async () =>
-        (await client.ResampleAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+        (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
+
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+        (await _client.ResampleAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
 }
 
 /// <summary>The language model behind a channel that chooses replicas by the prompt's beginning.</summary>
 /// <param name="load">The channel's: it tells the balancer of every call.</param>
-public sealed class RemoteLanguageModel(V1.LanguageModel.LanguageModelClient client, ReplicaLoad load) : ILanguageModel
+/// <param name="patience">How long a call waits for a lost connection.</param>
+public sealed class RemoteLanguageModel(GrpcChannel channel, ReplicaLoad load, TimeSpan patience) : ILanguageModel
 {
-    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
-        (await client.DescribeAsync(new V1.DescribeLanguageModelRequest(), cancellationToken: cancellation)).ToRecord());
+    private readonly V1.LanguageModel.LanguageModelClient _client = new(channel);
+    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
+
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+        (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), cancellationToken: cancellation)).ToRecord());
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
-        using var call = client.Generate(request.ToMessage(), begun.Headers, cancellationToken: cancellation);
-        await foreach (var item in RemoteCall.ReadAsync(call, "LanguageModel", cancellation)) yield return item.ToRecord();
+        await foreach (var item in _calls.ReadAsync(() => _client.Generate(request.ToMessage(), begun.Headers, cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => RemoteCall.RunAsync("LanguageModel", cancellation, async () =>
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
     {
         using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
-        return (await client.RankAsync(request.ToMessage(), begun.Headers, cancellationToken: cancellation)).ToRecord();
+        return (await _client.RankAsync(request.ToMessage(), begun.Headers, cancellationToken: cancellation)).ToRecord();
     });
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => RemoteCall.RunAsync<IReadOnlyList<int>>("LanguageModel", cancellation, async () =>
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(cancellation, async () =>
     {
         var message = new V1.TokenizeRequest();
         message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
-        return [.. (await client.TokenizeAsync(message, cancellationToken: cancellation)).Ids];
+        return [.. (await _client.TokenizeAsync(message, cancellationToken: cancellation)).Ids];
     });
 }
 
@@ -68,18 +79,15 @@ public static class RemoteStagesRegistration
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton<IVisionEncoder>(provider => new RemoteVisionEncoder(new(Invoker(provider, options => options.VisionEncoder))));
-        services.AddSingleton<IResampler>(provider => new RemoteResampler(new(Invoker(provider, options => options.Resampler))));
-        services.AddSingleton<ILanguageModel>(provider =>
+        services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => new RemoteVisionEncoder(StageChannel.Open(options.VisionEncoder, options), options.ConnectTimeout)));
+        services.AddSingleton<IResampler>(provider => Stage(provider, options => new RemoteResampler(StageChannel.Open(options.Resampler, options), options.ConnectTimeout)));
+        services.AddSingleton<ILanguageModel>(provider => Stage(provider, options =>
         {
-            var (options, load) = (Options(provider), new ReplicaLoad());
-            return new RemoteLanguageModel(new(StageChannel.Open(options.LanguageModel, options, new AffinityBalancerFactory(load, options.LanguageModelSpill))), load);
-        });
+            var load = new ReplicaLoad();
+            return new RemoteLanguageModel(StageChannel.Open(options.LanguageModel, options, new AffinityBalancerFactory(load, options.LanguageModelSpill)), load, options.ConnectTimeout);
+        }));
         return services;
     }
 
-    private static CallInvoker Invoker(IServiceProvider provider, Func<RemoteStageOptions, string> address) =>
-        StageChannel.Open(address(Options(provider)), Options(provider)).CreateCallInvoker();
-
-    private static RemoteStageOptions Options(IServiceProvider provider) => provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
+    private static T Stage<T>(IServiceProvider provider, Func<RemoteStageOptions, T> open) => open(provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value);
 }

@@ -37,7 +37,7 @@ public static class StageChannel
             MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
             MaxRetryBufferSize = MessageLimits.MostBytes,
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
-            MaxReconnectBackoff = TimeSpan.FromSeconds(3),
+            MaxReconnectBackoff = TimeSpan.FromSeconds(1),
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { balancer is null ? new RoundRobinConfig() : new LoadBalancingConfig(balancer.Name) }, MethodConfigs = { Retries() } },
         });
     }

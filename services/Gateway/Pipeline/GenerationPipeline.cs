@@ -34,9 +34,10 @@ public sealed class GenerationPipeline(
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
         var prompt = new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling) { Tenant = _tenant, PinPrefix = request.PinPrefix, Attention = request.Attention };
-        await foreach (var item in language.GenerateAsync(prompt, cancellation))
+        await using var answer = language.GenerateAsync(prompt, cancellation).GetAsyncEnumerator(cancellation);
+        while (await FittingAsync(() => answer.MoveNextAsync().AsTask()))
         {
-            yield return item switch
+            yield return answer.Current switch
             {
                 TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids)
                 {
@@ -45,8 +46,8 @@ public sealed class GenerationPipeline(
                 GenerationFinished end => new AnswerFinished(
                     end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
                     new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
-                    Digests(model, end.WeightsDigest)) { CachedTokens = end.CachedTokens, Samples = end.Samples },
-                _ => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
+                    Digests(model, resolution, end.WeightsDigest)) { CachedTokens = end.CachedTokens, Samples = end.Samples },
+                var item => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
         }
     }
@@ -65,11 +66,11 @@ public sealed class GenerationPipeline(
         var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
         var asked = time.GetElapsedTime(arrived);
         var prompt = new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates) { Tenant = _tenant, PinPrefix = request.PinPrefix };
-        var ranking = await language.RankAsync(prompt, cancellation);
+        var ranking = await FittingAsync(() => language.RankAsync(prompt, cancellation));
         return new FlamingoRanking(
             ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens };
+            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -94,7 +95,7 @@ public sealed class GenerationPipeline(
         return new FlamingoEncoding(
             Report(pictures, resolution), pooled,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
-            Digests(model, model.Language.WeightsDigest));
+            Digests(model, resolution, model.Language.WeightsDigest));
     }
 
     public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
@@ -168,10 +169,24 @@ public sealed class GenerationPipeline(
         return prompt;
     }
 
+    // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place
+    private async Task<T> FittingAsync<T>(Func<Task<T>> call)
+    {
+        try
+        {
+            return await call();
+        }
+        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
+        {
+            throw await descriptions.MisfitAsync(exception);
+        }
+    }
+
     // another language model answered than described: the next request asks what it is
-    private ModelDigests Digests(FlamingoModel model, string language)
+    private ModelDigests Digests(FlamingoModel model, Resolution resolution, string language)
     {
         if (language != model.Language.WeightsDigest) descriptions.Forget();
-        return new(model.Vision.WeightsDigest, model.Resampler.WeightsDigest, language);
+        var made = resolution.Origin(model);
+        return new(made.Vision, made.Resampler, language);
     }
 }

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
+using Flamingo.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using StackExchange.Redis;
 using Testcontainers.Redis;
@@ -12,17 +13,14 @@ namespace Flamingo.Gateway.Tests.LatentCache;
 /// <summary>One Redis in a container, or a skip that says why; in CI no Docker is a failure.</summary>
 public sealed class RedisContainerFixture : IAsyncLifetime
 {
-    private const string DockerSocket = "/var/run/docker.sock";
     private RedisContainer? _container;
 
-    /// <exception cref="InvalidOperationException">CI without Docker.</exception>
     public RedisContainer Container
     {
         get
         {
-            if (_container is null && Environment.GetEnvironmentVariable("CI") == "true") throw new InvalidOperationException("CI needs Docker.");
-            if (_container is null) Assert.Skip("no Docker");
-            return _container;
+            ContainerEngine.Require();
+            return _container!;
         }
     }
 
@@ -30,8 +28,7 @@ public sealed class RedisContainerFixture : IAsyncLifetime
     {
         // its image cannot be fetched everywhere; containers are disposed here
         Environment.SetEnvironmentVariable("TESTCONTAINERS_RYUK_DISABLED", "true");
-        // no engine: Container tells; an engine that then fails must not look like none
-        if (!HasDocker()) return;
+        if (!ContainerEngine.IsThere) return; // Container tells
         await SpeakTheEnginesVersionAsync();
         var container = new RedisBuilder("redis:8-alpine").Build();
         await container.StartAsync();
@@ -41,13 +38,13 @@ public sealed class RedisContainerFixture : IAsyncLifetime
     // Testcontainers asks for API 1.44; older engines (Debian 12's speaks 1.41) refuse any newer number than their own
     private static async Task SpeakTheEnginesVersionAsync()
     {
-        if (!File.Exists(DockerSocket) || Environment.GetEnvironmentVariable("DOCKER_API_VERSION") is not null) return;
+        if (!File.Exists(ContainerEngine.Socket) || Environment.GetEnvironmentVariable("DOCKER_API_VERSION") is not null) return;
         using var client = new HttpClient(new SocketsHttpHandler
         {
             ConnectCallback = async (_, cancellation) =>
             {
                 var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(DockerSocket), cancellation);
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(ContainerEngine.Socket), cancellation);
                 return new NetworkStream(socket, ownsSocket: true);
             },
         });
@@ -60,8 +57,6 @@ public sealed class RedisContainerFixture : IAsyncLifetime
     {
         if (_container is not null) await _container.DisposeAsync();
     }
-
-    private static bool HasDocker() => File.Exists(DockerSocket) || Environment.GetEnvironmentVariable("DOCKER_HOST") is not null;
 }
 
 public sealed class RedisLatentCacheTests(RedisContainerFixture redis) : IClassFixture<RedisContainerFixture>

@@ -63,7 +63,8 @@ public sealed class LatentResolverTests : IAsyncDisposable
     {
         await _flamingo.AskAsync(Picture(9));
         _stage.VisionAnswers = "vision-2";
-        await _flamingo.AskAsync(Picture(1));
+        var answer = await _flamingo.AskAsync(Picture(1), Picture(9));
+        Assert.Equal("vision-2", ((AnswerFinished)answer[^1]).Digests.Vision); // as it was made, not as it was described
         var first = ((PictureSegment)_stage.Prompts.Last()[0]).Key;
         Assert.Equal(1, _stage.Describes);
 
@@ -80,6 +81,18 @@ public sealed class LatentResolverTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task An_answer_names_the_weights_that_made_its_latents()
+    {
+        Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
+        _stage.VisionAnswers = "vision-2";
+        Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2))); // one from memory, one by the stranger
+        Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
+        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 3 }]), TestContext.Current.CancellationToken)).Digests.Vision);
+
+        async Task<string> VisionDigestAsync(params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
+    }
+
+    [Fact]
     public async Task Stages_that_do_not_fit_are_refused_naming_both_and_may_be_replaced()
     {
         var fitting = _stage.Resampler;
@@ -92,6 +105,30 @@ public sealed class LatentResolverTests : IAsyncDisposable
         Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
         _stage.Resampler = fitting;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
+    }
+
+    [Fact]
+    public async Task A_stage_replaced_by_one_that_does_not_fit_is_no_fault_of_the_caller()
+    {
+        await _flamingo.AskAsync(Picture(1));
+        var fitting = _stage.Resampler;
+        _stage.Resampler = fitting with { FeatureWidth = 7 };
+        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(2)));
+        Assert.Equal((StageErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads 7", StringComparison.Ordinal)));
+        _stage.Resampler = fitting;
+        await _flamingo.AskAsync(Picture(2));
+
+        var (language, segments) = (_stage.Language, new FlamingoSegment[] { Picture(1) });
+        _stage.Language = language with { LatentWidth = 9 };
+        _stage.PromptFails = StageException.Invalid("segments[0].latents", "The shape is [2, 5].", "Send [2, 9].");
+        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(segments))).Message, StringComparison.Ordinal);
+        _stage.Language = language; // replaced once more, before the gateway could ask
+        await _flamingo.GetModelAsync(TestContext.Current.CancellationToken);
+        refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
+        Assert.Equal((StageErrorKind.Mismatch, 0), (refusal.Kind, refusal.Faults.Count));
+
+        _stage.PromptFails = StageException.Invalid("segments", "The prompt is too long.", "Send less.");
+        Assert.Equal(StageErrorKind.InvalidArgument, (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(segments))).Kind);
     }
 
     [Fact]

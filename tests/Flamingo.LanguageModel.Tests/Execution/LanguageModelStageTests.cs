@@ -1,4 +1,5 @@
 using Flamingo.LanguageModel.Execution;
+using Flamingo.Modeling;
 using Flamingo.Stages;
 using TorchSharp;
 
@@ -74,18 +75,18 @@ public sealed class LanguageModelStageTests(Models models)
     [Fact]
     public async Task Nothing_stays_alive_after_answers_rankings_failures_and_abandoned_streams()
     {
-        var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
+        using var thread = new InferenceThread(2);
+        await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions(), thread: thread);
         var segments = Golden.Segments("mpt1b", "three-shot");
         await Round();
         var before = await Live();
         for (var round = 0; round < 5; round++) await Round();
         Assert.Equal(before, await Live());
-        await stage.DisposeAsync();
 
         async Task<long> Live()
         {
             await Idle(stage);
-            return await models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, TestContext.Current.CancellationToken);
+            return await thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, TestContext.Current.CancellationToken);
         }
 
         async Task Round()

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Modeling;
 using Flamingo.Resampler.Execution;
 using Flamingo.Stages;
 using TorchSharp;
@@ -143,8 +144,9 @@ public sealed class ResamplerStageTests(Models models)
     [Fact]
     public async Task Tensors_do_not_outlive_their_call()
     {
-        var stage = models.Stage("mpt1b");
-        Task<long> Live() => models.Thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, Cancellation);
+        using var thread = new InferenceThread(2);
+        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new(), thread);
+        Task<long> Live() => thread.RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, Cancellation);
         await stage.ResampleAsync(new(Frames("mpt1b")), Cancellation);
         var before = await Live();
         for (var call = 0; call < 20; call++) await stage.ResampleAsync(new(Frames("mpt1b")), Cancellation);

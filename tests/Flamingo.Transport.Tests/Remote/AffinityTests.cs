@@ -6,7 +6,6 @@ using Flamingo.Transport.Remote.Affinity;
 using Flamingo.Transport.Tests.Serving;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
-using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Remote;
 
@@ -22,6 +21,9 @@ public sealed class AffinityTests : IAsyncLifetime
     private readonly ReplicaLoad _load = new();
     private GrpcChannel _channel = null!;
     private RemoteLanguageModel _model = null!;
+    private int _refusals;
+
+    private int Load => _servers.Sum(server => _load.At($"127.0.0.1:{server.Port}"));
 
     public async ValueTask InitializeAsync()
     {
@@ -34,7 +36,7 @@ public sealed class AffinityTests : IAsyncLifetime
         var options = new RemoteStageOptions();
         var replicas = new StaticResolverFactory(_ => _servers.Select(server => new BalancerAddress("127.0.0.1", server.Port)));
         _channel = StageChannel.Open("static:///language-model", options, new AffinityBalancerFactory(_load, Spill), replicas);
-        _model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(_channel), _load);
+        _model = new RemoteLanguageModel(_channel, _load, options.ConnectTimeout);
     }
 
     public async ValueTask DisposeAsync()
@@ -78,7 +80,7 @@ public sealed class AffinityTests : IAsyncLifetime
             await stream.DisposeAsync();
         }
 
-        Assert.Equal(0, _servers.Sum(server => _load.At($"127.0.0.1:{server.Port}")));
+        Assert.Equal(0, Load);
         await AskAsync("held", "");
         Assert.Equal(servers[0], _asked.Last().Server);
     }
@@ -95,10 +97,29 @@ public sealed class AffinityTests : IAsyncLifetime
     }
 
     [Fact(Timeout = Limit)]
+    public async Task A_stream_tried_again_before_it_began_counts_once_and_one_that_fails_not_at_all()
+    {
+        await ConnectBothAsync(TestContext.Current.CancellationToken);
+        _refusals = 2;
+        await using (var stream = _model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken))
+        {
+            Assert.True(await stream.MoveNextAsync());
+            Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load)); // not counted, had the last attempt lost its headers
+        }
+
+        Assert.Equal(0, Load);
+        _refusals = int.MaxValue;
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => AskAsync("refused", ""))).Kind);
+        foreach (var server in _servers) await server.StopAsync();
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => AskAsync("nobody there", ""))).Kind);
+        Assert.Equal(0, Load);
+    }
+
+    [Fact(Timeout = Limit)]
     public async Task A_single_server_is_asked_by_its_address_too()
     {
         using var channel = StageChannel.Open($"http://127.0.0.1:{_servers[1].Port}", new RemoteStageOptions(), new AffinityBalancerFactory(_load, Spill));
-        var model = new RemoteLanguageModel(new V1.LanguageModel.LanguageModelClient(channel), _load);
+        var model = new RemoteLanguageModel(channel, _load, TimeSpan.Zero);
         Assert.NotEmpty(await model.GenerateAsync(Request("x", ""), TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal([(1, "x")], _asked);
     }
@@ -122,6 +143,7 @@ public sealed class AffinityTests : IAsyncLifetime
     {
         var text = ((TextSegment)request.Segments[0]).Text;
         _asked.Enqueue((server, text));
+        if (Interlocked.Decrement(ref _refusals) >= 0) throw new StageException(StageErrorKind.Unavailable, "Not now.");
         yield return new TokensGenerated("a", [1]);
         if (text == "held") await _gate.Task.WaitAsync(cancellation);
         yield return new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1");

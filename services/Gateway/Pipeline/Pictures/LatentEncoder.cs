@@ -14,7 +14,7 @@ public sealed class LatentEncoder(
     IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, GatewayOptions options, TimeProvider time)
 {
     /// <param name="landed">Called for each picture, by its index, as soon as it is done.</param>
-    /// <exception cref="StageException">InvalidArgument for bad pictures, named by the callers' fields.</exception>
+    /// <exception cref="StageException">InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.</exception>
     public async Task<(TimeSpan Vision, TimeSpan Resample)> EncodeAsync(IReadOnlyList<PictureToEncode> pictures, FlamingoModel model, Action<int, ResolvedPicture> landed)
     {
         var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
@@ -54,27 +54,34 @@ public sealed class LatentEncoder(
 
     private async Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, bool includeAttention)
     {
-        var resampling = await resampler.ResampleAsync(new ResampleRequest(features, includeAttention), CancellationToken.None);
-        return resampling.Latents.Count == features.Count && (!includeAttention || resampling.Attention.Count == features.Count) ? resampling
-            : throw new StageException(StageErrorKind.Internal, $"{features.Count} features came back as {resampling.Latents.Count} latents and {resampling.Attention.Count} attentions.");
+        try
+        {
+            var resampling = await resampler.ResampleAsync(new ResampleRequest(features, includeAttention), CancellationToken.None);
+            return resampling.Latents.Count == features.Count && (!includeAttention || resampling.Attention.Count == features.Count) ? resampling
+                : throw new StageException(StageErrorKind.Internal, $"{features.Count} features came back as {resampling.Latents.Count} latents and {resampling.Attention.Count} attentions.");
+        }
+        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        {
+            throw await descriptions.MisfitAsync(exception);
+        }
     }
 
     private ResolvedPicture Keep(PictureToEncode picture, string visionDigest, Resampling resampling, int place, FlamingoModel model)
     {
         // an answer of other weights is used for this request under its own key, never stored under the old one
-        var same = visionDigest == model.Vision.WeightsDigest && resampling.WeightsDigest == model.Resampler.WeightsDigest;
+        var origin = new LatentOrigin(visionDigest, resampling.WeightsDigest);
         var (tensor, attention) = (resampling.Latents[place], picture.Picture.IncludeAttention ? resampling.Attention[place] : null);
-        if (!same)
+        if (origin != LatentOrigin.Of(model))
         {
             descriptions.Forget();
             var trueKey = LatentKey.Compute(picture.Picture.Id, visionDigest, resampling.WeightsDigest, model.Vision.PreprocessingVersion, tensor.Dtype, options.TenantSalt);
-            return new ResolvedPicture(trueKey, ChecksummedLatents.Of(tensor), PictureSource.Encoded, attention);
+            return new ResolvedPicture(trueKey, ChecksummedLatents.Of(tensor), PictureSource.Encoded, origin, attention);
         }
 
         var latents = picture.Held ?? ChecksummedLatents.Of(tensor);
         if (picture.Held is null) tiers.Put(picture.Key, latents);
         if (attention is not null) tiers.Put(LatentKey.OfAttention(picture.Key), ChecksummedLatents.Of(attention));
-        return new ResolvedPicture(picture.Key, latents, PictureSource.Encoded, attention);
+        return new ResolvedPicture(picture.Key, latents, PictureSource.Encoded, origin, attention);
     }
 
     // the vision encoder's pictures[i] as the caller's own field

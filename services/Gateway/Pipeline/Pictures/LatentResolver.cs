@@ -44,7 +44,7 @@ public sealed class LatentResolver(LatentTiers tiers, LatentEncoder encoder, Sta
         var miss = new PictureToEncode(picture, key, latents?.Value);
         if (latents is not { } held || (picture.IncludeAttention && attention is null)) return (null, miss);
         (held.Source == PictureSource.Memory ? GatewayMetrics.MemoryHits : GatewayMetrics.RedisHits).Add(1);
-        return (new ResolvedPicture(key, held.Value, held.Source, attention?.Value.Tensor), miss);
+        return (new ResolvedPicture(key, held.Value, held.Source, LatentOrigin.Of(model), attention?.Value.Tensor), miss);
     }
 
     private static void ThrowIfUnknown(List<PictureToEncode> unknown)
@@ -69,7 +69,7 @@ public sealed class LatentResolver(LatentTiers tiers, LatentEncoder encoder, Sta
             {
                 others.Add((miss, joined));
             }
-            else if (Landed(miss) is { } landed)
+            else if (Landed(miss, model) is { } landed)
             {
                 // an earlier flight landed between our lookup and now; it put its latents before it left the table
                 Remove(miss, flight);
@@ -116,11 +116,11 @@ public sealed class LatentResolver(LatentTiers tiers, LatentEncoder encoder, Sta
 
     private static string FlightOf(PictureToEncode miss) => miss.Picture.IncludeAttention ? LatentKey.OfAttention(miss.Key) : miss.Key;
 
-    private ResolvedPicture? Landed(PictureToEncode miss)
+    private ResolvedPicture? Landed(PictureToEncode miss, FlamingoModel model)
     {
         if (tiers.InMemory(miss.Key) is not { } latents) return null;
-        if (!miss.Picture.IncludeAttention) return new ResolvedPicture(miss.Key, latents, PictureSource.Memory);
-        return tiers.InMemory(LatentKey.OfAttention(miss.Key)) is { } attention ? new ResolvedPicture(miss.Key, latents, PictureSource.Memory, attention.Tensor) : null;
+        if (!miss.Picture.IncludeAttention) return new ResolvedPicture(miss.Key, latents, PictureSource.Memory, LatentOrigin.Of(model));
+        return tiers.InMemory(LatentKey.OfAttention(miss.Key)) is { } attention ? new ResolvedPicture(miss.Key, latents, PictureSource.Memory, LatentOrigin.Of(model), attention.Tensor) : null;
     }
 
     // only this flight: another request may have taken off under the same key since

@@ -21,6 +21,23 @@ public sealed class StageDescriptions(IVisionEncoder vision, IResampler resample
     /// <summary>The next request asks again: an answer came from other weights than described.</summary>
     public void Forget() => _known = null;
 
+    /// <summary>What to answer when a stage refuses what another one made: that is no fault of the caller, a stage was replaced by one that does not fit.</summary>
+    /// <returns>Mismatch, naming both sides.</returns>
+    public async Task<StageException> MisfitAsync(StageException refusal)
+    {
+        Forget();
+        try
+        {
+            await GetAsync(CancellationToken.None);
+        }
+        catch (StageException exception)
+        {
+            return exception; // Mismatch, or Unavailable where the stage has gone since
+        }
+
+        return new StageException(StageErrorKind.Mismatch, $"A stage was replaced while this request was under way: {refusal.Message} Ask again.", refusal);
+    }
+
     private static void Check(FlamingoModel model)
     {
         var (vision, resampler, language) = (model.Vision, model.Resampler, model.Language);

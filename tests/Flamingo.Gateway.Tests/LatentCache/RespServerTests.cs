@@ -1,0 +1,122 @@
+using System.Net;
+using System.Net.Sockets;
+using Flamingo.Gateway.Pictures;
+using Flamingo.Stages;
+using Garnet;
+using Microsoft.Extensions.DependencyInjection;
+using StackExchange.Redis;
+using static Flamingo.Gateway.Tests.Asking;
+
+namespace Flamingo.Gateway.Tests.LatentCache;
+
+/// <summary>The shared tier on Garnet, a server of Redis' protocol inside this process: what runs where there is no Docker.</summary>
+public sealed class RespServerTests : IDisposable
+{
+    private readonly Stage _stage = new();
+    private readonly int _port = FreePort();
+    private GarnetServer _server;
+
+    public RespServerTests() => _server = StartServer();
+
+    public void Dispose() => _server.Dispose();
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_miss_is_written_and_a_restarted_gateway_hits_it()
+    {
+        await using (var before = Gateway())
+            Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+        await using var connection = await ConnectAsync();
+        await WrittenAsync(connection, 1);
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+
+        await using var after = Gateway();
+        Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
+        Assert.Equal([PictureSource.Memory], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+        Assert.Single(_stage.Encodes);
+        Assert.Equal(Sent(0), Sent(1)); // the third call brings no latents: they were delivered
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Garbage_is_a_miss_and_is_written_over()
+    {
+        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
+        await using var connection = await ConnectAsync();
+        await WrittenAsync(connection, 1);
+        var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
+        foreach (var garbage in new[] { [1, 2, 3], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)] })
+        {
+            await connection.GetDatabase().HashSetAsync(KeyOf(1), "data", garbage);
+            await using var gateway = Gateway();
+            Assert.Equal([PictureSource.Encoded], await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+            while (!await HoldsAsync(connection, whole)) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        }
+
+        await connection.GetDatabase().KeyDeleteAsync(KeyOf(1));
+        await connection.GetDatabase().StringSetAsync(KeyOf(1), "another type");
+        await using var strange = Gateway();
+        Assert.Equal([PictureSource.Encoded], await strange.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_server_that_goes_and_comes_back_empty_is_used_again()
+    {
+        await using var gateway = Gateway();
+        var flamingo = gateway.GetRequiredService<IFlamingo>();
+        Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(1)));
+        _server.Dispose();
+        Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(2)));
+        Assert.Equal([PictureSource.Memory], await flamingo.SourcesAsync(Picture(1)));
+
+        _server = StartServer();
+        await using var connection = await ConnectAsync();
+        byte[]? written = null;
+        for (var number = 0; written is null; number++) // new pictures, until the gateway has noticed and writes again
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            byte[] file = [3, (byte)(number >> 16), (byte)(number >> 8), (byte)number];
+            Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(file)));
+            if (await connection.GetDatabase().KeyExistsAsync(KeyOf(file))) written = file;
+        }
+
+        await using var other = Gateway();
+        Assert.Equal([PictureSource.Redis, PictureSource.Encoded], await other.GetRequiredService<IFlamingo>().SourcesAsync(Picture(written), Picture(1)));
+    }
+
+    private string Sent(int prompt)
+    {
+        var picture = Assert.Single(_stage.Prompts.ElementAt(prompt).OfType<PictureSegment>());
+        return $"{picture.Key} {Convert.ToHexString(picture.Latents!.Tensor.Bytes.Span)}";
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private GarnetServer StartServer()
+    {
+        var server = new GarnetServer(["--port", $"{_port}", "--bind", "127.0.0.1", "--memory", "64m", "--page", "1m", "--index", "1m", "--lua", "true", "--logger-level", "None", "-q"]);
+        server.Start();
+        return server;
+    }
+
+    private async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_port}");
+
+    private async Task<bool> HoldsAsync(ConnectionMultiplexer connection, byte[] value) =>
+        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.AsSpan().SequenceEqual((byte[]?)held);
+
+    // the write is behind the answer
+    private async Task WrittenAsync(ConnectionMultiplexer connection, byte picture)
+    {
+        while (!await connection.GetDatabase().KeyExistsAsync(KeyOf(picture))) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private ServiceProvider Gateway() => _stage.Services(
+        ("Redis:ConnectionString", $"127.0.0.1:{_port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
+
+    private string KeyOf(params byte[] file) => "flamingo:latents:" + LatentKey.Compute(
+        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+}

@@ -1,0 +1,89 @@
+using Flamingo.Checkpoints;
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+
+namespace Flamingo.SystemTests.Compose;
+
+/// <summary>A vision encoder that comes up on another checkpoint, as in a rolling update, never leaves its latents under the old key.</summary>
+public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
+{
+    private readonly ExamplePrompt _example = ExamplePrompt.Read("comparison");
+
+    [Fact(Timeout = 300_000)]
+    public async Task A_replica_on_another_checkpoint_leaves_nothing_under_the_old_key()
+    {
+        var (other, original) = (Digest(Stack.OtherModel), Digest(Testing.RepositoryFiles.Path("models", "shapes")));
+        Assert.NotEqual(original, other);
+        using var client = await Stack.ConnectAsync(Cancellation);
+        var model = await client.GetModelAsync(Cancellation);
+        Assert.Equal(original, model.Vision.WeightsDigest);
+        var truth = _example.Fresh();
+        await truth.AskAsync(client, Cancellation);
+        await Stack.WrittenAsync(client, truth.Pictures, Cancellation);
+
+        // one of the two replicas is replaced; the gateway meets both checkpoints by turns
+        await Stack.ComposeAsync(Cancellation, "up", "--no-build", "--no-recreate", "--wait", "--scale", "vision-encoder=1", "--scale", "language-model=2", "--scale", "vision-encoder-other=1");
+        var asked = new List<ExamplePrompt>();
+        var answeredBy = new Dictionary<string, int> { [original] = 0, [other] = 0 };
+        await ComposeStack.EventuallyAsync("both checkpoints answered a number of times", async () =>
+        {
+            var prompts = Enumerable.Range(0, 4).Select(_ => _example.Fresh()).ToList();
+            asked.AddRange(prompts);
+            foreach (var answer in await Task.WhenAll(prompts.Select(prompt => client.GenerateAsync(prompt.ToPrompt(), ExamplePrompt.Greedy, Cancellation))))
+            {
+                answeredBy[answer.Finished.Digests.Vision]++;
+                if (answer.Finished.Digests.Vision == original) Assert.Equal(_example.Text, answer.Text);
+            }
+
+            return answeredBy.Values.All(answers => answers >= 10);
+        }, Cancellation);
+
+        await Stack.RestoreAsync(Cancellation);
+        await ComposeStack.EventuallyAsync("the original checkpoint alone is described", async () =>
+        {
+            await client.GenerateAsync(_example.Fresh().ToPrompt(), ExamplePrompt.Greedy, Cancellation);
+            return (await client.GetModelAsync(Cancellation)).Vision.WeightsDigest == original;
+        }, Cancellation);
+
+        // what the gateway and its Redis hold for these pictures is the original's, and so is every answer
+        await HoldsAsync(asked, truth, model, original, other);
+        foreach (var prompt in asked) await prompt.AskAsync(client, Cancellation);
+        await Stack.RestartGatewayAsync(Cancellation);
+        using var restarted = await Stack.ConnectAsync(Cancellation);
+        var sources = new List<PictureSource>();
+        foreach (var prompt in asked) sources.AddRange(await prompt.AskAsync(restarted, Cancellation));
+        Assert.Contains(PictureSource.Redis, sources);
+    }
+
+    /// <summary>Every latent under the original's key is what the original makes of the picture; what stands under the other's is not.</summary>
+    private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, Model model, string original, string other)
+    {
+        await using var redis = await Stack.RedisAsync(Cancellation);
+        var (originals, others) = (0, 0);
+        foreach (var (picture, same) in asked.SelectMany(prompt => prompt.Pictures.Zip(truth.Pictures)))
+        {
+            var expected = (await redis.LatentsAsync(same, model, original))!;
+            if (await redis.LatentsAsync(picture, model, original) is { } kept)
+            {
+                originals++;
+                Assert.InRange(Difference(kept, expected), 0, 1e-4);
+            }
+
+            if (await redis.LatentsAsync(picture, model, other) is { } strange)
+            {
+                others++;
+                Assert.InRange(Difference(strange, expected), 1e-2, double.MaxValue); // the test would see the one for the other
+            }
+        }
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"{asked.Count} prompts: {originals} latents kept under the original's key, {others} under the other's.");
+        Assert.InRange(originals, 1, int.MaxValue);
+        Assert.InRange(others, 1, int.MaxValue);
+    }
+
+    /// <summary>Largest difference, as a part of the largest absolute value.</summary>
+    private static double Difference(float[] latents, float[] expected) =>
+        latents.Zip(expected).Max(pair => Math.Abs(pair.First - pair.Second)) / expected.Max(Math.Abs);
+
+    private static string Digest(string model) => ModelDirectory.Open(model).Config.Weights["vision"].LatentDigest;
+}

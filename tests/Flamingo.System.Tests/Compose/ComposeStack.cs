@@ -1,0 +1,172 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Flamingo.Client;
+using Flamingo.SystemTests.Embedded;
+using Flamingo.Testing;
+using StackExchange.Redis;
+
+namespace Flamingo.SystemTests.Compose;
+
+/// <summary>All tests of the stack share one, one after the other and beside no other tests: they stop and kill its parts.</summary>
+[CollectionDefinition(DisableParallelization = true)]
+public sealed class ComposeCollection : ICollectionFixture<ComposeStack>;
+
+/// <summary>
+/// The stack of docker-compose.yml, built and brought up with two vision encoders and two language models under a
+/// project name and on ports of its own, and taken down whatever happens.
+/// </summary>
+public sealed class ComposeStack : IAsyncLifetime
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+    private readonly string _project = $"flamingo-test-{Guid.NewGuid():N}"[..22];
+    private readonly DirectoryInfo _otherModel = Directory.CreateTempSubdirectory("flamingo-other-");
+    private readonly Dictionary<string, string> _environment;
+    private readonly List<PosixSignalRegistration> _signals = [];
+    private Task? _down;
+
+    public ComposeStack() => _environment = new()
+    {
+        ["FLAMINGO_MODEL"] = RepositoryFiles.Path("models", "shapes"),
+        ["FLAMINGO_OTHER_MODEL"] = _otherModel.FullName,
+        ["FLAMINGO_PORT"] = "127.0.0.1:0", // the engine picks a free one, and another one at every start
+        ["FLAMINGO_THREADS"] = "1",
+    };
+
+    /// <summary>The model directory of <c>vision-encoder-other</c>.</summary>
+    public string OtherModel => _otherModel.FullName;
+
+    public async ValueTask InitializeAsync()
+    {
+        if (!ContainerEngine.IsThere) return; // each test tells
+        // a signal ends the process without disposing fixtures, and waits for these handlers
+        foreach (var signal in new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP }) _signals.Add(PosixSignalRegistration.Create(signal, _ => TakenDown().GetAwaiter().GetResult()));
+        OtherCheckpoint.Write(OtherModel);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(OtherModel, (UnixFileMode)0b111_101_101); // the containers' user is not ours
+        try
+        {
+            using var building = new CancellationTokenSource(TimeSpan.FromMinutes(15));
+            await WithLogsAsync(() => UpAsync(building.Token, "--build"));
+        }
+        catch (InvalidOperationException)
+        {
+            await DisposeAsync(); // xunit disposes only what came up
+            throw;
+        }
+    }
+
+    /// <summary>Not under any test's cancellation: nothing may stay behind. What was built stays in the engine's build cache.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await TakenDown();
+        foreach (var registration in _signals) registration.Dispose();
+    }
+
+    /// <summary>Starts whatever is missing: two vision encoders, two language models, one of the others, none on the other checkpoint.</summary>
+    public Task RestoreAsync(CancellationToken cancellation) => WithLogsAsync(() => EventuallyAsync("the whole stack is healthy", async () =>
+    {
+        try
+        {
+            await UpAsync(cancellation, "--no-build", "--no-recreate");
+            return true;
+        }
+        catch (InvalidOperationException exception) when (exception.Message.Contains("is unhealthy", StringComparison.Ordinal))
+        {
+            return false; // so busy that it missed its health checks: the next one may find it well
+        }
+    }, cancellation));
+
+    public Task<string> ComposeAsync(CancellationToken cancellation, params IEnumerable<string> arguments) => DockerCommand.RunAsync(
+        [
+            "compose", "--ansi", "never", "--progress", "plain", "--project-name", _project,
+            "--file", RepositoryFiles.Path("docker-compose.yml"), "--file", RepositoryFiles.Path("tests", "Flamingo.System.Tests", "Compose", "compose.tests.yml"),
+            .. arguments,
+        ], cancellation, _environment);
+
+    /// <summary>Containers of a service; those that run, or all.</summary>
+    public async Task<IReadOnlyList<string>> ContainersAsync(string service, CancellationToken cancellation, bool all = false) =>
+        (await ComposeAsync(cancellation, ["ps", "--quiet", .. all ? ["--all"] : Array.Empty<string>(), service])).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>How many calls of a method a container has answered, by its request log.</summary>
+    /// <param name="method">For example <c>flamingo.v1.VisionEncoder/Encode</c>.</param>
+    public static async Task<int> ServedAsync(string container, string method, CancellationToken cancellation) =>
+        (await DockerCommand.RunAsync(cancellation, "logs", container)).Split('\n').Count(line => line.Contains("Request finished", StringComparison.Ordinal) && line.Contains($"/{method} ", StringComparison.Ordinal));
+
+    /// <summary>A client of the gateway, once it answers.</summary>
+    public async Task<FlamingoClient> ConnectAsync(CancellationToken cancellation)
+    {
+        var client = new FlamingoClient($"http://{await PublishedAsync("gateway", 8080, cancellation)}");
+        await EventuallyAsync("the gateway answers", async () =>
+        {
+            try
+            {
+                await client.GetModelAsync(cancellation);
+                return true;
+            }
+            catch (FlamingoException exception) when (exception.StatusCode == Grpc.Core.StatusCode.Unavailable)
+            {
+                return false;
+            }
+        }, cancellation);
+        return client;
+    }
+
+    public async Task RestartGatewayAsync(CancellationToken cancellation) => await ComposeAsync(cancellation, "restart", "--timeout", "10", "gateway");
+
+    public async Task<ConnectionMultiplexer> RedisAsync(CancellationToken cancellation) =>
+        await ConnectionMultiplexer.ConnectAsync(await PublishedAsync("redis", 6379, cancellation));
+
+    /// <summary>Asks again and again, at most for two minutes.</summary>
+    /// <exception cref="TimeoutException">It did not happen.</exception>
+    public static async Task EventuallyAsync(string what, Func<Task<bool>> happened, CancellationToken cancellation)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(Patience);
+        using var turns = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        while (!await happened())
+        {
+            if (patience.IsCancellationRequested || !await turns.WaitForNextTickAsync(CancellationToken.None)) throw new TimeoutException($"Waited in vain: {what}.");
+        }
+    }
+
+    /// <summary>What the containers said last, for whoever reads a failure; never throws.</summary>
+    public async Task<string> LogsAsync(int lines = 60)
+    {
+        try
+        {
+            return await ComposeAsync(CancellationToken.None, "ps", "--all") + await ComposeAsync(CancellationToken.None, "logs", "--no-color", "--timestamps", "--tail", lines.ToString(CultureInfo.InvariantCulture));
+        }
+        catch (InvalidOperationException exception)
+        {
+            return exception.Message;
+        }
+    }
+
+    private Task TakenDown()
+    {
+        lock (_signals) return _down ??= DownAsync();
+    }
+
+    private async Task DownAsync()
+    {
+        if (ContainerEngine.IsThere) await ComposeAsync(CancellationToken.None, "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5");
+        _otherModel.Delete(recursive: true);
+    }
+
+    private async Task WithLogsAsync(Func<Task> bringUp)
+    {
+        try
+        {
+            await bringUp();
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or TimeoutException)
+        {
+            throw new InvalidOperationException($"The stack did not come up: {exception.Message}\n{await LogsAsync()}", exception);
+        }
+    }
+
+    private Task<string> UpAsync(CancellationToken cancellation, params string[] how) => ComposeAsync(cancellation,
+        ["up", .. how, "--wait", "--scale", "vision-encoder=2", "--scale", "language-model=2", "--scale", "vision-encoder-other=0"]);
+
+    private async Task<string> PublishedAsync(string service, int port, CancellationToken cancellation) =>
+        (await ComposeAsync(cancellation, "port", service, port.ToString(CultureInfo.InvariantCulture))).Trim();
+}

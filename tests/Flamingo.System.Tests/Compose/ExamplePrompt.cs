@@ -1,0 +1,55 @@
+using System.Text;
+using System.Text.Json;
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+using Flamingo.SystemTests.Episodes;
+using Flamingo.Testing;
+
+namespace Flamingo.SystemTests.Compose;
+
+/// <summary>An example prompt of the default model, and what the original code answers to it.</summary>
+internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Text)> Segments, string Text, IReadOnlyList<int> Ids)
+{
+    private static int _fresh;
+
+    public static Sampling Greedy => new() { MaxTokens = 14 };
+
+    public IEnumerable<byte[]> Pictures => Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!);
+
+    public static ExamplePrompt Read(string name)
+    {
+        var folder = RepositoryFiles.Path("models", "shapes", "examples");
+        using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, $"{name}.json")));
+        var segments = json.RootElement.GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
+            ? (Picture: File.ReadAllBytes(Path.Combine(folder, picture.GetString()!)), Text: null)
+            : (Picture: (byte[]?)null, Text: segment.GetProperty("text").GetString())).ToList();
+
+        // its episode is the one that asks about the same picture after the same number of examples
+        var pictures = segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!).ToList();
+        var golden = EvaluationGolden.Read().Answers.First(answer => answer.Shots == pictures.Count - 1
+            && File.ReadAllBytes(Episode.Evaluation("pictures", Episode.All[answer.Episode].Query.Picture)).AsSpan().SequenceEqual(pictures[^1]));
+        return new ExamplePrompt(segments, golden.Text, golden.Ids);
+    }
+
+    /// <summary>The same pictures for the eye and the model, in files that nobody has sent before: bytes behind a PNG's end change its digest alone.</summary>
+    public ExamplePrompt Fresh() => this with
+    {
+        Segments = [.. Segments.Select(segment => segment.Picture is { } picture ? ([.. picture, .. Encoding.ASCII.GetBytes($"fresh {Interlocked.Increment(ref _fresh)}")], null) : segment)],
+    };
+
+    public Prompt ToPrompt()
+    {
+        var prompt = new Prompt();
+        foreach (var (picture, text) in Segments) _ = picture is null ? prompt.Text(text!) : prompt.Picture(picture);
+        return prompt;
+    }
+
+    /// <summary>Asks and holds the answer to the original's.</summary>
+    public async Task<IEnumerable<PictureSource>> AskAsync(FlamingoClient client, CancellationToken cancellation)
+    {
+        var answer = await client.GenerateAsync(ToPrompt(), Greedy, cancellation);
+        Assert.Equal(Text, answer.Text);
+        Assert.Equal(Ids, answer.Ids);
+        return answer.Pictures.Select(picture => picture.Source);
+    }
+}

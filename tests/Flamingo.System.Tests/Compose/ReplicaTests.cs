@@ -1,0 +1,78 @@
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+using Grpc.Core;
+
+namespace Flamingo.SystemTests.Compose;
+
+/// <summary>Replicas share the work, die without taking a request with them, and are replaced.</summary>
+public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
+{
+    private const string Generate = "flamingo.v1.LanguageModel/Generate";
+    private const string Encode = "flamingo.v1.VisionEncoder/Encode";
+    private readonly ExamplePrompt _example = ExamplePrompt.Read("vqa");
+
+    [Fact(Timeout = 300_000)]
+    public async Task Both_replicas_of_a_stage_serve()
+    {
+        using var client = await Stack.ConnectAsync(Cancellation);
+        await AllServeAsync(client, "vision-encoder", Encode);
+        await AllServeAsync(client, "language-model", Generate);
+    }
+
+    [Theory(Timeout = 300_000)]
+    [InlineData("vision-encoder", Encode), InlineData("language-model", Generate)]
+    public async Task Calls_that_a_dead_replica_took_are_answered_by_the_other_and_a_new_one_is_found(string service, string method)
+    {
+        using var client = await Stack.ConnectAsync(Cancellation);
+        await AllServeAsync(client, service, method);
+        var replicas = await Stack.ContainersAsync(service, Cancellation);
+
+        // stopped in the middle, it still takes calls and answers none: half of these wait for it when it dies
+        await DockerCommand.RunAsync(Cancellation, "exec", replicas[0], "sh", "-c", "kill -STOP -1");
+        var asked = Enumerable.Range(0, 8).Select(_ => _example.Fresh().AskAsync(client, Cancellation)).ToList();
+        await Task.WhenAny(asked);
+        var waiting = asked.Count(request => !request.IsCompleted);
+        await DockerCommand.RunAsync(Cancellation, "kill", replicas[0]);
+        Assert.InRange(waiting, 1, 7);
+        await Task.WhenAll(asked);
+        await _example.Fresh().AskAsync(client, Cancellation); // and goes on
+
+        await DockerCommand.RunAsync(Cancellation, "rm", replicas[0]);
+        await Stack.RestoreAsync(Cancellation);
+        var now = await Stack.ContainersAsync(service, Cancellation);
+        Assert.Equal(2, now.Count);
+        Assert.DoesNotContain(replicas[0], now);
+        await AllServeAsync(client, service, method);
+    }
+
+    [Fact(Timeout = 300_000)]
+    public async Task Under_load_only_a_stream_that_had_begun_ends_unavailable_when_its_replica_is_killed()
+    {
+        using var client = await Stack.ConnectAsync(Cancellation);
+        await using var load = new Load(client, _example, workers: 6, Cancellation);
+        await ComposeStack.EventuallyAsync("every kind of request is answered", () => load.HasAnsweredAsync(20, 10), Cancellation);
+
+        await DockerCommand.RunAsync(Cancellation, "kill", (await Stack.ContainersAsync("language-model", Cancellation))[0]);
+        await DockerCommand.RunAsync(Cancellation, "kill", (await Stack.ContainersAsync("vision-encoder", Cancellation))[0]);
+        var (streams, rankings) = (load.Streams, load.Rankings);
+        await ComposeStack.EventuallyAsync("the load goes on", () => load.HasAnsweredAsync(streams + 40, rankings + 20), Cancellation);
+        await load.StopAsync();
+
+        Assert.All(load.Failures, failure => Assert.True(failure.Begun && failure.Status == StatusCode.Unavailable, failure.ToString()));
+        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Streams} streams and {load.Rankings} rankings answered, {load.Failures.Count} begun streams UNAVAILABLE.");
+    }
+
+    private async Task AllServeAsync(FlamingoClient client, string service, string method)
+    {
+        var replicas = await Stack.ContainersAsync(service, Cancellation);
+        Assert.Equal(2, replicas.Count);
+        var before = await CountAsync();
+        await ComposeStack.EventuallyAsync($"both replicas of {service} serve", async () =>
+        {
+            await _example.Fresh().AskAsync(client, Cancellation);
+            return (await CountAsync()).Zip(before).All(count => count.First > count.Second);
+        }, Cancellation);
+
+        Task<int[]> CountAsync() => Task.WhenAll(replicas.Select(replica => ComposeStack.ServedAsync(replica, method, Cancellation)));
+    }
+}

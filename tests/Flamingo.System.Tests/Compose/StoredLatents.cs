@@ -1,0 +1,29 @@
+using Flamingo.Client;
+using Flamingo.Gateway.LatentCache;
+using Flamingo.Gateway.Pictures;
+using Flamingo.Protos.V1;
+using Flamingo.Stages;
+using StackExchange.Redis;
+
+namespace Flamingo.SystemTests.Compose;
+
+/// <summary>What the gateway of the stack has put into its Redis, read beside it.</summary>
+internal static class StoredLatents
+{
+    /// <summary>Waits for the writes behind the answers.</summary>
+    public static async Task WrittenAsync(this ComposeStack stack, FlamingoClient client, IEnumerable<byte[]> pictures, CancellationToken cancellation)
+    {
+        var model = await client.GetModelAsync(cancellation);
+        await using var redis = await stack.RedisAsync(cancellation);
+        foreach (var picture in pictures)
+            await ComposeStack.EventuallyAsync("latents are in Redis", async () => await redis.LatentsAsync(picture, model, model.Vision.WeightsDigest) is not null, cancellation);
+    }
+
+    /// <summary>The latents of a picture that stand under the key of a vision encoder's digest; null where none do.</summary>
+    public static async Task<float[]?> LatentsAsync(this ConnectionMultiplexer redis, byte[] picture, Model model, string visionDigest)
+    {
+        var key = LatentKey.Compute(PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
+        var value = await redis.GetDatabase().HashGetAsync($"flamingo:latents:{key}", "data");
+        return value.IsNull ? null : LatentValue.Read((byte[])value!)!.Tensor.ToFloats();
+    }
+}

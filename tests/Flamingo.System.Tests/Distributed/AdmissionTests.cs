@@ -1,0 +1,118 @@
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+using Flamingo.SystemTests.Episodes;
+using Google.Protobuf;
+using Google.Rpc;
+using Grpc.Core;
+using Grpc.Net.Client;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.SystemTests.Distributed;
+
+/// <summary>A gateway that takes one request at a time: who is too many is told when to return, and who leaves makes room.</summary>
+public sealed class AdmissionTests(Stack shared) : HostTests(shared)
+{
+    private static readonly (string, string)[] OneAtATime = [("Gateway__MaxConcurrentRequests", "1"), ("Gateway__MaxQueuedRequests", "0")];
+
+    [Fact(Timeout = 120_000)]
+    public async Task One_too_many_is_told_when_to_return()
+    {
+        var gateway = await StartGatewayAsync(options: OneAtATime);
+        using var client = new FlamingoClient(gateway.Address);
+        using var answer = new LongAnswer(gateway.Address);
+        await answer.Begun;
+
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(LongAnswer.Prompt, cancellation: Cancellation));
+        Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        Assert.InRange(refused.RetryAfter!.Value, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1));
+        Assert.NotNull(((RpcException)refused.InnerException!).GetRpcStatus()!.GetDetail<RetryInfo>());
+        Assert.Equal(StatusCode.ResourceExhausted, (await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(LongAnswer.Prompt, ["a"], Cancellation))).StatusCode);
+        Assert.Equal(StatusCode.ResourceExhausted, (await Assert.ThrowsAsync<FlamingoException>(() => client.EncodeAsync([Episode.Picture("0040.png").Bytes], cancellation: Cancellation))).StatusCode);
+        Assert.False(answer.Finished.IsCompleted); // it was not disturbed
+        answer.Cancel();
+        await AdmittedAsync(client);
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_language_model_with_no_room_says_so_through_the_gateway()
+    {
+        var language = await StartReadyAsync("LanguageModel", null, ("LanguageModel__MaxQueued", "0"));
+        var gateway = await StartGatewayAsync(language: language.Port);
+        var crowd = new List<LongAnswer>();
+        try
+        {
+            // however many the engine runs at once: with nobody allowed to wait, one of them is the first too many
+            do crowd.Add(new LongAnswer(gateway.Address));
+            while (await Task.WhenAny(crowd[^1].Begun, crowd[^1].Finished) is { IsFaulted: false });
+            var refused = await Assert.ThrowsAsync<RpcException>(() => crowd[^1].Finished);
+            Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+            Assert.True(refused.GetRpcStatus()!.GetDetail<RetryInfo>()!.RetryDelay.ToTimeSpan() > TimeSpan.Zero);
+            Assert.True(crowd.Count > 1, "Not even one was taken.");
+        }
+        finally
+        {
+            foreach (var answer in crowd) answer.Dispose();
+        }
+    }
+
+    [Theory(Timeout = 120_000)]
+    [InlineData("cancels")]
+    [InlineData("disconnects")]
+    [InlineData("runs out of time")]
+    public async Task A_caller_who_leaves_in_mid_answer_leaves_nothing_running(string how)
+    {
+        var gateway = await StartGatewayAsync(options: OneAtATime);
+        using var client = new FlamingoClient(gateway.Address);
+        using var answer = new LongAnswer(gateway.Address, how == "runs out of time" ? 1.5 : 120);
+        await answer.Begun;
+        if (how == "cancels") answer.Cancel();
+        if (how == "disconnects") answer.Disconnect();
+        Assert.Equal(how == "runs out of time" ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, await answer.StatusAsync());
+        Assert.InRange(answer.Received, 1, LongAnswer.Tokens - 1);
+        await AdmittedAsync(client);
+
+        // the language model is free as well: an answer behind an abandoned one would wait for all of its tokens
+        using var next = new LongAnswer(Shared.Gateway.Address);
+        await next.Begun;
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_deadline_passes_though_a_stage_hangs()
+    {
+        var gateway = await StartGatewayAsync(options: OneAtATime);
+        using var client = new FlamingoClient(gateway.Address);
+        await client.GetModelAsync(Cancellation); // stages are known
+        Shared.VisionEncoder.Freeze();
+        try
+        {
+            using var channel = GrpcChannel.ForAddress(gateway.Address);
+            var picture = ByteString.CopyFrom(Episode.Picture("0041.png").Bytes.Span);
+            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { picture } }, deadline: Deadline.In(1)).ResponseAsync);
+            Assert.Equal(StatusCode.DeadlineExceeded, late.StatusCode);
+            await AdmittedAsync(client);
+        }
+        finally
+        {
+            Shared.VisionEncoder.Resume();
+        }
+
+        Assert.Single((await client.EncodeAsync([Episode.Picture("0041.png").Bytes], cancellation: Cancellation)).Pictures);
+    }
+
+    // the permit comes back when the gateway has noticed, which is soon and not at once
+    private static async Task AdmittedAsync(FlamingoClient client)
+    {
+        while (true)
+        {
+            try
+            {
+                Assert.Equal(2, (await client.GenerateAsync(LongAnswer.Prompt, new Sampling { MaxTokens = 2 }, Cancellation)).Ids.Count);
+                return;
+            }
+            catch (FlamingoException exception) when (exception.StatusCode == StatusCode.ResourceExhausted)
+            {
+                Cancellation.ThrowIfCancellationRequested();
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.Net;
+using Google.Protobuf.Reflection;
+using Grpc.Core;
+using Grpc.Health.V1;
+using Grpc.Net.Client;
+using Grpc.Reflection.V1Alpha;
+
+namespace Flamingo.SystemTests.Distributed;
+
+/// <summary>What every host offers besides its service: health, reflection, HTTP/2 and nothing else.</summary>
+public sealed class EndpointTests(Stack shared) : HostTests(shared)
+{
+    public static TheoryData<string, string> Services => new()
+    {
+        { "VisionEncoder", "flamingo.v1.VisionEncoder" },
+        { "Resampler", "flamingo.v1.Resampler" },
+        { "LanguageModel", "flamingo.v1.LanguageModel" },
+        { "Gateway", "flamingo.v1.Flamingo" },
+    };
+
+    [Theory(Timeout = 60_000), MemberData(nameof(Services))]
+    public async Task Health_is_served(string host, string service)
+    {
+        using var channel = GrpcChannel.ForAddress(Running(host).Address);
+        var health = new Health.HealthClient(channel);
+        var answer = await health.CheckAsync(new HealthCheckRequest(), deadline: Deadline.In(10), cancellationToken: Cancellation);
+        Assert.Equal(HealthCheckResponse.Types.ServingStatus.Serving, answer.Status);
+        var unknown = await Assert.ThrowsAsync<RpcException>(() => health.CheckAsync(new HealthCheckRequest { Service = $"no.{service}" }, deadline: Deadline.In(10), cancellationToken: Cancellation).ResponseAsync);
+        Assert.Equal(StatusCode.NotFound, unknown.StatusCode);
+
+        var probe = Start(host, Running(host).Port, null, "--health");
+        Assert.Equal(0, await probe.ExitAsync());
+        var nobody = Start(host, null, null, "--health");
+        Assert.Equal(1, await nobody.ExitAsync());
+        Assert.Single(nobody.Error.Split('\n'));
+        Assert.Contains($"{nobody.Port}", nobody.Error, StringComparison.Ordinal);
+    }
+
+    [Theory(Timeout = 60_000), MemberData(nameof(Services))]
+    public async Task Reflection_lists_and_describes_the_service(string host, string service)
+    {
+        using var channel = GrpcChannel.ForAddress(Running(host).Address);
+        using var call = new ServerReflection.ServerReflectionClient(channel).ServerReflectionInfo(deadline: Deadline.In(20), cancellationToken: Cancellation);
+        var listed = (await AskAsync(call, new() { ListServices = "" })).ListServicesResponse.Service.Select(item => item.Name).ToList();
+        Assert.Contains(service, listed);
+        Assert.Contains("grpc.health.v1.Health", listed);
+        Assert.Equal([service], listed.Where(name => name.StartsWith("flamingo.", StringComparison.Ordinal)));
+
+        var files = (await AskAsync(call, new() { FileContainingSymbol = service })).FileDescriptorResponse.FileDescriptorProto.ToDictionary(bytes => FileDescriptorProto.Parser.ParseFrom(bytes).Name);
+        var ordered = new List<string>();
+        foreach (var file in files.Keys) Order(file);
+        var resolved = FileDescriptor.BuildFromByteStrings(ordered.Select(file => files[file])); // throws where an import or a type is missing
+        var described = Assert.Single(resolved.SelectMany(file => file.Services), item => item.FullName == service);
+        Assert.NotEmpty(described.Methods);
+        await call.RequestStream.CompleteAsync();
+
+        // imports before the files that import them
+        void Order(string file)
+        {
+            if (ordered.Contains(file)) return;
+            foreach (var import in FileDescriptorProto.Parser.ParseFrom(files[file]).Dependency) Order(import);
+            ordered.Add(file);
+        }
+    }
+
+    [Theory(Timeout = 60_000), MemberData(nameof(Services))]
+    public async Task Older_http_is_refused(string host, string service)
+    {
+        using var client = new HttpClient();
+        using var old = new HttpRequestMessage(HttpMethod.Post, $"{Running(host).Address}/{service}/Describe") { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var refused = await client.SendAsync(old, Cancellation);
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains("HTTP/2 only", await refused.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    private static async Task<ServerReflectionResponse> AskAsync(AsyncDuplexStreamingCall<ServerReflectionRequest, ServerReflectionResponse> call, ServerReflectionRequest request)
+    {
+        await call.RequestStream.WriteAsync(request);
+        Assert.True(await call.ResponseStream.MoveNext(Cancellation));
+        return call.ResponseStream.Current;
+    }
+
+    private HostProcess Running(string host) => host switch
+    {
+        "VisionEncoder" => Shared.VisionEncoder,
+        "Resampler" => Shared.Resampler,
+        "LanguageModel" => Shared.LanguageModel,
+        _ => Shared.Gateway,
+    };
+}

@@ -1,0 +1,84 @@
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.SystemTests.Distributed;
+
+/// <summary>
+/// An answer under way for some seconds, read as it comes, over a connection of its own. What makes it long is
+/// certain: a penalty below 1 draws a greedy answer to the words of its prompt, which never hold the stop token.
+/// </summary>
+internal sealed class LongAnswer : IDisposable
+{
+    public const int Tokens = 1900;
+
+    private readonly GrpcChannel _channel;
+    private readonly AsyncServerStreamingCall<GenerateResponse> _call;
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _received;
+
+    /// <param name="address">Of a gateway.</param>
+    public LongAnswer(string address, double deadlineSeconds = 120)
+    {
+        _channel = GrpcChannel.ForAddress(address);
+        _call = new V1.Flamingo.FlamingoClient(_channel).Generate(
+            new GenerateRequest { Segments = { Prompt.Segments }, Sampling = Sampling }, deadline: Deadline.In(deadlineSeconds), cancellationToken: TestContext.Current.CancellationToken);
+        Finished = ReadAsync();
+    }
+
+    public static Prompt Prompt => new Prompt().Text("small red circle small red circle small red circle");
+
+    public static Sampling Sampling => new() { MaxTokens = Tokens, RepetitionPenalty = 0.1f };
+
+    /// <summary>The first token is here.</summary>
+    public Task Begun => _begun.Task;
+
+    /// <summary>Tokens so far.</summary>
+    public int Received => Volatile.Read(ref _received);
+
+    /// <exception cref="RpcException">The answer ended early.</exception>
+    public Task<AnswerFinished> Finished { get; }
+
+    /// <summary>Resets the stream.</summary>
+    public void Cancel() => _call.Dispose();
+
+    /// <summary>Closes the connection beneath it.</summary>
+    public void Disconnect() => _channel.Dispose();
+
+    /// <summary>How it ended early.</summary>
+    public async Task<StatusCode> StatusAsync() => (await Assert.ThrowsAsync<RpcException>(() => Finished)).StatusCode;
+
+    public void Dispose()
+    {
+        _call.Dispose();
+        _channel.Dispose();
+    }
+
+    private async Task<AnswerFinished> ReadAsync()
+    {
+        try
+        {
+            while (await _call.ResponseStream.MoveNext(CancellationToken.None))
+            {
+                if (_call.ResponseStream.Current is { EventCase: GenerateResponse.EventOneofCase.Finished, Finished: var finished }) return finished;
+                if (_call.ResponseStream.Current.EventCase != GenerateResponse.EventOneofCase.Tokens) continue;
+                Interlocked.Add(ref _received, _call.ResponseStream.Current.Tokens.Ids.Count);
+                _begun.TrySetResult();
+            }
+
+            throw new InvalidOperationException("The answer ended without its last event.");
+        }
+        catch (Exception exception)
+        {
+            _begun.TrySetException(exception);
+            throw;
+        }
+    }
+}
+
+internal static class Deadline
+{
+    public static DateTime In(double seconds) => TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(seconds);
+}
