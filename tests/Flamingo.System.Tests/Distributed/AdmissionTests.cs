@@ -36,23 +36,17 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
     [Fact(Timeout = 120_000)]
     public async Task A_language_model_with_no_room_says_so_through_the_gateway()
     {
-        var language = await StartReadyAsync("LanguageModel", null, ("LanguageModel__MaxQueued", "0"));
+        var language = await StartReadyAsync("LanguageModel", null, ("LanguageModel__MaxSequences", "1"), ("LanguageModel__MaxSamples", "1"), ("LanguageModel__MaxQueued", "1"));
         var gateway = await StartGatewayAsync(language: language.Port);
-        var crowd = new List<LongAnswer>();
-        try
-        {
-            // however many the engine runs at once: with nobody allowed to wait, one of them is the first too many
-            do crowd.Add(new LongAnswer(gateway.Address));
-            while (await Task.WhenAny(crowd[^1].Begun, crowd[^1].Finished) is { IsFaulted: false });
-            var refused = await Assert.ThrowsAsync<RpcException>(() => crowd[^1].Finished);
-            Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
-            Assert.True(refused.GetRpcStatus()!.GetDetail<RetryInfo>()!.RetryDelay.ToTimeSpan() > TimeSpan.Zero);
-            Assert.True(crowd.Count > 1, "Not even one was taken.");
-        }
-        finally
-        {
-            foreach (var answer in crowd) answer.Dispose();
-        }
+        using var taken = new LongAnswer(gateway.Address);
+        await taken.Begun;
+
+        // one of these waits for its turn, the other is the first too many
+        using var one = new LongAnswer(gateway.Address);
+        using var other = new LongAnswer(gateway.Address);
+        var refused = await Assert.ThrowsAsync<RpcException>(async () => await await Task.WhenAny(one.Finished, other.Finished));
+        Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        Assert.True(refused.GetRpcStatus()!.GetDetail<RetryInfo>()!.RetryDelay.ToTimeSpan() > TimeSpan.Zero);
     }
 
     [Theory(Timeout = 120_000)]

@@ -7,8 +7,8 @@ public sealed class LanguageModelOptions
 {
     public const string Section = "LanguageModel";
 
-    /// <summary>Requests that may wait for their turn; one more is answered RESOURCE_EXHAUSTED.</summary>
-    [Range(0, 10_000)]
+    /// <summary>Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.</summary>
+    [Range(1, 10_000)]
     public int MaxQueued { get; set; } = 64;
 
     /// <summary>Answers in work at once; samples and beams count each.</summary>
