@@ -62,6 +62,27 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         TestContext.Current.TestOutputHelper?.WriteLine($"{load.Streams} streams and {load.Rankings} rankings answered, {load.Failures.Count} begun streams UNAVAILABLE.");
     }
 
+    [Fact(Timeout = 300_000)]
+    public async Task Prompts_that_begin_alike_go_where_their_beginning_is_computed()
+    {
+        using var client = await Stack.ConnectAsync(Cancellation);
+        var (example, replicas) = (ExamplePrompt.Read("new-word"), await Stack.ContainersAsync("language-model", Cancellation));
+        var before = await Task.WhenAll(replicas.Select(replica => ComposeStack.ServedAsync(replica, Generate, Cancellation)));
+        for (var conversation = 0; conversation < 10; conversation++)
+        {
+            var first = example.Fresh();
+            var cold = (await client.GenerateAsync(first.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
+            Assert.Equal(0, cold.CachedTokens);
+            // the same shots, another last picture: sent to the other replica, nothing of it would be cached
+            var next = first with { Segments = [.. first.Segments.SkipLast(2), .. first.Fresh().Segments.TakeLast(2)] };
+            var warm = (await client.GenerateAsync(next.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
+            Assert.InRange(warm.CachedTokens, warm.PromptTokens - 24, warm.PromptTokens - 1);
+        }
+
+        var after = await Task.WhenAll(replicas.Select(replica => ComposeStack.ServedAsync(replica, Generate, Cancellation)));
+        Assert.All(after.Zip(before), count => Assert.True(count.First > count.Second)); // ten beginnings, two replicas
+    }
+
     private async Task AllServeAsync(FlamingoClient client, string service, string method)
     {
         var replicas = await Stack.ContainersAsync(service, Cancellation);

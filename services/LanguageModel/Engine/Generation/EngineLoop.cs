@@ -9,11 +9,13 @@ internal sealed class EngineLoop : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stop = new();
+    private readonly EngineMetrics _metrics;
     private readonly Task _loop;
 
     public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time)
     {
         (_engine, _time) = (new StepEngine(runner, limits, time), time);
+        _metrics = new EngineMetrics(() => _engine.Statistics);
         _loop = Task.Run(RunAsync);
     }
 
@@ -38,6 +40,7 @@ internal sealed class EngineLoop : IAsyncDisposable
     {
         await _stop.CancelAsync();
         await _loop;
+        _metrics.Dispose();
     }
 
     private async Task RunAsync()
