@@ -89,6 +89,7 @@ public static class PromptRules
         if (sampling.Beams <= 1) return;
         if (sampling.Samples > sampling.Beams) faults.Add(new("sampling.samples", $"{sampling.Samples} answers of {sampling.Beams} beams.", "Send at most as many as beams."));
         if (sampling.Temperature > 0) faults.Add(new("sampling.temperature", "A beam search is greedy.", "Send temperature 0, or beams 1."));
+        if (sampling.StopStrings.Count > 0) faults.Add(new("sampling.stop_strings", "A beam search ends at stop tokens alone.", "Send stop_tokens, or beams 1."));
         if (sampling.LogProbabilities is not null) faults.Add(new("sampling.log_probabilities", "A beam search tells no log-probabilities but its score.", "Ask without them, or with beams 1."));
     }
 

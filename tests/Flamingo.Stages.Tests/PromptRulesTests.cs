@@ -42,6 +42,7 @@ public sealed class PromptRulesTests
         { "sampling.beams", new() { Beams = 9 } },
         { "sampling.temperature", new() { Beams = 2, Temperature = 0.5f } },
         { "sampling.log_probabilities", new() { Beams = 2, LogProbabilities = 1 } },
+        { "sampling.stop_strings", new() { Beams = 2, StopStrings = ["."] } },
         { "sampling.length_penalty", new() { LengthPenalty = -5.1f } },
         { "sampling.length_penalty", new() { LengthPenalty = 5.1f } },
         { "sampling.length_penalty", new() { LengthPenalty = float.NaN } },
