@@ -42,10 +42,11 @@ public static class StageChannel
         });
     }
 
-    // every call here is a pure function of its request, so a second try is safe; a stream that has begun is never retried
+    // every call here is a pure function of its request, so a second try is safe; a stream that has begun is never retried.
+    // CANCELLED is what a connection reports that could not be made in time; a caller's own cancellation ends its retries anyway
     private static MethodConfig Retries() => new()
     {
         Names = { MethodName.Default },
-        RetryPolicy = new RetryPolicy { MaxAttempts = 4, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromSeconds(1), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable } },
+        RetryPolicy = new RetryPolicy { MaxAttempts = 4, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromSeconds(1), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable, StatusCode.Cancelled } },
     };
 }

@@ -62,15 +62,15 @@ public static class ErrorWire
         _ => StatusCode.Internal,
     };
 
-    // a peer that died in mid-answer shows as INTERNAL, CANCELLED or UNKNOWN with a broken transport beneath
+    // A peer that died in mid-answer shows as INTERNAL or UNKNOWN with a broken transport beneath, one that could not be
+    // connected in time as CANCELLED; a caller's own cancellation never comes here.
     private static StageErrorKind KindOf(RpcException exception) => exception.StatusCode switch
     {
         StatusCode.InvalidArgument => StageErrorKind.InvalidArgument,
         StatusCode.ResourceExhausted => StageErrorKind.Overloaded,
         StatusCode.DeadlineExceeded => StageErrorKind.DeadlineExceeded,
-        StatusCode.Unavailable => StageErrorKind.Unavailable,
+        StatusCode.Unavailable or StatusCode.Cancelled => StageErrorKind.Unavailable,
         _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => StageErrorKind.Unavailable,
-        StatusCode.Cancelled => StageErrorKind.Cancelled,
         _ => StageErrorKind.Internal,
     };
 

@@ -45,7 +45,7 @@ public sealed class ErrorWireTests
     [Theory]
     [InlineData(StatusCode.Unavailable, StageErrorKind.Unavailable)]
     [InlineData(StatusCode.DeadlineExceeded, StageErrorKind.DeadlineExceeded)]
-    [InlineData(StatusCode.Cancelled, StageErrorKind.Cancelled)]
+    [InlineData(StatusCode.Cancelled, StageErrorKind.Unavailable)]
     [InlineData(StatusCode.ResourceExhausted, StageErrorKind.Overloaded)]
     [InlineData(StatusCode.InvalidArgument, StageErrorKind.InvalidArgument)]
     [InlineData(StatusCode.Unknown, StageErrorKind.Internal)]
