@@ -10,7 +10,7 @@ public sealed class BeamTests(Models models)
     [MemberData(nameof(Answered))]
     public async Task Three_beams_are_the_originals(string family, string name)
     {
-        var stage = models.Stage(family);
+        await using var stage = models.NewStage(models.DirectoryOf(family), new()); // nobody else's requests, so that it can be seen to fall idle
         foreach (var penalty in new[] { 0, 1 })
         {
             var golden = Golden.Prompt(family, name).GetProperty($"beam3_length_penalty_{penalty}");
