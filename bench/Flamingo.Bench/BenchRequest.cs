@@ -15,6 +15,9 @@ public sealed record BenchRequest(IReadOnlyList<Figure> Figures, Geometry? Geome
     /// <summary>Tokens that each stream generates where decoding is timed.</summary>
     public int StreamTokens { get; init; } = 48;
 
+    /// <summary>Prompts whose answers are compared token by token, each asked greedily and sampled.</summary>
+    public int ComparedPrompts { get; init; } = 240;
+
     /// <summary>Where the made model is kept, or is taken from if it is there; null makes it in a temporary folder and deletes it.</summary>
     public string? Keep { get; init; }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Flamingo.Bench;
 using Flamingo.Bench.Figures;
+using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
@@ -24,6 +25,11 @@ public static class BenchCommand
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With openflamingo-3b: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
         var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." };
+        var soak = new Option<double?>("--soak") { HelpName = "MINUTES", Description = "Measure nothing else, but offer twice the load that is admitted for so long, and see whether anything grows, stays leased or fails: exit code 1 if so. Limits that suit models/shapes are set unless --set says otherwise." };
+        soak.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double?>() is not (null or (> 0 and <= 100_000))) result.AddError("--soak must be more than 0 minutes.");
+        });
         figures.Validators.Add(result =>
         {
             if (FigureCatalogue.Unknown(result.GetValueOrDefault<string[]>() ?? []) is { Count: > 0 } unknown)
@@ -33,18 +39,25 @@ public static class BenchCommand
         {
             foreach (var wrong in (result.GetValueOrDefault<string[]>() ?? []).Where(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1)) result.AddError($"--set: '{wrong}' is not KEY=VALUE.");
         });
-        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, threads, seed, repetitions, model, settings, file };
+        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, threads, seed, repetitions, model, settings, file };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(soak) is not null && (result.GetResult(figures) ?? result.GetResult(list)) is not null) result.AddError("--soak measures no figures: leave out --figures and --list.");
+            if (result.GetValue(geometry) is null or Shapes) return;
+            foreach (var figure in FigureCatalogue.All.Where(figure => figure.NeedsTrainedWeights && (result.GetValue(figures) ?? []).Contains(figure.Name)))
+                result.AddError($"--figures: {figure.Name} means nothing for random weights; measure it with --geometry {Shapes}.");
+        });
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var chosen = FigureCatalogue.Select(parsed.GetValue(figures) ?? []);
+            var (synthetic, folder) = (parsed.GetValue(geometry) != Shapes, parsed.GetValue(model)?.FullName);
+            var chosen = FigureCatalogue.Select(parsed.GetValue(figures) ?? [], trained: !synthetic);
             if (parsed.GetValue(list))
             {
                 foreach (var figure in chosen) await output.WriteLineAsync($"{figure.Name,-40} {figure.Unit,-9} {figure.Against}");
                 return ExitCode.Done;
             }
 
-            var (synthetic, folder) = (parsed.GetValue(geometry) != Shapes, parsed.GetValue(model)?.FullName);
             var request = new BenchRequest(chosen, synthetic ? Geometry.OpenFlamingo3B : null, synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
                 parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetValue(seed), parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
             {
@@ -53,6 +66,14 @@ public static class BenchCommand
                 Settings = (parsed.GetValue(settings) ?? []).Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => (string?)pair[1]),
             };
             await using var copy = parsed.GetValue(file) is { } target ? target.CreateText() : TextWriter.Null;
+            if (parsed.GetValue(soak) is { } minutes)
+            {
+                var soaked = await SoakRun.RunAsync(request, TimeSpan.FromMinutes(minutes), error, TimeProvider.System, cancellation);
+                foreach (var measurement in soaked.Measurements) await WriteAsync(measurement);
+                foreach (var fault in soaked.Faults) await error.WriteLineAsync($"flamingo: {fault}");
+                return soaked.Faults.Count == 0 ? ExitCode.Done : ExitCode.Failed;
+            }
+
             await BenchRun.RunAsync(request, WriteAsync, error, TimeProvider.System, cancellation);
             return ExitCode.Done;
 

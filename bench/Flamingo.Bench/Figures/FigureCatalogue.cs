@@ -10,12 +10,15 @@ public static class FigureCatalogue
         .. GatewayFigures.All,
         .. TransportFigures.All,
         .. DecodingFigures.All,
+        .. DtypeFigures.All,
         .. MachineFigures.All,
     ];
 
     /// <summary>Names that no figure has.</summary>
     public static IReadOnlyList<string> Unknown(IEnumerable<string> names) => [.. names.Except(All.Select(figure => figure.Name))];
 
-    /// <summary>The figures of these names, in the order of the catalogue; all for none.</summary>
-    public static IReadOnlyList<Figure> Select(IReadOnlyCollection<string> names) => names.Count == 0 ? All : [.. All.Where(figure => names.Contains(figure.Name))];
+    /// <summary>The figures of these names, in the order of the catalogue; for none, all that mean something.</summary>
+    /// <param name="trained">Whether the weights are a trained model's.</param>
+    public static IReadOnlyList<Figure> Select(IReadOnlyCollection<string> names, bool trained = true) =>
+        [.. All.Where(figure => names.Count == 0 ? trained || !figure.NeedsTrainedWeights : names.Contains(figure.Name))];
 }

@@ -9,6 +9,7 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 {
     private readonly Dictionary<string, object> _measured = new(StringComparer.Ordinal);
     private string? _folder;
+    private ModelDirectory? _model;
     private EmbeddedStack? _embedded;
     private DistributedStack? _distributed;
 
@@ -18,19 +19,30 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 
     public int StreamTokens => request.StreamTokens;
 
+    public int ComparedPrompts => request.ComparedPrompts;
+
     public TimeProvider Time => time;
 
     /// <summary>All stages in this process, warmed up by one prompt.</summary>
     public async Task<EmbeddedStack> EmbeddedAsync(CancellationToken cancellation)
     {
         if (_embedded is not null) return _embedded;
-        var model = EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
+        var model = EndlessModel.Create(_model ??= MakeModel(cancellation), Path.Combine(Folder(), "endless"));
         await progress.WriteLineAsync($"loading {model.Config.ModelId} …");
         _embedded = await EmbeddedStack.LoadAsync(model, request, time, cancellation);
         await progress.WriteLineAsync("warming up …");
         var prompt = _embedded.Prompts.New(shots: 1, maxTokens: 4);
         for (var round = 0; round < 3; round++) await _embedded.AskAsync(prompt, cancellation);
         return _embedded;
+    }
+
+    /// <summary>A stack of its own for whoever asks, who disposes it; the model keeps its stop tokens.</summary>
+    /// <param name="settings">Stronger than the request's.</param>
+    public async Task<EmbeddedStack> LoadAsync(IReadOnlyDictionary<string, string?> settings, CancellationToken cancellation)
+    {
+        var model = _model ??= MakeModel(cancellation);
+        await progress.WriteLineAsync($"loading {model.Config.ModelId} with {string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
+        return await EmbeddedStack.LoadAsync(model, request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase).ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
     }
 
     /// <summary>The same stages behind four hosts on loopback.</summary>

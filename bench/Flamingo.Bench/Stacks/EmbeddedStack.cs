@@ -1,12 +1,16 @@
 using Flamingo.Bench.Measuring;
 using Flamingo.Checkpoints;
 using Flamingo.Gateway;
+using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Execution;
+using Flamingo.Modeling;
 using Flamingo.Resampler.Execution;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Execution;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using TorchSharp;
 
 namespace Flamingo.Bench.Stacks;
 
@@ -29,6 +33,9 @@ public sealed class EmbeddedStack : IAsyncDisposable
     public NoisePictures Pictures { get; }
 
     public ShotPrompts Prompts { get; }
+
+    /// <summary>What the engine holds and did, after its last step.</summary>
+    public EngineStatistics Engine => ((LanguageModelStage)Stage<ILanguageModel>()).Statistics;
 
     public IFlamingo Flamingo => _services.GetRequiredService<IFlamingo>();
 
@@ -56,6 +63,13 @@ public sealed class EmbeddedStack : IAsyncDisposable
     /// <summary>One of the stages, to serve it elsewhere; this stack still owns it.</summary>
     public T Stage<T>()
         where T : class => _services.GetRequiredService<T>();
+
+    /// <summary>The value of an options class, as the stages read it.</summary>
+    public T Options<T>()
+        where T : class => _services.GetRequiredService<IOptions<T>>().Value;
+
+    /// <summary>Tensors of all stages that nobody has disposed of. Asked on the thread that they live on, in its turn.</summary>
+    public Task<long> LiveTensorsAsync(CancellationToken cancellation) => _services.GetRequiredService<InferenceThread>().RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
 
     public Task<TimedAnswer> AskAsync(FlamingoRequest request, CancellationToken cancellation) => TimedAnswer.AskAsync(Flamingo, request, _time, cancellation);
 

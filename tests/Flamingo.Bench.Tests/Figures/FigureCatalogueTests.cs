@@ -21,12 +21,16 @@ public sealed class FigureCatalogueTests
     [InlineData("ttft_warm_32_over_0_shots")]
     [InlineData("throughput_16_over_1")]
     [InlineData("decode_bandwidth_share")]
+    [InlineData("bf16_flips_in_company")]
+    [InlineData("f32_flips_in_company")]
+    [InlineData("bf16_flips_against_f32")]
     public void Names_that_others_depend_on_are_there(string name) => Assert.Equal(name, Assert.Single(FigureCatalogue.Select([name])).Name);
 
     [Fact]
     public void None_selects_all_and_unknown_names_are_told()
     {
         Assert.Equal(FigureCatalogue.All, FigureCatalogue.Select([]));
+        Assert.Equal(FigureCatalogue.All.Where(figure => !figure.Name.Contains("_flips_", StringComparison.Ordinal)), FigureCatalogue.Select([], trained: false));
         Assert.Equal(["nonsense"], FigureCatalogue.Unknown(["read_bandwidth", "nonsense"]));
     }
 }

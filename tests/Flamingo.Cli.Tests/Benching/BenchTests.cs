@@ -19,6 +19,16 @@ public sealed class BenchTests
     }
 
     [Fact]
+    public async Task A_soak_prints_its_findings()
+    {
+        var finished = (await FlamingoCommand.RunAsync("bench", "--soak", "0.05", "--set", "LanguageModel:MaxSequences=4", "LanguageModel:MaxQueued=2")).MustReturn(0);
+        var lines = finished.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).ToDictionary(line => line.GetProperty("figure").GetString()!, line => line.GetProperty("value").GetDouble());
+        Assert.Equal(7, lines.Count);
+        Assert.True(lines["soak_answers"] > 0 && lines["soak_refusals"] > 0, finished.Output);
+        Assert.Contains("idle at the end", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task List_names_all_and_measures_nothing()
     {
         var finished = (await FlamingoCommand.RunAsync("bench", "--list")).MustReturn(0);

@@ -37,6 +37,9 @@ public sealed class UsageTests
     [InlineData("openflamingo-9b", "bench", "--geometry", "openflamingo-9b")]
     [InlineData("--threads", "bench", "--threads", "0")]
     [InlineData("KEY=VALUE", "bench", "--set", "LanguageModel:MaxQueued")]
+    [InlineData("--soak", "bench", "--soak", "0")]
+    [InlineData("--soak measures no figures", "bench", "--soak", "1", "--figures", "read_bandwidth")]
+    [InlineData("means nothing for random weights", "bench", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
     public async Task Wrong_usage_is_named(string expected, params string[] args)
     {
         string[] given = [.. args.Select(arg => arg == "PICTURE" ? Examples.Prompt("caption-query.png") : arg)];

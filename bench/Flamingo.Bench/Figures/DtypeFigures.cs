@@ -1,0 +1,62 @@
+using Flamingo.Bench.Measuring;
+using Flamingo.Bench.Stacks;
+using Flamingo.Stages;
+
+namespace Flamingo.Bench.Figures;
+
+/// <summary>
+/// What bf16 changes of an answer: near-ties between tokens flip where sums are rounded otherwise. Prompts have noise
+/// pictures and are asked greedily and sampled; the model is loaded in each dtype and keeps its stop tokens.
+/// </summary>
+public static class DtypeFigures
+{
+    private const int Company = 61;
+    private const int MostTokens = 16;
+
+    public static IEnumerable<Figure> All =>
+    [
+        new("bf16_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, bf16, greedy and sampled", async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
+        new("f32_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, f32, greedy and sampled", async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
+        new("bf16_flips_against_f32", "share", "tokens that differ between all stages in bf16 and all in f32, greedy, alone", async (bench, cancellation) =>
+        {
+            var (narrow, wide) = (await AnswersAsync(bench, "bfloat16", cancellation), await AnswersAsync(bench, "float32", cancellation));
+            return Flips.Between(wide.Greedy, narrow.Greedy).Share;
+        }) { NeedsTrainedWeights = true },
+    ];
+
+    // pictures and prompts of a stack come from its seed: both dtypes are asked the same
+    private static Task<(IReadOnlyList<int[]> Greedy, Flips InCompany)> AnswersAsync(Workbench bench, string dtype, CancellationToken cancellation) => bench.OnceAsync($"answers in {dtype}", async () =>
+    {
+        await using var stack = await bench.LoadAsync(new Dictionary<string, string?>
+        {
+            ["Model:Dtype"] = dtype,
+            ["LanguageModel:MaxSequences"] = "64", // the whole company at once
+            ["Gateway:MaxConcurrentRequests"] = "64",
+        }, cancellation);
+        var prompts = new MixedPrompts(stack.Pictures.Next, stack.Model.Language.EndOfChunkToken, seed: 0);
+        var segments = Enumerable.Range(0, bench.ComparedPrompts).Select(_ => prompts.Next()).ToArray();
+        FlamingoRequest[] greedy = [.. segments.Select(prompt => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = MostTokens }))];
+        FlamingoRequest[] all = [.. greedy, .. segments.Select((prompt, index) => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = MostTokens, Temperature = 1, Seed = (ulong)index }))];
+
+        var alone = new List<int[]>(all.Length);
+        foreach (var request in all) alone.Add(await AskAsync(stack, request, cancellation));
+
+        var flips = default(Flips);
+        for (var begin = 0; begin < all.Length; begin += Company) // the last company is filled up with the first requests
+        {
+            var members = Enumerable.Range(begin, Company).Select(index => index % all.Length).ToArray();
+            var together = await Task.WhenAll(members.Select(member => Task.Run(() => AskAsync(stack, all[member], cancellation), cancellation)));
+            flips += Flips.Between(members.Select(member => alone[member]), together);
+        }
+
+        return ((IReadOnlyList<int[]>)alone[..greedy.Length], flips);
+    });
+
+    private static async Task<int[]> AskAsync(EmbeddedStack stack, FlamingoRequest request, CancellationToken cancellation)
+    {
+        var ids = new List<int>();
+        await foreach (var item in stack.Flamingo.GenerateAsync(request, cancellation))
+            if (item is AnswerTokens tokens) ids.AddRange(tokens.Ids);
+        return [.. ids];
+    }
+}
