@@ -6,21 +6,24 @@ namespace Flamingo.Bench.Figures;
 
 /// <summary>
 /// What bf16 changes of an answer: near-ties between tokens flip where sums are rounded otherwise. Prompts have noise
-/// pictures and are asked greedily and sampled; the model is loaded in each dtype and keeps its stop tokens.
+/// pictures and are asked greedily and sampled; the model is loaded in each dtype. Answers go on past the model's own
+/// stop tokens, so that the company stays whole until the last token.
 /// </summary>
 public static class DtypeFigures
 {
     private const int Company = 61;
-    private const int MostTokens = 16;
+    private const int Tokens = 16;
 
     public static IEnumerable<Figure> All =>
     [
-        new("bf16_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, bf16, greedy and sampled", async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
-        new("f32_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, f32, greedy and sampled", async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
-        new("bf16_flips_against_f32", "share", "tokens that differ between all stages in bf16 and all in f32, greedy, alone", async (bench, cancellation) =>
+        new("bf16_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, bf16, greedy and sampled, 16 tokens each", async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
+        new("f32_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, f32, greedy and sampled, 16 tokens each", async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
+        new("bf16_flips_against_f32", "share", "tokens that differ between all stages in bf16 and all in f32, greedy, alone, 16 tokens each", async (bench, cancellation) =>
         {
             var (narrow, wide) = (await AnswersAsync(bench, "bfloat16", cancellation), await AnswersAsync(bench, "float32", cancellation));
-            return Flips.Between(wide.Greedy, narrow.Greedy).Share;
+            var flips = Flips.Between(wide.Greedy, narrow.Greedy);
+            await bench.TellAsync($"  {flips.Flipped} of {flips.Compared} tokens flipped");
+            return flips.Share;
         }) { NeedsTrainedWeights = true },
     ];
 
@@ -35,13 +38,13 @@ public static class DtypeFigures
         }, cancellation);
         var prompts = new MixedPrompts(stack.Pictures.Next, stack.Model.Language.EndOfChunkToken, seed: 0);
         var segments = Enumerable.Range(0, bench.ComparedPrompts).Select(_ => prompts.Next()).ToArray();
-        FlamingoRequest[] greedy = [.. segments.Select(prompt => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = MostTokens }))];
-        FlamingoRequest[] all = [.. greedy, .. segments.Select((prompt, index) => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = MostTokens, Temperature = 1, Seed = (ulong)index }))];
+        FlamingoRequest[] greedy = [.. segments.Select(prompt => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = Tokens }))];
+        FlamingoRequest[] all = [.. greedy, .. segments.Select((prompt, index) => new FlamingoRequest(prompt, new SamplingParameters { MaxTokens = Tokens, Temperature = 1, Seed = (ulong)index }))];
 
         var alone = new List<int[]>(all.Length);
         foreach (var request in all) alone.Add(await AskAsync(stack, request, cancellation));
 
-        var flips = default(Flips);
+        var (flips, before) = (default(Flips), stack.Engine);
         for (var begin = 0; begin < all.Length; begin += Company) // the last company is filled up with the first requests
         {
             var members = Enumerable.Range(begin, Company).Select(index => index % all.Length).ToArray();
@@ -49,6 +52,8 @@ public static class DtypeFigures
             flips += Flips.Between(members.Select(member => alone[member]), together);
         }
 
+        var (steps, rows) = (stack.Engine.Steps - before.Steps, stack.Engine.ComputedTokens - before.ComputedTokens);
+        await bench.TellAsync($"  {dtype}: {flips.Flipped} of {flips.Compared} tokens flipped in company, {(double)rows / steps:0.0} rows a step");
         return ((IReadOnlyList<int[]>)alone[..greedy.Length], flips);
     });
 

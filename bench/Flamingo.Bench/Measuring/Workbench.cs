@@ -9,7 +9,7 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 {
     private readonly Dictionary<string, object> _measured = new(StringComparer.Ordinal);
     private string? _folder;
-    private ModelDirectory? _model;
+    private ModelDirectory? _endless;
     private EmbeddedStack? _embedded;
     private DistributedStack? _distributed;
 
@@ -23,11 +23,14 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 
     public TimeProvider Time => time;
 
+    /// <summary>A line for people.</summary>
+    public Task TellAsync(string line) => progress.WriteLineAsync(line);
+
     /// <summary>All stages in this process, warmed up by one prompt.</summary>
     public async Task<EmbeddedStack> EmbeddedAsync(CancellationToken cancellation)
     {
         if (_embedded is not null) return _embedded;
-        var model = EndlessModel.Create(_model ??= MakeModel(cancellation), Path.Combine(Folder(), "endless"));
+        var model = Endless(cancellation);
         await progress.WriteLineAsync($"loading {model.Config.ModelId} …");
         _embedded = await EmbeddedStack.LoadAsync(model, request, time, cancellation);
         await progress.WriteLineAsync("warming up …");
@@ -36,11 +39,11 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         return _embedded;
     }
 
-    /// <summary>A stack of its own for whoever asks, who disposes it; the model keeps its stop tokens.</summary>
+    /// <summary>A stack of its own for whoever asks, who disposes it.</summary>
     /// <param name="settings">Stronger than the request's.</param>
     public async Task<EmbeddedStack> LoadAsync(IReadOnlyDictionary<string, string?> settings, CancellationToken cancellation)
     {
-        var model = _model ??= MakeModel(cancellation);
+        var model = Endless(cancellation);
         await progress.WriteLineAsync($"loading {model.Config.ModelId} with {string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
         return await EmbeddedStack.LoadAsync(model, request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase).ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
     }
@@ -70,6 +73,8 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         if (_embedded is not null) await _embedded.DisposeAsync();
         if (_folder is not null) Directory.Delete(_folder, recursive: true);
     }
+
+    private ModelDirectory Endless(CancellationToken cancellation) => _endless ??= EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
 
     private ModelDirectory MakeModel(CancellationToken cancellation)
     {
