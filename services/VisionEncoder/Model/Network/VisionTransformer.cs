@@ -42,7 +42,12 @@ public sealed class VisionTransformer : IDisposable
         x = x.flatten(2).transpose(1, 2);                                                           // [batch, patches, width]
         x = cat([_classEmbedding.expand(x.shape[0], 1, -1), x], 1) + _positions;                    // [batch, 1 + patches, width]
         x = _normBefore.Forward(x);
-        foreach (var block in _blocks) x = block.Forward(x);
+        foreach (var block in _blocks)
+        {
+            using var scope = NewDisposeScope(); // a layer's temporary tensors are reused by the next, instead of gigabytes fresh from the system
+            x = block.Forward(x).MoveToOuterDisposeScope();
+        }
+
         var pooled = _projection is null ? null : _normAfter!.Forward(x.select(1, 0)).matmul(_projection);
         return (_config.ClassTokenInFeatures ? x : x.slice(1, 1, x.shape[1], 1), pooled);
     }
@@ -79,7 +84,7 @@ internal sealed class VisionBlock : IDisposable
     {
         x = x + Attend(_norm1.Forward(x));
         var hidden = _up.Forward(_norm2.Forward(x));
-        return x + _down.Forward(_config.Activation == "quick_gelu" ? hidden * sigmoid(hidden * 1.702) : F.gelu(hidden));
+        return x + _down.Forward(_config.Activation == "quick_gelu" ? (hidden * 1.702).sigmoid_().mul_(hidden) : F.gelu(hidden));
     }
 
     public void Dispose()
