@@ -12,7 +12,7 @@ public sealed class MemoryPlanTests(Models models)
         var model = models.DirectoryOf("shapes");
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(model.Config, file, new LanguageModelOptions { KvCacheBytes = 10 << 20, PictureMemoryBytes = 4 << 20 }, ScalarType.Float32, available: 1L << 30);
-        Assert.Equal((10 << 20) / (2 * 6 * 128 * 16 * 4), plan.Memory.Blocks);              // keys and values, layers, width, tokens, f32
+        Assert.Equal((10 << 20) / (2 * 6 * 128 * 8 * 4), plan.Memory.Blocks);               // keys and values, layers, width, tokens, f32
         Assert.Equal((4 << 20) / (2 * 6 * 8 * 64 * 16 * 4), plan.Memory.PictureSlots);      // keys and values, gated blocks, heads, head, latents, f32
         Assert.InRange(plan.KvCacheBytes, 9 << 20, 10 << 20);
         Assert.Equal(2, plan.WeightBytes / MemoryPlan.Make(model.Config, file, new LanguageModelOptions(), ScalarType.BFloat16, long.MaxValue).WeightBytes);

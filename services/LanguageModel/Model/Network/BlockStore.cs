@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
 
-/// <summary>Keys and values in blocks: of text, 16 tokens each, or of pictures, all latents of one picture each. Which block is whose is the engine's business.</summary>
+/// <summary>Keys and values in blocks: of text, a few tokens each, or of pictures, all latents of one picture each. Which block is whose is the engine's business.</summary>
 public sealed class BlockStore : IDisposable
 {
     private readonly (Tensor Keys, Tensor Values)[] _layers;
