@@ -28,7 +28,7 @@ public sealed class MemoryPlanTests(Models models)
         Assert.Contains("2.5 GiB", refused.Message, StringComparison.Ordinal);
         Assert.Contains("1.0 GiB", refused.Message, StringComparison.Ordinal);
         Assert.Contains("KvCacheBytes", refused.Message, StringComparison.Ordinal);
-        var tiny = Assert.Throws<CheckpointException>(() => MemoryPlan.Make(model.Config, file, new LanguageModelOptions { KvCacheBytes = 1 << 16 }, ScalarType.Float32, available: 1L << 40));
+        var tiny = Assert.Throws<CheckpointException>(() => MemoryPlan.Make(model.Config, file, new LanguageModelOptions { KvCacheBytes = 1 << 15 }, ScalarType.Float32, available: 1L << 40));
         Assert.Contains("raise LanguageModel:KvCacheBytes", tiny.Message, StringComparison.Ordinal);
     }
 }
