@@ -43,7 +43,7 @@ public static class ServeCommand
         builder.Configuration.AddInMemoryCollection(
         [
             new("Model:Directory", modelDirectory), new("Endpoints:GrpcPort", $"{port}"), new("Redis:ConnectionString", redis ?? ""),
-            new("Logging:LogLevel:Default", "Warning"),
+            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.LanguageModel", "Information"), // memory, stated at start
         ]);
         builder.AddServiceDefaults();
         builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);

@@ -18,6 +18,9 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
 public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
+    // as many as fill a step's rows well; each takes a block or two behind the shared prompt
+    private const int MostCandidatesAtOnce = 64;
+
     private readonly TimeProvider _time;
     private readonly JsonTokenizer _tokenizer;
     private readonly PromptReader _reader;
@@ -42,18 +45,15 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.ComputeThreads) : new PlainAttention());
         var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype);
         _engine = new GenerationEngine(
-            Runner, new EngineLimits(limits.MaxQueued, Math.Max(limits.MaxSequences, limits.MaxSamples), limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
+            Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, cross.LatentWidth,
             config.Tokens.Image.Text, [config.Tokens.Image.Text], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
         {
-            CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = limits.MaxSamples, MaxPin = limits.MaxPin,
+            CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = Math.Min(limits.MaxSamples, limits.MaxSequences), MaxPin = limits.MaxPin,
         };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
     }
-
-    // as many as fill a step's rows well; each takes a block or two behind the shared prompt
-    private const int MostCandidatesAtOnce = 64;
 
     public LanguageModelDescription Description { get; }
 
