@@ -9,6 +9,9 @@ namespace Flamingo.Transport.Remote;
 /// <summary>A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings, unary calls and unbegun streams tried again elsewhere.</summary>
 public static class StageChannel
 {
+    /// <summary>A replica that has just died is still picked for a second or two, every other time where there are two: eight picks in a row that all meet it are one in 256.</summary>
+    private const int Attempts = 8;
+
     /// <param name="balancer">Which replica takes a call; null is one after the other.</param>
     /// <param name="resolver">Finds replicas besides DNS, by its own scheme.</param>
     public static GrpcChannel Open(string address, RemoteStageOptions options, LoadBalancerFactory? balancer = null, ResolverFactory? resolver = null)
@@ -36,6 +39,7 @@ public static class StageChannel
             MaxSendMessageSize = MessageLimits.MostBytes,
             MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
             MaxRetryBufferSize = MessageLimits.MostBytes,
+            MaxRetryAttempts = Attempts,
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
             MaxReconnectBackoff = TimeSpan.FromSeconds(1),
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { balancer is null ? new RoundRobinConfig() : new LoadBalancingConfig(balancer.Name) }, MethodConfigs = { Retries() } },
@@ -47,6 +51,6 @@ public static class StageChannel
     private static MethodConfig Retries() => new()
     {
         Names = { MethodName.Default },
-        RetryPolicy = new RetryPolicy { MaxAttempts = 4, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromSeconds(1), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable, StatusCode.Cancelled } },
+        RetryPolicy = new RetryPolicy { MaxAttempts = Attempts, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromMilliseconds(500), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable, StatusCode.Cancelled } },
     };
 }
