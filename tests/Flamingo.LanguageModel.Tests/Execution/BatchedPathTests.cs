@@ -6,8 +6,6 @@ namespace Flamingo.LanguageModel.Tests.Execution;
 /// <summary>The path that serves requests, against the goldens and against itself: a row's logits are the same bits in any company.</summary>
 public sealed class BatchedPathTests(Models models)
 {
-    private static readonly string[] Names = ["one-picture", "three-shot", "vqa-two-shot", "text-then-picture"];
-
     public static TheoryData<string, string> AllPrompts => Golden.Names(withAnswers: false);
 
     [Theory]
