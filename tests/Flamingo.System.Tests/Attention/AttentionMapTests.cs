@@ -29,7 +29,7 @@ public sealed class AttentionMapTests
             var (maps, _) = Read(golden, $"{name}.map");                                    // [tokens, 8, 8]
             for (var token = 0; token < shape[2]; token++)
             {
-                var mean = Enumerable.Range(0, shape[3]).Select(latent => (float)Enumerable.Range(0, shape[0] * shape[1]).Average(head => (double)weights[(((head * shape[2]) + token) * shape[3]) + latent])).ToArray();
+                var mean = Mean(weights, shape, token);
                 var map = AttentionProjection.Map(new TokenAttention(0, TensorData.FromFloats(mean, shape[3])), resampling.Attention[0], patches: 64).Map;
                 Assert.Equal([8, 8], map.Shape);
                 Assert.Equal(maps.AsSpan(token * 64, 64).ToArray(), map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
@@ -75,7 +75,7 @@ public sealed class AttentionMapTests
             foreach (var (index, map) in seen.Take(same + 1).Index())
             {
                 var row = first + index;
-                var mean = Enumerable.Range(0, shape[3]).Select(latent => (float)Enumerable.Range(0, shape[0] * shape[1]).Average(head => (double)weights[(((head * shape[2]) + row) * shape[3]) + latent]));
+                var mean = Mean(weights, shape, row);
                 Assert.Equal(pictures.Count - 1, map!.Picture);
                 Assert.Equal(mean, map.Weights.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4);
                 Assert.Equal(maps.AsSpan(row * 64, 64).ToArray(), map.Map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
@@ -85,6 +85,11 @@ public sealed class AttentionMapTests
 
         Assert.Equal(26, compared);
     }
+
+    /// <param name="weights">[layers, heads, tokens, latents]</param>
+    /// <returns>One token's [latents], the mean over layers and heads.</returns>
+    private static float[] Mean(float[] weights, int[] shape, int token) =>
+        [.. Enumerable.Range(0, shape[3]).Select(latent => (float)Enumerable.Range(0, shape[0] * shape[1]).Average(head => (double)weights[(((head * shape[2]) + token) * shape[3]) + latent]))];
 
     // the golden's text without its answer
     private static List<FlamingoSegment> Question(string text, IReadOnlyList<byte[]> pictures)
