@@ -19,14 +19,26 @@ public abstract record FlamingoSegment;
 
 public sealed record FlamingoText(string Text) : FlamingoSegment;
 
-/// <summary>A picture as an encoded file.</summary>
-public sealed record FlamingoPicture(ReadOnlyMemory<byte> Bytes) : FlamingoSegment;
+/// <summary>What the model sees at one place of a prompt.</summary>
+public abstract record FlamingoVisual : FlamingoSegment;
 
-/// <summary>A picture that was sent before: the lowercase hexadecimal SHA-256 of its file, as an earlier answer returned it.</summary>
-public sealed record FlamingoPictureId(string Id) : FlamingoSegment;
+/// <summary>A picture as an encoded file.</summary>
+public sealed record FlamingoPicture(ReadOnlyMemory<byte> Bytes) : FlamingoVisual;
+
+/// <summary>A picture or clip that was sent before, by the id that an earlier answer returned.</summary>
+public sealed record FlamingoPictureId(string Id) : FlamingoVisual;
+
+/// <summary>A short clip; MaxFrames 0 is as many as the model takes.</summary>
+public sealed record FlamingoVideo(VisualInput Input) : FlamingoVisual;
 
 public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, SamplingParameters Sampling)
 {
+    /// <inheritdoc cref="TenantName"/>
+    public string Tenant { get; init; } = TenantName.Default;
+
+    /// <summary>Examples that go before the segments, which are then the query.</summary>
+    public SupportSetChoice? SupportSet { get; init; }
+
     /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
 
@@ -36,11 +48,35 @@ public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, Sa
 
 public sealed record FlamingoRankRequest(IReadOnlyList<FlamingoSegment> Segments, IReadOnlyList<string> Candidates)
 {
+    /// <inheritdoc cref="TenantName"/>
+    public string Tenant { get; init; } = TenantName.Default;
+
+    /// <inheritdoc cref="FlamingoRequest.SupportSet"/>
+    public SupportSetChoice? SupportSet { get; init; }
+
+    /// <summary>Log-likelihoods as the mean over permutations of the support set's shots.</summary>
+    public Ensemble? Ensemble { get; init; }
+
     /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
 }
 
-public sealed record FlamingoEncodeRequest(IReadOnlyList<ReadOnlyMemory<byte>> Pictures, bool IncludePooled = false);
+/// <param name="Pictures">At least one; an id asks whether its picture is still held.</param>
+/// <param name="IncludePooled">Whether to return CLIP's pooled and projected embedding.</param>
+public sealed record FlamingoEncodeRequest(IReadOnlyList<FlamingoVisual> Pictures, bool IncludePooled = false)
+{
+    /// <inheritdoc cref="TenantName"/>
+    public string Tenant { get; init; } = TenantName.Default;
+}
+
+/// <summary>Who asks: no latent, id, prefix or support set crosses it. 1 to 128 of A-Z a-z 0-9 . _ -, or empty: the default tenant.</summary>
+public static class TenantName
+{
+    public const string Default = "";
+    public const int MostCharacters = 128;
+
+    public static bool IsWellFormed(string name) => name.Length <= MostCharacters && name.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-');
+}
 
 /// <summary>Where a picture's latents came from.</summary>
 public enum PictureSource
@@ -52,6 +88,15 @@ public enum PictureSource
 
 public sealed record PictureReport(string Id, PictureSource Source);
 
+/// <summary>What the latent cache did for one request.</summary>
+/// <param name="Encoded">Encoded for this request or waited for.</param>
+/// <param name="Waits">Of the encoded ones: those that another request, here or at another gateway, was encoding already.</param>
+/// <param name="Saved">What encoding the found ones had cost.</param>
+public sealed record CacheUse(int MemoryHits, int RedisHits, int Encoded, int Waits, TimeSpan Saved)
+{
+    public static CacheUse None { get; } = new(0, 0, 0, 0, TimeSpan.Zero);
+}
+
 /// <summary>Wall-clock time spent in each stage for one request, queueing included.</summary>
 /// <param name="Lookup">Latent cache, both tiers.</param>
 public sealed record StageTimings(TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample, TimeSpan Prefill, TimeSpan FirstToken, TimeSpan Total);
@@ -61,8 +106,14 @@ public sealed record ModelDigests(string Vision, string Resampler, string Langua
 
 public abstract record AnswerEvent;
 
-/// <param name="Pictures">One per picture segment, in order.</param>
-public sealed record PicturesResolved(IReadOnlyList<PictureReport> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample) : AnswerEvent;
+/// <param name="Pictures">One per picture of the prompt, in order: the shots of a support set first, then the picture segments.</param>
+public sealed record PicturesResolved(IReadOnlyList<PictureReport> Pictures, TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample) : AnswerEvent
+{
+    public CacheUse Cache { get; init; } = CacheUse.None;
+
+    /// <summary>Where a support set was asked for.</summary>
+    public SelectedShots? Shots { get; init; }
+}
 
 public sealed record AnswerTokens(string Text, IReadOnlyList<int> Ids) : AnswerEvent
 {
@@ -98,9 +149,17 @@ public sealed record FlamingoRanking(IReadOnlyList<RankedCandidate> Candidates, 
 {
     /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
     public int CachedTokens { get; init; }
+
+    public CacheUse Cache { get; init; } = CacheUse.None;
+
+    /// <summary>Where a support set was asked for: the order of the first prompt.</summary>
+    public SelectedShots? Shots { get; init; }
 }
 
-/// <param name="Pooled">One per picture, [pooled width], where asked for; then every picture is encoded anew.</param>
-public sealed record FlamingoEncoding(IReadOnlyList<PictureReport> Pictures, IReadOnlyList<TensorData> Pooled, StageTimings Timings, ModelDigests Digests);
+/// <param name="Pooled">One per picture, f32 [pooled width], where asked for.</param>
+public sealed record FlamingoEncoding(IReadOnlyList<PictureReport> Pictures, IReadOnlyList<TensorData> Pooled, StageTimings Timings, ModelDigests Digests)
+{
+    public CacheUse Cache { get; init; } = CacheUse.None;
+}
 
 public sealed record FlamingoModel(VisionEncoderDescription Vision, ResamplerDescription Resampler, LanguageModelDescription Language);

@@ -6,7 +6,7 @@ public enum StageErrorKind
     /// <summary>The caller's input is wrong; <see cref="StageException.Faults"/> names each field and the remedy.</summary>
     InvalidArgument,
 
-    /// <summary>A picture id that nobody holds; <see cref="StageException.Missing"/> lists the ids to send again as bytes.</summary>
+    /// <summary>A picture id or support set that is not there; <see cref="StageException.Missing"/> lists the ids to send again as bytes.</summary>
     NotFound,
 
     /// <summary>The language model does not hold latents it was believed to hold; <see cref="StageException.Missing"/> lists their keys.</summary>
@@ -20,6 +20,9 @@ public enum StageErrorKind
 
     /// <summary>Stages that do not fit together.</summary>
     Mismatch,
+
+    /// <summary>What the caller changes was changed by another since.</summary>
+    Conflict,
 
     /// <summary>The model produced something unusable for this request, non-finite logits for example.</summary>
     Internal,
@@ -51,7 +54,7 @@ public sealed class StageException : Exception
     /// <summary>For InvalidArgument: all faults at once.</summary>
     public IReadOnlyList<FieldFault> Faults { get; init; } = [];
 
-    /// <summary>For NotFound and LatentsMissing: picture ids or latent keys.</summary>
+    /// <summary>For NotFound and LatentsMissing: picture ids, names of support sets, or latent keys.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
 
     /// <summary>For Overloaded: how long to wait before trying again.</summary>

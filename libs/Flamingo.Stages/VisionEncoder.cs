@@ -5,26 +5,35 @@ public interface IVisionEncoder
 {
     Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation);
 
-    /// <summary>Decodes, preprocesses and encodes pictures in one batch.</summary>
+    /// <summary>Decodes, preprocesses and encodes pictures and clips; those of several calls may share a batch.</summary>
     /// <exception cref="StageException">InvalidArgument: pictures that cannot be decoded or are too large, all of them named as <c>pictures[i]</c>.</exception>
     Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation);
+
+    /// <summary>Counts since the stage started; of one replica where there are several.</summary>
+    Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation);
 }
 
-/// <param name="Pictures">Encoded files (JPEG, PNG, WebP, GIF, BMP); at least one.</param>
+/// <param name="Pictures">At least one.</param>
 /// <param name="IncludePooled">Whether to return CLIP's pooled and projected embedding too.</param>
-public sealed record VisionEncodeRequest(IReadOnlyList<ReadOnlyMemory<byte>> Pictures, bool IncludePooled = false);
+public sealed record VisionEncodeRequest(IReadOnlyList<VisualInput> Pictures, bool IncludePooled = false);
 
 /// <param name="WeightsDigest">Digest of the weights that made this answer (those that shape latents).</param>
 public sealed record VisionEncoding(string WeightsDigest, IReadOnlyList<PictureFeatures> Pictures);
 
 /// <param name="Features">[frames, patches, width]</param>
-/// <param name="Pooled">[pooled width], where asked for.</param>
+/// <param name="Pooled">f32 [pooled width], where asked for; of a clip the mean over its frames.</param>
 public sealed record PictureFeatures(TensorData Features, TensorData? Pooled);
 
 /// <param name="PreprocessingVersion">Changes whenever decoding or preprocessing would change pixels.</param>
 /// <param name="MaxPixels">Largest width × height by the file's header.</param>
 /// <param name="MaxPictureBytes">Largest encoded file.</param>
 /// <param name="MaxPictures">Most pictures in one call.</param>
+/// <param name="MaxFrames">Most frames taken from one clip.</param>
 public sealed record VisionEncoderDescription(
     string ModelId, string WeightsDigest, string PreprocessingVersion, int ImageSize, int Patches, int Width, int PooledWidth,
-    TensorDtype Dtype, long MaxPixels, int MaxPictureBytes, int MaxPictures);
+    TensorDtype Dtype, long MaxPixels, int MaxPictureBytes, int MaxPictures, int MaxFrames = 1);
+
+/// <param name="Pictures">Pictures and clips whose features were computed, whoever asked.</param>
+/// <param name="Frames">Their frames.</param>
+/// <param name="Batches">Forward passes.</param>
+public sealed record VisionEncoderStatistics(long Pictures, long Frames, long Batches);

@@ -20,12 +20,10 @@ public sealed class RemoteVisionEncoder(GrpcChannel channel, TimeSpan patience) 
         (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), cancellationToken: cancellation)).ToRecord());
 
     public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-    {
-        var message = new V1.EncodePicturesRequest { IncludePooled = request.IncludePooled };
-        message.Pictures.AddRange(request.Pictures.Select(picture => picture.ToByteString()));
-        var response = await _client.EncodeAsync(message, cancellationToken: cancellation);
-        return new VisionEncoding(response.WeightsDigest, [.. response.Pictures.Select(picture => new PictureFeatures(picture.Features.ToRecord("features"), picture.Pooled?.ToRecord("pooled")))]);
-    });
+        (await _client.EncodeAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
+
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+        (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), cancellationToken: cancellation)).ToRecord());
 }
 
 /// <summary>The resampler behind a channel.</summary>

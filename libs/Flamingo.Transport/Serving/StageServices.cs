@@ -10,13 +10,11 @@ internal sealed class VisionEncoderService(IVisionEncoder stage) : V1.VisionEnco
     public override async Task<V1.VisionEncoderDescription> Describe(V1.DescribeVisionEncoderRequest request, ServerCallContext context) =>
         (await stage.DescribeAsync(context.CancellationToken)).ToMessage();
 
-    public override async Task<V1.EncodePicturesResponse> Encode(V1.EncodePicturesRequest request, ServerCallContext context)
-    {
-        var encoding = await stage.EncodeAsync(new VisionEncodeRequest([.. request.Pictures.Select(picture => picture.Memory)], request.IncludePooled), context.CancellationToken);
-        var response = new V1.EncodePicturesResponse { WeightsDigest = encoding.WeightsDigest };
-        response.Pictures.AddRange(encoding.Pictures.Select(picture => new V1.PictureFeatures { Features = picture.Features.ToMessage(), Pooled = picture.Pooled?.ToMessage() }));
-        return response;
-    }
+    public override async Task<V1.EncodePicturesResponse> Encode(V1.EncodePicturesRequest request, ServerCallContext context) =>
+        (await stage.EncodeAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
+
+    public override async Task<V1.VisionEncoderStatistics> GetStatistics(V1.GetVisionEncoderStatisticsRequest request, ServerCallContext context) =>
+        (await stage.GetStatisticsAsync(context.CancellationToken)).ToMessage();
 }
 
 internal sealed class ResamplerService(IResampler stage) : V1.Resampler.ResamplerBase
@@ -48,21 +46,4 @@ internal sealed class LanguageModelService(ILanguageModel stage) : V1.LanguageMo
         response.Ids.AddRange(await stage.TokenizeAsync(request.Segments.ToRecords(), context.CancellationToken));
         return response;
     }
-}
-
-internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.FlamingoBase
-{
-    public override async Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
-    {
-        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(), context.CancellationToken))
-            await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
-    }
-
-    public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context) =>
-        (await flamingo.RankAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
-
-    public override async Task<V1.EncodeResponse> Encode(V1.EncodeRequest request, ServerCallContext context) =>
-        (await flamingo.EncodeAsync(new FlamingoEncodeRequest([.. request.Pictures.Select(picture => picture.Memory)], request.IncludePooled), context.CancellationToken)).ToMessage();
-
-    public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) => (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
 }

@@ -19,7 +19,10 @@ public static class AnswerWire
     {
         V1.GenerateResponse.EventOneofCase.Pictures => new PicturesResolved(
             [.. message.Pictures.Pictures.Select(FlamingoWire.ToRecord)],
-            TimeWire.Milliseconds(message.Pictures.LookupMs), TimeWire.Milliseconds(message.Pictures.VisionMs), TimeWire.Milliseconds(message.Pictures.ResampleMs)),
+            TimeWire.Milliseconds(message.Pictures.LookupMs), TimeWire.Milliseconds(message.Pictures.VisionMs), TimeWire.Milliseconds(message.Pictures.ResampleMs))
+        {
+            Cache = message.Pictures.Cache.ToRecord(), Shots = message.Pictures.Shots?.ToRecord(),
+        },
         V1.GenerateResponse.EventOneofCase.Tokens => ToRecord(message.Tokens),
         V1.GenerateResponse.EventOneofCase.Finished => ToRecord(message.Finished),
         _ => throw new StageException(StageErrorKind.Internal, "The server sent an empty event."),
@@ -27,7 +30,7 @@ public static class AnswerWire
 
     private static V1.PicturesResolved ToMessage(PicturesResolved record)
     {
-        var message = new V1.PicturesResolved { LookupMs = record.Lookup.TotalMilliseconds, VisionMs = record.Vision.TotalMilliseconds, ResampleMs = record.Resample.TotalMilliseconds };
+        var message = new V1.PicturesResolved { LookupMs = record.Lookup.TotalMilliseconds, VisionMs = record.Vision.TotalMilliseconds, ResampleMs = record.Resample.TotalMilliseconds, Cache = record.Cache.ToMessage(), Shots = record.Shots?.ToMessage() };
         message.Pictures.AddRange(record.Pictures.Select(FlamingoWire.ToMessage));
         return message;
     }

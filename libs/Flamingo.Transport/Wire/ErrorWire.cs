@@ -54,7 +54,7 @@ public static class ErrorWire
     {
         StageErrorKind.InvalidArgument => StatusCode.InvalidArgument,
         StageErrorKind.NotFound => StatusCode.NotFound,
-        StageErrorKind.LatentsMissing or StageErrorKind.Mismatch => StatusCode.FailedPrecondition,
+        StageErrorKind.LatentsMissing or StageErrorKind.Mismatch or StageErrorKind.Conflict => StatusCode.FailedPrecondition,
         StageErrorKind.Overloaded => StatusCode.ResourceExhausted,
         StageErrorKind.Unavailable => StatusCode.Unavailable,
         StageErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,

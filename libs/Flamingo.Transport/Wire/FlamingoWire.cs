@@ -11,6 +11,7 @@ public static class FlamingoWire
         FlamingoText text => new V1.PromptSegment { Text = text.Text },
         FlamingoPicture picture => new V1.PromptSegment { Picture = picture.Bytes.ToByteString() },
         FlamingoPictureId known => new V1.PromptSegment { PictureId = known.Id },
+        FlamingoVideo video => new V1.PromptSegment { Video = video.Input.ToMessage() },
         _ => throw new InvalidOperationException($"{segment.GetType().Name} does not travel."),
     };
 
@@ -19,37 +20,42 @@ public static class FlamingoWire
         V1.PromptSegment.SegmentOneofCase.Text => new FlamingoText(message.Text),
         V1.PromptSegment.SegmentOneofCase.Picture => new FlamingoPicture(message.Picture.Memory),
         V1.PromptSegment.SegmentOneofCase.PictureId => new FlamingoPictureId(message.PictureId),
-        _ => throw StageException.Invalid($"segments[{index}]", "The segment is empty.", "Set text, picture or picture_id."),
+        V1.PromptSegment.SegmentOneofCase.Video => new FlamingoVideo(message.Video.ToRecord()),
+        _ => throw StageException.Invalid($"segments[{index}]", "The segment is empty.", "Set text, picture, picture_id or video."),
     }))];
 
     public static V1.GenerateRequest ToMessage(this FlamingoRequest record)
     {
-        var message = new V1.GenerateRequest { Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage(), Attention = record.Attention?.ToMessage() };
+        var message = new V1.GenerateRequest { Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage(), Attention = record.Attention?.ToMessage(), SupportSet = record.SupportSet?.ToMessage() };
         message.Segments.AddRange(record.Segments.Select(ToMessage));
         return message;
     }
 
-    public static FlamingoRequest ToRecord(this V1.GenerateRequest message) => new(message.Segments.ToRecords(), message.Sampling.ToRecord())
+    public static FlamingoRequest ToRecord(this V1.GenerateRequest message, string tenant) => new(message.Segments.ToRecords(), message.Sampling.ToRecord())
     {
-        PinPrefix = message.PinPrefix.ToRecord("pin_prefix"), Attention = message.Attention?.ToRecord(),
+        Tenant = tenant, SupportSet = message.SupportSet?.ToRecord(), PinPrefix = message.PinPrefix.ToRecord("pin_prefix"), Attention = message.Attention?.ToRecord(),
     };
 
     public static V1.RankRequest ToMessage(this FlamingoRankRequest record)
     {
-        var message = new V1.RankRequest { PinPrefix = record.PinPrefix.ToMessage() };
+        var message = new V1.RankRequest { PinPrefix = record.PinPrefix.ToMessage(), SupportSet = record.SupportSet?.ToMessage(), Ensemble = record.Ensemble?.ToMessage() };
         message.Segments.AddRange(record.Segments.Select(ToMessage));
         message.Candidates.AddRange(record.Candidates);
         return message;
     }
 
-    public static FlamingoRankRequest ToRecord(this V1.RankRequest message) => new(message.Segments.ToRecords(), [.. message.Candidates])
+    public static FlamingoRankRequest ToRecord(this V1.RankRequest message, string tenant) => new(message.Segments.ToRecords(), [.. message.Candidates])
     {
-        PinPrefix = message.PinPrefix.ToRecord("pin_prefix"),
+        Tenant = tenant, SupportSet = message.SupportSet?.ToRecord(), Ensemble = message.Ensemble?.ToRecord(), PinPrefix = message.PinPrefix.ToRecord("pin_prefix"),
     };
 
     public static V1.RankResponse ToMessage(this FlamingoRanking record)
     {
-        var message = new V1.RankResponse { PromptTokens = record.PromptTokens, Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage(), CachedTokens = record.CachedTokens };
+        var message = new V1.RankResponse
+        {
+            PromptTokens = record.PromptTokens, Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage(), CachedTokens = record.CachedTokens,
+            Cache = record.Cache.ToMessage(), Shots = record.Shots?.ToMessage(),
+        };
         message.Candidates.AddRange(record.Candidates.Select(LanguageWire.ToMessage));
         message.Pictures.AddRange(record.Pictures.Select(ToMessage));
         return message;
@@ -58,19 +64,46 @@ public static class FlamingoWire
     public static FlamingoRanking ToRecord(this V1.RankResponse message) => new(
         [.. message.Candidates.Select(LanguageWire.ToRecord)], [.. message.Pictures.Select(ToRecord)], message.PromptTokens, message.Timings.ToRecord(), message.Digests.ToRecord())
     {
-        CachedTokens = message.CachedTokens,
+        CachedTokens = message.CachedTokens, Cache = message.Cache.ToRecord(), Shots = message.Shots?.ToRecord(),
+    };
+
+    public static V1.EncodeRequest ToMessage(this FlamingoEncodeRequest record)
+    {
+        var message = new V1.EncodeRequest { IncludePooled = record.IncludePooled };
+        message.Pictures.AddRange(record.Pictures.Select(picture => picture switch
+        {
+            FlamingoPicture still => new V1.Visual { Picture = still.Bytes.ToByteString() },
+            FlamingoPictureId known => new V1.Visual { PictureId = known.Id },
+            FlamingoVideo video => new V1.Visual { Video = video.Input.ToMessage() },
+            _ => throw new InvalidOperationException($"{picture.GetType().Name} does not travel."),
+        }));
+        return message;
+    }
+
+    public static FlamingoEncodeRequest ToRecord(this V1.EncodeRequest message, string tenant) => new([.. message.Pictures.Select((picture, index) => (FlamingoVisual)(picture.VisualCase switch
+    {
+        V1.Visual.VisualOneofCase.Picture => new FlamingoPicture(picture.Picture.Memory),
+        V1.Visual.VisualOneofCase.PictureId => new FlamingoPictureId(picture.PictureId),
+        V1.Visual.VisualOneofCase.Video => new FlamingoVideo(picture.Video.ToRecord()),
+        _ => throw StageException.Invalid($"pictures[{index}]", "The picture is empty.", "Set picture, picture_id or video."),
+    }))], message.IncludePooled)
+    {
+        Tenant = tenant,
     };
 
     public static V1.EncodeResponse ToMessage(this FlamingoEncoding record)
     {
-        var message = new V1.EncodeResponse { Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage() };
+        var message = new V1.EncodeResponse { Timings = record.Timings.ToMessage(), Digests = record.Digests.ToMessage(), Cache = record.Cache.ToMessage() };
         message.Pictures.AddRange(record.Pictures.Select(ToMessage));
         message.Pooled.AddRange(record.Pooled.Select(TensorWire.ToMessage));
         return message;
     }
 
     public static FlamingoEncoding ToRecord(this V1.EncodeResponse message) => new(
-        [.. message.Pictures.Select(ToRecord)], message.Pooled.ToRecords("pooled"), message.Timings.ToRecord(), message.Digests.ToRecord());
+        [.. message.Pictures.Select(ToRecord)], message.Pooled.ToRecords("pooled"), message.Timings.ToRecord(), message.Digests.ToRecord())
+    {
+        Cache = message.Cache.ToRecord(),
+    };
 
     internal static V1.PictureReport ToMessage(PictureReport record) => new() { Id = record.Id, Source = (V1.PictureSource)record.Source };
 

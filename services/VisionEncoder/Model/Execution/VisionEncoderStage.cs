@@ -46,15 +46,18 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(0, 0, 0));
+
     public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
-        _gate.Check(request.Pictures);
+        var files = request.Pictures.Select(picture => picture.Files[0]).ToList();
+        _gate.Check(files);
         if (request.IncludePooled && Description.PooledWidth == 0)
             throw StageException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
 
         var encoded = new List<PictureFeatures>(request.Pictures.Count);
         var faults = new List<FieldFault>();
-        foreach (var (turn, batch) in request.Pictures.Chunk(_options.BatchSize).Index())
+        foreach (var (turn, batch) in files.Chunk(_options.BatchSize).Index())
         {
             var decoded = await Task.Run(() => _gate.Decode(batch, turn * _options.BatchSize, faults), cancellation);
             // after a fault the rest is decoded only to name every bad picture of the call

@@ -1,0 +1,78 @@
+using System.Globalization;
+using Flamingo.Stages;
+using Flamingo.Transport.Wire;
+using Grpc.Core;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Serving;
+
+internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.FlamingoBase
+{
+    public override async Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
+    {
+        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken))
+        {
+            if (item is PicturesResolved pictures) Tell(context, pictures.Cache);
+            await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
+        }
+    }
+
+    public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context)
+    {
+        var ranking = await flamingo.RankAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        Tell(context, ranking.Cache);
+        return ranking.ToMessage();
+    }
+
+    public override async Task<V1.EncodeResponse> Encode(V1.EncodeRequest request, ServerCallContext context)
+    {
+        var encoding = await flamingo.EncodeAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        Tell(context, encoding.Cache);
+        return encoding.ToMessage();
+    }
+
+    public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) => (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
+
+    // beside the message, so that proxies and access logs see it without reading messages
+    private static void Tell(ServerCallContext context, CacheUse use)
+    {
+        foreach (var (name, value) in new (string, double)[]
+        {
+            ("memory-hits", use.MemoryHits), ("redis-hits", use.RedisHits), ("encoded", use.Encoded), ("waits", use.Waits), ("saved-ms", Math.Round(use.Saved.TotalMilliseconds, 1)),
+        })
+            context.ResponseTrailers.Add("flamingo-" + name, value.ToString(CultureInfo.InvariantCulture));
+    }
+}
+
+internal sealed class SupportSetsService(ISupportSets sets) : V1.SupportSets.SupportSetsBase
+{
+    public override async Task<V1.SupportSet> Put(V1.PutSupportSetRequest request, ServerCallContext context) =>
+        (await sets.PutAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken)).ToMessage();
+
+    public override async Task<V1.SupportSet> Get(V1.GetSupportSetRequest request, ServerCallContext context) =>
+        (await sets.GetAsync(TenantHeader.Read(context.RequestHeaders), request.Name, context.CancellationToken)).ToMessage();
+
+    public override async Task<V1.ListSupportSetsResponse> List(V1.ListSupportSetsRequest request, ServerCallContext context)
+    {
+        var response = new V1.ListSupportSetsResponse();
+        response.Sets.AddRange((await sets.ListAsync(TenantHeader.Read(context.RequestHeaders), context.CancellationToken)).Select(SupportSetWire.ToMessage));
+        return response;
+    }
+
+    public override async Task<V1.DeleteSupportSetResponse> Delete(V1.DeleteSupportSetRequest request, ServerCallContext context)
+    {
+        await sets.DeleteAsync(TenantHeader.Read(context.RequestHeaders), request.Name, context.CancellationToken);
+        return new V1.DeleteSupportSetResponse();
+    }
+}
+
+internal sealed class LatentCacheService(ILatentCacheOperations cache) : V1.LatentCache.LatentCacheBase
+{
+    public override async Task<V1.CacheStatistics> GetStatistics(V1.GetCacheStatisticsRequest request, ServerCallContext context) => (await cache.GetStatisticsAsync(context.CancellationToken)).ToMessage();
+
+    public override async Task<V1.ClearCacheResponse> Clear(V1.ClearCacheRequest request, ServerCallContext context)
+    {
+        var cleared = await cache.ClearAsync(context.CancellationToken);
+        return new V1.ClearCacheResponse { RedisEntries = cleared.RedisEntries, MemoryEntries = cleared.MemoryEntries };
+    }
+}

@@ -1,0 +1,21 @@
+using Flamingo.Stages;
+using Grpc.Core;
+
+namespace Flamingo.Transport.Wire;
+
+/// <summary>Who asks, as metadata of a call.</summary>
+public static class TenantHeader
+{
+    public const string Name = "flamingo-tenant";
+
+    /// <returns>Null for the default tenant, which sends none.</returns>
+    public static Metadata? ToMetadata(string tenant) => tenant == TenantName.Default ? null : new Metadata { { Name, tenant } };
+
+    /// <exception cref="StageException">InvalidArgument: no name.</exception>
+    public static string Read(Metadata headers)
+    {
+        var tenant = headers.GetValue(Name) ?? TenantName.Default;
+        return TenantName.IsWellFormed(tenant) ? tenant
+            : throw StageException.Invalid($"metadata {Name}", "This is no name of a tenant.", $"Send 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ - or leave it out.");
+    }
+}
