@@ -56,7 +56,7 @@ public sealed class FlamingoClient : IDisposable
     public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default)
     {
         var request = new EncodeRequest { IncludePooled = includePooled };
-        request.Pictures.AddRange(pictures.Select(picture => UnsafeByteOperations.UnsafeWrap(picture)));
+        request.Pictures.AddRange(pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }));
         return RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
     }
 

@@ -75,13 +75,15 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         Encodes.Enqueue(request.Pictures.Count);
         Encoding.TrySetResult();
         await Gate.WaitAsync(cancellation);
-        var faults = request.Pictures.Index().Where(picture => picture.Item.Span[0] == Broken)
+        var faults = request.Pictures.Index().Where(picture => picture.Item.Files[0].Span[0] == Broken)
             .Select(picture => new FieldFault($"pictures[{picture.Index}]", "It cannot be decoded.", "Send a PNG.")).ToList();
         PromptRules.ThrowIfAny(faults);
         return new VisionEncoding(VisionAnswers ?? Vision.WeightsDigest, [.. request.Pictures.Select(picture => new PictureFeatures(
-            TensorData.FromFloats([.. Enumerable.Repeat((float)picture.Span[0], 24)], 1, 4, 6),
-            request.IncludePooled ? TensorData.FromFloats([picture.Span[0], 0, 0], 3) : null))]);
+            TensorData.FromFloats([.. Enumerable.Repeat((float)picture.Files[0].Span[0], 24)], 1, 4, 6),
+            request.IncludePooled ? TensorData.FromFloats([picture.Files[0].Span[0], 0, 0], 3) : null))]);
     }
+
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {

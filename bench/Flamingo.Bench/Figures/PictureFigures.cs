@@ -19,7 +19,7 @@ public static class PictureFigures
         async Task<double> ResolveAsync(PictureSource expected)
         {
             var started = bench.Time.GetTimestamp();
-            var encoding = await stack.Flamingo.EncodeAsync(new FlamingoEncodeRequest([picture]), cancellation);
+            var encoding = await stack.Flamingo.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPicture(picture)]), cancellation);
             var elapsed = bench.Time.GetElapsedTime(started).TotalMilliseconds;
             return encoding.Pictures[0].Source == expected ? elapsed : throw new InvalidOperationException($"The picture was {encoding.Pictures[0].Source} where {expected} was to be timed.");
         }
@@ -56,7 +56,7 @@ public static class PictureFigures
         using var peak = new MatrixPeak(bench.Threads);
         var pairs = await Interleaved.RunAsync(
             bench.Repetitions,
-            async () => (await stack.Flamingo.EncodeAsync(new FlamingoEncodeRequest([.. Enumerable.Range(0, Batch).Select(_ => stack.Pictures.Next())]), cancellation)).Timings.Vision.TotalMilliseconds,
+            async () => (await stack.Flamingo.EncodeAsync(new FlamingoEncodeRequest([.. Enumerable.Range(0, Batch).Select(_ => new FlamingoPicture(stack.Pictures.Next()))]), cancellation)).Timings.Vision.TotalMilliseconds,
             () => peak.MeasureAsync(bench.Time, cancellation));
         return (ModelWork.VisionOperations(stack.Directory.Config.Vision), pairs);
     });

@@ -28,6 +28,8 @@ public sealed class InstantStages(FlamingoModel model) : IVisionEncoder, IResamp
     public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) =>
         Task.FromResult(new VisionEncoding(model.Vision.WeightsDigest, [.. request.Pictures.Select(_ => new PictureFeatures(Zeros(TensorDtype.Float32, 1, model.Vision.Patches, model.Vision.Width), null))]));
 
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(0, 0, 0));
+
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) =>
         Task.FromResult(new Resampling(model.Resampler.WeightsDigest, [.. request.Features.Select(_ => Zeros(model.Resampler.LatentDtype, model.Resampler.Latents, model.Resampler.Width))], []));
 

@@ -28,6 +28,7 @@ public static class GatewayRegistration
         services.AddSingleton<StageDescriptions>();
         services.AddSingleton(provider => new LatentTiers(provider.GetRequiredService<MemoryLatentCache>(), Redis(provider)));
         services.AddSingleton(Gateway);
+        services.AddSingleton<LatentLookup>();
         services.AddSingleton<LatentEncoder>();
         services.AddSingleton<LatentResolver>();
         services.AddSingleton<LatentDelivery>();

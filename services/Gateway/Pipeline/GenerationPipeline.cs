@@ -3,37 +3,37 @@ using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Attention;
 using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Prompts;
 using Flamingo.Gateway.Stages;
+using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway;
 
 /// <summary>The way of a request, and the only file that knows its order: 1 admit, 2 resolve pictures, 3 ask the language model.</summary>
 public sealed class GenerationPipeline(
-    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, IVisionEncoder vision, LatentDelivery language,
+    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, LatentDelivery language,
     GatewayOptions options, ISeedSource seeds, TimeProvider time) : IFlamingo
 {
-    private readonly string _tenant = LatentKey.Tenant(options.TenantSalt);
-
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
         using var permit = await permits.EnterAsync(cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
-        var faults = new List<FieldFault>();
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         var pictures = Read(request.Segments, model, faults);
-        if (request.Attention is not null && pictures.Count > 0) pictures[^1] = pictures[^1] with { IncludeAttention = true }; // whatever is generated sees the last picture
+        if (request.Attention is not null && pictures.Count > 0) pictures[^1] = pictures[^1] with { Extras = PictureExtras.Attention }; // whatever is generated sees the last picture
 
-        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
-        yield return new PicturesResolved(Report(pictures, resolution), resolution.Lookup, resolution.Vision, resolution.Resample);
+        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
+        yield return new PicturesResolved(Report(pictures, resolution), resolution.Lookup, resolution.Vision, resolution.Resample) { Cache = resolution.Cache };
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
-        var prompt = new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling) { Tenant = _tenant, PinPrefix = request.PinPrefix, Attention = request.Attention };
+        var prompt = new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix, Attention = request.Attention };
         await using var answer = language.GenerateAsync(prompt, cancellation).GetAsyncEnumerator(cancellation);
         while (await FittingAsync(() => answer.MoveNextAsync().AsTask()))
         {
@@ -58,19 +58,19 @@ public sealed class GenerationPipeline(
         using var permit = await permits.EnterAsync(cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
-        var faults = new List<FieldFault>();
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         var pictures = Read(request.Segments, model, faults);
 
-        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
+        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
         var asked = time.GetElapsedTime(arrived);
-        var prompt = new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates) { Tenant = _tenant, PinPrefix = request.PinPrefix };
+        var prompt = new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix };
         var ranking = await FittingAsync(() => language.RankAsync(prompt, cancellation));
         return new FlamingoRanking(
             ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens };
+            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens, Cache = resolution.Cache };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -79,48 +79,26 @@ public sealed class GenerationPipeline(
         using var permit = await permits.EnterAsync(cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
-        var faults = new List<FieldFault>();
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
         CheckCount(request.Pictures.Count, "pictures", faults);
-        foreach (var (index, file) in request.Pictures.Index()) CheckSize(file, $"pictures[{index}]", model, faults);
+        var extras = request.IncludePooled ? PictureExtras.Pooled : PictureExtras.None;
+        var pictures = request.Pictures.Select((visual, index) => PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { Extras = extras }).ToList();
         PromptRules.ThrowIfAny(faults);
 
-        var pictures = request.Pictures.Select((file, index) => new RequestedPicture(PictureId.Of(file.Span), file, $"pictures[{index}]")).ToList();
-        var resolution = await resolver.ResolveAsync(Distinct(pictures), cancellation);
-        var pooled = new List<TensorData>();
-        if (request.IncludePooled)
-            foreach (var chunk in request.Pictures.Chunk(model.Vision.MaxPictures))
-                pooled.AddRange((await vision.EncodeAsync(new VisionEncodeRequest(chunk, IncludePooled: true), cancellation)).Pictures.Select(picture => picture.Pooled!));
+        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
         return new FlamingoEncoding(
-            Report(pictures, resolution), pooled,
+            Report(pictures, resolution), request.IncludePooled ? [.. pictures.Select(picture => resolution.Pictures[picture.Id].Pooled!)] : [],
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
-            Digests(model, resolution, model.Language.WeightsDigest));
+            Digests(model, resolution, model.Language.WeightsDigest)) { Cache = resolution.Cache };
     }
 
     public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
 
-    /// <summary>The pictures of a prompt in order, after everything that can be said against the prompt has been collected.</summary>
     private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
     {
-        PromptRules.CheckSegmentCount(segments.Count, faults);
-        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is FlamingoText).Select(item => (item.Index, ((FlamingoText)item.Item).Text)), model.Language, faults);
-        if (segments.Count > 0 && segments.All(segment => segment is FlamingoText { Text: "" })) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
-        var pictures = new List<RequestedPicture>();
-        foreach (var (index, segment) in segments.Index())
-        {
-            if (segment is FlamingoPicture sent)
-            {
-                CheckSize(sent.Bytes, $"segments[{index}].picture", model, faults);
-                pictures.Add(new RequestedPicture(PictureId.Of(sent.Bytes.Span), sent.Bytes, $"segments[{index}].picture"));
-            }
-            else if (segment is FlamingoPictureId known)
-            {
-                if (!PictureId.IsWellFormed(known.Id)) faults.Add(new($"segments[{index}].picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is no picture id.", "Send the 64 lowercase hexadecimal characters that an earlier answer returned."));
-                pictures.Add(new RequestedPicture(known.Id, null, $"segments[{index}].picture_id"));
-            }
-        }
-
+        var pictures = PromptPictures.Read(segments, model, faults);
         CheckCount(pictures.Count, "segments", faults);
         PromptRules.ThrowIfAny(faults);
         return pictures;
@@ -130,16 +108,6 @@ public sealed class GenerationPipeline(
     {
         if (pictures > options.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
     }
-
-    private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, List<FieldFault> faults)
-    {
-        if (file.Length > model.Vision.MaxPictureBytes) faults.Add(new(field, $"{file.Length} bytes are more than {model.Vision.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway."));
-    }
-
-    // a picture that stands in a prompt twice is resolved once, with its bytes if any place brought them
-    private static List<RequestedPicture> Distinct(IReadOnlyList<RequestedPicture> pictures) =>
-        [.. pictures.GroupBy(picture => picture.Id, StringComparer.Ordinal).Select(same =>
-            (same.FirstOrDefault(picture => picture.File is not null) ?? same.First()) with { IncludeAttention = same.Any(picture => picture.IncludeAttention) })];
 
     private static AttentionMap? Map(TokenAttention? seen, List<RequestedPicture> pictures, Resolution resolution, FlamingoModel model)
     {

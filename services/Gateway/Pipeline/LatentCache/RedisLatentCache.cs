@@ -1,4 +1,3 @@
-using Flamingo.Stages;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.Logging;
 using Polly;
@@ -15,14 +14,14 @@ public sealed partial class RedisLatentCache
 {
     private readonly IDistributedCache _cache;
     private readonly ILogger<RedisLatentCache> _logger;
-    private readonly DistributedCacheEntryOptions _entry;
+    private readonly DistributedCacheEntryOptions _expiry;
     private readonly ResiliencePipeline _lookups;
     private readonly SemaphoreSlim _writes = new(16);
 
     public RedisLatentCache(IDistributedCache cache, RedisOptions options, TimeProvider time, ILogger<RedisLatentCache> logger)
     {
         (_cache, _logger) = (cache, logger);
-        _entry = new DistributedCacheEntryOptions { SlidingExpiration = options.TimeToLive };
+        _expiry = new DistributedCacheEntryOptions { SlidingExpiration = options.TimeToLive };
         _lookups = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -37,7 +36,7 @@ public sealed partial class RedisLatentCache
     }
 
     /// <returns>Null for a miss of any kind.</returns>
-    public async Task<ChecksummedLatents?> GetAsync(string key, CancellationToken cancellation)
+    public async Task<LatentEntry?> GetAsync(string key, CancellationToken cancellation)
     {
         byte[]? value;
         try
@@ -52,18 +51,18 @@ public sealed partial class RedisLatentCache
         }
 
         if (value is null) return null;
-        var latents = LatentValue.Read(value);
-        if (latents is null) Corrupt(key);
-        return latents;
+        var entry = LatentValue.Read(value);
+        if (entry is null) Corrupt(key);
+        return entry;
     }
 
     /// <summary>Writes behind the answer; never throws. Above a bound of writes under way, further ones are left out.</summary>
-    public async Task PutAsync(string key, ChecksummedLatents latents)
+    public async Task PutAsync(string key, LatentEntry entry)
     {
         if (!_writes.Wait(0)) return;
         try
         {
-            await _lookups.ExecuteAsync(async token => await _cache.SetAsync(key, LatentValue.Write(latents), _entry, token).WaitAsync(token));
+            await _lookups.ExecuteAsync(async token => await _cache.SetAsync(key, LatentValue.Write(entry), _expiry, token).WaitAsync(token));
         }
         catch (Exception exception)
         {

@@ -1,37 +1,41 @@
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Stages;
+using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Pictures;
 
-/// <param name="Picture">With its file.</param>
-/// <param name="Key">By the weights described.</param>
-/// <param name="Held">Latents that are cached already, where only the attention is missing: they stay, so that no answer changes.</param>
-public sealed record PictureToEncode(RequestedPicture Picture, string Key, ChecksummedLatents? Held);
-
 /// <summary>Pixels to latents through both stages, in calls as large as the stages take; what comes back is kept in both tiers.</summary>
 public sealed class LatentEncoder(
-    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, GatewayOptions options, TimeProvider time)
+    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, TimeProvider time)
 {
     /// <param name="landed">Called for each picture, by its index, as soon as it is done.</param>
     /// <exception cref="StageException">InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.</exception>
-    public async Task<(TimeSpan Vision, TimeSpan Resample)> EncodeAsync(IReadOnlyList<PictureToEncode> pictures, FlamingoModel model, Action<int, ResolvedPicture> landed)
+    public async Task<(TimeSpan Vision, TimeSpan Resample)> EncodeAsync(IReadOnlyList<PictureToEncode> pictures, FlamingoModel model, Tenant tenant, Action<int, ResolvedPicture> landed)
     {
         var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
         foreach (var chunk in pictures.Index().Chunk(Math.Min(model.Vision.MaxPictures, model.Resampler.MaxItems)))
         {
             var started = time.GetTimestamp();
             var encoding = await SeeAsync([.. chunk.Select(item => item.Item.Picture)]);
-            times.Vision += time.GetElapsedTime(started);
+            var seen = time.GetElapsedTime(started);
 
-            started = time.GetTimestamp();
-            foreach (var alike in chunk.Zip(encoding.Pictures).GroupBy(item => item.First.Item.Picture.IncludeAttention)) // attention for those alone that need it
+            var resampled = TimeSpan.Zero;
+            foreach (var alike in chunk.Zip(encoding.Pictures).GroupBy(item => item.First.Item.Picture.Extras.HasFlag(PictureExtras.Attention))) // attention for those alone that need it
             {
+                started = time.GetTimestamp();
                 var resampling = await ResampleAsync([.. alike.Select(item => item.Second.Features)], alike.Key);
-                foreach (var (place, ((index, picture), _)) in alike.Index()) landed(index, Keep(picture, encoding.WeightsDigest, resampling, place, model));
+                var took = time.GetElapsedTime(started);
+                foreach (var (place, ((index, picture), features)) in alike.Index())
+                {
+                    var made = new Made(resampling.Latents[place], alike.Key ? resampling.Attention[place] : null, features.Pooled, (seen / chunk.Length) + (took / alike.Count()), new LatentOrigin(encoding.WeightsDigest, resampling.WeightsDigest));
+                    landed(index, Keep(picture, made, model, tenant));
+                }
+
+                resampled += took;
             }
 
-            times.Resample += time.GetElapsedTime(started);
+            times = (times.Vision + seen, times.Resample + resampled);
         }
 
         return times;
@@ -41,10 +45,11 @@ public sealed class LatentEncoder(
     {
         try
         {
-            var encoding = await vision.EncodeAsync(new VisionEncodeRequest([.. pictures.Select(picture => picture.File!.Value)]), CancellationToken.None);
+            var includePooled = pictures.Any(picture => picture.Extras.HasFlag(PictureExtras.Pooled));
+            var encoding = await vision.EncodeAsync(new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled), CancellationToken.None);
             GatewayMetrics.Encodings.Add(pictures.Count);
-            return encoding.Pictures.Count == pictures.Count ? encoding
-                : throw new StageException(StageErrorKind.Internal, $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features.");
+            return encoding.Pictures.Count == pictures.Count && (!includePooled || encoding.Pictures.All(picture => picture.Pooled is not null)) ? encoding
+                : throw new StageException(StageErrorKind.Internal, $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features and {encoding.Pictures.Count(picture => picture.Pooled is not null)} embeddings.");
         }
         catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
         {
@@ -66,29 +71,30 @@ public sealed class LatentEncoder(
         }
     }
 
-    private ResolvedPicture Keep(PictureToEncode picture, string visionDigest, Resampling resampling, int place, FlamingoModel model)
+    private ResolvedPicture Keep(PictureToEncode picture, Made made, FlamingoModel model, Tenant tenant)
     {
         // an answer of other weights is used for this request under its own key, never stored under the old one
-        var origin = new LatentOrigin(visionDigest, resampling.WeightsDigest);
-        var (tensor, attention) = (resampling.Latents[place], picture.Picture.IncludeAttention ? resampling.Attention[place] : null);
-        if (origin != LatentOrigin.Of(model))
+        if (made.Origin != LatentOrigin.Of(model))
         {
             descriptions.Forget();
-            var trueKey = LatentKey.Compute(picture.Picture.Id, visionDigest, resampling.WeightsDigest, model.Vision.PreprocessingVersion, tensor.Dtype, options.TenantSalt);
-            return new ResolvedPicture(trueKey, ChecksummedLatents.Of(tensor), PictureSource.Encoded, origin, attention);
+            var trueKey = LatentKey.Compute(picture.Picture.Id, made.Origin.Vision, made.Origin.Resampler, model.Vision.PreprocessingVersion, made.Latents.Dtype, tenant.Salt);
+            return new ResolvedPicture(trueKey, ChecksummedLatents.Of(made.Latents), PictureSource.Encoded, made.Origin, made.Cost) { Attention = made.Attention, Pooled = made.Pooled };
         }
 
-        var latents = picture.Held ?? ChecksummedLatents.Of(tensor);
-        if (picture.Held is null) tiers.Put(picture.Key, latents);
-        if (attention is not null) tiers.Put(LatentKey.OfAttention(picture.Key), ChecksummedLatents.Of(attention));
-        return new ResolvedPicture(picture.Key, latents, PictureSource.Encoded, origin, attention);
+        var entry = picture.Held ?? new LatentEntry(ChecksummedLatents.Of(made.Latents), made.Cost);
+        if (picture.Held is null) tiers.Put(picture.Key, entry);
+        if (made.Attention is not null) tiers.Put(LatentKey.OfAttention(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Attention), made.Cost));
+        if (made.Pooled is not null) tiers.Put(LatentKey.OfPooled(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Pooled), made.Cost));
+        return new ResolvedPicture(picture.Key, entry.Latents, PictureSource.Encoded, made.Origin, made.Cost) { Attention = made.Attention, Pooled = made.Pooled };
     }
 
     // the vision encoder's pictures[i] as the caller's own field
     private static string Rename(string field, IReadOnlyList<RequestedPicture> pictures)
     {
         for (var index = 0; index < pictures.Count; index++)
-            if (field == $"pictures[{index}]") return pictures[index].Field;
+            if (field == $"pictures[{index}]" || field.StartsWith($"pictures[{index}].", StringComparison.Ordinal)) return pictures[index].Field + field[$"pictures[{index}]".Length..];
         return field;
     }
+
+    private sealed record Made(TensorData Latents, TensorData? Attention, TensorData? Pooled, TimeSpan Cost, LatentOrigin Origin);
 }
