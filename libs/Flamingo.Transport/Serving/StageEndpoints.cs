@@ -25,7 +25,7 @@ public static class StageEndpoints
 
     public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
 
-    public static WebApplication MapFlamingo(this WebApplication app) => app.Map<IFlamingo, FlamingoService>();
+    public static WebApplication MapFlamingo(this WebApplication app) => app.Map<IFlamingo, FlamingoService>().Map<ISupportSets, SupportSetsService>();
 
     private static WebApplication Map<TStage, TService>(this WebApplication app)
         where TStage : notnull

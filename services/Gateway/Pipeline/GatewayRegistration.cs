@@ -3,6 +3,7 @@ using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;
+using Flamingo.Gateway.SupportSets;
 using Flamingo.Stages;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.Caching.StackExchangeRedis;
@@ -33,6 +34,7 @@ public static class GatewayRegistration
         services.AddSingleton<LatentResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
+        services.AddSupportSets();
         return services;
     }
 

@@ -5,6 +5,7 @@ using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Gateway.Stages;
+using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
@@ -12,9 +13,11 @@ namespace Flamingo.Gateway;
 
 /// <summary>The way of a request, and the only file that knows its order: 1 admit, 2 resolve pictures, 3 ask the language model.</summary>
 public sealed class GenerationPipeline(
-    RequestPermits permits, StageDescriptions descriptions, LatentResolver resolver, LatentDelivery language,
+    RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentResolver latents, LatentDelivery language,
     GatewayOptions options, ISeedSource seeds, TimeProvider time) : IFlamingo
 {
+    private const int PromptsAtOnce = 4;
+
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
@@ -25,23 +28,23 @@ public sealed class GenerationPipeline(
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
-        var pictures = Read(request.Segments, model, faults);
-        if (request.Attention is not null && pictures.Count > 0) pictures[^1] = pictures[^1] with { Extras = PictureExtras.Attention }; // whatever is generated sees the last picture
+        var query = Read(request.Segments, request.SupportSet, model, faults);
 
-        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
-        yield return new PicturesResolved(Report(pictures, resolution), resolution.Lookup, resolution.Vision, resolution.Resample) { Cache = resolution.Cache };
+        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, request.Attention is not null, tenant, model, cancellation);
+        var resolution = prompt.Resolution;
+        yield return new PicturesResolved(prompt.Reports, resolution.Lookup, resolution.Vision, resolution.Resample) { Cache = resolution.Cache, Shots = prompt.Selected };
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
-        var prompt = new LanguageModelRequest(Segments(request.Segments, pictures, resolution), sampling) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix, Attention = request.Attention };
-        await using var answer = language.GenerateAsync(prompt, cancellation).GetAsyncEnumerator(cancellation);
+        var continuation = new LanguageModelRequest(prompt.Segments, sampling) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix, Attention = request.Attention };
+        await using var answer = language.GenerateAsync(continuation, cancellation).GetAsyncEnumerator(cancellation);
         while (await FittingAsync(() => answer.MoveNextAsync().AsTask()))
         {
             yield return answer.Current switch
             {
                 TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids)
                 {
-                    Sample = tokens.Sample, LogProbabilities = tokens.LogProbabilities, Attention = [.. tokens.Attention.Select(seen => Map(seen, pictures, resolution, model))],
+                    Sample = tokens.Sample, LogProbabilities = tokens.LogProbabilities, Attention = [.. tokens.Attention.Select(seen => Map(seen, prompt, model))],
                 },
                 GenerationFinished end => new AnswerFinished(
                     end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
@@ -61,16 +64,16 @@ public sealed class GenerationPipeline(
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
-        var pictures = Read(request.Segments, model, faults);
+        SupportSetRules.Check(request.Ensemble, request.SupportSet, faults);
+        var query = Read(request.Segments, request.SupportSet, model, faults);
 
-        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
-        var asked = time.GetElapsedTime(arrived);
-        var prompt = new RankRequest(Segments(request.Segments, pictures, resolution), request.Candidates) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix };
-        var ranking = await FittingAsync(() => language.RankAsync(prompt, cancellation));
+        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, needsAttention: false, tenant, model, cancellation);
+        var (resolution, asked) = (prompt.Resolution, time.GetElapsedTime(arrived));
+        var ranking = await RankAsync(request, prompt, tenant, cancellation);
         return new FlamingoRanking(
-            ranking.Candidates, Report(pictures, resolution), ranking.PromptTokens,
+            ranking.Candidates, prompt.Reports, ranking.PromptTokens,
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens, Cache = resolution.Cache };
+            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens, Cache = resolution.Cache, Shots = prompt.Selected };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -87,19 +90,33 @@ public sealed class GenerationPipeline(
         var pictures = request.Pictures.Select((visual, index) => PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { Extras = extras }).ToList();
         PromptRules.ThrowIfAny(faults);
 
-        var resolution = await resolver.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
+        var resolution = await latents.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
         return new FlamingoEncoding(
-            Report(pictures, resolution), request.IncludePooled ? [.. pictures.Select(picture => resolution.Pictures[picture.Id].Pooled!)] : [],
+            [.. pictures.Select(picture => new PictureReport(picture.Id, resolution.Pictures[picture.Id].Source))], request.IncludePooled ? [.. pictures.Select(picture => resolution.Pictures[picture.Id].Pooled!)] : [],
             new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
             Digests(model, resolution, model.Language.WeightsDigest)) { Cache = resolution.Cache };
     }
 
     public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
 
-    private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
+    // one prompt, or an ensemble's, a few at a time: they share the engine with everybody
+    private async Task<Ranking> RankAsync(FlamingoRankRequest request, ResolvedPrompt prompt, Tenant tenant, CancellationToken cancellation)
+    {
+        Task<Ranking> AskAsync(IReadOnlyList<PromptSegment> segments) =>
+            FittingAsync(() => language.RankAsync(new RankRequest(segments, request.Candidates) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix }, cancellation));
+
+        if (request.Ensemble is not { } ensemble) return await AskAsync(prompt.Segments);
+        var rankings = new List<Ranking>();
+        foreach (var some in ShotSelector.Permutations(prompt.Shots.Count, ensemble).Chunk(PromptsAtOnce))
+            rankings.AddRange(await Task.WhenAll(some.Select(order => AskAsync(prompt.Ordered(order)))));
+        return RankingEnsemble.Mean(rankings);
+    }
+
+    private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, SupportSetChoice? choice, FlamingoModel model, List<FieldFault> faults)
     {
         var pictures = PromptPictures.Read(segments, model, faults);
         CheckCount(pictures.Count, "segments", faults);
+        SupportSetRules.Check(choice, pictures, model, faults);
         PromptRules.ThrowIfAny(faults);
         return pictures;
     }
@@ -109,32 +126,11 @@ public sealed class GenerationPipeline(
         if (pictures > options.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
     }
 
-    private static AttentionMap? Map(TokenAttention? seen, List<RequestedPicture> pictures, Resolution resolution, FlamingoModel model)
+    private static AttentionMap? Map(TokenAttention? seen, ResolvedPrompt prompt, FlamingoModel model)
     {
         if (seen is null) return null;
-        var read = seen.Picture >= 0 && seen.Picture < pictures.Count ? resolution.Pictures[pictures[seen.Picture].Id].Attention : null;
-        return AttentionProjection.Map(seen, read ?? throw new StageException(StageErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {pictures.Count}, which is not the last."), model.Vision.Patches);
-    }
-
-    private static List<PictureReport> Report(IReadOnlyList<RequestedPicture> pictures, Resolution resolution) =>
-        [.. pictures.Select(picture => new PictureReport(picture.Id, resolution.Pictures[picture.Id].Source))];
-
-    private static List<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> pictures, Resolution resolution)
-    {
-        var (next, prompt) = (0, new List<PromptSegment>(segments.Count));
-        foreach (var segment in segments)
-        {
-            if (segment is FlamingoText text)
-            {
-                prompt.Add(new TextSegment(text.Text));
-                continue;
-            }
-
-            var picture = resolution.Pictures[pictures[next++].Id];
-            prompt.Add(new PictureSegment(picture.Key, picture.Latents));
-        }
-
-        return prompt;
+        var read = seen.Picture >= 0 && seen.Picture < prompt.Pictures.Count ? prompt.Resolution.Pictures[prompt.Pictures[seen.Picture].Id].Attention : null;
+        return AttentionProjection.Map(seen, read ?? throw new StageException(StageErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Pictures.Count}, which is not the last."), model.Vision.Patches);
     }
 
     // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place

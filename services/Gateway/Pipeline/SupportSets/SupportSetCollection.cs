@@ -1,0 +1,56 @@
+using Flamingo.Gateway.Admission;
+using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Stages;
+using Flamingo.Gateway.Tenants;
+using Flamingo.Stages;
+
+namespace Flamingo.Gateway.SupportSets;
+
+/// <summary>Support sets as callers make, see and delete them.</summary>
+public sealed class SupportSetCollection(
+    RequestPermits permits, StageDescriptions descriptions, LatentResolver latents, ISupportSetStore store, GatewayOptions gateway, SupportSetOptions options, TimeProvider time) : ISupportSets
+{
+    public async Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation)
+    {
+        using var permit = await permits.EnterAsync(cancellation);
+        var model = await descriptions.GetAsync(cancellation);
+        var (tenant, faults) = (TenantOf(request.Tenant), new List<FieldFault>());
+        var pictures = SupportSetRules.Check(request, model, options, faults);
+        PromptRules.ThrowIfAny(faults);
+
+        // pictures first: a set is there once it can be asked. The order of calls costs nothing, their latents are cached
+        var extras = model.Vision.PooledWidth > 0 ? PictureExtras.Pooled : PictureExtras.None;
+        var embeddings = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
+        foreach (var some in RequestedPicture.Distinct(pictures.Select(picture => picture with { Extras = extras })).Chunk(gateway.MaxPicturesPerRequest))
+            foreach (var (id, picture) in (await latents.ResolveAsync(some, tenant, cancellation)).Pictures)
+                embeddings[id] = picture.Pooled is { } pooled ? ShotSelector.Embedding(pooled) : default;
+
+        var now = time.GetUtcNow();
+        var set = new NewSet(
+            request.Name, now, now + request.TimeToLive, StoredSet.EmbeddingOrigin(model),
+            [.. pictures.Zip(request.Examples).Select(shot => new StoredShot(shot.First.Id, shot.Second.Text, embeddings[shot.First.Id]))],
+            pictures.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, picture => picture.Input!, StringComparer.Ordinal));
+        return (await store.PutAsync(tenant, set, request.ExpectedVersion, cancellation)).ToPublic();
+    }
+
+    public async Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) =>
+        (await store.GetAsync(TenantOf(tenant), Named(name), cancellation) ?? throw SupportSetRefusals.Missing(name)).ToPublic();
+
+    public async Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) =>
+        [.. (await store.ListAsync(TenantOf(tenant), cancellation)).Select(set => set.ToPublic())];
+
+    public async Task DeleteAsync(string tenant, string name, CancellationToken cancellation)
+    {
+        if (!await store.DeleteAsync(TenantOf(tenant), Named(name), cancellation)) throw SupportSetRefusals.Missing(name);
+    }
+
+    private Tenant TenantOf(string name) => Tenant.Of(name, gateway.TenantSalt);
+
+    private static string Named(string name)
+    {
+        var faults = new List<FieldFault>();
+        SupportSetRules.CheckName(name, "name", faults);
+        PromptRules.ThrowIfAny(faults);
+        return name;
+    }
+}
