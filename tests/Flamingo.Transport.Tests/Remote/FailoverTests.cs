@@ -1,0 +1,106 @@
+using Flamingo.Stages;
+using Flamingo.Transport.Remote;
+using Flamingo.Transport.Tests.Serving;
+using Google.Protobuf;
+using Grpc.Net.Client.Balancer;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Tests.Remote;
+
+/// <summary>One replica dies under each of its calls and comes back at once, another is well: calls are answered by the other.</summary>
+public sealed class FailoverTests
+{
+    private const int Limit = 60_000;
+
+    private static readonly LanguageModelRequest Request = new([new TextSegment("x")], new SamplingParameters { MaxTokens = 3 });
+
+    // what a replica sends before it dies: nothing, headers alone, the beginning of a message
+    private const string Headers = "", Part = "00000100000102";
+
+    [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
+    public async Task A_call_whose_replica_dies_before_the_whole_answer_is_here_is_answered_by_another(string? beginning)
+    {
+        await using var dying = await DyingServer.StartAsync(beginning is null ? null : Convert.FromHexString(beginning));
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var resampler = new RemoteResampler(channel, TimeSpan.Zero);
+        await UntilAskedAsync(dying, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
+        for (var call = 0; call < 20; call++) await resampler.DescribeAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, dying.Asked); // it is connected again, and rests: this clock stands still
+    }
+
+    [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
+    public async Task A_stream_whose_replica_dies_before_its_first_event_is_answered_by_another(string? beginning)
+    {
+        await using var dying = await DyingServer.StartAsync(beginning is null ? null : Convert.FromHexString(beginning));
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var call = 0;
+        await UntilAskedAsync(dying, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(1, dying.Asked);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_stream_that_had_begun_is_not_made_again_and_its_replica_rests()
+    {
+        byte[] message = new V1.GenerateTokensResponse { Tokens = new() { Text = "a", Ids = { 1 } } }.ToByteArray();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var dying = await DyingServer.StartAsync([0, 0, 0, 0, (byte)message.Length, .. message], begun.Task);
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var (call, events) = (0, new List<GenerationEvent>());
+        var failure = await Assert.ThrowsAsync<StageException>(() => UntilAskedAsync(dying, async () =>
+        {
+            events.Clear();
+            await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+            {
+                events.Add(item);
+                if (dying.Asked > 0) begun.TrySetResult();
+            }
+        }));
+        Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
+        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(1, dying.Asked);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task Where_all_die_it_is_unavailable_after_some_attempts()
+    {
+        await using var first = await DyingServer.StartAsync(null);
+        await using var second = await DyingServer.StartAsync([]);
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
+        var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.InRange(first.Asked, 1, 3);
+        Assert.InRange(second.Asked, 1, 3);
+    }
+
+    private static ScriptedLanguageModel Well() => new()
+    {
+        Script = (_, _) => new GenerationEvent[] { new TokensGenerated("a", [1]), new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
+    };
+
+    private static StageChannel Open(DyingServer dying, LoopbackServer well) =>
+        StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(dying.Port, well.Port));
+
+    private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
+
+    // connections come up one by one: until the dying one has had its turn, ask on
+    private static async Task UntilAskedAsync(DyingServer dying, Func<Task> ask)
+    {
+        while (dying.Asked == 0)
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            await ask();
+        }
+    }
+
+    /// <summary>What has failed rests for ever; timers run.</summary>
+    private sealed class StoppedClock : TimeProvider
+    {
+        public override long GetTimestamp() => 0;
+    }
+}
