@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Tests.Serving;
@@ -64,6 +66,23 @@ public sealed class FailoverTests
         Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
         for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(1, dying.Asked);
+    }
+
+    // reconnected in the last moment of its listening, as a killed process's kernel allows: gRPC's balancer finds the unused
+    // connection dead under the first call, does not get another, and calls the replica ready from then on
+    [Fact(Timeout = Limit)]
+    public async Task A_replica_that_died_between_its_connection_and_its_first_call_costs_no_call()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(port, well.Port));
+        var connecting = channel.Channel.ConnectAsync(TestContext.Current.CancellationToken);
+        using (await listener.AcceptSocketAsync(TestContext.Current.CancellationToken)) await connecting;
+        listener.Stop();
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        for (var call = 0; call < 20; call++) Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken).ToListAsync()).Count);
     }
 
     [Fact(Timeout = Limit)]
