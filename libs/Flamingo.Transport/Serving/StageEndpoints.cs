@@ -25,7 +25,12 @@ public static class StageEndpoints
 
     public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
 
-    public static WebApplication MapFlamingo(this WebApplication app) => app.Map<IFlamingo, FlamingoService>();
+    /// <summary>The public face, and beside it for operators the latent cache, where it is registered.</summary>
+    public static WebApplication MapFlamingo(this WebApplication app)
+    {
+        if (app.Services.GetService<ILatentCacheOperations>() is not null) app.Map<ILatentCacheOperations, LatentCacheService>();
+        return app.Map<IFlamingo, FlamingoService>();
+    }
 
     private static WebApplication Map<TStage, TService>(this WebApplication app)
         where TStage : notnull
