@@ -43,7 +43,7 @@ public sealed partial class RedisLatentCache
         if (counted) Interlocked.Increment(ref (entry is null ? ref _misses : ref _hits));
         if (!found) return (null, answered);
         Interlocked.Add(ref _bytesRead, reader.Written);
-        if (entry is null)
+        if (entry is null && counted)
         {
             Interlocked.Increment(ref _corrupt);
             Corrupt(key);
