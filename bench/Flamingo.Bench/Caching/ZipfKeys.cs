@@ -1,4 +1,4 @@
-namespace Flamingo.Gateway.Tests.LatentCache;
+namespace Flamingo.Bench.Caching;
 
 /// <summary>Keys as they are asked for in life: the n-th most popular one n^-skew times as often as the first.</summary>
 internal static class ZipfKeys

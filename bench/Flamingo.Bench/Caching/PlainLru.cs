@@ -1,6 +1,6 @@
 using Flamingo.Gateway.LatentCache;
 
-namespace Flamingo.Gateway.Tests.LatentCache;
+namespace Flamingo.Bench.Caching;
 
 /// <summary>The plain twin of the memory tier: bounded by bytes, least recently used leaves first.</summary>
 internal sealed class PlainLru(long mostBytes)
