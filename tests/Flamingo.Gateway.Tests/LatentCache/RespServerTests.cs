@@ -1,22 +1,17 @@
-using System.Net;
-using System.Net.Sockets;
+using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
-using Garnet;
 using Microsoft.Extensions.DependencyInjection;
 using StackExchange.Redis;
 using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.LatentCache;
 
-/// <summary>The shared tier on Garnet, a server of Redis' protocol inside this process: what runs where there is no Docker.</summary>
+/// <summary>The shared tier on a server inside this process.</summary>
 public sealed class RespServerTests : IDisposable
 {
     private readonly Stage _stage = new();
-    private readonly int _port = FreePort();
-    private GarnetServer _server;
-
-    public RespServerTests() => _server = StartServer();
+    private readonly RespServer _server = new();
 
     public void Dispose() => _server.Dispose();
 
@@ -25,7 +20,7 @@ public sealed class RespServerTests : IDisposable
     {
         await using (var before = Gateway())
             Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
-        await using var connection = await ConnectAsync();
+        await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
         Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
 
@@ -41,7 +36,7 @@ public sealed class RespServerTests : IDisposable
     public async Task Garbage_is_a_miss_and_is_written_over()
     {
         await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
-        await using var connection = await ConnectAsync();
+        await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
         var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
         foreach (var garbage in new[] { [1, 2, 3], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)] })
@@ -64,12 +59,12 @@ public sealed class RespServerTests : IDisposable
         await using var gateway = Gateway();
         var flamingo = gateway.GetRequiredService<IFlamingo>();
         Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(1)));
-        _server.Dispose();
+        _server.Stop();
         Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(2)));
         Assert.Equal([PictureSource.Memory], await flamingo.SourcesAsync(Picture(1)));
 
-        _server = StartServer();
-        await using var connection = await ConnectAsync();
+        _server.StartAgain();
+        await using var connection = await _server.ConnectAsync();
         byte[]? written = null;
         for (var number = 0; written is null; number++) // new pictures, until the gateway has noticed and writes again
         {
@@ -89,24 +84,9 @@ public sealed class RespServerTests : IDisposable
         return $"{picture.Key} {Convert.ToHexString(picture.Latents!.Tensor.Bytes.Span)}";
     }
 
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    private GarnetServer StartServer()
-    {
-        var server = new GarnetServer(["--port", $"{_port}", "--bind", "127.0.0.1", "--memory", "64m", "--page", "1m", "--index", "1m", "--lua", "true", "--logger-level", "None", "-q"]);
-        server.Start();
-        return server;
-    }
-
-    private async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_port}");
-
+    // all but the header, which tells what encoding it took
     private async Task<bool> HoldsAsync(ConnectionMultiplexer connection, byte[] value) =>
-        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.AsSpan().SequenceEqual((byte[]?)held);
+        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.Length == held.Length() && value.AsSpan(LatentValue.HeaderBytes).SequenceEqual(((byte[])held!)[LatentValue.HeaderBytes..]);
 
     // the write is behind the answer
     private async Task WrittenAsync(ConnectionMultiplexer connection, byte picture)
@@ -115,7 +95,7 @@ public sealed class RespServerTests : IDisposable
     }
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", $"127.0.0.1:{_port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
+        ("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
 
     private string KeyOf(params byte[] file) => "flamingo:latents:" + LatentKey.Compute(
         PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");

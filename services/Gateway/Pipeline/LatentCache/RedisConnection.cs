@@ -39,6 +39,7 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
             configuration.AbortOnConnectFail = false;
             configuration.BacklogPolicy = BacklogPolicy.FailFast;
             configuration.ConnectTimeout = 1000;
+            configuration.ReconnectRetryPolicy = new LinearRetry(1000); // the default waits ever longer, up to a minute after Redis is back
             return await ConnectionMultiplexer.ConnectAsync(configuration);
         });
         if (IsOn) _ = _connecting.Value; // begins now, so that the first lookup finds it connected
