@@ -95,13 +95,7 @@ public sealed class FlamingoClient : IDisposable
     public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default) =>
         EncodeAsync(new EncodeRequest { Pictures = { pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }) }, IncludePooled = includePooled }, cancellation);
 
-    /// <summary>Asks whether pictures are still held.</summary>
-    /// <param name="ids">As an earlier answer returned them, or as <see cref="PictureId"/> computes them.</param>
-    /// <exception cref="FlamingoException">NotFound: <see cref="FlamingoException.MissingPictures"/> are not.</exception>
-    public Task<EncodeResponse> EncodeAsync(IEnumerable<string> ids, bool includePooled = false, CancellationToken cancellation = default) =>
-        EncodeAsync(new EncodeRequest { Pictures = { ids.Select(id => new Visual { PictureId = id }) }, IncludePooled = includePooled }, cancellation);
-
-    /// <summary>The same for pictures, clips and ids together.</summary>
+    /// <summary>The same for pictures, clips and ids together; an id asks whether the service still holds it.</summary>
     /// <inheritdoc cref="EncodeAsync(IEnumerable{ReadOnlyMemory{byte}}, bool, CancellationToken)"/>
     public async Task<EncodeResponse> EncodeAsync(EncodeRequest request, CancellationToken cancellation = default)
     {

@@ -29,7 +29,7 @@ public sealed class Prompt
     public Prompt Video(IEnumerable<ReadOnlyMemory<byte>> frames, int maxFrames = 0) =>
         Add(new PromptSegment { Video = new VisualInput { Files = { frames.Select(UnsafeByteOperations.UnsafeWrap) }, MaxFrames = maxFrames } });
 
-    /// <param name="id">Of a picture or clip sent before, as an answer or <see cref="FlamingoClient.EncodeAsync"/> returned it.</param>
+    /// <param name="id">Of a picture or clip sent before, as an answer returned it or <see cref="Client.PictureId"/> computes it.</param>
     public Prompt PictureId(string id) => Add(new PromptSegment { PictureId = id });
 
     private Prompt Add(PromptSegment segment)

@@ -80,7 +80,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         Assert.Equal((StatusCode.NotFound, PictureId.Of(Cat)), (missing.StatusCode, Assert.Single(missing.MissingPictures)));
         Assert.Equal(["id id", "dog id"], [Kinds(), Kinds()]);
 
-        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync([PictureId.Of(Bird)], cancellation: cancellation));
+        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync(new EncodeRequest { Pictures = { new Visual { PictureId = PictureId.Of(Bird) } } }, cancellation));
         Assert.Equal(PictureId.Of(Bird), Assert.Single(missing.MissingPictures));
         Assert.Equal("id", Kinds());
         Assert.Empty(_gateway.Asked);
