@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Flamingo.Bench;
 using Flamingo.Bench.Figures;
+using Flamingo.Bench.NewWords;
 using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Cli.Reporting;
@@ -12,6 +13,7 @@ namespace Flamingo.Cli.Benching;
 public static class BenchCommand
 {
     private const string Shapes = "shapes";
+    private const int RandomDraws = 5; // per query: one alone wobbles by several points
 
     public static Command Create()
     {
@@ -30,6 +32,8 @@ public static class BenchCommand
         {
             if (result.GetValueOrDefault<double?>() is not (null or (> 0 and <= 100_000))) result.AddError("--soak must be more than 0 minutes.");
         });
+        var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." };
+        var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." };
         figures.Validators.Add(result =>
         {
             if (FigureCatalogue.Unknown(result.GetValueOrDefault<string[]>() ?? []) is { Count: > 0 } unknown)
@@ -39,11 +43,14 @@ public static class BenchCommand
         {
             foreach (var wrong in (result.GetValueOrDefault<string[]>() ?? []).Where(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1)) result.AddError($"--set: '{wrong}' is not KEY=VALUE.");
         });
-        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, threads, seed, repetitions, model, settings, file };
+        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, newWords, plot, threads, seed, repetitions, model, settings, file };
         command.Validators.Add(result =>
         {
             if (result.GetResult(soak) is not null && (result.GetResult(figures) ?? result.GetResult(list)) is not null) result.AddError("--soak measures no figures: leave out --figures and --list.");
+            if (result.GetResult(newWords) is not null && (result.GetResult(figures) ?? result.GetResult(list) ?? result.GetResult(soak)) is not null) result.AddError("--new-words measures nothing else: leave out --figures, --list and --soak.");
+            if (result.GetResult(plot) is not null && result.GetResult(newWords) is null) result.AddError("--plot draws what --new-words measures: give that too.");
             if (result.GetValue(geometry) is null or Shapes) return;
+            if (result.GetResult(newWords) is not null) result.AddError($"--new-words means nothing for random weights; measure it with --geometry {Shapes}.");
             foreach (var figure in FigureCatalogue.All.Where(figure => figure.NeedsTrainedWeights && (result.GetValue(figures) ?? []).Contains(figure.Name)))
                 result.AddError($"--figures: {figure.Name} means nothing for random weights; measure it with --geometry {Shapes}.");
         });
@@ -72,6 +79,14 @@ public static class BenchCommand
                 foreach (var measurement in soaked.Measurements) await WriteAsync(measurement);
                 foreach (var fault in soaked.Faults) await error.WriteLineAsync($"flamingo: {fault}");
                 return soaked.Faults.Count == 0 ? ExitCode.Done : ExitCode.Failed;
+            }
+
+            if (parsed.GetValue(newWords) is { } folderOfWords)
+            {
+                var accuracies = await NewWordRun.RunAsync(request, NewWordData.Read(folderOfWords.FullName), RandomDraws, error, TimeProvider.System, cancellation);
+                foreach (var measurement in NewWordRun.Measurements(accuracies)) await WriteAsync(measurement);
+                if (parsed.GetValue(plot) is { } picture) NewWordPlot.Write(accuracies, picture.FullName);
+                return ExitCode.Done;
             }
 
             await BenchRun.RunAsync(request, WriteAsync, error, TimeProvider.System, cancellation);

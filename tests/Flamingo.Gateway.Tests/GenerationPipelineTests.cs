@@ -144,10 +144,10 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     [Fact]
     public async Task Encode_warms_the_cache_and_gives_the_pooled_embedding()
     {
-        var encoding = await _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 1 }, new byte[] { 2 }], IncludePooled: true), TestContext.Current.CancellationToken);
+        var encoding = await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2)], IncludePooled: true), TestContext.Current.CancellationToken);
         Assert.Equal([1f, 2f], encoding.Pooled.Select(pooled => pooled.ToFloats()[0]));
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(new FlamingoPictureId(encoding.Pictures[1].Id)));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[1], new byte[101]]), TestContext.Current.CancellationToken));
-        Assert.Equal("pictures[1]", Assert.Single(refusal.Faults).Field);
+        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(0), new FlamingoPicture(new byte[101])]), TestContext.Current.CancellationToken));
+        Assert.Equal("pictures[1].picture", Assert.Single(refusal.Faults).Field);
     }
 }

@@ -34,6 +34,8 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Number of pictures of each call.</summary>
     public ConcurrentQueue<int> Encodes { get; } = new();
 
+    public ConcurrentQueue<VisualInput> Inputs { get; } = new();
+
     /// <summary>Whether attention was asked for, of each picture resampled.</summary>
     public ConcurrentQueue<bool> Resamples { get; } = new();
 
@@ -45,6 +47,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     /// <summary>A language model that keeps nothing and asks again even for what it was sent.</summary>
     public bool Forgets { get; set; }
+
+    /// <summary>Log-likelihood of every candidate.</summary>
+    public Func<IReadOnlyList<PromptSegment>, float> Score { get; set; } = _ => -1;
 
     public LanguageModelRequest? Asked { get; private set; }
 
@@ -73,6 +78,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
         Encodes.Enqueue(request.Pictures.Count);
+        foreach (var picture in request.Pictures) Inputs.Enqueue(picture);
         Encoding.TrySetResult();
         await Gate.WaitAsync(cancellation);
         var faults = request.Pictures.Index().Where(picture => picture.Item.Files[0].Span[0] == Broken)
@@ -124,7 +130,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     {
         Take(request.Segments);
         Ranked = request;
-        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1f]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
+        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
     }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();

@@ -9,6 +9,7 @@ public static class FigureCatalogue
         .. PictureFigures.All,
         .. GatewayFigures.All,
         .. TransportFigures.All,
+        .. HandoverFigures.All,
         .. DecodingFigures.All,
         .. DtypeFigures.All,
         .. MachineFigures.All,

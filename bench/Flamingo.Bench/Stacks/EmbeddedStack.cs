@@ -39,6 +39,8 @@ public sealed class EmbeddedStack : IAsyncDisposable
 
     public IFlamingo Flamingo => _services.GetRequiredService<IFlamingo>();
 
+    public ISupportSets SupportSets => _services.GetRequiredService<ISupportSets>();
+
     public static async Task<EmbeddedStack> LoadAsync(ModelDirectory directory, BenchRequest request, TimeProvider time, CancellationToken cancellation)
     {
         var services = new ServiceCollection();

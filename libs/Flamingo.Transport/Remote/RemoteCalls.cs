@@ -1,48 +1,96 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
+using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
 using Grpc.Core;
-using Grpc.Net.Client;
 
 namespace Flamingo.Transport.Remote;
 
-/// <summary>Calls to one peer: failures come back as <see cref="StageException"/>, the caller's own cancellation as itself.</summary>
+/// <summary>
+/// Calls to one peer: failures come back as <see cref="StageException"/>, the caller's own cancellation as itself. A call
+/// whose replica is gone is made again at another: each is a pure function of its request. A stream that has begun is not.
+/// </summary>
 /// <param name="peer">Name of who answers, for messages.</param>
 /// <param name="patience">
 /// How long a call waits for a lost connection. A channel that lost all its servers pauses before it tries again and fails
 /// calls meanwhile; asking it to connect ends the pause, so that the first call after a restart is answered.
 /// </param>
-internal sealed class RemoteCalls(GrpcChannel channel, string peer, TimeSpan patience)
+internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan patience)
 {
-    public async Task<T> RunAsync<T>(CancellationToken cancellation, Func<Task<T>> call)
+    /// <summary>Each at another replica, where there is one: three may die under a call.</summary>
+    private const int Attempts = 4;
+
+    /// <summary>Before the second attempt, doubled before each further one: a lone server that has just gone is noticed, and then waited for.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+
+    /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
+    /// <param name="call">Makes the call, with these headers.</param>
+    public async Task<T> RunAsync<T>(string? key, CancellationToken cancellation, Func<Metadata, Task<T>> call)
     {
-        await ConnectAsync(cancellation);
-        return await TranslateAsync(cancellation, call);
+        using var begun = channel.Replicas.Begin(key);
+        return await TryAsync(begun, cancellation, () => call(begun.Headers));
     }
 
-    public async IAsyncEnumerable<T> ReadAsync<T>(Func<AsyncServerStreamingCall<T>> begin, [EnumeratorCancellation] CancellationToken cancellation)
+    /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
+    /// <param name="begin">Makes the call, with these headers.</param>
+    public async IAsyncEnumerable<T> ReadAsync<T>(string? key, Func<Metadata, AsyncServerStreamingCall<T>> begin, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await ConnectAsync(cancellation);
-        using var call = begin();
-        while (await TranslateAsync(cancellation, () => call.ResponseStream.MoveNext(cancellation))) yield return call.ResponseStream.Current;
+        using var begun = channel.Replicas.Begin(key);
+        var (call, any) = await TryAsync(begun, cancellation, async () =>
+        {
+            var attempt = begin(begun.Headers);
+            try
+            {
+                return (attempt, await attempt.ResponseStream.MoveNext(cancellation));
+            }
+            catch
+            {
+                attempt.Dispose();
+                throw;
+            }
+        });
+        using var reading = call;
+        while (any)
+        {
+            yield return call.ResponseStream.Current;
+            any = await TranslateAsync(begun, cancellation, () => call.ResponseStream.MoveNext(cancellation));
+        }
     }
 
-    private async Task ConnectAsync(CancellationToken cancellation)
+    private async Task<T> TryAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<Task<T>> call)
     {
-        if (patience == TimeSpan.Zero || channel.State == ConnectivityState.Ready) return;
-        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        waiting.CancelAfter(patience);
+        for (var (attempt, pause) = (1, Pause); ; attempt++, pause *= 2)
+        {
+            var again = await ConnectAsync(cancellation) && attempt < Attempts;
+            try
+            {
+                return await TranslateAsync(begun, cancellation, call);
+            }
+            catch (StageException failure) when (again && failure.Kind == StageErrorKind.Unavailable)
+            {
+                await Task.Delay(pause, channel.Time, cancellation);
+            }
+        }
+    }
+
+    /// <returns>False: nobody came, however long it waited.</returns>
+    private async Task<bool> ConnectAsync(CancellationToken cancellation)
+    {
+        if (patience == TimeSpan.Zero || channel.Channel.State == ConnectivityState.Ready) return true;
+        using var waiting = new CancellationTokenSource(patience, channel.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(waiting.Token, cancellation);
         try
         {
-            await channel.ConnectAsync(waiting.Token);
+            await channel.Channel.ConnectAsync(either.Token);
+            return true;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            // nobody is there: the call itself says so best
+            return false; // the call itself says so best
         }
     }
 
-    private async Task<T> TranslateAsync<T>(CancellationToken cancellation, Func<Task<T>> call)
+    private async Task<T> TranslateAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<Task<T>> call)
     {
         try
         {
@@ -51,7 +99,9 @@ internal sealed class RemoteCalls(GrpcChannel channel, string peer, TimeSpan pat
         catch (RpcException exception)
         {
             cancellation.ThrowIfCancellationRequested();
-            throw exception.ToStage(peer);
+            var failure = exception.ToStage(peer);
+            if (failure.Kind == StageErrorKind.Unavailable) begun.Fail();
+            throw failure;
         }
     }
 }

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
-using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Remote;
@@ -9,7 +8,7 @@ namespace Flamingo.Transport.Remote;
 /// <summary>The public service at an address, with the same promise as in one process.</summary>
 public sealed class RemoteFlamingo : IFlamingo, ISupportSets, ILatentCacheOperations, IDisposable
 {
-    private readonly GrpcChannel _channel;
+    private readonly StageChannel _channel;
     private readonly V1.Flamingo.FlamingoClient _client;
     private readonly V1.SupportSets.SupportSetsClient _sets;
     private readonly V1.LatentCache.LatentCacheClient _cache;
@@ -18,43 +17,43 @@ public sealed class RemoteFlamingo : IFlamingo, ISupportSets, ILatentCacheOperat
     /// <param name="address"><c>http://host:port</c>, <c>https://…</c> or <c>dns:///name:port</c>.</param>
     public RemoteFlamingo(string address)
     {
-        _channel = StageChannel.Open(address, new RemoteStageOptions());
-        (_client, _sets, _cache) = (new V1.Flamingo.FlamingoClient(_channel), new V1.SupportSets.SupportSetsClient(_channel), new V1.LatentCache.LatentCacheClient(_channel));
+        _channel = StageChannel.Open(address, new RemoteStageOptions(), TimeProvider.System);
+        (_client, _sets, _cache) = (new V1.Flamingo.FlamingoClient(_channel.Channel), new V1.SupportSets.SupportSetsClient(_channel.Channel), new V1.LatentCache.LatentCacheClient(_channel.Channel));
         _calls = new RemoteCalls(_channel, "The server", TimeSpan.Zero); // who asks by hand wants to know at once that nobody is there
     }
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await foreach (var item in _calls.ReadAsync(() => _client.Generate(request.ToMessage(), TenantHeader.ToMetadata(request.Tenant), cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
+        await foreach (var item in _calls.ReadAsync(null, headers => _client.Generate(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.RankAsync(request.ToMessage(), TenantHeader.ToMetadata(request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.RankAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
 
-    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.EncodeAsync(request.ToMessage(), TenantHeader.ToMetadata(request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.EncodeAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
 
-    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.GetModelAsync(new V1.GetModelRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.GetModelAsync(new V1.GetModelRequest(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _sets.PutAsync(request.ToMessage(), TenantHeader.ToMetadata(request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _sets.PutAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
 
-    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _sets.GetAsync(new V1.GetSupportSetRequest { Name = name }, TenantHeader.ToMetadata(tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _sets.GetAsync(new V1.GetSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: cancellation)).ToRecord());
 
-    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<SupportSet>>(cancellation, async () =>
-        [.. (await _sets.ListAsync(new V1.ListSupportSetsRequest(), TenantHeader.ToMetadata(tenant), cancellationToken: cancellation)).Sets.Select(SupportSetWire.ToRecord)]);
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<SupportSet>>(null, cancellation, async headers =>
+        [.. (await _sets.ListAsync(new V1.ListSupportSetsRequest(), TenantHeader.With(headers, tenant), cancellationToken: cancellation)).Sets.Select(SupportSetWire.ToRecord)]);
 
-    public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        await _sets.DeleteAsync(new V1.DeleteSupportSetRequest { Name = name }, TenantHeader.ToMetadata(tenant), cancellationToken: cancellation));
+    public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        await _sets.DeleteAsync(new V1.DeleteSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: cancellation));
 
-    public Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _cache.GetStatisticsAsync(new V1.GetCacheStatisticsRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _cache.GetStatisticsAsync(new V1.GetCacheStatisticsRequest(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
+    public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
     {
-        var cleared = await _cache.ClearAsync(new V1.ClearCacheRequest(), cancellationToken: cancellation);
+        var cleared = await _cache.ClearAsync(new V1.ClearCacheRequest(), headers, cancellationToken: cancellation);
         return new ClearedCache(cleared.RedisEntries, cleared.MemoryEntries);
     });
 

@@ -23,7 +23,7 @@ public sealed class RemoteStageOptions
     [Range(1, 100_000)]
     public int LanguageModelSpill { get; set; } = 8;
 
-    /// <summary>How often DNS is asked again for replicas that came or went.</summary>
+    /// <summary>How often DNS is asked again for replicas that came or went; as long, a replica at which a call failed is left out while there is another.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);
 

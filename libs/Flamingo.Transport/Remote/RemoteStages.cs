@@ -1,8 +1,7 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
-using Flamingo.Transport.Remote.Affinity;
+using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
-using Grpc.Net.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using V1 = Flamingo.Protos.V1;
@@ -11,63 +10,59 @@ namespace Flamingo.Transport.Remote;
 
 /// <summary>The vision encoder behind a channel.</summary>
 /// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteVisionEncoder(GrpcChannel channel, TimeSpan patience) : IVisionEncoder
+public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience) : IVisionEncoder
 {
-    private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel);
+    private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
 
-    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.EncodeAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.EncodeAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), headers, cancellationToken: cancellation)).ToRecord());
 }
 
 /// <summary>The resampler behind a channel.</summary>
 /// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteResampler(GrpcChannel channel, TimeSpan patience) : IResampler
+public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : IResampler
 {
-    private readonly V1.Resampler.ResamplerClient _client = new(channel);
+    private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
 
-    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.ResampleAsync(request.ToMessage(), cancellationToken: cancellation)).ToRecord());
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.ResampleAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
 }
 
-/// <summary>The language model behind a channel that chooses replicas by the prompt's beginning.</summary>
-/// <param name="load">The channel's: it tells the balancer of every call.</param>
+/// <summary>The language model behind a channel; the prompt's beginning is what chooses the replica.</summary>
 /// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteLanguageModel(GrpcChannel channel, ReplicaLoad load, TimeSpan patience) : ILanguageModel
+public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience) : ILanguageModel
 {
-    private readonly V1.LanguageModel.LanguageModelClient _client = new(channel);
+    private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
 
-    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-        (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), cancellationToken: cancellation)).ToRecord());
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: cancellation)).ToRecord());
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
-        await foreach (var item in _calls.ReadAsync(() => _client.Generate(request.ToMessage(), begun.Headers, cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
+        var key = PromptAffinity.Key(request.Tenant, request.Segments);
+        await foreach (var item in _calls.ReadAsync(key, headers => _client.Generate(request.ToMessage(), headers, cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(cancellation, async () =>
-    {
-        using var begun = load.Begin(PromptAffinity.Key(request.Tenant, request.Segments));
-        return (await _client.RankAsync(request.ToMessage(), begun.Headers, cancellationToken: cancellation)).ToRecord();
-    });
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(PromptAffinity.Key(request.Tenant, request.Segments), cancellation, async headers =>
+        (await _client.RankAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(cancellation, async () =>
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(null, cancellation, async headers =>
     {
         var message = new V1.TokenizeRequest();
         message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
-        return [.. (await _client.TokenizeAsync(message, cancellationToken: cancellation)).Ids];
+        return [.. (await _client.TokenizeAsync(message, headers, cancellationToken: cancellation)).Ids];
     });
 }
 
@@ -77,15 +72,15 @@ public static class RemoteStagesRegistration
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => new RemoteVisionEncoder(StageChannel.Open(options.VisionEncoder, options), options.ConnectTimeout)));
-        services.AddSingleton<IResampler>(provider => Stage(provider, options => new RemoteResampler(StageChannel.Open(options.Resampler, options), options.ConnectTimeout)));
-        services.AddSingleton<ILanguageModel>(provider => Stage(provider, options =>
-        {
-            var load = new ReplicaLoad();
-            return new RemoteLanguageModel(StageChannel.Open(options.LanguageModel, options, new AffinityBalancerFactory(load, options.LanguageModelSpill)), load, options.ConnectTimeout);
-        }));
+        services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
+        services.AddSingleton<IResampler>(provider => Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
+        services.AddSingleton<ILanguageModel>(provider => Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));
         return services;
     }
 
-    private static T Stage<T>(IServiceProvider provider, Func<RemoteStageOptions, T> open) => open(provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value);
+    private static T Stage<T>(IServiceProvider provider, Func<RemoteStageOptions, string> address, Func<StageChannel, TimeSpan, T> stage)
+    {
+        var options = provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
+        return stage(StageChannel.Open(address(options), options, provider.GetService<TimeProvider>() ?? TimeProvider.System), options.ConnectTimeout);
+    }
 }

@@ -1,3 +1,4 @@
+using Flamingo.Transport.Remote.Replicas;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
@@ -6,15 +7,23 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Transport.Remote;
 
-/// <summary>A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings, unary calls and unbegun streams tried again elsewhere.</summary>
-public static class StageChannel
+/// <summary>
+/// A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings. It tries nothing
+/// again by itself: gRPC's own retries end with the response headers, which a large answer and a stream send long before
+/// anything of use. <see cref="RemoteCalls"/> does.
+/// </summary>
+public sealed class StageChannel : IDisposable
 {
-    /// <summary>A replica that has just died is still picked for a second or two, every other time where there are two: eight picks in a row that all meet it are one in 256.</summary>
-    private const int Attempts = 8;
+    private StageChannel(GrpcChannel channel, ReplicaChoice replicas, TimeProvider time) => (Channel, Replicas, Time) = (channel, replicas, time);
 
-    /// <param name="balancer">Which replica takes a call; null is one after the other.</param>
+    public GrpcChannel Channel { get; }
+
+    public ReplicaChoice Replicas { get; }
+
+    public TimeProvider Time { get; }
+
     /// <param name="resolver">Finds replicas besides DNS, by its own scheme.</param>
-    public static GrpcChannel Open(string address, RemoteStageOptions options, LoadBalancerFactory? balancer = null, ResolverFactory? resolver = null)
+    public static StageChannel Open(string address, RemoteStageOptions options, TimeProvider time, ResolverFactory? resolver = null)
     {
         var https = address.StartsWith("https://", StringComparison.Ordinal);
         var handler = new SocketsHttpHandler
@@ -26,10 +35,11 @@ public static class StageChannel
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
         };
-        var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh));
-        if (balancer is not null) services.AddSingleton(balancer);
+        var replicas = new ReplicaChoice(options.LanguageModelSpill, options.DnsRefresh, time);
+        var balancer = new ReplicaBalancerFactory(replicas);
+        var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh)).AddSingleton<LoadBalancerFactory>(balancer);
         if (resolver is not null) services.AddSingleton(resolver);
-        return GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        return new StageChannel(GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
             HttpHandler = handler,
@@ -37,20 +47,11 @@ public static class StageChannel
             ServiceProvider = services.BuildServiceProvider(),
             MaxReceiveMessageSize = MessageLimits.MostBytes,
             MaxSendMessageSize = MessageLimits.MostBytes,
-            MaxRetryBufferPerCallSize = MessageLimits.MostBytes,
-            MaxRetryBufferSize = MessageLimits.MostBytes,
-            MaxRetryAttempts = Attempts,
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(200),
             MaxReconnectBackoff = TimeSpan.FromSeconds(1),
-            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { balancer is null ? new RoundRobinConfig() : new LoadBalancingConfig(balancer.Name) }, MethodConfigs = { Retries() } },
-        });
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new LoadBalancingConfig(balancer.Name) } },
+        }), replicas, time);
     }
 
-    // every call here is a pure function of its request, so a second try is safe; a stream that has begun is never retried.
-    // CANCELLED is what a connection reports that could not be made in time; a caller's own cancellation ends its retries anyway
-    private static MethodConfig Retries() => new()
-    {
-        Names = { MethodName.Default },
-        RetryPolicy = new RetryPolicy { MaxAttempts = Attempts, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromMilliseconds(500), BackoffMultiplier = 2, RetryableStatusCodes = { StatusCode.Unavailable, StatusCode.Cancelled } },
-    };
+    public void Dispose() => Channel.Dispose();
 }

@@ -8,8 +8,8 @@ public static class TenantHeader
 {
     public const string Name = "flamingo-tenant";
 
-    /// <returns>Null for the default tenant, which sends none.</returns>
-    public static Metadata? ToMetadata(string tenant) => tenant == TenantName.Default ? null : new Metadata { { Name, tenant } };
+    /// <returns>The headers and the tenant's; the default tenant sends none.</returns>
+    public static Metadata With(Metadata headers, string tenant) => tenant == TenantName.Default ? headers : [.. headers, new Metadata.Entry(Name, tenant)];
 
     /// <exception cref="StageException">InvalidArgument: no name.</exception>
     public static string Read(Metadata headers)

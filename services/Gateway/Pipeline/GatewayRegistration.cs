@@ -34,6 +34,7 @@ public static class GatewayRegistration
         services.AddSingleton<LatentResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
+        services.TryAddSingleton(provider => ActivatorUtilities.CreateInstance<RedisConnection>(provider, provider.GetRequiredService<IOptions<RedisOptions>>().Value));
         services.AddSupportSets();
         return services;
     }

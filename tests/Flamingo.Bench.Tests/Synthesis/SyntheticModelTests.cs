@@ -29,7 +29,7 @@ public sealed class SyntheticModelTests : IDisposable
         var request = new BenchRequest([], null, model.Path, Threads: 2, Seed: 1, Repetitions: 1);
         await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below("endless")), request, TimeProvider.System, TestContext.Current.CancellationToken);
         var picture = stack.Pictures.Next();
-        var encoding = await stack.Stage<IVisionEncoder>().EncodeAsync(new VisionEncodeRequest([picture], IncludePooled: true), TestContext.Current.CancellationToken);
+        var encoding = await stack.Stage<IVisionEncoder>().EncodeAsync(new VisionEncodeRequest([VisualInput.Still(picture)], IncludePooled: true), TestContext.Current.CancellationToken);
         var resampling = await stack.Stage<IResampler>().ResampleAsync(new ResampleRequest([encoding.Pictures[0].Features]), TestContext.Current.CancellationToken);
         Assert.Equal([1, 4, 32], encoding.Pictures[0].Features.Shape);
         Assert.All(encoding.Pictures[0].Features.ToFloats().Concat(encoding.Pictures[0].Pooled!.ToFloats()).Concat(resampling.Latents[0].ToFloats()), value => Assert.True(float.IsFinite(value)));

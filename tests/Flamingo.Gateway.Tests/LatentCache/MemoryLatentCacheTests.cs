@@ -26,7 +26,7 @@ public sealed class MemoryLatentCacheTests
                 }
 
                 var entry = model[at];
-                Assert.Same(entry.Latents, held);
+                Assert.Same(entry.Latents, held?.Latents);
                 model.RemoveAt(at);
                 model.Insert(0, entry);
             }
@@ -34,7 +34,7 @@ public sealed class MemoryLatentCacheTests
             {
                 var length = random.Next(1, 19); // up to 72 bytes: some are larger than the whole cache
                 var latents = ChecksummedLatents.Of(TensorData.FromFloats(new float[length], length));
-                cache.Put(key, latents);
+                cache.Put(key, new LatentEntry(latents, TimeSpan.Zero));
                 if (at >= 0) model.RemoveAt(at);
                 if (4 * length <= bound)
                 {

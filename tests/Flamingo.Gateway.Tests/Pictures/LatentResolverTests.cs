@@ -36,7 +36,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
     {
         _stage.Gate = _gate.Task;
         using var owner = new CancellationTokenSource();
-        var left = _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 1 }]), owner.Token);
+        var left = _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1)]), owner.Token);
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var waiter = _flamingo.SourcesAsync(Picture(1));
         await owner.CancelAsync();
@@ -87,7 +87,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
         _stage.VisionAnswers = "vision-2";
         Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2))); // one from memory, one by the stranger
         Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
-        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([new byte[] { 3 }]), TestContext.Current.CancellationToken)).Digests.Vision);
+        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(3)]), TestContext.Current.CancellationToken)).Digests.Vision);
 
         async Task<string> VisionDigestAsync(params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
     }

@@ -22,7 +22,7 @@ public sealed class AttentionMapTests
         {
             var name = $"episode{prompt.GetProperty("episode").GetInt32()}";
             var picture = await File.ReadAllBytesAsync(Episode.Evaluation("pictures", prompt.GetProperty("pictures").EnumerateArray().Last().GetString()!), TestContext.Current.CancellationToken);
-            var encoding = await embedded.VisionEncoder.EncodeAsync(new VisionEncodeRequest([picture]), TestContext.Current.CancellationToken);
+            var encoding = await embedded.VisionEncoder.EncodeAsync(new VisionEncodeRequest([VisualInput.Still(picture)]), TestContext.Current.CancellationToken);
             var resampling = await embedded.Resampler.ResampleAsync(new ResampleRequest([encoding.Pictures[0].Features], IncludeAttention: true), TestContext.Current.CancellationToken);
 
             var (weights, shape) = Read(golden, $"{name}.cross_attention");                 // [layers, heads, tokens, latents]

@@ -43,7 +43,7 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
 
         vision.Freeze();
         using var channel = GrpcChannel.ForAddress(gateway.Address);
-        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } }, deadline: Deadline.In(30));
+        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { new Visual { Picture = Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } } }, deadline: Deadline.In(30));
         // pictures in the cache and prompts without any need no vision encoder
         await client.GenerateAsync(new Prompt().Picture(Episode.Picture("0010.png").Bytes).Text("Output:"), new Sampling { MaxTokens = 4 }, Cancellation);
         await client.GenerateAsync(new Prompt().Text("Output:"), new Sampling { MaxTokens = 4 }, Cancellation);

@@ -81,7 +81,7 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         {
             using var channel = GrpcChannel.ForAddress(gateway.Address);
             var picture = ByteString.CopyFrom(Episode.Picture("0041.png").Bytes.Span);
-            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { picture } }, deadline: Deadline.In(1)).ResponseAsync);
+            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { new Visual { Picture = picture } } }, deadline: Deadline.In(1)).ResponseAsync);
             Assert.Equal(StatusCode.DeadlineExceeded, late.StatusCode);
             await AdmittedAsync(client);
         }

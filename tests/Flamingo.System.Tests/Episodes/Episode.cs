@@ -39,7 +39,10 @@ internal sealed record GoldenAnswer(int Episode, int Shots, string Text, IReadOn
 internal sealed record GoldenAccuracy(double Accuracy, int N);
 
 /// <summary>golden.json: what the original code answered.</summary>
-internal sealed record EvaluationGolden(IReadOnlyDictionary<string, GoldenAccuracy> Table, IReadOnlyList<GoldenAnswer> Answers)
+/// <param name="Retrieval">Accuracy by selection and shots, for example "rices 4".</param>
+/// <param name="RicesOrder">Per query of retrieval.json the places of the nearest 8 examples, the most similar first.</param>
+internal sealed record EvaluationGolden(
+    IReadOnlyDictionary<string, GoldenAccuracy> Table, IReadOnlyDictionary<string, double> Retrieval, IReadOnlyList<IReadOnlyList<int>> RicesOrder, IReadOnlyList<GoldenAnswer> Answers)
 {
     public static JsonSerializerOptions Json { get; } = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip };
 

@@ -2,9 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
-using Flamingo.Transport.Remote.Affinity;
 using Flamingo.Transport.Tests.Serving;
-using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
 
 namespace Flamingo.Transport.Tests.Remote;
@@ -18,12 +16,11 @@ public sealed class AffinityTests : IAsyncLifetime
     private readonly ConcurrentQueue<(int Server, string Text)> _asked = new();
     private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<LoopbackServer> _servers = [];
-    private readonly ReplicaLoad _load = new();
-    private GrpcChannel _channel = null!;
+    private StageChannel _channel = null!;
     private RemoteLanguageModel _model = null!;
     private int _refusals;
 
-    private int Load => _servers.Sum(server => _load.At($"127.0.0.1:{server.Port}"));
+    private int Load => _servers.Sum(server => _channel.Replicas.At($"127.0.0.1:{server.Port}"));
 
     public async ValueTask InitializeAsync()
     {
@@ -33,10 +30,10 @@ public sealed class AffinityTests : IAsyncLifetime
             _servers.Add(await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
         }
 
-        var options = new RemoteStageOptions();
+        var options = new RemoteStageOptions { LanguageModelSpill = Spill };
         var replicas = new StaticResolverFactory(_ => _servers.Select(server => new BalancerAddress("127.0.0.1", server.Port)));
-        _channel = StageChannel.Open("static:///language-model", options, new AffinityBalancerFactory(_load, Spill), replicas);
-        _model = new RemoteLanguageModel(_channel, _load, options.ConnectTimeout);
+        _channel = StageChannel.Open("static:///language-model", options, TimeProvider.System, replicas);
+        _model = new RemoteLanguageModel(_channel, options.ConnectTimeout);
     }
 
     public async ValueTask DisposeAsync()
@@ -118,8 +115,8 @@ public sealed class AffinityTests : IAsyncLifetime
     [Fact(Timeout = Limit)]
     public async Task A_single_server_is_asked_by_its_address_too()
     {
-        using var channel = StageChannel.Open($"http://127.0.0.1:{_servers[1].Port}", new RemoteStageOptions(), new AffinityBalancerFactory(_load, Spill));
-        var model = new RemoteLanguageModel(channel, _load, TimeSpan.Zero);
+        using var channel = StageChannel.Open($"http://127.0.0.1:{_servers[1].Port}", new RemoteStageOptions(), TimeProvider.System);
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         Assert.NotEmpty(await model.GenerateAsync(Request("x", ""), TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal([(1, "x")], _asked);
     }

@@ -1,5 +1,5 @@
 using Flamingo.Stages;
-using Flamingo.Transport.Remote.Affinity;
+using Flamingo.Transport.Remote.Replicas;
 
 namespace Flamingo.Transport.Tests.Remote;
 
@@ -45,7 +45,7 @@ public sealed class RendezvousTests
     private static string Choose(string key, IReadOnlyList<string> replicas) => replicas[Rendezvous.Choose(key, replicas, new int[replicas.Count], spill: 8)];
 
     [Fact]
-    public void Without_a_key_the_least_loaded_serves() => Assert.Equal(2, Rendezvous.Choose("", Replicas, [3, 2, 1, 2], spill: 8));
+    public void With_a_spill_of_one_the_least_loaded_serves() => Assert.All(Keys.Take(100), key => Assert.Equal(2, Rendezvous.Choose(key, Replicas, [3, 2, 1, 2], spill: 1)));
 
     [Fact]
     public void Prompts_with_the_same_beginning_have_one_key_and_others_their_own()

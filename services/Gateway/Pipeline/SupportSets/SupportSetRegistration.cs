@@ -1,7 +1,9 @@
+using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using StackExchange.Redis;
 
 namespace Flamingo.Gateway.SupportSets;
 
@@ -11,7 +13,9 @@ internal static class SupportSetRegistration
     {
         services.AddOptions<SupportSetOptions>().BindConfiguration(SupportSetOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SupportSetOptions>>().Value);
-        services.AddSingleton<ISupportSetStore, MemorySupportSetStore>();
+        services.AddSingleton<ISupportSetStore>(provider => !provider.GetRequiredService<RedisConnection>().IsOn
+            ? ActivatorUtilities.CreateInstance<MemorySupportSetStore>(provider)
+            : ActivatorUtilities.CreateInstance<RedisSupportSetStore>(provider, async Task<IDatabase> () => (await provider.GetRequiredService<RedisConnection>().ConnectAsync()).GetDatabase()));
         services.AddSingleton<SupportSetShots>();
         services.AddSingleton<PromptResolver>();
         services.AddSingleton<ISupportSets, SupportSetCollection>();

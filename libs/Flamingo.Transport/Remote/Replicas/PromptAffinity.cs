@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Flamingo.Stages;
 
-namespace Flamingo.Transport.Remote.Affinity;
+namespace Flamingo.Transport.Remote.Replicas;
 
 /// <summary>What prompts that share a cached prefix have in common: the tenant and the beginning.</summary>
 public static class PromptAffinity

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Flamingo.Transport.Remote.Affinity;
+namespace Flamingo.Transport.Remote.Replicas;
 
 /// <summary>
 /// Rendezvous hashing (highest random weight; Thaler and Ravishankar 1998): every key orders all replicas by a hash of
@@ -10,14 +10,13 @@ namespace Flamingo.Transport.Remote.Affinity;
 /// </summary>
 public static class Rendezvous
 {
-    /// <param name="key">Empty: the least loaded replica.</param>
     /// <param name="replicas">Names, at least one, each once.</param>
     /// <param name="calls">Calls in flight at each.</param>
-    /// <param name="spill">A replica with this many calls more than the least loaded one is busy and passed over; at least 1.</param>
+    /// <param name="spill">A replica with this many calls more than the least loaded one is busy and passed over; at least 1, which is the least loaded.</param>
     /// <returns>Index of the first in the key's order that is not busy.</returns>
     public static int Choose(string key, IReadOnlyList<string> replicas, IReadOnlyList<int> calls, int spill)
     {
-        var bound = calls.Min() + (key.Length == 0 ? 1 : spill);
+        var bound = calls.Min() + spill;
         var (chosen, highest) = (-1, 0ul);
         for (var index = 0; index < replicas.Count; index++)
         {

@@ -1,0 +1,61 @@
+using Flamingo.Bench.Measuring;
+using Flamingo.Bench.Stacks;
+using Flamingo.Stages;
+
+namespace Flamingo.Bench.NewWords;
+
+/// <param name="Random">Mean over draws.</param>
+public sealed record NewWordAccuracy(int Shots, double Random, double Rices);
+
+/// <summary>How often a new word is named right after so many examples from a support set, drawn at random or nearest to the query (RICES); greedy, exact match.</summary>
+public static class NewWordRun
+{
+    public const string SetName = "new-words";
+    private const int MaxTokens = 14;
+
+    /// <summary>Shots of the paper's figures.</summary>
+    public static IReadOnlyList<int> Shots { get; } = [0, 1, 2, 4, 8];
+
+    /// <param name="draws">Random supports of each query.</param>
+    public static async Task<IReadOnlyList<NewWordAccuracy>> RunAsync(BenchRequest request, NewWordData data, int draws, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    {
+        await using var bench = new Workbench(request, progress, time);
+        var stack = await bench.EmbeddedAsync(cancellation);
+        await progress.WriteLineAsync($"encoding {data.Support.Count} examples …");
+        await stack.SupportSets.PutAsync(new PutSupportSet(SetName, [.. data.Support.Select(example => new SupportExample(data.Picture(example.Picture), example.Text))]), cancellation);
+
+        var accuracies = new List<NewWordAccuracy>();
+        foreach (var shots in Shots)
+        {
+            await progress.WriteLineAsync($"{data.Queries.Count} queries with {shots} shots …");
+            var (random, rices) = (0, 0);
+            foreach (var (place, query) in data.Queries.Index())
+            {
+                if (shots > 0) rices += await IsRightAsync(new SupportSetChoice(SetName, ShotSelection.Rices, shots)) ? 1 : 0;
+                for (var draw = 0; draw < draws; draw++)
+                    random += await IsRightAsync(shots == 0 ? null : new SupportSetChoice(SetName, ShotSelection.Random, shots, (ulong)((((request.Seed * draws) + draw) * data.Queries.Count) + place))) ? 1 : 0;
+
+                async Task<bool> IsRightAsync(SupportSetChoice? choice)
+                {
+                    var text = "";
+                    await foreach (var item in stack.Flamingo.GenerateAsync(
+                        new FlamingoRequest([data.Picture(query.Picture), new FlamingoText(query.Prompt)], new SamplingParameters { MaxTokens = MaxTokens }) { SupportSet = choice }, cancellation))
+                        if (item is AnswerTokens tokens) text += tokens.Text;
+                    return text == query.Answer;
+                }
+            }
+
+            var chance = (double)random / (draws * data.Queries.Count);
+            accuracies.Add(new NewWordAccuracy(shots, chance, shots == 0 ? chance : (double)rices / data.Queries.Count));
+        }
+
+        return accuracies;
+    }
+
+    /// <summary>Two lines of the report per number of shots.</summary>
+    public static IEnumerable<Measurement> Measurements(IEnumerable<NewWordAccuracy> accuracies) => accuracies.SelectMany(row => new Measurement[]
+    {
+        new($"new_word_accuracy_random_{row.Shots}_shots", row.Random, "share", "queries answered exactly, shots drawn from the support set at random"),
+        new($"new_word_accuracy_rices_{row.Shots}_shots", row.Rices, "share", "queries answered exactly, shots nearest to the query (RICES)"),
+    });
+}

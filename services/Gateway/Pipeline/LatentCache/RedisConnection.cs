@@ -1,0 +1,97 @@
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.CircuitBreaker;
+using Polly.Timeout;
+using StackExchange.Redis;
+
+namespace Flamingo.Gateway.LatentCache;
+
+/// <summary>
+/// The one way to Redis: one multiplexer, which connects by itself when Redis appears and fails fast while it is gone;
+/// every call ends with its budget, and after repeated failures calls are left out for a while.
+/// </summary>
+public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
+{
+    private readonly ILogger<RedisConnection> _logger;
+    private readonly ResiliencePipeline _calls;
+    private readonly Lazy<Task<IConnectionMultiplexer>> _connecting;
+    private readonly CancellationTokenSource _closing = new();
+    private long _failures;
+
+    public RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger)
+    {
+        _logger = logger;
+        _calls = new ResiliencePipelineBuilder { TimeProvider = time }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions
+            {
+                FailureRatio = 0.5,
+                MinimumThroughput = 4,
+                SamplingDuration = TimeSpan.FromSeconds(10),
+                BreakDuration = options.BreakDuration,
+                ShouldHandle = new PredicateBuilder().Handle<Exception>(exception => exception is not OperationCanceledException),
+            })
+            .AddTimeout(options.LookupBudget)
+            .Build();
+        IsOn = options.ConnectionString.Length > 0;
+        _connecting = new(async () =>
+        {
+            var configuration = ConfigurationOptions.Parse(options.ConnectionString);
+            configuration.AbortOnConnectFail = false;
+            configuration.BacklogPolicy = BacklogPolicy.FailFast;
+            configuration.ConnectTimeout = 1000;
+            return await ConnectionMultiplexer.ConnectAsync(configuration);
+        });
+        if (IsOn) _ = _connecting.Value; // begins now, so that the first lookup finds it connected
+    }
+
+    /// <summary>Whether there is a Redis at all; where not, every call goes unanswered.</summary>
+    public bool IsOn { get; }
+
+    /// <summary>Calls that failed or took longer than their budget; those left out are not among them.</summary>
+    public long Failures => Interlocked.Read(ref _failures);
+
+    /// <summary>Cancelled as soon as this is disposed of.</summary>
+    public CancellationToken Closing => _closing.Token;
+
+    /// <summary>For what <see cref="TryAsync"/> cannot do. Never fails for a server that is not there.</summary>
+    public Task<IConnectionMultiplexer> ConnectAsync() => IsOn ? _connecting.Value : throw new InvalidOperationException("Redis is off.");
+
+    /// <param name="what">For the log, for example <c>lookup</c>.</param>
+    /// <returns>Not answered: off, gone, slow or left out. Never an error.</returns>
+    /// <exception cref="OperationCanceledException">By the caller.</exception>
+    public async Task<(bool Answered, T? Value)> TryAsync<T>(string what, Func<IDatabase, CancellationToken, Task<T>> call, CancellationToken cancellation = default)
+    {
+        if (!IsOn) return default;
+        try
+        {
+            // the client library may not look at the token while it waits for a dead server: WaitAsync does
+            return (true, await _calls.ExecuteAsync(async token =>
+            {
+                var connection = await _connecting.Value.WaitAsync(token);
+                return await call(connection.GetDatabase(), token).WaitAsync(token);
+            }, cancellation));
+        }
+        catch (Exception exception) when (!cancellation.IsCancellationRequested)
+        {
+            if (exception is BrokenCircuitException || Closing.IsCancellationRequested) return default;
+            Interlocked.Increment(ref _failures);
+            Failed(what, exception is TimeoutRejectedException ? "budget exceeded" : exception.Message);
+            return default;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_closing.IsCancellationRequested) return;
+        await _closing.CancelAsync();
+        if (!IsOn) return;
+        var connection = await _connecting.Value;
+        await connection.CloseAsync(allowCommandsToComplete: false);
+        await connection.DisposeAsync();
+    }
+
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    [LoggerMessage(1, LogLevel.Warning, "Redis {What} failed, it goes on without: {Reason}")]
+    private partial void Failed(string what, string reason);
+}

@@ -1,0 +1,144 @@
+using System.Net;
+using System.Net.Sockets;
+using Flamingo.Stages;
+using Flamingo.Transport.Remote;
+using Flamingo.Transport.Tests.Serving;
+using Google.Protobuf;
+using Grpc.Net.Client.Balancer;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Transport.Tests.Remote;
+
+/// <summary>One replica dies under each of its calls and comes back at once, another is well: calls are answered by the other.</summary>
+public sealed class FailoverTests
+{
+    private const int Limit = 60_000;
+
+    private static readonly LanguageModelRequest Request = new([new TextSegment("x")], new SamplingParameters { MaxTokens = 3 });
+
+    // what a replica sends before it dies: nothing, headers alone, the beginning of a message
+    private const string Headers = "", Part = "00000100000102";
+
+    [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
+    public async Task A_call_whose_replica_dies_before_the_whole_answer_is_here_is_answered_by_another(string? beginning)
+    {
+        await using var dying = await DyingServer.StartAsync(beginning is null ? null : Convert.FromHexString(beginning));
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var resampler = new RemoteResampler(channel, TimeSpan.Zero);
+        await UntilAskedAsync(dying, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
+        var asked = dying.Asked;
+        for (var call = 0; call < 20; call++) await resampler.DescribeAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(asked, dying.Asked); // it is connected again, and rests: this clock stands still
+    }
+
+    [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
+    public async Task A_stream_whose_replica_dies_before_its_first_event_is_answered_by_another(string? beginning)
+    {
+        await using var dying = await DyingServer.StartAsync(beginning is null ? null : Convert.FromHexString(beginning));
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var call = 0;
+        await UntilAskedAsync(dying, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        var asked = dying.Asked;
+        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(asked, dying.Asked);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_stream_that_had_begun_is_not_made_again_and_its_replica_rests()
+    {
+        byte[] message = new V1.GenerateTokensResponse { Tokens = new() { Text = "a", Ids = { 1 } } }.ToByteArray();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var dying = await DyingServer.StartAsync([0, 0, 0, 0, (byte)message.Length, .. message], begun.Task);
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = Open(dying, well);
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var (call, answered, failures) = (0, 0, 0);
+        while (answered == 0 || failures == 0)
+        {
+            var events = new List<GenerationEvent>();
+            try
+            {
+                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+                {
+                    events.Add(item);
+                    if (dying.Asked > 0) begun.TrySetResult();
+                }
+
+                answered++;
+            }
+            catch (StageException failure)
+            {
+                Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
+                failures++;
+            }
+        }
+
+        Assert.Equal(failures, dying.Asked);
+        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(failures, dying.Asked);
+    }
+
+    // reconnected in the last moment of its listening, as a killed process's kernel allows: gRPC's balancer finds the unused
+    // connection dead under the first call, does not get another, and calls the replica ready from then on
+    [Fact(Timeout = Limit)]
+    public async Task A_replica_that_died_between_its_connection_and_its_first_call_costs_no_call()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(port, well.Port));
+        var connecting = channel.Channel.ConnectAsync(TestContext.Current.CancellationToken);
+        using (await listener.AcceptSocketAsync(TestContext.Current.CancellationToken)) await connecting;
+        listener.Stop();
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        for (var call = 0; call < 20; call++) Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken).ToListAsync()).Count);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task Where_all_die_it_is_unavailable_after_some_attempts()
+    {
+        await using var first = await DyingServer.StartAsync(null);
+        await using var second = await DyingServer.StartAsync([]);
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
+        var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.InRange(first.Asked + second.Asked, 1, 4);
+    }
+
+    private static ScriptedLanguageModel Well() => new()
+    {
+        Script = (_, _) => new GenerationEvent[] { new TokensGenerated("a", [1]), new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
+    };
+
+    private static StageChannel Open(DyingServer dying, LoopbackServer well) =>
+        StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(dying.Port, well.Port));
+
+    private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
+
+    // connections come up one by one: until the dying one has had its turn and the other is surely there, ask on
+    private static async Task UntilAskedAsync(DyingServer dying, Func<Task> ask)
+    {
+        for (var answered = false; !answered || dying.Asked == 0;)
+        {
+            try
+            {
+                await ask();
+                answered = true;
+            }
+            catch (StageException) when (!answered)
+            {
+                TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+    }
+
+    /// <summary>What has failed rests for ever; timers run.</summary>
+    private sealed class StoppedClock : TimeProvider
+    {
+        public override long GetTimestamp() => 0;
+    }
+}

@@ -1,0 +1,115 @@
+using Flamingo.Transport.Remote.Replicas;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Flamingo.Transport.Tests.Remote;
+
+public sealed class ReplicaChoiceTests
+{
+    private static readonly string[] Replicas = ["a:1", "b:1", "c:1"];
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(5);
+
+    private readonly FakeTimeProvider _time = new();
+    private readonly ReplicaChoice _choice;
+
+    public ReplicaChoiceTests() => _choice = new ReplicaChoice(spill: 2, Rest, _time);
+
+    [Fact]
+    public void Simultaneous_calls_of_one_key_spill_over_and_end_where_they_were()
+    {
+        var begun = Enumerable.Range(0, 9).Select(_ => _choice.Begin("key")).ToList();
+        var places = begun.Select(call => Place(call)).ToList();
+        Assert.Equal(places[0], places[1]);
+        Assert.NotEqual(places[1], places[2]);
+        Assert.Equal([2, 3, 4], Replicas.Select(_choice.At).Order()); // nobody is two ahead of the last when it is chosen
+        foreach (var call in begun) call.Dispose();
+        begun[0].Dispose(); // twice is once
+        Assert.Equal([0, 0, 0], Replicas.Select(_choice.At));
+    }
+
+    [Fact]
+    public void Calls_without_a_key_go_to_the_least_loaded_and_in_time_to_all()
+    {
+        var begun = Enumerable.Range(0, 9).Select(_ => _choice.Begin(null)).ToList();
+        foreach (var call in begun) Place(call);
+        Assert.Equal([3, 3, 3], Replicas.Select(_choice.At));
+        foreach (var call in begun) call.Dispose();
+        Assert.Equal(Replicas, Enumerable.Range(0, 50).Select(_ => Once(null)).Distinct().Order()); // one after the other, too
+    }
+
+    [Fact]
+    public void A_call_placed_again_counts_once_and_a_strange_one_not_at_all()
+    {
+        using var call = _choice.Begin("key");
+        var first = Place(call);
+        string[] left = [.. Replicas.Where(replica => replica != first)];
+        var second = Place(call, left);
+        Assert.Equal((0, 1), (_choice.At(first), _choice.At(second)));
+        _choice.Place(null, Replicas);
+        _choice.Place("never begun", Replicas);
+        Assert.Equal(1, Replicas.Sum(_choice.At));
+    }
+
+    [Theory]
+    [InlineData("key"), InlineData(null)]
+    public void A_replica_where_a_call_failed_rests_and_then_serves_again(string? key)
+    {
+        using var call = _choice.Begin(key);
+        var failed = Place(call);
+        call.Fail();
+        call.Fail(); // it is nowhere now
+        Assert.Equal(0, _choice.At(failed));
+        _time.Advance(Rest - TimeSpan.FromTicks(1));
+        Assert.DoesNotContain(failed, Enumerable.Range(0, 50).Select(_ => Once(key)));
+        Assert.Equal(failed, Once(key, failed)); // nobody else is there
+        _time.Advance(TimeSpan.FromTicks(1));
+        Assert.Contains(failed, Enumerable.Range(0, 50).Select(_ => Once(key)));
+    }
+
+    [Theory]
+    [InlineData("key"), InlineData(null)]
+    public void A_call_never_returns_to_where_it_failed_while_there_is_another(string? key)
+    {
+        using var call = _choice.Begin(key);
+        var failed = new List<string>();
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            failed.Add(Place(call));
+            call.Fail();
+            _time.Advance(2 * Rest); // others go there again
+        }
+
+        var third = Place(call);
+        Assert.Equal(Replicas, failed.Append(third).Order());
+        call.Fail();
+        Assert.NotEqual(third, Place(call)); // all have failed it: it starts anew, and not with the one that just did
+    }
+
+    [Fact]
+    public void A_call_that_failed_at_one_goes_rather_where_others_failed_than_there()
+    {
+        string[] two = [.. Replicas.Take(2)];
+        using var mine = _choice.Begin(null);
+        var first = Place(mine, two);
+        var second = two.Single(replica => replica != first);
+        using (var other = _choice.Begin(null))
+        {
+            Place(other, second);
+            other.Fail();
+        }
+
+        mine.Fail();
+        Assert.Equal(second, Place(mine, two));
+    }
+
+    private string Once(string? key, params string[] replicas)
+    {
+        using var call = _choice.Begin(key);
+        return Place(call, replicas);
+    }
+
+    private string Place(ReplicaChoice.BegunCall call, params string[] replicas)
+    {
+        if (replicas.Length == 0) replicas = Replicas;
+        return replicas[_choice.Place(call.Name, replicas)];
+    }
+}
