@@ -1,11 +1,14 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Flamingo.Cli.Benching;
+using Flamingo.Cli.Caching;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
+using Flamingo.Cli.Ranking;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Serving;
+using Flamingo.Cli.SupportSets;
 using Flamingo.Cli.Verifying;
 
 namespace Flamingo.Cli;
@@ -41,12 +44,15 @@ public static class CommandLine
     public static RootCommand Root() => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
     {
         GenerateCommand.Create(),
+        RankCommand.Create(),
         ServeCommand.Create(),
+        SupportSetCommand.Create(),
+        CacheCommand.Create(),
         ImportCommand.Create(),
         VerifyCommand.Create(),
         InspectCommand.Create(),
         BenchCommand.Create(),
     };
 
-    private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"flamingo {command.Name}";
+    private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"{FullName(command.Parents.OfType<Command>().Single())} {command.Name}";
 }

@@ -1,6 +1,6 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
@@ -8,14 +8,13 @@ namespace Flamingo.Cli.Generating;
 /// <summary>An answer as one JSON object; scripts outside depend on its members.</summary>
 public static class AnswerJson
 {
-    private static readonly JsonSerializerOptions Json = new()
+    private sealed record Answer(
+        string Text, IReadOnlyList<int> Ids, string FinishReason, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
+        /// <summary>With a support set.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public PromptReport.ShotsDrawn? Shots { get; init; }
 
-    private sealed record Answer(string Text, IReadOnlyList<int> Ids, string FinishReason, IReadOnlyList<Picture> Pictures, Timings Timings)
-    {
         /// <summary>With a pinned prefix.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public int? CachedTokens { get; init; }
@@ -27,11 +26,6 @@ public static class AnswerJson
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public IReadOnlyList<Sample>? Samples { get; init; }
     }
-
-    private sealed record Picture(string Id, string Source);
-
-    /// <summary>Milliseconds.</summary>
-    private sealed record Timings(double Vision, double Resample, double Prefill, double FirstToken, double Total);
 
     private sealed record LogProbability(int Id, [property: JsonPropertyName("log_probability")] float Value, IReadOnlyList<Likely> Top);
 
@@ -45,29 +39,19 @@ public static class AnswerJson
 
     public static string Write(WholeAnswer whole, FlamingoRequest request)
     {
-        var (first, times) = (whole.Samples[0], whole.Finished.Timings);
+        var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
         IReadOnlyList<LogProbability>? Told(GatheredSample sample) => request.Sampling.LogProbabilities is null ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
-        var answer = new Answer(
-            first.Text, first.Ids, Name(whole.Finished.Reason), [.. whole.Pictures.Select(picture => new Picture(picture.Id, Name(picture.Source)))],
-            new Timings(Round(times.Vision), Round(times.Resample), Round(times.Prefill), Round(times.FirstToken), Round(times.Total)))
+        var answer = new Answer(first.Text, first.Ids, Name(whole.Finished.Reason), prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
         {
+            Shots = prompt.Shots,
             CachedTokens = request.PinPrefix is null ? null : whole.Finished.CachedTokens,
             LogProbabilities = Told(first),
             Samples = request.Sampling is { Samples: 1, Beams: 1 } ? null
                 : [.. whole.Samples.Select((sample, index) => new Sample(sample.Text, sample.Ids, Name(whole.EndOf(index).Reason), whole.EndOf(index).Score) { LogProbabilities = Told(sample) })],
         };
-        return JsonSerializer.Serialize(answer, Json);
+        return JsonSerializer.Serialize(answer, Page.Json);
     }
 
     public static string Name(FinishReason reason) => reason == FinishReason.Stop ? "stop" : "length";
-
-    public static string Name(PictureSource source) => source switch
-    {
-        PictureSource.Memory => "memory",
-        PictureSource.Redis => "redis",
-        _ => "encoded",
-    };
-
-    public static double Round(TimeSpan time) => Math.Round(time.TotalMilliseconds, 3);
 }

@@ -11,13 +11,13 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRe
     {
         var streams = !json && request.Sampling is { Samples: 1, Beams: 1 };
         var samples = new SortedDictionary<int, GatheredSample> { [0] = new() };
-        IReadOnlyList<PictureReport> pictures = [];
+        var pictures = new PicturesResolved([], default, default, default);
         AnswerFinished? finished = null;
         try
         {
             await foreach (var part in answer.WithCancellation(cancellation))
             {
-                if (part is PicturesResolved resolved) pictures = resolved.Pictures;
+                if (part is PicturesResolved resolved) pictures = resolved;
                 else if (part is AnswerFinished last) finished = last;
                 else if (part is AnswerTokens tokens)
                 {
@@ -34,7 +34,7 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRe
         }
 
         if (finished is null) throw new StageException(StageErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
-        var whole = new WholeAnswer([.. samples.Values], pictures, finished);
+        var whole = new WholeAnswer([.. samples.Values], pictures.Pictures, finished) { Cache = pictures.Cache, Shots = pictures.Shots };
         if (json)
         {
             await output.WriteLineAsync(Write(whole, request));
@@ -56,13 +56,11 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRe
 
     private string Summary(WholeAnswer whole)
     {
-        var (finished, times) = (whole.Finished, whole.Finished.Timings);
-        var sources = whole.Pictures.CountBy(picture => Name(picture.Source)).Select(count => $"{count.Value} {count.Key}");
+        var finished = whole.Finished;
         var scores = finished.Samples.Where(sample => sample.Score is not null).Select(sample => sample.Score!.Value.ToString("0.0000", CultureInfo.InvariantCulture)).ToArray();
         return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}{(finished.CachedTokens > 0 ? $" ({finished.CachedTokens} cached)" : "")}, {Name(finished.Reason)}"
             + (scores.Length > 0 ? $"; scores: {string.Join(", ", scores)}" : "")
-            + (whole.Pictures.Count > 0 ? $"; pictures: {string.Join(", ", sources)}" : "")
-            + $"; vision {Round(times.Vision)} ms, resample {Round(times.Resample)} ms, prefill {Round(times.Prefill)} ms, first token {Round(times.FirstToken)} ms, total {Round(times.Total)} ms"
+            + $"{PromptReport.Of(whole)}; {PromptReport.Timings.Of(finished.Timings)}"
             + (request.Sampling is { Temperature: > 0, Seed: null } ? $"; seed {finished.Seed}]" : "]");
     }
 }

@@ -23,13 +23,24 @@ public sealed class InlinePrompt
         Description = "The question: a picture and the text that the answer continues (may be left out). Repeatable, order kept.",
     };
 
+    private readonly Option<string[]> _video = new("--video")
+    {
+        HelpName = "FILE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
+        Description = "As --picture with an animated GIF or WebP, for models with frame embeddings.",
+    };
+
+    private readonly Option<int?> _maxFrames = new("--max-frames") { HelpName = "N", Description = "Most frames of each --video, sampled evenly. Default: as many as the model takes." };
+
     public void AddTo(Command command)
     {
-        command.Add(_shot);
-        command.Add(_picture);
+        foreach (var option in new Option[] { _shot, _picture, _video, _maxFrames }) command.Add(option);
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(_maxFrames) is not null && (result.GetResult(_video) is null || !(result.GetValue(_maxFrames) >= 1))) result.AddError("--max-frames takes a number from 1 and belongs to --video.");
+        });
     }
 
-    public bool IsGiven(SymbolResult result) => result.GetResult(_shot) is not null || result.GetResult(_picture) is not null;
+    public bool IsGiven(SymbolResult result) => new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
 
     /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
     public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed)
@@ -45,8 +56,9 @@ public sealed class InlinePrompt
                 continue;
             }
 
-            if (File.Exists(values[0])) segments.Add(new FlamingoPicture(File.ReadAllBytes(values[0])));
-            else faults.Add($"{option}: {values[0]} does not exist. Name a JPEG, PNG, WebP, GIF or BMP file.");
+            if (!File.Exists(values[0])) faults.Add($"{option}: {values[0]} does not exist. Name {(option == _video.Name ? "an animated GIF or WebP" : "a JPEG, PNG, WebP, GIF or BMP")} file.");
+            else if (option == _video.Name) segments.Add(new FlamingoVideo(new VisualInput([File.ReadAllBytes(values[0])], parsed.GetValue(_maxFrames) ?? 0)));
+            else segments.Add(new FlamingoPicture(File.ReadAllBytes(values[0])));
             if (values.Count == 2) segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
         }
 
@@ -61,7 +73,7 @@ public sealed class InlinePrompt
         {
             if (token.Type == TokenType.Option)
             {
-                values = token.Value == _shot.Name || token.Value == _picture.Name ? [] : null;
+                values = token.Value == _shot.Name || token.Value == _picture.Name || token.Value == _video.Name ? [] : null;
                 if (values is not null) found.Add((token.Value, values));
             }
             else if (token.Type == TokenType.Argument)

@@ -1,15 +1,21 @@
 using System.Text.Json;
+using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …], "sampling": {…}}</c>.
+/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …], "sampling": {…}}</c>;
+/// clips as in <see cref="VisualJson"/>.
 /// Strict: everything that is not understood is a fault, and all faults are reported at once.
 /// </summary>
 public static class PromptFile
 {
+    private const string Known = "'picture', 'picture_id', 'text', 'video' and 'frames'";
+
+    private static readonly string[] Kinds = ["text", "picture_id", .. VisualJson.Kinds];
+
     /// <exception cref="UsageException">Missing or malformed, or a picture it names is missing.</exception>
     public static FlamingoRequest Read(string path)
     {
@@ -63,27 +69,28 @@ public static class PromptFile
             var at = $"segments[{index}]";
             if (item.ValueKind != JsonValueKind.Object)
             {
-                faults.Add($"{at}: must be an object with one of 'picture', 'picture_id' and 'text'.");
+                faults.Add($"{at}: must be an object with one of {Known}.");
                 continue;
             }
 
             var members = item.EnumerateObject().ToArray();
-            foreach (var member in members.Where(member => member.Name is not ("picture" or "picture_id" or "text")))
-                faults.Add($"{at}: unknown member '{member.Name}'. Known are 'picture', 'picture_id' and 'text'.");
-            var known = members.Where(member => member.Name is "picture" or "picture_id" or "text").ToArray();
-            if (known.Length != 1) faults.Add($"{at}: must have exactly one of 'picture', 'picture_id' and 'text', not {known.Length}.");
-            else if (known[0].Value.ValueKind != JsonValueKind.String) faults.Add($"{at}.{known[0].Name}: must be a string.");
-            else if (Segment(known[0].Name, known[0].Value.GetString()!, folder, at, faults) is { } segment) segments.Add(segment);
+            foreach (var member in members.Where(member => !Kinds.Contains(member.Name) && member.Name != VisualJson.MaxFrames)) faults.Add($"{at}: unknown member '{member.Name}'. Known are {Known} and '{VisualJson.MaxFrames}'.");
+            var known = members.Where(member => Kinds.Contains(member.Name)).ToArray();
+            if (known.Length != 1) faults.Add($"{at}: must have exactly one of {Known}, not {known.Length}.");
+            else if (Segment(item, known[0], folder, at, faults) is { } segment) segments.Add(segment);
         }
     }
 
-    private static FlamingoSegment? Segment(string kind, string value, string folder, string at, List<string> faults)
+    private static FlamingoSegment? Segment(JsonElement item, JsonProperty member, string folder, string at, List<string> faults)
     {
-        if (kind == "text") return new FlamingoText(value);
-        if (kind == "picture_id") return new FlamingoPictureId(value);
-        var file = Path.Combine(folder, value);
-        if (File.Exists(file)) return new FlamingoPicture(File.ReadAllBytes(file));
-        faults.Add($"{at}.picture: {file} does not exist. Paths are relative to the prompt file.");
-        return null;
+        if (VisualJson.Kinds.Contains(member.Name)) return VisualJson.Read(item, member.Name, folder, at, faults);
+        if (item.TryGetProperty(VisualJson.MaxFrames, out _)) faults.Add($"{at}.{VisualJson.MaxFrames}: belongs to 'video' and 'frames'. Leave it out.");
+        if (member.Value.ValueKind != JsonValueKind.String)
+        {
+            faults.Add($"{at}.{member.Name}: must be a string.");
+            return null;
+        }
+
+        return member.Name == "text" ? new FlamingoText(member.Value.GetString()!) : new FlamingoPictureId(member.Value.GetString()!);
     }
 }

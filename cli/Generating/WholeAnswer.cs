@@ -30,6 +30,11 @@ public sealed class GatheredSample
 /// <param name="Samples">At least one; the first answer first.</param>
 public sealed record WholeAnswer(IReadOnlyList<GatheredSample> Samples, IReadOnlyList<PictureReport> Pictures, AnswerFinished Finished)
 {
+    public CacheUse Cache { get; init; } = CacheUse.None;
+
+    /// <summary>What was drawn from a support set, where one was asked for.</summary>
+    public SelectedShots? Shots { get; init; }
+
     /// <summary>How a sample ended; a service that does not say ended all of them alike.</summary>
     public FinishedSample EndOf(int sample) =>
         sample < Finished.Samples.Count ? Finished.Samples[sample] : new FinishedSample(Finished.Reason, Samples[sample].Ids.Count, null);

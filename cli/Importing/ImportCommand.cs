@@ -32,10 +32,15 @@ public static class ImportCommand
                 ModelId = parsed.GetValue(modelId),
             };
             var error = parsed.InvocationConfiguration.Error;
-            var model = await ImportProgressBar.RunAsync(error, progress => OpenFlamingoImport.Run(source, parsed.GetRequiredValue(output).FullName, progress, cancellation));
+            var model = await ProgressBar.RunAsync(error, report => Task.FromResult(OpenFlamingoImport.Run(source, parsed.GetRequiredValue(output).FullName, new Tensors(report), cancellation)));
             await error.WriteLineAsync($"Imported {model.Config.ModelId} into {model.Path}. Look at it with 'flamingo inspect', compare it with goldens with 'flamingo verify'.");
             return ExitCode.Done;
         });
         return command;
+    }
+
+    private sealed class Tensors(Action<Progressed> report) : IProgress<ImportProgress>
+    {
+        public void Report(ImportProgress value) => report(new Progressed(value.Done, value.Total, value.Tensor));
     }
 }

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Inspecting;
 
@@ -21,7 +22,7 @@ public static class ModelSummary
         foreach (var (part, weights) in config.Weights) WriteWeights(model, part, weights, output);
         output.WriteLine();
         output.WriteLine($"made from  {config.Provenance.Layout} by {config.Provenance.Tool}{(config.Provenance.Note is { } note ? $": {note}" : "")}");
-        foreach (var source in config.Provenance.Sources) output.WriteLine($"           {source.File}  {Size(source.Bytes)}  sha256 {source.Sha256}");
+        foreach (var source in config.Provenance.Sources) output.WriteLine($"           {source.File}  {Page.Size(source.Bytes)}  sha256 {source.Sha256}");
     }
 
     private static void WriteWeights(ModelDirectory model, string part, WeightsFile weights, TextWriter output)
@@ -29,7 +30,7 @@ public static class ModelSummary
         using var file = model.OpenWeights(part);
         var parameters = file.Entries.Values.Sum(entry => entry.Shape.Aggregate(1L, (product, length) => product * length));
         var dtypes = file.Entries.Values.CountBy(entry => entry.Dtype).OrderByDescending(count => count.Value).Select(count => $"{count.Value} {count.Key}");
-        output.WriteLine($"{part,-10} {weights.File}  {Size(weights.Bytes)}  {parameters:N0} parameters in {file.Entries.Count} tensors ({string.Join(", ", dtypes)})");
+        output.WriteLine($"{part,-10} {weights.File}  {Page.Size(weights.Bytes)}  {parameters:N0} parameters in {file.Entries.Count} tensors ({string.Join(", ", dtypes)})");
         output.WriteLine($"           digest {weights.Digest}");
         if (weights.LatentDigest != weights.Digest) output.WriteLine($"           latent {weights.LatentDigest}");
     }
@@ -41,11 +42,4 @@ public static class ModelSummary
         if (tokens.Padding is { } padding) yield return ("padding", padding);
         if (tokens.Beginning is { } beginning) yield return ("beginning", beginning);
     }
-
-    private static string Size(long bytes) => bytes switch
-    {
-        >= 1L << 30 => $"{bytes / (double)(1L << 30):0.0} GiB",
-        >= 1L << 20 => $"{bytes / (double)(1L << 20):0.0} MiB",
-        _ => $"{bytes / 1024.0:0.0} KiB",
-    };
 }

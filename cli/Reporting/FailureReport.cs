@@ -17,7 +17,7 @@ public static class FailureReport
     {
         UsageException usage => usage.Faults,
         StageException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
-        StageException { Kind: StageErrorKind.NotFound } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
+        StageException { Kind: StageErrorKind.NotFound, MissingResource: StageException.Picture } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
         StageException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
         StageException { Kind: StageErrorKind.Unavailable } gone => [$"{gone.Message} Check the address, and that the server runs ('flamingo serve' starts one)."],
         StageException stage => [stage.Message],

@@ -6,9 +6,11 @@ using Spectre.Console;
 namespace Flamingo.Cli.Running;
 
 /// <summary>Something that answers, and what must be given back after the answer.</summary>
-public sealed class OpenedFlamingo(IFlamingo flamingo, IDisposable owner) : IAsyncDisposable
+public sealed class OpenedFlamingo(IFlamingo flamingo, ISupportSets supportSets, IDisposable owner) : IAsyncDisposable
 {
     public IFlamingo Flamingo { get; } = flamingo;
+
+    public ISupportSets SupportSets { get; } = supportSets;
 
     /// <summary>Loads a model into this process.</summary>
     /// <exception cref="Checkpoints.CheckpointException">The directory is damaged or incomplete.</exception>
@@ -21,7 +23,7 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, IDisposable owner) : IAsy
             var flamingo = console.Profile.Out.IsTerminal
                 ? console.Status().Start($"loading {Markup.Escape(modelDirectory)}", _ => services.GetRequiredService<IFlamingo>())
                 : services.GetRequiredService<IFlamingo>();
-            return new OpenedFlamingo(flamingo, services);
+            return new OpenedFlamingo(flamingo, services.GetRequiredService<ISupportSets>(), services);
         }
         catch
         {
@@ -33,9 +35,12 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, IDisposable owner) : IAsy
     /// <summary>Asks a running server; nothing is connected before the first question.</summary>
     public static OpenedFlamingo Connect(Uri server)
     {
-        var remote = new RemoteFlamingo(server.GetLeftPart(UriPartial.Authority));
-        return new OpenedFlamingo(remote, remote);
+        var remote = ConnectToAll(server);
+        return new OpenedFlamingo(remote, remote, remote);
     }
+
+    /// <summary>The same with what only a server has: its cache.</summary>
+    public static RemoteFlamingo ConnectToAll(Uri server) => new(server.GetLeftPart(UriPartial.Authority));
 
     public ValueTask DisposeAsync()
     {

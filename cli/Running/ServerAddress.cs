@@ -1,11 +1,19 @@
+using System.CommandLine;
 using System.CommandLine.Parsing;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>The address of a gateway on the command line.</summary>
+/// <summary>The address of a gateway on the command line: the <c>--server</c> option as every command spells it.</summary>
 public static class ServerAddress
 {
-    public static Uri? Parse(ArgumentResult result)
+    /// <param name="required">Whether the command can do nothing without a server.</param>
+    public static Option<Uri> Create(bool required) => new("--server", "-s")
+    {
+        HelpName = "URL", CustomParser = Parse, Required = required,
+        Description = required ? "The running server, for example http://localhost:8080." : "Ask a running server instead of loading a model, for example http://localhost:8080.",
+    };
+
+    private static Uri? Parse(ArgumentResult result)
     {
         var text = result.Tokens[0].Value;
         if (Uri.TryCreate(text, UriKind.Absolute, out var address) && (address.Scheme is "http" or "https")) return address;

@@ -13,9 +13,15 @@ public sealed record AnswerSample(string Text, IReadOnlyList<int> Ids, IReadOnly
 
 /// <summary>Everything that came back for a prompt.</summary>
 /// <param name="Samples">At least one; with beams the best first.</param>
-/// <param name="Pictures">Per picture of the prompt: its id for later requests, and where its latents came from.</param>
+/// <param name="Pictures">Per picture of the prompt, the shots of a support set first: its id for later requests, and where its latents came from.</param>
 public sealed record Answer(IReadOnlyList<AnswerSample> Samples, IReadOnlyList<PictureReport> Pictures, AnswerFinished Finished)
 {
+    /// <summary>What the latent cache did for this prompt.</summary>
+    public CacheUse Cache { get; init; } = new();
+
+    /// <summary>What was drawn from a support set, where one was asked for.</summary>
+    public SelectedShots? Shots { get; init; }
+
     /// <summary>Of the first answer.</summary>
     public string Text => Samples[0].Text;
 
@@ -24,14 +30,14 @@ public sealed record Answer(IReadOnlyList<AnswerSample> Samples, IReadOnlyList<P
 
     internal static async Task<Answer> ReadAsync(IAsyncEnumerable<GenerateResponse> stream)
     {
-        var (tokens, pictures) = (new SortedDictionary<int, List<AnswerTokens>> { [0] = [] }, new List<PictureReport>());
+        var (tokens, pictures) = (new SortedDictionary<int, List<AnswerTokens>> { [0] = [] }, new PicturesResolved());
         AnswerFinished? finished = null;
         await foreach (var message in stream)
         {
             switch (message.EventCase)
             {
                 case GenerateResponse.EventOneofCase.Pictures:
-                    pictures.AddRange(message.Pictures.Pictures);
+                    pictures = message.Pictures;
                     break;
                 case GenerateResponse.EventOneofCase.Tokens:
                     if (!tokens.TryGetValue(message.Tokens.Sample, out var sample)) tokens[message.Tokens.Sample] = sample = [];
@@ -44,7 +50,7 @@ public sealed record Answer(IReadOnlyList<AnswerSample> Samples, IReadOnlyList<P
         }
 
         if (finished is null) throw FlamingoException.From(new RpcException(new Status(StatusCode.Internal, "The answer ended without its last message.")));
-        return new Answer([.. tokens.Values.Select(Join)], pictures, finished);
+        return new Answer([.. tokens.Values.Select(Join)], pictures.Pictures, finished) { Cache = pictures.Cache ?? new CacheUse(), Shots = pictures.Shots };
     }
 
     private static AnswerSample Join(List<AnswerTokens> parts)

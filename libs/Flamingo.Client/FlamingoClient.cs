@@ -1,25 +1,48 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Client.Connecting;
+using Flamingo.Client.Pictures;
 using Flamingo.Protos.V1;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 
 namespace Flamingo.Client;
 
-/// <summary>The public service. One client serves any number of threads and calls; it owns its connection.</summary>
+/// <summary>
+/// The public service. One client serves any number of threads and calls; it owns its connection. A picture travels as
+/// bytes until the service was seen to hold it and by its id from then on; what the service has lost meanwhile is sent
+/// again by itself, so that a miss never fails a request that holds the bytes.
+/// </summary>
 public sealed class FlamingoClient : IDisposable
 {
-    // as large as the service takes; requests with more pictures send them with EncodeAsync first and then by id
-    private const int MostBytes = 1 << 30;
+    private const int MostHeld = 16_384;
+    private const int MostTenantCharacters = 128;
 
     private readonly GrpcChannel _channel;
     private readonly Protos.V1.Flamingo.FlamingoClient _stub;
+    private readonly SupportSets.SupportSetsClient _sets;
+    private readonly HeldPictures _held = new(MostHeld);
 
-    /// <param name="address">For example <c>http://localhost:8080</c>.</param>
-    public FlamingoClient(string address)
+    /// <param name="address">For example <c>http://localhost:8080</c>; <c>dns:///gateway:8080</c> is all gateways behind that name, in turn.</param>
+    /// <inheritdoc cref="FlamingoClient(IReadOnlyList{string}, string)"/>
+    public FlamingoClient(string address, string tenant = "")
+        : this([address], tenant)
     {
-        _channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { MaxReceiveMessageSize = MostBytes, MaxSendMessageSize = MostBytes });
-        _stub = new Protos.V1.Flamingo.FlamingoClient(_channel);
+    }
+
+    /// <summary>Several gateways, in turn; one that dies is left out, and calls that it had not begun to answer go to the next.</summary>
+    /// <param name="addresses">All http or all https.</param>
+    /// <param name="tenant">Who asks: 1 to 128 of <c>A-Z a-z 0-9 . _ -</c>, or empty for the default tenant. No latent, id or support set crosses it.</param>
+    /// <exception cref="ArgumentException">No address, or no name of a tenant.</exception>
+    public FlamingoClient(IReadOnlyList<string> addresses, string tenant = "")
+    {
+        if (tenant.Length > MostTenantCharacters || !tenant.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-'))
+            throw new ArgumentException($"'{tenant}' is no name of a tenant. Give 1 to {MostTenantCharacters} of A-Z a-z 0-9 . _ -", nameof(tenant));
+        _channel = ServiceChannel.Open(addresses);
+        var calls = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
+        (_stub, _sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new SupportSets.SupportSetsClient(calls));
     }
 
     /// <summary>Streams the answer: one message of pictures, any number of tokens, one end.</summary>
@@ -27,12 +50,21 @@ public sealed class FlamingoClient : IDisposable
     public IAsyncEnumerable<GenerateResponse> StreamAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default) =>
         StreamAsync(new GenerateRequest { Segments = { prompt.Segments }, Sampling = sampling ?? new Sampling() }, cancellation);
 
-    /// <summary>Streams the answer to everything that can be asked: a pinned prefix, attention maps.</summary>
+    /// <summary>Streams the answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.</summary>
     /// <inheritdoc cref="StreamAsync(Prompt, Sampling?, CancellationToken)"/>
     public async IAsyncEnumerable<GenerateResponse> StreamAsync(GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
-        using var call = _stub.Generate(request, cancellationToken: cancellation);
-        while (await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation)) yield return call.ResponseStream.Current;
+        request = request.Clone();
+        var pictures = OutgoingPictures.Of(request.Segments, _held);
+        var (call, more) = await pictures.SendAsync(() => BeginAsync(request, cancellation));
+        using (call)
+        {
+            for (; more; more = await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation))
+            {
+                if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
+                yield return call.ResponseStream.Current;
+            }
+        }
     }
 
     /// <summary>The whole answer at once.</summary>
@@ -47,24 +79,84 @@ public sealed class FlamingoClient : IDisposable
     public Task<RankResponse> RankAsync(Prompt prompt, IEnumerable<string> candidates, CancellationToken cancellation = default) =>
         RankAsync(new RankRequest { Segments = { prompt.Segments }, Candidates = { candidates } }, cancellation);
 
+    /// <summary>The same with examples from a support set, as an ensemble over their order, with a pinned prefix.</summary>
     /// <inheritdoc cref="RankAsync(Prompt, IEnumerable{string}, CancellationToken)"/>
-    public Task<RankResponse> RankAsync(RankRequest request, CancellationToken cancellation = default) =>
-        RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
+    public async Task<RankResponse> RankAsync(RankRequest request, CancellationToken cancellation = default)
+    {
+        request = request.Clone();
+        var pictures = OutgoingPictures.Of(request.Segments, _held);
+        var response = await pictures.SendAsync(() => RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        pictures.Acknowledge(response.Pictures);
+        return response;
+    }
 
     /// <summary>Encodes pictures ahead of time; their ids then stand for them in prompts.</summary>
     /// <param name="includePooled">Whether to return CLIP's pooled embedding of each picture too.</param>
-    public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default)
+    public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default) =>
+        EncodeAsync(new EncodeRequest { Pictures = { pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }) }, IncludePooled = includePooled }, cancellation);
+
+    /// <summary>The same for pictures, clips and ids together; an id asks whether the service still holds it.</summary>
+    /// <inheritdoc cref="EncodeAsync(IEnumerable{ReadOnlyMemory{byte}}, bool, CancellationToken)"/>
+    public async Task<EncodeResponse> EncodeAsync(EncodeRequest request, CancellationToken cancellation = default)
     {
-        var request = new EncodeRequest { IncludePooled = includePooled };
-        request.Pictures.AddRange(pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }));
-        return RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
+        request = request.Clone();
+        var pictures = OutgoingPictures.Of(request.Pictures, _held);
+        var response = await pictures.SendAsync(() => RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        pictures.Acknowledge(response.Pictures);
+        return response;
     }
+
+    /// <summary>Creates a support set, or replaces it under its next version.</summary>
+    /// <param name="name">1 to 128 of <c>A-Z a-z 0-9 . _ -</c></param>
+    /// <param name="examples">An encoded file each, and what is to be said of it, without the end-of-chunk token.</param>
+    /// <param name="timeToLive">Null: until it is deleted.</param>
+    /// <param name="expectedVersion">Refused with FailedPrecondition unless the set has this version, 0 for "not there yet"; null replaces whatever is there.</param>
+    public Task<SupportSet> PutSupportSetAsync(
+        string name, IEnumerable<(ReadOnlyMemory<byte> Picture, string Text)> examples, TimeSpan? timeToLive = null, long? expectedVersion = null, CancellationToken cancellation = default)
+    {
+        var request = new PutSupportSetRequest { Name = name, TimeToLive = timeToLive is { } life ? Duration.FromTimeSpan(life) : null };
+        if (expectedVersion is { } version) request.ExpectedVersion = version;
+        request.Examples.AddRange(examples.Select(example => new Example { Picture = UnsafeByteOperations.UnsafeWrap(example.Picture), Text = example.Text }));
+        return PutSupportSetAsync(request, cancellation);
+    }
+
+    /// <summary>The same with clips.</summary>
+    /// <inheritdoc cref="PutSupportSetAsync(string, IEnumerable{ValueTuple{ReadOnlyMemory{byte}, string}}, TimeSpan?, long?, CancellationToken)"/>
+    public Task<SupportSet> PutSupportSetAsync(PutSupportSetRequest request, CancellationToken cancellation = default) =>
+        RunAsync(() => _sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
+
+    /// <exception cref="FlamingoException">NotFound.</exception>
+    public Task<SupportSet> GetSupportSetAsync(string name, CancellationToken cancellation = default) =>
+        RunAsync(() => _sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
+
+    /// <summary>All of the tenant, by name, without their examples.</summary>
+    public async Task<IReadOnlyList<SupportSet>> ListSupportSetsAsync(CancellationToken cancellation = default) =>
+        (await RunAsync(() => _sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
+
+    /// <exception cref="FlamingoException">NotFound.</exception>
+    public Task DeleteSupportSetAsync(string name, CancellationToken cancellation = default) =>
+        RunAsync(() => _sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
 
     /// <summary>What serves there: sizes, limits, digests of the weights.</summary>
     public Task<Model> GetModelAsync(CancellationToken cancellation = default) =>
         RunAsync(() => _stub.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
 
     public void Dispose() => _channel.Dispose();
+
+    // until the first message has come, so that an answer that has begun is never asked for again
+    private async Task<(AsyncServerStreamingCall<GenerateResponse> Call, bool More)> BeginAsync(GenerateRequest request, CancellationToken cancellation)
+    {
+        var call = _stub.Generate(request, cancellationToken: cancellation);
+        try
+        {
+            return (call, await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation));
+        }
+        catch
+        {
+            call.Dispose();
+            throw;
+        }
+    }
 
     private static async Task<T> RunAsync<T>(Func<Task<T>> call, CancellationToken cancellation)
     {

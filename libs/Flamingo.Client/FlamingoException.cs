@@ -18,7 +18,7 @@ public sealed class FlamingoException : Exception
     /// <summary>For InvalidArgument: everything that is wrong, at once.</summary>
     public IReadOnlyList<RequestFault> Faults { get; private init; } = [];
 
-    /// <summary>For NotFound: ids of pictures to send again as bytes.</summary>
+    /// <summary>For NotFound: ids of pictures to send again as bytes; empty where something else was not found.</summary>
     public IReadOnlyList<string> MissingPictures { get; private init; } = [];
 
     /// <summary>For ResourceExhausted: how long to wait before trying again.</summary>
@@ -30,7 +30,7 @@ public sealed class FlamingoException : Exception
         return new FlamingoException(exception, status?.Message ?? exception.Status.Detail)
         {
             Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
-            MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>().ResourceName) ?? []],
+            MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).Where(missing => missing.ResourceType == "picture").Select(missing => missing.ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
     }

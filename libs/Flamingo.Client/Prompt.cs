@@ -20,7 +20,16 @@ public sealed class Prompt
     /// <param name="file">An encoded file: JPEG, PNG, WebP, GIF or BMP. Not copied: leave it unchanged until the answer has come.</param>
     public Prompt Picture(ReadOnlyMemory<byte> file) => Add(new PromptSegment { Picture = UnsafeByteOperations.UnsafeWrap(file) });
 
-    /// <param name="id">Of a picture sent before, as an answer or <see cref="FlamingoClient.EncodeAsync"/> returned it.</param>
+    /// <param name="file">An animated GIF or WebP. Not copied either.</param>
+    /// <param name="maxFrames">Most frames, sampled evenly; 0 is as many as the model takes.</param>
+    public Prompt Video(ReadOnlyMemory<byte> file, int maxFrames = 0) => Video([file], maxFrames);
+
+    /// <param name="frames">Encoded files, one per frame, in order. Not copied either.</param>
+    /// <inheritdoc cref="Video(ReadOnlyMemory{byte}, int)"/>
+    public Prompt Video(IEnumerable<ReadOnlyMemory<byte>> frames, int maxFrames = 0) =>
+        Add(new PromptSegment { Video = new VisualInput { Files = { frames.Select(UnsafeByteOperations.UnsafeWrap) }, MaxFrames = maxFrames } });
+
+    /// <param name="id">Of a picture or clip sent before, as an answer returned it or <see cref="Client.PictureId"/> computes it.</param>
     public Prompt PictureId(string id) => Add(new PromptSegment { PictureId = id });
 
     private Prompt Add(PromptSegment segment)

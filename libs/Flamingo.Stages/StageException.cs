@@ -46,6 +46,9 @@ public sealed record FieldFault(string Field, string Problem, string Remedy)
 /// <summary>The only exception that crosses a stage's border on purpose.</summary>
 public sealed class StageException : Exception
 {
+    /// <summary>Kinds of <see cref="MissingResource"/>.</summary>
+    public const string Picture = "picture", SupportSet = "support set";
+
     public StageException(StageErrorKind kind, string message, Exception? inner = null)
         : base(message, inner) => Kind = kind;
 
@@ -56,6 +59,9 @@ public sealed class StageException : Exception
 
     /// <summary>For NotFound and LatentsMissing: picture ids, names of support sets, or latent keys.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
+
+    /// <summary>What <see cref="Missing"/> lists: pictures, unless it says otherwise.</summary>
+    public string MissingResource { get; init; } = Picture;
 
     /// <summary>For Overloaded: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; init; }

@@ -6,6 +6,8 @@ namespace Flamingo.Transport.Tests;
 /// <summary>Random records of every kind that travels, small and odd ones included.</summary>
 internal static class Records
 {
+    public const string Tenant = "tenant-1";
+
     private static readonly string[] OddTexts = ["", "é", "日本", "<|endofchunk|>", "a\nb\0c", "🦩"];
 
     public static readonly Gen<string> Text = Gen.OneOf(Gen.String[Gen.Char.AlphaNumeric, 0, 8], Gen.Int[0, OddTexts.Length - 1].Select(index => OddTexts[index]));
@@ -22,10 +24,17 @@ internal static class Records
         Text.Select(text => (PromptSegment)new TextSegment(text)),
         Gen.Select(Text, Tensor.Null()).Select((key, tensor) => (PromptSegment)new PictureSegment(key, tensor is null ? null : ChecksummedLatents.Of(tensor))));
 
+    private static readonly Gen<ReadOnlyMemory<byte>> File = Gen.Byte.Array[0, 40].Select(bytes => (ReadOnlyMemory<byte>)bytes);
+
+    public static readonly Gen<VisualInput> Visual = Gen.Select(File.Array[0, 3], Gen.Int[-1, 40]).Select((files, most) => new VisualInput(files, most));
+
+    public static readonly Gen<FlamingoVisual> PublicVisual = Gen.OneOf<FlamingoVisual>(
+        File.Select(bytes => (FlamingoVisual)new FlamingoPicture(bytes)),
+        Visual.Select(input => (FlamingoVisual)new FlamingoVideo(input)),
+        Text.Select(id => (FlamingoVisual)new FlamingoPictureId(id)));
+
     public static readonly Gen<FlamingoSegment> PublicSegment = Gen.OneOf<FlamingoSegment>(
-        Text.Select(text => (FlamingoSegment)new FlamingoText(text)),
-        Gen.Byte.Array[0, 40].Select(bytes => (FlamingoSegment)new FlamingoPicture(bytes)),
-        Text.Select(id => (FlamingoSegment)new FlamingoPictureId(id)));
+        Text.Select(text => (FlamingoSegment)new FlamingoText(text)), PublicVisual.Select(visual => (FlamingoSegment)visual));
 
     public static readonly Gen<SamplingParameters> Sampling =
         from numbers in Gen.Select(Gen.Int[-1, 5000], Gen.Float[-1, 3], Gen.Int[-1, 100], Gen.Float[-1, 2], Gen.Float[0, 10])
@@ -53,6 +62,15 @@ internal static class Records
 
     public static readonly Gen<PictureReport> Picture = Gen.Select(Text, Gen.Enum<PictureSource>()).Select((id, source) => new PictureReport(id, source));
 
+    public static readonly Gen<CacheUse> Cache = Gen.Select(Gen.Int, Gen.Int, Gen.Int, Gen.Int, Time).Select((memory, redis, encoded, waits, saved) => new CacheUse(memory, redis, encoded, waits, saved));
+
+    public static readonly Gen<SelectedShots> Shots = Gen.Select(Text, Gen.Long, Ids).Select((name, version, examples) => new SelectedShots(name, version, examples));
+
+    public static readonly Gen<SupportSetChoice> SetChoice = Gen.Select(Text, Gen.Enum<ShotSelection>(), Gen.Int, Gen.ULong, Gen.Long)
+        .Select((name, selection, count, seed, version) => new SupportSetChoice(name, selection, count, seed, version));
+
+    public static readonly Gen<Ensemble> Ensembles = Gen.Select(Gen.Int, Gen.ULong).Select((permutations, seed) => new Ensemble(permutations, seed));
+
     public static readonly Gen<RankedCandidate> Candidate = Gen.Select(Text, Ids, Gen.Float.Array[0, 5]).Select((text, ids, values) => new RankedCandidate(text, ids, values));
 
     private static readonly Gen<TimeSpan?> Pin = Gen.Select(Time, Gen.Bool).Select((time, given) => given ? time : (TimeSpan?)null);
@@ -71,11 +89,43 @@ internal static class Records
     public static readonly Gen<RankRequest> RankRequest = Gen.Select(Segment.Array[0, 5], Text.Array[0, 3], Text, Pin)
         .Select((segments, candidates, tenant, pin) => new RankRequest(segments, candidates) { Tenant = tenant, PinPrefix = pin });
 
-    public static readonly Gen<FlamingoRequest> PublicRequest = Gen.Select(PublicSegment.Array[0, 5], Sampling, Pin, Choice)
-        .Select((segments, sampling, pin, attention) => new FlamingoRequest(segments, sampling) { PinPrefix = pin, Attention = attention });
+    /// <summary>The tenant is the round trip's own: it travels beside the message.</summary>
+    public static readonly Gen<FlamingoRequest> PublicRequest = Gen.Select(PublicSegment.Array[0, 5], Sampling, Pin, Choice, SetChoice.Null())
+        .Select((segments, sampling, pin, attention, set) => new FlamingoRequest(segments, sampling) { Tenant = Tenant, PinPrefix = pin, Attention = attention, SupportSet = set });
 
-    public static readonly Gen<FlamingoRankRequest> PublicRankRequest = Gen.Select(PublicSegment.Array[0, 5], Text.Array[0, 3], Pin)
-        .Select((segments, candidates, pin) => new FlamingoRankRequest(segments, candidates) { PinPrefix = pin });
+    public static readonly Gen<FlamingoRankRequest> PublicRankRequest = Gen.Select(PublicSegment.Array[0, 5], Text.Array[0, 3], Pin, SetChoice.Null(), Ensembles.Null())
+        .Select((segments, candidates, pin, set, ensemble) => new FlamingoRankRequest(segments, candidates) { Tenant = Tenant, PinPrefix = pin, SupportSet = set, Ensemble = ensemble });
+
+    public static readonly Gen<FlamingoEncodeRequest> EncodeRequest = Gen.Select(PublicVisual.Array[0, 4], Gen.Bool)
+        .Select((pictures, pooled) => new FlamingoEncodeRequest(pictures, pooled) { Tenant = Tenant });
+
+    public static readonly Gen<PutSupportSet> PutSet =
+        from name in Text
+        from examples in Gen.Select(PublicVisual.Where(visual => visual is not FlamingoPictureId), Text).Select((visual, text) => new SupportExample(visual, text)).Array[0, 4]
+        from life in Pin
+        from version in Gen.Long
+        from expected in Gen.Bool
+        select new PutSupportSet(name, examples, life, expected ? version : null) { Tenant = Tenant };
+
+    private static readonly Gen<DateTimeOffset> Moment = Gen.Long[0, 4_000_000_000_000].Select(DateTimeOffset.FromUnixTimeMilliseconds);
+
+    public static readonly Gen<SupportSet> Set = Gen.Select(Text, Gen.Long, Moment, Gen.Select(Moment, Gen.Bool), Gen.Int, Gen.Select(Text, Text).Select((id, text) => new StoredExample(id, text)).Array[0, 4])
+        .Select((name, version, created, expires, count, examples) => new SupportSet(name, version, created, expires.Item2 ? expires.Item1 : null, count, examples));
+
+    public static readonly Gen<CacheStatistics> Statistics =
+        from memory in Gen.Select(Gen.Long, Gen.Long, Gen.Long, Gen.Long, Gen.Long, Gen.Select(Gen.Long, Gen.Long))
+            .Select((entries, bytes, most, hits, misses, left) => new MemoryTierStatistics(entries, bytes, most, hits, misses, left.Item1, left.Item2))
+        from redis in Gen.Select(Gen.Bool, Gen.Long, Gen.Long, Gen.Long, Gen.Long, Gen.Select(Gen.Long, Gen.Long))
+            .Select((there, hits, misses, failures, corrupt, bytes) => new RedisTierStatistics(there, hits, misses, failures, corrupt, bytes.Item1, bytes.Item2)).Null()
+        from counts in Gen.Select(Gen.Long, Gen.Long, Gen.Long, Time)
+        select new CacheStatistics(memory, redis, counts.Item1, counts.Item2, counts.Item3, counts.Item4);
+
+    public static readonly Gen<VisionEncodeRequest> VisionRequest = Gen.Select(Visual.Array[0, 4], Gen.Bool).Select((pictures, pooled) => new VisionEncodeRequest(pictures, pooled));
+
+    public static readonly Gen<VisionEncoding> VisionEncoding = Gen.Select(Text, Gen.Select(Tensor, Tensor.Null()).Select((features, pooled) => new PictureFeatures(features, pooled)).Array[0, 3])
+        .Select((digest, pictures) => new VisionEncoding(digest, pictures));
+
+    public static readonly Gen<VisionEncoderStatistics> VisionStatistics = Gen.Select(Gen.Long, Gen.Long, Gen.Long).Select((pictures, frames, batches) => new VisionEncoderStatistics(pictures, frames, batches));
 
     public static readonly Gen<ResampleRequest> ResampleRequest = Gen.Select(Tensor.Array[0, 3], Gen.Bool).Select((features, attention) => new ResampleRequest(features, attention));
 
@@ -90,7 +140,7 @@ internal static class Records
         select (GenerationEvent)new GenerationFinished(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6, end.Item7) { CachedTokens = cached, Samples = samples });
 
     public static readonly Gen<AnswerEvent> Answer = Gen.OneOf<AnswerEvent>(
-        Gen.Select(Picture.Array[0, 3], Time, Time, Time).Select((pictures, a, b, c) => (AnswerEvent)new PicturesResolved(pictures, a, b, c)),
+        Gen.Select(Picture.Array[0, 3], Time, Time, Time, Cache, Shots.Null()).Select((pictures, a, b, c, cache, shots) => (AnswerEvent)new PicturesResolved(pictures, a, b, c) { Cache = cache, Shots = shots }),
         Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor, Tensor).Select((picture, weights, map) => new AttentionMap(picture, weights, map)).Null().Array[0, 3])
             .Select((text, ids, sample, logs, attention) => (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
         from end in Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Int, Gen.ULong, Timings, Digests)
@@ -101,11 +151,11 @@ internal static class Records
     public static readonly Gen<Ranking> Ranking = Gen.Select(Candidate.Array[0, 3], Gen.Int, Time, Time, Text, Gen.Int)
         .Select((candidates, tokens, prefill, total, digest, cached) => new Ranking(candidates, tokens, prefill, total, digest) { CachedTokens = cached });
 
-    public static readonly Gen<FlamingoRanking> PublicRanking = Gen.Select(Candidate.Array[0, 3], Picture.Array[0, 3], Gen.Int, Timings, Digests, Gen.Int)
-        .Select((candidates, pictures, tokens, timings, digests, cached) => new FlamingoRanking(candidates, pictures, tokens, timings, digests) { CachedTokens = cached });
+    public static readonly Gen<FlamingoRanking> PublicRanking = Gen.Select(Candidate.Array[0, 3], Picture.Array[0, 3], Gen.Select(Gen.Int, Gen.Int), Timings, Digests, Gen.Select(Cache, Shots.Null()))
+        .Select((candidates, pictures, tokens, timings, digests, drawn) => new FlamingoRanking(candidates, pictures, tokens.Item1, timings, digests) { CachedTokens = tokens.Item2, Cache = drawn.Item1, Shots = drawn.Item2 });
 
-    public static readonly Gen<FlamingoEncoding> Encoding = Gen.Select(Picture.Array[0, 3], Tensor.Array[0, 3], Timings, Digests)
-        .Select((pictures, pooled, timings, digests) => new FlamingoEncoding(pictures, pooled, timings, digests));
+    public static readonly Gen<FlamingoEncoding> Encoding = Gen.Select(Picture.Array[0, 3], Tensor.Array[0, 3], Timings, Digests, Cache)
+        .Select((pictures, pooled, timings, digests, cache) => new FlamingoEncoding(pictures, pooled, timings, digests) { Cache = cache });
 
     public static readonly Gen<StageException> Error =
         from kind in Gen.Enum<StageErrorKind>()
@@ -114,9 +164,10 @@ internal static class Records
         from missing in Text.Array[0, 3]
         from delay in Time
         from delayed in Gen.Bool
-        select new StageException(kind, message) { Faults = faults, Missing = missing, RetryAfter = delayed ? delay : null };
+        from set in Gen.Bool
+        select new StageException(kind, message) { Faults = faults, Missing = missing, MissingResource = set && missing.Length > 0 ? StageException.SupportSet : StageException.Picture, RetryAfter = delayed ? delay : null };
 
-    public static readonly VisionEncoderDescription Vision = new("flamingo-shapes", "v1", "clip-1", 32, 16, 48, 24, TensorDtype.Float32, 5_000_000_000, 20 << 20, 64);
+    public static readonly VisionEncoderDescription Vision = new("flamingo-shapes", "v1", "clip-1", 32, 16, 48, 24, TensorDtype.Float32, 5_000_000_000, 20 << 20, 64, MaxFrames: 32);
 
     public static readonly ResamplerDescription Resampler = new("flamingo-shapes", "r1", 48, 8, 64, 3, TensorDtype.BFloat16, 65);
 

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 
@@ -15,12 +16,13 @@ internal static class Same
         string text => $"\"{text}\"",
         float number => BitConverter.SingleToInt32Bits(number).ToString("x8"),
         TimeSpan time => time.Ticks.ToString(),
+        DateTimeOffset moment => moment.ToString("O"),
         ReadOnlyMemory<byte> bytes => Convert.ToHexString(bytes.Span),
         TensorData tensor => $"{tensor.Dtype}[{string.Join(',', tensor.Shape)}]{Convert.ToHexString(tensor.Bytes.Span)}",
         ITuple tuple => $"({string.Join(", ", Enumerable.Range(0, tuple.Length).Select(index => Text(tuple[index])))})", // its parts are fields, no properties
         IDictionary<int, float> map => Text(map.OrderBy(item => item.Key).Select(item => (object)item)), // a map has no order on the wire
         IEnumerable list => $"[{string.Join(", ", list.Cast<object?>().Select(Text))}]",
         _ when value.GetType() is { IsPrimitive: true } or { IsEnum: true } => value.ToString()!,
-        _ => $"{value.GetType().Name}({string.Join(", ", value.GetType().GetProperties().Where(property => property.GetIndexParameters().Length == 0).Select(property => $"{property.Name}={Text(property.GetValue(value))}"))})",
+        _ => $"{value.GetType().Name}({string.Join(", ", value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.GetIndexParameters().Length == 0).Select(property => $"{property.Name}={Text(property.GetValue(value))}"))})",
     };
 }

@@ -22,7 +22,7 @@ public static class ErrorWire
             status.Details.Add(Any.Pack(request));
         }
 
-        foreach (var missing in exception.Missing) status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = "picture", ResourceName = missing }));
+        foreach (var missing in exception.Missing) status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = exception.MissingResource, ResourceName = missing }));
         if (exception.RetryAfter is { } delay) status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
         return status.ToRpcException();
     }
@@ -35,10 +35,12 @@ public static class ErrorWire
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
             return new StageException(KindOf(exception), $"{peer}: {exception.Status.Detail}", exception);
 
+        var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
         {
             Faults = [.. status.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
-            Missing = [.. status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>().ResourceName)],
+            Missing = [.. missing.Select(resource => resource.ResourceName)],
+            MissingResource = missing.FirstOrDefault()?.ResourceType ?? StageException.Picture,
             RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
     }

@@ -14,7 +14,7 @@ public sealed class AnswerWriterTests
     public async Task One_answer_has_the_promised_members_and_no_others()
     {
         var (output, _, _) = await WriteAsync(Plain, json: true);
-        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
     }
 
     [Fact]
@@ -22,7 +22,7 @@ public sealed class AnswerWriterTests
     {
         var (output, _, _) = await WriteAsync(Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } }, json: true);
         var answer = JsonDocument.Parse(output).RootElement;
-        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
         Assert.Equal("a dog", answer.GetProperty("text").GetString());
         Assert.Equal("[1,2]", answer.GetProperty("ids").GetRawText());
         Assert.Equal(5, answer.GetProperty("cached_tokens").GetInt32());
@@ -42,6 +42,20 @@ public sealed class AnswerWriterTests
         Assert.Contains("[token 1 -0.5000; likely: 1 -0.5000]", error, StringComparison.Ordinal);
         Assert.Contains("(5 cached)", error, StringComparison.Ordinal);
         Assert.Contains("scores: -0.2500, -0.7500", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_the_cache_saved_and_what_was_drawn_is_told_both_ways()
+    {
+        PicturesResolved resolved = new([new("p", PictureSource.Memory), new("q", PictureSource.Redis), new("r", PictureSource.Encoded)], default, default, default)
+        {
+            Cache = new(1, 1, 1, 1, TimeSpan.FromMilliseconds(12.5)), Shots = new("words", 3, [5, 0]),
+        };
+        var answer = JsonDocument.Parse((await WriteAsync(Plain, json: true, resolved)).Output).RootElement;
+        Assert.Equal("""{"memory_hits":1,"redis_hits":1,"encoded":1,"waits":1,"saved_ms":12.5}""", answer.GetProperty("cache").GetRawText());
+        Assert.Equal("""{"name":"words","version":3,"examples":[5,0]}""", answer.GetProperty("shots").GetRawText());
+        var (_, error, _) = await WriteAsync(Plain, json: false, resolved);
+        Assert.Contains("; pictures: 1 memory, 1 redis, 1 encoded, 1 of them by another request; cache saved 12.5 ms; shots of words version 3: 5, 0; vision", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -78,11 +92,11 @@ public sealed class AnswerWriterTests
 
     private static AttentionMap Map(params float[] map) => new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats(map, 2, 2));
 
-    private static async Task<(string Output, string Error, WholeAnswer Whole)> WriteAsync(FlamingoRequest request, bool json)
+    private static async Task<(string Output, string Error, WholeAnswer Whole)> WriteAsync(FlamingoRequest request, bool json, PicturesResolved? resolved = null)
     {
         AnswerEvent[] events =
         [
-            new PicturesResolved([new("p", PictureSource.Memory)], default, default, default),
+            resolved ?? new PicturesResolved([new("p", PictureSource.Memory)], default, default, default),
             new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = [Map(1, 0, 0, 0)] },
             .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1, Attention = [Map(0, 1, 0, 0)] } },
             new AnswerTokens(" dog", [2]) { Attention = [Map(0, 0, 0, 1)] },

@@ -21,7 +21,7 @@ public sealed class GenerateTests
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json")).MustReturn(0);
         using var json = JsonDocument.Parse(finished.Output);
         var answer = json.RootElement;
-        Assert.Equal(["text", "ids", "finish_reason", "pictures", "timings"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings"], answer.EnumerateObject().Select(member => member.Name));
         var golden = Examples.Golden("new-word-query.png", 8);
         Assert.Equal(golden.Text.Trim(), answer.GetProperty("text").GetString()!.Trim());
         Assert.Equal(golden.Ids, answer.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
@@ -33,6 +33,7 @@ public sealed class GenerateTests
             Assert.Equal(64, picture.GetProperty("id").GetString()!.Length);
             Assert.Equal("encoded", picture.GetProperty("source").GetString());
         });
+        Assert.Equal("""{"memory_hits":0,"redis_hits":0,"encoded":9,"waits":0,"saved_ms":0}""", answer.GetProperty("cache").GetRawText());
         Assert.Equal(["vision", "resample", "prefill", "first_token", "total"], answer.GetProperty("timings").EnumerateObject().Select(member => member.Name));
         Assert.All(answer.GetProperty("timings").EnumerateObject(), time => Assert.True(time.Value.GetDouble() > 0, time.Name));
         Assert.Equal("", finished.Error);

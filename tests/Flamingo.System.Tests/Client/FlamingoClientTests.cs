@@ -1,42 +1,27 @@
-using System.Net;
-using System.Runtime.CompilerServices;
 using Flamingo.Client;
 using Flamingo.Protos.V1;
 using Flamingo.Stages;
-using Flamingo.Transport.Serving;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Flamingo.SystemTests.Client;
 
 /// <summary>The typed client against a real port, behind which a test writes the answers.</summary>
 public sealed class FlamingoClientTests : IAsyncLifetime
 {
-    private readonly Scripted _scripted = new();
-    private WebApplication _server = null!;
+    private ScriptedGateway _gateway = null!;
     private FlamingoClient _client = null!;
 
     public async ValueTask InitializeAsync()
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStageServing().AddSingleton<IFlamingo>(_scripted);
-        _server = builder.Build();
-        _server.MapFlamingo();
-        await _server.StartAsync();
-        _client = new FlamingoClient(_server.Urls.Single());
+        _gateway = await ScriptedGateway.StartAsync();
+        _client = new FlamingoClient(_gateway.Address);
     }
 
     public async ValueTask DisposeAsync()
     {
         _client.Dispose();
-        await _server.DisposeAsync();
+        await _gateway.DisposeAsync();
     }
 
     [Fact(Timeout = 60_000)]
@@ -47,6 +32,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
             {
                 Segments = { new Prompt().Picture(new byte[] { 1 }).Text("x").Segments }, Sampling = new Sampling { Samples = 2 },
                 PinPrefix = Duration.FromTimeSpan(TimeSpan.FromSeconds(3)), Attention = new Protos.V1.AttentionChoice { Layers = { 1 } },
+                SupportSet = new Protos.V1.SupportSetChoice { Name = "words", Selection = Protos.V1.ShotSelection.Rices, Count = 4 },
             },
             TestContext.Current.CancellationToken);
         Assert.Equal(["a dog", "a cat"], answer.Samples.Select(sample => sample.Text));
@@ -55,40 +41,65 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         Assert.Equal(-0.5f, answer.Samples[0].LogProbabilities.Single().LogProbability);
         Assert.Equal([2, 2], answer.Samples[1].Attention.Single().Map.Shape);
         Assert.Equal(5, answer.Finished.CachedTokens);
-        Assert.Equal((TimeSpan.FromSeconds(3), 1), (_scripted.Asked!.PinPrefix, _scripted.Asked.Attention!.Layers.Single()));
+        Assert.Equal((1, 5), (answer.Cache.MemoryHits, answer.Cache.SavedMs));
+        Assert.Equal(("words", 0), (answer.Shots!.Name, Assert.Single(answer.Shots.Examples)));
+        var asked = (FlamingoRequest)_gateway.Asked.Single();
+        Assert.Equal((TimeSpan.FromSeconds(3), 1), (asked.PinPrefix, asked.Attention!.Layers.Single()));
+        Assert.Equal(new("words", Stages.ShotSelection.Rices, 4), asked.SupportSet);
     }
 
     [Fact(Timeout = 60_000)]
     public async Task A_refusal_names_field_problem_and_remedy()
     {
-        _scripted.Refusal = StageException.Invalid("segments[0].text", "A problem\nof two lines.", "Send another.");
+        _gateway.Refusal = StageException.Invalid("segments[0].text", "A problem\nof two lines.", "Send another.");
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _client.GenerateAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(StatusCode.InvalidArgument, refusal.StatusCode);
         Assert.Equal(new RequestFault("segments[0].text", "A problem\nof two lines.", "Send another."), Assert.Single(refusal.Faults));
     }
 
-    private sealed class Scripted : IFlamingo
+    [Fact(Timeout = 60_000)]
+    public async Task Support_sets_are_put_read_listed_and_deleted()
     {
-        public FlamingoRequest? Asked { get; private set; }
+        var cancellation = TestContext.Current.CancellationToken;
+        Assert.Equal(2, (await _client.PutSupportSetAsync("words", [(new byte[] { 1 }, "a dog"), (new byte[] { 2 }, "a cat")], TimeSpan.FromMinutes(1), expectedVersion: 0, cancellation)).ExampleCount);
+        var put = (PutSupportSet)_gateway.Asked.Last();
+        Assert.Equal(("words", TimeSpan.FromMinutes(1), 0L), (put.Name, put.TimeToLive, put.ExpectedVersion));
+        Assert.Equal(["a dog", "a cat"], put.Examples.Select(example => example.Text));
+        Assert.Equal([1, 2], put.Examples.Select(example => ((FlamingoPicture)example.Visual).Bytes.Span[0]));
+        Assert.Equal("text", Assert.Single((await _client.GetSupportSetAsync("words", cancellation)).Examples).Text);
+        Assert.Equal("words", Assert.Single(await _client.ListSupportSetsAsync(cancellation)).Name);
+        await _client.DeleteSupportSetAsync("words", cancellation);
+        Assert.Equal(("", "words"), _gateway.Asked.Last());
 
-        public Exception? Refusal { get; set; }
+        // the name of a set is no picture to send again
+        _gateway.Refusal = new StageException(StageErrorKind.NotFound, "There is none.") { Missing = ["words"], MissingResource = StageException.SupportSet };
+        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.GetSupportSetAsync("words", cancellation));
+        Assert.Equal(StatusCode.NotFound, missing.StatusCode);
+        Assert.Empty(missing.MissingPictures);
+    }
 
-        public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    [Fact(Timeout = 60_000)]
+    public async Task A_tenant_goes_with_every_call()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var client = new FlamingoClient(_gateway.Address, tenant: "team-a");
+        var prompt = new Prompt().Text("x");
+        await client.GenerateAsync(prompt, cancellation: cancellation);
+        await client.RankAsync(prompt, ["y"], cancellation);
+        await client.EncodeAsync([new byte[] { 1 }], cancellation: cancellation);
+        await client.PutSupportSetAsync("words", [(new byte[] { 1 }, "a dog")], cancellation: cancellation);
+        await client.GetSupportSetAsync("words", cancellation);
+        await client.ListSupportSetsAsync(cancellation);
+        await client.DeleteSupportSetAsync("words", cancellation);
+        Assert.Equal(Enumerable.Repeat("team-a", 7), _gateway.Asked.Select(asked => asked switch
         {
-            if (Refusal is not null) throw Refusal;
-            Asked = request;
-            await Task.Yield();
-            yield return new Stages.PicturesResolved([], default, default, default);
-            yield return new Stages.AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
-            yield return new Stages.AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats([1, 0, 0, 0], 2, 2))] };
-            yield return new Stages.AnswerTokens(" dog", [2]);
-            yield return new Stages.AnswerFinished(Stages.FinishReason.Stop, 7, 4, 0, new(default, default, default, default, default, default), new("v", "r", "l")) { CachedTokens = 5 };
-        }
+            FlamingoRequest request => request.Tenant,
+            FlamingoRankRequest request => request.Tenant,
+            FlamingoEncodeRequest request => request.Tenant,
+            PutSupportSet request => request.Tenant,
+            _ => (((string Tenant, string))asked).Tenant,
+        }));
 
-        public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => throw new NotSupportedException();
-
-        public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => throw new NotSupportedException();
-
-        public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => throw new NotSupportedException();
+        foreach (var wrong in new[] { "two words", "a/b", "é", new string('a', 129) }) Assert.Throws<ArgumentException>(() => new FlamingoClient(_gateway.Address, wrong));
     }
 }

@@ -13,7 +13,7 @@ public sealed class ErrorWireTests
     public void Every_error_comes_back_as_it_left() => Records.Error.Sample(error =>
     {
         var back = error.ToRpc().ToStage("Peer");
-        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.RetryAfter), (back.Kind, back.Message, back.Faults, back.Missing, back.RetryAfter));
+        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.MissingResource, error.RetryAfter), (back.Kind, back.Message, back.Faults, back.Missing, back.MissingResource, back.RetryAfter));
     });
 
     [Theory]
@@ -23,6 +23,7 @@ public sealed class ErrorWireTests
     [InlineData(StageErrorKind.Overloaded, StatusCode.ResourceExhausted)]
     [InlineData(StageErrorKind.Unavailable, StatusCode.Unavailable)]
     [InlineData(StageErrorKind.Mismatch, StatusCode.FailedPrecondition)]
+    [InlineData(StageErrorKind.Conflict, StatusCode.FailedPrecondition)]
     [InlineData(StageErrorKind.Internal, StatusCode.Internal)]
     [InlineData(StageErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
     [InlineData(StageErrorKind.Cancelled, StatusCode.Cancelled)]
@@ -38,7 +39,7 @@ public sealed class ErrorWireTests
             RetryAfter = TimeSpan.FromSeconds(1.5),
         }.ToRpc().GetRpcStatus()!;
         Assert.Equal("sampling.top_p", Assert.Single(status.GetDetail<BadRequest>()!.FieldViolations).Field);
-        Assert.Equal("abc", status.GetDetail<ResourceInfo>()!.ResourceName);
+        Assert.Equal(("picture", "abc"), (status.GetDetail<ResourceInfo>()!.ResourceType, status.GetDetail<ResourceInfo>()!.ResourceName));
         Assert.Equal(TimeSpan.FromSeconds(1.5), status.GetDetail<RetryInfo>()!.RetryDelay.ToTimeSpan());
     }
 

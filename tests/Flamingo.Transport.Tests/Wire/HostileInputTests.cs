@@ -53,6 +53,13 @@ public sealed class HostileInputTests
     }
 
     [Fact]
+    public void An_empty_picture_is_named()
+    {
+        Assert.Equal("pictures[1]", Assert.Single(Refusal(() => new V1.EncodeRequest { Pictures = { new V1.Visual { PictureId = "a" }, new V1.Visual() } }.ToRecord("")).Faults).Field);
+        Assert.Equal("examples[0]", Assert.Single(Refusal(() => new V1.PutSupportSetRequest { Examples = { new V1.Example { Text = "a" } } }.ToRecord("")).Faults).Field);
+    }
+
+    [Fact]
     public void An_empty_event_is_no_answer()
     {
         Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => new V1.GenerateTokensResponse().ToRecord()).Kind);
@@ -66,7 +73,8 @@ public sealed class HostileInputTests
     public void A_duration_that_is_none_is_named(long seconds, int nanos)
     {
         var pin = new Google.Protobuf.WellKnownTypes.Duration { Seconds = seconds, Nanos = nanos };
-        Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.GenerateRequest { PinPrefix = pin }.ToRecord()).Faults).Field);
+        Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.GenerateRequest { PinPrefix = pin }.ToRecord("")).Faults).Field);
+        Assert.Equal("time_to_live", Assert.Single(Refusal(() => new V1.PutSupportSetRequest { TimeToLive = pin }.ToRecord("")).Faults).Field);
         Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.RankCandidatesRequest { PinPrefix = pin }.ToRecord()).Faults).Field);
     }
 

@@ -19,10 +19,31 @@ public sealed class RoundTripTests
     public void Rank_requests() => Check(Records.RankRequest, LanguageWire.ToMessage, V1.RankCandidatesRequest.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Public_requests() => Check(Records.PublicRequest, FlamingoWire.ToMessage, V1.GenerateRequest.Parser, FlamingoWire.ToRecord);
+    public void Public_requests() => Check(Records.PublicRequest, FlamingoWire.ToMessage, V1.GenerateRequest.Parser, message => message.ToRecord(Records.Tenant));
 
     [Fact]
-    public void Public_rank_requests() => Check(Records.PublicRankRequest, FlamingoWire.ToMessage, V1.RankRequest.Parser, FlamingoWire.ToRecord);
+    public void Public_rank_requests() => Check(Records.PublicRankRequest, FlamingoWire.ToMessage, V1.RankRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Public_encode_requests() => Check(Records.EncodeRequest, FlamingoWire.ToMessage, V1.EncodeRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Support_sets_to_put() => Check(Records.PutSet, SupportSetWire.ToMessage, V1.PutSupportSetRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Support_sets() => Check(Records.Set, SupportSetWire.ToMessage, V1.SupportSet.Parser, SupportSetWire.ToRecord);
+
+    [Fact]
+    public void Cache_statistics() => Check(Records.Statistics, LatentCacheWire.ToMessage, V1.CacheStatistics.Parser, LatentCacheWire.ToRecord);
+
+    [Fact]
+    public void Vision_requests() => Check(Records.VisionRequest, VisionWire.ToMessage, V1.EncodePicturesRequest.Parser, VisionWire.ToRecord);
+
+    [Fact]
+    public void Vision_encodings() => Check(Records.VisionEncoding, VisionWire.ToMessage, V1.EncodePicturesResponse.Parser, VisionWire.ToRecord);
+
+    [Fact]
+    public void Vision_statistics() => Check(Records.VisionStatistics, VisionWire.ToMessage, V1.VisionEncoderStatistics.Parser, VisionWire.ToRecord);
 
     [Fact]
     public void Resample_requests() => Check(Records.ResampleRequest, ResamplerWire.ToMessage, V1.ResampleRequest.Parser, ResamplerWire.ToRecord);
@@ -63,6 +84,14 @@ public sealed class RoundTripTests
         var sent = Travel(new V1.Sampling { MaxTokens = 0, TopP = 0, RepetitionPenalty = 0, Seed = 0, Samples = 0, Beams = 0, LengthPenalty = 0, LogProbabilities = 0 }, V1.Sampling.Parser).ToRecord();
         Assert.Equal((0, 0f, 0f, 0ul), (sent.MaxTokens, sent.TopP, sent.RepetitionPenalty, sent.Seed!.Value));
         Assert.Equal((0, 0, 0f, 0), (sent.Samples, sent.Beams, sent.LengthPenalty, sent.LogProbabilities!.Value));
+    }
+
+    [Fact]
+    public void An_absent_selection_is_all_and_an_absent_report_of_the_cache_is_none()
+    {
+        Same.Content(new SupportSetChoice("words"), Travel(new V1.SupportSetChoice { Name = "words" }, V1.SupportSetChoice.Parser).ToRecord());
+        Same.Content(CacheUse.None, ((V1.CacheUse?)null).ToRecord());
+        Assert.Equal(0, Travel(new V1.PutSupportSetRequest { ExpectedVersion = 0 }, V1.PutSupportSetRequest.Parser).ToRecord("").ExpectedVersion); // "not there yet" is no absence
     }
 
     private static void Check<TRecord, TMessage>(Gen<TRecord> records, Func<TRecord, TMessage> send, MessageParser<TMessage> parser, Func<TMessage, TRecord> receive)

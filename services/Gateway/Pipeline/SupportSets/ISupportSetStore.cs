@@ -27,7 +27,7 @@ public interface ISupportSetStore
 internal static class SupportSetRefusals
 {
     public static StageException Missing(string name, string problem = "There is no such support set") =>
-        new(StageErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.") { Missing = [name] };
+        new(StageErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.") { Missing = [name], MissingResource = StageException.SupportSet };
 
     public static StageException Conflict(string name, long expected, long there) => new(
         StageErrorKind.Conflict, $"Support set {name} {(there == 0 ? "is not there" : $"has version {there}")}, expected was {(expected == 0 ? "that it is not there" : $"version {expected}")}. Get it and decide anew.");

@@ -1,0 +1,107 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using Flamingo.Cli.Reporting;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Caching;
+
+/// <summary>Brings pictures into a cache: asks for each by id, and sends those that are not held. Counts as it goes, so that a run that breaks off can say how far it came.</summary>
+public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includePooled, TimeProvider time)
+{
+    // a server that refuses this often in a row with delays of its own choice has no room for this
+    private const int MostRefusals = 20;
+
+    private static readonly TimeSpan ShortestDelay = TimeSpan.FromMilliseconds(100);
+
+    private readonly ConcurrentQueue<(string File, string Problem)> _bad = [];
+    private int _held;
+    private int _sent;
+
+    public int Held => _held;
+
+    public int Sent => _sent;
+
+    /// <summary>Files that cannot be read or are no pictures, by name.</summary>
+    public IReadOnlyList<(string File, string Problem)> Bad => [.. _bad.OrderBy(bad => bad.File, StringComparer.Ordinal)];
+
+    /// <exception cref="StageException">The server cannot go on; what is done stays done.</exception>
+    public Task RunAsync(IReadOnlyList<string> files, int batch, int concurrency, Action<Progressed> report, CancellationToken cancellation) =>
+        Parallel.ForEachAsync(files.Chunk(batch), new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellation }, async (some, cancelled) =>
+        {
+            await WarmAsync(some, cancelled);
+            report(new Progressed(_held + _sent + _bad.Count, files.Count, some[^1]));
+        });
+
+    private async Task WarmAsync(IReadOnlyList<string> files, CancellationToken cancellation)
+    {
+        var asked = new List<(string File, string Id)>();
+        foreach (var file in files)
+            if (await ReadAsync(file, async () => { await using var stream = File.OpenRead(file); return await SHA256.HashDataAsync(stream, cancellation); }) is { } hash) asked.Add((file, Convert.ToHexStringLower(hash)));
+        if (asked.Count == 0) return;
+        var missing = await MissingAsync([.. asked.Select(item => item.Id).Distinct(StringComparer.Ordinal)], cancellation);
+        Interlocked.Add(ref _held, asked.Count(item => !missing.Contains(item.Id)));
+
+        var read = new List<(string File, byte[] Bytes)>();
+        foreach (var (file, _) in asked.Where(item => missing.Contains(item.Id)))
+            if (await ReadAsync(file, () => File.ReadAllBytesAsync(file, cancellation)) is { } bytes) read.Add((file, bytes));
+        await SendAsync(read, cancellation);
+    }
+
+    private async Task<HashSet<string>> MissingAsync(IReadOnlyList<string> ids, CancellationToken cancellation)
+    {
+        try
+        {
+            await EncodeAsync([.. ids.Select(id => new FlamingoPictureId(id))], cancellation);
+            return [];
+        }
+        catch (StageException refusal) when (refusal.Kind == StageErrorKind.NotFound)
+        {
+            return [.. refusal.Missing];
+        }
+    }
+
+    // a bad picture fails all that are sent with it: then one by one
+    private async Task SendAsync(IReadOnlyList<(string File, byte[] Bytes)> pictures, CancellationToken cancellation)
+    {
+        if (pictures.Count == 0) return;
+        try
+        {
+            await EncodeAsync([.. pictures.Select(picture => new FlamingoPicture(picture.Bytes))], cancellation);
+            Interlocked.Add(ref _sent, pictures.Count);
+        }
+        catch (StageException refusal) when (refusal.Kind == StageErrorKind.InvalidArgument)
+        {
+            if (pictures is [var (file, _)]) _bad.Enqueue((file, string.Join(' ', refusal.Faults.Select(fault => $"{fault.Problem} {fault.Remedy}"))));
+            else foreach (var picture in pictures) await SendAsync([picture], cancellation);
+        }
+    }
+
+    private async Task EncodeAsync(IReadOnlyList<FlamingoVisual> pictures, CancellationToken cancellation)
+    {
+        for (var refusals = 1; ; refusals++)
+        {
+            try
+            {
+                await flamingo.EncodeAsync(new FlamingoEncodeRequest(pictures, includePooled) { Tenant = tenant }, cancellation);
+                return;
+            }
+            catch (StageException busy) when (busy.Kind == StageErrorKind.Overloaded && refusals < MostRefusals)
+            {
+                await Task.Delay(busy.RetryAfter is { } delay && delay > ShortestDelay ? delay : ShortestDelay, time, cancellation);
+            }
+        }
+    }
+
+    private async Task<byte[]?> ReadAsync(string file, Func<Task<byte[]>> read)
+    {
+        try
+        {
+            return await read();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            _bad.Enqueue((file, exception.Message));
+            return null;
+        }
+    }
+}

@@ -1,0 +1,29 @@
+using System.Text.Json;
+using Flamingo.Cli.Reading;
+using Flamingo.Cli.Reporting;
+
+namespace Flamingo.Cli.Caching;
+
+/// <summary>Which files a folder or a list names; each once, in a fixed order.</summary>
+public static class PictureFiles
+{
+    private static readonly string[] Endings = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"];
+
+    /// <exception cref="UsageException">There is none.</exception>
+    public static IReadOnlyList<string> Find(string source)
+    {
+        IEnumerable<string> files = Directory.Exists(source)
+            ? Directory.EnumerateFiles(source, "*", new EnumerationOptions { RecurseSubdirectories = true }).Where(file => Endings.Contains(Path.GetExtension(file).ToLowerInvariant())).Order(StringComparer.Ordinal)
+            : JsonLines.Read(source, Named);
+        IReadOnlyList<string> found = [.. files.Distinct(StringComparer.Ordinal)];
+        return found.Count > 0 ? found : throw new UsageException($"{source} holds no picture. Name a folder of {string.Join(", ", Endings)} files.");
+    }
+
+    // whether the file is there is seen when it is read: a missing one keeps nobody from the others
+    private static string? Named(JsonElement line, string folder, string at, List<string> faults)
+    {
+        if (line.TryGetProperty("picture", out var picture) && picture.ValueKind == JsonValueKind.String) return Path.Combine(folder, picture.GetString()!);
+        faults.Add($"{at}: needs 'picture', a path.");
+        return null;
+    }
+}

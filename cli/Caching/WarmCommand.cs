@@ -1,0 +1,53 @@
+using System.CommandLine;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
+
+namespace Flamingo.Cli.Caching;
+
+/// <summary><c>flamingo cache warm</c>: encodes pictures ahead of time; what the server holds already is not sent.</summary>
+public static class WarmCommand
+{
+    public static Command Create()
+    {
+        var source = new Argument<string>("SOURCE") { Description = "A folder, searched with all below it for JPEG, PNG, WebP, GIF and BMP files, or a file of lines {\"picture\": \"path beside the file\", …}, whose other members are ignored." };
+        var (server, tenant) = (ServerAddress.Create(required: true), TenantOption.Create());
+        var batch = Number("--batch", 16, 64, "Pictures per request; a server takes 64 unless told otherwise.");
+        var concurrency = Number("--concurrency", 4, 64, "Requests at once.");
+        var pooled = new Option<bool>("--pooled") { Description = "CLIP's pooled embeddings too, so that prompts with --select rices find their pictures whole." };
+        var command = new Command("warm", "Encode pictures ahead of time. Asks by id first and sends only what the server does not hold, so that a run that was cut off goes on where it was.") { source, server, tenant, batch, concurrency, pooled };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+            var files = PictureFiles.Find(parsed.GetRequiredValue(source));
+            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
+            var warmer = new CacheWarmer(flamingo, parsed.GetRequiredValue(tenant), parsed.GetValue(pooled), TimeProvider.System);
+            try
+            {
+                await ProgressBar.RunAsync(error, async report =>
+                {
+                    await warmer.RunAsync(files, parsed.GetValue(batch), parsed.GetValue(concurrency), report, cancellation);
+                    return warmer;
+                });
+            }
+            finally
+            {
+                foreach (var (file, problem) in warmer.Bad) await error.WriteLineAsync($"flamingo: {file}: {problem}");
+                var left = files.Count - warmer.Held - warmer.Sent - warmer.Bad.Count;
+                await output.WriteLineAsync($"{Page.Count(files.Count)} pictures: {Page.Count(warmer.Sent)} sent, {Page.Count(warmer.Held)} held already, {Page.Count(warmer.Bad.Count)} bad{(left > 0 ? $", {Page.Count(left)} left: run it again" : "")}.");
+            }
+
+            return warmer.Bad.Count == 0 ? ExitCode.Done : ExitCode.Failed;
+        });
+        return command;
+    }
+
+    private static Option<int> Number(string name, int value, int most, string description)
+    {
+        var option = new Option<int>(name) { HelpName = "N", DefaultValueFactory = _ => value, Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is var given && (given < 1 || given > most)) result.AddError($"{name} must be 1 to {most}.");
+        });
+        return option;
+    }
+}

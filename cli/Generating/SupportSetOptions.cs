@@ -1,0 +1,74 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.SupportSets;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Generating;
+
+/// <summary>Examples from a support set, put before the prompt: a set of the server, or a file whose examples make one in this process.</summary>
+public sealed class SupportSetOptions
+{
+    private readonly Option<string> _set = new("--support-set")
+    {
+        HelpName = "NAME|FILE.jsonl",
+        Description = "Put examples before the prompt: of a server's set with --server, else of a file of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
+    };
+
+    private readonly Option<int?> _shots = new("--shots") { HelpName = "N", Description = "How many examples, with every --select but all." };
+    private readonly Option<string> _select = new("--select") { HelpName = "all|first|random|rices", Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar last. Default: all, with --shots first." };
+    private readonly Option<ulong?> _seed = new("--selection-seed") { HelpName = "SEED", Description = "Seed of --select random. Default: 0." };
+
+    public SupportSetOptions() => _select.AcceptOnlyFromAmong("all", "first", "random", "rices");
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in new Option[] { _set, _shots, _select, _seed }) command.Add(option);
+        command.Validators.Add(result =>
+        {
+            var selection = Selection(result.GetValue(_select), result.GetValue(_shots));
+            if (!IsGiven(result) && new Option[] { _shots, _select, _seed }.Any(option => result.GetResult(option) is not null)) result.AddError("--shots, --select and --selection-seed belong to --support-set. Name one.");
+            if (result.GetResult(_shots) is not null && !(result.GetValue(_shots) >= 1)) result.AddError("--shots takes a number from 1.");
+            if (selection == ShotSelection.All && result.GetResult(_shots) is not null) result.AddError("--select all takes every example: leave out --shots.");
+            if (selection != ShotSelection.All && result.GetResult(_shots) is null) result.AddError($"--select {result.GetValue(_select)} needs --shots N.");
+            if (result.GetResult(_seed) is not null && selection != ShotSelection.Random) result.AddError("--selection-seed belongs to --select random.");
+        });
+    }
+
+    public bool IsGiven(SymbolResult result) => result.GetResult(_set) is not null;
+
+    /// <returns>Null where no set was named.</returns>
+    public SupportSetChoice? Read(ParseResult parsed) => parsed.GetValue(_set) is not { } set
+        ? null
+        : new SupportSetChoice(NameOf(set), Selection(parsed.GetValue(_select), parsed.GetValue(_shots)), parsed.GetValue(_shots) ?? 0, parsed.GetValue(_seed) ?? 0);
+
+    /// <summary>The examples of the file that was named, where no server is asked.</summary>
+    /// <exception cref="UsageException">No such file, or faults in it.</exception>
+    public PutSupportSet? ReadFile(ParseResult parsed, string tenant)
+    {
+        if (parsed.GetValue(_set) is not { } set) return null;
+        if (!File.Exists(set)) throw new UsageException($"--support-set: {set} does not exist. Without --server, name a file of examples; with it, a set of the server.");
+        return new PutSupportSet(NameOf(set), ExampleFile.Read(set)) { Tenant = tenant };
+    }
+
+    /// <exception cref="UsageException">A file was named, and a server has sets alone.</exception>
+    public void RefuseFile(ParseResult parsed)
+    {
+        if (parsed.GetValue(_set) is { } set && set.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase))
+            throw new UsageException($"--support-set: with --server, name a set. 'flamingo support-set put NAME {set} --server URL' makes one of this file.");
+    }
+
+    private static ShotSelection Selection(string? name, int? shots) => name switch
+    {
+        "all" => ShotSelection.All,
+        "first" => ShotSelection.First,
+        "random" => ShotSelection.Random,
+        "rices" => ShotSelection.Rices,
+        _ => shots is null ? ShotSelection.All : ShotSelection.First,
+    };
+
+    // a name of the service's kind; a set of a server's has one already
+    private static string NameOf(string set) => set.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) || set.Contains(Path.DirectorySeparatorChar)
+        ? string.Concat(Path.GetFileNameWithoutExtension(set).Select(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' ? character : '-').Take(TenantName.MostCharacters))
+        : set;
+}

@@ -1,0 +1,53 @@
+using System.Text.Json;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Reading;
+
+/// <summary>Pictures and clips as files name them: <c>{"picture": path}</c>, <c>{"video": path}</c> or <c>{"frames": [path, …]}</c>, the last two with or without <c>"max_frames"</c>.</summary>
+public static class VisualJson
+{
+    public const string MaxFrames = "max_frames";
+
+    /// <summary>The members of which an object has one.</summary>
+    public static IReadOnlyList<string> Kinds { get; } = ["picture", "video", "frames"];
+
+    /// <param name="folder">What paths are relative to.</param>
+    /// <param name="at">Where the object stands, for faults.</param>
+    /// <param name="kind">Which of <see cref="Kinds"/> it has.</param>
+    /// <returns>Null after a fault was added.</returns>
+    public static FlamingoVisual? Read(JsonElement item, string kind, string folder, string at, List<string> faults)
+    {
+        var before = faults.Count;
+        var most = 0;
+        if (item.TryGetProperty(MaxFrames, out var given))
+        {
+            if (kind == "picture") faults.Add($"{at}.{MaxFrames}: a picture has one frame. Leave it out.");
+            else if (given.ValueKind != JsonValueKind.Number || !given.TryGetInt32(out most) || most < 0) faults.Add($"{at}.{MaxFrames}: must be a whole number, 0 or more.");
+        }
+
+        var value = item.GetProperty(kind);
+        if (kind != "frames") return ReadFile(value, folder, $"{at}.{kind}", faults) is { } file && faults.Count == before ? kind == "picture" ? new FlamingoPicture(file) : new FlamingoVideo(new VisualInput([file], most)) : null;
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
+        {
+            faults.Add($"{at}.frames: must be a list of paths, one per frame.");
+            return null;
+        }
+
+        var frames = value.EnumerateArray().Index().Select(frame => ReadFile(frame.Item, folder, $"{at}.frames[{frame.Index}]", faults)).ToList();
+        return faults.Count == before ? new FlamingoVideo(new VisualInput([.. frames.Select(frame => (ReadOnlyMemory<byte>)frame)], most)) : null;
+    }
+
+    private static byte[]? ReadFile(JsonElement value, string folder, string at, List<string> faults)
+    {
+        if (value.ValueKind != JsonValueKind.String)
+        {
+            faults.Add($"{at}: must be a string.");
+            return null;
+        }
+
+        var file = Path.Combine(folder, value.GetString()!);
+        if (File.Exists(file)) return File.ReadAllBytes(file);
+        faults.Add($"{at}: {file} does not exist. Paths are relative to the file that names them.");
+        return null;
+    }
+}

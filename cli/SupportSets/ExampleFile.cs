@@ -1,0 +1,27 @@
+using System.Text.Json;
+using Flamingo.Cli.Reading;
+using Flamingo.Cli.Reporting;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.SupportSets;
+
+/// <summary>
+/// Examples of a support set, one per line: <c>{"picture": "path beside the file", "text": "Output:A dog."}</c>; clips as in
+/// <see cref="VisualJson"/>. Strict: everything that is not understood is a fault, and all faults are reported at once.
+/// </summary>
+public static class ExampleFile
+{
+    /// <exception cref="UsageException">Missing, empty or malformed, or a picture it names is missing.</exception>
+    public static IReadOnlyList<SupportExample> Read(string path) => JsonLines.Read(path, Example);
+
+    private static SupportExample? Example(JsonElement line, string folder, string at, List<string> faults)
+    {
+        var kinds = VisualJson.Kinds.Where(kind => line.TryGetProperty(kind, out _)).ToList();
+        foreach (var member in line.EnumerateObject().Where(member => member.Name is not ("text" or VisualJson.MaxFrames) && !VisualJson.Kinds.Contains(member.Name)))
+            faults.Add($"{at}: unknown member '{member.Name}'. Known are 'picture', 'video', 'frames', '{VisualJson.MaxFrames}' and 'text'.");
+        var text = line.TryGetProperty("text", out var given) && given.ValueKind == JsonValueKind.String ? given.GetString() : null;
+        if (text is null) faults.Add($"{at}: needs 'text', a string: what is to be said of the picture.");
+        if (kinds.Count != 1) faults.Add($"{at}: must have exactly one of 'picture', 'video' and 'frames', not {kinds.Count}.");
+        return kinds.Count == 1 && VisualJson.Read(line, kinds[0], folder, at, faults) is { } visual && text is not null ? new SupportExample(visual, text) : null;
+    }
+}

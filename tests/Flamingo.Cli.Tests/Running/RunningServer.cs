@@ -1,0 +1,53 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Flamingo.Cli.Tests.Running;
+
+/// <summary><c>flamingo serve</c> in this process, on the default model and a free port, until it is disposed.</summary>
+public sealed class RunningServer : IAsyncLifetime
+{
+    private readonly CancellationTokenSource _stop = new();
+    private Task<int> _serving = Task.FromResult(0);
+
+    public string Address { get; private set; } = "";
+
+    public async ValueTask InitializeAsync()
+    {
+        var port = FreePort();
+        var (listening, error) = (new AnnouncedLine(), new StringWriter());
+        _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{port}"], listening, error, _stop.Token);
+        var first = await Task.WhenAny(listening.Announced, _serving);
+        Assert.True(first == listening.Announced, error.ToString());
+        Address = $"http://localhost:{port}";
+        Assert.Contains(Address, await listening.Announced, StringComparison.Ordinal);
+    }
+
+    /// <summary>Ends it as Ctrl-C does.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        Assert.Equal(0, await _serving);
+        _stop.Dispose();
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Output whose first line can be awaited.</summary>
+    private sealed class AnnouncedLine : StringWriter
+    {
+        private readonly TaskCompletionSource<string> _line = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task<string> Announced => _line.Task;
+
+        public override Task WriteLineAsync(string? value)
+        {
+            _line.TrySetResult(value ?? "");
+            return Task.CompletedTask;
+        }
+    }
+}

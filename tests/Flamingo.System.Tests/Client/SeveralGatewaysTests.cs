@@ -1,0 +1,102 @@
+using Flamingo.Client;
+using Flamingo.Protos.V1;
+using Flamingo.Stages;
+using Flamingo.SystemTests.Distributed;
+using Grpc.Core;
+
+namespace Flamingo.SystemTests.Client;
+
+/// <summary>One client of several gateways, of which some are not there.</summary>
+public sealed class SeveralGatewaysTests : IAsyncLifetime
+{
+    private ScriptedGateway _one = null!, _other = null!;
+
+    public async ValueTask InitializeAsync() => (_one, _other) = (await ScriptedGateway.StartAsync(), await ScriptedGateway.StartAsync());
+
+    public async ValueTask DisposeAsync()
+    {
+        await _one.DisposeAsync();
+        await _other.DisposeAsync();
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Calls_go_to_all_in_turn_by_their_own_names_and_a_picture_is_sent_where_it_is_missed()
+    {
+        using var client = new FlamingoClient([_one.Address, _other.Address]);
+        var prompt = new Prompt().Picture(new byte[] { 1 }).Text("x");
+        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty, () => client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken));
+        Assert.All(_one.Hosts, host => Assert.Equal(new Uri(_one.Address).Authority, host));
+        Assert.All(_other.Hosts, host => Assert.Equal(new Uri(_other.Address).Authority, host));
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_gateway_that_was_never_there_is_left_out()
+    {
+        using var client = new FlamingoClient([$"http://localhost:{FreePort.Next()}", _one.Address]);
+        for (var call = 0; call < 10; call++) Assert.Equal("a dog", (await client.GenerateAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken)).Text);
+        Assert.Equal(10, _one.Asked.Count);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_gateway_that_dies_is_survived_by_calls_and_streams()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var client = new FlamingoClient([_one.Address, _other.Address]);
+        var large = new Prompt().Picture(new byte[3 << 20]).Text("x"); // more than gRPC keeps for a second try unless told to
+        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty, () => client.GenerateAsync(large, cancellation: cancellation));
+        await _one.StopAsync();
+        _other.Asked.Clear();
+        for (var call = 0; call < 5; call++)
+        {
+            Assert.Equal("a dog", (await client.GenerateAsync(large, cancellation: cancellation)).Text);
+            Assert.Single((await client.RankAsync(large, ["y"], cancellation)).Candidates);
+            Assert.Single((await client.EncodeAsync([new byte[] { (byte)call }], cancellation: cancellation)).Pictures);
+            Assert.NotEmpty(await client.ListSupportSetsAsync(cancellation));
+        }
+
+        Assert.InRange(_other.Asked.Count, 20, 22); // a picture that only the dead one held is asked for once more
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_stream_that_has_begun_ends_with_its_gateway()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var client = new FlamingoClient([_one.Address, _other.Address]);
+        _one.Breaks = _other.Breaks = new StageException(StageErrorKind.Unavailable, "died");
+        var tokens = 0;
+        var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
+        {
+            await foreach (var message in client.StreamAsync(new Prompt().Text("x"), cancellation: cancellation)) tokens += message.EventCase == GenerateResponse.EventOneofCase.Tokens ? 1 : 0;
+        });
+        Assert.Equal((StatusCode.Unavailable, 1, 1), (broken.StatusCode, tokens, _one.Asked.Count + _other.Asked.Count));
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task What_would_meet_its_own_first_time_is_not_tried_again()
+    {
+        using var client = new FlamingoClient([_one.Address, _other.Address]);
+        _one.Refusal = _other.Refusal = new StageException(StageErrorKind.Unavailable, "The store is down.");
+        await Assert.ThrowsAsync<FlamingoException>(() => client.PutSupportSetAsync("words", [(new byte[] { 1 }, "a dog")], cancellation: TestContext.Current.CancellationToken));
+        Assert.Equal(1, _one.Asked.Count + _other.Asked.Count);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task All_gone_is_unavailable()
+    {
+        using var client = new FlamingoClient([$"http://localhost:{FreePort.Next()}", $"http://localhost:{FreePort.Next()}"]);
+        Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken))).StatusCode);
+    }
+
+    [Fact]
+    public void Addresses_that_make_no_channel_are_refused()
+    {
+        foreach (string[] wrong in new[] { [], ["http://a:1", "https://b:2"], ["http://a:1", "b:2"], new[] { "dns:///a:1", "http://b:2" } })
+            Assert.Throws<ArgumentException>(() => new FlamingoClient(wrong));
+    }
+
+    private static async Task AskUntilAsync(Func<bool> reached, Func<Task> ask)
+    {
+        for (var call = 0; call < 200 && !reached(); call++) await ask();
+        Assert.True(reached(), "200 calls were not balanced.");
+    }
+}

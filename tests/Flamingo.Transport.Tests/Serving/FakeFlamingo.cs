@@ -1,0 +1,57 @@
+using System.Runtime.CompilerServices;
+using Flamingo.Stages;
+
+namespace Flamingo.Transport.Tests.Serving;
+
+/// <summary>A gateway that answers the same to everybody and keeps who asked for what.</summary>
+internal sealed class FakeFlamingo : IFlamingo, ISupportSets, ILatentCacheOperations
+{
+    public static readonly CacheUse Cache = new(1, 2, 3, 1, TimeSpan.FromMilliseconds(12.25));
+
+    public static readonly SupportSet Words = new("words", 3, DateTimeOffset.UnixEpoch, null, 1, [new("id", "a dog")]);
+
+    public static readonly CacheStatistics Statistics = new(new(1, 2, 3, 4, 5, 6, 7), new(true, 1, 2, 3, 4, 5, 6), 8, 9, 10, TimeSpan.FromSeconds(11));
+
+    private static readonly StageTimings Timings = new(default, default, default, default, default, default);
+    private static readonly ModelDigests Digests = new("v", "r", "l");
+
+    /// <summary>What was called, by whom, with what; the last call.</summary>
+    public (string Method, string Tenant, object? Request) Asked { get; private set; }
+
+    /// <summary>Thrown after pictures were resolved.</summary>
+    public StageException? Breaks { get; set; }
+
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        Asked = ("Generate", request.Tenant, request);
+        await Task.Yield();
+        yield return new PicturesResolved([], default, default, default) { Cache = Cache, Shots = new("words", 3, [1, 0]) };
+        if (Breaks is not null) throw Breaks;
+        yield return new AnswerFinished(FinishReason.Stop, 1, 0, 0, Timings, Digests);
+    }
+
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => Answer("Rank", request.Tenant, request, new FlamingoRanking([], [], 1, Timings, Digests) { Cache = Cache });
+
+    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => Answer("Encode", request.Tenant, request, new FlamingoEncoding([], [], Timings, Digests) { Cache = Cache });
+
+    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => Task.FromResult(new FlamingoModel(Records.Vision, Records.Resampler, Records.Language));
+
+    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => Answer("Put", request.Tenant, request, Words);
+
+    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => name == "words" ? Answer("Get", tenant, name, Words)
+        : throw new StageException(StageErrorKind.NotFound, "There is none.") { Missing = [name], MissingResource = StageException.SupportSet };
+
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => Answer<IReadOnlyList<SupportSet>>("List", tenant, null, [Words with { Examples = [] }]);
+
+    public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => Answer("Delete", tenant, name, true);
+
+    public Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(Statistics);
+
+    public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => Task.FromResult(new ClearedCache(5, 7));
+
+    private Task<T> Answer<T>(string method, string tenant, object? request, T answer)
+    {
+        Asked = (method, tenant, request);
+        return Task.FromResult(answer);
+    }
+}
