@@ -14,6 +14,8 @@ internal sealed class RespServer : IDisposable
 
     public int Port { get; } = FreePort();
 
+    public string Address => $"127.0.0.1:{Port}";
+
     public void Dispose() => Stop();
 
     public void Stop()
