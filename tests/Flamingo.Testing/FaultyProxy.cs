@@ -36,6 +36,9 @@ public sealed class FaultyProxy : IAsyncDisposable
 
     public int Port { get; private set; }
 
+    /// <summary>Connections that are open.</summary>
+    public int Connections => _connections.Count;
+
     /// <param name="target">Port of the server.</param>
     public static FaultyProxy Start(int target)
     {

@@ -138,6 +138,25 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_gateway_that_ends_leaves_no_connection_behind()
+    {
+        foreach (var fault in new[] { ProxyFault.None, ProxyFault.Paused })
+        {
+            var (gateway, another) = (Gateway(), Gateway());
+            await Ask(gateway, 1);
+            await Ask(another, 1);
+            _ = gateway.GetRequiredService<ILatentCacheOperations>(); // subscribes
+            while (!(await StatisticsAsync(gateway)).Redis!.Reachable) Cancellation.ThrowIfCancellationRequested();
+            Assert.True(_proxy.Connections > 0);
+            _proxy.Become(fault);
+            await gateway.DisposeAsync();
+            another.Dispose(); // either way
+            _proxy.Become(ProxyFault.None);
+            while (_proxy.Connections > 0) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
     [Fact]
     public async Task Without_redis_memory_is_all_there_is()
     {

@@ -80,7 +80,7 @@ public sealed class MemoryLatentCacheTests
             Assert.InRange(cache.Bytes, 0, bound);
         }
 
-        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 440, 500); // although not one of them was used during a scan of a hundred times the cache
+        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 400, 500); // all but those that the window still held, although none was used during a scan of a hundred times the cache
         Assert.Equal(0, hot.Count(key => plain.Get(key) is not null)); // the plain twin has lost all: the scan was one
 
         void Use(string key)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
@@ -33,17 +34,39 @@ public sealed class RespServerTests : IDisposable
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task What_is_used_lives_on()
+    {
+        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
+        await using var connection = await _server.ConnectAsync();
+        await WrittenAsync(connection, 1);
+        await connection.GetDatabase().KeyExpireAsync(KeyOf(1), TimeSpan.FromMinutes(1));
+        await using var after = Gateway();
+        Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromMinutes(50), TimeSpan.FromHours(1));
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task Garbage_is_a_miss_and_is_written_over()
     {
         await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
         await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
         var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
-        foreach (var garbage in new[] { [1, 2, 3], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)] })
+        var entry = LatentValue.Read(NameOf(1), whole, (_, _) => true)!;
+        var (turned, another) = (new TensorData(TensorDtype.Float32, [5, 2], entry.Latents.Tensor.Bytes), TensorData.FromFloats(new float[10], 2, 5));
+        byte[][] values =
+        [
+            [1, 2, 3], new byte[whole.Length], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)],
+            LatentValue.Write(NameOf(1), new LatentEntry(ChecksummedLatents.Of(turned), default)).ToArray(), // all in order but the shape
+            LatentValue.Write(NameOf(2), new LatentEntry(ChecksummedLatents.Of(another), default)).ToArray(), // another picture's
+        ];
+        foreach (var garbage in values)
         {
             await connection.GetDatabase().HashSetAsync(KeyOf(1), "data", garbage);
             await using var gateway = Gateway();
             Assert.Equal([PictureSource.Encoded], await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+            Assert.Equal(1, gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.Corrupt);
             while (!await HoldsAsync(connection, whole)) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
 
@@ -97,6 +120,8 @@ public sealed class RespServerTests : IDisposable
     private ServiceProvider Gateway() => _stage.Services(
         ("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
 
-    private string KeyOf(params byte[] file) => "flamingo:latents:" + LatentKey.Compute(
+    private string KeyOf(params byte[] file) => "flamingo:latents:" + NameOf(file);
+
+    private string NameOf(params byte[] file) => LatentKey.Compute(
         PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
 }

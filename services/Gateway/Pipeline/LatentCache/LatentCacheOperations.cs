@@ -5,11 +5,7 @@ namespace Flamingo.Gateway.LatentCache;
 /// <summary>The latent cache as operators see it.</summary>
 public sealed class LatentCacheOperations(MemoryLatentCache memory, RedisConnection connection, RedisLatentCache redis, RedisClearing clearing, LatentCacheCounters counters) : ILatentCacheOperations
 {
-    public async Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation)
-    {
-        var (reachable, _) = await connection.TryAsync("ping", (database, _) => database.PingAsync(), cancellation);
-        return Read(reachable);
-    }
+    public async Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => Read(await connection.IsReachableAsync(cancellation));
 
     public async Task<ClearedCache> ClearAsync(CancellationToken cancellation)
     {

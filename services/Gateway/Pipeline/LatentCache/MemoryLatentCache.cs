@@ -10,8 +10,8 @@ namespace Flamingo.Gateway.LatentCache;
 /// Einziger, Eytan, Friedman and Manes 2022). Whatever was put last is held.
 /// </summary>
 /// <param name="mostBytes">Of latents.</param>
-/// <param name="windowShare">Share of the bytes that the new has to itself.</param>
-public sealed class MemoryLatentCache(long mostBytes, double windowShare = 0.05, ulong seed = 0x666c_616d_696e_676f)
+/// <param name="windowShare">Share of the bytes that the new has to itself: little costs hits where pictures come in bursts, much where some are popular for long. At a tenth, all pictures of one large request are still held when the next names them by id.</param>
+public sealed class MemoryLatentCache(long mostBytes, double windowShare = 0.1, ulong seed = 0x666c_616d_696e_676f)
 {
     private const double ProtectedShare = 0.8; // of what the window leaves
     private const int SamplePerEntry = 10;
