@@ -22,7 +22,7 @@ internal static class StoredLatents
     /// <summary>The latents of a picture that stand under the key of a vision encoder's digest; null where none do.</summary>
     public static async Task<float[]?> LatentsAsync(this ConnectionMultiplexer redis, byte[] picture, Model model, string visionDigest)
     {
-        var key = LatentKey.Compute(PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
+        var key = LatentKey.Compute(Gateway.Pictures.PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
         var value = await redis.GetDatabase().HashGetAsync($"flamingo:latents:{key}", "data");
         return value.IsNull ? null : LatentValue.Read((byte[])value!)!.Latents.Tensor.ToFloats();
     }
