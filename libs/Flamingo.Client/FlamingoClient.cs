@@ -23,6 +23,7 @@ public sealed class FlamingoClient : IDisposable
     private readonly GrpcChannel _channel;
     private readonly Protos.V1.Flamingo.FlamingoClient _stub;
     private readonly SupportSets.SupportSetsClient _sets;
+    private readonly ServiceCalls _calls;
     private readonly HeldPictures _held = new(MostHeld);
 
     /// <param name="address">For example <c>http://localhost:8080</c>; <c>dns:///gateway:8080</c> is all gateways behind that name, in turn.</param>
@@ -41,8 +42,9 @@ public sealed class FlamingoClient : IDisposable
         if (tenant.Length > MostTenantCharacters || !tenant.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-'))
             throw new ArgumentException($"'{tenant}' is no name of a tenant. Give 1 to {MostTenantCharacters} of A-Z a-z 0-9 . _ -", nameof(tenant));
         _channel = ServiceChannel.Open(addresses);
-        var calls = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
-        (_stub, _sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new SupportSets.SupportSetsClient(calls));
+        _calls = new ServiceCalls(ServiceChannel.AttemptsFor(addresses), TimeProvider.System);
+        var invoker = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
+        (_stub, _sets) = (new Protos.V1.Flamingo.FlamingoClient(invoker), new SupportSets.SupportSetsClient(invoker));
     }
 
     /// <summary>Streams the answer: one message of pictures, any number of tokens, one end.</summary>
@@ -56,10 +58,10 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var (call, more) = await pictures.SendAsync(() => BeginAsync(request, cancellation));
+        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(() => _stub.Generate(request, cancellationToken: cancellation), cancellation));
         using (call)
         {
-            for (; more; more = await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation))
+            for (; any; any = await _calls.RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation, once: true))
             {
                 if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
                 yield return call.ResponseStream.Current;
@@ -85,7 +87,7 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var response = await pictures.SendAsync(() => RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        var response = await pictures.SendAsync(() => _calls.RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
         pictures.Acknowledge(response.Pictures);
         return response;
     }
@@ -101,7 +103,7 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Pictures, _held);
-        var response = await pictures.SendAsync(() => RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        var response = await pictures.SendAsync(() => _calls.RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
         pictures.Acknowledge(response.Pictures);
         return response;
     }
@@ -123,51 +125,23 @@ public sealed class FlamingoClient : IDisposable
     /// <summary>The same with clips.</summary>
     /// <inheritdoc cref="PutSupportSetAsync(string, IEnumerable{ValueTuple{ReadOnlyMemory{byte}, string}}, TimeSpan?, long?, CancellationToken)"/>
     public Task<SupportSet> PutSupportSetAsync(PutSupportSetRequest request, CancellationToken cancellation = default) =>
-        RunAsync(() => _sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(() => _sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
 
     /// <exception cref="FlamingoException">NotFound.</exception>
     public Task<SupportSet> GetSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        RunAsync(() => _sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(() => _sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
 
     /// <summary>All of the tenant, by name, without their examples.</summary>
     public async Task<IReadOnlyList<SupportSet>> ListSupportSetsAsync(CancellationToken cancellation = default) =>
-        (await RunAsync(() => _sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
+        (await _calls.RunAsync(() => _sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
 
     /// <exception cref="FlamingoException">NotFound.</exception>
     public Task DeleteSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        RunAsync(() => _sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(() => _sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
 
     /// <summary>What serves there: sizes, limits, digests of the weights.</summary>
     public Task<Model> GetModelAsync(CancellationToken cancellation = default) =>
-        RunAsync(() => _stub.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(() => _stub.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
 
     public void Dispose() => _channel.Dispose();
-
-    // until the first message has come, so that an answer that has begun is never asked for again
-    private async Task<(AsyncServerStreamingCall<GenerateResponse> Call, bool More)> BeginAsync(GenerateRequest request, CancellationToken cancellation)
-    {
-        var call = _stub.Generate(request, cancellationToken: cancellation);
-        try
-        {
-            return (call, await RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation));
-        }
-        catch
-        {
-            call.Dispose();
-            throw;
-        }
-    }
-
-    private static async Task<T> RunAsync<T>(Func<Task<T>> call, CancellationToken cancellation)
-    {
-        try
-        {
-            return await call();
-        }
-        catch (RpcException exception)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            throw FlamingoException.From(exception);
-        }
-    }
 }

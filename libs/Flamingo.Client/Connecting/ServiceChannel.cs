@@ -6,25 +6,28 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Client.Connecting;
 
-/// <summary>A channel to one address, or to several gateways at once: calls go to those that answer in turn, and what one of them did not begin goes to the next.</summary>
+/// <summary>A channel to one address, or to several gateways at once: calls go in turn to those that are connected.</summary>
 internal static class ServiceChannel
 {
     // as large as the service takes; requests with more pictures send them with EncodeAsync first and then by id
     private const int MostBytes = 1 << 30;
 
-    // a gateway that has just died is still picked for a moment, every other time where there are two
-    private const int Attempts = 8;
+    // a gateway that has just died is still picked for a moment, and every other time where there are two
+    private const int Attempts = 10;
 
-    private const string Public = "flamingo.v1.Flamingo", Sets = "flamingo.v1.SupportSets";
+    /// <summary>How often a call is made at most.</summary>
+    public static int AttemptsFor(IReadOnlyList<string> addresses) => addresses is [var single] && !IsName(single) ? 1 : Attempts;
 
     /// <exception cref="ArgumentException">No address, one that is none, or http beside https.</exception>
     public static GrpcChannel Open(IReadOnlyList<string> addresses)
     {
-        if (addresses is [var single]) return GrpcChannel.ForAddress(single, single.StartsWith("dns:", StringComparison.Ordinal) ? Balanced(ChannelCredentials.Insecure) : Limits());
+        if (addresses is [var single]) return GrpcChannel.ForAddress(single, IsName(single) ? Balanced(ChannelCredentials.Insecure) : Limits());
         var servers = addresses.Select(address => Uri.TryCreate(address, UriKind.Absolute, out var server) && server.Scheme is "http" or "https" ? server : throw new ArgumentException($"'{address}' is no address. Give http://host:8080, or dns:///name:8080 alone.", nameof(addresses))).ToList();
         if (servers.DistinctBy(server => server.Scheme).Count() != 1) throw new ArgumentException("Give at least one address, and all with http or all with https.", nameof(addresses));
         return GrpcChannel.ForAddress("static:///flamingo", Balanced(servers[0].Scheme == "https" ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure, new StaticResolverFactory(_ => servers.Select(AddressOf))));
     }
+
+    private static bool IsName(string address) => address.StartsWith("dns:", StringComparison.Ordinal);
 
     private static GrpcChannelOptions Limits() => new() { MaxReceiveMessageSize = MostBytes, MaxSendMessageSize = MostBytes };
 
@@ -41,25 +44,11 @@ internal static class ServiceChannel
             KeepAlivePingDelay = TimeSpan.FromSeconds(5), KeepAlivePingTimeout = TimeSpan.FromSeconds(3), KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         options.DisposeHttpClient = true;
-        options.MaxRetryBufferSize = options.MaxRetryBufferPerCallSize = MostBytes; // a prompt full of pictures is tried again too
-        options.MaxRetryAttempts = Attempts;
         options.InitialReconnectBackoff = TimeSpan.FromMilliseconds(200);
         options.MaxReconnectBackoff = TimeSpan.FromSeconds(1);
-        options.ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { Retries() } };
+        options.ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } };
         return options;
     }
-
-    // what changes nothing but caches: Put and Delete of support sets, done twice, would meet their own first time.
-    // CANCELLED is what a connection reports that could not be made in time; a caller's own cancellation ends its retries anyway
-    private static MethodConfig Retries() => new()
-    {
-        Names = { new MethodName { Service = Public }, new MethodName { Service = Sets, Method = "Get" }, new MethodName { Service = Sets, Method = "List" } },
-        RetryPolicy = new RetryPolicy
-        {
-            MaxAttempts = Attempts, InitialBackoff = TimeSpan.FromMilliseconds(100), MaxBackoff = TimeSpan.FromMilliseconds(500), BackoffMultiplier = 2,
-            RetryableStatusCodes = { StatusCode.Unavailable, StatusCode.Cancelled },
-        },
-    };
 
     // a server is asked, and over TLS proves itself, by its own name, not by the channel's
     private static BalancerAddress AddressOf(Uri server)
