@@ -60,6 +60,9 @@ public sealed class InferenceThread : IDisposable
         return completion.Task;
     }
 
+    /// <summary>The same for work that has no result and is not cancelled while it waits.</summary>
+    public Task RunAsync(Action compute) => RunAsync(() => { compute(); return true; }, CancellationToken.None);
+
     public void Dispose()
     {
         _work.CompleteAdding();

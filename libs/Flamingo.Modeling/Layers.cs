@@ -13,6 +13,20 @@ public sealed class Linear(Tensor weight, Tensor? bias = null) : IDisposable
 
     public Tensor Forward(Tensor x) => nn.functional.linear(x, weight, bias);        // [..., inputs] → [..., outputs]
 
+    /// <summary>
+    /// The same, and a row's result is the same bits whatever rows stand beside it: MKL's f32 products of 1, 2, 3, 5, 6, 7,
+    /// 9, 10 or 11 rows differ in their last bits from those of any other number, so few rows are filled up to fours.
+    /// </summary>
+    public Tensor ForwardTiled(Tensor x)
+    {
+        var shape = x.shape;
+        var rows = x.reshape(-1, shape[^1]);
+        var count = rows.shape[0];
+        if (count < 12 && count % 4 != 0) rows = nn.functional.pad(rows, [0, 0, 0, 4 - (count % 4)]);
+        var results = Forward(rows);
+        return (results.shape[0] == count ? results : results.slice(0, 0, count, 1)).view([.. shape[..^1], results.shape[1]]);
+    }
+
     public void Dispose()
     {
         weight.Dispose();

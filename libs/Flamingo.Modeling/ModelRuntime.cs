@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Flamingo.Checkpoints;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -14,6 +15,7 @@ public static class ModelRuntime
     /// <summary>Registers <see cref="ModelOptions"/>, <see cref="ModelDirectory"/> and <see cref="InferenceThread"/> once, however many stages ask.</summary>
     public static IServiceCollection AddModelRuntime(this IServiceCollection services)
     {
+        services.TryAddSingleton(TimeProvider.System);
         services.AddOptions<ModelOptions>().BindConfiguration(ModelOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.TryAddSingleton(provider => ModelDirectory.Open(provider.GetRequiredService<IOptions<ModelOptions>>().Value.Directory));
         services.TryAddSingleton(provider =>
@@ -38,5 +40,13 @@ public static class ModelRuntime
     /// <param name="digest">Of the file.</param>
     public static string ComputedDigest(string digest, torch.ScalarType dtype) => dtype == torch.ScalarType.Float32
         ? digest
-        : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{digest} in {dtype}")));
+        : Hash($"{digest} in {dtype}");
+
+    /// <summary>The same of a stage whose configuration shapes results too: equal weights under another head count are another model.</summary>
+    /// <param name="digest">Of the file, over what shapes results.</param>
+    /// <param name="config">What shapes results besides; a record of flamingo.json.</param>
+    public static string ComputedDigest<TConfig>(string digest, TConfig config, torch.ScalarType dtype) => Hash($"{digest} with {JsonSerializer.Serialize(config)} in {dtype}");
+
+    /// <returns>SHA-256 in lowercase hexadecimal.</returns>
+    public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 }

@@ -14,20 +14,20 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
 
     /// <summary>The weight, detached from any dispose scope; the module that asks owns it.</summary>
     /// <param name="name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
-    /// <param name="shape">Expected shape; a fault if the file's differs.</param>
+    /// <param name="shape">Expected shape; a fault if the file's differs: a tensor without memory stands in until <see cref="Finish"/>.</param>
     public Tensor Take(string name, params ReadOnlySpan<long> shape)
     {
         if (!file.Entries.TryGetValue(name, out var entry))
         {
             _faults.Add($"missing: {name} [{string.Join(", ", shape.ToArray())}]");
-            return empty(0);
+            return empty(shape, dtype, META);
         }
 
         _taken.Add(name);
         if (!entry.Shape.SequenceEqual(shape.ToArray()))
         {
             _faults.Add($"misshapen: {name} is [{string.Join(", ", entry.Shape)}] where the configuration says [{string.Join(", ", shape.ToArray())}]");
-            return empty(0);
+            return empty(shape, dtype, META);
         }
 
         return Load(entry);

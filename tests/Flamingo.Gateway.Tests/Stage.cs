@@ -97,7 +97,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
-            [.. request.Features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], 10)], 2, 5))],
+            [.. request.Features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], Resampler.Latents * Resampler.Width)], Resampler.Latents, Resampler.Width))],
             request.IncludeAttention ? [.. request.Features.Select(_ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
     }
 

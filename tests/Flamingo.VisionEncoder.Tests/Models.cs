@@ -39,18 +39,21 @@ public sealed class Models : IDisposable
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null) =>
-        new(model, thread ?? Thread, new PictureDecoder(), Options.Create(options), Options.Create(new ModelOptions()));
+    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null, string dtype = "float32", IPictureDecoder? decoder = null) =>
+        new(model, thread ?? Thread, decoder ?? new PictureDecoder(), Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System);
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)
     {
         var original = DirectoryOf(family);
-        var copy = Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
+        var copy = NewFolder();
         foreach (var file in Directory.GetFiles(original.Path, "*.safetensors")) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
         ModelDirectory.WriteConfig(copy, change(original.Config));
         return ModelDirectory.Open(copy);
     }
+
+    /// <summary>An empty folder that goes when the tests are over.</summary>
+    public string NewFolder() => Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
 
     public void Dispose()
     {

@@ -7,6 +7,7 @@ public static class FigureCatalogue
     [
         .. TimeToFirstTokenFigures.All,
         .. PictureFigures.All,
+        .. LatentCacheFigures.All,
         .. GatewayFigures.All,
         .. TransportFigures.All,
         .. HandoverFigures.All,

@@ -1,5 +1,5 @@
-using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
+using Flamingo.Checkpoints;
 using Flamingo.Stages;
 
 namespace Flamingo.Bench.NewWords;
@@ -19,8 +19,8 @@ public static class NewWordRun
     /// <param name="draws">Random supports of each query.</param>
     public static async Task<IReadOnlyList<NewWordAccuracy>> RunAsync(BenchRequest request, NewWordData data, int draws, TextWriter progress, TimeProvider time, CancellationToken cancellation)
     {
-        await using var bench = new Workbench(request, progress, time);
-        var stack = await bench.EmbeddedAsync(cancellation);
+        // not the workbench's: its model never ends an answer
+        await using var stack = await EmbeddedStack.LoadAsync(ModelDirectory.Open(request.Model), request, time, cancellation);
         await progress.WriteLineAsync($"encoding {data.Support.Count} examples …");
         await stack.SupportSets.PutAsync(new PutSupportSet(SetName, [.. data.Support.Select(example => new SupportExample(data.Picture(example.Picture), example.Text))]), cancellation);
 

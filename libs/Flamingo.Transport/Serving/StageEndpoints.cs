@@ -25,7 +25,13 @@ public static class StageEndpoints
 
     public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
 
-    public static WebApplication MapFlamingo(this WebApplication app) => app.Map<IFlamingo, FlamingoService>().Map<ISupportSets, SupportSetsService>();
+    /// <summary>The public face, and beside it support sets and, for operators, the latent cache, where they are registered.</summary>
+    public static WebApplication MapFlamingo(this WebApplication app)
+    {
+        if (app.Services.GetService<ISupportSets>() is not null) app.Map<ISupportSets, SupportSetsService>();
+        if (app.Services.GetService<ILatentCacheOperations>() is not null) app.Map<ILatentCacheOperations, LatentCacheService>();
+        return app.Map<IFlamingo, FlamingoService>();
+    }
 
     private static WebApplication Map<TStage, TService>(this WebApplication app)
         where TStage : notnull

@@ -39,7 +39,7 @@ public sealed class RedisOptions
     /// <summary>Prefix of every key.</summary>
     public string InstanceName { get; set; } = "flamingo:latents:";
 
-    /// <summary>Longest wait for a lookup; after it the picture counts as a miss.</summary>
+    /// <summary>Longest wait for one call, a lookup above all; after it the picture counts as a miss.</summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
     public TimeSpan LookupBudget { get; set; } = TimeSpan.FromMilliseconds(100);
 
@@ -47,7 +47,15 @@ public sealed class RedisOptions
     [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00")]
     public TimeSpan TimeToLive { get; set; } = TimeSpan.FromDays(1);
 
-    /// <summary>How long lookups are left out after repeated failures.</summary>
+    /// <summary>How long Redis is left out after repeated failures.</summary>
     [Range(typeof(TimeSpan), "00:00:00.500", "00:10:00")]
     public TimeSpan BreakDuration { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Life of a lease on a picture that is not prolonged: how long other gateways wait for an owner that died.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "00:01:00")]
+    public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Longest wait for another gateway's encoding, and longest that an owner prolongs its lease: an owner that hangs holds nobody up for longer.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "00:10:00")]
+    public TimeSpan LeaseWait { get; set; } = TimeSpan.FromSeconds(30);
 }

@@ -5,13 +5,9 @@ using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Stages;
-using Microsoft.Extensions.Caching.Distributed;
-using Microsoft.Extensions.Caching.StackExchangeRedis;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using StackExchange.Redis;
 
 namespace Flamingo.Gateway;
 
@@ -25,38 +21,39 @@ public static class GatewayRegistration
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton(provider => new RequestPermits(Gateway(provider)));
-        services.AddSingleton(provider => new MemoryLatentCache(Gateway(provider).MemoryCacheBytes));
         services.AddSingleton<StageDescriptions>();
-        services.AddSingleton(provider => new LatentTiers(provider.GetRequiredService<MemoryLatentCache>(), Redis(provider)));
+        services.AddLatentCache();
         services.AddSingleton(Gateway);
         services.AddSingleton<LatentLookup>();
         services.AddSingleton<LatentEncoder>();
+        services.AddSingleton<SharedEncoding>();
         services.AddSingleton<LatentResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
-        services.TryAddSingleton(provider => ActivatorUtilities.CreateInstance<RedisConnection>(provider, provider.GetRequiredService<IOptions<RedisOptions>>().Value));
         services.AddSupportSets();
         return services;
     }
 
     private static GatewayOptions Gateway(IServiceProvider provider) => provider.GetRequiredService<IOptions<GatewayOptions>>().Value;
 
-    private static RedisLatentCache? Redis(IServiceProvider provider)
-    {
-        var options = provider.GetRequiredService<IOptions<RedisOptions>>().Value;
-        if (options.ConnectionString.Length == 0) return null;
-        return new RedisLatentCache(NewCache(options), options, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisLatentCache>>());
-    }
+    private static RedisOptions Redis(IServiceProvider provider) => provider.GetRequiredService<IOptions<RedisOptions>>().Value;
 
-    /// <summary>One multiplexer that connects by itself when Redis appears, and fails fast while it is gone.</summary>
-    public static IDistributedCache NewCache(RedisOptions options)
+    private static void AddLatentCache(this IServiceCollection services)
     {
-        var configuration = ConfigurationOptions.Parse(options.ConnectionString);
-        configuration.AbortOnConnectFail = false;
-        configuration.BacklogPolicy = BacklogPolicy.FailFast;
-        configuration.ConnectTimeout = 1000;
-        var connection = new Lazy<Task<IConnectionMultiplexer>>(async () => await ConnectionMultiplexer.ConnectAsync(configuration));
-        _ = connection.Value; // begins now, so that the first lookup finds it connected
-        return new RedisCache(new RedisCacheOptions { ConnectionMultiplexerFactory = () => connection.Value, InstanceName = options.InstanceName });
+        services.AddSingleton(Redis);
+        services.AddSingleton(provider => new MemoryLatentCache(Gateway(provider).MemoryCacheBytes));
+        services.AddSingleton<RedisConnection>();
+        services.AddSingleton<RedisLatentCache>();
+        services.AddSingleton<RedisLeases>();
+        services.AddSingleton<RedisClearing>();
+        services.AddSingleton<LatentCacheCounters>();
+        services.AddSingleton<LatentTiers>();
+        services.AddSingleton<LatentCacheOperations>();
+        services.AddSingleton<GatewayMetrics>();
+        services.AddSingleton<ILatentCacheOperations>(provider =>
+        {
+            provider.GetRequiredService<GatewayMetrics>(); // exported from now on
+            return provider.GetRequiredService<LatentCacheOperations>();
+        });
     }
 }

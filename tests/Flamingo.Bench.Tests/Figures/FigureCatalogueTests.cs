@@ -16,6 +16,7 @@ public sealed class FigureCatalogueTests
     }
 
     [Theory]
+    [InlineData("zipf_hit_ratio_over_lru")]
     [InlineData("ttft_cold_over_warm_8_shots")]
     [InlineData("ttft_cold_over_new_picture_8_shots")]
     [InlineData("ttft_warm_32_over_0_shots")]

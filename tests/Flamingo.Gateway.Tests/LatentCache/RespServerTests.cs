@@ -1,22 +1,18 @@
-using System.Net;
-using System.Net.Sockets;
+using System.Buffers;
+using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
-using Garnet;
 using Microsoft.Extensions.DependencyInjection;
 using StackExchange.Redis;
 using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.LatentCache;
 
-/// <summary>The shared tier on Garnet, a server of Redis' protocol inside this process: what runs where there is no Docker.</summary>
+/// <summary>The shared tier on a server inside this process.</summary>
 public sealed class RespServerTests : IDisposable
 {
     private readonly Stage _stage = new();
-    private readonly int _port = FreePort();
-    private GarnetServer _server;
-
-    public RespServerTests() => _server = StartServer();
+    private readonly RespServer _server = new();
 
     public void Dispose() => _server.Dispose();
 
@@ -25,7 +21,7 @@ public sealed class RespServerTests : IDisposable
     {
         await using (var before = Gateway())
             Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
-        await using var connection = await ConnectAsync();
+        await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
         Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
 
@@ -38,17 +34,39 @@ public sealed class RespServerTests : IDisposable
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task What_is_used_lives_on()
+    {
+        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
+        await using var connection = await _server.ConnectAsync();
+        await WrittenAsync(connection, 1);
+        await connection.GetDatabase().KeyExpireAsync(KeyOf(1), TimeSpan.FromMinutes(1));
+        await using var after = Gateway();
+        Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromMinutes(50), TimeSpan.FromHours(1));
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task Garbage_is_a_miss_and_is_written_over()
     {
         await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
-        await using var connection = await ConnectAsync();
+        await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
         var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
-        foreach (var garbage in new[] { [1, 2, 3], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)] })
+        var entry = LatentValue.Read(NameOf(1), whole, (_, _) => true)!;
+        var (turned, another) = (new TensorData(TensorDtype.Float32, [5, 2], entry.Latents.Tensor.Bytes), TensorData.FromFloats(new float[10], 2, 5));
+        byte[][] values =
+        [
+            [1, 2, 3], new byte[whole.Length], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)],
+            LatentValue.Write(NameOf(1), new LatentEntry(ChecksummedLatents.Of(turned), default)).ToArray(), // all in order but the shape
+            LatentValue.Write(NameOf(2), new LatentEntry(ChecksummedLatents.Of(another), default)).ToArray(), // another picture's
+        ];
+        foreach (var garbage in values)
         {
             await connection.GetDatabase().HashSetAsync(KeyOf(1), "data", garbage);
             await using var gateway = Gateway();
             Assert.Equal([PictureSource.Encoded], await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+            Assert.Equal(1, gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.Corrupt);
             while (!await HoldsAsync(connection, whole)) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
 
@@ -64,12 +82,12 @@ public sealed class RespServerTests : IDisposable
         await using var gateway = Gateway();
         var flamingo = gateway.GetRequiredService<IFlamingo>();
         Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(1)));
-        _server.Dispose();
+        _server.Stop();
         Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(2)));
         Assert.Equal([PictureSource.Memory], await flamingo.SourcesAsync(Picture(1)));
 
-        _server = StartServer();
-        await using var connection = await ConnectAsync();
+        _server.StartAgain();
+        await using var connection = await _server.ConnectAsync();
         byte[]? written = null;
         for (var number = 0; written is null; number++) // new pictures, until the gateway has noticed and writes again
         {
@@ -89,24 +107,9 @@ public sealed class RespServerTests : IDisposable
         return $"{picture.Key} {Convert.ToHexString(picture.Latents!.Tensor.Bytes.Span)}";
     }
 
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    private GarnetServer StartServer()
-    {
-        var server = new GarnetServer(["--port", $"{_port}", "--bind", "127.0.0.1", "--memory", "64m", "--page", "1m", "--index", "1m", "--lua", "true", "--logger-level", "None", "-q"]);
-        server.Start();
-        return server;
-    }
-
-    private async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_port}");
-
+    // all but the header, which tells what encoding it took
     private async Task<bool> HoldsAsync(ConnectionMultiplexer connection, byte[] value) =>
-        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.AsSpan().SequenceEqual((byte[]?)held);
+        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.Length == held.Length() && value.AsSpan(LatentValue.HeaderBytes).SequenceEqual(((byte[])held!)[LatentValue.HeaderBytes..]);
 
     // the write is behind the answer
     private async Task WrittenAsync(ConnectionMultiplexer connection, byte picture)
@@ -115,8 +118,10 @@ public sealed class RespServerTests : IDisposable
     }
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", $"127.0.0.1:{_port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
+        ("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
 
-    private string KeyOf(params byte[] file) => "flamingo:latents:" + LatentKey.Compute(
+    private string KeyOf(params byte[] file) => "flamingo:latents:" + NameOf(file);
+
+    private string NameOf(params byte[] file) => LatentKey.Compute(
         PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
+using Flamingo.Gateway.Tests.LatentCache;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;

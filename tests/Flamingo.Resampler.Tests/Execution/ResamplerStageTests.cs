@@ -17,7 +17,7 @@ public sealed class ResamplerStageTests(Models models)
     {
         var stage = models.Stage(family);
         var resampling = await stage.ResampleAsync(new(Frames(family)), Cancellation);
-        Assert.Equal(models.DirectoryOf(family).Config.Weights["resampler"].LatentDigest, resampling.WeightsDigest);
+        Assert.Equal(stage.Description.WeightsDigest, resampling.WeightsDigest);
         foreach (var (expected, actual) in Golden.Rows(family, "latents").Zip(resampling.Latents))
         {
             Assert.Equal([stage.Description.Latents, stage.Description.Width], actual.Shape);
@@ -77,21 +77,6 @@ public sealed class ResamplerStageTests(Models models)
     }
 
     [Fact]
-    public async Task A_batch_equals_its_pictures_one_by_one()
-    {
-        var features = Frames("mpt1b");
-        using var turns = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { BatchSize = 2 });
-        var together = (await models.Stage("mpt1b").ResampleAsync(new(features), Cancellation)).Latents;
-        var inTurns = (await turns.ResampleAsync(new(features), Cancellation)).Latents;
-        foreach (var (index, item) in features.Index())
-        {
-            var alone = (await models.Stage("mpt1b").ResampleAsync(new([item]), Cancellation)).Latents[0].ToFloats();
-            Assert.InRange(Golden.Error(alone, together[index].ToFloats()), 0, 1e-6);
-            Assert.InRange(Golden.Error(alone, inTurns[index].ToFloats()), 0, 1e-6);
-        }
-    }
-
-    [Fact]
     public async Task Pictures_of_different_patch_counts_come_back_in_the_order_they_came()
     {
         var whole = Frames("mpt1b");
@@ -101,7 +86,7 @@ public sealed class ResamplerStageTests(Models models)
         foreach (var (item, actual) in mixed.Zip(latents))
         {
             var alone = (await models.Stage("mpt1b").ResampleAsync(new([item]), Cancellation)).Latents[0];
-            Assert.InRange(Golden.Error(alone.ToFloats(), actual.ToFloats()), 0, 1e-6);
+            Assert.True(alone.Bytes.Span.SequenceEqual(actual.Bytes.Span));
         }
     }
 

@@ -9,7 +9,7 @@ namespace Flamingo.Resampler.Tests.Network;
 /// <summary>Frames and media as OpenFlamingo computes them; no published checkpoint has either, so modules.safetensors brings its own weights.</summary>
 public sealed class PerceiverResamplerTests(Models models)
 {
-    private static readonly ResamplerConfig Config = new()
+    public static ResamplerConfig Config { get; } = new()
     {
         Width = 32,
         Layers = 2,

@@ -24,6 +24,6 @@ internal static class StoredLatents
     {
         var key = LatentKey.Compute(Gateway.Pictures.PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
         var value = await redis.GetDatabase().HashGetAsync($"flamingo:latents:{key}", "data");
-        return value.IsNull ? null : LatentValue.Read((byte[])value!)!.Latents.Tensor.ToFloats();
+        return value.IsNull ? null : LatentValue.Read(key, (byte[])value!, (_, _) => true)!.Latents.Tensor.ToFloats();
     }
 }

@@ -95,7 +95,7 @@ public sealed class BadPictureTests(Models models)
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), options);
         try
         {
-            await stage.EncodeAsync(new([.. pictures.Select(picture => (ReadOnlyMemory<byte>)picture)]), Cancellation);
+            await stage.EncodeAsync(new([.. pictures.Select(picture => VisualInput.Still(picture))]), Cancellation);
             return [];
         }
         catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)

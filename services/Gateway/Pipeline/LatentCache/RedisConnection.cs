@@ -16,11 +16,12 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
     private readonly ResiliencePipeline _calls;
     private readonly Lazy<Task<IConnectionMultiplexer>> _connecting;
     private readonly CancellationTokenSource _closing = new();
+    private readonly TimeSpan _budget;
     private long _failures;
 
     public RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger)
     {
-        _logger = logger;
+        (_logger, _budget) = (logger, options.LookupBudget);
         _calls = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -39,6 +40,7 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
             configuration.AbortOnConnectFail = false;
             configuration.BacklogPolicy = BacklogPolicy.FailFast;
             configuration.ConnectTimeout = 1000;
+            configuration.ReconnectRetryPolicy = new LinearRetry(1000); // the default waits ever longer, up to a minute after Redis is back
             return await ConnectionMultiplexer.ConnectAsync(configuration);
         });
         if (IsOn) _ = _connecting.Value; // begins now, so that the first lookup finds it connected
@@ -55,6 +57,22 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
 
     /// <summary>For what <see cref="TryAsync"/> cannot do. Never fails for a server that is not there.</summary>
     public Task<IConnectionMultiplexer> ConnectAsync() => IsOn ? _connecting.Value : throw new InvalidOperationException("Redis is off.");
+
+    /// <summary>Whether Redis answers at present, asked past the breaker and counted nowhere.</summary>
+    public async Task<bool> IsReachableAsync(CancellationToken cancellation)
+    {
+        if (!IsOn) return false;
+        try
+        {
+            var connection = await ConnectAsync().WaitAsync(_budget, cancellation);
+            await connection.GetDatabase().PingAsync().WaitAsync(_budget, cancellation);
+            return true;
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
 
     /// <param name="what">For the log, for example <c>lookup</c>.</param>
     /// <returns>Not answered: off, gone, slow or left out. Never an error.</returns>

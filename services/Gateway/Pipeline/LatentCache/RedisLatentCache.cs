@@ -1,85 +1,85 @@
+using Flamingo.Stages;
 using Microsoft.Extensions.Caching.Distributed;
+using Microsoft.Extensions.Caching.StackExchangeRedis;
 using Microsoft.Extensions.Logging;
-using Polly;
-using Polly.CircuitBreaker;
-using Polly.Timeout;
 
 namespace Flamingo.Gateway.LatentCache;
 
 /// <summary>
 /// The shared tier. Redis gone, slow or holding garbage is slower, never wrong and never an error: every failure is a
-/// logged miss, a lookup ends with its budget, and after repeated failures lookups are left out for a while.
+/// logged miss. An entry lives for a while after its last use.
 /// </summary>
 public sealed partial class RedisLatentCache
 {
-    private readonly IDistributedCache _cache;
+    private const int MostWrites = 1024;
+
+    private readonly RedisConnection _connection;
+    private readonly IBufferDistributedCache _cache;
     private readonly ILogger<RedisLatentCache> _logger;
     private readonly DistributedCacheEntryOptions _expiry;
-    private readonly ResiliencePipeline _lookups;
     private readonly SemaphoreSlim _writes = new(16);
+    private int _writesUnderWay;
+    private long _hits, _misses, _corrupt, _bytesRead, _bytesWritten;
 
-    public RedisLatentCache(IDistributedCache cache, RedisOptions options, TimeProvider time, ILogger<RedisLatentCache> logger)
+    public RedisLatentCache(RedisConnection connection, RedisOptions options, ILogger<RedisLatentCache> logger)
     {
-        (_cache, _logger) = (cache, logger);
+        (_connection, _logger) = (connection, logger);
+        _cache = new RedisCache(new RedisCacheOptions { ConnectionMultiplexerFactory = connection.ConnectAsync, InstanceName = options.InstanceName });
         _expiry = new DistributedCacheEntryOptions { SlidingExpiration = options.TimeToLive };
-        _lookups = new ResiliencePipelineBuilder { TimeProvider = time }
-            .AddCircuitBreaker(new CircuitBreakerStrategyOptions
-            {
-                FailureRatio = 0.5,
-                MinimumThroughput = 4,
-                SamplingDuration = TimeSpan.FromSeconds(10),
-                BreakDuration = options.BreakDuration,
-                ShouldHandle = new PredicateBuilder().Handle<Exception>(exception => exception is not OperationCanceledException),
-            })
-            .AddTimeout(options.LookupBudget)
-            .Build();
     }
 
-    /// <returns>Null for a miss of any kind.</returns>
-    public async Task<LatentEntry?> GetAsync(string key, CancellationToken cancellation)
+    /// <param name="reachable">Whether it answers, which is not known here.</param>
+    public RedisTierStatistics Statistics(bool reachable) => new(
+        reachable, Interlocked.Read(ref _hits), Interlocked.Read(ref _misses), _connection.Failures, Interlocked.Read(ref _corrupt), Interlocked.Read(ref _bytesRead), Interlocked.Read(ref _bytesWritten));
+
+    /// <param name="counted">False to look once more for what was counted as a miss.</param>
+    /// <returns>A null entry is a miss of any kind; whether Redis answered at all.</returns>
+    public async Task<(LatentEntry? Entry, bool Answered)> GetAsync(string key, LatentFit fits, bool counted, CancellationToken cancellation)
     {
-        byte[]? value;
-        try
+        if (!_connection.IsOn) return default;
+        var reader = new LatentValueReader(key, fits);
+        var (answered, found) = await _connection.TryAsync("lookup", async (_, token) => await _cache.TryGetAsync(key, reader, token), cancellation);
+        var entry = found ? reader.Entry() : null; // a reader that was given up may still be written to: it is not looked at
+        if (counted) Interlocked.Increment(ref (entry is null ? ref _misses : ref _hits));
+        if (!found) return (null, answered);
+        Interlocked.Add(ref _bytesRead, reader.Written);
+        if (entry is null && counted)
         {
-            // the client library may not look at the token while it waits for a dead server: WaitAsync does
-            value = await _lookups.ExecuteAsync(async token => await _cache.GetAsync(key, token).WaitAsync(token), cancellation);
-        }
-        catch (Exception exception) when (!cancellation.IsCancellationRequested)
-        {
-            if (exception is not BrokenCircuitException) LookupFailed(key, exception is TimeoutRejectedException ? "budget exceeded" : exception.Message);
-            return null;
+            Interlocked.Increment(ref _corrupt);
+            Corrupt(key);
         }
 
-        if (value is null) return null;
-        var entry = LatentValue.Read(value);
-        if (entry is null) Corrupt(key);
-        return entry;
+        return (entry, answered);
     }
 
-    /// <summary>Writes behind the answer; never throws. Above a bound of writes under way, further ones are left out.</summary>
+    /// <summary>Never throws. Above a bound of writes under way, further ones are left out.</summary>
     public async Task PutAsync(string key, LatentEntry entry)
     {
-        if (!_writes.Wait(0)) return;
+        if (!_connection.IsOn) return;
+        if (Interlocked.Increment(ref _writesUnderWay) > MostWrites)
+        {
+            Interlocked.Decrement(ref _writesUnderWay);
+            return;
+        }
+
+        await _writes.WaitAsync();
         try
         {
-            await _lookups.ExecuteAsync(async token => await _cache.SetAsync(key, LatentValue.Write(entry), _expiry, token).WaitAsync(token));
-        }
-        catch (Exception exception)
-        {
-            if (exception is not BrokenCircuitException) WriteFailed(key, exception is TimeoutRejectedException ? "budget exceeded" : exception.Message);
+            var value = LatentValue.Write(key, entry);
+            var (written, _) = await _connection.TryAsync("write", async (_, token) =>
+            {
+                await _cache.SetAsync(key, value, _expiry, token);
+                return true;
+            });
+            if (written) Interlocked.Add(ref _bytesWritten, value.Length);
         }
         finally
         {
             _writes.Release();
+            Interlocked.Decrement(ref _writesUnderWay);
         }
     }
 
-    [LoggerMessage(1, LogLevel.Warning, "Redis lookup of {Key} failed, counted as a miss: {Reason}")]
-    private partial void LookupFailed(string key, string reason);
-
-    [LoggerMessage(2, LogLevel.Warning, "Redis holds a corrupt value under {Key}, counted as a miss")]
+    [LoggerMessage(1, LogLevel.Warning, "Redis holds a corrupt value under {Key}, counted as a miss")]
     private partial void Corrupt(string key);
-
-    [LoggerMessage(3, LogLevel.Warning, "Redis write of {Key} failed; the latents stay in memory alone: {Reason}")]
-    private partial void WriteFailed(string key, string reason);
 }

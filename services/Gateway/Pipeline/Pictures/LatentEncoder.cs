@@ -7,7 +7,7 @@ namespace Flamingo.Gateway.Pictures;
 
 /// <summary>Pixels to latents through both stages, in calls as large as the stages take; what comes back is kept in both tiers.</summary>
 public sealed class LatentEncoder(
-    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, TimeProvider time)
+    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, LatentCacheCounters counters, TimeProvider time)
 {
     /// <param name="landed">Called for each picture, by its index, as soon as it is done.</param>
     /// <exception cref="StageException">InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.</exception>
@@ -46,8 +46,8 @@ public sealed class LatentEncoder(
         try
         {
             var includePooled = pictures.Any(picture => picture.Extras.HasFlag(PictureExtras.Pooled));
+            counters.Encode(pictures.Count);
             var encoding = await vision.EncodeAsync(new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled), CancellationToken.None);
-            GatewayMetrics.Encodings.Add(pictures.Count);
             return encoding.Pictures.Count == pictures.Count && (!includePooled || encoding.Pictures.All(picture => picture.Pooled is not null)) ? encoding
                 : throw new StageException(StageErrorKind.Internal, $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features and {encoding.Pictures.Count(picture => picture.Pooled is not null)} embeddings.");
         }
@@ -77,14 +77,17 @@ public sealed class LatentEncoder(
         if (made.Origin != LatentOrigin.Of(model))
         {
             descriptions.Forget();
+            if (picture.Lease is not null) _ = picture.Lease.ReturnAsync();
             var trueKey = LatentKey.Compute(picture.Picture.Id, made.Origin.Vision, made.Origin.Resampler, model.Vision.PreprocessingVersion, made.Latents.Dtype, tenant.Salt);
             return new ResolvedPicture(trueKey, ChecksummedLatents.Of(made.Latents), PictureSource.Encoded, made.Origin, made.Cost) { Attention = made.Attention, Pooled = made.Pooled };
         }
 
         var entry = picture.Held ?? new LatentEntry(ChecksummedLatents.Of(made.Latents), made.Cost);
-        if (picture.Held is null) tiers.Put(picture.Key, entry);
-        if (made.Attention is not null) tiers.Put(LatentKey.OfAttention(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Attention), made.Cost));
-        if (made.Pooled is not null) tiers.Put(LatentKey.OfPooled(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Pooled), made.Cost));
+        var values = new List<(string Key, LatentEntry Entry)>();
+        if (picture.Held is null) values.Add((picture.Key, entry));
+        if (made.Attention is not null) values.Add((LatentKey.OfAttention(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Attention), made.Cost)));
+        if (made.Pooled is not null) values.Add((LatentKey.OfPooled(picture.Key), new LatentEntry(ChecksummedLatents.Of(made.Pooled), made.Cost)));
+        tiers.Put(values, picture.Lease);
         return new ResolvedPicture(picture.Key, entry.Latents, PictureSource.Encoded, made.Origin, made.Cost) { Attention = made.Attention, Pooled = made.Pooled };
     }
 

@@ -1,11 +1,12 @@
+using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Pictures;
 
-/// <summary>Latents for pictures: memory, then Redis, then the stages; one encoding per key, however many requests want it at once.</summary>
-public sealed class LatentResolver(LatentLookup lookup, LatentEncoder encoder, StageDescriptions descriptions, TimeProvider time)
+/// <summary>Latents for pictures: memory, then Redis, then the stages; one encoding per key, however many requests want it at once, here or at other gateways.</summary>
+public sealed class LatentResolver(LatentLookup lookup, SharedEncoding encoding, StageDescriptions descriptions, LatentCacheCounters counters, TimeProvider time)
 {
     private readonly Flights _flights = new();
 
@@ -20,11 +21,12 @@ public sealed class LatentResolver(LatentLookup lookup, LatentEncoder encoder, S
         var took = time.GetElapsedTime(started);
 
         var found = looked.Where(item => item.Found is not null).ToDictionary(item => item.Miss.Picture.Id, item => item.Found!, StringComparer.Ordinal);
-        foreach (var picture in found.Values) (picture.Source == PictureSource.Memory ? GatewayMetrics.MemoryHits : GatewayMetrics.RedisHits).Add(1);
         var misses = looked.Where(item => item.Found is null).Select(item => item.Miss).ToList();
         ThrowIfUnknown([.. misses.Where(miss => miss.Picture.Input is null)]);
-        var flown = misses.Count == 0 ? default : await FlyAsync(misses, model, tenant, found, cancellation);
-        return new Resolution(found, took, flown.Vision, flown.Resample) { Waits = flown.Waits };
+        var flown = misses.Count == 0 ? default : await FlyAsync(misses, model, tenant, found, again: false, cancellation);
+        var resolution = new Resolution(found, took, flown.Vision, flown.Resample) { Waits = flown.Waits };
+        counters.Save(resolution.Cache.Saved);
+        return resolution;
     }
 
     private static void ThrowIfUnknown(List<PictureToEncode> unknown)
@@ -38,7 +40,7 @@ public sealed class LatentResolver(LatentLookup lookup, LatentEncoder encoder, S
     }
 
     // own pictures fly in one call; pictures that another request has in the air are waited for
-    private async Task<(TimeSpan Vision, TimeSpan Resample, int Waits)> FlyAsync(List<PictureToEncode> misses, FlamingoModel model, Tenant tenant, Dictionary<string, ResolvedPicture> found, CancellationToken cancellation)
+    private async Task<FlightTimes> FlyAsync(List<PictureToEncode> misses, FlamingoModel model, Tenant tenant, Dictionary<string, ResolvedPicture> found, bool again, CancellationToken cancellation)
     {
         var (mine, others) = (new List<(PictureToEncode Miss, Flight Flight)>(), new List<(PictureToEncode Miss, Flight Flight)>());
         foreach (var miss in misses)
@@ -59,15 +61,16 @@ public sealed class LatentResolver(LatentLookup lookup, LatentEncoder encoder, S
             }
         }
 
-        var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero, Waits: others.Count);
+        var times = new FlightTimes(default, default, others.Count);
+        if (!again) counters.Wait(others.Count); // once per picture
         if (mine.Count > 0)
         {
             // not under the owner's cancellation: waiters of other requests must not fail because the owner left
-            (times.Vision, times.Resample) = await FlyMineAsync(mine, model, tenant).WaitAsync(cancellation);
+            times = times.With(await FlyMineAsync(mine, model, tenant).WaitAsync(cancellation));
             foreach (var (miss, flight) in mine) found[miss.Picture.Id] = await flight.Landed.Task;
         }
 
-        var again = new List<PictureToEncode>();
+        var left = new List<PictureToEncode>();
         foreach (var (miss, flight) in others)
         {
             var waited = time.GetTimestamp();
@@ -77,26 +80,27 @@ public sealed class LatentResolver(LatentLookup lookup, LatentEncoder encoder, S
             }
             catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
             {
-                again.Add(miss); // a picture beside it may be the bad one, and its fields are another caller's
+                left.Add(miss); // a picture beside it may be the bad one, and its fields are another caller's
             }
 
-            times.Vision += time.GetElapsedTime(waited);
+            times = times.With(new FlightTimes(time.GetElapsedTime(waited), default, 0));
         }
 
-        if (again.Count == 0) return times;
-        var more = await FlyAsync(again, model, tenant, found, cancellation);
-        return (times.Vision + more.Vision, times.Resample + more.Resample, times.Waits);
+        return left.Count == 0 ? times : times.With(await FlyAsync(left, model, tenant, found, again: true, cancellation) with { Waits = 0 });
     }
 
-    private async Task<(TimeSpan Vision, TimeSpan Resample)> FlyMineAsync(List<(PictureToEncode Miss, Flight Flight)> mine, FlamingoModel model, Tenant tenant)
+    private async Task<FlightTimes> FlyMineAsync(List<(PictureToEncode Miss, Flight Flight)> mine, FlamingoModel model, Tenant tenant)
     {
         try
         {
-            return await encoder.EncodeAsync([.. mine.Select(item => item.Miss)], model, tenant, (index, landed) => _flights.Land(mine[index].Miss, mine[index].Flight, landed));
+            return await encoding.EncodeAsync(
+                [.. mine.Select(item => item.Miss)], model, tenant,
+                (index, landed) => _flights.Land(mine[index].Miss, mine[index].Flight, landed),
+                (index, failure) => _flights.Fail(mine[index].Miss, mine[index].Flight, failure));
         }
         catch (Exception exception)
         {
-            foreach (var (miss, flight) in mine) _flights.Fail(miss, flight, exception);
+            foreach (var (miss, flight) in mine) _flights.Fail(miss, flight, exception); // those that have landed stay landed
             throw;
         }
     }

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
+using Flamingo.Modeling.Batching;
 using Flamingo.Resampler.Network;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
@@ -18,33 +19,43 @@ public sealed class ResamplerOptions
     [Range(1, 4096)]
     public int MaxItems { get; set; } = 64;
 
-    /// <summary>Pictures in one forward pass; more are computed in turns, so that memory stays bounded.</summary>
+    /// <summary>Pictures in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.</summary>
     [Range(1, 256)]
     public int BatchSize { get; set; } = 16;
+
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
+    public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 }
 
-/// <summary>Features of equal frame count ride in one batch; latents leave rounded to the latent dtype, so that a miss and a hit give the same answer.</summary>
+/// <summary>
+/// Features of equal shape ride in one batch, whichever call they came with, and an item's latents are the same bits in
+/// any company. Latents leave rounded to the latent dtype, so that a miss and a hit give the same answer.
+/// </summary>
 public sealed class ResamplerStage : IResampler, IDisposable
 {
-    private readonly InferenceThread _thread;
     private readonly ResamplerOptions _options;
     private readonly PerceiverResampler _network;
+    private readonly BatchMetrics _metrics = new("Flamingo.Resampler", "flamingo.resampler");
+    private readonly BatchQueue<Item, Resampled> _queue;
     private readonly Device _device;
     private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
-    public ResamplerStage(ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions)
+    public ResamplerStage(ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var config = model.Config.Resampler;
-        (_thread, _options) = (thread, options.Value);
+        _options = options.Value;
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("resampler");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var weights = new WeightsReader(file, _device, _dtype);
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
+        _queue = new BatchQueue<Item, Resampled>(
+            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, Resample, thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
-            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, _dtype), config.Width, config.Latents, config.Width,
+            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
     }
 
@@ -54,33 +65,25 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     public async Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
-        var features = request.Features;
-        Check(features);
-        var latents = new TensorData[features.Count];
-        var attention = new TensorData[request.IncludeAttention ? features.Count : 0];
-        foreach (var alike in features.Index().GroupBy(item => (item.Item.Shape[0], item.Item.Shape[1])))
-        {
-            foreach (var batch in alike.Chunk(_options.BatchSize))
-            {
-                var results = await _thread.RunAsync(() => Resample([.. batch.Select(item => item.Item)], request.IncludeAttention), cancellation);
-                foreach (var (item, result) in batch.Zip(results))
-                {
-                    latents[item.Index] = result.Latents;
-                    if (result.Attention is { } read) attention[item.Index] = read;
-                }
-            }
-        }
-
-        return new Resampling(Description.WeightsDigest, latents, attention);
+        Check(request.Features);
+        var results = await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
+        return new Resampling(Description.WeightsDigest, [.. results.Select(result => result.Latents)], request.IncludeAttention ? [.. results.Select(result => result.Attention!)] : []);
     }
 
-    public void Dispose() => _network.Dispose();
-
-    private List<(TensorData Latents, TensorData? Attention)> Resample(IReadOnlyList<TensorData> features, bool includeAttention)
+    public void Dispose()
     {
-        var batch = stack(features.Select(item => item.ToTensor(_device))).to(_dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
-        var (latents, attention) = _network.Forward(batch, includeAttention);                 // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
-        return [.. Enumerable.Range(0, features.Count).Select(index => (latents[index, 0].ToData(Description.LatentDtype), attention?[index, 0].ToData(TensorDtype.Float32)))];
+        _queue.Dispose();
+        _network.Dispose();
+        _metrics.Dispose();
+    }
+
+    private List<Resampled> Resample(IReadOnlyList<Item> items)
+    {
+        var batch = stack(items.Select(item => item.Features.ToTensor(_device))).to(_dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
+        var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);          // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
+        List<Resampled> results = [.. items.Select((_, index) => new Resampled(latents[index, 0].ToData(Description.LatentDtype), attention?[index, 0].ToData(TensorDtype.Float32)))];
+        _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
+        return results;
     }
 
     private void Check(IReadOnlyList<TensorData> features)
@@ -98,6 +101,14 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
         PromptRules.ThrowIfAny(faults);
     }
+
+    /// <param name="Features">[frames, patches, width]</param>
+    private sealed record Item(TensorData Features, bool WantsAttention)
+    {
+        public object Kind => (Features.Shape[0], Features.Shape[1], WantsAttention);
+    }
+
+    private sealed record Resampled(TensorData Latents, TensorData? Attention);
 }
 
 public static class ResamplerRegistration

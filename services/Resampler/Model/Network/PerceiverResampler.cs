@@ -1,13 +1,13 @@
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace Flamingo.Resampler.Network;
 
 /// <summary>
 /// Perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), module for module as OpenFlamingo 2.0.1 has it:
-/// a fixed number of learned latents attends to the patch features of all frames and to the latents themselves.
+/// a fixed number of learned latents attends to the patch features of all frames and to the latents themselves. An
+/// item's latents are the same bits alone and in any batch.
 /// </summary>
 public sealed class PerceiverResampler : IDisposable
 {
@@ -77,21 +77,20 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     public Tensor Forward(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
-        var query = Heads(_query.Forward(latents));                                          // [batch, media, heads, latents, head]
-        var keyValue = _keyValue.Forward(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
-        var mixed = F.scaled_dot_product_attention(query, Heads(keyValue[0]), Heads(keyValue[1]));
-        return _output.Forward(mixed.transpose(-3, -2).flatten(-2));                         // [batch, media, latents, width]
+        var keyValue = _keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
+        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents)), Heads(keyValue[0]), Heads(keyValue[1])); // [batch × media, latents, heads × head]
+        return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
     /// <summary>What each latent reads of the patches: mean over heads, the latents' own columns left out, rows scaled to sum one. Beside <see cref="Forward"/>, whose fused attention tells no weights.</summary>
     public Tensor PatchWeights(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
-        var query = Heads(_query.Forward(latents));
-        var keys = Heads(_keyValue.Forward(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0]);
-        var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch, media, heads, latents, patches + latents]
-        var patches = weights.mean([-3]).slice(-1, 0, media.shape[^2], 1);                   // [batch, media, latents, patches]
-        return patches / patches.sum(-1, keepdim: true);
+        var query = Heads(_query.ForwardTiled(latents));
+        var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0]);
+        var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch × media, heads, latents, patches + latents]
+        var patches = weights.mean([1]).slice(-1, 0, media.shape[^2], 1);                    // [batch × media, latents, patches]
+        return (patches / patches.sum(-1, keepdim: true)).view(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 
     public void Dispose()
@@ -99,7 +98,7 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         foreach (var part in new IDisposable[] { _normMedia, _normLatents, _query, _keyValue, _output }) part.Dispose();
     }
 
-    private Tensor Heads(Tensor x) => x.unflatten(x.dim() - 1, [config.Heads, config.HeadWidth]).transpose(-3, -2);
+    private Tensor Heads(Tensor x) => x.flatten(0, 1).unflatten(2, [config.Heads, config.HeadWidth]).transpose(1, 2); // [batch × media, heads, rows, head]
 }
 
 /// <summary>LayerNorm, widening, activation, narrowing; no biases in the linear layers.</summary>
@@ -111,8 +110,8 @@ internal sealed class FeedForward(ResamplerConfig config, WeightsReader weights,
 
     public Tensor Forward(Tensor x)
     {
-        var hidden = _up.Forward(_norm.Forward(x));
-        return _down.Forward(config.Activation == "relu" ? F.relu(hidden) : F.gelu(hidden));
+        var hidden = _up.ForwardTiled(_norm.Forward(x));
+        return _down.ForwardTiled(config.Activation == "relu" ? hidden.relu_() : ItemByItem.Gelu(hidden));
     }
 
     public void Dispose()

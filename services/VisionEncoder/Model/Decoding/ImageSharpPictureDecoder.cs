@@ -9,6 +9,8 @@ public sealed class PictureDecoder : IPictureDecoder
 {
     private static readonly DecoderOptions FirstFrame = new() { MaxFrames = 1, SkipMetadata = true };
 
+    public string Name => "imagesharp";
+
     public (int Width, int Height)? ReadSize(ReadOnlyMemory<byte> file)
     {
         try
@@ -22,14 +24,42 @@ public sealed class PictureDecoder : IPictureDecoder
         }
     }
 
-    public DecodedPicture? Decode(ReadOnlyMemory<byte> file)
+    public int CountFrames(ReadOnlyMemory<byte> file)
     {
         try
         {
-            using var image = Image.Load<Rgba32>(FirstFrame, file.Span);
-            var pixels = new byte[image.Width * image.Height * 4];
-            image.CopyPixelDataTo(pixels);
-            return new DecodedPicture(image.Width, image.Height, pixels);
+            return Math.Max(1, Image.Identify(file.Span).FrameMetadataCollection.Count);
+        }
+        catch (ImageFormatException)
+        {
+            return 1; // decoding will tell what is wrong
+        }
+    }
+
+    public DecodedPicture? Decode(ReadOnlyMemory<byte> file) => DecodeFrames(file, [0]).First();
+
+    public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames)
+    {
+        using var image = Load(file, frames[^1] + 1);
+        if (image is null || frames[^1] >= image.Frames.Count)
+        {
+            yield return null;
+            yield break;
+        }
+
+        var pixels = new byte[image.Width * image.Height * 4];
+        foreach (var frame in frames)
+        {
+            image.Frames[frame].CopyPixelDataTo(pixels);
+            yield return new DecodedPicture(image.Width, image.Height, pixels);
+        }
+    }
+
+    private static Image<Rgba32>? Load(ReadOnlyMemory<byte> file, int frames)
+    {
+        try
+        {
+            return Image.Load<Rgba32>(frames == 1 ? FirstFrame : new DecoderOptions { MaxFrames = (uint)frames }, file.Span);
         }
         catch (ImageFormatException)
         {

@@ -3,32 +3,54 @@ using Flamingo.VisionEncoder.Decoding;
 
 namespace Flamingo.VisionEncoder.Execution;
 
-/// <summary>What a picture must survive before it costs memory: size of file, size by header, then decoding. All faults of a call at once.</summary>
+/// <summary>What pictures and clips must survive before they cost memory: number and size of files, size by header, number of frames. All faults of a call at once.</summary>
 internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
 {
-    private const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
+    public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
-    /// <exception cref="StageException">InvalidArgument, naming every bad picture.</exception>
-    public void Check(IReadOnlyList<ReadOnlyMemory<byte>> pictures)
+    /// <exception cref="StageException">InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.</exception>
+    public IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
     {
-        var faults = new List<FieldFault>();
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
-            faults.Add(new("pictures", $"{pictures.Count} pictures in one call.", $"Send 1 to {options.MaxPictures}."));
-        else
-            for (var index = 0; index < pictures.Count; index++)
-                if (Fault(pictures[index]) is var (problem, remedy)) faults.Add(new($"pictures[{index}]", problem, remedy));
+            throw StageException.Invalid("pictures", $"{pictures.Count} pictures in one call.", $"Send 1 to {options.MaxPictures}.");
+        var faults = new List<FieldFault>();
+        var plans = pictures.Select((picture, index) => Plan(picture, $"pictures[{index}]", faults)).ToList();
         PromptRules.ThrowIfAny(faults);
+        return plans;
     }
 
-    /// <param name="first">Index of the first of these in the call, for the field's name.</param>
-    /// <param name="faults">Receives the truncated and damaged ones.</param>
-    /// <returns>The pictures that could be decoded: all of them if no fault was added.</returns>
-    public IReadOnlyList<DecodedPicture> Decode(IReadOnlyList<ReadOnlyMemory<byte>> pictures, int first, List<FieldFault> faults)
+    private PicturePlan Plan(VisualInput picture, string field, List<FieldFault> faults)
     {
-        var decoded = pictures.Select(decoder.Decode).ToArray();
-        faults.AddRange(decoded.Index().Where(item => item.Item is null)
-            .Select(item => new FieldFault($"pictures[{first + item.Index}]", "The picture is truncated or damaged.", Formats)));
-        return [.. decoded.OfType<DecodedPicture>()];
+        var (files, known) = (picture.Files, faults.Count);
+        if (picture.MaxFrames < 0 || picture.MaxFrames > options.MaxFrames)
+            faults.Add(new($"{field}.max_frames", $"{picture.MaxFrames} frames of one clip.", $"Ask for 1 to {options.MaxFrames}."));
+        var bytes = files.Sum(file => (long)file.Length);
+        if (files.Count == 0) faults.Add(new(field, "The picture has no file.", Formats));
+        else if (files.Count > options.MaxClipFrames) faults.Add(new(field, $"{files.Count} files are more than {options.MaxClipFrames}.", "Send fewer frames of the clip."));
+        else if (files.Count > 1 && bytes > options.MaxPictureBytes) faults.Add(new(field, $"The files have {bytes} bytes, more than {options.MaxPictureBytes}.", "Send fewer or smaller frames; they are scaled down anyway."));
+        else if (files.Count == 1) Check(files[0], field, faults);
+        else foreach (var (index, file) in files.Index()) Check(file, $"{field}.files[{index}]", faults);
+
+        if (faults.Count > known) return new PicturePlan(picture, []);
+        var there = files.Count > 1 ? files.Count : picture.MaxFrames > 1 ? decoder.CountFrames(files[0]) : 1;
+        var plan = new PicturePlan(picture, PicturePlan.Sample(there, picture.MaxFrames));
+        if (there > options.MaxClipFrames) faults.Add(new(field, $"The animation has {there} frames, more than {options.MaxClipFrames}.", "Send a shorter clip, or some of its frames as files."));
+        else if (there > 1 && Pixels(plan) is var pixels && pixels > options.MaxClipPixels)
+            faults.Add(new(field, $"{pixels} pixels would have to be decoded, more than {options.MaxClipPixels}.", "Send a smaller or shorter clip."));
+        return plan;
+    }
+
+    // a frame of an animation may stand on all frames before it
+    private long Pixels(PicturePlan plan)
+    {
+        return plan.IsAnimation ? Size(plan.Picture.Files[0]) * (plan.Frames[^1] + 1) : plan.Frames.Sum(frame => Size(plan.Picture.Files[frame]));
+
+        long Size(ReadOnlyMemory<byte> file) => decoder.ReadSize(file) is var (width, height) ? (long)width * height : 0;
+    }
+
+    private void Check(ReadOnlyMemory<byte> file, string field, List<FieldFault> faults)
+    {
+        if (Fault(file) is var (problem, remedy)) faults.Add(new(field, problem, remedy));
     }
 
     private (string Problem, string Remedy)? Fault(ReadOnlyMemory<byte> file)

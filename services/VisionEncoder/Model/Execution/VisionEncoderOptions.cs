@@ -8,10 +8,10 @@ public sealed class VisionEncoderOptions
     public const string Section = "VisionEncoder";
 
     /// <summary>Largest width × height by a file's header, checked before anything is decoded.</summary>
-    [Range(1, 1_000_000_000)]
+    [Range(1, 500_000_000)] // four bytes each must fit an array
     public long MaxPixels { get; set; } = 50_000_000;
 
-    /// <summary>Largest encoded file in bytes.</summary>
+    /// <summary>Largest picture in bytes; of a clip all its files.</summary>
     [Range(64, 1 << 30)]
     public int MaxPictureBytes { get; set; } = 20 << 20;
 
@@ -23,7 +23,27 @@ public sealed class VisionEncoderOptions
     [Range(1, 4096)]
     public int MaxPictures { get; set; } = 64;
 
-    /// <summary>Pictures in one forward pass; more are computed in turns, so that memory stays bounded.</summary>
+    /// <summary>Most frames that a caller may have taken from one clip.</summary>
+    [Range(1, 1024)]
+    public int MaxFrames { get; set; } = 32;
+
+    /// <summary>Most frames that a clip may have, in an animation or as files; checked before anything is decoded.</summary>
+    [Range(1, 100_000)]
+    public int MaxClipFrames { get; set; } = 1000;
+
+    /// <summary>Most pixels of a clip that would have to be decoded: width × height × frames. A frame of an animation stands on those before it.</summary>
+    [Range(1, 100_000_000_000)]
+    public long MaxClipPixels { get; set; } = 500_000_000;
+
+    /// <summary>Pictures that are decoded at once, whoever sent them; each takes about 20 bytes, garbage included, for every pixel that <see cref="MaxPixels"/> allows.</summary>
+    [Range(1, 256)]
+    public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
+
+    /// <summary>Frames in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.</summary>
     [Range(1, 256)]
     public int BatchSize { get; set; } = 8;
+
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
+    public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 }

@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
+using Flamingo.Modeling.Batching;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Network;
@@ -11,73 +12,112 @@ using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Execution;
 
-/// <summary>Decodes on the caller's thread, computes on the inference thread, a bounded batch at a time.</summary>
+/// <summary>Decodes on callers' threads and computes on the inference thread, frames of all calls in bounded batches. A picture's features are the same bits in any company.</summary>
 public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 {
-    private readonly InferenceThread _thread;
-    private readonly VisionEncoderOptions _options;
+    /// <summary>Of one answer; what a message can carry, with room for the rest of it.</summary>
+    private const long MaxFeatureBytes = (1L << 30) - (16 << 20);
+
     private readonly PictureGate _gate;
+    private readonly PictureReader _reader;
     private readonly PicturePreprocessor _preprocessor;
     private readonly VisionTransformer _network;
+    private readonly BatchMetrics _metrics = new("Flamingo.VisionEncoder", "flamingo.vision_encoder");
+    private readonly BatchQueue<Frame, PictureFeatures> _queue;
     private readonly Device _device;
     private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
-    public VisionEncoderStage(ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions)
+    public VisionEncoderStage(
+        ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
-        var config = model.Config.Vision;
-        (_thread, _options) = (thread, options.Value);
-        _gate = new PictureGate(decoder, _options);
+        var (config, limits) = (model.Config.Vision, options.Value);
         _preprocessor = new PicturePreprocessor(config);
+        _gate = new PictureGate(decoder, limits);
+        _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("vision");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var weights = new WeightsReader(file, _device, _dtype);
         _network = new VisionTransformer(config, weights);
         weights.Finish();
+        _queue = new BatchQueue<Frame, PictureFeatures>(
+            new BatchBounds(limits.BatchSize, limits.BatchWait), _ => null, Encode, thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
+        // pixels have their own version, and the pooled embedding is no latent
+        var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype);
         Description = new VisionEncoderDescription(
-            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, _dtype), PicturePreprocessor.Version, config.ImageSize,
+            model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
-            _options.MaxPixels, _options.MaxPictureBytes, _options.MaxPictures);
+            limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames);
     }
 
     public VisionEncoderDescription Description { get; }
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(0, 0, 0));
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) =>
+        Task.FromResult(new VisionEncoderStatistics(_metrics.Pictures, _metrics.Frames, _metrics.Batches));
 
     public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
-        var files = request.Pictures.Select(picture => picture.Files[0]).ToList();
-        _gate.Check(files);
         if (request.IncludePooled && Description.PooledWidth == 0)
             throw StageException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
+        var plans = _gate.Check(request.Pictures);
+        var (frames, bytes) = (plans.Sum(plan => plan.Frames.Count), (long)Description.Patches * Description.Width * TensorData.ElementSize(Description.Dtype));
+        if (frames * bytes > MaxFeatureBytes)
+            throw StageException.Invalid("pictures", $"The features of {frames} frames do not fit one answer.", $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
 
-        var encoded = new List<PictureFeatures>(request.Pictures.Count);
-        var faults = new List<FieldFault>();
-        foreach (var (turn, batch) in files.Chunk(_options.BatchSize).Index())
+        var levels = await _reader.ReadAsync(plans, cancellation);
+        var items = levels.SelectMany(picture => picture.Select((frame, index) => new Frame(frame, request.IncludePooled, index == picture.Count - 1))).ToList();
+        var encoded = await _queue.RunAsync(items, cancellation);
+        var (pictures, first) = (new List<PictureFeatures>(plans.Count), 0);
+        foreach (var picture in levels)
         {
-            var decoded = await Task.Run(() => _gate.Decode(batch, turn * _options.BatchSize, faults), cancellation);
-            // after a fault the rest is decoded only to name every bad picture of the call
-            if (faults.Count == 0) encoded.AddRange(await _thread.RunAsync(() => Encode(decoded, request.IncludePooled), cancellation));
+            pictures.Add(Clip([.. encoded.Skip(first).Take(picture.Count)]));
+            first += picture.Count;
         }
 
-        PromptRules.ThrowIfAny(faults);
-        return new VisionEncoding(Description.WeightsDigest, encoded);
+        return new VisionEncoding(Description.WeightsDigest, pictures);
     }
 
-    public void Dispose() => _network.Dispose();
-
-    private List<PictureFeatures> Encode(IReadOnlyList<DecodedPicture> pictures, bool includePooled)
+    public void Dispose()
     {
-        var levels = stack(pictures.Select(_preprocessor.Resize)).to(_device);            // [batch, 3, size, size]
-        var (features, pooled) = _network.Forward(_preprocessor.Normalize(levels).to(_dtype));
-        return [.. Enumerable.Range(0, pictures.Count).Select(index => new PictureFeatures(
-            features[index].unsqueeze(0).ToData(Description.Dtype),                        // [1, patches, width]
-            includePooled ? pooled![index].ToData(TensorDtype.Float32) : null))];
+        _queue.Dispose();
+        _network.Dispose();
+        _reader.Dispose();
+        _metrics.Dispose();
     }
+
+    // features of single frames as those of one clip; pooled is their mean
+    private static PictureFeatures Clip(IReadOnlyList<PictureFeatures> frames)
+    {
+        if (frames.Count == 1) return frames[0];
+        var (first, size) = (frames[0].Features, frames[0].Features.Bytes.Length);
+        var bytes = new byte[size * frames.Count];
+        foreach (var (index, frame) in frames.Index()) frame.Features.Bytes.Span.CopyTo(bytes.AsSpan(index * size));
+        var pooled = frames[0].Pooled is null ? null : frames.Select(frame => frame.Pooled!.ToFloats()).ToArray();
+        return new PictureFeatures(
+            new TensorData(first.Dtype, [frames.Count, .. first.Shape[1..]], bytes),
+            pooled is null ? null : TensorData.FromFloats(Enumerable.Range(0, pooled[0].Length).Select(index => pooled.Average(frame => frame[index])).ToArray(), pooled[0].Length));
+    }
+
+    private List<PictureFeatures> Encode(IReadOnlyList<Frame> frames)
+    {
+        var size = Description.ImageSize;
+        var levels = empty([frames.Count, 3, size, size], ScalarType.Byte);
+        foreach (var (index, frame) in frames.Index()) frame.Levels.CopyTo(levels.bytes.Slice(index * frame.Levels.Length, frame.Levels.Length));
+        var (features, pooled) = _network.Forward(_preprocessor.Normalize(levels.to(_device)).to(_dtype));
+        List<PictureFeatures> encoded = [.. frames.Select((frame, index) => new PictureFeatures(
+            features[index].unsqueeze(0).ToData(Description.Dtype),                            // [1, patches, width]
+            frame.WantsPooled ? pooled![index].ToData(TensorDtype.Float32) : null))];
+        _metrics.Computed(frames.Count, frames.Count(frame => frame.IsLast), frames.Count);
+        return encoded;
+    }
+
+    /// <param name="Levels">u8 [3, size, size].</param>
+    /// <param name="IsLast">Of its picture.</param>
+    private sealed record Frame(byte[] Levels, bool WantsPooled, bool IsLast);
 }
 
 public static class VisionEncoderRegistration

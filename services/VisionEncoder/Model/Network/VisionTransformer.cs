@@ -1,23 +1,23 @@
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace Flamingo.VisionEncoder.Network;
 
 /// <summary>
 /// CLIP's vision tower as open_clip 2.20 runs it for OpenFlamingo (Radford et al. 2021): features are the patch tokens
 /// of the last block, without ln_post and, for OpenFlamingo, without the class token. Pooled is the class token
-/// through ln_post and the projection.
+/// through ln_post and the projection. A picture's results are the same bits alone and in any batch.
 /// </summary>
 public sealed class VisionTransformer : IDisposable
 {
     private readonly VisionConfig _config;
-    private readonly Tensor _classEmbedding, _positions, _patchEmbedding;
+    private readonly Tensor _classEmbedding, _positions;
+    private readonly Linear _patchEmbedding;
     private readonly LayerNorm _normBefore;
     private readonly VisionBlock[] _blocks;
     private readonly LayerNorm? _normAfter;
-    private readonly Tensor? _projection;
+    private readonly Linear? _projection;
 
     public VisionTransformer(VisionConfig config, WeightsReader weights)
     {
@@ -26,20 +26,22 @@ public sealed class VisionTransformer : IDisposable
         var side = config.ImageSize / patch;
         _classEmbedding = weights.Take("class_embedding", width);
         _positions = weights.Take("positional_embedding", 1 + (side * side), width);
-        _patchEmbedding = weights.Take("conv1.weight", width, 3, patch, patch);
+        // a convolution whose stride is its kernel is a linear layer over patches, and unlike torch's it computes each picture alike in any batch
+        using var kernels = weights.Take("conv1.weight", width, 3, patch, patch);
+        _patchEmbedding = new Linear(kernels.flatten(1).DetachFromDisposeScope());
         _normBefore = new LayerNorm(weights, "ln_pre", width, config.LayerNormEpsilon);
         _blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new VisionBlock(config, weights, $"transformer.resblocks.{layer}"))];
         if (config.PooledWidth == 0) return;
         _normAfter = new LayerNorm(weights, "ln_post", width, config.LayerNormEpsilon);
-        _projection = weights.Take("proj", width, config.PooledWidth);
+        using var projection = weights.Take("proj", width, config.PooledWidth);
+        _projection = new Linear(projection.t().contiguous().DetachFromDisposeScope());
     }
 
     /// <param name="pixels">Normalised [batch, 3, size, size].</param>
     /// <returns>Features [batch, patches, width] and pooled [batch, pooled width] (null where the checkpoint has no projection).</returns>
     public (Tensor Features, Tensor? Pooled) Forward(Tensor pixels)
     {
-        var x = F.conv2d(pixels, _patchEmbedding, strides: [_config.PatchSize, _config.PatchSize]); // [batch, width, side, side]
-        x = x.flatten(2).transpose(1, 2);                                                           // [batch, patches, width]
+        var x = _patchEmbedding.ForwardTiled(Patches(pixels));                                      // [batch, patches, width]
         x = cat([_classEmbedding.expand(x.shape[0], 1, -1), x], 1) + _positions;                    // [batch, 1 + patches, width]
         x = _normBefore.Forward(x);
         foreach (var block in _blocks)
@@ -48,16 +50,20 @@ public sealed class VisionTransformer : IDisposable
             x = block.Forward(x).MoveToOuterDisposeScope();
         }
 
-        var pooled = _projection is null ? null : _normAfter!.Forward(x.select(1, 0)).matmul(_projection);
-        return (_config.ClassTokenInFeatures ? x : x.slice(1, 1, x.shape[1], 1), pooled);
+        return (_config.ClassTokenInFeatures ? x : x.slice(1, 1, x.shape[1], 1), _projection?.ForwardTiled(_normAfter!.Forward(x.select(1, 0))));
     }
 
     public void Dispose()
     {
-        foreach (var tensor in new[] { _classEmbedding, _positions, _patchEmbedding, _projection }) tensor?.Dispose();
-        _normBefore.Dispose();
-        _normAfter?.Dispose();
+        foreach (var part in new IDisposable?[] { _classEmbedding, _positions, _patchEmbedding, _projection, _normBefore, _normAfter }) part?.Dispose();
         foreach (var block in _blocks) block.Dispose();
+    }
+
+    private Tensor Patches(Tensor pixels)
+    {
+        var (batch, patch, side) = (pixels.shape[0], _config.PatchSize, _config.ImageSize / _config.PatchSize);
+        var whole = pixels.slice(2, 0, side * patch, 1).slice(3, 0, side * patch, 1);               // what is left of the last patch is not read
+        return whole.reshape(batch, 3, side, patch, side, patch).permute(0, 2, 4, 1, 3, 5).reshape(batch, side * side, 3 * patch * patch);
     }
 }
 
@@ -83,8 +89,8 @@ internal sealed class VisionBlock : IDisposable
     public Tensor Forward(Tensor x)                                                  // [batch, tokens, width]
     {
         x = x + Attend(_norm1.Forward(x));
-        var hidden = _up.Forward(_norm2.Forward(x));
-        return x + _down.Forward(_config.Activation == "quick_gelu" ? (hidden * 1.702).sigmoid_().mul_(hidden) : F.gelu(hidden));
+        var hidden = _up.ForwardTiled(_norm2.Forward(x));
+        return x + _down.ForwardTiled(_config.Activation == "quick_gelu" ? ItemByItem.QuickGelu(hidden) : ItemByItem.Gelu(hidden));
     }
 
     public void Dispose()
@@ -95,8 +101,7 @@ internal sealed class VisionBlock : IDisposable
     private Tensor Attend(Tensor x)
     {
         var (batch, tokens) = (x.shape[0], x.shape[1]);
-        var parts = _queryKeyValue.Forward(x).view(batch, tokens, 3, _config.Heads, -1).permute(2, 0, 3, 1, 4); // [3, batch, heads, tokens, head]
-        var mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2]);
-        return _output.Forward(mixed.transpose(1, 2).reshape(batch, tokens, -1));
+        var parts = _queryKeyValue.ForwardTiled(x).view(batch, tokens, 3, _config.Heads, -1).permute(2, 0, 3, 1, 4); // [3, batch, heads, tokens, head]
+        return _output.ForwardTiled(ItemByItem.Attend(parts[0], parts[1], parts[2]));
     }
 }

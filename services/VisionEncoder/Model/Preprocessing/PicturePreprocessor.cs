@@ -1,4 +1,6 @@
+using System.Text.Json;
 using Flamingo.Checkpoints;
+using Flamingo.Modeling;
 using Flamingo.VisionEncoder.Decoding;
 using static TorchSharp.torch;
 
@@ -11,8 +13,21 @@ namespace Flamingo.VisionEncoder.Preprocessing;
 /// </summary>
 public sealed class PicturePreprocessor(VisionConfig config)
 {
-    /// <summary>Enters latent keys: raise it whenever a change here or in decoding would change pixels.</summary>
-    public const string Version = "1";
+    /// <summary>Raise it whenever a change here or in decoding would change pixels.</summary>
+    private const int CodeVersion = 1;
+
+    /// <summary>Enters latent keys: this code, the decoder and everything in the configuration that shapes pixels.</summary>
+    /// <param name="decoder">See <see cref="IPictureDecoder.Name"/>.</param>
+    public string Version(string decoder) =>
+        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{config.ImageSize} {JsonSerializer.Serialize(config.Preprocessing)}")[..32]}";
+
+    /// <summary>What the stage keeps of a picture while it waits for its batch; the picture itself may go.</summary>
+    /// <returns>Grey levels plane by plane, [3, size, size].</returns>
+    public byte[] Levels(DecodedPicture picture)
+    {
+        using var scope = NewDisposeScope();
+        return Resize(picture).contiguous().bytes.ToArray();
+    }
 
     /// <summary>A picture's grey levels before scaling: uint8 [3, size, size].</summary>
     public Tensor Resize(DecodedPicture picture)
@@ -45,16 +60,29 @@ public sealed class PicturePreprocessor(VisionConfig config)
             ? image
             : nn.functional.interpolate(image, [height, width], mode: InterpolationMode.Bicubic, align_corners: false, antialias: true);
 
+    // plane by plane and without floats of the whole picture: a large one would take gigabytes
     private Tensor DropAlpha(DecodedPicture picture)
     {
-        var rgba = tensor(picture.Rgba, [picture.Height, picture.Width, 4], ScalarType.Byte); // [height, width, 4]
-        var rgb = rgba.slice(2, 0, 3, 1);
-        if (config.Preprocessing.Alpha == "white")
+        var (pixels, white) = (picture.Width * picture.Height, config.Preprocessing.Alpha == "white");
+        var planes = empty([1, 3, picture.Height, picture.Width], ScalarType.Byte);
+        var levels = planes.bytes;
+        for (var channel = 0; channel < 3; channel++)
         {
-            var alpha = rgba.slice(2, 3, 4, 1).to(ScalarType.Float32).div(255);
-            rgb = rgb.to(ScalarType.Float32).mul(alpha).add(alpha.mul(-255).add(255)).round().to(ScalarType.Byte);
+            ReadOnlySpan<byte> rgba = picture.Rgba;
+            var plane = levels.Slice(channel * pixels, pixels);
+            for (var pixel = 0; pixel < plane.Length; pixel++)
+            {
+                var level = rgba[(pixel * 4) + channel];
+                plane[pixel] = white ? OverWhite(level, rgba[(pixel * 4) + 3]) : level;
+            }
         }
 
-        return rgb.permute(2, 0, 1).unsqueeze(0).contiguous();
+        return planes;
+    }
+
+    private static byte OverWhite(byte level, byte alpha)
+    {
+        var share = alpha / 255f;
+        return (byte)MathF.Round((level * share) + (255 - (255 * share)), MidpointRounding.ToEven);
     }
 }

@@ -1,0 +1,168 @@
+using Flamingo.Stages;
+
+namespace Flamingo.Modeling.Batching;
+
+/// <summary>
+/// Lets items of different calls ride in one forward pass. One batch is in work at a time, and what it holds is decided
+/// at the moment it starts, so that calls which came while the compute thread was busy are in it. A batch waits for
+/// company, but never longer than its oldest call may wait. Calls take turns item by item: one with sixty-four does not
+/// keep one with a single item waiting. A failing pass fails the calls in it and no other.
+/// </summary>
+/// <typeparam name="TItem">What one row of a batch is computed from.</typeparam>
+/// <typeparam name="TResult">What becomes of it.</typeparam>
+public sealed class BatchQueue<TItem, TResult> : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with items that wait; the first has the next turn
+    private readonly BatchBounds _bounds;
+    private readonly Func<TItem, object?> _kind;
+    private readonly Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> _compute;
+    private readonly Func<Action, Task> _post;
+    private readonly Action<TimeSpan> _waited;
+    private readonly TimeProvider _time;
+    private readonly ITimer _timer;
+    private TaskCompletionSource? _posted; // while a batch is in work
+    private bool _isClosed;
+
+    /// <param name="kind">Items of one kind may share a batch, by Equals.</param>
+    /// <param name="compute">One forward pass: a result per item, in order. Runs where <paramref name="post"/> says.</param>
+    /// <param name="post">Runs an action on the compute thread, when its turn has come.</param>
+    /// <param name="waited">Told of every item how long it waited, when its batch starts.</param>
+    public BatchQueue(
+        BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post, TimeProvider time, Action<TimeSpan>? waited = null)
+    {
+        (_bounds, _kind, _compute, _post, _time, _waited) = (bounds, kind, compute, post, time, waited ?? (_ => { }));
+        _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <returns>A result per item, in order.</returns>
+    /// <exception cref="StageException">Unavailable: the stage is being stopped.</exception>
+    /// <exception cref="OperationCanceledException">The caller left; items of it that wait are not computed.</exception>
+    public async Task<IReadOnlyList<TResult>> RunAsync(IReadOnlyList<TItem> items, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        if (items.Count == 0) return [];
+        var call = new BatchCall<TItem, TResult>(items, _kind, _time.GetTimestamp());
+        lock (_lock)
+        {
+            if (_isClosed) throw Closed();
+            _turns.AddLast(call);
+        }
+
+        using var leaving = cancellation.UnsafeRegister((_, token) =>
+        {
+            lock (_lock) _turns.Remove(call);
+            call.Completion.TrySetCanceled(token);
+        }, null);
+        Consider();
+        return await call.Completion.Task.ConfigureAwait(false);
+    }
+
+    /// <summary>Refuses what waits and returns when the batch in work, if any, is done.</summary>
+    public void Dispose()
+    {
+        TaskCompletionSource? posted;
+        lock (_lock) (_isClosed, posted) = (true, _posted);
+        Fail(Closed());
+        _timer.Dispose();
+        posted?.Task.GetAwaiter().GetResult();
+    }
+
+    private static StageException Closed() => new(StageErrorKind.Unavailable, "The stage is being stopped.");
+
+    // starts a batch if one is due, or sees to it that somebody asks again when one will be
+    private void Consider()
+    {
+        lock (_lock)
+        {
+            if (_posted is not null || _isClosed || _turns.Count == 0) return;
+            var left = _bounds.Wait - _time.GetElapsedTime(_turns.Min(call => call.Arrived));
+            if (left > TimeSpan.Zero && _turns.Sum(call => call.Waiting) < _bounds.Size)
+            {
+                _timer.Change(left, Timeout.InfiniteTimeSpan);
+                return;
+            }
+
+            _posted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        _ = PostAsync();
+    }
+
+    private async Task PostAsync()
+    {
+        try
+        {
+            await _post(Run).ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            Fail(exception); // the compute thread is gone; what a batch throws ends in Run
+        }
+
+        lock (_lock)
+        {
+            _posted!.SetResult();
+            _posted = null;
+        }
+
+        Consider();
+    }
+
+    private void Run()
+    {
+        var batch = Take();
+        if (batch.Count == 0) return; // all callers left meanwhile
+        try
+        {
+            var results = _compute([.. batch.Select(item => item.Call.Items[item.Index])]);
+            foreach (var ((call, index), result) in batch.Zip(results)) call.Answer(index, result);
+        }
+        catch (Exception exception)
+        {
+            foreach (var call in batch.Select(item => item.Call).Distinct())
+            {
+                lock (_lock) _turns.Remove(call);
+                call.Completion.TrySetException(exception);
+            }
+        }
+    }
+
+    // round after round, one item of every call whose next is of the kind of the first; calls of another kind keep their place in front
+    private List<(BatchCall<TItem, TResult> Call, int Index)> Take()
+    {
+        var batch = new List<(BatchCall<TItem, TResult> Call, int Index)>();
+        lock (_lock)
+        {
+            if (_turns.First is null) return batch;
+            var (kind, before) = (_turns.First.Value.NextKind, -1);
+            while (batch.Count < _bounds.Size && batch.Count > before)
+            {
+                before = batch.Count;
+                foreach (var call in _turns.ToArray())
+                {
+                    if (batch.Count == _bounds.Size) break;
+                    if (!Equals(call.NextKind, kind)) continue;
+                    _turns.Remove(call);
+                    batch.Add((call, call.Take()));
+                    if (call.Waiting > 0) _turns.AddLast(call);
+                }
+            }
+        }
+
+        foreach (var (call, _) in batch) _waited(_time.GetElapsedTime(call.Arrived));
+        return batch;
+    }
+
+    private void Fail(Exception exception)
+    {
+        BatchCall<TItem, TResult>[] calls;
+        lock (_lock)
+        {
+            calls = [.. _turns];
+            _turns.Clear();
+        }
+
+        foreach (var call in calls) call.Completion.TrySetException(exception);
+    }
+}

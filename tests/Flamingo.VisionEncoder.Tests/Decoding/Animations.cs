@@ -1,0 +1,81 @@
+using System.Buffers.Binary;
+using SkiaSharp;
+
+namespace Flamingo.VisionEncoder.Tests.Decoding;
+
+/// <param name="Color">Index in <see cref="Animations.Palette"/> that the whole frame is filled with.</param>
+/// <param name="Disposal">GIF's: 1 leave, 2 clear to transparent, 3 take back.</param>
+internal sealed record GifFrame(int Left, int Top, int Width, int Height, byte Color, int Disposal = 1);
+
+/// <summary>Writes animations whose every pixel is known.</summary>
+internal static class Animations
+{
+    public const byte Transparent = 0;
+
+    /// <summary>Colour i of all animations here.</summary>
+    public static (byte Red, byte Green, byte Blue) Palette(int index) => ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
+
+    public static byte[] Gif(int width, int height, params IReadOnlyList<GifFrame> frames)
+    {
+        using var stream = new MemoryStream();
+        stream.Write("GIF89a"u8);
+        Write16(width, height);
+        stream.Write([0xF6, 0, 0]); // 128 colours
+        for (var index = 0; index < 128; index++) stream.Write([Palette(index).Red, Palette(index).Green, Palette(index).Blue]);
+        foreach (var frame in frames)
+        {
+            stream.Write([0x21, 0xF9, 4, (byte)((frame.Disposal << 2) | 1), 10, 0, Transparent, 0]);
+            stream.WriteByte(0x2C);
+            Write16(frame.Left, frame.Top, frame.Width, frame.Height);
+            stream.Write([0, 7]);
+            // LZW that never grows its codes: eight bits each, and a clear code (128) before the table is full
+            var codes = Enumerable.Repeat(frame.Color, frame.Width * frame.Height).Chunk(100).SelectMany(chunk => chunk.Prepend((byte)128)).Append((byte)129);
+            foreach (var block in codes.Chunk(255)) stream.Write([(byte)block.Length, .. block]);
+            stream.WriteByte(0);
+        }
+
+        stream.WriteByte(0x3B);
+        return stream.ToArray();
+
+        void Write16(params ReadOnlySpan<int> values)
+        {
+            foreach (var value in values) stream.Write([(byte)value, (byte)(value >> 8)]);
+        }
+    }
+
+    /// <summary>Lossless; every frame covers the canvas.</summary>
+    public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors)
+    {
+        using var body = new MemoryStream();
+        body.Write("WEBP"u8);
+        Chunk(body, "VP8X"u8, [0x02, 0, 0, 0, .. Int24(width - 1), .. Int24(height - 1)]);
+        Chunk(body, "ANIM"u8, [0, 0, 0, 0, 0, 0]);
+        foreach (var color in colors)
+            Chunk(body, "ANMF"u8, [.. Int24(0), .. Int24(0), .. Int24(width - 1), .. Int24(height - 1), .. Int24(100), 0x02, .. Still(width, height, color, SKEncodedImageFormat.Webp)[12..]]);
+        using var file = new MemoryStream();
+        Chunk(file, "RIFF"u8, body.ToArray());
+        return file.ToArray();
+    }
+
+    /// <summary>One colour, without loss.</summary>
+    public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png)
+    {
+        using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque));
+        bitmap.Erase(new SKColor(Palette(color).Red, Palette(color).Green, Palette(color).Blue));
+        using var pixels = bitmap.PeekPixels();
+        using var data = format == SKEncodedImageFormat.Webp ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
+        return data!.ToArray();
+    }
+
+    private static byte[] Int24(int value) => [(byte)value, (byte)(value >> 8), (byte)(value >> 16)];
+
+    private static void Chunk(MemoryStream stream, ReadOnlySpan<byte> kind, byte[] data)
+    {
+        var length = new byte[4];
+        BinaryPrimitives.WriteInt32LittleEndian(length, data.Length);
+        stream.Write(kind);
+        stream.Write(length);
+        stream.Write(data);
+        if (data.Length % 2 == 1) stream.WriteByte(0);
+    }
+}
