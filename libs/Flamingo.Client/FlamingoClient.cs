@@ -4,9 +4,6 @@ using Flamingo.Client.Pictures;
 using Flamingo.Protos.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
-using Grpc.Core;
-using Grpc.Core.Interceptors;
-using Grpc.Net.Client;
 
 namespace Flamingo.Client;
 
@@ -20,9 +17,6 @@ public sealed class FlamingoClient : IDisposable
     private const int MostHeld = 16_384;
     private const int MostTenantCharacters = 128;
 
-    private readonly GrpcChannel _channel;
-    private readonly Protos.V1.Flamingo.FlamingoClient _stub;
-    private readonly SupportSets.SupportSetsClient _sets;
     private readonly ServiceCalls _calls;
     private readonly HeldPictures _held = new(MostHeld);
 
@@ -34,17 +28,14 @@ public sealed class FlamingoClient : IDisposable
     }
 
     /// <summary>Several gateways, in turn; one that dies is left out, and calls that it had not begun to answer go to the next.</summary>
-    /// <param name="addresses">All http or all https.</param>
+    /// <param name="addresses">At least one.</param>
     /// <param name="tenant">Who asks: 1 to 128 of <c>A-Z a-z 0-9 . _ -</c>, or empty for the default tenant. No latent, id or support set crosses it.</param>
     /// <exception cref="ArgumentException">No address, or no name of a tenant.</exception>
     public FlamingoClient(IReadOnlyList<string> addresses, string tenant = "")
     {
         if (tenant.Length > MostTenantCharacters || !tenant.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-'))
             throw new ArgumentException($"'{tenant}' is no name of a tenant. Give 1 to {MostTenantCharacters} of A-Z a-z 0-9 . _ -", nameof(tenant));
-        _channel = ServiceChannel.Open(addresses);
-        _calls = new ServiceCalls(ServiceChannel.AttemptsFor(addresses), TimeProvider.System);
-        var invoker = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
-        (_stub, _sets) = (new Protos.V1.Flamingo.FlamingoClient(invoker), new SupportSets.SupportSetsClient(invoker));
+        _calls = new ServiceCalls(addresses, tenant, TimeProvider.System);
     }
 
     /// <summary>Streams the answer: one message of pictures, any number of tokens, one end.</summary>
@@ -58,10 +49,10 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(() => _stub.Generate(request, cancellationToken: cancellation), cancellation));
+        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(gateway => gateway.Public.Generate(request, cancellationToken: cancellation), cancellation));
         using (call)
         {
-            for (; any; any = await _calls.RunAsync(() => call.ResponseStream.MoveNext(cancellation), cancellation, once: true))
+            for (; any; any = await ServiceCalls.MoveNextAsync(call, cancellation))
             {
                 if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
                 yield return call.ResponseStream.Current;
@@ -87,7 +78,7 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var response = await pictures.SendAsync(() => _calls.RunAsync(() => _stub.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => gateway.Public.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
         pictures.Acknowledge(response.Pictures);
         return response;
     }
@@ -103,7 +94,7 @@ public sealed class FlamingoClient : IDisposable
     {
         request = request.Clone();
         var pictures = OutgoingPictures.Of(request.Pictures, _held);
-        var response = await pictures.SendAsync(() => _calls.RunAsync(() => _stub.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
+        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => gateway.Public.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
         pictures.Acknowledge(response.Pictures);
         return response;
     }
@@ -125,23 +116,23 @@ public sealed class FlamingoClient : IDisposable
     /// <summary>The same with clips.</summary>
     /// <inheritdoc cref="PutSupportSetAsync(string, IEnumerable{ValueTuple{ReadOnlyMemory{byte}, string}}, TimeSpan?, long?, CancellationToken)"/>
     public Task<SupportSet> PutSupportSetAsync(PutSupportSetRequest request, CancellationToken cancellation = default) =>
-        _calls.RunAsync(() => _sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
+        _calls.RunAsync(gateway => gateway.Sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
 
     /// <exception cref="FlamingoException">NotFound.</exception>
     public Task<SupportSet> GetSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        _calls.RunAsync(() => _sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(gateway => gateway.Sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
 
     /// <summary>All of the tenant, by name, without their examples.</summary>
     public async Task<IReadOnlyList<SupportSet>> ListSupportSetsAsync(CancellationToken cancellation = default) =>
-        (await _calls.RunAsync(() => _sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
+        (await _calls.RunAsync(gateway => gateway.Sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
 
     /// <exception cref="FlamingoException">NotFound.</exception>
     public Task DeleteSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        _calls.RunAsync(() => _sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
+        _calls.RunAsync(gateway => gateway.Sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
 
     /// <summary>What serves there: sizes, limits, digests of the weights.</summary>
     public Task<Model> GetModelAsync(CancellationToken cancellation = default) =>
-        _calls.RunAsync(() => _stub.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
+        _calls.RunAsync(gateway => gateway.Public.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
 
-    public void Dispose() => _channel.Dispose();
+    public void Dispose() => _calls.Dispose();
 }

@@ -4,39 +4,72 @@ using Grpc.Core;
 namespace Flamingo.Client.Connecting;
 
 /// <summary>
-/// Calls whose failures come back as <see cref="FlamingoException"/>, the caller's own cancellation as itself. Where there
-/// are several gateways, a call that one of them did not begin to answer is made again: the next in turn takes it. gRPC's
-/// own retries would end with the response headers, and take a broken connection for a defect.
+/// Calls to gateways in turn; failures come back as <see cref="FlamingoException"/>, the caller's own cancellation as itself.
+/// A call that a gateway did not begin to answer is made again at the next. Ourselves, because gRPC's own retries end with
+/// the response headers and take a broken connection for a defect, and its balancer, when several addresses are gone at
+/// once, now and then leaves a call waiting for ever.
 /// </summary>
-/// <param name="attempts">1 where there is one gateway: who asks by hand wants to know at once that nobody is there.</param>
-internal sealed class ServiceCalls(int attempts, TimeProvider time)
+internal sealed class ServiceCalls : IDisposable
 {
+    // what a name's balancer picks is not ours to choose: a dead one is picked every other time where there are two
+    private const int AttemptsAtName = 10;
+
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50), LongestPause = TimeSpan.FromMilliseconds(500);
 
-    /// <param name="once">For what would meet its own first time: Put and Delete of support sets.</param>
-    public async Task<T> RunAsync<T>(Func<Task<T>> call, CancellationToken cancellation, bool once = false)
+    /// <summary>How long a gateway that failed is passed over while there is another.</summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(2);
+
+    private readonly Gateway[] _gateways;
+    private readonly long?[] _failed; // when a call last failed there
+    private readonly int _attempts;   // 1 at a lone gateway: who asks wants to know at once that nobody is there
+    private readonly TimeProvider _time;
+    private uint _turn;
+
+    /// <exception cref="ArgumentException">No address, or one that is none.</exception>
+    public ServiceCalls(IReadOnlyList<string> addresses, string tenant, TimeProvider time)
     {
-        for (var (attempt, pause) = (1, FirstPause); ; attempt++, pause = TimeSpan.FromTicks(Math.Min(2 * pause.Ticks, LongestPause.Ticks)))
+        if (addresses.Count == 0) throw new ArgumentException("Give at least one address.", nameof(addresses));
+        _gateways = [.. addresses.Select(address => new Gateway(address, tenant, alone: addresses.Count == 1))];
+        _failed = new long?[_gateways.Length];
+        _attempts = addresses.Any(Gateway.IsName) ? AttemptsAtName : addresses.Count == 1 ? 1 : 2 * addresses.Count;
+        _time = time;
+    }
+
+    /// <param name="once">For what would meet its own first time: Put and Delete of support sets.</param>
+    public async Task<T> RunAsync<T>(Func<Gateway, Task<T>> call, CancellationToken cancellation, bool once = false)
+    {
+        for (var (attempt, pause) = (1, FirstPause); ; attempt++)
         {
+            var gateway = Next();
             try
             {
-                return await call();
+                return await call(_gateways[gateway]);
             }
             catch (RpcException exception)
             {
                 cancellation.ThrowIfCancellationRequested();
-                if (once || attempt == attempts || !IsGone(exception)) throw FlamingoException.From(exception);
+                if (!IsGone(exception))
+                {
+                    // who misses pictures is the one to send them to
+                    if (exception.StatusCode == StatusCode.NotFound) lock (_failed) _turn--;
+                    throw FlamingoException.From(exception);
+                }
+
+                lock (_failed) _failed[gateway] = _time.GetTimestamp();
+                if (once || attempt == _attempts) throw FlamingoException.From(exception);
             }
 
-            await Task.Delay(pause, time, cancellation);
+            if (attempt < _gateways.Length) continue; // another one is asked at once
+            await Task.Delay(pause, _time, cancellation);
+            pause = TimeSpan.FromTicks(Math.Min(2 * pause.Ticks, LongestPause.Ticks));
         }
     }
 
-    /// <summary>Until the first message has come, so that an answer that has begun is never asked for again.</summary>
+    /// <summary>A stream until its first message has come, so that an answer that has begun is never asked for again.</summary>
     /// <returns>The call, to be disposed, and whether a message has come.</returns>
-    public Task<(AsyncServerStreamingCall<T> Call, bool Any)> BeginAsync<T>(Func<AsyncServerStreamingCall<T>> begin, CancellationToken cancellation) => RunAsync(async () =>
+    public Task<(AsyncServerStreamingCall<T> Call, bool Any)> BeginAsync<T>(Func<Gateway, AsyncServerStreamingCall<T>> begin, CancellationToken cancellation) => RunAsync(async gateway =>
     {
-        var call = begin();
+        var call = begin(gateway);
         try
         {
             return (call, await call.ResponseStream.MoveNext(cancellation));
@@ -47,6 +80,37 @@ internal sealed class ServiceCalls(int attempts, TimeProvider time)
             throw;
         }
     }, cancellation);
+
+    /// <summary>The next message of a stream that has begun.</summary>
+    public static async Task<bool> MoveNextAsync<T>(AsyncServerStreamingCall<T> call, CancellationToken cancellation)
+    {
+        try
+        {
+            return await call.ResponseStream.MoveNext(cancellation);
+        }
+        catch (RpcException exception)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            throw FlamingoException.From(exception);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var gateway in _gateways) gateway.Dispose();
+    }
+
+    // in turn, and those that have not just failed first
+    private int Next()
+    {
+        lock (_failed)
+        {
+            var first = (int)(_turn++ % (uint)_gateways.Length);
+            var order = Enumerable.Range(first, _gateways.Length).Select(place => place % _gateways.Length).ToList();
+            var sound = order.FindIndex(place => _failed[place] is not { } when || _time.GetElapsedTime(when) >= Rest);
+            return order[Math.Max(sound, 0)];
+        }
+    }
 
     // CANCELLED is what a connection reports that could not be made in time
     private static bool IsGone(RpcException exception)

@@ -6,7 +6,8 @@ namespace Flamingo.Cli.Tests.SupportSets;
 /// <summary>Examples by name: on a server, and of a file in this process.</summary>
 public sealed class SupportSetTests(RunningServer server) : IClassFixture<RunningServer>
 {
-    private static readonly string[] Words = ["jano", "pilu", "jano", "pilu", "jano", "jano", "pilu", "pilu"];
+    /// <summary>The shots of new-word.json as a set.</summary>
+    private static string Words => Examples.Prompt("words.jsonl");
 
     private static string[] Query => ["--picture", Examples.Prompt("new-word-query.png"), "This is a", "--max-tokens", "14", "--json"];
 
@@ -15,10 +16,8 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
     [Fact]
     public async Task A_set_is_put_asked_listed_replaced_and_deleted_each_tenant_its_own()
     {
-        using var folder = new TemporaryFolder();
-        var file = ExampleFile(folder);
         string[] tenant = ["--tenant", "team-a", .. Server];
-        var put = (await FlamingoCommand.RunAsync(["support-set", "put", "words", file, "--ttl", "600", "--json", .. tenant])).MustReturn(0);
+        var put = (await FlamingoCommand.RunAsync(["support-set", "put", "words", Words, "--ttl", "600", "--json", .. tenant])).MustReturn(0);
         using var made = JsonDocument.Parse(put.Output);
         Assert.Equal(["name", "version", "created", "expires", "example_count", "examples"], made.RootElement.EnumerateObject().Select(member => member.Name));
         Assert.Equal((1, 8), (made.RootElement.GetProperty("version").GetInt32(), made.RootElement.GetProperty("example_count").GetInt32()));
@@ -33,8 +32,8 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
         Assert.Contains("words", stranger.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("send its file again", stranger.Error, StringComparison.Ordinal); // it is no picture
 
-        (await FlamingoCommand.RunAsync(["support-set", "put", "words", file, "--expected-version", "7", .. tenant])).MustReturn(1);
-        var replaced = (await FlamingoCommand.RunAsync(["support-set", "put", "words", file, "--expected-version", "1", .. tenant])).MustReturn(0);
+        (await FlamingoCommand.RunAsync(["support-set", "put", "words", Words, "--expected-version", "7", .. tenant])).MustReturn(1);
+        var replaced = (await FlamingoCommand.RunAsync(["support-set", "put", "words", Words, "--expected-version", "1", .. tenant])).MustReturn(0);
         Assert.Contains("never", replaced.Output, StringComparison.Ordinal);
 
         var whole = (await FlamingoCommand.RunAsync(["support-set", "get", "words", .. tenant])).MustReturn(0).Output;
@@ -51,8 +50,7 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
     [Fact]
     public async Task A_file_of_examples_is_drawn_from_in_one_command()
     {
-        using var folder = new TemporaryFolder();
-        string[] examples = ["--support-set", ExampleFile(folder), .. Query];
+        string[] examples = ["--support-set", Words, .. Query];
         async Task<int[]> DrawnAsync(params string[] options)
         {
             using var answer = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", .. examples, .. options])).MustReturn(0).Output);
@@ -100,14 +98,5 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
         Assert.Contains("no frame embeddings", (await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
         var examples = folder.Write("clips.jsonl", """{"video": "a.png", "text": "a"}""");
         Assert.Contains("examples[0].video", (await FlamingoCommand.RunAsync(["support-set", "put", "clips", examples, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
-    }
-
-    private static string ExampleFile(TemporaryFolder folder)
-    {
-        using var prompt = JsonDocument.Parse(File.ReadAllBytes(Examples.Prompt("new-word.json")));
-        var segments = prompt.RootElement.GetProperty("segments").EnumerateArray().ToArray();
-        Assert.Equal(Words, segments.Where((segment, index) => index % 2 == 1 && index < 16).Select(segment => segment.GetProperty("text").GetString()!.Split(' ')[^1].Replace("<|endofchunk|>", "", StringComparison.Ordinal)));
-        for (var shot = 1; shot <= 8; shot++) File.Copy(Examples.Prompt($"new-word-shot-{shot}.png"), folder.File($"shot-{shot}.png"));
-        return folder.Write("words.jsonl", string.Join('\n', Words.Select((word, index) => $$"""{"picture": "shot-{{index + 1}}.png", "text": "This is a {{word}}"}""")));
     }
 }
