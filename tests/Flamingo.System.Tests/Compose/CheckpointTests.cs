@@ -1,6 +1,6 @@
-using Flamingo.Checkpoints;
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.SystemTests.Embedded;
 
 namespace Flamingo.SystemTests.Compose;
 
@@ -12,7 +12,7 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
     [Fact(Timeout = 300_000)]
     public async Task A_replica_on_another_checkpoint_leaves_nothing_under_the_old_key()
     {
-        var (other, original) = (Digest(Stack.OtherModel), Digest(Testing.RepositoryFiles.Path("models", "shapes")));
+        var (other, original) = (await DigestAsync(Stack.OtherModel), await DigestAsync(Testing.RepositoryFiles.Path("models", "shapes")));
         Assert.NotEqual(original, other);
         using var client = await Stack.ConnectAsync(Cancellation);
         var model = await client.GetModelAsync(Cancellation);
@@ -85,5 +85,9 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
     private static double Difference(float[] latents, float[] expected) =>
         latents.Zip(expected).Max(pair => Math.Abs(pair.First - pair.Second)) / expected.Max(Math.Abs);
 
-    private static string Digest(string model) => ModelDirectory.Open(model).Config.Weights["vision"].LatentDigest;
+    private static async Task<string> DigestAsync(string model)
+    {
+        await using var embedded = await EmbeddedFlamingo.StartAsync(model);
+        return (await embedded.VisionEncoder.DescribeAsync(Cancellation)).WeightsDigest;
+    }
 }

@@ -35,7 +35,7 @@ public sealed class BadInputTests(Stack shared) : HostTests(shared)
         await RefusedAsync(Pictures(Good[..1500], Good, Good[..^2000]), "segments[0].picture", "segments[2].picture");
         using var client = new FlamingoClient(Shared.Gateway.Address);
         var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.EncodeAsync([Good, Good.AsMemory(0, 1500)], cancellation: Cancellation));
-        Assert.Equal("pictures[1]", Assert.Single(refused.Faults).Field);
+        Assert.Equal("pictures[1].picture", Assert.Single(refused.Faults).Field);
         Assert.Single((await client.EncodeAsync([Good], cancellation: Cancellation)).Pictures); // the good one is none the worse for it
     }
 

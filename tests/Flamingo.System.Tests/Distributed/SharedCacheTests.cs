@@ -89,7 +89,7 @@ public sealed class SharedCacheTests(Stack shared) : HostTests(shared), IDisposa
 
         var (pictures, _) = await AskAsync(gateway, prompt, "a");
         Assert.Equal(2, await ComputedAsync(vision));
-        Assert.True((await CachedAsync(gateway, prompt, "a")) > 8); // its own prefix is there
+        Assert.InRange(await CachedAsync(gateway, prompt, "a"), 8, int.MaxValue); // its own prefix is there
         Assert.Equal(2, await ComputedAsync(vision));
 
         Assert.Equal(0, await CachedAsync(gateway, prompt, "b"));
