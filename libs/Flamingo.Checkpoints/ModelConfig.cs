@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Flamingo.Checkpoints;
 
 /// <summary>The content of <c>flamingo.json</c>: everything a stage must know of a checkpoint besides its weights. JSON names are snake_case.</summary>
@@ -107,6 +109,9 @@ public sealed record LanguageConfig
 
     public required int Heads { get; init; }
 
+    /// <summary>Heads of keys and values, a divisor of <see cref="Heads"/>: query heads share them in groups. Null: as many as query heads.</summary>
+    public int? KeyValueHeads { get; init; }
+
     public required int FeedForwardWidth { get; init; }
 
     public required int ContextLength { get; init; }
@@ -139,6 +144,13 @@ public sealed record LanguageConfig
     public required bool TiedEmbeddings { get; init; }
 
     public required CrossAttentionConfig CrossAttention { get; init; }
+
+    [JsonIgnore]
+    public int HeadWidth => Width / Heads;
+
+    /// <summary>Width of all keys, and of all values, of one token.</summary>
+    [JsonIgnore]
+    public int KeyValueWidth => (KeyValueHeads ?? Heads) * HeadWidth;
 }
 
 public sealed record CrossAttentionConfig
@@ -154,7 +166,19 @@ public sealed record CrossAttentionConfig
 
     public required int FeedForwardWidth { get; init; }
 
+    /// <summary>layer_norm (OpenFlamingo) or rms_norm (IDEFICS); of queries and keys too, where they are normed.</summary>
+    public string Norm { get; init; } = "layer_norm";
+
     public double LayerNormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>none (OpenFlamingo) or per_head (IDEFICS: queries and keys, over each head).</summary>
+    public string QueryKeyNorm { get; init; } = "none";
+
+    /// <summary>gelu (OpenFlamingo) or swiglu (IDEFICS).</summary>
+    public string FeedForward { get; init; } = "gelu";
+
+    /// <summary>A gate for each of the width's dimensions instead of one for all.</summary>
+    public bool VectorGates { get; init; }
 }
 
 /// <param name="Text">As it stands in tokenizer.json.</param>
