@@ -211,6 +211,9 @@ public sealed record Provenance
 
     public required string Tool { get; init; }
 
+    /// <summary>What else shaped the model, in the importer's words.</summary>
+    public string? Settings { get; init; }
+
     public required IReadOnlyList<SourceFile> Sources { get; init; }
 
     public string? Note { get; init; }

@@ -81,7 +81,7 @@ public sealed class Models : IDisposable
     private ModelDirectory Import(string family)
     {
         string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family == "mpt1b" ? 1 : 2);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), Golden.Root(family).GetProperty("cross_attn_every_n_layers").GetInt32());
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

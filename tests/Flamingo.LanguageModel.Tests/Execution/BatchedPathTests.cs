@@ -18,9 +18,10 @@ public sealed class BatchedPathTests(Models models)
         Assert.InRange(Golden.Error(expected, rows[0].SelectMany(row => row).ToArray()), 0, 1e-5);
     }
 
+    public static TheoryData<string> Families => [.. Golden.Families];
+
     [Theory]
-    [InlineData("mpt1b")]
-    [InlineData("mpt7b")]
+    [MemberData(nameof(Families))]
     public async Task Chunks_neighbours_and_blocks_change_no_bit(string family)
     {
         var prompts = Golden.Prompts(family).Select(prompt => Golden.Sequence(family, prompt.GetProperty("name").GetString()!, room: 0)).ToList();

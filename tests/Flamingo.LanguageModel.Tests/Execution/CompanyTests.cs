@@ -9,9 +9,10 @@ public sealed class CompanyTests(Models models)
 {
     private static readonly string[] Names = ["one-picture", "three-shot", "vqa", "text-then-picture", "pictures-in-a-row", "picture-last"];
 
+    public static TheoryData<string> Families => [.. Golden.Families];
+
     [Theory]
-    [InlineData("mpt1b")]
-    [InlineData("mpt7b")]
+    [MemberData(nameof(Families))]
     public async Task An_answer_is_the_same_in_any_company(string family)
     {
         // greedy and sampled, short and long, from six prompts
