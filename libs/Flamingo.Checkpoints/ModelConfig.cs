@@ -82,6 +82,9 @@ public sealed record ResamplerConfig
 
     public required int FeedForwardWidth { get; init; }
 
+    /// <summary>none (OpenFlamingo) or per_head (IDEFICS: LayerNorm with bias over each head of queries and keys).</summary>
+    public string QueryKeyNorm { get; init; } = "none";
+
     /// <summary>gelu (OpenFlamingo) or relu (IDEFICS).</summary>
     public string Activation { get; init; } = "gelu";
 
@@ -95,6 +98,13 @@ public sealed record ResamplerConfig
 
     /// <summary>float32, float16 or bfloat16: latents are rounded to it as they leave the Resampler.</summary>
     public string LatentDtype { get; init; } = "float32";
+
+    /// <summary>A checkpoint without a resampler: a picture's features are its latents.</summary>
+    [JsonIgnore]
+    public bool PassesOn => Layers == 0;
+
+    /// <param name="latents">Features of one picture.</param>
+    public static ResamplerConfig PassingOn(int width, int latents) => new() { Width = width, Layers = 0, Latents = latents, Heads = 0, HeadWidth = 0, FeedForwardWidth = 0 };
 }
 
 /// <summary>One decoder serves every family; this says which.</summary>
@@ -190,6 +200,9 @@ public sealed record TokensConfig
 
     public required SpecialToken EndOfChunk { get; init; }
 
+    /// <summary>Stands before and after each picture, once between neighbours (IDEFICS); null for families that want none.</summary>
+    public SpecialToken? AroundImage { get; init; }
+
     public SpecialToken? Padding { get; init; }
 
     /// <summary>Stood before every prompt by families that want it (LLaMA); null for GPT-NeoX tokenizers.</summary>
@@ -197,6 +210,9 @@ public sealed record TokensConfig
 
     /// <summary>Answers end at any of these ids.</summary>
     public required IReadOnlyList<int> Stop { get; init; }
+
+    /// <summary>Never generated (IDEFICS: the picture markers).</summary>
+    public IReadOnlyList<int> Banned { get; init; } = [];
 }
 
 /// <param name="Bytes">File size.</param>

@@ -8,6 +8,12 @@ namespace Flamingo.LanguageModel.Network;
 /// <summary>Widening, activation, narrowing: exact GELU, or SwiGLU (Shazeer 2020), where a second widening is the gate.</summary>
 internal sealed class FeedForward : IDisposable
 {
+    // torch computes fewer elements than this on one thread
+    private const int OneThread = 32_768;
+
+    // two of the widest vectors: elements behind the last such pair of a thread's share get another approximation of erf and exp
+    private const int VectorPair = 32;
+
     private readonly Linear? _gate;
     private readonly Linear _up, _down;
 
@@ -23,7 +29,17 @@ internal sealed class FeedForward : IDisposable
     public Tensor Forward(Tensor x)                                                  // [rows, width]
     {
         var hidden = _up.Forward(x);                                                 // [rows, hidden]
-        return _down.Forward(_gate is null ? F.gelu(hidden) : F.silu(_gate.Forward(x)) * hidden);
+        if (_gate is null) return _down.Forward(Activate(hidden, some => F.gelu(some, inplace: true)));
+        return _down.Forward(Activate(_gate.Forward(x), some => F.silu(some, inplace: true)).mul_(hidden));
+    }
+
+    // in place, so many rows at a time that each row's elements are computed alike in any company
+    private static Tensor Activate(Tensor x, Func<Tensor, Tensor> function)
+    {
+        var (rows, width) = (x.shape[0], x.shape[1]);
+        var step = width % VectorPair == 0 ? Math.Max(1, (OneThread - 1) / width) : 1;
+        for (var row = 0L; row < rows; row += step) function(x.slice(0, row, Math.Min(rows, row + step), 1)).Dispose();
+        return x;
     }
 
     public void Dispose()
