@@ -38,7 +38,7 @@ public static class ImportProgressBar
             var tenth = value.Total > 0 ? value.Done * 10 / value.Total : 10;
             if (tenth <= _tenth) return;
             _tenth = tenth;
-            error.WriteLine($"{tenth * 10,3} %  {value.Tensor}");
+            error.WriteLine($"{tenth * 10,3} %  {value}");
         }
     }
 }

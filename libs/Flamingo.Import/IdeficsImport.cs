@@ -17,6 +17,6 @@ public sealed record IdeficsSource(string Folder)
 public static class IdeficsImport
 {
     /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.</exception>
-    public static ModelDirectory Run(IdeficsSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation) =>
-        ModelImport.Run(() => new IdeficsReader(source), source.ModelId, output, progress, cancellation);
+    public static ModelDirectory Run(IdeficsSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation, TimeProvider? time = null) =>
+        ModelImport.Run(() => new IdeficsReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
 }

@@ -5,7 +5,15 @@ namespace Flamingo.Import;
 
 /// <param name="Tensor">Canonical name of the tensor just written, or the file just hashed.</param>
 /// <param name="Done">Bytes, of <paramref name="Total"/>.</param>
-public sealed record ImportProgress(string Tensor, long Done, long Total);
+public sealed record ImportProgress(string Tensor, long Done, long Total)
+{
+    /// <summary>About how long it still takes; null in the first moments.</summary>
+    public TimeSpan? Left { get; init; }
+
+    public override string ToString() => Left is { } left ? $"{Tensor}, about {Words(left)} left" : Tensor;
+
+    private static string Words(TimeSpan time) => time.TotalMinutes >= 1.5 ? $"{time.TotalMinutes:0} min" : $"{Math.Max(1, time.TotalSeconds):0} s";
+}
 
 /// <summary>
 /// What all layouts share: read, write, hash, and only then give the directory its name. Nothing of a failed or interrupted
@@ -14,7 +22,7 @@ public sealed record ImportProgress(string Tensor, long Done, long Total);
 internal static class ModelImport
 {
     /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that is something else.</exception>
-    public static ModelDirectory Run(Func<IPublicationReader> open, string? modelId, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation)
+    public static ModelDirectory Run(Func<IPublicationReader> open, string? modelId, string output, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
     {
         output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
         modelId ??= Path.GetFileName(output);
@@ -23,12 +31,12 @@ internal static class ModelImport
         {
             using var reader = open();
             if (reader.Dtype is { } dtype && !WeightDtypes.All.Contains(dtype)) throw new CheckpointException($"'{dtype}' is no weight dtype; take one of {string.Join(", ", WeightDtypes.All)}.");
-            if (Path.Exists(output)) return FinishedImport.Find(reader, modelId, output, progress, cancellation) ?? throw Exists(output);
+            if (Path.Exists(output)) return FinishedImport.Find(reader, modelId, output, progress, time, cancellation) ?? throw Exists(output);
             UnfinishedImport.RemoveAbandoned(output);
             var unfinished = UnfinishedImport.Begin(output);
             try
             {
-                Write(reader, unfinished, modelId, progress, cancellation);
+                Write(reader, unfinished, modelId, progress, time, cancellation);
                 Directory.Move(unfinished, output);
             }
             finally
@@ -44,13 +52,13 @@ internal static class ModelImport
         return ModelDirectory.Open(output);
     }
 
-    private static void Write(IPublicationReader reader, string folder, string modelId, IProgress<ImportProgress>? progress, CancellationToken cancellation)
+    private static void Write(IPublicationReader reader, string folder, string modelId, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
     {
         var (faults, notes) = (new List<string>(), new List<string>());
         var publication = reader.Read(faults, notes);
         ThrowIfAny(faults);
 
-        var meter = new ProgressMeter(progress, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(file => new FileInfo(file).Length));
+        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(file => new FileInfo(file).Length));
         UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
         var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize); // small, and may fail: first
         foreach (var (part, tensors) in publication.Parts)

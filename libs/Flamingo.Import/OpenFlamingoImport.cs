@@ -21,9 +21,9 @@ public sealed record OpenFlamingoSource(string Vision, string Language, string C
 public static class OpenFlamingoImport
 {
     /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.</exception>
-    public static ModelDirectory Run(OpenFlamingoSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation)
+    public static ModelDirectory Run(OpenFlamingoSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation, TimeProvider? time = null)
     {
         if (source.CrossAttentionEvery < 1) throw new CheckpointException($"--cross-attention-every is {source.CrossAttentionEvery}; it is 1 or more.");
-        return ModelImport.Run(() => new OpenFlamingoReader(source), source.ModelId, output, progress, cancellation);
+        return ModelImport.Run(() => new OpenFlamingoReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
     }
 }

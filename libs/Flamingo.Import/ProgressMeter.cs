@@ -4,11 +4,17 @@ using Flamingo.Checkpoints;
 namespace Flamingo.Import;
 
 /// <summary>Bytes done, of all that will be written, digested and hashed.</summary>
-internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, long total)
+internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, TimeProvider time, long total)
 {
+    private readonly long _started = time.GetTimestamp();
     private long _done;
 
-    public void Add(string what, long bytes) => progress?.Report(new ImportProgress(what, _done += bytes, total));
+    public void Add(string what, long bytes)
+    {
+        _done += bytes;
+        var passed = time.GetElapsedTime(_started);
+        progress?.Report(new ImportProgress(what, _done, total) { Left = passed >= TimeSpan.FromSeconds(1) && _done > 0 ? passed * ((double)(total - _done) / _done) : null });
+    }
 }
 
 /// <summary>What provenance says of a published file.</summary>
