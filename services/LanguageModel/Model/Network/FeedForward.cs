@@ -6,7 +6,7 @@ using F = TorchSharp.torch.nn.functional;
 namespace Flamingo.LanguageModel.Network;
 
 /// <summary>Widening, activation, narrowing: exact GELU, or SwiGLU (Shazeer 2020), where a second widening is the gate.</summary>
-internal sealed class FeedForward : IDisposable
+public sealed class FeedForward : IDisposable
 {
     // torch computes fewer elements than this on one thread
     private const int OneThread = 32_768;

@@ -8,7 +8,7 @@ namespace Flamingo.LanguageModel.Network;
 /// Normalisation over the last dimension, of the kind that the checkpoint names: layer_norm (its bias optional, as in MPT)
 /// or rms_norm (Zhang and Sennrich 2019), whose mean square is taken in f32 whatever the dtype, as LLaMA has it.
 /// </summary>
-internal sealed class Norm : IDisposable
+public sealed class Norm : IDisposable
 {
     private readonly Tensor _weight;
     private readonly Tensor? _bias;
