@@ -26,9 +26,9 @@ public sealed class PassingOnTests(Models models)
                 var features = arange(2 * 3 * 5 * 8, ScalarType.Float32).view(2, 3, 1, 5, 8);
                 var (latents, attention) = resampler.Forward(features, includeAttention: true);
                 Assert.Equal([2, 3, 5, 8], latents.shape);
-                Assert.True(latents.equal(features.squeeze(2)));
+                Assert.True(latents.eq(features.squeeze(2)).all().item<bool>());
                 Assert.Equal([2, 3, 5, 5], attention!.shape);
-                Assert.True(attention[1, 2].equal(eye(5)));
+                Assert.True(attention[1, 2].eq(eye(5)).all().item<bool>());
                 return true;
             }, TestContext.Current.CancellationToken);
         }
