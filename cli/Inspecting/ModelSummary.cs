@@ -14,8 +14,8 @@ public static class ModelSummary
         output.WriteLine();
         output.WriteLine($"vision     ViT {vision.ImageSize} × {vision.ImageSize}, patch {vision.PatchSize}, width {vision.Width}, {vision.Layers} layers, {vision.Heads} heads, {vision.Activation}, pooled width {vision.PooledWidth}");
         output.WriteLine($"pictures   {vision.Preprocessing.Resize}, alpha {vision.Preprocessing.Alpha}, mean [{string.Join(", ", vision.Preprocessing.Mean)}], std [{string.Join(", ", vision.Preprocessing.Std)}]");
-        output.WriteLine($"resampler  {resampler.Latents} latents of width {resampler.Width} ({resampler.LatentDtype}), {resampler.Layers} layers, {resampler.Heads} heads of {resampler.HeadWidth}, {resampler.FrameEmbeddings} frame and {resampler.MediaTimeEmbeddings} media-time embeddings");
-        output.WriteLine($"language   vocabulary {language.VocabularySize}, width {language.Width}, {language.Layers} layers, {language.Heads} heads, context {language.ContextLength}, {language.Norm}, {language.Positions}, {language.FeedForward}, QK-norm {language.QueryKeyNorm}{(language.TiedEmbeddings ? ", tied" : "")}");
+        output.WriteLine($"resampler  {(resampler.PassesOn ? "none; features pass as " : "")}{resampler.Latents} latents of width {resampler.Width} ({resampler.LatentDtype}), {resampler.Layers} layers, {resampler.Heads} heads of {resampler.HeadWidth}, {resampler.FrameEmbeddings} frame and {resampler.MediaTimeEmbeddings} media-time embeddings");
+        output.WriteLine($"language   vocabulary {language.VocabularySize}, width {language.Width}, {language.Layers} layers, {language.Heads} heads{(language.KeyValueHeads is { } shared ? $" sharing {shared} of keys and values" : "")}, context {language.ContextLength}, {language.Norm}, {language.Positions}{(language.Positions == "rotary" && language.RotaryFraction < 1 ? $" over {language.RotaryFraction:0.##}" : "")}{(language.ParallelResidual ? ", parallel residual" : "")}, {language.FeedForward}, QK-norm {language.QueryKeyNorm}{(language.TiedEmbeddings ? ", tied" : "")}");
         output.WriteLine($"gated      before layers {string.Join(", ", cross.Layers)}; {cross.Heads} heads of {cross.HeadWidth}, latents of {cross.LatentWidth}");
         output.WriteLine($"tokens     {string.Join(", ", Tokens(config.Tokens).Select(token => $"{token.Role} {token.Token.Text} = {token.Token.Id}"))}, stop {string.Join(", ", config.Tokens.Stop)}");
         output.WriteLine();
@@ -39,6 +39,7 @@ public static class ModelSummary
     {
         yield return ("image", tokens.Image);
         yield return ("end of chunk", tokens.EndOfChunk);
+        if (tokens.AroundImage is { } around) yield return ("around image", around);
         if (tokens.Padding is { } padding) yield return ("padding", padding);
         if (tokens.Beginning is { } beginning) yield return ("beginning", beginning);
     }

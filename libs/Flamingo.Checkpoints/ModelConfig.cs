@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Flamingo.Checkpoints;
 
 /// <summary>The content of <c>flamingo.json</c>: everything a stage must know of a checkpoint besides its weights. JSON names are snake_case.</summary>
@@ -80,6 +82,9 @@ public sealed record ResamplerConfig
 
     public required int FeedForwardWidth { get; init; }
 
+    /// <summary>none (OpenFlamingo) or per_head (IDEFICS: LayerNorm with bias over each head of queries and keys).</summary>
+    public string QueryKeyNorm { get; init; } = "none";
+
     /// <summary>gelu (OpenFlamingo) or relu (IDEFICS).</summary>
     public string Activation { get; init; } = "gelu";
 
@@ -93,6 +98,13 @@ public sealed record ResamplerConfig
 
     /// <summary>float32, float16 or bfloat16: latents are rounded to it as they leave the Resampler.</summary>
     public string LatentDtype { get; init; } = "float32";
+
+    /// <summary>A checkpoint without a resampler: a picture's features are its latents.</summary>
+    [JsonIgnore]
+    public bool PassesOn => Layers == 0;
+
+    /// <param name="latents">Features of one picture.</param>
+    public static ResamplerConfig PassingOn(int width, int latents) => new() { Width = width, Layers = 0, Latents = latents, Heads = 0, HeadWidth = 0, FeedForwardWidth = 0 };
 }
 
 /// <summary>One decoder serves every family; this says which.</summary>
@@ -106,6 +118,9 @@ public sealed record LanguageConfig
     public required int Layers { get; init; }
 
     public required int Heads { get; init; }
+
+    /// <summary>Heads of keys and values, a divisor of <see cref="Heads"/>: query heads share them in groups. Null: as many as query heads.</summary>
+    public int? KeyValueHeads { get; init; }
 
     public required int FeedForwardWidth { get; init; }
 
@@ -139,6 +154,13 @@ public sealed record LanguageConfig
     public required bool TiedEmbeddings { get; init; }
 
     public required CrossAttentionConfig CrossAttention { get; init; }
+
+    [JsonIgnore]
+    public int HeadWidth => Width / Heads;
+
+    /// <summary>Width of all keys, and of all values, of one token.</summary>
+    [JsonIgnore]
+    public int KeyValueWidth => (KeyValueHeads ?? Heads) * HeadWidth;
 }
 
 public sealed record CrossAttentionConfig
@@ -154,7 +176,19 @@ public sealed record CrossAttentionConfig
 
     public required int FeedForwardWidth { get; init; }
 
+    /// <summary>layer_norm (OpenFlamingo) or rms_norm (IDEFICS); of queries and keys too, where they are normed.</summary>
+    public string Norm { get; init; } = "layer_norm";
+
     public double LayerNormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>none (OpenFlamingo) or per_head (IDEFICS: queries and keys, over each head).</summary>
+    public string QueryKeyNorm { get; init; } = "none";
+
+    /// <summary>gelu (OpenFlamingo) or swiglu (IDEFICS).</summary>
+    public string FeedForward { get; init; } = "gelu";
+
+    /// <summary>A gate for each of the width's dimensions instead of one for all.</summary>
+    public bool VectorGates { get; init; }
 }
 
 /// <param name="Text">As it stands in tokenizer.json.</param>
@@ -166,6 +200,9 @@ public sealed record TokensConfig
 
     public required SpecialToken EndOfChunk { get; init; }
 
+    /// <summary>Stands before and after each picture, once between neighbours (IDEFICS); null for families that want none.</summary>
+    public SpecialToken? AroundImage { get; init; }
+
     public SpecialToken? Padding { get; init; }
 
     /// <summary>Stood before every prompt by families that want it (LLaMA); null for GPT-NeoX tokenizers.</summary>
@@ -173,6 +210,9 @@ public sealed record TokensConfig
 
     /// <summary>Answers end at any of these ids.</summary>
     public required IReadOnlyList<int> Stop { get; init; }
+
+    /// <summary>Never generated (IDEFICS: the picture markers).</summary>
+    public IReadOnlyList<int> Banned { get; init; } = [];
 }
 
 /// <param name="Bytes">File size.</param>
@@ -186,6 +226,9 @@ public sealed record Provenance
     public required string Layout { get; init; }
 
     public required string Tool { get; init; }
+
+    /// <summary>What else shaped the model, in the importer's words.</summary>
+    public string? Settings { get; init; }
 
     public required IReadOnlyList<SourceFile> Sources { get; init; }
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;
@@ -10,7 +9,7 @@ namespace Flamingo.Import;
 public static class SafetensorsWriter
 {
     /// <param name="dtype">F32, F16, BF16, or null to keep each tensor's own.</param>
-    /// <param name="written">Told every tensor's name and source bytes.</param>
+    /// <param name="written">Told the name of every tensor and the bytes written for it.</param>
     /// <param name="faults">Non-finite tensors are added here.</param>
     public static void Write(string path, IReadOnlyDictionary<string, SourceTensor> tensors, string? dtype, Action<string, long> written, List<string> faults, CancellationToken cancellation)
     {
@@ -36,56 +35,11 @@ public static class SafetensorsWriter
         {
             cancellation.ThrowIfCancellationRequested();
             var bytes = tensor.Read();
-            if (!IsFinite(bytes, tensor.Dtype)) faults.Add($"non-finite: {name} ({tensor.Name})");
-            stream.Write(Convert(bytes, tensor.Dtype, dtype ?? tensor.Dtype));
-            written(name, bytes.Length);
+            if (!WeightDtypes.IsFinite(bytes, tensor.Dtype)) faults.Add($"non-finite: {name} ({tensor.Name})");
+            var converted = WeightDtypes.Convert(bytes, tensor.Dtype, dtype ?? tensor.Dtype);
+            if (!ReferenceEquals(converted, bytes) && !WeightDtypes.IsFinite(converted, dtype!)) faults.Add($"too large for {dtype}: {name} ({tensor.Name})");
+            stream.Write(converted);
+            written(name, converted.Length);
         }
-    }
-
-    private static bool IsFinite(byte[] bytes, string dtype)
-    {
-        switch (dtype)
-        {
-            case "F32":
-                foreach (var value in MemoryMarshal.Cast<byte, float>(bytes))
-                    if (!float.IsFinite(value)) return false;
-                return true;
-            case "F16":
-                foreach (var value in MemoryMarshal.Cast<byte, Half>(bytes))
-                    if (!Half.IsFinite(value)) return false;
-                return true;
-            default:
-                foreach (var value in MemoryMarshal.Cast<byte, ushort>(bytes))
-                    if ((value & 0x7f80) == 0x7f80) return false;
-                return true;
-        }
-    }
-
-    private static byte[] Convert(byte[] bytes, string from, string to)
-    {
-        if (from == to) return bytes;
-        var size = SafetensorsFile.ElementSize(from);
-        var result = new byte[bytes.Length / size * SafetensorsFile.ElementSize(to)];
-        for (var index = 0; index < bytes.Length / size; index++)
-        {
-            var value = from switch
-            {
-                "F32" => BinaryPrimitives.ReadSingleLittleEndian(bytes.AsSpan(index * 4)),
-                "F16" => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes.AsSpan(index * 2)),
-                _ => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(index * 2)) << 16),
-            };
-            if (to == "F32") BinaryPrimitives.WriteSingleLittleEndian(result.AsSpan(index * 4), value);
-            else if (to == "F16") BinaryPrimitives.WriteHalfLittleEndian(result.AsSpan(index * 2), (Half)value);
-            else BinaryPrimitives.WriteUInt16LittleEndian(result.AsSpan(index * 2), BFloat16(value));
-        }
-
-        return result;
-    }
-
-    // round to nearest, ties to even, as torch does
-    private static ushort BFloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
     }
 }

@@ -10,22 +10,24 @@ namespace Flamingo.LanguageModel.Tests;
 /// <summary>A family's golden.json and golden.safetensors: what the original computed.</summary>
 internal static class Golden
 {
-    private const int ImageToken = 533;
+    public static readonly string[] Families = ["mpt1b", "mpt7b", "neox", "pythia", "llama", "idefics"];
 
-    public static IReadOnlyList<JsonElement> Prompts(string family)
-    {
-        var text = File.ReadAllText(RepositoryFiles.Path("tests", "reference", "families", family, "golden.json"));
-        return [.. JsonDocument.Parse(text).RootElement.GetProperty("prompts").EnumerateArray()];
-    }
+    public static JsonElement Root(string family) =>
+        JsonDocument.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "families", family, "golden.json"))).RootElement;
+
+    public static IReadOnlyList<JsonElement> Prompts(string family) => [.. Root(family).GetProperty("prompts").EnumerateArray()];
+
+    public static int ImageToken(string family) => Root(family).GetProperty("special_tokens").GetProperty(family == "idefics" ? "<image>" : "image").GetInt32();
 
     public static JsonElement Prompt(string family, string name) => Prompts(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
 
-    public static TheoryData<string, string> Names(bool withAnswers)
+    /// <param name="with">Prompts that have this golden; null for all.</param>
+    public static TheoryData<string, string> Names(string? with = null)
     {
         var names = new TheoryData<string, string>();
-        foreach (var family in new[] { "mpt1b", "mpt7b" })
+        foreach (var family in Families)
         {
-            foreach (var prompt in Prompts(family).Where(prompt => !withAnswers || prompt.TryGetProperty("greedy", out _)))
+            foreach (var prompt in Prompts(family).Where(prompt => with is null || prompt.TryGetProperty(with, out _)))
                 names.Add(family, prompt.GetProperty("name").GetString()!);
         }
 
@@ -39,10 +41,11 @@ internal static class Golden
         var ids = Ids(prompt.GetProperty("ids"));
         var latents = Latents(family);
         var keys = Ids(prompt.GetProperty("pictures")).Select(Key).ToList();
+        var image = ImageToken(family);
         var (seen, pictures) = (0, new int[ids.Length]);
         for (var at = 0; at < ids.Length; at++)
         {
-            if (ids[at] == ImageToken) seen++;
+            if (ids[at] == image) seen++;
             pictures[at] = seen - 1;
         }
 

@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
+using Flamingo.Import.Sources;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
@@ -78,10 +79,38 @@ public sealed class Models : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
+    /// <summary>The language model of another family with other settings and weights; no golden knows it.</summary>
+    /// <param name="weights">A tensor's own, by name.</param>
+    public ModelDirectory Variant(string name, string of, Func<LanguageConfig, LanguageConfig> config, Func<string, SourceTensor, SourceTensor> weights)
+    {
+        var (model, folder) = (DirectoryOf(of), Directory.CreateDirectory(Path.Combine(_folder, name)).FullName);
+        var file = new FileInfo(Path.Combine(folder, "language.safetensors"));
+        using (var original = model.OpenWeights("language"))
+        {
+            var tensors = original.Entries.Values.ToDictionary(entry => entry.Name, entry => weights(entry.Name, new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => original.Read(entry).ToArray())));
+            SafetensorsWriter.Write(file.FullName, tensors, null, (_, _) => { }, [], CancellationToken.None);
+        }
+
+        using var written = SafetensorsFile.Open(file.FullName);
+        var digest = WeightsDigest.Compute(written, _ => true);
+        File.Copy(model.TokenizerPath, Path.Combine(folder, ModelDirectory.TokenizerFile));
+        ModelDirectory.WriteConfig(folder, model.Config with
+        {
+            ModelId = name, Language = config(model.Config.Language), Weights = new Dictionary<string, WeightsFile> { ["language"] = new(file.Name, file.Length, written.HeaderSha256, digest, digest) },
+        });
+        return ModelDirectory.Open(folder);
+    }
+
+    // what no reference has together: two query heads for each of keys and values, half of each head rotated, residuals side by side
+    private ModelDirectory Grouped() => Variant("grouped", "llama", config => config with { KeyValueHeads = 2, RotaryFraction = 0.5, ParallelResidual = true }, (name, tensor) =>
+        name.EndsWith("query_key_value.weight", StringComparison.Ordinal) ? tensor with { Shape = [128, 64], Read = () => [.. tensor.Read().Take(128 * 64 * sizeof(float))] } : tensor);
+
     private ModelDirectory Import(string family)
     {
+        if (family == "grouped") return Grouped();
+        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(RepositoryFiles.Path("tests", "reference", "families", family)), Path.Combine(_folder, family), progress: null, CancellationToken.None);
         string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family == "mpt1b" ? 1 : 2);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), Golden.Root(family).GetProperty("cross_attn_every_n_layers").GetInt32());
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

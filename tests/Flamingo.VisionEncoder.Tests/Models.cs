@@ -64,8 +64,9 @@ public sealed class Models : IDisposable
 
     private ModelDirectory Import(string family)
     {
-        string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family == "mpt1b" ? 1 : 2);
+        string Source(params string[] part) => RepositoryFiles.Path(["tests", "reference", "families", family, .. part]);
+        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

@@ -13,8 +13,7 @@ internal static class ResamplerTranslation
     {
         var latents = weights.ShapeOf("perceiver.latents", 2) ?? [0, 0];
         var width = latents[^1];
-        var layers = 0;
-        while (weights.Has($"perceiver.layers.{layers}.0.to_q.weight")) layers++;
+        var layers = weights.Count("perceiver.layers", "0.to_q.weight");
         var hidden = weights.ShapeOf("perceiver.layers.0.1.1.weight", 2)?[0] ?? 0;
         var frames = weights.Has("perceiver.frame_embs") ? weights.ShapeOf("perceiver.frame_embs", 2)?[0] ?? 0 : 0;
         var media = weights.Has("perceiver.media_time_embs") ? weights.ShapeOf("perceiver.media_time_embs", 3)?[0] ?? 0 : 0;
@@ -40,10 +39,6 @@ internal static class ResamplerTranslation
         return new ResamplerConfig { Width = (int)width, Layers = layers, Latents = (int)latents[0], Heads = Heads, HeadWidth = HeadWidth, FeedForwardWidth = (int)hidden, FrameEmbeddings = (int)frames, MediaTimeEmbeddings = (int)media };
 
         void Keep(string name, params ReadOnlySpan<long> shape) => weights.Take(name, $"perceiver.{name}", shape);
-        void Norm(string name)
-        {
-            Keep($"{name}.weight", width);
-            Keep($"{name}.bias", width);
-        }
+        void Norm(string name) => weights.TakeNorm(name, $"perceiver.{name}", width, bias: true);
     }
 }

@@ -14,6 +14,34 @@ public sealed record PickledTensor(PickledStorage Storage, long Offset, IReadOnl
 /// <param name="Elements">Number of elements.</param>
 public sealed record PickledStorage(string Key, string Dtype, long Elements);
 
+/// <summary>A TorchScript module: its attributes, and nothing that could run.</summary>
+public sealed class PickledModule
+{
+    private const int Deepest = 64; // a hostile pickle may hold itself
+    private const int MostModules = 100_000;
+
+    public Dictionary<object, object?> Attributes { get; set; } = [];
+
+    /// <summary>Every attribute of every module under it, by its path: <c>visual.conv1.weight</c>.</summary>
+    /// <exception cref="CheckpointException">Modules hold each other.</exception>
+    public Dictionary<object, object?> StateDict()
+    {
+        var (found, modules) = (new Dictionary<object, object?>(), 0);
+        Collect(this, "", 0);
+        return found;
+
+        void Collect(PickledModule module, string path, int depth)
+        {
+            if (depth > Deepest || ++modules > MostModules) throw new CheckpointException("The TorchScript archive's modules hold each other, or are too many.");
+            foreach (var (name, value) in module.Attributes)
+            {
+                if (value is PickledModule inner) Collect(inner, $"{path}{name}.", depth + 1);
+                else found[$"{path}{name}"] = value;
+            }
+        }
+    }
+}
+
 /// <summary>
 /// Reads the pickles that torch.save writes (protocol 2 to 5, no frames of code): a machine that can build tensors and
 /// plain containers and nothing else. Every other opcode and every other class is refused by name; nothing is executed.
@@ -104,6 +132,7 @@ public sealed class PickleReader
                 case '\x93': var (name, module) = ((string)_stack.Pop()!, (string)_stack.Pop()!); _stack.Push(Class(module, name)); break;
                 case 'R': var arguments = (object?[])_stack.Pop()!; _stack.Push(Call(((Global)_stack.Pop()!).Name, arguments)); break;
                 case 'Q': _stack.Push(Storage((object?[])_stack.Pop()!)); break;
+                case '\x81': New(); break;
                 case 'b': Build(); break;
                 default: throw Refuse(opcode is >= ' ' and <= '~' ? $"opcode '{opcode}'" : $"opcode 0x{(int)opcode:x2}");
             }
@@ -113,7 +142,9 @@ public sealed class PickleReader
     private Global Class(string module, string name)
     {
         var full = $"{module} {name}";
-        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter") return new Global(full);
+        // TorchScript's classes live in the archive's code, which nobody reads: what is left of them is a name for a bag of attributes
+        if (module == "__torch__" || module.StartsWith("__torch__.", StringComparison.Ordinal)) return new Global("__torch__");
+        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter" or "torch.jit._pickle build_intlist") return new Global(full);
         throw Refuse($"the class or function '{module}.{name}'");
     }
 
@@ -121,6 +152,7 @@ public sealed class PickleReader
     {
         "collections OrderedDict" when arguments.Length == 0 => new Dictionary<object, object?>(),
         "collections OrderedDict" => Fill([], [.. ((List<object?>)arguments[0]!).SelectMany(Pair)]),
+        "torch.jit._pickle build_intlist" => (List<object?>)arguments[0]!,
         "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
         "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
         _ => throw Refuse($"a call of '{name.Replace(' ', '.')}'"),
@@ -132,11 +164,18 @@ public sealed class PickleReader
         return new PickledStorage(key, dtype, elements);
     }
 
+    private void New()
+    {
+        if (_stack.Pop() is not object?[] { Length: 0 } || _stack.Pop() is not Global { Name: "__torch__" }) throw Refuse("an object that is no TorchScript module");
+        _stack.Push(new PickledModule());
+    }
+
     // torch's state dicts carry _metadata as an attribute: plain data on a dictionary, dropped
     private void Build()
     {
-        _stack.Pop();
-        if (_stack.Peek() is not Dictionary<object, object?>) throw Refuse("state for anything but a dictionary");
+        var state = _stack.Pop();
+        if (_stack.Peek() is PickledModule module && state is Dictionary<object, object?> attributes) module.Attributes = attributes;
+        else if (_stack.Peek() is not Dictionary<object, object?>) throw Refuse("state for anything but a dictionary or a module");
     }
 
     // exactly two: a list of references to one long tuple would multiply in memory

@@ -4,7 +4,7 @@ using Flamingo.Import.Pickles;
 
 namespace Flamingo.Import.Sources;
 
-/// <summary>A file of torch.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is.</summary>
+/// <summary>A file of torch.save or torch.jit.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is; a module's code is not read at all.</summary>
 public sealed class PyTorchFile : IDisposable
 {
     private const long MostPickleBytes = 256 << 20;
@@ -12,10 +12,13 @@ public sealed class PyTorchFile : IDisposable
     private readonly ZipArchive _zip;
     private readonly string _folder;
 
-    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content) => (_path, _zip, _folder, Content) = (path, zip, folder, content);
+    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) => (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
 
     /// <summary>The saved dictionary as the pickle describes it.</summary>
     public Dictionary<object, object?> Content { get; }
+
+    /// <summary>A module of torch.jit.save; its content is what state_dict would list.</summary>
+    public bool IsTorchScript { get; }
 
     /// <exception cref="CheckpointException">No zip, no pickle in it, or a pickle that asks for more than plain data.</exception>
     public static PyTorchFile Open(string path)
@@ -27,9 +30,9 @@ public sealed class PyTorchFile : IDisposable
             var entry = zip.Entries.FirstOrDefault(candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new CheckpointException($"{path} holds no data.pkl: it is not a file of torch.save.");
             if (entry.Length > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
-            var content = PickleReader.Read(ReadAll(entry, entry.Length), path) as Dictionary<object, object?>
-                ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
-            return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content);
+            var saved = PickleReader.Read(ReadAll(entry, entry.Length), path);
+            var content = saved as Dictionary<object, object?> ?? (saved as PickledModule)?.StateDict() ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
+            return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content, saved is PickledModule);
         }
         catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException)
         {

@@ -20,6 +20,9 @@ public sealed class WeightSource : IDisposable
 
     public IReadOnlyDictionary<string, SourceTensor> Tensors => _tensors;
 
+    /// <summary>A module saved with its code (OpenAI's CLIP), of which the weights alone are read.</summary>
+    public bool IsTorchScript { get; private set; }
+
     /// <exception cref="CheckpointException">Nothing there, a shard missing, or a damaged file.</exception>
     public static WeightSource Open(string path)
     {
@@ -84,7 +87,8 @@ public sealed class WeightSource : IDisposable
         _open.Add(pickled);
         var weights = pickled.Content;
         // one level, as training writes it: a hostile pickle may hold itself
-        if (weights.GetValueOrDefault("model_state_dict") is Dictionary<object, object?> inner) weights = inner;
+        if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner) weights = inner;
+        IsTorchScript = pickled.IsTorchScript;
         foreach (var tensor in pickled.Tensors(weights))
         {
             var name = tensor.Name.StartsWith("module.", StringComparison.Ordinal) ? tensor.Name["module.".Length..] : tensor.Name;

@@ -44,6 +44,39 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     }
 
     [Theory]
+    [InlineData("mpt7b", 2, 71)]
+    [InlineData("neox", 2, 71)]
+    [InlineData("pythia", 4, 71)]
+    [InlineData("llama", 2, 71)]
+    [InlineData("idefics", 0, 41)]
+    public async Task Every_family_holds_its_goldens(string name, int every, int held)
+    {
+        using var folder = new TemporaryFolder();
+        var source = RepositoryFiles.Path("tests", "reference", "families", name);
+        string Part(string part) => Path.Combine(source, part);
+        string[] layout = name == "idefics"
+            ? ["--layout", "idefics", "--source", source]
+            : ["--layout", "openflamingo", "--vision", Part("vision"), "--language", Part("language"), "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", $"{every}"];
+        string[] import = ["import", .. layout, "--output", folder.File(name)];
+        Assert.Contains($"Imported {name}", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
+        Assert.Contains("already, from the same files", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
+        var verified = await FlamingoCommand.RunAsync("verify", folder.File(name), "--golden", source, "--pictures", Pictures);
+        Assert.Contains($"{held} held, 0 broken, 0 skipped", verified.MustReturn(0).Output, StringComparison.Ordinal);
+        (await FlamingoCommand.RunAsync("inspect", folder.File(name), "--verify")).MustReturn(0);
+    }
+
+    [Theory]
+    [InlineData("--source is required for --layout idefics", "--layout", "idefics")]
+    [InlineData("--checkpoint is required for --layout openflamingo", "--layout", "openflamingo", "--cross-attention-every", "1")]
+    [InlineData("--cross-attention-every is not for --layout idefics", "--layout", "idefics", "--source", ".", "--cross-attention-every", "1")]
+    public async Task A_layout_says_what_it_needs(string said, params string[] arguments)
+    {
+        var refused = await FlamingoCommand.RunAsync(["import", .. arguments, "--output", "/tmp/never"]);
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains(said, refused.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("features")]
     [InlineData("latents")]
     [InlineData("logits.three-shot")]

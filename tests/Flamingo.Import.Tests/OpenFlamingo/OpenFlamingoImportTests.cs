@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;
 using Flamingo.Import.Tests.Sources;
@@ -66,6 +67,96 @@ public sealed class OpenFlamingoImportTests : IDisposable
 
         var (expected, found) = (Run(source, "plain"), Run(source with { Checkpoint = wrapped }, "wrapped"));
         foreach (var part in new[] { "vision", "resampler", "language" }) Assert.Equal(expected.Config.Weights[part].Digest, found.Config.Weights[part].Digest);
+    }
+
+    [Fact]
+    public void GptNeox_takes_heads_apart_and_head_and_embeddings_from_the_checkpoint()
+    {
+        var source = Family("neox", 2);
+        var model = Run(source);
+        var language = model.Config.Language;
+        Assert.Equal(("rotary", 1.0, false, false, 1e-3, 535), (language.Positions, language.RotaryFraction, language.ParallelResidual, language.TiedEmbeddings, language.NormEpsilon, language.VocabularySize));
+        AssertSame(source.Checkpoint, "lang_encoder.gpt_neox.embed_in.weight", model, "language", "token_embedding.weight");
+        AssertSame(source.Checkpoint, "lang_encoder.embed_out.weight", model, "language", "output.weight");
+        AssertSame(source.Language, "gpt_neox.layers.2.mlp.dense_h_to_4h.bias", model, "language", "layers.2.feed_forward.up.bias");
+        using var weights = WeightSource.Open(source.Language);
+        using var file = model.OpenWeights("language");
+        var (stored, wanted) = (weights.Tensors["gpt_neox.layers.1.attention.query_key_value.bias"].Read(), file.Read(file.Entries["layers.1.attention.query_key_value.bias"]).ToArray());
+        const int Head = 16 * 2; // bytes of bf16
+        for (var head = 0; head < 4; head++)
+            for (var part = 0; part < 3; part++) Assert.Equal(stored.AsSpan(((head * 3) + part) * Head, Head).ToArray(), wanted.AsSpan(((part * 4) + head) * Head, Head).ToArray());
+        Assert.Null(model.Config.Provenance.Note);
+    }
+
+    [Fact]
+    public void Pythia_is_parallel_and_rotates_a_quarter()
+    {
+        var language = Run(Family("pythia", 4)).Config.Language;
+        Assert.Equal(("rotary", 0.25, true), (language.Positions, language.RotaryFraction, language.ParallelResidual));
+        Assert.Equal([3], language.CrossAttention.Layers);
+    }
+
+    [Fact]
+    public void Llama_joins_projections_and_keeps_its_own_head()
+    {
+        var source = Family("llama", 2);
+        var model = Run(source);
+        var language = model.Config.Language;
+        Assert.Equal(("rms_norm", "swiglu", 1e-4, null, false), (language.Norm, language.FeedForward, language.NormEpsilon, language.KeyValueHeads, language.TiedEmbeddings));
+        Assert.Equal(new SpecialToken("<s>", 1), model.Config.Tokens.Beginning);
+        Assert.Equal([541], model.Config.Tokens.Stop);
+        AssertSame(source.Language, "lm_head.weight", model, "language", "output.weight");
+        using var weights = WeightSource.Open(source.Language);
+        using var file = model.OpenWeights("language");
+        Assert.Equal(new[] { "q", "k", "v" }.SelectMany(part => weights.Tensors[$"model.layers.0.self_attn.{part}_proj.weight"].Read()), file.Read(file.Entries["layers.0.attention.query_key_value.weight"]).ToArray());
+    }
+
+    [Fact]
+    public void A_head_with_fewer_rows_than_the_embeddings_gets_rows_of_zeros_and_a_word()
+    {
+        var source = Family("llama", 2);
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language, "*.json")) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        using (var weights = WeightSource.Open(source.Language))
+            TorchFile.WriteStateDict(Path.Combine(language, "pytorch_model.bin"), weights.Tensors.Values.Select(tensor => tensor.Name == "lm_head.weight" ? tensor with { Shape = [541, 64], Read = () => [.. tensor.Read().Take(541 * 64 * 4)] } : tensor));
+        var model = Run(source with { Language = language });
+        Assert.Contains("the last 3 tokens get logits of zero", model.Config.Provenance.Note, StringComparison.Ordinal);
+        using var written = model.OpenWeights("language");
+        Assert.Equal([544, 64], written.Entries["output.weight"].Shape);
+        Assert.All(written.Read(written.Entries["output.weight"])[(541 * 64 * 4)..].ToArray(), value => Assert.Equal(0, value));
+    }
+
+    [Fact]
+    public void Embeddings_may_have_more_rows_than_the_tokenizer_tokens_and_not_fewer()
+    {
+        var source = Family("neox", 2);
+        Assert.Equal(600, Run(source with { Checkpoint = Checkpoint("large.pt", 600) }, "large").Config.Language.VocabularySize);
+        var short_ = Assert.Throws<CheckpointException>(() => Run(source with { Checkpoint = Checkpoint("short.pt", 534) }, "short"));
+        Assert.Contains("ids up to 534, the checkpoint's embeddings 534 rows", short_.Message, StringComparison.Ordinal);
+
+        string Checkpoint(string name, int rows)
+        {
+            using var plain = WeightSource.Open(source.Checkpoint);
+            TorchFile.WriteStateDict(_folder[name], plain.Tensors.Values.Select(tensor => tensor.Shape[0] != 535 ? tensor : tensor with { Shape = [rows, 64], Read = () => new byte[rows * 64 * 4] }));
+            return _folder[name];
+        }
+    }
+
+    [Theory]
+    [InlineData("neox", "hidden_act", "\"gelu_new\"", "hidden_act is gelu_new")]
+    [InlineData("llama", "hidden_act", "\"relu\"", "hidden_act is relu")]
+    [InlineData("llama", "rope_scaling", "{\"type\": \"linear\", \"factor\": 2}", "rope_scaling")]
+    [InlineData("llama", "head_dim", "32", "head_dim is 32")]
+    public void A_variant_that_would_be_computed_wrongly_is_refused(string family, string member, string value, string named)
+    {
+        var source = Family(family, 2);
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(language, "config.json")))!;
+        config[member] = JsonNode.Parse(value);
+        File.Delete(Path.Combine(language, "config.json"));
+        File.WriteAllText(Path.Combine(language, "config.json"), config.ToJsonString());
+        Assert.Contains(named, Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -152,6 +243,41 @@ public sealed class OpenFlamingoImportTests : IDisposable
     }
 
     [Fact]
+    public void The_same_import_again_is_recognised_and_any_other_is_not()
+    {
+        var source = Family("mpt7b", 2);
+        var made = Run(source);
+        var written = File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors"));
+        Assert.Equal(made.Config.Weights["language"], Run(source).Config.Weights["language"]);
+        Assert.Equal(written, File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors")));
+        foreach (var other in new[] { source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
+            Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
+
+        using (var weights = File.OpenWrite(Path.Combine(made.Path, "language.safetensors"))) weights.SetLength(weights.Length - 1);
+        Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_killed_import_left_is_removed_by_the_next()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder[$"model.importing-{int.MaxValue}"], "half"));
+        Directory.CreateDirectory(_folder["model.importing-of-mine"]);
+        Run(Family("mpt7b", 2));
+        Assert.Equal([_folder["model"], _folder["model.importing-of-mine"]], Directory.GetFileSystemEntries(_folder.Path).Order());
+    }
+
+    [Fact]
+    public void The_time_left_is_estimated_from_the_bytes_so_far()
+    {
+        var time = new SteppingTime();
+        var reports = new List<ImportProgress>();
+        OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], new Listener(reports.Add), CancellationToken.None, time);
+        var late = reports.First(report => report.Done > report.Total / 2);
+        Assert.Equal(late.Left!.Value.TotalSeconds, (reports.IndexOf(late) + 1) * ((double)(late.Total - late.Done) / late.Done), 0.01);
+        Assert.Contains(" left", late.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Progress_rises_to_the_total()
     {
         var reports = new List<ImportProgress>();
@@ -206,6 +332,16 @@ public sealed class OpenFlamingoImportTests : IDisposable
         Assert.Equal(expected.Dtype, entry.Dtype);
         Assert.Equal(expected.Shape, entry.Shape);
         Assert.True(file.Read(entry).SequenceEqual(expected.Read()), $"{name} differs from {sourceName}");
+    }
+
+    /// <summary>A second passes with every look at the clock.</summary>
+    private sealed class SteppingTime : TimeProvider
+    {
+        private long _seconds;
+
+        public override long TimestampFrequency => 1;
+
+        public override long GetTimestamp() => _seconds++;
     }
 
     private sealed class Listener(Action<ImportProgress> hear) : IProgress<ImportProgress>

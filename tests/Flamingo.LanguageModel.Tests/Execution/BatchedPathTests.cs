@@ -6,7 +6,7 @@ namespace Flamingo.LanguageModel.Tests.Execution;
 /// <summary>The path that serves requests, against the goldens and against itself: a row's logits are the same bits in any company.</summary>
 public sealed class BatchedPathTests(Models models)
 {
-    public static TheoryData<string, string> AllPrompts => Golden.Names(withAnswers: false);
+    public static TheoryData<string, string> AllPrompts => Golden.Names();
 
     [Theory]
     [MemberData(nameof(AllPrompts))]
@@ -18,12 +18,14 @@ public sealed class BatchedPathTests(Models models)
         Assert.InRange(Golden.Error(expected, rows[0].SelectMany(row => row).ToArray()), 0, 1e-5);
     }
 
+    public static TheoryData<string> Families => [.. Golden.Families, "grouped"];
+
     [Theory]
-    [InlineData("mpt1b")]
-    [InlineData("mpt7b")]
+    [MemberData(nameof(Families))]
     public async Task Chunks_neighbours_and_blocks_change_no_bit(string family)
     {
-        var prompts = Golden.Prompts(family).Select(prompt => Golden.Sequence(family, prompt.GetProperty("name").GetString()!, room: 0)).ToList();
+        var reference = family == "grouped" ? "llama" : family;
+        var prompts = Golden.Prompts(reference).Select(prompt => Golden.Sequence(reference, prompt.GetProperty("name").GetString()!, room: 0)).ToList();
         var alone = new List<IReadOnlyList<float[]>>();
         foreach (var prompt in prompts) alone.Add((await new Company(models, family).RunAsync([prompt], int.MaxValue))[0]);
         foreach (var (chunk, shuffled) in new[] { (int.MaxValue, true), (16, false), (7, true), (3, false), (1, true) })

@@ -4,7 +4,7 @@ namespace Flamingo.LanguageModel.Tests.Execution;
 
 public sealed class BeamTests(Models models)
 {
-    public static TheoryData<string, string> Answered => Golden.Names(withAnswers: true);
+    public static TheoryData<string, string> Answered => Golden.Names(with: "beam3_length_penalty_0");
 
     [Theory]
     [MemberData(nameof(Answered))]

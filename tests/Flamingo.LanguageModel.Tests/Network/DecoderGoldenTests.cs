@@ -9,7 +9,7 @@ public sealed class DecoderGoldenTests(Models models)
 {
     private const double Tolerance = 1e-5;
 
-    public static TheoryData<string, string> AllPrompts => Golden.Names(withAnswers: false);
+    public static TheoryData<string, string> AllPrompts => Golden.Names();
 
     [Theory]
     [MemberData(nameof(AllPrompts))]

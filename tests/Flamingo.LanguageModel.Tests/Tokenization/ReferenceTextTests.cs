@@ -8,38 +8,43 @@ namespace Flamingo.LanguageModel.Tests.Tokenization;
 /// <summary>Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/text.json).</summary>
 public sealed class ReferenceTextTests
 {
-    private static readonly JsonTokenizer Tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens());
+    private static readonly Dictionary<string, JsonTokenizer> Tokenizers = new[] { "neox", "llama" }.ToDictionary(kind => kind, kind => TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens(kind)));
 
     public sealed record Expected(string Text, int[] Ids, int[] WithSpecial, string Decoded, string DecodedSkipSpecial);
 
-    public static IReadOnlyList<Expected> Texts { get; } = JsonDocument
-        .Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "text.json"))).RootElement.GetProperty("neox")
-        .Deserialize<Expected[]>(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower })!;
+    /// <summary>By kind of tokenizer.</summary>
+    public static IReadOnlyDictionary<string, Expected[]> Texts { get; } = JsonDocument
+        .Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "text.json"))).RootElement
+        .Deserialize<Dictionary<string, Expected[]>>(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower })!;
 
-    public static TheoryData<int> Indices => [.. Enumerable.Range(0, Texts.Count)];
+    public static TheoryData<string, int> Indices => [.. Texts.SelectMany(kind => Enumerable.Range(0, kind.Value.Length).Select(index => (kind.Key, index)))];
 
     [Fact]
-    public void All_49_strings_are_there() => Assert.Equal(49, Texts.Count);
+    public void All_49_strings_are_there() => Assert.Equal([("neox", 49), ("llama", 49)], Texts.Select(kind => (kind.Key, kind.Value.Length)));
 
     [Theory]
     [MemberData(nameof(Indices))]
-    public void Text_becomes_the_reference_ids_and_comes_back(int index)
+    public void Text_becomes_the_reference_ids_and_comes_back(string kind, int index)
     {
-        var expected = Texts[index];
-        Assert.Equal(expected.Ids, Tokenizer.Encode(expected.Text));
-        Assert.Equal(expected.WithSpecial, Tokenizer.Encode(expected.Text));
-        Assert.Equal(expected.Decoded, Tokenizer.Decode(expected.Ids, skipSpecial: false));
-        Assert.Equal(expected.DecodedSkipSpecial, Tokenizer.Decode(expected.Ids, skipSpecial: true));
+        var (expected, tokenizer) = (Texts[kind][index], Tokenizers[kind]);
+        Assert.Equal(expected.Ids, tokenizer.Encode(expected.Text));
+        Assert.Equal(expected.WithSpecial, tokenizer.Beginning.Concat(tokenizer.Encode(expected.Text)));
+        Assert.Equal(expected.Decoded, tokenizer.Decode(expected.Ids, skipSpecial: false));
+        Assert.Equal(expected.DecodedSkipSpecial, tokenizer.Decode(expected.Ids, skipSpecial: true));
+        var stream = tokenizer.Stream();
+        Assert.Equal(expected.Decoded, string.Concat(expected.Ids.Select(stream.Push)) + stream.Flush());
     }
 
-    [Fact]
-    public void Merges_written_as_pairs_are_the_same_merges()
+    [Theory]
+    [InlineData("neox")]
+    [InlineData("llama")]
+    public void Merges_written_as_pairs_are_the_same_merges(string kind)
     {
-        var json = TokenizerFiles.WithFlamingoTokens();
+        var json = TokenizerFiles.WithFlamingoTokens(kind);
         var merges = json["model"]!["merges"]!.AsArray();
         json["model"]!["merges"] = new JsonArray([.. merges.Select(merge => (JsonNode)new JsonArray([.. merge!.GetValue<string>().Split(' ').Select(part => (JsonNode)part)]))]);
         var pairs = TokenizerFiles.Load(json);
-        Assert.All(Texts, expected => Assert.Equal(expected.Ids, pairs.Encode(expected.Text)));
+        Assert.All(Texts[kind], expected => Assert.Equal(expected.Ids, pairs.Encode(expected.Text)));
     }
 
     [Fact]

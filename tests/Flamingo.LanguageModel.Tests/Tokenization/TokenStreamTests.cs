@@ -7,6 +7,7 @@ namespace Flamingo.LanguageModel.Tests.Tokenization;
 public sealed class TokenStreamTests
 {
     private static readonly JsonTokenizer Tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens());
+    private static readonly JsonTokenizer Llama = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
 
     /// <summary>Any ids: bytes that are no UTF-8, special tokens, ids that no token has.</summary>
     [Fact]
@@ -41,9 +42,43 @@ public sealed class TokenStreamTests
         Assert.Equal("a\uFFFD", Tokenizer.Decode(ids, skipSpecial: false));
     }
 
-    private static (string Text, IReadOnlyList<string> Parts) Stream(IReadOnlyList<int> ids)
+    // 0xF0 0x9F 0x98 0x80 is one character; ids of bytes are theirs plus 3; 259 is "▁a", 482 "a"
+    [Fact]
+    public void Bytes_wait_until_their_run_has_ended_and_come_out_whole() =>
+        Assert.Equal(["a", "", "", "", "", "\U0001F600 a", ""], Stream([482, 0xF3, 0xA2, 0x9B, 0x83, 259], Llama).Parts);
+
+    [Theory]
+    [InlineData("\uFFFD\uFFFD\uFFFD a", 0xF3, 0xA2, 0x9B, 259)]
+    [InlineData("\uFFFD\uFFFD", 0x44, 0xF3)]                   // even a byte that is a letter, if its run is no text
+    [InlineData("Aa", 0x44, 482)]
+    public void A_run_of_bytes_that_is_no_text_becomes_one_replacement_character_for_each(string text, params int[] ids)
     {
-        var stream = Tokenizer.Stream();
+        Assert.Equal(text, Stream(ids, Llama).Text);
+        Assert.Equal(text, Llama.Decode(ids, skipSpecial: false));
+    }
+
+    [Fact]
+    public void Only_the_first_blank_of_an_answer_is_left_out()
+    {
+        Assert.Equal(["a", " a", ""], Stream([259, 259], Llama).Parts);
+        Assert.Equal(["", " ", "a", ""], Stream([481, 481, 482], Llama).Parts);
+        Assert.Equal(["<image>", " a", ""], Stream([542, 259], Llama).Parts);
+        Assert.Equal(["", "a", ""], Stream([0x23, 482], Llama).Parts);       // the blank as a byte
+    }
+
+    [Fact]
+    public void The_parts_of_a_stream_of_pieces_are_the_text_of_all_ids() =>
+        Gen.Int[-2, 550].List[0, 40].Sample(
+            ids =>
+            {
+                var (text, parts) = Stream(ids, Llama);
+                return text == Llama.Decode(ids, skipSpecial: false) && parts.All(part => part.Length == 0 || !char.IsLowSurrogate(part[0]) && !char.IsHighSurrogate(part[^1]));
+            },
+            iter: 20_000);
+
+    private static (string Text, IReadOnlyList<string> Parts) Stream(IReadOnlyList<int> ids, JsonTokenizer? tokenizer = null)
+    {
+        var stream = (tokenizer ?? Tokenizer).Stream();
         List<string> parts = [.. ids.Select(stream.Push), stream.Flush()];
         return (string.Concat(parts), parts);
     }

@@ -9,13 +9,14 @@ internal static class TokenizerFiles
 {
     public static string ReferencePath { get; } = RepositoryFiles.Path("tests", "reference", "tokenizers", "neox", "tokenizer.json");
 
-    public static JsonObject Reference() => JsonNode.Parse(File.ReadAllText(ReferencePath))!.AsObject();
+    public static JsonObject Reference(string kind = "neox") => JsonNode.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "tokenizers", kind, "tokenizer.json")))!.AsObject();
 
     /// <summary>With the three tokens that OpenFlamingo's importer appends.</summary>
-    public static JsonObject WithFlamingoTokens()
+    /// <param name="kind">neox (byte-level) or llama (SentencePiece).</param>
+    public static JsonObject WithFlamingoTokens(string kind = "neox")
     {
-        var json = Reference();
-        var id = 532;
+        var json = Reference(kind);
+        var id = kind == "neox" ? 532 : 541;
         foreach (var content in (string[])["<|endofchunk|>", "<image>", "<PAD>"]) Add(json, id++, content, special: true, normalized: false);
         return json;
     }

@@ -13,6 +13,10 @@ public sealed class ResamplerStageTests(Models models)
     [Theory]
     [InlineData("mpt1b")]
     [InlineData("mpt7b")]
+    [InlineData("neox")]
+    [InlineData("pythia")]
+    [InlineData("llama")]
+    [InlineData("idefics")]
     public async Task Latents_of_the_families_are_the_originals(string family)
     {
         var stage = models.Stage(family);

@@ -14,6 +14,10 @@ public sealed class VisionEncoderStageTests(Models models)
     [Theory]
     [InlineData("mpt1b", "pixels", "features")]
     [InlineData("mpt7b", "pixels", "features")]
+    [InlineData("neox", "pixels", "features")]
+    [InlineData("pythia", "pixels", "features")]
+    [InlineData("llama", "pixels", "features")]
+    [InlineData("idefics", "pixels", "features")]
     [InlineData("shapes", "episode0.pixels", "episode0.features")]
     [InlineData("shapes", "episode120.pixels", "episode120.features")]
     [InlineData("shapes", "episode300.pixels", "episode300.features")]
@@ -38,6 +42,7 @@ public sealed class VisionEncoderStageTests(Models models)
     [Theory]
     [InlineData("mpt1b")]
     [InlineData("mpt7b")]
+    [InlineData("idefics")]
     public async Task Features_from_files_are_the_originals_but_for_a_grey_level(string family)
     {
         var (values, _) = Golden.Tensor(family, "features");

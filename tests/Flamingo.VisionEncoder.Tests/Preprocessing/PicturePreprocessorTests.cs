@@ -20,8 +20,10 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
             using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "cases.json")));
             foreach (var item in json.RootElement.GetProperty("cases").EnumerateArray())
             {
+                var file = item.GetProperty("file").GetString()!;
                 foreach (var size in new[] { 64, 224 })
-                    if (item.TryGetProperty($"open_clip.{size}", out var expected)) cases.Add(item.GetProperty("file").GetString()!, size, expected.GetString()!);
+                    if (item.TryGetProperty($"open_clip.{size}", out var expected)) cases.Add(file, size, expected.GetString()!);
+                cases.Add(file, 64, item.GetProperty("idefics.64").GetString()!);
             }
 
             return cases;
@@ -36,19 +38,21 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     [MemberData(nameof(Cases))]
     public async Task Pixels_are_Pillows_but_for_rounding(string file, int size, string expectedFile)
     {
-        var columnsFirst = (file, size) == ("rgb-223x500.png", 64);
+        var idefics = expectedFile.Contains(".idefics.", StringComparison.Ordinal);
+        var columnsFirst = (file, size, idefics) == ("rgb-223x500.png", 64, false);
         var expected = Rgb(File.ReadAllBytes(Path.Combine(Folder, "out", expectedFile)));
-        var actual = await Levels(Golden.Input(file), size);
+        var actual = await Levels(Golden.Input(file), size, idefics);
         Assert.Equal(expected.Length, actual.Length);
         var differences = expected.Zip(actual, (one, other) => Math.Abs(one - other)).ToArray();
         output.WriteLine($"{file} at {size}: at most {differences.Max()}, {differences.Average():F5} on average");
         Assert.InRange(differences.Max(), 0, columnsFirst ? 4 : 2);
-        Assert.InRange(differences.Average(), 0, columnsFirst ? 0.12 : 0.01);
+        var edges = idefics && file == "png-1bit.png"; // black beside white: every weight that is rounded shows
+        Assert.InRange(differences.Average(), 0, columnsFirst ? 0.12 : edges ? 0.03 : 0.01);
         if (!columnsFirst) Assert.InRange(differences.Count(difference => difference > 1), 0, differences.Length / 10_000);
     }
 
     [Fact]
-    public void The_reference_covers_every_format_and_both_sizes() => Assert.Equal(34, Cases.Count);
+    public void The_reference_covers_every_format_and_both_sizes() => Assert.Equal(34 + 28, Cases.Count);
 
     [Theory]
     [InlineData("drop", 10, 20, 30)]
@@ -77,8 +81,8 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     };
 
     /// <summary>Grey levels as the preprocessor gives them, [3, size, size].</summary>
-    private Task<byte[]> Levels(byte[] file, int size) => models.Thread.RunAsync(
-        () => new PicturePreprocessor(Config(size)).Resize(new PictureDecoder().Decode(file)!).contiguous().data<byte>().ToArray(), TestContext.Current.CancellationToken);
+    private Task<byte[]> Levels(byte[] file, int size, bool idefics) => models.Thread.RunAsync(
+        () => new PicturePreprocessor(idefics ? Config(size) with { Preprocessing = Config(size).Preprocessing with { Resize = "square", Alpha = "white" } } : Config(size)).Resize(new PictureDecoder().Decode(file)!).contiguous().data<byte>().ToArray(), TestContext.Current.CancellationToken);
 
     /// <summary>The expected picture plane by plane; it is an RGB PNG of the final size, so that decoding it loses nothing.</summary>
     private static byte[] Rgb(byte[] file)

@@ -22,6 +22,7 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;
+    private readonly IReadOnlyList<int> _banned;
     private readonly JsonTokenizer _tokenizer;
     private readonly PromptReader _reader;
     private readonly Decoder _decoder;
@@ -32,7 +33,7 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time, ILogger<LanguageModelStage> logger)
     {
         var (config, limits) = (model.Config, options.Value);
-        _time = time;
+        (_time, _banned) = (time, config.Tokens.Banned);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         var (device, dtype) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value));
         using var file = model.OpenWeights("language");
@@ -48,7 +49,7 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
             Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, cross.LatentWidth,
-            config.Tokens.Image.Text, [config.Tokens.Image.Text], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
+            config.Tokens.Image.Text, [.. new[] { config.Tokens.Image, config.Tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
         {
             CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = Math.Min(limits.MaxSamples, limits.MaxSequences), MaxPin = limits.MaxPin,
         };
@@ -74,8 +75,10 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         PromptRules.CheckSampling(request.Sampling, Description, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
+        if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_banned).Any())
+            faults.Add(new("sampling.allowed_tokens", "This model never generates any of them: they are picture markers.", "Allow others."));
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
-        return _engine.GenerateAsync(prompt, request.Sampling, request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
+        return _engine.GenerateAsync(prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
     }
 
     public async Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
@@ -97,6 +100,10 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
         var ranked = request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index])).ToList();
         return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
     }
+
+    private SamplingParameters WithoutBanned(SamplingParameters sampling) => _banned.Count == 0
+        ? sampling
+        : sampling with { LogitBias = sampling.LogitBias.Where(bias => !_banned.Contains(bias.Key)).Concat(_banned.Select(id => KeyValuePair.Create(id, float.NegativeInfinity))).ToDictionary() };
 
     public async ValueTask DisposeAsync()
     {

@@ -20,7 +20,7 @@ public sealed record MemoryPlan(ModelMemory Memory, long WeightBytes, long KvCac
     public static MemoryPlan Make(ModelConfig config, SafetensorsFile weights, LanguageModelOptions options, ScalarType dtype, long available)
     {
         var (language, cross) = (config.Language, config.Language.CrossAttention);
-        var block = BlockStore.BytesOf(language.Layers, language.Heads, BlockTokens, language.Width / language.Heads, dtype);
+        var block = BlockStore.BytesOf(language.Layers, language.KeyValueWidth / language.HeadWidth, BlockTokens, language.HeadWidth, dtype);
         var picture = BlockStore.BytesOf(cross.Layers.Count, cross.Heads, config.Resampler.Latents, cross.HeadWidth, dtype);
         var memory = new ModelMemory((int)Math.Min(options.KvCacheBytes / block, 1 << 24), BlockTokens, (int)Math.Min(options.PictureMemoryBytes / picture, 1 << 24));
         var elements = weights.Entries.Values.Sum(entry => entry.Shape.Aggregate(1L, (product, length) => product * length));

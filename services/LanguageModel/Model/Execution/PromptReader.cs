@@ -40,14 +40,34 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         PromptRules.CheckTexts(segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model, faults);
         if (faults.Count > before) return [];
 
-        var text = new StringBuilder();
-        foreach (var segment in segments) text.Append(segment is TextSegment words ? words.Text : tokens.Image.Text);
+        var (text, around) = (new StringBuilder(), 0);
+        foreach (var (index, segment) in segments.Index())
+        {
+            if (segment is TextSegment words) text.Append(words.Text);
+            else Place(beside: index > 0 && segments[index - 1] is PictureSegment);
+        }
+
         var ids = tokenizer.Encode(text.ToString());
         var (pictures, markers) = (segments.Count(segment => segment is PictureSegment), ids.Count(id => id == tokens.Image.Id));
         if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
-        if (pictures != markers) // two harmless texts can make a marker where they meet
-            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} pictures.", $"Leave '{tokens.Image.Text}' out of texts, across neighbouring ones too."));
+        if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id))) // two harmless texts can make a marker where they meet
+            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} pictures.", $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of texts, across neighbouring ones too."));
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
+
+        // neighbours share the token between them
+        void Place(bool beside)
+        {
+            if (!beside) Surround();
+            text.Append(tokens.Image.Text);
+            Surround();
+        }
+
+        void Surround()
+        {
+            if (tokens.AroundImage is not { } token) return;
+            text.Append(token.Text);
+            around++;
+        }
     }
 
     // one value serves all slots of its key

@@ -8,32 +8,32 @@ namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
 /// The frozen decoder with gated cross-attention before some of its layers, driven by <see cref="LanguageConfig"/>.
-/// Families so far: MPT-1B (mosaic_gpt) and MPT-7B (mpt), Press et al. 2022 for ALiBi. Rows of any number of sequences
-/// go through it together: linear layers see all of them at once, attention sees each row's own past.
+/// One for all families: MPT (ALiBi), GPT-NeoX (rotary, sequential or parallel residual), LLaMA and IDEFICS (rotary, RMSNorm,
+/// SwiGLU, heads that may be grouped). Rows of any number of sequences go through it together: linear layers see all of them
+/// at once, attention sees each row's own past.
 /// </summary>
 public sealed class Decoder : IDisposable
 {
     private readonly LanguageConfig _config;
     private readonly Tensor _tokenEmbedding;
     private readonly Tensor? _outputWeight;
+    private readonly Rotary? _rotary;
     private readonly DecoderLayer[] _layers;
     private readonly Dictionary<int, (int Block, GatedCrossAttention Attention)> _gated;
-    private readonly LayerNorm _finalNorm;
+    private readonly Norm _finalNorm;
     private readonly Device _device;
 
     public Decoder(LanguageConfig config, WeightsReader weights, Device device)
     {
-        Refuse("language.norm", config.Norm, "layer_norm");
-        Refuse("language.positions", config.Positions, "alibi");
-        Refuse("language.feed_forward", config.FeedForward, "gelu");
-        Refuse("language.parallel_residual", config.ParallelResidual ? "true" : "false", "false");
+        Refuse("language.positions", config.Positions, "alibi", "rotary");
         Refuse("language.query_key_norm", config.QueryKeyNorm, "none", "full_width");
         (_config, _device) = (config, device);
         _tokenEmbedding = weights.Take("token_embedding.weight", config.VocabularySize, config.Width);
+        if (config.Positions == "rotary") _rotary = new Rotary(config.HeadWidth, config.RotaryFraction, config.RotaryBase, config.ContextLength, device);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderLayer(config, weights, $"layers.{layer}"))];
         _gated = config.CrossAttention.Layers.Index().ToDictionary(
             item => item.Item, item => (item.Index, new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
-        _finalNorm = new LayerNorm(weights, "final_norm", config.Width, config.NormEpsilon);
+        _finalNorm = new Norm(config.Norm, weights, "final_norm", config.Width, config.NormEpsilon);
         if (!config.TiedEmbeddings) _outputWeight = weights.Take("output.weight", config.VocabularySize, config.Width);
     }
 
@@ -44,7 +44,7 @@ public sealed class Decoder : IDisposable
     public ScalarType Dtype => _tokenEmbedding.dtype;
 
     public BlockStore NewTextStore(int blocks, int blockTokens) =>
-        new(_config.Layers, blocks, _config.Heads, blockTokens, _config.Width / _config.Heads, Dtype, _device);
+        new(_config.Layers, blocks, _config.KeyValueWidth / _config.HeadWidth, blockTokens, _config.HeadWidth, Dtype, _device);
 
     /// <param name="slots">Pictures held at once.</param>
     public BlockStore NewPictureStore(int slots, int latents) =>
@@ -62,11 +62,12 @@ public sealed class Decoder : IDisposable
     public Tensor Forward(DecoderStep step, BlockStore text, BlockStore pictures, IBlockAttention attention)
     {
         var x = _tokenEmbedding.index_select(0, tensor(step.Ids.Select(id => (long)id).ToArray(), device: _device)); // [rows, width]
+        var rotation = _rotary?.Of(step.Text);
         for (var layer = 0; layer < _layers.Length; layer++)
         {
             using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer
             if (_gated.TryGetValue(layer, out var gated)) x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], step.Pictures, attention, step.Probe);
-            x = _layers[layer].Forward(x, text[layer], step.Text, attention).MoveToOuterDisposeScope();
+            x = _layers[layer].Forward(x, rotation, text[layer], step.Text, attention).MoveToOuterDisposeScope();
         }
 
         return _finalNorm.Forward(x);
@@ -80,6 +81,7 @@ public sealed class Decoder : IDisposable
     {
         _tokenEmbedding.Dispose();
         _outputWeight?.Dispose();
+        _rotary?.Dispose();
         _finalNorm.Dispose();
         foreach (var layer in _layers) layer.Dispose();
         foreach (var (_, attention) in _gated.Values) attention.Dispose();

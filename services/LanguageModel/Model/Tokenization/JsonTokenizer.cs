@@ -6,8 +6,8 @@ using Microsoft.ML.Tokenizers;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// Byte-level BPE from a Hugging Face <c>tokenizer.json</c> (GPT-NeoX, MPT), id for id as its tokenizers library has it:
-/// raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of threads.
+/// BPE from a Hugging Face <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA), id for id as its
+/// tokenizers library has it: raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of threads.
 /// </summary>
 public sealed class JsonTokenizer : ITokenizer
 {
@@ -15,11 +15,12 @@ public sealed class JsonTokenizer : ITokenizer
     private const int LongestLibraryPiece = 512;
 
     private readonly TokenizerFile _file;
-    private readonly BpeTokenizer _library;
+    private readonly BpeTokenizer? _library;
     private readonly MergeTable _merges;
     private readonly AddedTokenFinder _raw;
     private readonly AddedTokenFinder _normalized;
     private readonly byte[]?[] _bytes;
+    private readonly string?[] _tokens;
     private readonly HashSet<int> _special;
 
     public JsonTokenizer(TokenizerFile file)
@@ -30,15 +31,16 @@ public sealed class JsonTokenizer : ITokenizer
         if (file.ComposesCharacters && "e\u0301".Normalize(NormalizationForm.FormC) != "\u00E9")
             throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave globalization-invariant mode off.");
 
-        _merges = new MergeTable(file.Vocabulary, file.Merges);
-        _library = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
+        _merges = new MergeTable(file.Vocabulary, file.Merges, byteFallback: file.SentencePiece is not null);
+        if (file.SentencePiece is null) _library = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
         _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
         _normalized = new(file.AddedTokens.Where(token => token.Normalized).Select(token => (Normalize(token.Content), token)));
         _special = [.. file.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
 
-        _bytes = new byte[]?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
-        foreach (var (token, id) in file.Vocabulary) _bytes[id] = ByteAlphabet.BytesOf(token);
-        foreach (var token in file.AddedTokens) _bytes[token.Id] = ByteAlphabet.BytesOf(token.Content);
+        _tokens = new string?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
+        foreach (var (token, id) in file.Vocabulary) _tokens[id] = token;
+        foreach (var token in file.AddedTokens) _tokens[token.Id] = token.Content;
+        _bytes = [.. _tokens.Select(token => token is null ? null : ByteAlphabet.BytesOf(token))];
     }
 
     /// <exception cref="CheckpointException">The file is missing, damaged, or asks for something that this build does not do.</exception>
@@ -54,6 +56,9 @@ public sealed class JsonTokenizer : ITokenizer
             throw new CheckpointException($"{tokenizerJsonPath}: {exception.Message}", exception);
         }
     }
+
+    /// <summary>Ids that stand before every text where the caller wants them.</summary>
+    public IReadOnlyList<int> Beginning => _file.Beginning;
 
     /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
     public IReadOnlyList<int> Encode(string text)
@@ -74,13 +79,15 @@ public sealed class JsonTokenizer : ITokenizer
     public string Decode(IReadOnlyList<int> ids, bool skipSpecial)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        var bytes = new List<byte>(ids.Count * 4);
+        var (stream, text) = (Stream(), new StringBuilder());
         foreach (var id in ids)
-            if (!skipSpecial || !_special.Contains(id)) bytes.AddRange(BytesOf(id));
-        return Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes));
+            if (!skipSpecial || !_special.Contains(id)) text.Append(stream.Push(id));
+        return text.Append(stream.Flush()).ToString();
     }
 
-    public ITokenStream Stream() => new Utf8TokenStream(this);
+    public ITokenStream Stream() => _file.SentencePiece is { } rules ? new FallbackTokenStream(this, rules.StripsBlank) : new Utf8TokenStream(this);
+
+    internal string? TokenOf(int id) => (uint)id < (uint)_tokens.Length ? _tokens[id] : null;
 
     internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
 
@@ -99,12 +106,12 @@ public sealed class JsonTokenizer : ITokenizer
             while (!rest.IsEmpty)
             {
                 var piece = rest[..(_file.SplitsWords ? Gpt2Pieces.NextLength(rest) : rest.Length)];
-                if (piece.Length > LongestLibraryPiece) _merges.Encode(piece, ids);
+                if (_library is null || piece.Length > LongestLibraryPiece) _merges.Encode(piece, ids);
                 else ids.AddRange(_library.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
                 rest = rest[piece.Length..];
             }
         }
     }
 
-    private string Normalize(string text) => _file.ComposesCharacters ? text.Normalize(NormalizationForm.FormC) : text;
+    private string Normalize(string text) => _file.SentencePiece?.Normalize(text) ?? (_file.ComposesCharacters ? text.Normalize(NormalizationForm.FormC) : text);
 }

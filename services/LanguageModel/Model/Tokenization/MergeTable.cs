@@ -5,22 +5,26 @@ namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
 /// Byte pair merging in O(n log n). Microsoft.ML.Tokenizers closes the gaps that merging leaves one by one, which is
-/// quadratic in the length of a piece: nothing for words, minutes for a megabyte without a blank. Such pieces come here.
+/// quadratic in the length of a piece: nothing for words, minutes for a megabyte without a blank. Such pieces come here, and
+/// all of SentencePiece's, which does not split text into pieces at all (the library reads that kind from tokenizer.model only).
 /// </summary>
 public sealed class MergeTable
 {
     private readonly Dictionary<(int Left, int Right), (int Rank, int Merged)> _merges;
     private readonly int[] _byteIds = new int[256];
+    private readonly Dictionary<int, int>? _characterIds; // of runes, with byte fallback only
 
+    /// <param name="byteFallback">Merging starts from characters, and from bytes, written &lt;0x41&gt;, for those that the vocabulary lacks; else from bytes alone.</param>
     /// <exception cref="CheckpointException">A byte has no token, a merge names or makes no token, or comes twice.</exception>
-    public MergeTable(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges)
+    public MergeTable(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback = false)
     {
         for (var value = 0; value < 256; value++)
         {
-            if (!vocabulary.TryGetValue(ByteAlphabet.CharacterOf((byte)value).ToString(), out _byteIds[value]))
+            if (!vocabulary.TryGetValue(byteFallback ? SentencePieceRules.ByteToken(value) : ByteAlphabet.CharacterOf((byte)value).ToString(), out _byteIds[value]))
                 throw new CheckpointException($"The vocabulary has no token for byte 0x{value:X2}, so text that holds it could not be encoded.");
         }
 
+        if (byteFallback) _characterIds = vocabulary.Where(entry => entry.Key.EnumerateRunes().Take(2).Count() == 1).ToDictionary(entry => entry.Key.EnumerateRunes().First().Value, entry => entry.Value);
         _merges = new(merges.Count);
         for (var rank = 0; rank < merges.Count; rank++)
         {
@@ -38,16 +42,13 @@ public sealed class MergeTable
     /// <returns>How many candidate pairs were looked at: the work done, at most three times the piece's bytes.</returns>
     public int Encode(ReadOnlySpan<char> piece, List<int> ids)
     {
-        var bytes = new byte[Encoding.UTF8.GetByteCount(piece)];
-        Encoding.UTF8.GetBytes(piece, bytes);
-        var count = bytes.Length;
-
-        // Symbols are a linked list over the bytes: a merge keeps the left one and unlinks the right one (id -1).
-        var symbols = new int[count];
+        // Symbols are a linked list over the bytes or characters: a merge keeps the left one and unlinks the right one (id -1).
+        var symbols = Symbols(piece);
+        var count = symbols.Length;
         var next = new int[count];
         var previous = new int[count];
         var queue = new PriorityQueue<(int At, int Merged), (int Rank, int At)>(count);
-        for (var i = 0; i < count; i++) (symbols[i], next[i], previous[i]) = (_byteIds[bytes[i]], i + 1, i - 1);
+        for (var i = 0; i < count; i++) (next[i], previous[i]) = (i + 1, i - 1);
         for (var i = 0; i < count - 1; i++) Offer(i);
 
         var looked = 0;
@@ -74,5 +75,27 @@ public sealed class MergeTable
             if (next[at] < count && _merges.TryGetValue((symbols[at], symbols[next[at]]), out var merge))
                 queue.Enqueue((at, merge.Merged), (merge.Rank, at));
         }
+    }
+
+    private int[] Symbols(ReadOnlySpan<char> piece)
+    {
+        if (_characterIds is null)
+        {
+            var ids = new int[Encoding.UTF8.GetByteCount(piece)];
+            var bytes = new byte[ids.Length];
+            Encoding.UTF8.GetBytes(piece, bytes);
+            for (var i = 0; i < ids.Length; i++) ids[i] = _byteIds[bytes[i]];
+            return ids;
+        }
+
+        var symbols = new List<int>(piece.Length);
+        Span<byte> utf8 = stackalloc byte[4];
+        foreach (var rune in piece.EnumerateRunes())
+        {
+            if (_characterIds.TryGetValue(rune.Value, out var id)) symbols.Add(id);
+            else foreach (var value in utf8[..rune.EncodeToUtf8(utf8)]) symbols.Add(_byteIds[value]);
+        }
+
+        return [.. symbols];
     }
 }

@@ -3,10 +3,15 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.LanguageModel.Tokenization;
 
-/// <summary>What a byte-level BPE <c>tokenizer.json</c> says; whatever this build would have to ignore is refused by name.</summary>
+/// <summary>
+/// What a BPE <c>tokenizer.json</c> says, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA); whatever this
+/// build would have to ignore is refused by name.
+/// </summary>
+/// <param name="SentencePiece">Null for byte-level BPE, whose own settings are the three flags before it.</param>
+/// <param name="Beginning">Ids that the template puts before a text; <see cref="JsonTokenizer.Encode"/> leaves that to the caller.</param>
 public sealed record TokenizerFile(
     IReadOnlyDictionary<string, int> Vocabulary, IReadOnlyList<(string Left, string Right)> Merges, IReadOnlyList<AddedToken> AddedTokens,
-    bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords)
+    bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords, SentencePieceRules? SentencePiece, IReadOnlyList<int> Beginning)
 {
     /// <exception cref="CheckpointException">No such file, no JSON, or something in it that this build does not do.</exception>
     public static TokenizerFile Read(string path)
@@ -36,24 +41,25 @@ public sealed record TokenizerFile(
         // Truncation and padding are left out of account as transformers does, which resets both for every call.
         Expect(root, "the file", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
         var model = Present(root, "model") ?? throw new CheckpointException("it has no model.");
-        if (TypeOf(model) != "BPE") throw new CheckpointException($"the model '{TypeOf(model)}' is not supported; byte-level BPE is.");
+        if (TypeOf(model) != "BPE") throw new CheckpointException($"the model '{TypeOf(model)}' is not supported; BPE is.");
         Expect(model, "the BPE model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges");
         if (Present(model, "dropout") is { } dropout && dropout.GetDouble() != 0) throw new CheckpointException("BPE dropout is for training and not supported.");
         foreach (var affix in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
             if (Present(model, affix)?.GetString() is { Length: > 0 } text) throw new CheckpointException($"the BPE model's {affix} '{text}' is not supported.");
-        foreach (var flag in (ReadOnlySpan<string>)["byte_fallback", "ignore_merges"])
-            if (Flag(model, flag, false)) throw new CheckpointException($"the BPE model's {flag} is not supported.");
+        if (Flag(model, "ignore_merges", false)) throw new CheckpointException("the BPE model's ignore_merges is not supported.");
+
+        var vocabulary = ReadVocabulary(model.GetProperty("vocab"));
+        List<(string Left, string Right)> merges = [.. model.GetProperty("merges").EnumerateArray().Select(ReadMerge)];
+        var added = ReadAddedTokens(Present(root, "added_tokens"), vocabulary);
+        var beginning = ReadBeginning(Present(root, "post_processor"));
+        if (Flag(model, "byte_fallback", false))
+            return new TokenizerFile(vocabulary, merges, added, false, false, false, SentencePieceRules.Read(Present(root, "normalizer"), Present(root, "pre_tokenizer"), Present(root, "decoder")), beginning);
 
         var pre = Only(Present(root, "pre_tokenizer"), "pre_tokenizer", "pretokenizers") ?? throw new CheckpointException("it has no pre_tokenizer; byte-level BPE needs ByteLevel.");
         var decoder = Only(Present(root, "decoder"), "decoder", "decoders") ?? throw new CheckpointException("it has no decoder; byte-level BPE needs ByteLevel.");
         RequireByteLevel(pre, "pre_tokenizer");
         RequireByteLevel(decoder, "decoder");
-        CheckPostProcessor(Present(root, "post_processor"));
-
-        var vocabulary = ReadVocabulary(model.GetProperty("vocab"));
-        return new TokenizerFile(
-            vocabulary, [.. model.GetProperty("merges").EnumerateArray().Select(ReadMerge)], ReadAddedTokens(Present(root, "added_tokens"), vocabulary),
-            ReadNormalizer(Present(root, "normalizer")), Flag(pre, "add_prefix_space", true), Flag(pre, "use_regex", true));
+        return new TokenizerFile(vocabulary, merges, added, ReadNormalizer(Present(root, "normalizer")), Flag(pre, "add_prefix_space", true), Flag(pre, "use_regex", true), null, beginning);
     }
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement vocab)
@@ -117,12 +123,15 @@ public sealed record TokenizerFile(
         }
     }
 
-    private static void CheckPostProcessor(JsonElement? processor)
+    /// <summary>A template may put special tokens before a text, and nothing behind.</summary>
+    private static List<int> ReadBeginning(JsonElement? processor)
     {
-        if (processor is not { } element) return;
-
         // ByteLevel only moves offsets, which nobody asks for here.
-        if (TypeOf(element) != "ByteLevel") throw new CheckpointException($"the post_processor '{TypeOf(element)}' is not supported, because it may add tokens; ByteLevel and none are.");
+        if (processor is not { } element || TypeOf(element) == "ByteLevel") return [];
+        if (TypeOf(element) != "TemplateProcessing" || Present(element, "single") is not { } single || single.GetArrayLength() == 0 || single[single.GetArrayLength() - 1].TryGetProperty("Sequence", out _) == false)
+            throw new CheckpointException($"the post_processor '{TypeOf(element)}' is not supported, because it may add tokens behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
+        var before = single.EnumerateArray().SkipLast(1).Select(token => token.GetProperty("SpecialToken").GetProperty("id").GetString()!);
+        return [.. before.SelectMany(token => element.GetProperty("special_tokens").GetProperty(token).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()))];
     }
 
     private static void RequireByteLevel(JsonElement element, string part)
@@ -139,16 +148,16 @@ public sealed record TokenizerFile(
         return inner.GetArrayLength() == 1 ? inner[0] : throw new CheckpointException($"the {part} is a Sequence of [{string.Join(", ", inner.EnumerateArray().Select(TypeOf))}]; ByteLevel alone is supported.");
     }
 
-    private static void Expect(JsonElement element, string what, params ReadOnlySpan<string> known)
+    internal static void Expect(JsonElement element, string what, params ReadOnlySpan<string> known)
     {
         foreach (var member in element.EnumerateObject())
             if (!known.Contains(member.Name)) throw new CheckpointException($"{what} has a '{member.Name}', which this build does not know.");
     }
 
-    private static string TypeOf(JsonElement element) => Present(element, "type")?.GetString() ?? "(without a type)";
+    internal static string TypeOf(JsonElement element) => Present(element, "type")?.GetString() ?? "(without a type)";
 
     private static bool Flag(JsonElement element, string name, bool otherwise) => Present(element, name)?.GetBoolean() ?? otherwise;
 
-    private static JsonElement? Present(JsonElement element, string name) =>
+    internal static JsonElement? Present(JsonElement element, string name) =>
         element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 }

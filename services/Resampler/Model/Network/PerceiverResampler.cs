@@ -5,23 +5,24 @@ using static TorchSharp.torch;
 namespace Flamingo.Resampler.Network;
 
 /// <summary>
-/// Perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), module for module as OpenFlamingo 2.0.1 has it:
-/// a fixed number of learned latents attends to the patch features of all frames and to the latents themselves. An
-/// item's latents are the same bits alone and in any batch.
+/// Perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), module for module as OpenFlamingo 2.0.1 and IDEFICS
+/// (ReLU, queries and keys normed per head) have it: a fixed number of learned latents attends to the patch features of
+/// all frames and to the latents themselves. Of a checkpoint without one, features pass as they are. An item's latents are
+/// the same bits alone and in any batch.
 /// </summary>
 public sealed class PerceiverResampler : IDisposable
 {
-    private readonly Tensor _latents;
-    private readonly Tensor? _frameEmbeddings, _mediaTimeEmbeddings;
+    private readonly Tensor? _latents, _frameEmbeddings, _mediaTimeEmbeddings;
     private readonly (PerceiverAttention Attention, FeedForward FeedForward)[] _layers;
-    private readonly LayerNorm _norm;
+    private readonly LayerNorm? _norm;
 
     public PerceiverResampler(ResamplerConfig config, WeightsReader weights)
     {
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
+        if (config.PassesOn) return;
         _latents = weights.Take("latents", config.Latents, config.Width);
         if (config.FrameEmbeddings > 0) _frameEmbeddings = weights.Take("frame_embs", config.FrameEmbeddings, config.Width);
         if (config.MediaTimeEmbeddings > 0) _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
         _norm = new LayerNorm(weights, "norm", config.Width, config.LayerNormEpsilon);
     }
 
@@ -35,6 +36,7 @@ public sealed class PerceiverResampler : IDisposable
     public (Tensor Latents, Tensor? Attention) Forward(Tensor features, bool includeAttention)
     {
         var (batch, media, frames, width) = (features.shape[0], features.shape[1], features.shape[2], features.shape[4]);
+        if (_latents is null) return (features.flatten(2, 3), includeAttention ? PassesOn(features) : null);
         var x = features;
         if (_frameEmbeddings is not null) x = x + _frameEmbeddings.slice(0, 0, frames, 1).view(1, 1, frames, 1, width);
         x = x.reshape(batch, media, -1, width);                                               // [batch, media, frames × patches, width]
@@ -48,20 +50,27 @@ public sealed class PerceiverResampler : IDisposable
             latents = feedForward.Forward(latents) + latents;
         }
 
-        return (_norm.Forward(latents), read);
+        return (_norm!.Forward(latents), read);
     }
 
     public void Dispose()
     {
-        _latents.Dispose();
+        _latents?.Dispose();
         _frameEmbeddings?.Dispose();
         _mediaTimeEmbeddings?.Dispose();
-        _norm.Dispose();
+        _norm?.Dispose();
         foreach (var (attention, feedForward) in _layers)
         {
             attention.Dispose();
             feedForward.Dispose();
         }
+    }
+
+    // each latent is one patch's feature
+    private static Tensor PassesOn(Tensor features)
+    {
+        var patches = features.shape[2] * features.shape[3];
+        return eye(patches, device: features.device).expand(features.shape[0], features.shape[1], patches, patches);
     }
 }
 
@@ -73,12 +82,14 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     private readonly Linear _query = new(weights, $"{name}.to_q", config.Width, config.Heads * config.HeadWidth);
     private readonly Linear _keyValue = new(weights, $"{name}.to_kv", config.Width, 2 * config.Heads * config.HeadWidth);
     private readonly Linear _output = new(weights, $"{name}.to_out", config.Heads * config.HeadWidth, config.Width);
+    private readonly LayerNorm? _normQuery = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_q", config.HeadWidth, config.LayerNormEpsilon) : null;
+    private readonly LayerNorm? _normKeys = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_k", config.HeadWidth, config.LayerNormEpsilon) : null;
 
     public Tensor Forward(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
         var keyValue = _keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
-        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents)), Heads(keyValue[0]), Heads(keyValue[1])); // [batch × media, latents, heads × head]
+        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents), _normQuery), Heads(keyValue[0], _normKeys), Heads(keyValue[1])); // [batch × media, latents, heads × head]
         return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
@@ -86,8 +97,8 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     public Tensor PatchWeights(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
-        var query = Heads(_query.ForwardTiled(latents));
-        var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0]);
+        var query = Heads(_query.ForwardTiled(latents), _normQuery);
+        var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
         var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch × media, heads, latents, patches + latents]
         var patches = weights.mean([1]).slice(-1, 0, media.shape[^2], 1);                    // [batch × media, latents, patches]
         return (patches / patches.sum(-1, keepdim: true)).view(media.shape[0], media.shape[1], latents.shape[^2], -1);
@@ -95,10 +106,14 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
 
     public void Dispose()
     {
-        foreach (var part in new IDisposable[] { _normMedia, _normLatents, _query, _keyValue, _output }) part.Dispose();
+        foreach (var part in new IDisposable?[] { _normMedia, _normLatents, _query, _keyValue, _output, _normQuery, _normKeys }) part?.Dispose();
     }
 
-    private Tensor Heads(Tensor x) => x.flatten(0, 1).unflatten(2, [config.Heads, config.HeadWidth]).transpose(1, 2); // [batch × media, heads, rows, head]
+    private Tensor Heads(Tensor x, LayerNorm? norm = null)
+    {
+        var heads = x.flatten(0, 1).unflatten(2, [config.Heads, config.HeadWidth]);          // [batch × media, rows, heads, head]
+        return (norm?.Forward(heads) ?? heads).transpose(1, 2);
+    }
 }
 
 /// <summary>LayerNorm, widening, activation, narrowing; no biases in the linear layers.</summary>

@@ -35,7 +35,8 @@ public sealed class PicturePreprocessor(VisionConfig config)
         var size = config.ImageSize;
         var rgb = DropAlpha(picture);                                                         // [1, 3, height, width]
         var (height, width) = (picture.Height, picture.Width);
-        if (config.Preprocessing.Resize == "square") return Bicubic(rgb, size, size)[0];
+        // of the two passes Pillow takes the one first that leaves less
+        if (config.Preprocessing.Resize == "square") return Bicubic(height > width ? Bicubic(rgb, size, width) : rgb, size, size)[0];
 
         // open_clip's _resize: the long side is truncated, never below the short one
         (height, width) = height <= width

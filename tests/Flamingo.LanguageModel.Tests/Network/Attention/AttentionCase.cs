@@ -6,15 +6,18 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
 /// <summary>Pools, queries and rows of a random call. All tensors belong to the caller's scope.</summary>
+/// <param name="Heads">Of keys and values; the query has as many, or a multiple.</param>
 internal sealed record AttentionCase(int Heads, int Head, int BlockTokens, ScalarType Dtype, Tensor Keys, Tensor Values, Tensor Query, AttentionRows Rows, float[]? Slopes)
 {
     public static readonly ScalarType[] Dtypes = [ScalarType.Float32, ScalarType.BFloat16];
 
-    /// <summary>Several sequences, each with one row, a prefill chunk or equal lengths, over shuffled blocks, with padding rows between; the query is a chunk of a joined projection.</summary>
+    public int QueryHeads => (int)Query.shape[1] / Head;
+
+    /// <summary>Several sequences, each with one row, a prefill chunk or equal lengths, over shuffled blocks, heads grouped or not, with padding rows between; the query is a chunk of a joined projection.</summary>
     public static AttentionCase Random(int seed, ScalarType dtype, int longest = 200)
     {
         var random = new Random(seed);
-        int heads = random.Next(1, 5), head = Pick(1, 12, 16, 32, 64, 80, 128), blockTokens = Pick(1, 3, 16, 16, 64);
+        int heads = random.Next(1, 5), head = Pick(1, 12, 16, 32, 64, 80, 128), blockTokens = Pick(1, 3, 16, 16, 64), group = Pick(1, 1, 2, 3);
         var rows = new List<AttentionRow>();
         var tables = new List<int>();
         for (var sequence = random.Next(1, 6); sequence > 0; sequence--)
@@ -30,8 +33,8 @@ internal sealed record AttentionCase(int Heads, int Head, int BlockTokens, Scala
         var blocks = Enumerable.Range(0, tables.Count + 3).ToArray();
         random.Shuffle(blocks);
         var pool = new long[] { blocks.Length, heads, blockTokens, head };
-        var query = Normal(random, rows.Count, 3 * heads * head).to(dtype).chunk(3, -1)[random.Next(3)];
-        var slopes = random.Next(2) == 0 ? null : Enumerable.Range(1, heads).Select(h => MathF.Pow(2, -8f * h / heads)).ToArray();
+        var query = Normal(random, rows.Count, 3 * heads * group * head).to(dtype).chunk(3, -1)[random.Next(3)];
+        var slopes = random.Next(2) == 0 ? null : Enumerable.Range(1, heads * group).Select(h => MathF.Pow(2, -8f * h / (heads * group))).ToArray();
         return new(heads, head, blockTokens, dtype, Normal(random, pool).to(dtype), Normal(random, pool).to(dtype), query, new([.. blocks.Take(tables.Count)], [.. rows]), slopes);
 
         int Pick(params int[] choices) => choices[random.Next(choices.Length)];

@@ -36,14 +36,14 @@ public sealed class PagedAttentionTests(Models models) : IDisposable
         var row = Array.FindIndex(call.Rows.Rows, row => row.Length > 0);
         var (table, length) = call.Rows.Rows[row];
         var weights = _paged.Weights(call.Query, call.Keys, call.Rows, row, call.Slopes);
-        Assert.Equal(call.Heads * length, weights.Length);
-        var expected = new float[call.Heads * call.Head];
-        for (var head = 0; head < call.Heads; head++)
+        Assert.Equal(call.QueryHeads * length, weights.Length);
+        var expected = new float[call.QueryHeads * call.Head];
+        for (var head = 0; head < call.QueryHeads; head++)
         {
             Assert.Equal(1, weights.AsSpan(head * length, length).ToArray().Sum(weight => (double)weight), 1e-5);
             for (var j = 0; j < length; j++)
             {
-                var value = AttentionCase.Floats(call.Values[call.Rows.Tables[table + j / call.BlockTokens], head, j % call.BlockTokens]);
+                var value = AttentionCase.Floats(call.Values[call.Rows.Tables[table + j / call.BlockTokens], head / (call.QueryHeads / call.Heads), j % call.BlockTokens]);
                 for (var lane = 0; lane < call.Head; lane++) expected[head * call.Head + lane] += weights[head * length + j] * value[lane];
             }
         }
@@ -87,7 +87,7 @@ public sealed class PagedAttentionTests(Models models) : IDisposable
     [Fact(Timeout = 60_000)]
     public Task Nothing_stays_alive_but_the_result() => Each(1, ScalarType.BFloat16, TestContext.Current.CancellationToken, (_, call) =>
     {
-        var added = call.Query.clone();
+        var added = call.Query.slice(1, 0, call.Heads * call.Head, 1).clone();
         foreach (IBlockAttention attention in new IBlockAttention[] { _paged, _plain })
         {
             var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
@@ -116,9 +116,9 @@ public sealed class PagedAttentionTests(Models models) : IDisposable
             Refused(call with { Rows = call.Rows with { Rows = rows[1..] } });
             Refused(call with { Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(_ => (int)beyond)] } });
             Refused(call with { Query = call.Query.to(ScalarType.BFloat16) });
-            Refused(call with { Query = call.Query.repeat(1, 2) });
+            Refused(call with { Query = call.Query.slice(1, 0, call.Query.shape[1] - 1, 1) });
             Refused(call with { Values = call.Values.repeat(1, 1, 1, 2) });
-            Refused(call with { Slopes = [.. Enumerable.Repeat(1f, call.Heads + 1)] });
+            Refused(call with { Slopes = [.. Enumerable.Repeat(1f, call.QueryHeads + 1)] });
 
             void Refused(AttentionCase wrong) => Assert.Throws<ArgumentException>(() => wrong.Forward(attention));
         }

@@ -3,21 +3,34 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>Sizes of a pool, [blocks, heads, blockTokens, head], once everything about a call has been checked: what follows may use pointers.</summary>
-internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head)
+/// <param name="Group">Query heads that share one head of keys and values (Ainslie et al. 2023, grouped-query attention).</param>
+internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head, int Group = 1)
 {
-    public int Width => Heads * Head;
+    public int QueryHeads => Heads * Group;
+
+    public int QueryWidth => QueryHeads * Head;
 
     /// <summary>Elements from the pool's start to a head's first token in a block.</summary>
     public long Offset(int block, int head) => ((long)block * Heads + head) * BlockTokens * Head;
 
     public int BlocksFor(int length) => (length + BlockTokens - 1) / BlockTokens;
 
-    /// <param name="rowTensors">[rows, heads × head] each.</param>
-    public static BlockLayout Check(Tensor[] pools, Tensor[] rowTensors, AttentionRows rows, float[]? slopes = null)
+    /// <summary>For queries, [rows, query heads × head], that read the pools.</summary>
+    public static BlockLayout CheckQuery(Tensor[] pools, Tensor query, AttentionRows rows, float[]? slopes)
+    {
+        var width = pools[0].dim() == 4 ? pools[0].shape[1] * pools[0].shape[3] : 0;
+        var group = query.dim() == 2 && width > 0 && query.shape[1] % width == 0 ? (int)(query.shape[1] / width) : 1;
+        var layout = Check(pools, [query], rows, group);
+        if (slopes is not null && slopes.Length != layout.QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
+        return layout;
+    }
+
+    /// <param name="rowTensors">[rows, heads × group × head] each.</param>
+    public static BlockLayout Check(Tensor[] pools, Tensor[] rowTensors, AttentionRows rows, int group = 1)
     {
         var shape = pools[0].shape;
         if (shape.Length != 4) throw new ArgumentException($"A pool is [blocks, heads, blockTokens, head], not [{string.Join(", ", shape)}].");
-        var layout = new BlockLayout(shape[0], (int)shape[1], (int)shape[2], (int)shape[3]);
+        var layout = new BlockLayout(shape[0], (int)shape[1], (int)shape[2], (int)shape[3], Math.Max(1, group));
         foreach (var pool in pools)
         {
             if (!pool.shape.AsSpan().SequenceEqual(shape)) throw new ArgumentException($"Pools of keys and values differ: [{string.Join(", ", shape)}] and [{string.Join(", ", pool.shape)}].");
@@ -26,7 +39,7 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
 
         foreach (var tensor in rowTensors)
         {
-            if (tensor.shape is not [var count, var width] || count != rows.Rows.Length || width != layout.Width) throw new ArgumentException($"[{string.Join(", ", tensor.shape)}] is not [{rows.Rows.Length} rows, {layout.Heads} × {layout.Head}].");
+            if (tensor.shape is not [var count, var width] || count != rows.Rows.Length || width != layout.QueryWidth) throw new ArgumentException($"[{string.Join(", ", tensor.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
             if (width > 1 && tensor.stride(1) != 1) throw new ArgumentException("The last dimension must be contiguous.");
         }
 
@@ -35,7 +48,6 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
             if (tensor.dtype != pools[0].dtype || tensor.device_type != pools[0].device_type) throw new ArgumentException($"{tensor.dtype} on {tensor.device} does not fit a pool of {pools[0].dtype} on {pools[0].device}.");
         }
 
-        if (slopes is not null && slopes.Length != layout.Heads) throw new ArgumentException($"{slopes.Length} slopes for {layout.Heads} heads.");
         foreach (var row in rows.Rows) layout.Check(row, rows.Tables);
         return layout;
     }

@@ -16,7 +16,8 @@ public sealed record AttentionRows(int[] Tables, AttentionRow[] Rows);
 /// <summary>
 /// Scaled dot-product attention over keys and values that lie in blocks (Kwon et al. 2023, PagedAttention): self-attention with blocks
 /// of some tokens, cross-attention with one block of all latents per picture. Pools are contiguous [blocks, heads, blockTokens, head];
-/// query, new keys and new values are [rows, heads × head] and may be views with a row stride, such as a chunk of a joined projection.
+/// new keys and new values are [rows, heads × head], a query [rows, heads × group × head], where query heads that stand side by side share
+/// one head of keys and values; all may be views with a row stride, such as a chunk of a joined projection.
 /// All methods throw <see cref="ArgumentException"/> for shapes, dtypes or block numbers that do not fit.
 /// </summary>
 public interface IBlockAttention
@@ -25,10 +26,10 @@ public interface IBlockAttention
     void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows);
 
     /// <summary>softmax(query · keys × head^−0.5 + bias) · values.</summary>
-    /// <param name="slopes">ALiBi slope per head, bias slope × (j − (Length − 1)); null for none.</param>
-    /// <returns>A new contiguous tensor of the caller's scope, [rows, heads × head], in the query's dtype.</returns>
+    /// <param name="slopes">ALiBi slope per query head, bias slope × (j − (Length − 1)); null for none.</param>
+    /// <returns>A new contiguous tensor of the caller's scope, shaped like the query, in the query's dtype.</returns>
     Tensor Forward(Tensor query, Tensor keys, Tensor values, AttentionRows rows, float[]? slopes);
 
-    /// <summary>The softmax of one row, for attention maps: f32 [heads, Length].</summary>
+    /// <summary>The softmax of one row, for attention maps: f32 [query heads, Length].</summary>
     float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes);
 }

@@ -53,7 +53,7 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
 
     public Tensor Forward(Tensor query, Tensor keys, Tensor values, AttentionRows rows, float[]? slopes)
     {
-        var layout = BlockLayout.Check([keys, values], [query], rows, slopes);
+        var layout = BlockLayout.CheckQuery([keys, values], query, rows, slopes);
         var output = zeros(query.shape, query.dtype, query.device);
         var tiles = RowTile.Split(rows.Rows, TileRows);
         if (tiles.Count == 0) return output;
@@ -69,9 +69,9 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
 
         void Run<T>(TileAttention<T> attention) where T : unmanaged
         {
-            var work = 2 * layout.Width * tiles.Sum(tile => (long)tile.Count * tile.Longest);
+            var work = 2 * layout.QueryWidth * tiles.Sum(tile => (long)tile.Count * tile.Longest);
             var threads = work < ParallelWork ? 1 : _scratch.Length;
-            _team.Run(tiles.Count * layout.Heads, threads, (item, worker) => attention.Compute(tiles[item / layout.Heads], item % layout.Heads, _scratch[worker]));
+            _team.Run(tiles.Count * layout.QueryHeads, threads, (item, worker) => attention.Compute(tiles[item / layout.QueryHeads], item % layout.QueryHeads, _scratch[worker]));
         }
     }
 

@@ -27,13 +27,13 @@ public sealed class PlainAttention : IBlockAttention
 
     public Tensor Forward(Tensor query, Tensor keys, Tensor values, AttentionRows rows, float[]? slopes)
     {
-        var layout = BlockLayout.Check([keys, values], [query], rows, slopes);
+        var layout = BlockLayout.CheckQuery([keys, values], query, rows, slopes);
         using var scope = NewDisposeScope();
         var output = zeros(query.shape, query.dtype, query.device);
         foreach (var tile in RowTile.Split(rows.Rows, int.MaxValue))
         {
-            var q = Heads(query.slice(0, tile.First, tile.First + tile.Count, 1), layout);     // [heads, rows, head]
-            var k = Gather(keys, layout, rows, tile);                                          // [heads, longest, head]
+            var q = Heads(query.slice(0, tile.First, tile.First + tile.Count, 1), layout);     // [query heads, rows, head]
+            var k = Gather(keys, layout, rows, tile);                                          // [query heads, longest, head]
             var mixed = F.scaled_dot_product_attention(q, k, Gather(values, layout, rows, tile), attn_mask: Bias(rows, tile, slopes, q));
             output.slice(0, tile.First, tile.First + tile.Count, 1).copy_(mixed.transpose(0, 1).flatten(1));
         }
@@ -43,7 +43,7 @@ public sealed class PlainAttention : IBlockAttention
 
     public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes)
     {
-        var layout = BlockLayout.Check([keys], [query], rows, slopes);
+        var layout = BlockLayout.CheckQuery([keys], query, rows, slopes);
         if (rows.Rows[row].Length == 0) return [];
         using var scope = NewDisposeScope();
         var tile = new RowTile(row, 1, rows.Rows[row].Length);
@@ -64,10 +64,10 @@ public sealed class PlainAttention : IBlockAttention
     {
         var blocks = rows.Tables.AsSpan(rows.Rows[tile.First].Table, layout.BlocksFor(tile.Longest)).ToArray();
         var gathered = pool.index_select(0, Index(blocks.Select(block => (long)block), pool)); // [blocks, heads, blockTokens, head]
-        return gathered.transpose(0, 1).flatten(1, 2).slice(1, 0, tile.Longest, 1).to(ScalarType.Float32);
+        return gathered.transpose(0, 1).flatten(1, 2).slice(1, 0, tile.Longest, 1).to(ScalarType.Float32).repeat_interleave(layout.Group, 0);
     }
 
-    private static Tensor Heads(Tensor rows, BlockLayout layout) => rows.unflatten(1, [layout.Heads, layout.Head]).transpose(0, 1).to(ScalarType.Float32);
+    private static Tensor Heads(Tensor rows, BlockLayout layout) => rows.unflatten(1, [layout.QueryHeads, layout.Head]).transpose(0, 1).to(ScalarType.Float32);
 
     private static Tensor Index(IEnumerable<long> values, Tensor like) => tensor(values.ToArray(), device: like.device);
 }

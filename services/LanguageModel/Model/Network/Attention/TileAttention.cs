@@ -27,21 +27,23 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
         (_queryStride, _width, _scale) = (query.Stride, Lanes.Padded(layout.Head), (float)(1 / Math.Sqrt(layout.Head)));
     }
 
-    public void Compute(RowTile tile, int head, TileScratch scratch)
+    /// <param name="queryHead">Several share a head of keys and values where heads are grouped.</param>
+    public void Compute(RowTile tile, int queryHead, TileScratch scratch)
     {
+        var head = queryHead / _layout.Group;
         scratch.Reserve(tile, _layout.BlockTokens, _width);
-        for (var row = 0; row < tile.Count; row++) Widen(_query + (tile.First + row) * _queryStride + head * _layout.Head, 1, scratch.Query + row * _width);
+        for (var row = 0; row < tile.Count; row++) Widen(_query + (tile.First + row) * _queryStride + queryHead * _layout.Head, 1, scratch.Query + row * _width);
         Score(tile, head, scratch);
         var sums = stackalloc float[tile.Count];
         for (var row = 0; row < tile.Count; row++)
         {
-            sums[row] = AttentionKernel.Softmax(scratch.Scores + row * scratch.ScoreStride, _rows.Rows[tile.First + row].Length, _scale, _slopes?[head] ?? 0);
+            sums[row] = AttentionKernel.Softmax(scratch.Scores + row * scratch.ScoreStride, _rows.Rows[tile.First + row].Length, _scale, _slopes?[queryHead] ?? 0);
         }
 
         Mix(tile, head, scratch);
         for (var row = 0; row < tile.Count; row++)
         {
-            var output = _output + (long)(tile.First + row) * _layout.Width + head * _layout.Head;
+            var output = _output + (long)(tile.First + row) * _layout.QueryWidth + queryHead * _layout.Head;
             for (var lane = 0; lane < _layout.Head; lane++) Write(output + lane, scratch.Mixed[row * _width + lane] / sums[row]);
         }
     }

@@ -1,0 +1,92 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Languages;
+using Flamingo.Import.Sources;
+using Flamingo.Import.Tokenizers;
+using Flamingo.Import.Vision;
+
+namespace Flamingo.Import.Idefics;
+
+/// <summary>transformers' IdeficsForVisionText2Text: a CLIP tower, a resampler (or none), LLaMA with gated blocks and an additional vocabulary.</summary>
+internal sealed class IdeficsReader : IPublicationReader
+{
+    private const string AroundImage = "<fake_token_around_image>", Image = "<image>", EndOfUtterance = "<end_of_utterance>", EndOfText = "</s>";
+
+    private readonly IdeficsSource _source;
+    private readonly WeightSource _weights;
+    private readonly JsonDocument _config;
+    private readonly string _configFile, _preprocessorFile;
+
+    public IdeficsReader(IdeficsSource source)
+    {
+        _source = source;
+        (_configFile, _preprocessorFile) = (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
+        _config = ConfigJson.Open(_configFile);
+        try
+        {
+            if (_config.RootElement.Member("model_type")?.GetString() != "idefics") throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
+            _weights = WeightSource.Open(source.Folder);
+        }
+        catch
+        {
+            _config.Dispose();
+            throw;
+        }
+
+        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile, TokenizerTranslation.FileIn(source.Folder) }.Where(File.Exists))];
+    }
+
+    public string Layout => "idefics";
+
+    public string Settings => $"dtype {_source.Dtype ?? "as published"}";
+
+    public string? Dtype => _source.Dtype;
+
+    public IReadOnlyList<string> Files { get; }
+
+    public Publication Read(List<string> faults, List<string> notes)
+    {
+        var config = _config.RootElement;
+        var weights = new WeightCollector(_weights, "the checkpoint", faults);
+        var (visionPart, resamplerPart, languagePart) = (weights.NewPart(), weights.NewPart(), weights.NewPart());
+
+        using var preprocessor = File.Exists(_preprocessorFile) ? ConfigJson.Open(_preprocessorFile) : null;
+        var vision = HuggingFaceClip.Take(visionPart, "model.", config.GetProperty("vision_config"), "embed_dim", "gelu", heads: 16) with
+        {
+            ClassTokenInFeatures = true,
+            Preprocessing = HuggingFaceClip.Preprocessing("square", "white", preprocessor?.RootElement),
+        };
+        var resampler = IdeficsTranslation.TakeResampler(resamplerPart, config, vision);
+        var llama = new Llama(config, _configFile);
+        var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
+        IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
+        var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
+
+        weights.Ignore(name => name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
+        weights.ReportUnused();
+        return new Publication(vision, resampler, language, [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
+    }
+
+    public TokensConfig WriteTokenizer(string file, int vocabulary)
+    {
+        var tokenizer = TokenizerTranslation.Read(_source.Folder);
+        SpecialToken Required(string text) => tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
+        var (image, around, end, utterance) = (Required(Image), Required(AroundImage), Required(EndOfText), tokenizer.Find(EndOfUtterance));
+        tokenizer.Write(file, vocabulary);
+        return new TokensConfig
+        {
+            Image = image,
+            AroundImage = around,
+            EndOfChunk = utterance ?? end, // what separates shots: the base models have no utterances
+            Beginning = tokenizer.Beginning,
+            Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
+            Banned = [image.Id, around.Id],
+        };
+    }
+
+    public void Dispose()
+    {
+        _weights.Dispose();
+        _config.Dispose();
+    }
+}

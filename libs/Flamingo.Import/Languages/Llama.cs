@@ -1,0 +1,74 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import.Languages;
+
+/// <summary>LLaMA, and the language model of IDEFICS, which has the same weights under the same names.</summary>
+internal sealed class Llama : ILanguageFamily
+{
+    private readonly JsonElement _config;
+
+    public Llama(JsonElement config, string file)
+    {
+        _config = config;
+        config.Require("hidden_act", "silu", file);
+        config.Require("head_dim", $"{Width / Heads}", file);
+        if (config.Member("rope_scaling") is { } scaling) throw new CheckpointException($"{file}: rope_scaling is {scaling}; this build computes plain rotary positions.");
+    }
+
+    public int Width => _config.GetProperty("hidden_size").GetInt32();
+
+    public int Heads => _config.GetProperty("num_attention_heads").GetInt32();
+
+    public int LayerCount => _config.GetProperty("num_hidden_layers").GetInt32();
+
+    public string Layers => "model.layers";
+
+    public string Embedding => "model.embed_tokens.weight";
+
+    public string? Head => _config.Flag("tie_word_embeddings", false) ? null : "lm_head.weight";
+
+    public double Epsilon => _config.Number("rms_norm_eps", 1e-6);
+
+    public LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention)
+    {
+        var (shared, hidden) = (_config.Integer("num_key_value_heads", Heads), _config.GetProperty("intermediate_size").GetInt32());
+        var keyWidth = shared * (Width / Heads);
+        for (var layer = 0; layer < LayerCount; layer++)
+        {
+            var (to, from) = ($"layers.{layer}", $"{Layers}.{layer}");
+            weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", Width, bias: false);
+            weights.TakeJoined($"{to}.attention.query_key_value", [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"], [Width, keyWidth, keyWidth], Width);
+            weights.TakeLinear($"{to}.attention.output", $"{from}.self_attn.o_proj", Width, Width);
+            weights.TakeNorm($"{to}.feed_forward_norm", $"{from}.post_attention_layernorm", Width, bias: false);
+            TakeSwiGlu(weights, $"{to}.feed_forward", $"{from}.mlp", Width, hidden);
+        }
+
+        weights.TakeNorm("final_norm", "model.norm", Width, bias: false);
+        return new LanguageConfig
+        {
+            VocabularySize = vocabulary,
+            Width = Width,
+            Layers = LayerCount,
+            Heads = Heads,
+            KeyValueHeads = shared == Heads ? null : shared,
+            FeedForwardWidth = hidden,
+            ContextLength = _config.GetProperty("max_position_embeddings").GetInt32(),
+            Norm = "rms_norm",
+            NormEpsilon = Epsilon,
+            Positions = "rotary",
+            RotaryBase = _config.Number("rope_theta", 10000),
+            FeedForward = "swiglu",
+            TiedEmbeddings = Head is null,
+            CrossAttention = crossAttention,
+        };
+    }
+
+    public static void TakeSwiGlu(WeightCollector weights, string canonical, string name, int width, int hidden)
+    {
+        weights.TakeLinear($"{canonical}.gate", $"{name}.gate_proj", hidden, width);
+        weights.TakeLinear($"{canonical}.up", $"{name}.up_proj", hidden, width);
+        weights.TakeLinear($"{canonical}.down", $"{name}.down_proj", width, hidden);
+    }
+}

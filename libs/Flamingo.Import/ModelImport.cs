@@ -1,0 +1,108 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import;
+
+/// <param name="Tensor">Canonical name of the tensor just written, or the file just hashed.</param>
+/// <param name="Done">Bytes, of <paramref name="Total"/>.</param>
+public sealed record ImportProgress(string Tensor, long Done, long Total)
+{
+    /// <summary>About how long it still takes; null in the first moments.</summary>
+    public TimeSpan? Left { get; init; }
+
+    public override string ToString() => Left is { } left ? $"{Tensor}, about {Words(left)} left" : Tensor;
+
+    private static string Words(TimeSpan time) => time.TotalMinutes >= 1.5 ? $"{time.TotalMinutes:0} min" : $"{Math.Max(1, time.TotalSeconds):0} s";
+}
+
+/// <summary>
+/// What all layouts share: read, write, hash, and only then give the directory its name. Nothing of a failed or interrupted
+/// import is left behind; what a killed one left is removed by the next. Repeating an import that stands already does nothing.
+/// </summary>
+internal static class ModelImport
+{
+    /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that is something else.</exception>
+    public static ModelDirectory Run(Func<IPublicationReader> open, string? modelId, string output, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
+    {
+        output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output));
+        modelId ??= Path.GetFileName(output);
+        if (Path.Exists(output) && !File.Exists(Path.Combine(output, ModelDirectory.ConfigFile))) throw Exists(output);
+        try
+        {
+            using var reader = open();
+            if (reader.Dtype is { } dtype && !WeightDtypes.All.Contains(dtype)) throw new CheckpointException($"'{dtype}' is no weight dtype; take one of {string.Join(", ", WeightDtypes.All)}.");
+            if (Path.Exists(output)) return FinishedImport.Find(reader, modelId, output, progress, time, cancellation) ?? throw Exists(output);
+            UnfinishedImport.RemoveAbandoned(output);
+            var unfinished = UnfinishedImport.Begin(output);
+            try
+            {
+                Write(reader, unfinished, modelId, progress, time, cancellation);
+                Directory.Move(unfinished, output);
+            }
+            finally
+            {
+                if (Directory.Exists(unfinished)) Directory.Delete(unfinished, recursive: true);
+            }
+        }
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidOperationException or FormatException or ArithmeticException)
+        {
+            throw new CheckpointException($"A configuration file of the publication lacks a value or has one of the wrong kind: {exception.Message}", exception);
+        }
+
+        return ModelDirectory.Open(output);
+    }
+
+    private static void Write(IPublicationReader reader, string folder, string modelId, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
+    {
+        var (faults, notes) = (new List<string>(), new List<string>());
+        var publication = reader.Read(faults, notes);
+        ThrowIfAny(faults);
+
+        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(file => new FileInfo(file).Length));
+        UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
+        var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize); // small, and may fail: first
+        foreach (var (part, tensors) in publication.Parts)
+            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), tensors, reader.Dtype, meter.Add, faults, cancellation);
+        ThrowIfAny(faults);
+
+        if (reader.Dtype is not null) notes.Add($"weights converted to {reader.Dtype}");
+        ModelDirectory.WriteConfig(folder, new ModelConfig
+        {
+            FormatVersion = ModelConfig.CurrentFormatVersion,
+            ModelId = modelId,
+            Vision = publication.Vision,
+            Resampler = publication.Resampler,
+            Language = publication.Language,
+            Tokens = tokens,
+            Weights = publication.Parts.ToDictionary(part => part.Part, part => Describe(folder, $"{part.Part}.safetensors", meter, cancellation)),
+            Provenance = new Provenance
+            {
+                Layout = reader.Layout,
+                Tool = FinishedImport.Tool,
+                Settings = reader.Settings,
+                Sources = [.. reader.Files.Select(file => SourceHash.Of(file, meter, cancellation))],
+                Note = notes.Count == 0 ? null : string.Join("; ", notes),
+            },
+        });
+    }
+
+    private static long Bytes(IEnumerable<SourceTensor> tensors, string? dtype) => tensors.Sum(tensor => tensor.Length / WeightDtypes.Size(tensor.Dtype) * WeightDtypes.Size(dtype ?? tensor.Dtype));
+
+    private static WeightsFile Describe(string folder, string name, ProgressMeter meter, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        var path = Path.Combine(folder, name);
+        using var file = SafetensorsFile.Open(path);
+        var digest = WeightsDigest.Compute(file, _ => true);
+        var latent = file.Entries.Keys.All(WeightsDigest.ShapesLatents) ? digest : WeightsDigest.Compute(file, WeightsDigest.ShapesLatents);
+        meter.Add(name, file.Entries.Values.Sum(entry => entry.Length));
+        return new WeightsFile(name, new FileInfo(path).Length, file.HeaderSha256, digest, latent);
+    }
+
+    private static void ThrowIfAny(List<string> faults)
+    {
+        if (faults.Count > 0) throw new CheckpointException($"The publication does not fit together; nothing was written:\n  {string.Join("\n  ", faults.Distinct())}");
+    }
+
+    private static CheckpointException Exists(string output) => new($"{output} exists already. Name another --output, or delete it.");
+}

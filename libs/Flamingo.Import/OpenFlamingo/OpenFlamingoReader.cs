@@ -1,0 +1,74 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+using Flamingo.Import.Tokenizers;
+using Flamingo.Import.Vision;
+
+namespace Flamingo.Import.OpenFlamingo;
+
+/// <summary>Three publications make one: a CLIP, a language model, and the checkpoint.pt that was trained between them.</summary>
+internal sealed class OpenFlamingoReader : IPublicationReader
+{
+    private readonly OpenFlamingoSource _source;
+    private readonly string _visionFolder, _configFile;
+    private readonly List<WeightSource> _open = [];
+    private readonly WeightSource _vision, _language, _checkpoint;
+
+    public OpenFlamingoReader(OpenFlamingoSource source)
+    {
+        _source = source;
+        _visionFolder = Directory.Exists(source.Vision) ? source.Vision : Path.GetDirectoryName(Path.GetFullPath(source.Vision))!;
+        _configFile = Path.Combine(source.Language, "config.json");
+        try
+        {
+            (_vision, _language, _checkpoint) = (Open(source.Vision), Open(source.Language), Open(source.Checkpoint));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+
+        var beside = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Append(TokenizerTranslation.FileIn(source.Language));
+        Files = [.. _open.SelectMany(weights => weights.Files).Concat(beside.Where(File.Exists).Distinct())];
+    }
+
+    public string Layout => "openflamingo";
+
+    public string Settings => $"cross-attention every {_source.CrossAttentionEvery}, dtype {_source.Dtype ?? "as published"}";
+
+    public string? Dtype => _source.Dtype;
+
+    public IReadOnlyList<string> Files { get; }
+
+    public Publication Read(List<string> faults, List<string> notes)
+    {
+        var visionWeights = new WeightCollector(_vision, "the vision weights", faults);
+        var vision = VisionTranslation.Translate(_vision, _visionFolder, visionWeights);
+        var checkpoint = new WeightCollector(_checkpoint, "the checkpoint", faults);
+        var (resamplerPart, languagePart) = (checkpoint.NewPart(), checkpoint.NewPart());
+        var resampler = ResamplerTranslation.Translate(resamplerPart);
+        var (language, languageTensors) = LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, faults, notes);
+        checkpoint.ReportUnused();
+        if (resampler.Width != vision.Width) faults.Add($"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
+        return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
+    }
+
+    public TokensConfig WriteTokenizer(string file, int vocabulary)
+    {
+        var tokenizer = TokenizerTranslation.Read(_source.Language);
+        var end = tokenizer.Add("<|endofchunk|>");
+        var image = tokenizer.Add("<image>");
+        var padding = tokenizer.HasPadding ? null : tokenizer.Add("<PAD>");
+        tokenizer.Write(file, vocabulary);
+        return new TokensConfig { Image = image, EndOfChunk = end, Padding = padding, Beginning = tokenizer.Beginning, Stop = [end.Id] };
+    }
+
+    public void Dispose() => _open.ForEach(weights => weights.Dispose());
+
+    private WeightSource Open(string path)
+    {
+        var weights = WeightSource.Open(path);
+        _open.Add(weights);
+        return weights;
+    }
+}

@@ -1,0 +1,32 @@
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import;
+
+/// <summary>A publication as its layout was understood. Its tensors are not read yet, and need the files that its <see cref="IPublicationReader"/> holds open.</summary>
+/// <param name="Parts">vision, resampler, language: tensors by canonical name.</param>
+internal sealed record Publication(
+    VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language, IReadOnlyList<(string Part, IReadOnlyDictionary<string, SourceTensor> Tensors)> Parts);
+
+/// <summary>Opened files of one layout.</summary>
+internal interface IPublicationReader : IDisposable
+{
+    string Layout { get; }
+
+    /// <summary>Everything besides the files that shapes the result, in words: the same files and settings are the same import.</summary>
+    string Settings { get; }
+
+    /// <summary>F32, F16 or BF16 for all weights; null keeps each weight's own.</summary>
+    string? Dtype { get; }
+
+    /// <summary>Every file that is read.</summary>
+    IReadOnlyList<string> Files { get; }
+
+    /// <param name="faults">Everything missing, unexpected or misshapen.</param>
+    /// <param name="notes">What the user should know, though it is no fault.</param>
+    Publication Read(List<string> faults, List<string> notes);
+
+    /// <summary>Writes tokenizer.json.</summary>
+    /// <param name="vocabulary">Rows of the token embedding.</param>
+    TokensConfig WriteTokenizer(string file, int vocabulary);
+}

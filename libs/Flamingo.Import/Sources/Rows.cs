@@ -1,0 +1,65 @@
+namespace Flamingo.Import.Sources;
+
+/// <summary>Tensors put together by rows (their first dimension), when they are read and not before. A null passes through: its fault is noted already.</summary>
+internal static class Rows
+{
+    /// <summary>One below the other.</summary>
+    public static SourceTensor? Join(params IReadOnlyList<SourceTensor?> tensors)
+    {
+        if (tensors.Any(tensor => tensor is null) || tensors[0] is not { } first) return null;
+        var parts = tensors.Select(tensor => tensor!).ToList();
+        var dtype = parts.All(part => part.Dtype == first.Dtype) ? first.Dtype : "F32"; // the one that holds any of them
+        return new SourceTensor(string.Join(" + ", parts.Select(part => part.Name)), dtype, [parts.Sum(part => part.Shape[0]), .. first.Shape.Skip(1)], () =>
+        {
+            var joined = GC.AllocateUninitializedArray<byte>(checked((int)parts.Sum(part => part.Length / WeightDtypes.Size(part.Dtype) * WeightDtypes.Size(dtype))));
+            var at = 0;
+            foreach (var part in parts)
+            {
+                var bytes = WeightDtypes.Convert(part.Read(), part.Dtype, dtype);
+                bytes.CopyTo(joined, at);
+                at += bytes.Length;
+            }
+
+            return joined;
+        });
+    }
+
+    /// <summary>Cut into equal blocks of rows, and the blocks put into another order.</summary>
+    /// <param name="order">Which block comes first, second, …; names each once.</param>
+    public static SourceTensor? Reorder(SourceTensor? tensor, IReadOnlyList<int> order) => tensor is null ? null : tensor with
+    {
+        Read = () =>
+        {
+            var bytes = tensor.Read();
+            var (size, result) = (bytes.Length / order.Count, GC.AllocateUninitializedArray<byte>(bytes.Length));
+            for (var block = 0; block < order.Count; block++) bytes.AsSpan(order[block] * size, size).CopyTo(result.AsSpan(block * size));
+            return result;
+        },
+    };
+
+    /// <summary>Cut off behind so many rows, or filled up with rows of zeros.</summary>
+    public static SourceTensor Fit(SourceTensor tensor, long rows) => tensor.Shape[0] == rows ? tensor : tensor with
+    {
+        Shape = [rows, .. tensor.Shape.Skip(1)],
+        Read = () =>
+        {
+            var bytes = tensor.Read();
+            Array.Resize(ref bytes, checked((int)(bytes.Length / tensor.Shape[0] * rows)));
+            return bytes;
+        },
+    };
+
+    /// <summary>Rows become columns, of a matrix.</summary>
+    public static SourceTensor? Transpose(SourceTensor? tensor) => tensor is null ? null : tensor with
+    {
+        Shape = [tensor.Shape[1], tensor.Shape[0]],
+        Read = () =>
+        {
+            var (bytes, size) = (tensor.Read(), WeightDtypes.Size(tensor.Dtype));
+            var (rows, columns, result) = ((int)tensor.Shape[0], (int)tensor.Shape[1], GC.AllocateUninitializedArray<byte>(bytes.Length));
+            for (var row = 0; row < rows; row++)
+                for (var column = 0; column < columns; column++) bytes.AsSpan(((row * columns) + column) * size, size).CopyTo(result.AsSpan(((column * rows) + row) * size));
+            return result;
+        },
+    };
+}

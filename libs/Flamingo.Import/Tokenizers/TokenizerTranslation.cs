@@ -1,0 +1,79 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import.Tokenizers;
+
+/// <summary>A language model's tokenizer.json, or its SentencePiece tokenizer.model as one, with tokens that training added behind the vocabulary.</summary>
+internal sealed class TokenizerTranslation
+{
+    private const string SentencePieceFile = "tokenizer.model";
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
+
+    private readonly string _folder;
+    private readonly JsonObject _root;
+    private readonly JsonArray _added;
+    private int _next;
+
+    private TokenizerTranslation(string folder, string file, JsonObject root)
+    {
+        (_folder, _root) = (folder, root);
+        _added = root["added_tokens"] as JsonArray ?? throw new CheckpointException($"{file} has no added_tokens.");
+        var vocabulary = root["model"]?["vocab"] as JsonObject ?? throw new CheckpointException($"{file} has no model.vocab.");
+        _next = Math.Max(vocabulary.Max(item => item.Value!.GetValue<int>()), _added.Select(token => token!["id"]!.GetValue<int>()).DefaultIfEmpty(-1).Max()) + 1;
+    }
+
+    /// <summary>The token that stands before every text, as the tokenizer's template or its configuration has it.</summary>
+    public SpecialToken? Beginning
+    {
+        get
+        {
+            if (_root["post_processor"] is not JsonObject processor || processor["type"]?.GetValue<string>() != "TemplateProcessing") return null;
+            var text = processor["single"]?[0]?["SpecialToken"]?["id"]?.GetValue<string>();
+            return text is null ? null : Find(text) ?? throw new CheckpointException($"The tokenizer's template names '{text}', which is no added token.");
+        }
+    }
+
+    public bool HasPadding => new[] { "special_tokens_map.json", "tokenizer_config.json" }.Select(name => Path.Combine(_folder, name)).Where(File.Exists).Any(file =>
+    {
+        using var json = ConfigJson.Open(file);
+        return json.RootElement.Member("pad_token") is not null;
+    });
+
+    /// <summary>The file that a folder's tokenizer is read from.</summary>
+    public static string FileIn(string folder)
+    {
+        var (json, model) = (Path.Combine(folder, ModelDirectory.TokenizerFile), Path.Combine(folder, SentencePieceFile));
+        return File.Exists(json) || !File.Exists(model) ? json : model;
+    }
+
+    /// <exception cref="CheckpointException">Neither file is there, or it is damaged.</exception>
+    public static TokenizerTranslation Read(string folder)
+    {
+        var file = FileIn(folder);
+        if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson());
+        using (ConfigJson.Open(file)) { }
+        return new TokenizerTranslation(folder, file, JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new CheckpointException($"{file} is no tokenizer.json."));
+    }
+
+    public SpecialToken? Find(string text) => _added.FirstOrDefault(token => token!["content"]!.GetValue<string>() == text) is { } known ? new SpecialToken(text, known["id"]!.GetValue<int>()) : null;
+
+    /// <summary>A special token, behind all others unless it is there already.</summary>
+    public SpecialToken Add(string text)
+    {
+        if (Find(text) is { } known) return known;
+        var token = new SpecialToken(text, _next++);
+        _added.Add(new JsonObject { ["id"] = token.Id, ["content"] = text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true });
+        return token;
+    }
+
+    /// <param name="vocabulary">Rows of the token embedding; there may be more than tokens, not fewer.</param>
+    /// <exception cref="CheckpointException">A token has no row.</exception>
+    public void Write(string file, int vocabulary)
+    {
+        if (_next > vocabulary) throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: they are not of one model.");
+        File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
+    }
+}

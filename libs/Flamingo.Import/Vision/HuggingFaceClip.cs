@@ -1,0 +1,84 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import.Vision;
+
+/// <summary>transformers' names: CLIPModel, CLIPVisionModel, and the tower of IDEFICS, whose names stand behind <c>model.</c></summary>
+internal static class HuggingFaceClip
+{
+    public const string ClassEmbedding = "vision_model.embeddings.class_embedding";
+
+    public static VisionConfig Translate(string configFile, string preprocessorFile, WeightCollector weights)
+    {
+        using var json = ConfigJson.Open(configFile);
+        using var preprocessor = File.Exists(preprocessorFile) ? ConfigJson.Open(preprocessorFile) : null;
+        var config = Take(weights, "", json.RootElement.Member("vision_config") ?? json.RootElement, "hidden_size", "quick_gelu", heads: 0);
+        if (weights.Has("visual_projection.weight") && weights.ShapeOf("visual_projection.weight", 2) is [var pooled, _])
+        {
+            weights.TakeNorm("ln_post", "vision_model.post_layernorm", config.Width, bias: true);
+            weights.Put("proj", Rows.Transpose(weights.Find("visual_projection.weight", pooled, config.Width))); // open_clip multiplies from the right
+            config = config with { PooledWidth = (int)pooled };
+        }
+
+        weights.Ignore(name => !name.StartsWith("vision_model.", StringComparison.Ordinal) || name.StartsWith("vision_model.post_layernorm.", StringComparison.Ordinal));
+        return config with { Preprocessing = Preprocessing("shortest_side_crop", "drop", preprocessor?.RootElement) };
+    }
+
+    /// <summary>The tower itself, without a pooled projection.</summary>
+    /// <param name="prefix">Before <c>vision_model.</c></param>
+    /// <param name="widthName">What the configuration calls the width.</param>
+    /// <param name="activation">Where the configuration names none.</param>
+    /// <param name="heads">Where the configuration names none; 0 where it must.</param>
+    public static VisionConfig Take(WeightCollector weights, string prefix, JsonElement config, string widthName, string activation, int heads)
+    {
+        var tower = $"{prefix}vision_model";
+        var width = config.GetProperty(widthName).GetInt32();
+        var kernel = weights.ShapeOf($"{tower}.embeddings.patch_embedding.weight", 4) ?? [0, 0, 1, 1];
+        var (patch, size) = (config.Integer("patch_size", (int)kernel[2]), config.Integer("image_size", 224));
+        var hidden = (int)(weights.ShapeOf($"{tower}.encoder.layers.0.mlp.fc1.weight", 2)?[0] ?? 0);
+        var layers = config.Integer("num_hidden_layers", weights.Count($"{tower}.encoder.layers", "layer_norm1.weight"));
+        var side = size / patch;
+        activation = config.Member("hidden_act")?.GetString() ?? activation;
+        if (activation is not ("gelu" or "quick_gelu")) throw new CheckpointException($"The vision tower's hidden_act is '{activation}'; this build computes gelu and quick_gelu.");
+
+        weights.Take("class_embedding", $"{tower}.embeddings.class_embedding", width);
+        weights.Take("positional_embedding", $"{tower}.embeddings.position_embedding.weight", 1 + (side * side), width);
+        weights.Take("conv1.weight", $"{tower}.embeddings.patch_embedding.weight", width, 3, patch, patch);
+        weights.TakeNorm("ln_pre", $"{tower}.pre_layrnorm", width, bias: true); // transformers' own spelling
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var (to, from) = ($"transformer.resblocks.{layer}", $"{tower}.encoder.layers.{layer}");
+            weights.TakeNorm($"{to}.ln_1", $"{from}.layer_norm1", width, bias: true);
+            weights.TakeNorm($"{to}.ln_2", $"{from}.layer_norm2", width, bias: true);
+            string[] projections = [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"];
+            weights.Put($"{to}.attn.in_proj_weight", Rows.Join([.. projections.Select(name => weights.Find($"{name}.weight", width, width))]));
+            weights.Put($"{to}.attn.in_proj_bias", Rows.Join([.. projections.Select(name => weights.Find($"{name}.bias", width))]));
+            weights.TakeLinear($"{to}.attn.out_proj", $"{from}.self_attn.out_proj", width, width, bias: true);
+            weights.TakeLinear($"{to}.mlp.c_fc", $"{from}.mlp.fc1", hidden, width, bias: true);
+            weights.TakeLinear($"{to}.mlp.c_proj", $"{from}.mlp.fc2", width, hidden, bias: true);
+        }
+
+        weights.Ignore(name => name == $"{tower}.embeddings.position_ids");
+        return new VisionConfig
+        {
+            ImageSize = size,
+            PatchSize = patch,
+            Width = width,
+            Layers = layers,
+            Heads = heads > 0 ? config.Integer("num_attention_heads", heads) : config.GetProperty("num_attention_heads").GetInt32(),
+            FeedForwardWidth = hidden,
+            PooledWidth = 0,
+            Activation = activation,
+            LayerNormEpsilon = config.Number("layer_norm_eps", 1e-5),
+            Preprocessing = Preprocessing("square", "white", null),
+        };
+    }
+
+    /// <summary>Mean and standard deviation may be null in a processor's configuration: then they are CLIP's.</summary>
+    public static PreprocessingConfig Preprocessing(string resize, string alpha, JsonElement? processor)
+    {
+        float[] Numbers(string name, float[] otherwise) => processor?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : otherwise;
+        return new PreprocessingConfig { Resize = resize, Alpha = alpha, Mean = Numbers("image_mean", VisionTranslation.ClipMean), Std = Numbers("image_std", VisionTranslation.ClipStd) };
+    }
+}

@@ -1,0 +1,65 @@
+using System.Text.Json;
+using Flamingo.Checkpoints;
+using Flamingo.Import.Sources;
+
+namespace Flamingo.Import.Vision;
+
+/// <summary>open_clip's names, which are OpenAI's: the canonical ones behind <c>visual.</c></summary>
+internal static class OpenClip
+{
+    /// <param name="isArchive">OpenAI's own TorchScript archive: no configuration beside it, everything follows from the shapes.</param>
+    public static VisionConfig Translate(string configFile, bool isArchive, WeightCollector weights)
+    {
+        using var json = isArchive && !File.Exists(configFile) ? null : ConfigJson.Open(configFile);
+        var model = json?.RootElement.GetProperty("model_cfg");
+        var vision = model?.GetProperty("vision_cfg");
+        var preprocess = json?.RootElement.Member("preprocess_cfg");
+        var kernel = weights.ShapeOf("visual.conv1.weight", 4) ?? [0, 0, 1, 1];
+        var positions = weights.ShapeOf("visual.positional_embedding", 2)?[0] ?? 1;
+        var width = vision?.GetProperty("width").GetInt32() ?? (int)kernel[0];
+        var patch = vision?.GetProperty("patch_size").GetInt32() ?? (int)kernel[2];
+        var size = vision?.GetProperty("image_size").GetInt32() ?? patch * (int)Math.Sqrt(positions - 1);
+        var layers = vision?.GetProperty("layers").GetInt32() ?? weights.Count("visual.transformer.resblocks", "ln_1.weight");
+        var hidden = (int)(weights.ShapeOf("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)?[0] ?? 0);
+        var pooled = weights.Has("visual.proj") && weights.ShapeOf("visual.proj", 2) is [_, var columns] ? (int)columns : 0;
+        var side = size / patch;
+
+        weights.Take("class_embedding", "visual.class_embedding", width);
+        weights.Take("positional_embedding", "visual.positional_embedding", 1 + (side * side), width);
+        weights.Take("conv1.weight", "visual.conv1.weight", width, 3, patch, patch);
+        weights.TakeNorm("ln_pre", "visual.ln_pre", width, bias: true);
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var block = $"transformer.resblocks.{layer}";
+            weights.TakeNorm($"{block}.ln_1", $"visual.{block}.ln_1", width, bias: true);
+            weights.TakeNorm($"{block}.ln_2", $"visual.{block}.ln_2", width, bias: true);
+            weights.Take($"{block}.attn.in_proj_weight", $"visual.{block}.attn.in_proj_weight", 3 * width, width);
+            weights.Take($"{block}.attn.in_proj_bias", $"visual.{block}.attn.in_proj_bias", 3 * width);
+            weights.TakeLinear($"{block}.attn.out_proj", $"visual.{block}.attn.out_proj", width, width, bias: true);
+            weights.TakeLinear($"{block}.mlp.c_fc", $"visual.{block}.mlp.c_fc", hidden, width, bias: true);
+            weights.TakeLinear($"{block}.mlp.c_proj", $"visual.{block}.mlp.c_proj", width, hidden, bias: true);
+        }
+
+        if (pooled > 0)
+        {
+            weights.TakeNorm("ln_post", "visual.ln_post", width, bias: true);
+            weights.Take("proj", "visual.proj", width, pooled);
+        }
+
+        weights.Ignore(name => !name.StartsWith("visual.", StringComparison.Ordinal) || name is "visual.ln_post.weight" or "visual.ln_post.bias" or "visual.input_resolution");
+        return new VisionConfig
+        {
+            ImageSize = size,
+            PatchSize = patch,
+            Width = width,
+            Layers = layers,
+            Heads = width / (vision?.Integer("head_width", 64) ?? 64),
+            FeedForwardWidth = hidden,
+            PooledWidth = pooled,
+            Activation = model?.Flag("quick_gelu", false) ?? true ? "quick_gelu" : "gelu",
+            Preprocessing = new PreprocessingConfig { Resize = "shortest_side_crop", Alpha = "drop", Mean = Numbers("mean") ?? VisionTranslation.ClipMean, Std = Numbers("std") ?? VisionTranslation.ClipStd },
+        };
+
+        float[]? Numbers(string name) => preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : null;
+    }
+}

@@ -1,0 +1,51 @@
+using Flamingo.Checkpoints;
+using Flamingo.Modeling;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace Flamingo.LanguageModel.Network;
+
+/// <summary>Widening, activation, narrowing: exact GELU, or SwiGLU (Shazeer 2020), where a second widening is the gate.</summary>
+public sealed class FeedForward : IDisposable
+{
+    // torch computes fewer elements than this on one thread
+    private const int OneThread = 32_768;
+
+    // two of the widest vectors: elements behind the last such pair of a thread's share get another approximation of erf and exp
+    private const int VectorPair = 32;
+
+    private readonly Linear? _gate;
+    private readonly Linear _up, _down;
+
+    /// <param name="kind">gelu or swiglu.</param>
+    public FeedForward(string kind, WeightsReader weights, string name, int width, int hidden)
+    {
+        if (kind is not ("gelu" or "swiglu")) throw new CheckpointException($"flamingo.json: a feed_forward is '{kind}'; this build computes gelu or swiglu.");
+        if (kind == "swiglu") _gate = new Linear(weights, $"{name}.gate", width, hidden);
+        _up = new Linear(weights, $"{name}.up", width, hidden);
+        _down = new Linear(weights, $"{name}.down", hidden, width);
+    }
+
+    public Tensor Forward(Tensor x)                                                  // [rows, width]
+    {
+        var hidden = _up.Forward(x);                                                 // [rows, hidden]
+        if (_gate is null) return _down.Forward(Activate(hidden, some => F.gelu(some, inplace: true)));
+        return _down.Forward(Activate(_gate.Forward(x), some => F.silu(some, inplace: true)).mul_(hidden));
+    }
+
+    // in place, so many rows at a time that each row's elements are computed alike in any company
+    private static Tensor Activate(Tensor x, Func<Tensor, Tensor> function)
+    {
+        var (rows, width) = (x.shape[0], x.shape[1]);
+        var step = width % VectorPair == 0 ? Math.Max(1, (OneThread - 1) / width) : 1;
+        for (var row = 0L; row < rows; row += step) function(x.slice(0, row, Math.Min(rows, row + step), 1)).Dispose();
+        return x;
+    }
+
+    public void Dispose()
+    {
+        _gate?.Dispose();
+        _up.Dispose();
+        _down.Dispose();
+    }
+}

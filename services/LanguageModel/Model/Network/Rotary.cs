@@ -1,0 +1,58 @@
+using Flamingo.LanguageModel.Network.Attention;
+using static TorchSharp.torch;
+
+namespace Flamingo.LanguageModel.Network;
+
+/// <summary>
+/// Rotary positions (Su et al. 2021), rotate-half as GPT-NeoX and LLaMA have it: dimension i of a head's first part turns with
+/// dimension i + half by position × base^(−2i / rotated); dimensions behind the rotated part stay. Keys are stored turned.
+/// </summary>
+internal sealed class Rotary : IDisposable
+{
+    private readonly Tensor _cosines, _sines; // [context, rotated / 2]
+
+    /// <param name="fraction">Part of a head that turns.</param>
+    /// <param name="context">Positions.</param>
+    public Rotary(int head, double fraction, double rotaryBase, int context, Device device)
+    {
+        var half = (int)(head * fraction) / 2;
+        // angles in f32, rounded where the originals round: for late positions it shows
+        var frequencies = Enumerable.Range(0, half).Select(pair => 1f / MathF.Pow((float)rotaryBase, 2f * pair / (2 * half))).ToArray();
+        var (cosines, sines) = (new float[context * half], new float[context * half]);
+        for (var at = 0; at < cosines.Length; at++)
+        {
+            var angle = (double)((at / half) * frequencies[at % half]);
+            (cosines[at], sines[at]) = ((float)Math.Cos(angle), (float)Math.Sin(angle));
+        }
+
+        Tensor Table(float[] values) => tensor(values, [context, half], device: device).DetachFromDisposeScope();
+        (_cosines, _sines) = (Table(cosines), Table(sines));
+    }
+
+    /// <summary>How far each row turns: by its own position in its sequence.</summary>
+    public Rotation Of(AttentionRows rows)
+    {
+        var positions = tensor(rows.Rows.Select(row => (long)Math.Max(0, row.Length - 1)).ToArray(), device: _cosines.device);
+        return new Rotation(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
+    }
+
+    public void Dispose()
+    {
+        _cosines.Dispose();
+        _sines.Dispose();
+    }
+}
+
+/// <summary>One step's angles, the same for all layers: f32 [rows, 1, rotated / 2] each. Belongs to the caller's scope.</summary>
+internal sealed record Rotation(Tensor Cosines, Tensor Sines)
+{
+    /// <param name="x">[rows, heads × head], queries or keys.</param>
+    public Tensor Turn(Tensor x, int head)
+    {
+        var heads = x.unflatten(1, [-1, head]);                                      // [rows, heads, head]
+        var half = Cosines.shape[2];
+        var (first, second, rest) = (heads.slice(2, 0, half, 1), heads.slice(2, half, 2 * half, 1), heads.slice(2, 2 * half, head, 1));
+        var turned = cat([(first * Cosines) - (second * Sines), (second * Cosines) + (first * Sines)], 2).to(x.dtype);
+        return cat([turned, rest], 2).flatten(1);                                    // [rows, heads × head]
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text.Json.Nodes;
+using CsCheck;
+using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Tokenization;
+using Flamingo.Testing;
+using Microsoft.ML.Tokenizers;
+
+namespace Flamingo.LanguageModel.Tests.Tokenization;
+
+/// <summary>SentencePiece BPE with byte fallback; the library, which reads tokenizer.model, is its plain twin.</summary>
+public sealed class SentencePieceTests
+{
+    private static readonly JsonTokenizer Llama = TokenizerFiles.Load(TokenizerFiles.Reference("llama"));
+
+    // of equal merges that overlap, as in "lll", the library takes the last and SentencePiece itself (and Hugging Face) the first: another reason for a table of our own
+    [Fact]
+    public void Random_texts_become_the_ids_of_the_library()
+    {
+        using var file = File.OpenRead(RepositoryFiles.Path("tests", "reference", "tokenizers", "llama", "tokenizer.model"));
+        var library = LlamaTokenizer.Create(file, addBeginOfSentence: false, addEndOfSentence: false);
+        Gen.Char["   aaeeiinnrrssttoolhcdugqxAZ09.,\n\u00E9\u00F6\u4E00\u0416"].Array[1, 120].Select(characters => new string(characters)).Where(text => !text.Where((character, at) => at > 1 && character == text[at - 1] && character == text[at - 2]).Any()).Sample(
+            text => Llama.Encode(text).SequenceEqual(library.EncodeToIds(text, considerPreTokenization: true, considerNormalization: true)), iter: 5_000);
+    }
+
+    [Fact]
+    public void Of_equal_merges_the_first_comes_first() => Assert.Equal(["\u2581", "ll", "l"], Llama.Encode("lll").Select(id => TokenizerFiles.Reference("llama")["model"]!["vocab"]!.AsObject().Single(token => token.Value!.GetValue<int>() == id).Key));
+
+    [Fact]
+    public void A_long_text_without_a_blank_is_read_in_one_piece() =>
+        Assert.Equal(100_002, Llama.Encode(string.Concat(Enumerable.Repeat("xq", 50_000)) + "\u0416").Count - 1);
+
+    [Fact]
+    public void Idefics_tokenizer_reads_its_golden_prompts()
+    {
+        var tokenizer = JsonTokenizer.Load(RepositoryFiles.Path("tests", "reference", "families", "idefics", "tokenizer.json"));
+        var prompts = Golden.Prompts("idefics");
+        Assert.Equal(5, prompts.Count);
+        foreach (var prompt in prompts) Assert.Equal(Golden.Ids(prompt.GetProperty("ids")), tokenizer.Beginning.Concat(tokenizer.Encode(prompt.GetProperty("text").GetString()!)));
+    }
+
+    [Theory]
+    [InlineData("pre_tokenizer", """{"type": "Metaspace"}""", "Metaspace")]
+    [InlineData("normalizer", "null", "[]")]
+    [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""", "Prepend, Replace")]
+    [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "[Replace]")]
+    [InlineData("decoder", """{"type": "ByteLevel"}""", "[ByteLevel]")]
+    [InlineData("decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""", "Strip")]
+    public void Another_recipe_is_named(string part, string value, string named)
+    {
+        var json = TokenizerFiles.Reference("llama");
+        json[part] = JsonNode.Parse(value);
+        Assert.Contains(named, Assert.Throws<CheckpointException>(() => TokenizerFiles.Load(json)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_vocabulary_without_a_byte_is_refused()
+    {
+        var json = TokenizerFiles.Reference("llama");
+        json["model"]!["vocab"]!.AsObject().Remove("<0x41>");
+        Assert.Contains("0x41", Assert.Throws<CheckpointException>(() => TokenizerFiles.Load(json)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_prepend_and_strip_text_is_taken_as_it_stands()
+    {
+        var json = TokenizerFiles.Reference("llama");
+        json["normalizer"] = JsonNode.Parse("""{"type": "Replace", "pattern": {"String": " "}, "content": "▁"}""");
+        json["decoder"]!["decoders"]!.AsArray().RemoveAt(3);
+        var tokenizer = TokenizerFiles.Load(json);
+        Assert.Equal([482], tokenizer.Encode("a"));
+        Assert.Equal([259], tokenizer.Encode(" a"));
+        Assert.Equal(" a", tokenizer.Decode([259], skipSpecial: false));
+    }
+}
