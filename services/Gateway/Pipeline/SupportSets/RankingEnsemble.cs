@@ -6,7 +6,7 @@ namespace Flamingo.Gateway.SupportSets;
 public static class RankingEnsemble
 {
     /// <param name="rankings">At least one; of the same candidates, which are tokenized alone and so have the same ids in all.</param>
-    /// <returns>Log-likelihoods as their mean, token by token; counts and times as their sum.</returns>
+    /// <returns>Log-likelihoods as their mean, token by token; counts as their sum, and the longest time: they are asked side by side.</returns>
     public static Ranking Mean(IReadOnlyList<Ranking> rankings) => rankings[0] with
     {
         Candidates = [.. rankings[0].Candidates.Select((candidate, place) => candidate with
@@ -15,6 +15,6 @@ public static class RankingEnsemble
         })],
         PromptTokens = rankings.Sum(ranking => ranking.PromptTokens),
         CachedTokens = rankings.Sum(ranking => ranking.CachedTokens),
-        Prefill = rankings.Aggregate(TimeSpan.Zero, (sum, ranking) => sum + ranking.Prefill),
+        Prefill = rankings.Max(ranking => ranking.Prefill),
     };
 }
