@@ -1,0 +1,21 @@
+namespace Flamingo.Checkpoints;
+
+/// <summary>A checkpoint's smaller files (configurations, tokenizers, indices), which are read whole.</summary>
+public static class TextFile
+{
+    private const long MostBytes = 256 << 20; // the largest tokenizer.json published so far has 35 MB
+
+    /// <exception cref="CheckpointException">Not readable, or too large to be what it is called.</exception>
+    public static byte[] Read(string path)
+    {
+        try
+        {
+            var length = new FileInfo(path).Length;
+            return length <= MostBytes ? File.ReadAllBytes(path) : throw new CheckpointException($"{path} has {length} bytes; a file of its kind has {MostBytes} at most.");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{path} cannot be read: {exception.Message}", exception);
+        }
+    }
+}
