@@ -17,14 +17,14 @@ public static class BenchCommand
 
     public static Command Create()
     {
-        var geometry = new Option<string>("--geometry") { HelpName = "shapes|openflamingo-3b", DefaultValueFactory = _ => Shapes, Description = "The model that is measured: models/shapes, or random bf16 weights of OpenFlamingo-3B's sizes, made on the spot (5 GB of disk, deleted at the end)." };
-        geometry.AcceptOnlyFromAmong(Shapes, Geometry.OpenFlamingo3B.Name);
+        var geometry = new Option<string>("--geometry") { HelpName = $"shapes|{string.Join('|', Geometry.All.Select(known => known.Name))}", DefaultValueFactory = _ => Shapes, Description = "The model that is measured: models/shapes, or random bf16 weights of a published model's sizes, made on the spot (5 to 18 GB of disk, deleted at the end)." };
+        geometry.AcceptOnlyFromAmong([Shapes, .. Geometry.All.Select(known => known.Name)]);
         var figures = new Option<string[]>("--figures", "-f") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Measure only these. Default: all; --list names them." };
         var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
         var threads = Positive("--threads", "Compute threads. Default: all processors.");
         var seed = new Option<int>("--seed") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "Seed of pictures and random weights." };
-        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for openflamingo-3b.");
-        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With openflamingo-3b: keep the made model here, or use it if it is there." };
+        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.");
+        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With others: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
         var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." };
         var soak = new Option<double?>("--soak") { HelpName = "MINUTES", Description = "Measure nothing else, but offer twice the load that is admitted for so long, and see whether anything grows, stays leased or fails: exit code 1 if so. Limits that suit models/shapes are set unless --set says otherwise." };
@@ -65,7 +65,7 @@ public static class BenchCommand
                 return ExitCode.Done;
             }
 
-            var request = new BenchRequest(chosen, synthetic ? Geometry.OpenFlamingo3B : null, synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
+            var request = new BenchRequest(chosen, Geometry.All.FirstOrDefault(known => known.Name == parsed.GetValue(geometry)), synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
                 parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetValue(seed), parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
             {
                 Keep = synthetic ? folder : null,

@@ -70,6 +70,21 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <summary>The tensor's bytes in the mapping; valid until this file is disposed. At most 2 GiB.</summary>
     public ReadOnlySpan<byte> Read(SafetensorsEntry entry) => new(_start + entry.Offset, checked((int)entry.Length));
 
+    /// <summary>Part of the tensor's bytes through the file instead of the mapping, whose pages would all count as this process's memory.</summary>
+    /// <param name="offset">From the tensor's first byte.</param>
+    /// <param name="target">Filled to its end.</param>
+    public void Copy(SafetensorsEntry entry, long offset, Span<byte> target)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(target.Length, entry.Length - offset);
+        using var handle = File.OpenHandle(Path);
+        for (var done = 0; done < target.Length;)
+        {
+            var read = RandomAccess.Read(handle, target[done..], entry.Offset + offset + done);
+            if (read == 0) throw new CheckpointException($"{Path} became shorter while it was read.");
+            done += read;
+        }
+    }
+
     /// <summary>Address of the tensor's bytes in the mapping; valid until this file is disposed.</summary>
     public nint Address(SafetensorsEntry entry) => (nint)(_start + entry.Offset);
 

@@ -8,6 +8,8 @@ namespace Flamingo.Import;
 /// <summary>Writes a safetensors file tensor by tensor, so that no more than one is in memory; converts dtypes and looks for non-finite values on the way.</summary>
 public static class SafetensorsWriter
 {
+    private const long CollectedBytes = 256 << 20;
+
     /// <param name="dtype">F32, F16, BF16, or null to keep each tensor's own.</param>
     /// <param name="written">Told the name of every tensor and the bytes written for it.</param>
     /// <param name="faults">Non-finite tensors are added here.</param>
@@ -31,6 +33,7 @@ public static class SafetensorsWriter
         stream.Write(prefix);
         stream.Write(json);
         stream.Write("        "u8[..padding]);
+        var unreturned = 0L;
         foreach (var (name, tensor) in ordered)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -40,6 +43,9 @@ public static class SafetensorsWriter
             if (!ReferenceEquals(converted, bytes) && !WeightDtypes.IsFinite(converted, dtype!)) faults.Add($"too large for {dtype}: {name} ({tensor.Name})");
             stream.Write(converted);
             written(name, converted.Length);
+            if ((unreturned += bytes.Length + converted.Length) < CollectedBytes) continue;
+            GC.Collect(); // large arrays wait for a full collection, and by itself that comes gigabytes later
+            unreturned = 0;
         }
     }
 }

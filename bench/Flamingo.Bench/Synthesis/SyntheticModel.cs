@@ -46,7 +46,7 @@ public static class SyntheticModel
         [
             ("vision", [.. SyntheticTensor.Vision(geometry.Vision)]),
             ("resampler", [.. SyntheticTensor.Resampler(geometry.Resampler)]),
-            ("language", [.. SyntheticTensor.Language(geometry.Language)]),
+            ("language", [.. SyntheticTensor.Language(geometry.Language, geometry.Biases)]),
         ];
         var total = parts.Sum(part => part.Tensors.Sum(tensor => tensor.Elements * sizeof(ushort)));
         CheckDisk(folder, total);

@@ -43,6 +43,7 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             foreach (var tensor in Linear($"{block}.mlp.c_proj", vision.FeedForwardWidth, width)) yield return tensor;
         }
 
+        if (vision.PooledWidth == 0) yield break;
         foreach (var tensor in Norm("ln_post", width)) yield return tensor;
         yield return new("proj", Filling.Random, width, vision.PooledWidth);
     }
@@ -59,6 +60,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             yield return new($"layers.{layer}.0.to_q.weight", Filling.Random, inner, width);
             yield return new($"layers.{layer}.0.to_kv.weight", Filling.Random, 2 * inner, width);
             yield return new($"layers.{layer}.0.to_out.weight", Filling.Random, width, inner);
+            if (resampler.QueryKeyNorm == "per_head")
+                foreach (var tensor in Norm($"layers.{layer}.0.norm_q", resampler.HeadWidth).Concat(Norm($"layers.{layer}.0.norm_k", resampler.HeadWidth))) yield return tensor;
             foreach (var tensor in Norm($"layers.{layer}.1.0", width)) yield return tensor;
             yield return new($"layers.{layer}.1.1.weight", Filling.Random, resampler.FeedForwardWidth, width);
             yield return new($"layers.{layer}.1.3.weight", Filling.Random, width, resampler.FeedForwardWidth);
@@ -67,45 +70,53 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         foreach (var tensor in Norm("norm", width)) yield return tensor;
     }
 
-    /// <summary>Everything that <c>language.safetensors</c> holds: an MPT decoder without biases, and its gated blocks.</summary>
-    public static IEnumerable<SyntheticTensor> Language(LanguageConfig language)
+    /// <summary>Everything that <c>language.safetensors</c> holds: the decoder, and its gated blocks.</summary>
+    /// <param name="biases">Whether the decoder's linear layers and norms have them; gated blocks never have but in a LayerNorm.</param>
+    public static IEnumerable<SyntheticTensor> Language(LanguageConfig language, bool biases = false)
     {
         long width = language.Width;
-        yield return new("token_embedding.weight", Filling.Random, language.VocabularySize, width);
-        yield return new("final_norm.weight", Filling.One, width);
-        if (!language.TiedEmbeddings) yield return new("output.weight", Filling.Random, language.VocabularySize, width);
+        IEnumerable<SyntheticTensor> Norms(string name, long size) => Norm(name, size).Take(biases ? 2 : 1);
+        IEnumerable<SyntheticTensor> Linears(string name, long inputs, long outputs) => Linear(name, inputs, outputs).Take(biases ? 2 : 1);
+
+        var tensors = new List<SyntheticTensor> { new("token_embedding.weight", Filling.Random, language.VocabularySize, width) };
+        tensors.AddRange(Norms("final_norm", width));
+        if (!language.TiedEmbeddings) tensors.Add(new("output.weight", Filling.Random, language.VocabularySize, width));
         for (var layer = 0; layer < language.Layers; layer++)
         {
             var name = $"layers.{layer}";
-            yield return new($"{name}.attention_norm.weight", Filling.One, width);
-            yield return new($"{name}.attention.query_key_value.weight", Filling.Random, 3 * width, width);
+            tensors.AddRange(Norms($"{name}.attention_norm", width));
+            tensors.AddRange(Linears($"{name}.attention.query_key_value", width, width + (2 * language.KeyValueWidth)));
             if (language.QueryKeyNorm == "full_width")
             {
-                yield return new($"{name}.attention.query_norm.weight", Filling.One, width);
-                yield return new($"{name}.attention.key_norm.weight", Filling.One, width);
+                tensors.AddRange(Norms($"{name}.attention.query_norm", width));
+                tensors.AddRange(Norms($"{name}.attention.key_norm", language.KeyValueWidth));
             }
 
-            yield return new($"{name}.attention.output.weight", Filling.Random, width, width);
-            yield return new($"{name}.feed_forward_norm.weight", Filling.One, width);
-            yield return new($"{name}.feed_forward.up.weight", Filling.Random, language.FeedForwardWidth, width);
-            yield return new($"{name}.feed_forward.down.weight", Filling.Random, width, language.FeedForwardWidth);
-            if (!language.CrossAttention.Layers.Contains(layer)) continue;
-            foreach (var tensor in GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention")) yield return tensor;
+            tensors.AddRange(Linears($"{name}.attention.output", width, width));
+            tensors.AddRange(Norms($"{name}.feed_forward_norm", width));
+            tensors.AddRange(Linears($"{name}.feed_forward.up", width, language.FeedForwardWidth));
+            if (language.FeedForward == "swiglu") tensors.AddRange(Linears($"{name}.feed_forward.gate", width, language.FeedForwardWidth));
+            tensors.AddRange(Linears($"{name}.feed_forward.down", language.FeedForwardWidth, width));
+            if (language.CrossAttention.Layers.Contains(layer)) tensors.AddRange(GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention"));
         }
+
+        return tensors;
     }
 
     private static IEnumerable<SyntheticTensor> GatedBlock(CrossAttentionConfig cross, long width, string name)
     {
-        long inner = cross.Heads * cross.HeadWidth;
-        foreach (var tensor in Norm($"{name}.attention_norm", width)) yield return tensor;
-        yield return new($"{name}.attention.query.weight", Filling.Random, inner, width);
-        yield return new($"{name}.attention.key_value.weight", Filling.Random, 2 * inner, cross.LatentWidth);
-        yield return new($"{name}.attention.output.weight", Filling.Random, width, inner);
-        yield return new($"{name}.attention_gate", Filling.Gate, 1);
-        foreach (var tensor in Norm($"{name}.feed_forward_norm", width)) yield return tensor;
-        yield return new($"{name}.feed_forward.up.weight", Filling.Random, cross.FeedForwardWidth, width);
-        yield return new($"{name}.feed_forward.down.weight", Filling.Random, width, cross.FeedForwardWidth);
-        yield return new($"{name}.feed_forward_gate", Filling.Gate, 1);
+        long inner = cross.Heads * cross.HeadWidth, gates = cross.VectorGates ? width : 1;
+        IEnumerable<SyntheticTensor> Norms(string part, long size) => Norm($"{name}.{part}", size).Take(cross.Norm == "layer_norm" ? 2 : 1);
+        SyntheticTensor Weight(string part, long inputs, long outputs) => new($"{name}.{part}.weight", Filling.Random, outputs, inputs);
+
+        var tensors = new List<SyntheticTensor> { Weight("attention.query", width, inner), Weight("attention.key_value", cross.LatentWidth, 2 * inner), Weight("attention.output", inner, width) };
+        tensors.AddRange(Norms("attention_norm", width));
+        if (cross.QueryKeyNorm == "per_head") tensors.AddRange([.. Norms("attention.query_norm", cross.HeadWidth), .. Norms("attention.key_norm", cross.HeadWidth)]);
+        tensors.AddRange(Norms("feed_forward_norm", width));
+        tensors.AddRange([Weight("feed_forward.up", width, cross.FeedForwardWidth), Weight("feed_forward.down", cross.FeedForwardWidth, width)]);
+        if (cross.FeedForward == "swiglu") tensors.Add(Weight("feed_forward.gate", width, cross.FeedForwardWidth));
+        tensors.AddRange([new($"{name}.attention_gate", Filling.Gate, gates), new($"{name}.feed_forward_gate", Filling.Gate, gates)]);
+        return tensors;
     }
 
     private static SyntheticTensor[] Norm(string name, long width) => [new($"{name}.weight", Filling.One, width), new($"{name}.bias", Filling.Zero, width)];

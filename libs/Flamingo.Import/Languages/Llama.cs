@@ -54,7 +54,7 @@ internal sealed class Llama : ILanguageFamily
             Heads = Heads,
             KeyValueHeads = shared == Heads ? null : shared,
             FeedForwardWidth = hidden,
-            ContextLength = _config.GetProperty("max_position_embeddings").GetInt32(),
+            ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)), // early conversions call it so
             Norm = "rms_norm",
             NormEpsilon = Epsilon,
             Positions = "rotary",

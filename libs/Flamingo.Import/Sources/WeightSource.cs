@@ -73,13 +73,20 @@ public sealed class WeightSource : IDisposable
         }
     }
 
+    private static byte[] Copy(SafetensorsFile file, SafetensorsEntry entry)
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)entry.Length));
+        file.Copy(entry, 0, bytes);
+        return bytes;
+    }
+
     private void Add(string file)
     {
         if (file.EndsWith(".safetensors", StringComparison.Ordinal))
         {
             var opened = SafetensorsFile.Open(file);
             _open.Add(opened);
-            foreach (var entry in opened.Entries.Values) _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => opened.Read(entry).ToArray());
+            foreach (var entry in opened.Entries.Values) _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => Copy(opened, entry));
             return;
         }
 

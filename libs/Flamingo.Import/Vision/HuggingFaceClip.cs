@@ -13,7 +13,7 @@ internal static class HuggingFaceClip
     {
         using var json = ConfigJson.Open(configFile);
         using var preprocessor = File.Exists(preprocessorFile) ? ConfigJson.Open(preprocessorFile) : null;
-        var config = Take(weights, "", json.RootElement.Member("vision_config") ?? json.RootElement, "hidden_size", "quick_gelu", heads: 0);
+        var config = Take(weights, "", json.RootElement.Member("vision_config") ?? json.RootElement, "hidden_size", "quick_gelu", heads: 12);
         if (weights.Has("visual_projection.weight") && weights.ShapeOf("visual_projection.weight", 2) is [var pooled, _])
         {
             weights.TakeNorm("ln_post", "vision_model.post_layernorm", config.Width, bias: true);
@@ -29,12 +29,12 @@ internal static class HuggingFaceClip
     /// <param name="prefix">Before <c>vision_model.</c></param>
     /// <param name="widthName">What the configuration calls the width.</param>
     /// <param name="activation">Where the configuration names none.</param>
-    /// <param name="heads">Where the configuration names none; 0 where it must.</param>
+    /// <param name="heads">Where the configuration names none.</param>
     public static VisionConfig Take(WeightCollector weights, string prefix, JsonElement config, string widthName, string activation, int heads)
     {
         var tower = $"{prefix}vision_model";
-        var width = config.GetProperty(widthName).GetInt32();
         var kernel = weights.ShapeOf($"{tower}.embeddings.patch_embedding.weight", 4) ?? [0, 0, 1, 1];
+        var width = config.Integer(widthName, (int)kernel[0]); // transformers leaves out of a nested configuration what is the default
         var (patch, size) = (config.Integer("patch_size", (int)kernel[2]), config.Integer("image_size", 224));
         var hidden = (int)(weights.ShapeOf($"{tower}.encoder.layers.0.mlp.fc1.weight", 2)?[0] ?? 0);
         var layers = config.Integer("num_hidden_layers", weights.Count($"{tower}.encoder.layers", "layer_norm1.weight"));
@@ -66,7 +66,7 @@ internal static class HuggingFaceClip
             PatchSize = patch,
             Width = width,
             Layers = layers,
-            Heads = heads > 0 ? config.Integer("num_attention_heads", heads) : config.GetProperty("num_attention_heads").GetInt32(),
+            Heads = config.Integer("num_attention_heads", heads),
             FeedForwardWidth = hidden,
             PooledWidth = 0,
             Activation = activation,

@@ -22,6 +22,28 @@ public sealed class SyntheticModelTests : IDisposable
         Assert.Equal(2.56e9, all, 0.01e9);
     }
 
+    /// <summary>Billions of parameters; the publications are named after them, vision tower included.</summary>
+    [Theory]
+    [InlineData("openflamingo-4b", 4.04)]
+    [InlineData("openflamingo-9b", 8.13)]
+    [InlineData("idefics-9b", 8.93)]
+    public void The_larger_geometries_have_the_parameters_of_their_publications(string name, double billions)
+    {
+        var geometry = Geometry.All.Single(known => known.Name == name);
+        var all = SyntheticTensor.Language(geometry.Language, geometry.Biases).Concat(SyntheticTensor.Vision(geometry.Vision)).Concat(SyntheticTensor.Resampler(geometry.Resampler)).Sum(tensor => tensor.Elements);
+        Assert.Equal(billions, all / 1e9, 0.05);
+    }
+
+    [Theory]
+    [InlineData("openflamingo-4b"), InlineData("openflamingo-9b"), InlineData("idefics-9b")]
+    public async Task Every_geometry_loads_strictly_and_answers(string name)
+    {
+        var model = SyntheticModel.OpenOrWrite(SmallGeometry.Of(Geometry.All.Single(known => known.Name == name)), _shapes, _folder.Below(name), 1, TextWriter.Null, TestContext.Current.CancellationToken);
+        var request = new BenchRequest([], null, model.Path, Threads: 2, Seed: 1, Repetitions: 1);
+        await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below($"{name}-endless")), request, TimeProvider.System, TestContext.Current.CancellationToken);
+        Assert.Equal(8, (await stack.AskAsync(stack.Prompts.New(shots: 1, maxTokens: 8), TestContext.Current.CancellationToken)).Tokens);
+    }
+
     [Fact]
     public async Task A_written_model_loads_strictly_and_answers_through_all_stages()
     {

@@ -72,6 +72,16 @@ public sealed class IdeficsImportTests : IDisposable
     }
 
     [Fact]
+    public void What_a_nested_configuration_leaves_out_follows_from_shapes_or_is_the_default()
+    {
+        var vision = Run(Altered(config =>
+        {
+            foreach (var member in new[] { "embed_dim", "patch_size", "num_hidden_layers", "num_attention_heads", "intermediate_size" }) config["vision_config"]!.AsObject().Remove(member);
+        })).Config.Vision;
+        Assert.Equal((32, 8, 2, 16, 128), (vision.Width, vision.PatchSize, vision.Layers, vision.Heads, vision.FeedForwardWidth));
+    }
+
+    [Fact]
     public void Another_model_and_a_missing_shard_are_named()
     {
         Assert.Contains("not idefics", Assert.Throws<CheckpointException>(() => Run(Altered(config => config["model_type"] = "idefics2"))).Message, StringComparison.Ordinal);
