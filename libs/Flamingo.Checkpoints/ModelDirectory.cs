@@ -59,7 +59,7 @@ public sealed class ModelDirectory
         if (!Config.Weights.TryGetValue(part, out var weights)) throw new CheckpointException($"{ConfigFile} in {Path} names no '{part}' weights.");
         var file = System.IO.Path.Combine(Path, weights.File);
         if (!File.Exists(file)) throw new CheckpointException($"{file} is missing.");
-        var length = new FileInfo(file).Length;
+        var length = TextFile.Length(file);
         if (length != weights.Bytes) throw new CheckpointException($"{file} has {length} bytes where {ConfigFile} says {weights.Bytes}: the copy is incomplete or from another import.");
         var opened = SafetensorsFile.Open(file);
         if (opened.HeaderSha256 == weights.HeaderSha256) return opened;

@@ -45,7 +45,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="CheckpointException">Truncated, overlapping, or not a safetensors file.</exception>
     public static SafetensorsFile Open(string path)
     {
-        var size = new FileInfo(path).Length;
+        var size = TextFile.Length(path);
         byte[] header;
         using (var stream = File.OpenRead(path))
         {

@@ -58,7 +58,7 @@ internal static class ModelImport
         var publication = reader.Read(faults, notes);
         ThrowIfAny(faults);
 
-        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(file => new FileInfo(file).Length));
+        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(TextFile.Length));
         UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
         var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize); // small, and may fail: first
         var config = new ModelConfig

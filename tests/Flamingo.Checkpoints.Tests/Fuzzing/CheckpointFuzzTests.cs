@@ -44,7 +44,7 @@ public sealed class CheckpointFuzzTests : IDisposable
             var opened = ModelDirectory.Open(_folder);
             AssertSane(opened.Config);
             foreach (var part in new[] { "vision", "resampler", "language" }) opened.OpenWeights(part).Dispose();
-        });
+        }, ModelDirectory.ConfigFile, _folder, ".safetensors");
         Assert.InRange(run.Accepted, 1, 1200);
     }
 
