@@ -13,24 +13,23 @@ public sealed record TokenizerFile(
     IReadOnlyDictionary<string, int> Vocabulary, IReadOnlyList<(string Left, string Right)> Merges, IReadOnlyList<AddedToken> AddedTokens,
     bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords, SentencePieceRules? SentencePiece, IReadOnlyList<int> Beginning)
 {
-    private const int MostTokens = 1 << 20; // ids index an array
-    private const int MostBefore = 16; // tokens before a text
-    private const int MostAddedText = 1 << 20; // characters of all added tokens
-
     /// <exception cref="CheckpointException">No such file, no JSON, or something in it that this build does not do.</exception>
     public static TokenizerFile Read(string path)
     {
-        var bytes = TextFile.Read(path);
         try
         {
-            using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             return Read(document.RootElement);
         }
         catch (CheckpointException exception)
         {
             throw new CheckpointException($"{path}: {exception.Message}", exception);
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException or ArgumentException)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{path} cannot be read: {exception.Message}", exception);
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
         {
             // The last three: a value of another JSON type, a number out of range, a member that is missing.
             throw new CheckpointException($"{path} is no tokenizer.json of Hugging Face: {exception.Message}", exception);
@@ -70,8 +69,8 @@ public sealed record TokenizerFile(
         foreach (var entry in vocab.EnumerateObject())
         {
             var id = entry.Value.GetInt32();
-            if (id is < 0 or >= MostTokens || !ids.Add(id) || !tokens.TryAdd(entry.Name, id))
-                throw new CheckpointException($"the vocabulary's '{entry.Name}' with id {id} is negative, taken twice, or beyond {MostTokens} tokens.");
+            if (id < 0 || !ids.Add(id) || !tokens.TryAdd(entry.Name, id))
+                throw new CheckpointException($"the vocabulary's '{entry.Name}' with id {id} is negative or taken twice.");
         }
 
         return tokens;
@@ -90,16 +89,15 @@ public sealed record TokenizerFile(
         var tokens = new List<AddedToken>();
         if (array is null) return tokens;
         var taken = vocabulary.ToDictionary(entry => entry.Value, entry => entry.Key);
-        var (contents, text) = (new HashSet<string>(), 0);
+        var contents = new HashSet<string>();
         foreach (var element in array.Value.EnumerateArray())
         {
             Expect(element, "an added token", "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
             var (id, content) = (element.GetProperty("id").GetInt32(), element.GetProperty("content").GetString());
             if (string.IsNullOrEmpty(content)) throw new CheckpointException($"the added token {id} is empty.");
             if (Flag(element, "single_word", false)) throw new CheckpointException($"the added token '{content}' asks for single_word, which is not supported.");
-            if (!contents.Add(content) || id is < 0 or >= MostTokens || (taken.TryGetValue(id, out var other) && other != content) || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
-                throw new CheckpointException($"the added token '{content}' with id {id} stands there twice, or token or id are taken by another or impossible.");
-            if ((text += content.Length) > MostAddedText) throw new CheckpointException($"the added tokens have more than {MostAddedText} characters.");
+            if (!contents.Add(content) || id < 0 || (taken.TryGetValue(id, out var other) && other != content) || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
+                throw new CheckpointException($"the added token '{content}' with id {id} stands there twice, or token or id are taken by another.");
             taken[id] = content;
             var special = Flag(element, "special", false);
             tokens.Add(new(id, content, special, Flag(element, "normalized", !special), Flag(element, "lstrip", false), Flag(element, "rstrip", false)));
@@ -133,9 +131,7 @@ public sealed record TokenizerFile(
         if (TypeOf(element) != "TemplateProcessing" || Present(element, "single") is not { } single || single.GetArrayLength() == 0 || single[single.GetArrayLength() - 1].TryGetProperty("Sequence", out _) == false)
             throw new CheckpointException($"the post_processor '{TypeOf(element)}' is not supported, because it may add tokens behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
         var before = single.EnumerateArray().SkipLast(1).Select(token => token.GetProperty("SpecialToken").GetProperty("id").GetString()!);
-        // one long list may be named many times
-        List<int> ids = [.. before.SelectMany(token => element.GetProperty("special_tokens").GetProperty(token).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())).Take(MostBefore + 1)];
-        return ids.Count <= MostBefore && ids.All(id => id is >= 0 and < MostTokens) ? ids : throw new CheckpointException($"the post_processor puts more than {MostBefore} tokens before a text, or impossible ones.");
+        return [.. before.SelectMany(token => element.GetProperty("special_tokens").GetProperty(token).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()))];
     }
 
     private static void RequireByteLevel(JsonElement element, string part)
