@@ -11,6 +11,7 @@ public sealed class ModelDirectory
 {
     public const string ConfigFile = "flamingo.json";
     public const string TokenizerFile = "tokenizer.json";
+    private const int MostFaults = 100;
 
     private static readonly JsonSerializerOptions Json = new()
     {
@@ -18,6 +19,7 @@ public sealed class ModelDirectory
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         RespectNullableAnnotations = true,
+        AllowDuplicateProperties = false,
         WriteIndented = true,
         NewLine = "\n",
     };
@@ -37,10 +39,10 @@ public sealed class ModelDirectory
         if (!File.Exists(file)) throw new CheckpointException($"{path} is not a model directory: it has no {ConfigFile}. Make one with 'flamingo import'.");
         try
         {
-            using var stream = File.OpenRead(file);
-            var config = JsonSerializer.Deserialize<ModelConfig>(stream, Json) ?? throw new JsonException("the file is empty");
+            var config = JsonSerializer.Deserialize<ModelConfig>(TextFile.Read(file), Json) ?? throw new JsonException("the file is empty");
             if (config.FormatVersion != ModelConfig.CurrentFormatVersion)
                 throw new CheckpointException($"{file} has format_version {config.FormatVersion}; this build reads {ModelConfig.CurrentFormatVersion}. Import the checkpoint again.");
+            ThrowIfFaulty(file, config);
             return new ModelDirectory(path, config);
         }
         catch (JsonException exception)
@@ -57,12 +59,18 @@ public sealed class ModelDirectory
         if (!Config.Weights.TryGetValue(part, out var weights)) throw new CheckpointException($"{ConfigFile} in {Path} names no '{part}' weights.");
         var file = System.IO.Path.Combine(Path, weights.File);
         if (!File.Exists(file)) throw new CheckpointException($"{file} is missing.");
-        var length = new FileInfo(file).Length;
+        var length = TextFile.Length(file);
         if (length != weights.Bytes) throw new CheckpointException($"{file} has {length} bytes where {ConfigFile} says {weights.Bytes}: the copy is incomplete or from another import.");
         var opened = SafetensorsFile.Open(file);
         if (opened.HeaderSha256 == weights.HeaderSha256) return opened;
         opened.Dispose();
         throw new CheckpointException($"{file} has another header than {ConfigFile} says: it is from another import.");
+    }
+
+    /// <exception cref="CheckpointException">A size, number or token that no model has; all of them in one report.</exception>
+    public static void ThrowIfFaulty(string file, ModelConfig config)
+    {
+        if (ModelConfigRules.Faults(config) is { Count: > 0 } faults) throw new CheckpointException($"{file} does not describe a model: {string.Join("; ", faults.Distinct().Take(MostFaults))}.");
     }
 
     public static void WriteConfig(string path, ModelConfig config) =>

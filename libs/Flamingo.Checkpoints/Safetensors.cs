@@ -45,7 +45,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="CheckpointException">Truncated, overlapping, or not a safetensors file.</exception>
     public static SafetensorsFile Open(string path)
     {
-        var size = new FileInfo(path).Length;
+        var size = TextFile.Length(path);
         byte[] header;
         using (var stream = File.OpenRead(path))
         {
@@ -100,7 +100,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
         try
         {
-            using var json = JsonDocument.Parse(header.AsMemory(8));
+            using var json = JsonDocument.Parse(header.AsMemory(8), new JsonDocumentOptions { AllowDuplicateProperties = false });
             foreach (var property in json.RootElement.EnumerateObject().Where(property => property.Name != "__metadata__"))
             {
                 var dtype = property.Value.GetProperty("dtype").GetString()!;
@@ -108,6 +108,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
                 var offsets = property.Value.GetProperty("data_offsets");
                 var (begin, end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
                 var elements = shape.Aggregate(1L, (product, length) => length < 0 ? throw new OverflowException() : checked(product * length));
+                if (offsets.GetArrayLength() != 2) throw new FormatException($"'{property.Name}' has {offsets.GetArrayLength()} offsets.");
                 if (ElementSize(dtype) == 0) throw new CheckpointException($"{path}: tensor '{property.Name}' has the unknown dtype '{dtype}'.");
                 if (begin < 0 || end < begin || end > fileSize - header.Length || end - begin != checked(elements * ElementSize(dtype)))
                     throw new CheckpointException($"{path}: tensor '{property.Name}' lies outside the file or does not fit its shape; the file is truncated or damaged.");

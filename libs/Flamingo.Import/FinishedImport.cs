@@ -16,7 +16,7 @@ internal static class FinishedImport
             var made = model.Config.Provenance;
             if (model.Config.ModelId != modelId || (made.Layout, made.Tool, made.Settings) != (reader.Layout, Tool, reader.Settings)) return null;
             // sizes first: they cost nothing
-            if (!made.Sources.Select(source => (source.File, source.Bytes)).SequenceEqual(reader.Files.Select(file => (Path.GetFileName(file), new FileInfo(file).Length)))) return null;
+            if (!made.Sources.Select(source => (source.File, source.Bytes)).SequenceEqual(reader.Files.Select(file => (Path.GetFileName(file), TextFile.Length(file))))) return null;
             var meter = new ProgressMeter(progress, time, made.Sources.Sum(source => source.Bytes));
             if (!made.Sources.SequenceEqual(reader.Files.Select(file => SourceHash.Of(file, meter, cancellation)))) return null;
             foreach (var part in model.Config.Weights.Keys) model.OpenWeights(part).Dispose();

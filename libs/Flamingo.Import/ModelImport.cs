@@ -58,15 +58,10 @@ internal static class ModelImport
         var publication = reader.Read(faults, notes);
         ThrowIfAny(faults);
 
-        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(file => new FileInfo(file).Length));
+        var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(TextFile.Length));
         UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
         var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize); // small, and may fail: first
-        foreach (var (part, tensors) in publication.Parts)
-            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), tensors, reader.Dtype, meter.Add, faults, cancellation);
-        ThrowIfAny(faults);
-
-        if (reader.Dtype is not null) notes.Add($"weights converted to {reader.Dtype}");
-        ModelDirectory.WriteConfig(folder, new ModelConfig
+        var config = new ModelConfig
         {
             FormatVersion = ModelConfig.CurrentFormatVersion,
             ModelId = modelId,
@@ -74,11 +69,20 @@ internal static class ModelImport
             Resampler = publication.Resampler,
             Language = publication.Language,
             Tokens = tokens,
+            Weights = new Dictionary<string, WeightsFile>(),
+            Provenance = new Provenance { Layout = reader.Layout, Tool = FinishedImport.Tool, Sources = [] },
+        };
+        ModelDirectory.ThrowIfFaulty(string.Join(", ", reader.Files.Where(file => file.EndsWith("config.json", StringComparison.Ordinal)).DefaultIfEmpty(reader.Files[0])), config);
+        foreach (var (part, tensors) in publication.Parts)
+            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), tensors, reader.Dtype, meter.Add, faults, cancellation);
+        ThrowIfAny(faults);
+
+        if (reader.Dtype is not null) notes.Add($"weights converted to {reader.Dtype}");
+        ModelDirectory.WriteConfig(folder, config with
+        {
             Weights = publication.Parts.ToDictionary(part => part.Part, part => Describe(folder, $"{part.Part}.safetensors", meter, cancellation)),
-            Provenance = new Provenance
+            Provenance = config.Provenance with
             {
-                Layout = reader.Layout,
-                Tool = FinishedImport.Tool,
                 Settings = reader.Settings,
                 Sources = [.. reader.Files.Select(file => SourceHash.Of(file, meter, cancellation))],
                 Note = notes.Count == 0 ? null : string.Join("; ", notes),

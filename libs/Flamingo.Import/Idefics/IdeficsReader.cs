@@ -24,7 +24,7 @@ internal sealed class IdeficsReader : IPublicationReader
         _config = ConfigJson.Open(_configFile);
         try
         {
-            if (_config.RootElement.Member("model_type")?.GetString() != "idefics") throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
+            if (_config.RootElement.Member("model_type")?.ToString() != "idefics") throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
             _weights = WeightSource.Open(source.Folder);
         }
         catch
@@ -44,7 +44,7 @@ internal sealed class IdeficsReader : IPublicationReader
 
     public IReadOnlyList<string> Files { get; }
 
-    public Publication Read(List<string> faults, List<string> notes)
+    public Publication Read(List<string> faults, List<string> notes) => ConfigJson.Within(_configFile, () =>
     {
         var config = _config.RootElement;
         var weights = new WeightCollector(_weights, "the checkpoint", faults);
@@ -65,9 +65,9 @@ internal sealed class IdeficsReader : IPublicationReader
         weights.Ignore(name => name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
         weights.ReportUnused();
         return new Publication(vision, resampler, language, [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
-    }
+    });
 
-    public TokensConfig WriteTokenizer(string file, int vocabulary)
+    public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Folder), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Folder);
         SpecialToken Required(string text) => tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
@@ -82,7 +82,7 @@ internal sealed class IdeficsReader : IPublicationReader
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],
         };
-    }
+    });
 
     public void Dispose()
     {

@@ -18,7 +18,7 @@ internal sealed class GptNeoX : ILanguageFamily
 
     public int Width => _config.GetProperty("hidden_size").GetInt32();
 
-    public int LayerCount => _config.GetProperty("num_hidden_layers").GetInt32();
+    public int LayerCount => _config.Count("num_hidden_layers");
 
     public string Layers => "gpt_neox.layers";
 
@@ -28,7 +28,7 @@ internal sealed class GptNeoX : ILanguageFamily
 
     public LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention)
     {
-        var (heads, hidden, bias) = (_config.GetProperty("num_attention_heads").GetInt32(), _config.GetProperty("intermediate_size").GetInt32(), _config.Flag("attention_bias", true));
+        var (heads, hidden, bias) = (_config.Count("num_attention_heads"), _config.GetProperty("intermediate_size").GetInt32(), _config.Flag("attention_bias", true));
         // stored per head, (q, k, v) of the first, then of the second, …; wanted: all q, then all k, then all v
         var order = Enumerable.Range(0, 3).SelectMany(part => Enumerable.Range(0, heads).Select(head => (head * 3) + part)).ToArray();
         for (var layer = 0; layer < LayerCount; layer++)

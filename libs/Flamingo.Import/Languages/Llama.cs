@@ -19,9 +19,9 @@ internal sealed class Llama : ILanguageFamily
 
     public int Width => _config.GetProperty("hidden_size").GetInt32();
 
-    public int Heads => _config.GetProperty("num_attention_heads").GetInt32();
+    public int Heads => _config.Count("num_attention_heads");
 
-    public int LayerCount => _config.GetProperty("num_hidden_layers").GetInt32();
+    public int LayerCount => _config.Count("num_hidden_layers");
 
     public string Layers => "model.layers";
 

@@ -25,7 +25,7 @@ internal sealed class Mpt : ILanguageFamily
 
     public int Width => _config.GetProperty("d_model").GetInt32();
 
-    public int LayerCount => _config.GetProperty("n_layers").GetInt32();
+    public int LayerCount => _config.Count("n_layers");
 
     public string Layers => "transformer.blocks";
 

@@ -47,13 +47,13 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var checkpoint = new WeightCollector(_checkpoint, "the checkpoint", faults);
         var (resamplerPart, languagePart) = (checkpoint.NewPart(), checkpoint.NewPart());
         var resampler = ResamplerTranslation.Translate(resamplerPart);
-        var (language, languageTensors) = LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, faults, notes);
+        var (language, languageTensors) = ConfigJson.Within(_configFile, () => LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, faults, notes));
         checkpoint.ReportUnused();
         if (resampler.Width != vision.Width) faults.Add($"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
         return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
     }
 
-    public TokensConfig WriteTokenizer(string file, int vocabulary)
+    public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Language), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Language);
         var end = tokenizer.Add("<|endofchunk|>");
@@ -61,7 +61,7 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var padding = tokenizer.HasPadding ? null : tokenizer.Add("<PAD>");
         tokenizer.Write(file, vocabulary);
         return new TokensConfig { Image = image, EndOfChunk = end, Padding = padding, Beginning = tokenizer.Beginning, Stop = [end.Id] };
-    }
+    });
 
     public void Dispose() => _open.ForEach(weights => weights.Dispose());
 

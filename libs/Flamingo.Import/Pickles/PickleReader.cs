@@ -18,23 +18,25 @@ public sealed record PickledStorage(string Key, string Dtype, long Elements);
 public sealed class PickledModule
 {
     private const int Deepest = 64; // a hostile pickle may hold itself
-    private const int MostModules = 100_000;
+    private const int MostAttributes = 100_000;
+    private const int LongestPath = 1000;
 
     public Dictionary<object, object?> Attributes { get; set; } = [];
 
     /// <summary>Every attribute of every module under it, by its path: <c>visual.conv1.weight</c>.</summary>
     /// <exception cref="CheckpointException">Modules hold each other.</exception>
-    public Dictionary<object, object?> StateDict()
+    public Dictionary<object, object?> StateDict(string source)
     {
-        var (found, modules) = (new Dictionary<object, object?>(), 0);
+        var (found, attributes) = (new Dictionary<object, object?>(), 0);
         Collect(this, "", 0);
         return found;
 
         void Collect(PickledModule module, string path, int depth)
         {
-            if (depth > Deepest || ++modules > MostModules) throw new CheckpointException("The TorchScript archive's modules hold each other, or are too many.");
             foreach (var (name, value) in module.Attributes)
             {
+                // one module under many names multiplies: what counts is what comes out
+                if (depth > Deepest || path.Length > LongestPath || ++attributes > MostAttributes) throw new CheckpointException($"{source}: the TorchScript archive's modules hold each other, or are too many.");
                 if (value is PickledModule inner) Collect(inner, $"{path}{name}.", depth + 1);
                 else found[$"{path}{name}"] = value;
             }
@@ -65,6 +67,7 @@ public sealed class PickleReader
     private readonly Dictionary<long, object?> _memo = [];
     private int _at;
     private int _objects;
+    private long _pairs;
 
     private PickleReader(byte[] bytes, string source) => (_bytes, _source) = (bytes, source);
 
@@ -151,7 +154,7 @@ public sealed class PickleReader
     private object? Call(string name, object?[] arguments) => name switch
     {
         "collections OrderedDict" when arguments.Length == 0 => new Dictionary<object, object?>(),
-        "collections OrderedDict" => Fill([], [.. ((List<object?>)arguments[0]!).SelectMany(Pair)]),
+        "collections OrderedDict" => Fill([], Pairs((List<object?>)arguments[0]!)),
         "torch.jit._pickle build_intlist" => (List<object?>)arguments[0]!,
         "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
         "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
@@ -186,6 +189,13 @@ public sealed class PickleReader
         _ => throw new FormatException(),
     };
 
+    // a memoised list may be taken a million times; pairs of an honest pickle take bytes of their own
+    private object?[] Pairs(List<object?> list)
+    {
+        if ((_pairs += list.Count) > _bytes.Length) throw Refuse("one list as many dictionaries");
+        return [.. list.SelectMany(Pair)];
+    }
+
     private static long[] Sizes(object? tuple) => ((object?[])tuple!).Length > MostDimensions ? throw new FormatException() : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
 
     private void PushTuple(int count)
@@ -210,7 +220,7 @@ public sealed class PickleReader
     private Dictionary<object, object?> Fill(Dictionary<object, object?> dictionary, object?[] pairs)
     {
         for (var index = 0; index < pairs.Length; index += 2)
-            dictionary[pairs[index] is string or long ? pairs[index]! : throw Refuse("a dictionary key that is neither text nor number")] = pairs[index + 1];
+            dictionary[pairs[index] is string or (long and >= int.MinValue and <= int.MaxValue) ? pairs[index]! : throw Refuse("a dictionary key that is neither text nor a 32-bit number")] = pairs[index + 1]; // hashes of wider ones can be made to collide
         return dictionary;
     }
 

@@ -11,13 +11,32 @@ internal static class ConfigJson
         if (!File.Exists(file)) throw new CheckpointException($"{file} is missing; download it beside the weights.");
         try
         {
-            return JsonDocument.Parse(File.ReadAllBytes(file));
+            return JsonDocument.Parse(TextFile.Read(file), new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
         catch (JsonException exception)
         {
             throw new CheckpointException($"{file} is damaged: {exception.Message}", exception);
         }
     }
+
+    /// <summary>Reads values; one that is missing or of the wrong kind is named together with the file.</summary>
+    /// <exception cref="CheckpointException">As <paramref name="read"/>, or because of such a value.</exception>
+    public static T Within<T>(string file, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArithmeticException or ArgumentException)
+        {
+            throw new CheckpointException($"{file} lacks a value or has one of the wrong kind: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>A number of layers or heads, which loops may run to.</summary>
+    /// <exception cref="FormatException">No number that a model has.</exception>
+    public static int Count(this JsonElement element, string name) =>
+        element.GetProperty(name).GetInt32() is >= 1 and <= 10_000 and var count ? count : throw new FormatException($"{name} is {element.GetProperty(name)}.");
 
     /// <summary>The member, or null where it is missing or null.</summary>
     public static JsonElement? Member(this JsonElement element, string name) =>

@@ -8,6 +8,7 @@ namespace Flamingo.Import.Sources;
 public sealed class PyTorchFile : IDisposable
 {
     private const long MostPickleBytes = 256 << 20;
+    private const int MostInflation = 32; // torch stores what it saves; a repacked file may be deflated, a bomb is refused
     private readonly string _path;
     private readonly ZipArchive _zip;
     private readonly string _folder;
@@ -29,12 +30,12 @@ public sealed class PyTorchFile : IDisposable
             zip = ZipFile.OpenRead(path);
             var entry = zip.Entries.FirstOrDefault(candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new CheckpointException($"{path} holds no data.pkl: it is not a file of torch.save.");
-            if (entry.Length > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
+            if (entry.Length is < 0 or > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
             var saved = PickleReader.Read(ReadAll(entry, entry.Length), path);
-            var content = saved as Dictionary<object, object?> ?? (saved as PickledModule)?.StateDict() ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
+            var content = saved as Dictionary<object, object?> ?? (saved as PickledModule)?.StateDict(path) ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
             return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content, saved is PickledModule);
         }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException)
+        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
         {
             zip?.Dispose();
             throw new CheckpointException($"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}", exception);
@@ -46,16 +47,18 @@ public sealed class PyTorchFile : IDisposable
         }
     }
 
-    /// <summary>The tensors of a dictionary in this file.</summary>
+    /// <summary>The tensors of a dictionary in this file; not read yet, but known to lie within their storages.</summary>
+    /// <exception cref="CheckpointException">One reaches beyond its storage.</exception>
     public IEnumerable<SourceTensor> Tensors(Dictionary<object, object?> dictionary) =>
         from item in dictionary
         where item is { Key: string, Value: PickledTensor }
         let tensor = (PickledTensor)item.Value!
-        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor));
+        let place = Locate((string)item.Key, tensor)
+        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor, place.Entry, place.Elements));
 
     public void Dispose() => _zip.Dispose();
 
-    private byte[] Read(string name, PickledTensor tensor)
+    private (ZipArchiveEntry Entry, long Elements) Locate(string name, PickledTensor tensor)
     {
         try
         {
@@ -63,12 +66,26 @@ public sealed class PyTorchFile : IDisposable
             var elements = tensor.Shape.Aggregate(1L, (product, length) => checked(product * length));
             var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
             var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
-            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0)
+            // expanded views (strides of zero) are no weights: a few bytes would become any number
+            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0 || checked(elements * size) > entry.Length)
                 throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
-            if (checked(elements * size) > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            if (elements * size > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            return (entry, elements);
+        }
+        catch (OverflowException exception)
+        {
+            throw new CheckpointException($"{_path}: '{name}' has impossible sizes; the file is damaged.", exception);
+        }
+    }
+
+    private byte[] Read(string name, PickledTensor tensor, ZipArchiveEntry entry, long elements)
+    {
+        var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
+        try
+        {
             return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size) : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
         }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or OverflowException)
+        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
         {
             throw new CheckpointException($"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}", exception);
         }
@@ -103,7 +120,8 @@ public sealed class PyTorchFile : IDisposable
 
     private static byte[] Range(ZipArchiveEntry entry, long offset, long length)
     {
-        using var stream = entry.Open();
+        if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10)) throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
+        using var stream = entry.Open(); // sees that the entry lies within the file, before memory is taken for it
         var skip = new byte[Math.Min(offset, 1 << 20)];
         while (offset > 0)
         {

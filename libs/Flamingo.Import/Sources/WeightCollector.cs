@@ -1,8 +1,12 @@
+using Flamingo.Checkpoints;
+
 namespace Flamingo.Import.Sources;
 
 /// <summary>Takes source tensors under canonical names and remembers everything that does not fit, for one report.</summary>
 internal sealed class WeightCollector
 {
+    private const int MostFaults = 1000; // a configuration may ask for more layers than a report can hold
+
     private readonly WeightSource _source;
     private readonly string _label;
     private readonly List<string> _faults;
@@ -33,7 +37,7 @@ internal sealed class WeightCollector
     public IReadOnlyList<long>? ShapeOf(string name, int dimensions)
     {
         if (_source.Tensors.TryGetValue(name, out var tensor) && tensor.Shape.Count == dimensions) return tensor.Shape;
-        _faults.Add(tensor is null ? $"missing: {name} in {_label}" : $"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where {dimensions} dimensions are expected");
+        Fault(tensor is null ? $"missing: {name} in {_label}" : $"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where {dimensions} dimensions are expected");
         return null;
     }
 
@@ -42,15 +46,15 @@ internal sealed class WeightCollector
     {
         if (!_source.Tensors.TryGetValue(name, out var tensor))
         {
-            _faults.Add($"missing: {name} in {_label}");
+            Fault($"missing: {name} in {_label}");
             return null;
         }
 
         _used.Add(name);
         if (!tensor.Shape.SequenceEqual(shape.ToArray()))
-            _faults.Add($"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where [{string.Join(", ", shape.ToArray())}] is expected");
+            Fault($"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where [{string.Join(", ", shape.ToArray())}] is expected");
         else if (!WeightDtypes.All.Contains(tensor.Dtype))
-            _faults.Add($"unusable: {name} in {_label} has dtype {tensor.Dtype}; weights are {string.Join(", ", WeightDtypes.All)}");
+            Fault($"unusable: {name} in {_label} has dtype {tensor.Dtype}; weights are {string.Join(", ", WeightDtypes.All)}");
         else return tensor;
         return null;
     }
@@ -88,6 +92,12 @@ internal sealed class WeightCollector
     {
         Put($"{canonical}.weight", Rows.Join([.. names.Zip(outputs, (name, rows) => Find($"{name}.weight", rows, inputs))]));
         if (names.Any(name => Has($"{name}.bias"))) Put($"{canonical}.bias", Rows.Join([.. names.Zip(outputs, (name, rows) => Find($"{name}.bias", rows))]));
+    }
+
+    private void Fault(string what)
+    {
+        _faults.Add(what);
+        if (_faults.Count >= MostFaults) throw new CheckpointException($"The publication does not fit together, in {MostFaults} places and more; configuration and {_label} ({_source.Files[0]}, …) are of different models. The first: {string.Join("; ", _faults.Take(3))}.");
     }
 
     /// <summary>Names that may stand in the source unused.</summary>

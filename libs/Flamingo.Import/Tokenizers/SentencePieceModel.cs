@@ -12,6 +12,7 @@ namespace Flamingo.Import.Tokenizers;
 internal sealed class SentencePieceModel
 {
     private const int Bpe = 2, Unknown = 2, Control = 3;
+    private const int LongestPiece = 256; // bytes; every way to cut a piece is looked at
 
     private readonly List<(string Text, float Score, int Kind)> _pieces = [];
     private int _modelType = 1;
@@ -27,7 +28,7 @@ internal sealed class SentencePieceModel
         var model = new SentencePieceModel();
         try
         {
-            foreach (var (field, value) in ProtobufFields.Read(File.ReadAllBytes(file)))
+            foreach (var (field, value) in ProtobufFields.Read(TextFile.Read(file)))
             {
                 if (field == 1) model._pieces.Add(Piece(value.Span));
                 else if (field == 2) model.ReadTrainer(value.Span);
@@ -102,7 +103,8 @@ internal sealed class SentencePieceModel
         var (text, score, kind) = ("", 0f, 1);
         foreach (var (field, value) in ProtobufFields.Read(message.ToArray()))
         {
-            if (field == 1) text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(value.Span);
+            if (field == 1 && value.Length > LongestPiece) throw new FormatException($"a piece of {value.Length} bytes");
+            else if (field == 1) text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(value.Span);
             else if (field == 2) score = BinaryPrimitives.ReadSingleLittleEndian(value.Span);
             else if (field == 3) kind = (int)ProtobufFields.Integer(value);
         }

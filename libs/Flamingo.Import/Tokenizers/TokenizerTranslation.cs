@@ -9,6 +9,7 @@ namespace Flamingo.Import.Tokenizers;
 /// <summary>A language model's tokenizer.json, or its SentencePiece tokenizer.model as one, with tokens that training added behind the vocabulary.</summary>
 internal sealed class TokenizerTranslation
 {
+    private const int MostTokens = 1 << 24;
     private const string SentencePieceFile = "tokenizer.model";
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
 
@@ -22,7 +23,7 @@ internal sealed class TokenizerTranslation
         (_folder, _root) = (folder, root);
         _added = root["added_tokens"] as JsonArray ?? throw new CheckpointException($"{file} has no added_tokens.");
         var vocabulary = root["model"]?["vocab"] as JsonObject ?? throw new CheckpointException($"{file} has no model.vocab.");
-        _next = Math.Max(vocabulary.Max(item => item.Value!.GetValue<int>()), _added.Select(token => token!["id"]!.GetValue<int>()).DefaultIfEmpty(-1).Max()) + 1;
+        _next = vocabulary.Select(item => item.Value).Concat(_added.Select(token => token?["id"])).Select(Id).DefaultIfEmpty(-1).Max() + 1;
     }
 
     /// <summary>The token that stands before every text, as the tokenizer's template or its configuration has it.</summary>
@@ -31,7 +32,7 @@ internal sealed class TokenizerTranslation
         get
         {
             if (_root["post_processor"] is not JsonObject processor || processor["type"]?.GetValue<string>() != "TemplateProcessing") return null;
-            var text = processor["single"]?[0]?["SpecialToken"]?["id"]?.GetValue<string>();
+            var text = processor["single"] is JsonArray { Count: > 0 } single ? single[0]?["SpecialToken"]?["id"]?.GetValue<string>() : null;
             return text is null ? null : Find(text) ?? throw new CheckpointException($"The tokenizer's template names '{text}', which is no added token.");
         }
     }
@@ -55,10 +56,10 @@ internal sealed class TokenizerTranslation
         var file = FileIn(folder);
         if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson());
         using (ConfigJson.Open(file)) { }
-        return new TokenizerTranslation(folder, file, JsonNode.Parse(File.ReadAllBytes(file)) as JsonObject ?? throw new CheckpointException($"{file} is no tokenizer.json."));
+        return new TokenizerTranslation(folder, file, JsonNode.Parse(TextFile.Read(file)) as JsonObject ?? throw new CheckpointException($"{file} is no tokenizer.json."));
     }
 
-    public SpecialToken? Find(string text) => _added.FirstOrDefault(token => token!["content"]!.GetValue<string>() == text) is { } known ? new SpecialToken(text, known["id"]!.GetValue<int>()) : null;
+    public SpecialToken? Find(string text) => _added.FirstOrDefault(token => Content(token) == text) is { } known ? new SpecialToken(text, Id(known["id"])) : null;
 
     /// <summary>A special token, behind all others unless it is there already.</summary>
     public SpecialToken Add(string text)
@@ -76,4 +77,8 @@ internal sealed class TokenizerTranslation
         if (_next > vocabulary) throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: they are not of one model.");
         File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
     }
+
+    private static int Id(JsonNode? node) => node is JsonValue value && value.TryGetValue<int>(out var id) && id is >= 0 and < MostTokens ? id : throw new FormatException($"the id {node?.ToJsonString() ?? "null"} is no token's.");
+
+    private static string Content(JsonNode? token) => token is JsonObject && token["content"] is JsonValue value && value.TryGetValue<string>(out var content) ? content : throw new FormatException("an added token has no content.");
 }

@@ -53,7 +53,7 @@ internal static class OpenClip
             PatchSize = patch,
             Width = width,
             Layers = layers,
-            Heads = width / (vision?.Integer("head_width", 64) ?? 64),
+            Heads = Math.Max(1, width / (vision?.Integer("head_width", 64) ?? 64)),
             FeedForwardWidth = hidden,
             PooledWidth = pooled,
             Activation = model?.Flag("quick_gelu", false) ?? true ? "quick_gelu" : "gelu",

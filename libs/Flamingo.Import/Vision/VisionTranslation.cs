@@ -13,9 +13,11 @@ internal static class VisionTranslation
     /// <param name="folder">Where the configuration files stand.</param>
     public static VisionConfig Translate(WeightSource source, string folder, WeightCollector weights)
     {
-        var config = weights.Has(HuggingFaceClip.ClassEmbedding)
-            ? HuggingFaceClip.Translate(Path.Combine(folder, "config.json"), Path.Combine(folder, "preprocessor_config.json"), weights)
-            : OpenClip.Translate(Path.Combine(folder, "open_clip_config.json"), source.IsTorchScript, weights);
+        var isHuggingFace = weights.Has(HuggingFaceClip.ClassEmbedding);
+        var file = Path.Combine(folder, isHuggingFace ? "config.json" : "open_clip_config.json");
+        var config = ConfigJson.Within(file, () => isHuggingFace
+            ? HuggingFaceClip.Translate(file, Path.Combine(folder, "preprocessor_config.json"), weights)
+            : OpenClip.Translate(file, source.IsTorchScript, weights));
         weights.ReportUnused();
         return config;
     }
