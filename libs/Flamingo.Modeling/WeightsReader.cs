@@ -29,6 +29,10 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         ? Elements(entry) + (sizeof(float) * entry.Shape[0])
         : Elements(entry) * dtype.ElementBytes());
 
+    /// <summary>Whether a tensor is the matrix of a linear layer, by its canonical name.</summary>
+    public static bool IsMatrix(SafetensorsEntry entry) =>
+        entry.Shape.Count == 2 && entry.Name != "token_embedding.weight" && (entry.Name.EndsWith(".weight", StringComparison.Ordinal) || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
+
     /// <summary>The weight, detached from any dispose scope; the module that asks owns it.</summary>
     /// <param name="name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
     /// <param name="shape">Expected shape; a fault if the file's differs: a tensor without memory stands in until <see cref="Finish"/>.</param>
@@ -67,10 +71,6 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
     }
 
     private static long Elements(SafetensorsEntry entry) => entry.Shape.Aggregate(1L, (product, length) => product * length);
-
-    // by the canonical names: what networks take as matrices, which a test compares
-    private static bool IsMatrix(SafetensorsEntry entry) =>
-        entry.Shape.Count == 2 && entry.Name != "token_embedding.weight" && (entry.Name.EndsWith(".weight", StringComparison.Ordinal) || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
 
     private SafetensorsEntry? Find(string name, ReadOnlySpan<long> shape)
     {
