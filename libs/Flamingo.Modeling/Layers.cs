@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling;
 
 /// <summary>y = x Wᵀ + b around loaded tensors: TorchSharp's own modules would initialise random weights first.</summary>
-public sealed class Linear(Tensor weight, Tensor? bias = null) : IDisposable
+public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposable
 {
     /// <summary>Takes <c>name.weight</c> [outputs, inputs] and, where the checkpoint has it, <c>name.bias</c> [outputs].</summary>
     public Linear(WeightsReader weights, string name, long inputs, long outputs)
-        : this(weights.Take($"{name}.weight", outputs, inputs), weights.TakeOptional($"{name}.bias", outputs))
+        : this(weights.TakeMatrix($"{name}.weight", outputs, inputs), weights.TakeOptional($"{name}.bias", outputs))
     {
     }
 
-    public Tensor Forward(Tensor x) => nn.functional.linear(x, weight, bias);        // [..., inputs] → [..., outputs]
+    public Tensor Forward(Tensor x) => weight.Multiply(x, bias);                     // [..., inputs] → [..., outputs]
 
     /// <summary>
     /// The same, and a row's result is the same bits whatever rows stand beside it: MKL's f32 products of 1, 2, 3, 5, 6, 7,

@@ -15,9 +15,16 @@ public sealed class ModelOptions
     [Required, RegularExpression(@"cpu|cuda(:\d+)?")]
     public string Device { get; set; } = "cpu";
 
-    /// <summary>What weights are widened or rounded to and all computing is done in: float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed).</summary>
-    [Required, RegularExpression("float32|bfloat16")]
+    /// <summary>
+    /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file has:
+    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed).
+    /// </summary>
+    [Required, RegularExpression("float32|bfloat16", ErrorMessage = "Model:Dtype is float32 or bfloat16. float16 is for files only: their weights are widened or rounded to one of the two as they are loaded, since CPUs have no fast float16 products.")]
     public string Dtype { get; set; } = "float32";
+
+    /// <summary>How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, expanded where they are used).</summary>
+    [Required, RegularExpression("native|int8", ErrorMessage = "Model:WeightStorage is native or int8.")]
+    public string WeightStorage { get; set; } = "native";
 
     /// <summary>Compute threads; 0 is every processor that the process may use (cgroups counted).</summary>
     [Range(0, 1024)]

@@ -16,7 +16,9 @@ public sealed class BenchRunTests
         var measured = await RunAsync(new BenchRequest(FigureCatalogue.All, null, Shapes, Threads: 2, Seed: 1, Repetitions: 1) { StreamTokens = 4, ComparedPrompts = 6 });
         Assert.Equal(FigureCatalogue.All.Select(figure => figure.Name), measured.Select(line => line.Figure));
         var flips = measured.Where(line => line.Figure.Contains("_flips_", StringComparison.Ordinal)).ToList();
-        Assert.All(measured.Except(flips), line => Assert.True(double.IsFinite(line.Value) && line.Value > 0, $"{line}"));
+        var mayBeZero = measured.Where(line => line.Figure == "cold_start_memory_over_weights"); // memory that an earlier figure left free is taken again
+        Assert.All(measured.Except(flips).Except(mayBeZero), line => Assert.True(double.IsFinite(line.Value) && line.Value > 0, $"{line}"));
+        Assert.True(double.IsFinite(Assert.Single(mayBeZero).Value));
         Assert.All(flips, line => Assert.InRange(line.Value, 0, 0.5)); // another model would differ at every token
         Assert.Equal(0, Assert.Single(flips, line => line.Figure == "f32_flips_in_company").Value); // no timing: a promise
         Assert.All(measured, line => Assert.Contains("shapes", line.Against, StringComparison.Ordinal));

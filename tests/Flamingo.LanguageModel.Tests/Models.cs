@@ -7,7 +7,6 @@ using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Testing;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using TorchSharp;
 
@@ -44,8 +43,8 @@ public sealed class Models : IDisposable
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null) =>
-        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System, NullLogger<LanguageModelStage>.Instance);
+    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null, string storage = "native") =>
+        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
 
     /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
     public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(

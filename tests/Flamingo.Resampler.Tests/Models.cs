@@ -38,8 +38,8 @@ public sealed class Models : IDisposable
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null, string dtype = "float32") =>
-        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype }), TimeProvider.System);
+    public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null, string dtype = "float32", string storage = "native") =>
+        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)

@@ -48,7 +48,7 @@ public static class DecodingFigures
         return ((double)ModelWork.DecodedTokenBytes(stack.Directory), pairs);
     });
 
-    private static async Task<double> RateAsync(Workbench bench, EmbeddedStack stack, IReadOnlyList<FlamingoRequest> prompts, CancellationToken cancellation)
+    internal static async Task<double> RateAsync(Workbench bench, EmbeddedStack stack, IReadOnlyList<FlamingoRequest> prompts, CancellationToken cancellation)
     {
         var answers = await Task.WhenAll(prompts.Select(prompt => Task.Run(() => stack.AskAsync(prompt, cancellation), cancellation)));
         var seconds = bench.Time.GetElapsedTime(answers.Min(answer => answer.FirstTokenAt), answers.Max(answer => answer.EndAt)).TotalSeconds;

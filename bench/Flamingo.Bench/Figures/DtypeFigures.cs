@@ -5,7 +5,7 @@ using Flamingo.Stages;
 namespace Flamingo.Bench.Figures;
 
 /// <summary>
-/// What bf16 changes of an answer: near-ties between tokens flip where sums are rounded otherwise. Prompts have noise
+/// What bf16 and int8 change of an answer: near-ties between tokens flip where sums are rounded otherwise. Prompts have noise
 /// pictures and are asked greedily and sampled; the model is loaded in each dtype. Answers go on past the model's own
 /// stop tokens, so that the company stays whole until the last token.
 /// </summary>
@@ -18,21 +18,25 @@ public static class DtypeFigures
     [
         new("bf16_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, bf16, greedy and sampled, 16 tokens each", async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
         new("f32_flips_in_company", "share", "tokens that differ between a request alone and among 60 others, f32, greedy and sampled, 16 tokens each", async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InCompany.Share) { NeedsTrainedWeights = true },
-        new("bf16_flips_against_f32", "share", "tokens that differ between all stages in bf16 and all in f32, greedy, alone, 16 tokens each", async (bench, cancellation) =>
-        {
-            var (narrow, wide) = (await AnswersAsync(bench, "bfloat16", cancellation), await AnswersAsync(bench, "float32", cancellation));
-            var flips = Flips.Between(wide.Greedy, narrow.Greedy);
-            await bench.TellAsync($"  {flips.Flipped} of {flips.Compared} tokens flipped");
-            return flips.Share;
-        }) { NeedsTrainedWeights = true },
+        new("bf16_flips_against_f32", "share", "tokens that differ between all stages in bf16 and all in f32, greedy, alone, 16 tokens each", (bench, cancellation) => AgainstF32Async(bench, "bfloat16", "native", cancellation)) { NeedsTrainedWeights = true },
+        new("int8_flips_against_f32", "share", "tokens that differ between all stages' weights held as int8 and as f32, computed in f32, greedy, alone, 16 tokens each", (bench, cancellation) => AgainstF32Async(bench, "float32", "int8", cancellation)) { NeedsTrainedWeights = true },
     ];
 
-    // pictures and prompts of a stack come from its seed: both dtypes are asked the same
-    private static Task<(IReadOnlyList<int[]> Greedy, Flips InCompany)> AnswersAsync(Workbench bench, string dtype, CancellationToken cancellation) => bench.OnceAsync($"answers in {dtype}", async () =>
+    private static async Task<double> AgainstF32Async(Workbench bench, string dtype, string storage, CancellationToken cancellation)
+    {
+        var (narrow, wide) = (await AnswersAsync(bench, dtype, cancellation, storage), await AnswersAsync(bench, "float32", cancellation));
+        var flips = Flips.Between(wide.Greedy, narrow.Greedy);
+        await bench.TellAsync($"  {flips.Flipped} of {flips.Compared} tokens flipped");
+        return flips.Share;
+    }
+
+    // pictures and prompts of a stack come from its seed: all dtypes are asked the same
+    private static Task<(IReadOnlyList<int[]> Greedy, Flips InCompany)> AnswersAsync(Workbench bench, string dtype, CancellationToken cancellation, string storage = "native") => bench.OnceAsync($"answers in {dtype}, {storage}", async () =>
     {
         await using var stack = await bench.LoadAsync(new Dictionary<string, string?>
         {
             ["Model:Dtype"] = dtype,
+            ["Model:WeightStorage"] = storage,
             ["LanguageModel:MaxSequences"] = "64", // the whole company at once
             ["Gateway:MaxConcurrentRequests"] = "64",
         }, cancellation);
@@ -53,7 +57,7 @@ public static class DtypeFigures
         }
 
         var (steps, rows) = (stack.Engine.Steps - before.Steps, stack.Engine.ComputedTokens - before.ComputedTokens);
-        await bench.TellAsync($"  {dtype}: {flips.Flipped} of {flips.Compared} tokens flipped in company, {(double)rows / steps:0.0} rows a step");
+        await bench.TellAsync($"  {dtype}, {storage}: {flips.Flipped} of {flips.Compared} tokens flipped in company, {(double)rows / steps:0.0} rows a step");
         return ((IReadOnlyList<int[]>)alone[..greedy.Length], flips);
     });
 

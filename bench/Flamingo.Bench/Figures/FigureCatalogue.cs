@@ -13,6 +13,7 @@ public static class FigureCatalogue
         .. HandoverFigures.All,
         .. DecodingFigures.All,
         .. DtypeFigures.All,
+        .. WeightFigures.All,
         .. MachineFigures.All,
     ];
 

@@ -41,6 +41,7 @@ public static class GatewayRegistration
     private static void AddLatentCache(this IServiceCollection services)
     {
         services.AddSingleton(Redis);
+        services.AddSingleton(provider => new MemoryClaim("gateway", [new("latent cache", Gateway(provider).MemoryCacheBytes, "lower Gateway:MemoryCacheBytes")]));
         services.AddSingleton(provider => new MemoryLatentCache(Gateway(provider).MemoryCacheBytes));
         services.AddSingleton<RedisConnection>();
         services.AddSingleton<RedisLatentCache>();

@@ -4,7 +4,7 @@ namespace Flamingo.Bench.Tests.Figures;
 
 public sealed class FigureCatalogueTests
 {
-    private static readonly string[] Units = ["ratio", "share", "ms", "us", "tokens/s", "GB/s", "GFLOP/s"];
+    private static readonly string[] Units = ["ratio", "share", "s", "ms", "us", "tokens/s", "GB/s", "GFLOP/s"];
 
     [Fact]
     public void Names_are_unique_and_snake_case()
@@ -25,6 +25,10 @@ public sealed class FigureCatalogueTests
     [InlineData("bf16_flips_in_company")]
     [InlineData("f32_flips_in_company")]
     [InlineData("bf16_flips_against_f32")]
+    [InlineData("int8_flips_against_f32")]
+    [InlineData("int8_weight_memory_share")]
+    [InlineData("int8_over_native_tokens_per_second")]
+    [InlineData("cold_start")]
     public void Names_that_others_depend_on_are_there(string name) => Assert.Equal(name, Assert.Single(FigureCatalogue.Select([name])).Name);
 
     [Fact]

@@ -18,14 +18,17 @@ public sealed class CompanyTests(Models models)
     [InlineData("mpt1b", "float32", 256)]
     [InlineData("mpt7b", "float32", 1)]
     [InlineData("mpt7b", "bfloat16", 3)]
-    public async Task Latents_are_the_same_bits_alone_and_in_any_batch(string family, string dtype, int patches)
+    [InlineData("shapes", "float32", 64, "int8")]
+    [InlineData("mpt7b", "float32", 1, "int8")]
+    [InlineData("mpt7b", "bfloat16", 3, "int8")]
+    public async Task Latents_are_the_same_bits_alone_and_in_any_batch(string family, string dtype, int patches, string storage = "native")
     {
-        using var single = models.NewStage(models.DirectoryOf(family), new() { BatchSize = 1 }, dtype: dtype);
+        using var single = models.NewStage(models.DirectoryOf(family), new() { BatchSize = 1 }, dtype: dtype, storage: storage);
         var features = Features(9, patches, single.Description.FeatureWidth);
         var alone = await single.ResampleAsync(new(features, IncludeAttention: true), Cancellation);
         for (var size = 2; size <= 9; size++)
         {
-            using var batched = models.NewStage(models.DirectoryOf(family), new() { BatchSize = size }, dtype: dtype);
+            using var batched = models.NewStage(models.DirectoryOf(family), new() { BatchSize = size }, dtype: dtype, storage: storage);
             var together = await batched.ResampleAsync(new(features, IncludeAttention: size % 2 == 0), Cancellation);
             foreach (var (expected, actual) in alone.Latents.Zip(together.Latents)) Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span), $"batches of {size}");
             foreach (var (expected, actual) in alone.Attention.Zip(together.Attention)) Assert.InRange(Golden.Error(expected.ToFloats(), actual.ToFloats()), 0, 1e-5);

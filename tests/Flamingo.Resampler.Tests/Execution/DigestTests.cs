@@ -19,10 +19,12 @@ public sealed class DigestTests(Models models)
     [Theory, MemberData(nameof(Ingredients))]
     public void Whatever_shapes_latents_changes_the_digest(string ingredient) => Assert.NotEqual(models.Stage("shapes").Description.WeightsDigest, Digest(Changes[ingredient]));
 
-    [Fact]
-    public void The_dtype_changes_the_digest()
+    [Theory]
+    [InlineData("bfloat16", "native")]
+    [InlineData("float32", "int8")]
+    public void Dtype_and_storage_change_the_digest(string dtype, string storage)
     {
-        using var rounded = models.NewStage(models.DirectoryOf("shapes"), new(), dtype: "bfloat16");
+        using var rounded = models.NewStage(models.DirectoryOf("shapes"), new(), dtype: dtype, storage: storage);
         Assert.NotEqual(models.Stage("shapes").Description.WeightsDigest, rounded.Description.WeightsDigest);
     }
 

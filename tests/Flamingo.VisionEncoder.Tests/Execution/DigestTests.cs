@@ -44,12 +44,13 @@ public sealed class DigestTests(Models models)
     }
 
     [Fact]
-    public void Weights_and_dtype_change_the_digest()
+    public void Weights_dtype_and_storage_change_the_digest()
     {
         var plain = models.Stage("shapes").Description.WeightsDigest;
         var (other, _) = Names(config => config with { Weights = config.Weights.ToDictionary(part => part.Key, part => part.Value with { LatentDigest = new string('0', 64) }) });
         using var rounded = models.NewStage(models.DirectoryOf("shapes"), new(), dtype: "bfloat16");
-        Assert.Equal(3, new[] { plain, other, rounded.Description.WeightsDigest }.Distinct().Count());
+        using var int8 = models.NewStage(models.DirectoryOf("shapes"), new(), storage: "int8");
+        Assert.Equal(4, new[] { plain, other, rounded.Description.WeightsDigest, int8.Description.WeightsDigest }.Distinct().Count());
     }
 
     [Fact]

@@ -16,17 +16,19 @@ public sealed class CompanyTests(Models models)
         Config(imageSize: 35, patch: 8, width: 40, heads: 5, feedForward: 100, "gelu", classToken: false),
     ];
 
-    public static TheoryData<int, ScalarType> Cases => [.. Geometries.Index().SelectMany(item => new[] { ScalarType.Float32, ScalarType.BFloat16 }.Select(dtype => (item.Index, dtype)))];
+    public static TheoryData<int, ScalarType, WeightStorage> Cases =>
+        [.. Geometries.Index().SelectMany(item => new[] { ScalarType.Float32, ScalarType.BFloat16 }.SelectMany(dtype => Enum.GetValues<WeightStorage>().Select(storage => (item.Index, dtype, storage))))];
 
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
-    public Task Alone_and_in_batches_of_up_to_nine(int geometry, ScalarType dtype) => models.Thread.RunAsync(() =>
+    public Task Alone_and_in_batches_of_up_to_nine(int geometry, ScalarType dtype, WeightStorage storage) => models.Thread.RunAsync(() =>
     {
         var (config, path) = (Geometries[geometry], Path.Combine(models.NewFolder(), "vision.safetensors"));
         RandomTower.Write(path, config, seed: geometry);
         using var file = SafetensorsFile.Open(path);
-        var weights = new WeightsReader(file, CPU, dtype);
+        var weights = new WeightsReader(file, CPU, dtype, storage);
         using var network = new VisionTransformer(config, weights);
         weights.Finish();
+        Assert.Equal(WeightsReader.BytesOf(file, dtype, storage), weights.HeldBytes);
         var random = new Random(7);
         var values = Enumerable.Range(0, 9 * 3 * config.ImageSize * config.ImageSize).Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray();
         var pixels = tensor(values).view(9, 3, config.ImageSize, config.ImageSize).to(dtype);

@@ -8,7 +8,6 @@ using Flamingo.Modeling;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using static TorchSharp.torch;
 using DeviceType = TorchSharp.DeviceType;
@@ -16,7 +15,7 @@ using DeviceType = TorchSharp.DeviceType;
 namespace Flamingo.LanguageModel.Execution;
 
 /// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
-public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
+public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
     // as many as fill a step's rows well; each takes a block or two behind the shared prompt
     private const int MostCandidatesAtOnce = 64;
@@ -28,23 +27,22 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
     private readonly Decoder _decoder;
     private readonly GenerationEngine _engine;
 
-    /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit, or the memory does not suffice.</exception>
+    /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit, or the options hold not even one block.</exception>
     public LanguageModelStage(
-        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time, ILogger<LanguageModelStage> logger)
+        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var (config, limits) = (model.Config, options.Value);
         (_time, _banned) = (time, config.Tokens.Banned);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
-        var (device, dtype) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value));
+        var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
-        var plan = MemoryPlan.Make(config, file, limits, dtype, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
-        MemoryStated(logger, config.ModelId, plan.ToString());
-        var weights = new WeightsReader(file, device, dtype);
+        var plan = MemoryPlan.Make(config, file, limits, dtype, storage);
+        var weights = new WeightsReader(file, device, dtype, storage);
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
         var cross = config.Language.CrossAttention;
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.ComputeThreads) : new PlainAttention());
-        var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype);
+        var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
             Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(
@@ -113,9 +111,6 @@ public sealed partial class LanguageModelStage : ILanguageModel, IAsyncDisposabl
     }
 
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
-
-    [LoggerMessage(1, LogLevel.Information, "{Model}: {Memory}")]
-    private static partial void MemoryStated(ILogger logger, string model, string memory);
 }
 
 public static class LanguageModelRegistration
@@ -126,7 +121,15 @@ public static class LanguageModelRegistration
         services.AddModelRuntime();
         services.AddOptions<LanguageModelOptions>().BindConfiguration(LanguageModelOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(Claim);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();
         return services;
+    }
+
+    private static MemoryClaim Claim(IServiceProvider provider)
+    {
+        var (model, options) = (provider.GetRequiredService<ModelDirectory>(), provider.GetRequiredService<IOptions<ModelOptions>>().Value);
+        using var file = model.OpenWeights("language");
+        return MemoryPlan.Make(model.Config, file, provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value, ModelRuntime.Dtype(options), ModelRuntime.Storage(options)).Claim;
     }
 }

@@ -16,7 +16,7 @@ public sealed class Decoder : IDisposable
 {
     private readonly LanguageConfig _config;
     private readonly Tensor _tokenEmbedding;
-    private readonly Tensor? _outputWeight;
+    private readonly WeightMatrix? _outputWeight;
     private readonly Rotary? _rotary;
     private readonly DecoderLayer[] _layers;
     private readonly Dictionary<int, (int Block, GatedCrossAttention Attention)> _gated;
@@ -34,13 +34,13 @@ public sealed class Decoder : IDisposable
         _gated = config.CrossAttention.Layers.Index().ToDictionary(
             item => item.Item, item => (item.Index, new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
         _finalNorm = new Norm(config.Norm, weights, "final_norm", config.Width, config.NormEpsilon);
-        if (!config.TiedEmbeddings) _outputWeight = weights.Take("output.weight", config.VocabularySize, config.Width);
+        if (!config.TiedEmbeddings) _outputWeight = weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
     }
 
     /// <summary>Gated blocks.</summary>
     public int GatedBlocks => _gated.Count;
 
-    /// <summary>Of the weights and of all computing.</summary>
+    /// <summary>Of all computing.</summary>
     public ScalarType Dtype => _tokenEmbedding.dtype;
 
     public BlockStore NewTextStore(int blocks, int blockTokens) =>
@@ -75,7 +75,7 @@ public sealed class Decoder : IDisposable
 
     /// <param name="hidden">[rows, width]</param>
     /// <returns>[rows, vocabulary]</returns>
-    public Tensor Logits(Tensor hidden) => F.linear(hidden, _outputWeight ?? _tokenEmbedding);
+    public Tensor Logits(Tensor hidden) => _outputWeight?.Multiply(hidden) ?? F.linear(hidden, _tokenEmbedding);
 
     public void Dispose()
     {

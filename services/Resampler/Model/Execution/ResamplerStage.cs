@@ -49,13 +49,14 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("resampler");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype);
+        var storage = ModelRuntime.Storage(modelOptions.Value);
+        var weights = new WeightsReader(file, _device, _dtype, storage);
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, Resample, thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
-            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype), config.Width, config.Latents, config.Width,
+            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
     }
 
@@ -118,6 +119,7 @@ public static class ResamplerRegistration
     {
         services.AddModelRuntime();
         services.AddOptions<ResamplerOptions>().BindConfiguration(ResamplerOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler"));
         services.AddSingleton<IResampler, ResamplerStage>();
         return services;
     }

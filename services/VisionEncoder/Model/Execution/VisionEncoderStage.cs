@@ -38,14 +38,15 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _device = ModelRuntime.Device(modelOptions.Value);
         using var file = model.OpenWeights("vision");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype);
+        var storage = ModelRuntime.Storage(modelOptions.Value);
+        var weights = new WeightsReader(file, _device, _dtype, storage);
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
             new BatchBounds(limits.BatchSize, limits.BatchWait), _ => null, Encode, thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
-        var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype);
+        var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
@@ -128,6 +129,7 @@ public static class VisionEncoderRegistration
         services.AddModelRuntime();
         services.AddOptions<VisionEncoderOptions>().BindConfiguration(VisionEncoderOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.TryAddSingleton<IPictureDecoder, PictureDecoder>();
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder"));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
         return services;
     }

@@ -28,13 +28,13 @@ public sealed class VisionTransformer : IDisposable
         _positions = weights.Take("positional_embedding", 1 + (side * side), width);
         // a convolution whose stride is its kernel is a linear layer over patches, and unlike torch's it computes each picture alike in any batch
         using var kernels = weights.Take("conv1.weight", width, 3, patch, patch);
-        _patchEmbedding = new Linear(kernels.flatten(1).DetachFromDisposeScope());
+        _patchEmbedding = new Linear(new WeightMatrix(kernels.flatten(1).DetachFromDisposeScope()));
         _normBefore = new LayerNorm(weights, "ln_pre", width, config.LayerNormEpsilon);
         _blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new VisionBlock(config, weights, $"transformer.resblocks.{layer}"))];
         if (config.PooledWidth == 0) return;
         _normAfter = new LayerNorm(weights, "ln_post", width, config.LayerNormEpsilon);
         using var projection = weights.Take("proj", width, config.PooledWidth);
-        _projection = new Linear(projection.t().contiguous().DetachFromDisposeScope());
+        _projection = new Linear(new WeightMatrix(projection.t().contiguous().DetachFromDisposeScope()));
     }
 
     /// <param name="pixels">Normalised [batch, 3, size, size].</param>
@@ -79,7 +79,7 @@ internal sealed class VisionBlock : IDisposable
         _config = config;
         var width = config.Width;
         _norm1 = new LayerNorm(weights, $"{name}.ln_1", width, config.LayerNormEpsilon);
-        _queryKeyValue = new Linear(weights.Take($"{name}.attn.in_proj_weight", 3 * width, width), weights.Take($"{name}.attn.in_proj_bias", 3 * width));
+        _queryKeyValue = new Linear(weights.TakeMatrix($"{name}.attn.in_proj_weight", 3 * width, width), weights.Take($"{name}.attn.in_proj_bias", 3 * width));
         _output = new Linear(weights, $"{name}.attn.out_proj", width, width);
         _norm2 = new LayerNorm(weights, $"{name}.ln_2", width, config.LayerNormEpsilon);
         _up = new Linear(weights, $"{name}.mlp.c_fc", width, config.FeedForwardWidth);

@@ -1,0 +1,40 @@
+using Flamingo.Checkpoints;
+using Flamingo.Stages;
+using ScalarType = TorchSharp.torch.ScalarType;
+
+namespace Flamingo.Modeling;
+
+/// <summary>Bytes that this process may use.</summary>
+public sealed record AvailableMemory(long Bytes)
+{
+    /// <summary>The machine's, or its container's share of it (.NET leaves a quarter of a cgroup's limit aside, which working memory fits in).</summary>
+    public static AvailableMemory OfThisProcess() => new(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+}
+
+/// <summary>What all parts of a process will hold. What requests need while they are computed comes on top.</summary>
+public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
+{
+    public long Bytes => Claims.Sum(claim => claim.Items.Sum(item => item.Bytes));
+
+    /// <summary>A stage's weights as they will be held, from the file's header.</summary>
+    public static MemoryItem Weights(SafetensorsFile file, ScalarType dtype, WeightStorage storage)
+    {
+        var bytes = WeightsReader.BytesOf(file, dtype, storage);
+        var remedies = new[] { (Name: "Model:Dtype to bfloat16", ScalarType.BFloat16, storage), (Name: "Model:WeightStorage to int8", dtype, WeightStorage.Int8), (Name: "both", ScalarType.BFloat16, WeightStorage.Int8) };
+        var less = remedies.Select(remedy => (remedy.Name, Bytes: WeightsReader.BytesOf(file, remedy.Item2, remedy.Item3))).Where(remedy => remedy.Bytes < bytes).ToList();
+        return new MemoryItem("weights", bytes, less.Count == 0 ? null : $"set {string.Join(", ", less.Select(remedy => $"{remedy.Name} ({Size(remedy.Bytes)})"))}");
+    }
+
+    /// <exception cref="CheckpointException">It does not fit, with every figure and remedy.</exception>
+    public void Check(AvailableMemory available)
+    {
+        if (Bytes <= available.Bytes) return;
+        var lines = Claims.SelectMany(claim => claim.Items.Select(item => $"{claim.Holder}: {item.What} {Size(item.Bytes)}{(item.Remedy is null ? "" : $"; {item.Remedy}")}"));
+        throw new CheckpointException($"The model does not fit: {Size(Bytes)} are to be held, this process may use {Size(available.Bytes)}. Nothing was read.\n  {string.Join("\n  ", lines)}");
+    }
+
+    public override string ToString() => string.Join("; ", Claims.Select(claim => $"{claim.Holder}: {string.Join(", ", claim.Items.Select(item => $"{item.What} {Size(item.Bytes)}"))}")) + $"; together {Size(Bytes)}";
+
+    /// <summary>Bytes for people, in MiB or GiB.</summary>
+    public static string Size(long bytes) => bytes >= 1L << 30 ? $"{bytes / (double)(1L << 30):0.0} GiB" : $"{bytes / (double)(1L << 20):0.0} MiB";
+}
