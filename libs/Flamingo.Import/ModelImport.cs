@@ -74,6 +74,7 @@ internal static class ModelImport
             Resampler = publication.Resampler,
             Language = publication.Language,
             Tokens = tokens,
+            Prompts = reader.Prompts(tokens),
             Weights = publication.Parts.ToDictionary(part => part.Part, part => Describe(folder, $"{part.Part}.safetensors", meter, cancellation)),
             Provenance = new Provenance
             {
