@@ -13,12 +13,12 @@ public sealed class PromptTemplateTests(Models models)
         Assert.Equal("{picture}Output:{answer}<|endofchunk|>", open.Prompts.Caption!.Text);
         Assert.Equal([2, 2, 2], new[] { open.Prompts.Caption, open.Prompts.Answer, open.Prompts.Classify! }.Select(template => template.ZeroShot.Count));
         Assert.Null(open.Prompts.Chat);
-        Assert.Superset(["<image>", "<|endofchunk|>", "<PAD>"], open.SpecialTokens.ToHashSet());
+        Assert.Superset(new HashSet<string> { "<image>", "<|endofchunk|>", "<PAD>" }, open.SpecialTokens.ToHashSet());
 
         var instruct = models.Stage("idefics").Description;
         Assert.Equal("User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", instruct.Prompts.Chat!.Text);
         Assert.Equal(instruct.Prompts.Chat.Text, instruct.Prompts.Answer!.Text);
-        Assert.Superset(["<image>", "<fake_token_around_image>", "<end_of_utterance>"], instruct.SpecialTokens.ToHashSet());
+        Assert.Superset(new HashSet<string> { "<image>", "<fake_token_around_image>", "<end_of_utterance>" }, instruct.SpecialTokens.ToHashSet());
     }
 
     [Fact]
