@@ -9,6 +9,7 @@ using Flamingo.Cli.Ranking;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Serving;
 using Flamingo.Cli.SupportSets;
+using Flamingo.Cli.Tasks;
 using Flamingo.Cli.Verifying;
 
 namespace Flamingo.Cli;
@@ -45,6 +46,9 @@ public static class CommandLine
     {
         GenerateCommand.Create(),
         RankCommand.Create(),
+        CaptionCommand.Create(),
+        AnswerCommand.Create(),
+        ClassifyCommand.Create(),
         ServeCommand.Create(),
         SupportSetCommand.Create(),
         CacheCommand.Create(),

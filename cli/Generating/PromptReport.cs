@@ -42,6 +42,8 @@ public sealed class PromptReport
 
     public static PromptReport Of(WholeAnswer answer) => new(answer.Pictures, answer.Cache, answer.Shots);
 
+    public static PromptReport Of(PicturesResolved pictures) => new(pictures.Pictures, pictures.Cache, pictures.Shots);
+
     public static PromptReport Of(FlamingoRanking ranking) => new(ranking.Pictures, ranking.Cache, ranking.Shots);
 
     /// <summary>A part of a summary, with a semicolon before each clause; empty without pictures.</summary>

@@ -6,9 +6,11 @@ using Spectre.Console;
 namespace Flamingo.Cli.Running;
 
 /// <summary>Something that answers, and what must be given back after the answer.</summary>
-public sealed class OpenedFlamingo(IFlamingo flamingo, ISupportSets supportSets, IDisposable owner) : IAsyncDisposable
+public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSets supportSets, IDisposable owner) : IAsyncDisposable
 {
     public IFlamingo Flamingo { get; } = flamingo;
+
+    public ITasks Tasks { get; } = tasks;
 
     public ISupportSets SupportSets { get; } = supportSets;
 
@@ -23,7 +25,7 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ISupportSets supportSets,
             var flamingo = console.Profile.Out.IsTerminal
                 ? console.Status().Start($"loading {Markup.Escape(modelDirectory)}", _ => services.GetRequiredService<IFlamingo>())
                 : services.GetRequiredService<IFlamingo>();
-            return new OpenedFlamingo(flamingo, services.GetRequiredService<ISupportSets>(), services);
+            return new OpenedFlamingo(flamingo, services.GetRequiredService<ITasks>(), services.GetRequiredService<ISupportSets>(), services);
         }
         catch
         {
@@ -36,7 +38,7 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ISupportSets supportSets,
     public static OpenedFlamingo Connect(Uri server)
     {
         var remote = ConnectToAll(server);
-        return new OpenedFlamingo(remote, remote, remote);
+        return new OpenedFlamingo(remote, remote, remote, remote);
     }
 
     /// <summary>The same with what only a server has: its cache.</summary>

@@ -19,6 +19,9 @@ public sealed record ModelConfig
 
     public required TokensConfig Tokens { get; init; }
 
+    /// <summary>Null: what <see cref="PromptsConfig.ByLayout"/> knows of the layout.</summary>
+    public PromptsConfig? Prompts { get; init; }
+
     /// <summary>Keys: vision, resampler, language.</summary>
     public required IReadOnlyDictionary<string, WeightsFile> Weights { get; init; }
 

@@ -4,6 +4,7 @@ using Flamingo.Client.Pictures;
 using Flamingo.Protos.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
 
 namespace Flamingo.Client;
 
@@ -83,6 +84,34 @@ public sealed class FlamingoClient : IDisposable
         return response;
     }
 
+    /// <summary>What is in a picture, asked in the words that the checkpoint was trained on.</summary>
+    /// <exception cref="FlamingoException">InvalidArgument also where the checkpoint has no template for it.</exception>
+    public Task<TaskAnswer> CaptionAsync(ReadOnlyMemory<byte> picture, CancellationToken cancellation = default) =>
+        CaptionAsync(new CaptionRequest { Prompt = Asking(picture) }, cancellation);
+
+    /// <summary>The same with examples, sampling, a clip or a picture's id.</summary>
+    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public Task<TaskAnswer> CaptionAsync(CaptionRequest request, CancellationToken cancellation = default) =>
+        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.CaptionAsync(copy, cancellationToken: cancellation), answer => answer.Pictures.Pictures, cancellation);
+
+    /// <summary>The answer to a question about a picture.</summary>
+    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public Task<TaskAnswer> AnswerAsync(ReadOnlyMemory<byte> picture, string question, CancellationToken cancellation = default) =>
+        AnswerAsync(new AnswerRequest { Prompt = Asking(picture), Question = question }, cancellation);
+
+    /// <inheritdoc cref="CaptionAsync(CaptionRequest, CancellationToken)"/>
+    public Task<TaskAnswer> AnswerAsync(AnswerRequest request, CancellationToken cancellation = default) =>
+        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.AnswerAsync(copy, cancellationToken: cancellation), answer => answer.Pictures.Pictures, cancellation);
+
+    /// <summary>Which of several labels a picture has, best first.</summary>
+    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public Task<Classification> ClassifyAsync(ReadOnlyMemory<byte> picture, IEnumerable<string> labels, CancellationToken cancellation = default) =>
+        ClassifyAsync(new ClassifyRequest { Prompt = Asking(picture), Labels = { labels } }, cancellation);
+
+    /// <inheritdoc cref="CaptionAsync(CaptionRequest, CancellationToken)"/>
+    public Task<Classification> ClassifyAsync(ClassifyRequest request, CancellationToken cancellation = default) =>
+        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.ClassifyAsync(copy, cancellationToken: cancellation), found => found.Ranking.Pictures, cancellation);
+
     /// <summary>Encodes pictures ahead of time; their ids then stand for them in prompts.</summary>
     /// <param name="includePooled">Whether to return CLIP's pooled embedding of each picture too.</param>
     public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default) =>
@@ -135,4 +164,16 @@ public sealed class FlamingoClient : IDisposable
         _calls.RunAsync(gateway => gateway.Public.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
 
     public void Dispose() => _calls.Dispose();
+
+    private static TaskPrompt Asking(ReadOnlyMemory<byte> picture) => new() { Visual = new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) } };
+
+    private async Task<TResponse> AskAsync<TRequest, TResponse>(
+        TRequest copy, Func<TRequest, TaskPrompt?> prompt, Func<Gateway, TRequest, AsyncUnaryCall<TResponse>> call, Func<TResponse, IEnumerable<PictureReport>> reports, CancellationToken cancellation)
+    {
+        var shown = prompt(copy) is { } asked ? asked.Examples.Select(example => example.Visual).Append(asked.Visual) : [];
+        var pictures = OutgoingPictures.Of(shown.OfType<Visual>(), _held);
+        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => call(gateway, copy).ResponseAsync, cancellation));
+        pictures.Acknowledge(reports(response));
+        return response;
+    }
 }

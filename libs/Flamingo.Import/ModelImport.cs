@@ -69,6 +69,7 @@ internal static class ModelImport
             Resampler = publication.Resampler,
             Language = publication.Language,
             Tokens = tokens,
+            Prompts = reader.Prompts(tokens),
             Weights = new Dictionary<string, WeightsFile>(),
             Provenance = new Provenance { Layout = reader.Layout, Tool = FinishedImport.Tool, Sources = [] },
         };

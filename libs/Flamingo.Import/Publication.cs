@@ -29,4 +29,7 @@ internal interface IPublicationReader : IDisposable
     /// <summary>Writes tokenizer.json.</summary>
     /// <param name="vocabulary">Rows of the token embedding.</param>
     TokensConfig WriteTokenizer(string file, int vocabulary);
+
+    /// <summary>How the checkpoint was trained to be asked.</summary>
+    PromptsConfig Prompts(TokensConfig tokens);
 }

@@ -196,4 +196,10 @@ public sealed record LanguageModelDescription(
 
     /// <summary>Longest time that a prefix may be pinned.</summary>
     public TimeSpan MaxPin { get; init; }
+
+    /// <summary>Texts that are one token with a meaning of its own; <see cref="ITasks"/> breaks them where a user wrote them.</summary>
+    public IReadOnlyList<string> SpecialTokens { get; init; } = [];
+
+    /// <summary>How this checkpoint was trained to be asked.</summary>
+    public PromptTemplates Prompts { get; init; } = new();
 }

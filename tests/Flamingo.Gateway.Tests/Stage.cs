@@ -51,6 +51,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Log-likelihood of every candidate.</summary>
     public Func<IReadOnlyList<PromptSegment>, float> Score { get; set; } = _ => -1;
 
+    /// <summary>Of one candidate's tokens, where they are not <see cref="Score"/>.</summary>
+    public Func<string, IReadOnlyList<float>>? ScoresOf { get; set; }
+
     public LanguageModelRequest? Asked { get; private set; }
 
     public RankRequest? Ranked { get; private set; }
@@ -130,7 +133,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     {
         Take(request.Segments);
         Ranked = request;
-        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
+        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => ScoresOf?.Invoke(text) is { } scores ? new RankedCandidate(text, [.. scores.Select(_ => 1)], scores) : new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
     }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();

@@ -157,6 +157,27 @@ internal static class Records
     public static readonly Gen<FlamingoEncoding> Encoding = Gen.Select(Picture.Array[0, 3], Tensor.Array[0, 3], Timings, Digests, Cache)
         .Select((pictures, pooled, timings, digests, cache) => new FlamingoEncoding(pictures, pooled, timings, digests) { Cache = cache });
 
+    public static readonly Gen<TaskPrompt> TaskPrompts =
+        from visual in PublicVisual
+        from examples in Gen.Select(PublicVisual.Null(), Text, Text).Select((shown, question, answer) => new TaskExample(shown, question, answer)).Array[0, 3]
+        from set in SetChoice.Null()
+        from zeroShot in Gen.Int[0, 2]
+        from pin in Pin
+        select new TaskPrompt(visual) { Tenant = Tenant, Examples = examples, SupportSet = set, ZeroShot = zeroShot == 2 ? null : zeroShot == 1, PinPrefix = pin };
+
+    public static readonly Gen<CaptionTask> Caption = Gen.Select(TaskPrompts, Sampling).Select((prompt, sampling) => new CaptionTask(prompt, sampling));
+
+    public static readonly Gen<AnswerTask> Question = Gen.Select(TaskPrompts, Text, Sampling).Select((prompt, question, sampling) => new AnswerTask(prompt, question, sampling));
+
+    public static readonly Gen<ClassifyTask> Classify = Gen.Select(TaskPrompts, Text.Array[0, 4], Gen.Enum<LabelScoring>(), Ensembles.Null())
+        .Select((prompt, labels, scoring, ensemble) => new ClassifyTask(prompt, labels) { Scoring = scoring, Ensemble = ensemble });
+
+    public static readonly Gen<TaskAnswer> TaskAnswers = Gen.Select(Text, Ids, Answer.Where(item => item is PicturesResolved), Answer.Where(item => item is AnswerFinished))
+        .Select((text, ids, pictures, finished) => new TaskAnswer(text, ids, (PicturesResolved)pictures, (AnswerFinished)finished));
+
+    public static readonly Gen<Classification> Classifications = Gen.Select(Gen.Select(Text, Gen.Int, Gen.Double).Select((label, index, score) => new ScoredLabel(label, index, score)).Array[0, 4], PublicRanking)
+        .Select((labels, ranking) => new Classification(labels, ranking));
+
     public static readonly Gen<StageException> Error =
         from kind in Gen.Enum<StageErrorKind>()
         from message in Text
@@ -174,5 +195,12 @@ internal static class Records
     public static readonly LanguageModelDescription Language = new("flamingo-shapes", "l1", 50_280, 2048, 8, 64, "<image>", ["<image>", "<fake>"], "<|endofchunk|>", 256)
     {
         CrossAttentionLayers = 24, CrossAttentionHeads = 8, MaxSamples = 16, MaxPin = TimeSpan.FromHours(1.5),
+        SpecialTokens = ["<image>", "</s>"],
+        Prompts = new()
+        {
+            Caption = new("{picture}Output:{answer}<|endofchunk|>") { ZeroShot = [new("", "a dog")], CutAt = ["Output", "\n"] },
+            Answer = new("{picture}{question} {answer}.") { ZeroShot = [new("why?", "so"), new("who?", "me")] },
+            Chat = new("User:{picture}{question}\nAssistant: {answer}\n"),
+        },
     };
 }

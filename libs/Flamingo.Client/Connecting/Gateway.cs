@@ -27,10 +27,12 @@ internal sealed class Gateway : IDisposable
         if (IsName(address)) Balance(options);
         _channel = GrpcChannel.ForAddress(address, options);
         var calls = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
-        (Public, Sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new SupportSets.SupportSetsClient(calls));
+        (Public, Tasks, Sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new Tasks.TasksClient(calls), new SupportSets.SupportSetsClient(calls));
     }
 
     public Protos.V1.Flamingo.FlamingoClient Public { get; }
+
+    public Tasks.TasksClient Tasks { get; }
 
     public SupportSets.SupportSetsClient Sets { get; }
 

@@ -32,14 +32,14 @@ internal sealed class OutgoingPictures
         return outgoing;
     }
 
-    /// <param name="copy">A copy of the caller's pictures, which is changed.</param>
-    public static OutgoingPictures Of(RepeatedField<Visual> copy, HeldPictures held)
+    /// <param name="copy">Pictures of a copy of the caller's message, which are changed.</param>
+    public static OutgoingPictures Of(IEnumerable<Visual> copy, HeldPictures held)
     {
         var outgoing = new OutgoingPictures(held);
-        for (var place = 0; place < copy.Count; place++)
+        foreach (var visual in copy)
         {
-            var (pictures, at, whole) = (copy, place, copy[place]);
-            if (IdOf(whole.Picture, whole.HasPicture, whole.Video) is { } id) outgoing.Add(id, () => pictures[at] = new Visual { PictureId = id }, () => pictures[at] = whole);
+            var whole = visual.Clone();
+            if (IdOf(whole.Picture, whole.HasPicture, whole.Video) is { } id) outgoing.Add(id, () => visual.PictureId = id, () => visual.MergeFrom(whole));
         }
 
         return outgoing;

@@ -84,6 +84,8 @@ internal sealed class IdeficsReader : IPublicationReader
         };
     });
 
+    public PromptsConfig Prompts(TokensConfig tokens) => PromptsConfig.Idefics(tokens.EndOfChunk.Text == EndOfUtterance ? EndOfUtterance : null);
+
     public void Dispose()
     {
         _weights.Dispose();

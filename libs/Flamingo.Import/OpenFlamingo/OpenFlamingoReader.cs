@@ -63,6 +63,8 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         return new TokensConfig { Image = image, EndOfChunk = end, Padding = padding, Beginning = tokenizer.Beginning, Stop = [end.Id] };
     });
 
+    public PromptsConfig Prompts(TokensConfig tokens) => PromptsConfig.OpenFlamingo(tokens.EndOfChunk.Text);
+
     public void Dispose() => _open.ForEach(weights => weights.Dispose());
 
     private WeightSource Open(string path)

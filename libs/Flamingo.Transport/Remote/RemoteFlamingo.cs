@@ -6,10 +6,11 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>The public service at an address, with the same promise as in one process.</summary>
-public sealed class RemoteFlamingo : IFlamingo, ISupportSets, ILatentCacheOperations, IDisposable
+public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IDisposable
 {
     private readonly StageChannel _channel;
     private readonly V1.Flamingo.FlamingoClient _client;
+    private readonly V1.Tasks.TasksClient _tasks;
     private readonly V1.SupportSets.SupportSetsClient _sets;
     private readonly V1.LatentCache.LatentCacheClient _cache;
     private readonly RemoteCalls _calls;
@@ -18,7 +19,8 @@ public sealed class RemoteFlamingo : IFlamingo, ISupportSets, ILatentCacheOperat
     public RemoteFlamingo(string address)
     {
         _channel = StageChannel.Open(address, new RemoteStageOptions(), TimeProvider.System);
-        (_client, _sets, _cache) = (new V1.Flamingo.FlamingoClient(_channel.Channel), new V1.SupportSets.SupportSetsClient(_channel.Channel), new V1.LatentCache.LatentCacheClient(_channel.Channel));
+        (_client, _tasks) = (new V1.Flamingo.FlamingoClient(_channel.Channel), new V1.Tasks.TasksClient(_channel.Channel));
+        (_sets, _cache) = (new V1.SupportSets.SupportSetsClient(_channel.Channel), new V1.LatentCache.LatentCacheClient(_channel.Channel));
         _calls = new RemoteCalls(_channel, "The server", TimeSpan.Zero); // who asks by hand wants to know at once that nobody is there
     }
 
@@ -35,6 +37,15 @@ public sealed class RemoteFlamingo : IFlamingo, ISupportSets, ILatentCacheOperat
 
     public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
         (await _client.GetModelAsync(new V1.GetModelRequest(), headers, cancellationToken: cancellation)).ToRecord());
+
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _tasks.CaptionAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
+
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _tasks.AnswerAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
+
+    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+        (await _tasks.ClassifyAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
 
     public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
         (await _sets.PutAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());

@@ -34,13 +34,35 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
     public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) => (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
 
     // beside the message, so that proxies and access logs see it without reading messages
-    private static void Tell(ServerCallContext context, CacheUse use)
+    internal static void Tell(ServerCallContext context, CacheUse use)
     {
         foreach (var (name, value) in new (string, double)[]
         {
             ("memory-hits", use.MemoryHits), ("redis-hits", use.RedisHits), ("encoded", use.Encoded), ("waits", use.Waits), ("saved-ms", Math.Round(use.Saved.TotalMilliseconds, 1)),
         })
             context.ResponseTrailers.Add("flamingo-" + name, value.ToString(CultureInfo.InvariantCulture));
+    }
+}
+
+internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
+{
+    public override async Task<V1.TaskAnswer> Caption(V1.CaptionRequest request, ServerCallContext context) =>
+        Message(await tasks.CaptionAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken), context);
+
+    public override async Task<V1.TaskAnswer> Answer(V1.AnswerRequest request, ServerCallContext context) =>
+        Message(await tasks.AnswerAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken), context);
+
+    public override async Task<V1.Classification> Classify(V1.ClassifyRequest request, ServerCallContext context)
+    {
+        var classification = await tasks.ClassifyAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        FlamingoService.Tell(context, classification.Ranking.Cache);
+        return classification.ToMessage();
+    }
+
+    private static V1.TaskAnswer Message(TaskAnswer answer, ServerCallContext context)
+    {
+        FlamingoService.Tell(context, answer.Pictures.Cache);
+        return answer.ToMessage();
     }
 }
 

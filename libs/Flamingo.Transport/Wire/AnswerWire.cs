@@ -17,23 +17,24 @@ public static class AnswerWire
     /// <exception cref="StageException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
     public static AnswerEvent ToRecord(this V1.GenerateResponse message) => message.EventCase switch
     {
-        V1.GenerateResponse.EventOneofCase.Pictures => new PicturesResolved(
-            [.. message.Pictures.Pictures.Select(FlamingoWire.ToRecord)],
-            TimeWire.Milliseconds(message.Pictures.LookupMs), TimeWire.Milliseconds(message.Pictures.VisionMs), TimeWire.Milliseconds(message.Pictures.ResampleMs))
-        {
-            Cache = message.Pictures.Cache.ToRecord(), Shots = message.Pictures.Shots?.ToRecord(),
-        },
+        V1.GenerateResponse.EventOneofCase.Pictures => ToRecord(message.Pictures),
         V1.GenerateResponse.EventOneofCase.Tokens => ToRecord(message.Tokens),
         V1.GenerateResponse.EventOneofCase.Finished => ToRecord(message.Finished),
         _ => throw new StageException(StageErrorKind.Internal, "The server sent an empty event."),
     };
 
-    private static V1.PicturesResolved ToMessage(PicturesResolved record)
+    internal static V1.PicturesResolved ToMessage(PicturesResolved record)
     {
         var message = new V1.PicturesResolved { LookupMs = record.Lookup.TotalMilliseconds, VisionMs = record.Vision.TotalMilliseconds, ResampleMs = record.Resample.TotalMilliseconds, Cache = record.Cache.ToMessage(), Shots = record.Shots?.ToMessage() };
         message.Pictures.AddRange(record.Pictures.Select(FlamingoWire.ToMessage));
         return message;
     }
+
+    internal static PicturesResolved ToRecord(V1.PicturesResolved message) => new(
+        [.. message.Pictures.Select(FlamingoWire.ToRecord)], TimeWire.Milliseconds(message.LookupMs), TimeWire.Milliseconds(message.VisionMs), TimeWire.Milliseconds(message.ResampleMs))
+    {
+        Cache = message.Cache.ToRecord(), Shots = message.Shots?.ToRecord(),
+    };
 
     private static V1.AnswerTokens ToMessage(AnswerTokens record)
     {
@@ -53,7 +54,7 @@ public static class AnswerWire
         Attention = [.. message.Attention.Select(seen => seen.Weights is null ? null : new AttentionMap(seen.Picture, seen.Weights.ToRecord("weights"), seen.Map.ToRecord("map")))],
     };
 
-    private static V1.AnswerFinished ToMessage(AnswerFinished record)
+    internal static V1.AnswerFinished ToMessage(AnswerFinished record)
     {
         var message = new V1.AnswerFinished
         {
@@ -64,7 +65,7 @@ public static class AnswerWire
         return message;
     }
 
-    private static AnswerFinished ToRecord(V1.AnswerFinished message) => new(
+    internal static AnswerFinished ToRecord(V1.AnswerFinished message) => new(
         (FinishReason)message.Reason, message.PromptTokens, message.GeneratedTokens, message.Seed, message.Timings.ToRecord(), message.Digests.ToRecord())
     {
         CachedTokens = message.CachedTokens,

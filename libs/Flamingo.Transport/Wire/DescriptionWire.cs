@@ -34,8 +34,10 @@ public static class DescriptionWire
             ModelId = record.ModelId, WeightsDigest = record.WeightsDigest, VocabularySize = record.VocabularySize, ContextLength = record.ContextLength, Latents = record.Latents,
             LatentWidth = record.LatentWidth, ImageToken = record.ImageToken, EndOfChunkToken = record.EndOfChunkToken, MaxCandidates = record.MaxCandidates,
             CrossAttentionLayers = record.CrossAttentionLayers, CrossAttentionHeads = record.CrossAttentionHeads, MaxSamples = record.MaxSamples, MaxPin = Duration.FromTimeSpan(record.MaxPin),
+            Prompts = record.Prompts.ToMessage(),
         };
         message.PictureMarkers.AddRange(record.PictureMarkers);
+        message.SpecialTokens.AddRange(record.SpecialTokens);
         return message;
     }
 
@@ -44,6 +46,7 @@ public static class DescriptionWire
         message.ImageToken, [.. message.PictureMarkers], message.EndOfChunkToken, message.MaxCandidates)
     {
         CrossAttentionLayers = message.CrossAttentionLayers, CrossAttentionHeads = message.CrossAttentionHeads, MaxSamples = message.MaxSamples, MaxPin = message.MaxPin.ToRecord("max_pin") ?? TimeSpan.Zero,
+        SpecialTokens = [.. message.SpecialTokens], Prompts = message.Prompts.ToRecord(),
     };
 
     public static V1.Model ToMessage(this FlamingoModel record) => new() { Vision = record.Vision.ToMessage(), Resampler = record.Resampler.ToMessage(), Language = record.Language.ToMessage() };

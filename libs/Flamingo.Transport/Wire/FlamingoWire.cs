@@ -70,23 +70,11 @@ public static class FlamingoWire
     public static V1.EncodeRequest ToMessage(this FlamingoEncodeRequest record)
     {
         var message = new V1.EncodeRequest { IncludePooled = record.IncludePooled };
-        message.Pictures.AddRange(record.Pictures.Select(picture => picture switch
-        {
-            FlamingoPicture still => new V1.Visual { Picture = still.Bytes.ToByteString() },
-            FlamingoPictureId known => new V1.Visual { PictureId = known.Id },
-            FlamingoVideo video => new V1.Visual { Video = video.Input.ToMessage() },
-            _ => throw new InvalidOperationException($"{picture.GetType().Name} does not travel."),
-        }));
+        message.Pictures.AddRange(record.Pictures.Select(ToVisual));
         return message;
     }
 
-    public static FlamingoEncodeRequest ToRecord(this V1.EncodeRequest message, string tenant) => new([.. message.Pictures.Select((picture, index) => (FlamingoVisual)(picture.VisualCase switch
-    {
-        V1.Visual.VisualOneofCase.Picture => new FlamingoPicture(picture.Picture.Memory),
-        V1.Visual.VisualOneofCase.PictureId => new FlamingoPictureId(picture.PictureId),
-        V1.Visual.VisualOneofCase.Video => new FlamingoVideo(picture.Video.ToRecord()),
-        _ => throw StageException.Invalid($"pictures[{index}]", "The picture is empty.", "Set picture, picture_id or video."),
-    }))], message.IncludePooled)
+    public static FlamingoEncodeRequest ToRecord(this V1.EncodeRequest message, string tenant) => new([.. message.Pictures.Select((picture, index) => picture.ToRecord($"pictures[{index}]"))], message.IncludePooled)
     {
         Tenant = tenant,
     };
@@ -103,6 +91,22 @@ public static class FlamingoWire
         [.. message.Pictures.Select(ToRecord)], message.Pooled.ToRecords("pooled"), message.Timings.ToRecord(), message.Digests.ToRecord())
     {
         Cache = message.Cache.ToRecord(),
+    };
+
+    internal static V1.Visual ToVisual(this FlamingoVisual record) => record switch
+    {
+        FlamingoPicture still => new V1.Visual { Picture = still.Bytes.ToByteString() },
+        FlamingoPictureId known => new V1.Visual { PictureId = known.Id },
+        FlamingoVideo video => new V1.Visual { Video = video.Input.ToMessage() },
+        _ => throw new InvalidOperationException($"{record.GetType().Name} does not travel."),
+    };
+
+    internal static FlamingoVisual ToRecord(this V1.Visual message, string path) => message.VisualCase switch
+    {
+        V1.Visual.VisualOneofCase.Picture => new FlamingoPicture(message.Picture.Memory),
+        V1.Visual.VisualOneofCase.PictureId => new FlamingoPictureId(message.PictureId),
+        V1.Visual.VisualOneofCase.Video => new FlamingoVideo(message.Video.ToRecord()),
+        _ => throw StageException.Invalid(path, "The picture is empty.", "Set picture, picture_id or video."),
     };
 
     internal static V1.PictureReport ToMessage(PictureReport record) => new() { Id = record.Id, Source = (V1.PictureSource)record.Source };

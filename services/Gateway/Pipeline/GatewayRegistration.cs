@@ -4,6 +4,7 @@ using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
+using Flamingo.Gateway.Tasks;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -30,6 +31,7 @@ public static class GatewayRegistration
         services.AddSingleton<LatentResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
+        services.AddSingleton<ITasks, TemplateTasks>();
         services.AddSupportSets();
         return services;
     }

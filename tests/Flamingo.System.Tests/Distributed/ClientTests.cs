@@ -2,6 +2,7 @@ using Flamingo.Client;
 using Flamingo.Protos.V1;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
+using Google.Protobuf;
 using Grpc.Core;
 
 namespace Flamingo.SystemTests.Distributed;
@@ -61,6 +62,36 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
         Assert.Equal(candidates, ranking.Candidates.Select(candidate => candidate.Text));
         Assert.All(ranking.Candidates, candidate => Assert.Equal(candidate.Ids.Count, candidate.TokenLogLikelihoods.Count));
         Assert.All(ranking.Candidates.SelectMany(candidate => candidate.TokenLogLikelihoods), score => Assert.InRange(score, float.MinValue, 0));
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Tasks_are_asked_in_the_models_own_words_and_their_pictures_travel_once()
+    {
+        using var client = new FlamingoClient(Shared.Gateway.Address, "tasks");
+        var (shot, query) = (Example("vqa-shot-1.png"), Example("vqa-query.png"));
+        var request = new AnswerRequest
+        {
+            Prompt = new() { Visual = new() { Picture = ByteString.CopyFrom(query) }, Examples = { new TaskExample { Visual = new() { Picture = ByteString.CopyFrom(shot) }, Question = "is there a yellow star?", Answer = "no" } } },
+            Question = "how many shapes are there?",
+        };
+        var before = request.Clone();
+        var first = await client.AnswerAsync(request, Cancellation);
+        var whole = await client.GenerateAsync(
+            new Prompt().Picture(shot).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>").Picture(query).Text("Question:how many shapes are there? Short answer:"), cancellation: Cancellation);
+        Assert.Equal((whole.Text, whole.Finished.PromptTokens), (first.Text, first.Finished.PromptTokens));
+        Assert.Equal(whole.Ids, first.Ids);
+        Assert.Equal([PictureSource.Encoded, PictureSource.Encoded], first.Pictures.Pictures.Select(picture => picture.Source));
+        var again = await client.AnswerAsync(request, Cancellation); // by id
+        Assert.Equal([PictureSource.Memory, PictureSource.Memory], again.Pictures.Pictures.Select(picture => picture.Source));
+        Assert.Equal(before, request);
+
+        var caption = await client.CaptionAsync(Example("caption-query.png"), Cancellation);
+        Assert.NotEmpty(caption.Text);
+        var found = await client.ClassifyAsync(Example("caption-query.png"), ["three hexagons", caption.Text], Cancellation);
+        Assert.Equal([(caption.Text, 1), ("three hexagons", 0)], found.Labels.Select(label => (label.Label, label.Index)));
+        Assert.Equal(["three hexagons", caption.Text], found.Ranking.Candidates.Select(candidate => candidate.Text));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.AnswerAsync(query, "", Cancellation));
+        Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
     }
 
     [Fact(Timeout = 60_000)]

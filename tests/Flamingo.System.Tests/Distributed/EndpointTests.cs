@@ -16,6 +16,7 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         { "Resampler", "flamingo.v1.Resampler" },
         { "LanguageModel", "flamingo.v1.LanguageModel" },
         { "Gateway", "flamingo.v1.Flamingo" },
+        { "Gateway", "flamingo.v1.Tasks" },
         { "Gateway", "flamingo.v1.SupportSets" },
         { "Gateway", "flamingo.v1.LatentCache" },
     };

@@ -20,6 +20,8 @@ public sealed class EmbeddedFlamingo : IAsyncDisposable
 
     public IFlamingo Flamingo => _host.Services.GetRequiredService<IFlamingo>();
 
+    public ITasks Tasks => _host.Services.GetRequiredService<ITasks>();
+
     public ISupportSets SupportSets => _host.Services.GetRequiredService<ISupportSets>();
 
     public IVisionEncoder VisionEncoder => _host.Services.GetRequiredService<IVisionEncoder>();

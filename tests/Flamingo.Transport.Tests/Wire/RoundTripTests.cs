@@ -70,6 +70,30 @@ public sealed class RoundTripTests
     public void Encodings() => Check(Records.Encoding, FlamingoWire.ToMessage, V1.EncodeResponse.Parser, FlamingoWire.ToRecord);
 
     [Fact]
+    public void Captions() => Check(Records.Caption, TaskWire.ToMessage, V1.CaptionRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Questions() => Check(Records.Question, TaskWire.ToMessage, V1.AnswerRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Labels() => Check(Records.Classify, TaskWire.ToMessage, V1.ClassifyRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
+    public void Task_answers() => Check(Records.TaskAnswers, TaskWire.ToMessage, V1.TaskAnswer.Parser, TaskWire.ToRecord);
+
+    [Fact]
+    public void Classifications() => Check(Records.Classifications, TaskWire.ToMessage, V1.Classification.Parser, TaskWire.ToRecord);
+
+    [Fact]
+    public void A_task_without_a_picture_is_refused_by_field_and_an_absent_scoring_is_the_mean()
+    {
+        foreach (var message in new[] { new V1.CaptionRequest(), new V1.CaptionRequest { Prompt = new() }, new V1.CaptionRequest { Prompt = new() { Visual = new() } } })
+            Assert.Equal("prompt.visual", Assert.Single(Assert.Throws<StageException>(() => message.ToRecord("")).Faults).Field);
+        Assert.Equal(LabelScoring.Mean, new V1.ClassifyRequest { Prompt = new() { Visual = new() { PictureId = "a" } } }.ToRecord("").Scoring);
+        Same.Content(new PromptTemplates(), new V1.LanguageModelDescription().ToRecord().Prompts); // a stage of an older build
+    }
+
+    [Fact]
     public void Descriptions()
     {
         var model = new FlamingoModel(Records.Vision, Records.Resampler, Records.Language);

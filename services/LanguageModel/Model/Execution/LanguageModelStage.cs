@@ -50,6 +50,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             config.Tokens.Image.Text, [.. new[] { config.Tokens.Image, config.Tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
         {
             CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = Math.Min(limits.MaxSamples, limits.MaxSequences), MaxPin = limits.MaxPin,
+            SpecialTokens = _tokenizer.SpecialTokens, Prompts = ModelPrompts.Read(model),
         };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
     }

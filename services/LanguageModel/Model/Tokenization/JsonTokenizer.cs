@@ -60,6 +60,9 @@ public sealed class JsonTokenizer : ITokenizer
     /// <summary>Ids that stand before every text where the caller wants them.</summary>
     public IReadOnlyList<int> Beginning => _file.Beginning;
 
+    /// <summary>Texts that are found in every text and become one token with a meaning of its own.</summary>
+    public IReadOnlyList<string> SpecialTokens => [.. _file.AddedTokens.Where(token => token.Special).Select(token => token.Content).Order(StringComparer.Ordinal)];
+
     /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
     public IReadOnlyList<int> Encode(string text)
     {

@@ -1,0 +1,60 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Generating;
+
+/// <summary>Who answers, for whom, with which examples of a support set: what every question has in common.</summary>
+public sealed class AnswererOptions
+{
+    private readonly SupportSetOptions _examples = new();
+    private readonly Option<DirectoryInfo> _model = ModelOption.Create();
+    private readonly Option<Uri> _server = ServerAddress.Create(required: false);
+    private readonly Option<string> _tenant = TenantOption.Create();
+    private readonly Option<double?> _pin = new("--pin") { HelpName = "SECONDS", Description = "Keep the computed prompt for so long, for a server that will be asked again with the same examples." };
+
+    public void AddTo(Command command)
+    {
+        _examples.AddTo(command);
+        foreach (var option in new Option[] { _model, _server, _tenant, _pin }) command.Add(option);
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
+            if (result.GetResult(_pin) is not null && !(result.GetValue(_pin) is > 0 and <= 31_536_000)) result.AddError("--pin takes seconds, more than 0 and at most a year.");
+        });
+    }
+
+    public bool HasExamples(SymbolResult result) => _examples.IsGiven(result);
+
+    public string Tenant(ParseResult parsed) => parsed.GetRequiredValue(_tenant);
+
+    public SupportSetChoice? SupportSet(ParseResult parsed) => _examples.Read(parsed);
+
+    public TimeSpan? Pin(ParseResult parsed) => parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+
+    /// <summary>A server, or this process with a set made of the file of examples that was named.</summary>
+    /// <exception cref="UsageException">The file of examples cannot be read.</exception>
+    public async Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation)
+    {
+        if (parsed.GetValue(_server) is { } address)
+        {
+            _examples.RefuseFile(parsed);
+            return OpenedFlamingo.Connect(address);
+        }
+
+        var examples = _examples.ReadFile(parsed, Tenant(parsed));
+        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName ?? DefaultModel.Find(), error);
+        try
+        {
+            if (examples is not null) await opened.SupportSets.PutAsync(examples, cancellation);
+            return opened;
+        }
+        catch
+        {
+            await opened.DisposeAsync();
+            throw;
+        }
+    }
+}

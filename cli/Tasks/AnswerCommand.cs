@@ -1,0 +1,30 @@
+using System.CommandLine;
+using Flamingo.Cli.Generating;
+using Flamingo.Cli.Reporting;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Tasks;
+
+/// <summary><c>flamingo answer</c>: the answer to a question about a picture.</summary>
+public static class AnswerCommand
+{
+    public static Command Create()
+    {
+        var question = new Argument<string>("question") { HelpName = "QUESTION", Description = "For example \"what color is the heart?\"." };
+        var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: true), new SamplingOptions());
+        var command = new Command("answer", "Answer a question about a picture, asked by the model's own template.");
+        task.AddTo(command);
+        command.Add(question);
+        command.Add(json);
+        sampling.AddTo(command);
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+            var request = new AnswerTask(task.Read(parsed), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters()));
+            await using var opened = await task.OpenAsync(parsed, error, cancellation);
+            await TaskReport.WriteAsync(await opened.Tasks.AnswerAsync(request, cancellation), parsed.GetValue(json), output, error);
+            return ExitCode.Done;
+        });
+        return command;
+    }
+}

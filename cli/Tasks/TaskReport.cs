@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Flamingo.Cli.Generating;
+using Flamingo.Cli.Reporting;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Tasks;
+
+/// <summary>What tasks found, as lines or as one JSON object; scripts outside depend on its members.</summary>
+public static class TaskReport
+{
+    private sealed record Answer(
+        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+    {
+        /// <summary>With a support set.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public PromptReport.ShotsDrawn? Shots { get; init; }
+    }
+
+    private sealed record Labels(
+        [property: JsonPropertyName("labels")] IReadOnlyList<ScoredLabel> Scored, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+    {
+        /// <inheritdoc cref="Answer.Shots"/>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public PromptReport.ShotsDrawn? Shots { get; init; }
+    }
+
+    public static Option<bool> JsonOption() => new("--json") { Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set." };
+
+    public static async Task WriteAsync(TaskAnswer answer, bool json, TextWriter output, TextWriter error)
+    {
+        var (prompt, end, timings) = (PromptReport.Of(answer.Pictures), answer.Finished, PromptReport.Timings.Of(answer.Finished.Timings));
+        if (json)
+        {
+            await output.WriteLineAsync(JsonSerializer.Serialize(new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots }, Page.Json));
+            return;
+        }
+
+        await output.WriteLineAsync(answer.Text);
+        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}]");
+    }
+
+    public static async Task WriteAsync(Classification found, bool json, TextWriter output, TextWriter error)
+    {
+        var (prompt, timings) = (PromptReport.Of(found.Ranking), PromptReport.Timings.Of(found.Ranking.Timings));
+        if (json)
+        {
+            await output.WriteLineAsync(JsonSerializer.Serialize(new Labels(found.Labels, found.Ranking.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots }, Page.Json));
+            return;
+        }
+
+        foreach (var label in found.Labels) await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{label.Score,10:0.0000} {label.Label}"));
+        await error.WriteLineAsync($"[{found.Labels.Count} labels after {found.Ranking.PromptTokens}{prompt}; {timings}]");
+    }
+}

@@ -1,0 +1,99 @@
+using System.Text;
+using Flamingo.Stages;
+
+namespace Flamingo.Gateway.Tasks;
+
+/// <summary>Tasks as prompts by the checkpoint's own templates, asked of the public face.</summary>
+public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
+{
+    private const int MostStopStrings = 16;
+
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => SayAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
+
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => SayAsync("answer", prompts => prompts.Answer, task.Prompt, task.Question, task.Sampling, cancellation);
+
+    public async Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation)
+    {
+        var template = await TemplateAsync("classify", prompts => prompts.Classify, cancellation);
+        var faults = new List<FieldFault>();
+        TaskRules.CheckPrompt(task.Prompt, template, faults);
+        TaskRules.CheckLabels(task, faults);
+        PromptRules.ThrowIfAny(faults);
+
+        var segments = Render(template, task.Prompt, "");
+        var ranking = await AskAsync(segments, () => flamingo.RankAsync(
+            new FlamingoRankRequest(segments.Segments, [.. task.Labels.Select(template.Answer)])
+            {
+                Tenant = task.Prompt.Tenant, SupportSet = task.Prompt.SupportSet, Ensemble = task.Ensemble, PinPrefix = task.Prompt.PinPrefix,
+            }, cancellation));
+        var scored = task.Labels.Zip(ranking.Candidates).Select((pair, index) => new ScoredLabel(pair.First, index, task.Scoring == LabelScoring.Sum ? pair.Second.Sum : pair.Second.Mean));
+        return new Classification([.. scored.OrderByDescending(label => label.Score)], ranking);
+    }
+
+    private async Task<TaskAnswer> SayAsync(
+        string name, Func<PromptTemplates, PromptTemplate?> choose, TaskPrompt prompt, string question, SamplingParameters sampling, CancellationToken cancellation)
+    {
+        var template = await TemplateAsync(name, choose, cancellation);
+        var faults = new List<FieldFault>();
+        TaskRules.CheckPrompt(prompt, template, faults);
+        if (template.Asks && question.Length == 0) faults.Add(new("question", "The question is empty.", "Send at least one character."));
+        if (sampling.Samples != 1) faults.Add(new("sampling.samples", $"{sampling.Samples} answers.", "Send 1: a task has one answer."));
+        PromptRules.ThrowIfAny(faults);
+
+        // a beam search ends at stop tokens alone: its answer is cut afterwards
+        if (sampling.Beams <= 1) sampling = sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(Math.Max(0, MostStopStrings - sampling.StopStrings.Count))] };
+        var segments = Render(template, prompt, question);
+        return await AskAsync(segments, () => ReadAsync(
+            template, flamingo.GenerateAsync(new FlamingoRequest(segments.Segments, sampling) { Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix }, cancellation)));
+    }
+
+    private async Task<TaskTemplate> TemplateAsync(string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation)
+    {
+        var model = (await flamingo.GetModelAsync(cancellation)).Language;
+        return choose(model.Prompts) is { } template
+            ? new TaskTemplate(template, new PlainWords(model))
+            : throw StageException.Invalid("prompt", $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
+    }
+
+    // examples, then the query; the papers' zero-shot is examples of words alone
+    private static TaskSegments Render(TaskTemplate template, TaskPrompt prompt, string question)
+    {
+        var segments = new TaskSegments();
+        if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null))
+            foreach (var example in template.Source.ZeroShot) template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
+        foreach (var (index, example) in prompt.Examples.Index()) template.AddExample(segments, example, $"prompt.examples[{index}].visual");
+        template.AddQuery(segments, prompt.Visual, question, "prompt.visual");
+        return segments;
+    }
+
+    private static async Task<TaskAnswer> ReadAsync(TaskTemplate template, IAsyncEnumerable<AnswerEvent> events)
+    {
+        var (text, ids) = (new StringBuilder(), new List<int>());
+        var (pictures, finished) = ((PicturesResolved?)null, (AnswerFinished?)null);
+        await foreach (var item in events)
+        {
+            if (item is PicturesResolved resolved) pictures = resolved;
+            else if (item is AnswerFinished end) finished = end;
+            else if (item is AnswerTokens { Sample: 0 } tokens)
+            {
+                text.Append(tokens.Text);
+                ids.AddRange(tokens.Ids);
+            }
+        }
+
+        if (pictures is null || finished is null) throw new StageException(StageErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
+        return new TaskAnswer(template.Cut(text.ToString()), ids, pictures, finished);
+    }
+
+    private static async Task<T> AskAsync<T>(TaskSegments segments, Func<Task<T>> ask)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (StageException refusal) when (refusal.Kind == StageErrorKind.InvalidArgument)
+        {
+            throw segments.Translate(refusal);
+        }
+    }
+}
