@@ -23,7 +23,7 @@ public sealed class TaskOptions
         _asks = asks;
         _example = new("--example", "-e")
         {
-            HelpName = asks ? "PICTURE> <QUESTION> <ANSWER" : "PICTURE> <ANSWER", Arity = new ArgumentArity(Values, 4096), AllowMultipleArgumentsPerToken = true,
+            HelpName = asks ? "PICTURE> <QUESTION> <ANSWER" : "PICTURE> <ANSWER", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
             Description = "An example before the picture; repeatable, order kept. '-' for PICTURE is an example of words alone.",
         };
     }
@@ -38,7 +38,7 @@ public sealed class TaskOptions
         _answerer.AddTo(command);
         command.Validators.Add(result =>
         {
-            if ((result.GetValue(_example)?.Length ?? 0) % Values != 0) result.AddError($"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
+            if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0) result.AddError($"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
         });
     }
 
