@@ -37,7 +37,7 @@ public sealed record PromptsConfig
         },
     };
 
-    /// <summary>IDEFICS: the instruct checkpoints hold conversations; the base ones continue text, line by line, and are asked as IDEFICS' evaluation does.</summary>
+    /// <summary>IDEFICS: the instruct checkpoints hold conversations; the base ones continue text, line by line, and are asked in a form of ours, which was not checked against IDEFICS' own evaluation.</summary>
     /// <param name="endOfUtterance">Null for base checkpoints, which have none.</param>
     public static PromptsConfig Idefics(string? endOfUtterance) => endOfUtterance is null
         ? new()
