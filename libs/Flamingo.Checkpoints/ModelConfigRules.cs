@@ -18,8 +18,8 @@ internal static class ModelConfigRules
         Language(config.Language, faults);
         if (config.Language.CrossAttention.Layers.Count > 0) CrossAttention(config.Language, faults);
         foreach (var id in TokenIds(config.Tokens)) Range("a token's id", id, 0, config.Language.VocabularySize - 1, faults);
-        // what the nullability of C# does not reach: members of lists and dictionaries
-        faults.AddRange(config.Weights.Where(part => part.Value is null).Select(part => $"weights.{part.Key} is null"));
+        // what the nullability of C# does not reach: members of lists and dictionaries, and parameters that a file leaves out
+        faults.AddRange(config.Weights.Where(part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null }).Select(part => $"weights.{part.Key} lacks its file or a digest"));
         if (config.Provenance.Sources.Any(source => source is null)) faults.Add("a source of provenance is null");
         return faults;
     }

@@ -59,7 +59,7 @@ public sealed class UsageTests
     [InlineData("--checkpoint", "import", "--layout", "openflamingo")]
     [InlineData("idefics", "import", "--layout", "idefics")]
     [InlineData("nonsense. Known: ttft_cold_over_warm_0_shots, ", "bench", "--figures", "read_bandwidth", "nonsense")]
-    [InlineData("openflamingo-9b", "bench", "--geometry", "openflamingo-9b")]
+    [InlineData("openflamingo-900b", "bench", "--geometry", "openflamingo-900b")]
     [InlineData("--threads", "bench", "--threads", "0")]
     [InlineData("KEY=VALUE", "bench", "--set", "LanguageModel:MaxQueued")]
     [InlineData("--soak", "bench", "--soak", "0")]

@@ -29,6 +29,6 @@ public sealed class NarrowWeightsTests(ITestOutputHelper output)
         output.WriteLine($"{dtype}, {storage}: {right} of {golden.Count} right, the original {originalRight}; {same} the same word for word");
         Assert.Equal(150, golden.Count);
         Assert.InRange(right, originalRight - 5, originalRight + 5); // 3 points
-        Assert.InRange(same, golden.Count * 9 / 10, golden.Count);
+        Assert.InRange(same, golden.Count * 17 / 20, golden.Count);
     }
 }
