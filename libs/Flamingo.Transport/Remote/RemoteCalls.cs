@@ -23,25 +23,28 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
     /// <summary>Before the second attempt, doubled before each further one: a lone server that has just gone is noticed, and then waited for.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>gRPC's balancer now and then leaves a call waiting for ever for a change that has already come: after so long without being sent it is taken back and made again.</summary>
+    private static readonly TimeSpan LongestUnsent = TimeSpan.FromSeconds(5);
+
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
-    /// <param name="call">Makes the call, with these headers.</param>
-    public async Task<T> RunAsync<T>(string? key, CancellationToken cancellation, Func<Metadata, Task<T>> call)
+    /// <param name="call">Makes the call, with these headers and this token.</param>
+    public async Task<T> RunAsync<T>(string? key, CancellationToken cancellation, Func<Metadata, CancellationToken, Task<T>> call)
     {
         using var begun = channel.Replicas.Begin(key);
-        return await TryAsync(begun, cancellation, () => call(begun.Headers));
+        return await TryAsync(begun, cancellation, token => call(begun.Headers, token));
     }
 
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
-    /// <param name="begin">Makes the call, with these headers.</param>
-    public async IAsyncEnumerable<T> ReadAsync<T>(string? key, Func<Metadata, AsyncServerStreamingCall<T>> begin, [EnumeratorCancellation] CancellationToken cancellation)
+    /// <param name="begin">Makes the call, with these headers and this token.</param>
+    public async IAsyncEnumerable<T> ReadAsync<T>(string? key, Func<Metadata, CancellationToken, AsyncServerStreamingCall<T>> begin, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var begun = channel.Replicas.Begin(key);
-        var (call, any) = await TryAsync(begun, cancellation, async () =>
+        var (call, any) = await TryAsync(begun, cancellation, async token =>
         {
-            var attempt = begin(begun.Headers);
+            var attempt = begin(begun.Headers, token);
             try
             {
-                return (attempt, await attempt.ResponseStream.MoveNext(cancellation));
+                return (attempt, await attempt.ResponseStream.MoveNext(token));
             }
             catch
             {
@@ -57,18 +60,25 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         }
     }
 
-    private async Task<T> TryAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<Task<T>> call)
+    private async Task<T> TryAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<CancellationToken, Task<T>> call)
     {
         for (var (attempt, pause) = (1, Pause); ; attempt++, pause *= 2)
         {
             var again = await ConnectAsync(cancellation) && attempt < Attempts;
+            using var unsent = new CancellationTokenSource(LongestUnsent, channel.Time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(unsent.Token, cancellation);
+            begun.OnSent(() => unsent.CancelAfter(Timeout.InfiniteTimeSpan));
             try
             {
-                return await TranslateAsync(begun, cancellation, call);
+                return await TranslateAsync(begun, cancellation, () => call(either.Token));
             }
             catch (StageException failure) when (again && failure.Kind == StageErrorKind.Unavailable)
             {
                 await Task.Delay(pause, channel.Time, cancellation);
+            }
+            finally
+            {
+                begun.OnSent(null);
             }
         }
     }

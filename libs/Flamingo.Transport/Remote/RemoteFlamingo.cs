@@ -26,45 +26,45 @@ public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await foreach (var item in _calls.ReadAsync(null, headers => _client.Generate(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
+        await foreach (var item in _calls.ReadAsync(null, (headers, token) => _client.Generate(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: token), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.RankAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.RankAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.EncodeAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.EncodeAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.GetModelAsync(new V1.GetModelRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.GetModelAsync(new V1.GetModelRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _tasks.CaptionAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _tasks.CaptionAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _tasks.AnswerAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _tasks.AnswerAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _tasks.ClassifyAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _tasks.ClassifyAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _sets.PutAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _sets.PutAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: token)).ToRecord());
 
-    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _sets.GetAsync(new V1.GetSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: cancellation)).ToRecord());
+    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _sets.GetAsync(new V1.GetSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: token)).ToRecord());
 
-    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<SupportSet>>(null, cancellation, async headers =>
-        [.. (await _sets.ListAsync(new V1.ListSupportSetsRequest(), TenantHeader.With(headers, tenant), cancellationToken: cancellation)).Sets.Select(SupportSetWire.ToRecord)]);
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<SupportSet>>(null, cancellation, async (headers, token) =>
+        [.. (await _sets.ListAsync(new V1.ListSupportSetsRequest(), TenantHeader.With(headers, tenant), cancellationToken: token)).Sets.Select(SupportSetWire.ToRecord)]);
 
-    public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        await _sets.DeleteAsync(new V1.DeleteSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: cancellation));
+    public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        await _sets.DeleteAsync(new V1.DeleteSupportSetRequest { Name = name }, TenantHeader.With(headers, tenant), cancellationToken: token));
 
-    public Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _cache.GetStatisticsAsync(new V1.GetCacheStatisticsRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _cache.GetStatisticsAsync(new V1.GetCacheStatisticsRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
+    public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
     {
-        var cleared = await _cache.ClearAsync(new V1.ClearCacheRequest(), headers, cancellationToken: cancellation);
+        var cleared = await _cache.ClearAsync(new V1.ClearCacheRequest(), headers, cancellationToken: token);
         return new ClearedCache(cleared.RedisEntries, cleared.MemoryEntries);
     });
 

@@ -15,14 +15,14 @@ public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience)
     private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
 
-    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.EncodeAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.EncodeAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), headers, cancellationToken: token)).ToRecord());
 }
 
 /// <summary>The resampler behind a channel.</summary>
@@ -32,11 +32,11 @@ public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : I
     private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
 
-    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.ResampleAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.ResampleAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 }
 
 /// <summary>The language model behind a channel; the prompt's beginning is what chooses the replica.</summary>
@@ -46,23 +46,23 @@ public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience)
     private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
 
-    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async headers =>
-        (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+        (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: token)).ToRecord());
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var key = PromptAffinity.Key(request.Tenant, request.Segments);
-        await foreach (var item in _calls.ReadAsync(key, headers => _client.Generate(request.ToMessage(), headers, cancellationToken: cancellation), cancellation)) yield return item.ToRecord();
+        await foreach (var item in _calls.ReadAsync(key, (headers, token) => _client.Generate(request.ToMessage(), headers, cancellationToken: token), cancellation)) yield return item.ToRecord();
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(PromptAffinity.Key(request.Tenant, request.Segments), cancellation, async headers =>
-        (await _client.RankAsync(request.ToMessage(), headers, cancellationToken: cancellation)).ToRecord());
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(PromptAffinity.Key(request.Tenant, request.Segments), cancellation, async (headers, token) =>
+        (await _client.RankAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(null, cancellation, async headers =>
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(null, cancellation, async (headers, token) =>
     {
         var message = new V1.TokenizeRequest();
         message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
-        return [.. (await _client.TokenizeAsync(message, headers, cancellationToken: cancellation)).Ids];
+        return [.. (await _client.TokenizeAsync(message, headers, cancellationToken: token)).Ids];
     });
 }
 

@@ -42,7 +42,7 @@ public sealed class StageChannel : IDisposable
         return new StageChannel(GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
-            HttpHandler = handler,
+            HttpHandler = new SentHandler(handler, replicas),
             DisposeHttpClient = true,
             ServiceProvider = services.BuildServiceProvider(),
             MaxReceiveMessageSize = MessageLimits.MostBytes,
@@ -54,4 +54,14 @@ public sealed class StageChannel : IDisposable
     }
 
     public void Dispose() => Channel.Dispose();
+
+    // beneath the balancer: what comes here has been placed
+    private sealed class SentHandler(HttpMessageHandler inner, ReplicaChoice replicas) : DelegatingHandler(inner)
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            if (request.Headers.TryGetValues(ReplicaChoice.CallHeader, out var names)) replicas.Sent(names.First());
+            return base.SendAsync(request, cancellationToken);
+        }
+    }
 }

@@ -63,6 +63,12 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
         }
     }
 
+    /// <summary>A call is on its way to where it was placed.</summary>
+    public void Sent(string name)
+    {
+        lock (_lock) _begun.GetValueOrDefault(name)?.Sent?.Invoke();
+    }
+
     // never where this very call has failed, nor where another just did; if nobody is left, all start anew
     private IReadOnlyList<string> Sound(BegunCall? call, IReadOnlyList<string> replicas)
     {
@@ -87,6 +93,11 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
             foreach (var (old, _) in _failed.Where(entry => time.GetElapsedTime(entry.Value) >= rest).ToList()) _failed.Remove(old); // addresses come and go
             _failed[replica] = time.GetTimestamp();
         }
+    }
+
+    private void OnSent(BegunCall call, Action? sent)
+    {
+        lock (_lock) call.Sent = sent; // under the lock: nobody is told who has been asked to be left alone
     }
 
     private void End(BegunCall call)
@@ -127,6 +138,11 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
         internal string? Replica { get; set; }
 
         internal HashSet<string> FailedAt { get; } = new(StringComparer.Ordinal);
+
+        internal Action? Sent { get; set; }
+
+        /// <summary>Who is told, quickly, that the call is on its way; null: nobody any more.</summary>
+        public void OnSent(Action? sent) => _choice.OnSent(this, sent);
 
         /// <summary>The replica where it was did not answer, or not to the end.</summary>
         public void Fail() => _choice.Fail(this);
