@@ -29,7 +29,7 @@ public static class RankingReport
     {
         var prompt = PromptReport.Of(ranking);
         var whole = new Whole(
-            [.. ranking.Candidates.Select(candidate => new Candidate(candidate.Text, candidate.Ids, candidate.TokenLogLikelihoods, Sum(candidate)))],
+            [.. ranking.Candidates.Select(candidate => new Candidate(candidate.Text, candidate.Ids, candidate.TokenLogLikelihoods, candidate.Sum))],
             ranking.PromptTokens, prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(ranking.Timings))
         {
             Shots = prompt.Shots, CachedTokens = request.PinPrefix is null ? null : ranking.CachedTokens,
@@ -39,9 +39,7 @@ public static class RankingReport
 
     public static async Task WriteAsync(FlamingoRanking ranking, TextWriter output, TextWriter error)
     {
-        foreach (var candidate in ranking.Candidates.OrderByDescending(Sum)) await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{Sum(candidate),10:0.0000} {candidate.Text}"));
+        foreach (var candidate in ranking.Candidates.OrderByDescending(candidate => candidate.Sum)) await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{candidate.Sum,10:0.0000} {candidate.Text}"));
         await error.WriteLineAsync($"[{ranking.Candidates.Count} candidates after {ranking.PromptTokens}{(ranking.CachedTokens > 0 ? $" ({ranking.CachedTokens} cached)" : "")}{PromptReport.Of(ranking)}; {PromptReport.Timings.Of(ranking.Timings)}]");
     }
-
-    private static double Sum(RankedCandidate candidate) => candidate.TokenLogLikelihoods.Sum(value => (double)value);
 }

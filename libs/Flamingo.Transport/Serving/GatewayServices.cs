@@ -10,7 +10,7 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
 {
     public override async Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
     {
-        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken))
+        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken))
         {
             if (item is PicturesResolved pictures) Tell(context, pictures.Cache);
             await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
@@ -19,14 +19,14 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
 
     public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context)
     {
-        var ranking = await flamingo.RankAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        var ranking = await flamingo.RankAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
         Tell(context, ranking.Cache);
         return ranking.ToMessage();
     }
 
     public override async Task<V1.EncodeResponse> Encode(V1.EncodeRequest request, ServerCallContext context)
     {
-        var encoding = await flamingo.EncodeAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        var encoding = await flamingo.EncodeAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
         Tell(context, encoding.Cache);
         return encoding.ToMessage();
     }
@@ -47,14 +47,14 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
 internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
 {
     public override async Task<V1.TaskAnswer> Caption(V1.CaptionRequest request, ServerCallContext context) =>
-        Message(await tasks.CaptionAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken), context);
+        Message(await tasks.CaptionAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken), context);
 
     public override async Task<V1.TaskAnswer> Answer(V1.AnswerRequest request, ServerCallContext context) =>
-        Message(await tasks.AnswerAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken), context);
+        Message(await tasks.AnswerAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken), context);
 
     public override async Task<V1.Classification> Classify(V1.ClassifyRequest request, ServerCallContext context)
     {
-        var classification = await tasks.ClassifyAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken);
+        var classification = await tasks.ClassifyAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
         FlamingoService.Tell(context, classification.Ranking.Cache);
         return classification.ToMessage();
     }
@@ -69,21 +69,21 @@ internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
 internal sealed class SupportSetsService(ISupportSets sets) : V1.SupportSets.SupportSetsBase
 {
     public override async Task<V1.SupportSet> Put(V1.PutSupportSetRequest request, ServerCallContext context) =>
-        (await sets.PutAsync(request.ToRecord(TenantHeader.Read(context.RequestHeaders)), context.CancellationToken)).ToMessage();
+        (await sets.PutAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken)).ToMessage();
 
     public override async Task<V1.SupportSet> Get(V1.GetSupportSetRequest request, ServerCallContext context) =>
-        (await sets.GetAsync(TenantHeader.Read(context.RequestHeaders), request.Name, context.CancellationToken)).ToMessage();
+        (await sets.GetAsync(TenantHeader.Of(context), request.Name, context.CancellationToken)).ToMessage();
 
     public override async Task<V1.ListSupportSetsResponse> List(V1.ListSupportSetsRequest request, ServerCallContext context)
     {
         var response = new V1.ListSupportSetsResponse();
-        response.Sets.AddRange((await sets.ListAsync(TenantHeader.Read(context.RequestHeaders), context.CancellationToken)).Select(SupportSetWire.ToMessage));
+        response.Sets.AddRange((await sets.ListAsync(TenantHeader.Of(context), context.CancellationToken)).Select(SupportSetWire.ToMessage));
         return response;
     }
 
     public override async Task<V1.DeleteSupportSetResponse> Delete(V1.DeleteSupportSetRequest request, ServerCallContext context)
     {
-        await sets.DeleteAsync(TenantHeader.Read(context.RequestHeaders), request.Name, context.CancellationToken);
+        await sets.DeleteAsync(TenantHeader.Of(context), request.Name, context.CancellationToken);
         return new V1.DeleteSupportSetResponse();
     }
 }

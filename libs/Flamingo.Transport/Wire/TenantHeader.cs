@@ -12,9 +12,9 @@ public static class TenantHeader
     public static Metadata With(Metadata headers, string tenant) => tenant == TenantName.Default ? headers : [.. headers, new Metadata.Entry(Name, tenant)];
 
     /// <exception cref="StageException">InvalidArgument: no name.</exception>
-    public static string Read(Metadata headers)
+    public static string Of(ServerCallContext context)
     {
-        var tenant = headers.GetValue(Name) ?? TenantName.Default;
+        var tenant = context.RequestHeaders.GetValue(Name) ?? TenantName.Default;
         return TenantName.IsWellFormed(tenant) ? tenant
             : throw StageException.Invalid($"metadata {Name}", "This is no name of a tenant.", $"Send 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ - or leave it out.");
     }

@@ -5,6 +5,7 @@ using Flamingo.Transport.Remote;
 using Flamingo.Transport.Tests.Serving;
 using Google.Protobuf;
 using Grpc.Net.Client.Balancer;
+using Microsoft.Extensions.Time.Testing;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Remote;
@@ -107,6 +108,31 @@ public sealed class FailoverTests
         var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
         Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
         Assert.InRange(first.Asked + second.Asked, 1, 4);
+    }
+
+    /// <summary>What is taken back is a call that was never sent; one whose answer takes long is waited for.</summary>
+    [Fact(Timeout = Limit)]
+    public async Task A_call_that_was_sent_is_waited_for_however_long_its_answer_takes()
+    {
+        var (asked, answer, time) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new FakeTimeProvider());
+        var calls = 0;
+        await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (_, _) => AnswerAsync() });
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), time, Replicas(server.Port));
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var events = model.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync().AsTask();
+        await asked.Task.WaitAsync(TestContext.Current.CancellationToken);
+        time.Advance(TimeSpan.FromHours(1));
+        answer.SetResult();
+        Assert.Equal(2, (await events).Count);
+        Assert.Equal(1, calls);
+
+        async IAsyncEnumerable<GenerationEvent> AnswerAsync()
+        {
+            calls++;
+            asked.TrySetResult();
+            await answer.Task;
+            await foreach (var item in Well().Script(Request, TestContext.Current.CancellationToken)) yield return item;
+        }
     }
 
     private static ScriptedLanguageModel Well() => new()

@@ -14,6 +14,24 @@ public sealed class ReplicaChoiceTests
     public ReplicaChoiceTests() => _choice = new ReplicaChoice(spill: 2, Rest, _time);
 
     [Fact]
+    public void Who_waits_for_a_call_to_be_sent_is_told_until_it_asks_no_more()
+    {
+        var told = 0;
+        using (var call = _choice.Begin(null))
+        {
+            call.OnSent(() => told++);
+            _choice.Sent(call.Name);
+            Assert.Equal(1, told);
+            call.OnSent(null);
+            _choice.Sent(call.Name);
+            call.OnSent(() => told++);
+        }
+
+        _choice.Sent("1"); // it has ended
+        Assert.Equal(1, told);
+    }
+
+    [Fact]
     public void Simultaneous_calls_of_one_key_spill_over_and_end_where_they_were()
     {
         var begun = Enumerable.Range(0, 9).Select(_ => _choice.Begin("key")).ToList();
