@@ -65,21 +65,34 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         for (var (attempt, pause) = (1, Pause); ; attempt++, pause *= 2)
         {
             var again = await ConnectAsync(cancellation) && attempt < Attempts;
-            using var unsent = new CancellationTokenSource(LongestUnsent, channel.Time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(unsent.Token, cancellation);
-            begun.OnSent(() => unsent.CancelAfter(Timeout.InfiniteTimeSpan));
             try
             {
-                return await TranslateAsync(begun, cancellation, () => call(either.Token));
+                return await SendAsync(begun, cancellation, call);
             }
             catch (StageException failure) when (again && failure.Kind == StageErrorKind.Unavailable)
             {
                 await Task.Delay(pause, channel.Time, cancellation);
             }
-            finally
-            {
-                begun.OnSent(null);
-            }
+        }
+    }
+
+    // one attempt; where the balancer does not listen to its token, it is left behind
+    private async Task<T> SendAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<CancellationToken, Task<T>> call)
+    {
+        using var unsent = new CancellationTokenSource(LongestUnsent, channel.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(unsent.Token, cancellation);
+        begun.OnSent(() => unsent.CancelAfter(Timeout.InfiniteTimeSpan));
+        try
+        {
+            return await TranslateAsync(begun, cancellation, () => call(either.Token).WaitAsync(either.Token));
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && unsent.IsCancellationRequested)
+        {
+            throw new StageException(StageErrorKind.Unavailable, $"{peer}: no connection took the call for {LongestUnsent.TotalSeconds:0} s.");
+        }
+        finally
+        {
+            begun.OnSent(null);
         }
     }
 
@@ -91,7 +104,7 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         using var either = CancellationTokenSource.CreateLinkedTokenSource(waiting.Token, cancellation);
         try
         {
-            await channel.Channel.ConnectAsync(either.Token);
+            await channel.Channel.ConnectAsync(either.Token).WaitAsync(either.Token);
             return true;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)

@@ -110,6 +110,37 @@ public sealed class FailoverTests
         Assert.InRange(first.Asked + second.Asked, 1, 4);
     }
 
+    /// <summary>As gRPC's balancer leaves one now and then; here because replicas are never found, which it does not let itself be interrupted in.</summary>
+    [Theory(Timeout = Limit), InlineData(0), InlineData(2)]
+    public async Task A_call_that_is_never_sent_is_taken_back_and_ends_unavailable(int patienceSeconds)
+    {
+        var time = new FakeTimeProvider();
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), time, new SilentResolverFactory());
+        var call = new RemoteResampler(channel, TimeSpan.FromSeconds(patienceSeconds)).DescribeAsync(TestContext.Current.CancellationToken);
+        while (!call.IsCompleted)
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+
+        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => call)).Kind);
+    }
+
+    private sealed class SilentResolverFactory : ResolverFactory
+    {
+        public override string Name => "static";
+
+        public override Resolver Create(ResolverOptions options) => new Silent();
+
+        private sealed class Silent : Resolver
+        {
+            public override void Start(Action<ResolverResult> listener)
+            {
+            }
+        }
+    }
+
     /// <summary>What is taken back is a call that was never sent; one whose answer takes long is waited for.</summary>
     [Fact(Timeout = Limit)]
     public async Task A_call_that_was_sent_is_waited_for_however_long_its_answer_takes()
