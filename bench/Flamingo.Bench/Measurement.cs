@@ -6,7 +6,7 @@ namespace Flamingo.Bench;
 
 /// <summary>One line of the report.</summary>
 /// <param name="Figure">Its name in the catalogue.</param>
-/// <param name="Unit">ratio, share, count, ms, us, tokens/s, GB/s or GFLOP/s.</param>
+/// <param name="Unit">ratio, share, count, s, ms, us, tokens/s, GB, GiB, GB/s or GFLOP/s.</param>
 /// <param name="Against">What the value is relative to, in words.</param>
 public sealed record Measurement(string Figure, double Value, string Unit, string Against)
 {

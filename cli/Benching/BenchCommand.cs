@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Flamingo.Bench;
 using Flamingo.Bench.Figures;
+using Flamingo.Bench.FullSize;
 using Flamingo.Bench.NewWords;
 using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
@@ -34,6 +35,7 @@ public static class BenchCommand
         });
         var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." };
         var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." };
+        var fullSize = new Option<bool>("--full-size") { Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, and deleted. Needs a --geometry other than shapes, and disk for publication and model: 17, 19, 37 or 36 GB in TMPDIR." };
         figures.Validators.Add(result =>
         {
             if (FigureCatalogue.Unknown(result.GetValueOrDefault<string[]>() ?? []) is { Count: > 0 } unknown)
@@ -43,11 +45,17 @@ public static class BenchCommand
         {
             foreach (var wrong in (result.GetValueOrDefault<string[]>() ?? []).Where(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1)) result.AddError($"--set: '{wrong}' is not KEY=VALUE.");
         });
-        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, newWords, plot, threads, seed, repetitions, model, settings, file };
+        var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, newWords, plot, fullSize, threads, seed, repetitions, model, settings, file };
         command.Validators.Add(result =>
         {
             if (result.GetResult(soak) is not null && (result.GetResult(figures) ?? result.GetResult(list)) is not null) result.AddError("--soak measures no figures: leave out --figures and --list.");
             if (result.GetResult(newWords) is not null && (result.GetResult(figures) ?? result.GetResult(list) ?? result.GetResult(soak)) is not null) result.AddError("--new-words measures nothing else: leave out --figures, --list and --soak.");
+            if (result.GetValue(fullSize))
+            {
+                if (result.GetValue(geometry) is null or Shapes) result.AddError("--full-size makes what it measures: name a --geometry other than shapes.");
+                if (new[] { result.GetResult(figures), result.GetResult(list), result.GetResult(soak), result.GetResult(newWords), result.GetResult(model) }.Any(other => other is not null)) result.AddError("--full-size measures nothing else and keeps nothing: leave out --figures, --list, --soak, --new-words and --model.");
+            }
+
             if (result.GetResult(plot) is not null && result.GetResult(newWords) is null) result.AddError("--plot draws what --new-words measures: give that too.");
             if (result.GetValue(geometry) is null or Shapes) return;
             if (result.GetResult(newWords) is not null) result.AddError($"--new-words means nothing for random weights; measure it with --geometry {Shapes}.");
@@ -79,6 +87,12 @@ public static class BenchCommand
                 foreach (var measurement in soaked.Measurements) await WriteAsync(measurement);
                 foreach (var fault in soaked.Faults) await error.WriteLineAsync($"flamingo: {fault}");
                 return soaked.Faults.Count == 0 ? ExitCode.Done : ExitCode.Failed;
+            }
+
+            if (parsed.GetValue(fullSize))
+            {
+                await FullSizeRun.RunAsync(request, WriteAsync, error, TimeProvider.System, cancellation);
+                return ExitCode.Done;
             }
 
             if (parsed.GetValue(newWords) is { } folderOfWords)

@@ -1,3 +1,4 @@
+using Flamingo.Bench.Machine;
 using Flamingo.Checkpoints;
 using Flamingo.Import;
 using Flamingo.Import.Sources;
@@ -7,8 +8,6 @@ namespace Flamingo.Bench.Synthesis;
 /// <summary>A model directory of a true geometry with random bf16 weights, written one tensor at a time. It answers nonsense at the real speed.</summary>
 public static class SyntheticModel
 {
-    private const long SpareBytes = 1L << 30;
-
     /// <summary>The directory if it is there, else a new one.</summary>
     /// <param name="lender">Its tokenizer and special tokens are copied; ids must lie below the geometry's vocabulary.</param>
     /// <exception cref="CheckpointException">Another model is there.</exception>
@@ -49,7 +48,7 @@ public static class SyntheticModel
             ("language", [.. SyntheticTensor.Language(geometry.Language, geometry.Biases)]),
         ];
         var total = parts.Sum(part => part.Tensors.Sum(tensor => tensor.Elements * sizeof(ushort)));
-        CheckDisk(folder, total);
+        Disk.Require(folder, total, "the model");
         progress.WriteLine($"writing {geometry.Name}, random bf16 weights, {total / 1e9:0.00} GB …");
         var (values, done, told) = (new SyntheticValues(seed), 0L, 0L);
         var weights = new Dictionary<string, WeightsFile>();
@@ -87,11 +86,5 @@ public static class SyntheticModel
         var digest = WeightsDigest.Compute(file, _ => true);
         var latentDigest = file.Entries.Keys.All(WeightsDigest.ShapesLatents) ? digest : WeightsDigest.Compute(file, WeightsDigest.ShapesLatents);
         return new WeightsFile(name, new FileInfo(path).Length, file.HeaderSha256, digest, latentDigest);
-    }
-
-    private static void CheckDisk(string folder, long bytes)
-    {
-        var free = new DriveInfo(folder).AvailableFreeSpace;
-        if (free < bytes + SpareBytes) throw new IOException($"{folder} has {free / 1e9:0.0} GB free; the model takes {bytes / 1e9:0.0} GB and 1 GB must stay. Set TMPDIR or name another --model.");
     }
 }

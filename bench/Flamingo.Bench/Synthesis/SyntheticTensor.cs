@@ -23,6 +23,9 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
 {
     public long Elements => Shape.Aggregate(1L, (product, size) => checked(product * size));
 
+    /// <summary>All parts of a model.</summary>
+    public static IEnumerable<SyntheticTensor> Of(Geometry geometry) => [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
+
     /// <summary>Everything that <c>vision.safetensors</c> holds.</summary>
     public static IEnumerable<SyntheticTensor> Vision(VisionConfig vision)
     {

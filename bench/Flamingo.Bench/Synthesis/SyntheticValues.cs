@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Flamingo.Bench.Synthesis;
 
 /// <summary>
-/// Fills weights with bf16 values at the speed of memory: normals are drawn once, a million of them, and a tensor is
+/// Fills weights at the speed of memory: normals are drawn once, a million of them, cut to bf16, and a tensor is
 /// pieces of that block from random places. Good for timing, not for statistics.
 /// </summary>
 public sealed class SyntheticValues
@@ -11,7 +11,8 @@ public sealed class SyntheticValues
     private const int Block = 1 << 20;
     private const int Piece = 1 << 14;
     private const double Deviation = 0.02;
-    private readonly ushort[] _normals = new ushort[Block];
+    private readonly float[] _normals = new float[Block];
+    private readonly Dictionary<string, byte[]> _spelled = [];
     private readonly Random _random;
 
     public SyntheticValues(int seed)
@@ -26,27 +27,39 @@ public sealed class SyntheticValues
         }
     }
 
-    /// <summary>Row-major bf16 bytes; another call for the same tensor gives other normals.</summary>
-    public byte[] Fill(SyntheticTensor tensor)
+    /// <summary>Row-major bytes; another call for the same tensor gives other normals, the same ones in every dtype.</summary>
+    /// <param name="dtype">BF16, F16, F32, or BOOL for what is no weight.</param>
+    public byte[] Fill(SyntheticTensor tensor, string dtype = "BF16")
     {
-        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)(tensor.Elements * sizeof(ushort))));
-        var values = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
+        var size = Spell([0], dtype).Length;
+        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)(tensor.Elements * size)));
         if (tensor.Filling != Filling.Random)
         {
-            values.Fill(BFloat16(tensor.Filling switch { Filling.One => 1, Filling.Gate => 0.1, _ => 0 }));
+            var one = Spell([BFloat16(tensor.Filling switch { Filling.One => 1, Filling.Gate => 0.1, _ => 0 })], dtype);
+            for (var index = 0; index < bytes.Length; index++) bytes[index] = one[index % size];
             return bytes;
         }
 
-        for (var rest = values; !rest.IsEmpty;)
+        if (!_spelled.TryGetValue(dtype, out var normals)) _spelled[dtype] = normals = Spell(_normals, dtype);
+        for (var rest = bytes.AsSpan(); !rest.IsEmpty;)
         {
-            var length = Math.Min(rest.Length, Piece);
-            _normals.AsSpan(_random.Next(Block - length), length).CopyTo(rest);
-            rest = rest[length..];
+            var length = Math.Min(rest.Length / size, Piece);
+            normals.AsSpan(_random.Next(Block - length) * size, length * size).CopyTo(rest);
+            rest = rest[(length * size)..];
         }
 
         return bytes;
     }
 
+    private static byte[] Spell(float[] values, string dtype) => dtype switch
+    {
+        "BF16" => MemoryMarshal.AsBytes(values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray().AsSpan()).ToArray(),
+        "F16" => MemoryMarshal.AsBytes(values.Select(value => (Half)value).ToArray().AsSpan()).ToArray(),
+        "F32" => MemoryMarshal.AsBytes(values.AsSpan()).ToArray(),
+        "BOOL" => [.. values.Select(value => (byte)(value == 0 ? 0 : 1))],
+        _ => throw new ArgumentException($"'{dtype}' is none of BF16, F16, F32, BOOL.", nameof(dtype)),
+    };
+
     // cut off, not rounded: these are random anyway
-    private static ushort BFloat16(double value) => (ushort)(BitConverter.SingleToUInt32Bits((float)value) >> 16);
+    private static float BFloat16(double value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits((float)value) & 0xffff0000);
 }

@@ -17,7 +17,7 @@ public sealed class SyntheticModelTests : IDisposable
     {
         var geometry = Geometry.OpenFlamingo3B;
         var language = SyntheticTensor.Language(geometry.Language).Sum(tensor => tensor.Elements);
-        var all = language + SyntheticTensor.Vision(geometry.Vision).Concat(SyntheticTensor.Resampler(geometry.Resampler)).Sum(tensor => tensor.Elements);
+        var all = SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements);
         Assert.Equal(2.19e9, language, 0.01e9);
         Assert.Equal(2.56e9, all, 0.01e9);
     }
@@ -30,7 +30,7 @@ public sealed class SyntheticModelTests : IDisposable
     public void The_larger_geometries_have_the_parameters_of_their_publications(string name, double billions)
     {
         var geometry = Geometry.All.Single(known => known.Name == name);
-        var all = SyntheticTensor.Language(geometry.Language, geometry.Biases).Concat(SyntheticTensor.Vision(geometry.Vision)).Concat(SyntheticTensor.Resampler(geometry.Resampler)).Sum(tensor => tensor.Elements);
+        var all = SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements);
         Assert.Equal(billions, all / 1e9, 0.05);
     }
 

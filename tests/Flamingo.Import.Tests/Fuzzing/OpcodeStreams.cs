@@ -1,3 +1,4 @@
+using Flamingo.Bench.Publications;
 using System.Text;
 using Flamingo.Import.Tests.Pickles;
 

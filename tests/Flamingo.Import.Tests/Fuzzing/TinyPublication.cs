@@ -1,3 +1,4 @@
+using Flamingo.Bench.Publications;
 using System.Text.Json;
 using Flamingo.Import.Sources;
 using Flamingo.Import.Tests.Sources;

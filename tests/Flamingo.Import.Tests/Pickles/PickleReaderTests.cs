@@ -1,3 +1,4 @@
+using Flamingo.Bench.Publications;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Pickles;
 

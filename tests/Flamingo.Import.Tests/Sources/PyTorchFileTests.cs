@@ -1,3 +1,4 @@
+using Flamingo.Bench.Publications;
 using System.Runtime.InteropServices;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;

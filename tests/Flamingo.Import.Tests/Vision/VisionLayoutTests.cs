@@ -1,3 +1,4 @@
+using Flamingo.Bench.Publications;
 using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Flamingo.Import.Tests.Pickles;
+namespace Flamingo.Bench.Publications;
 
 /// <summary>Writes pickles opcode by opcode: what torch.save writes, and what an attacker would.</summary>
 internal sealed class PickleWriter

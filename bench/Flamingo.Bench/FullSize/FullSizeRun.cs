@@ -1,0 +1,111 @@
+using System.Globalization;
+using Flamingo.Bench.Machine;
+using Flamingo.Bench.Publications;
+using Flamingo.Bench.Stacks;
+using Flamingo.Bench.Synthesis;
+using Flamingo.Checkpoints;
+using Flamingo.Import;
+using Flamingo.Modeling;
+
+namespace Flamingo.Bench.FullSize;
+
+/// <summary>
+/// A publication of true geometry and random weights, as somebody who downloaded it has it: written, imported as bf16, and asked in that dtype and
+/// with int8 weights; whatever was made is deleted. Seconds and bytes are absolute: they say what a machine of this size can hold.
+/// </summary>
+public static class FullSizeRun
+{
+    private const int Shots = 4, Tokens = 24;
+    private const long MostShardBytes = 9_950_000_000;
+    private const double Gibibyte = 1L << 30;
+
+    /// <param name="request">Its geometry is made, its model lends the tokenizer.</param>
+    /// <param name="report">Called once per figure.</param>
+    /// <exception cref="IOException">Too little disk is free for the publication and the model together.</exception>
+    public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time, CancellationToken cancellation, long mostShardBytes = MostShardBytes)
+    {
+        var geometry = request.Geometry ?? throw new ArgumentException("There is no geometry.", nameof(request));
+        var folder = Directory.CreateTempSubdirectory("flamingo-full-size-").FullName;
+        try
+        {
+            var model = await ImportAsync();
+            await AskAsync(model, "native");
+            await AskAsync(model, "int8");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        Task TellAsync(string figure, double value, string unit, string against) => report(new Measurement(figure, value, unit, $"{against} ({geometry.Name}, {request.Threads} threads, seed {request.Seed})"));
+
+        async Task<ModelDirectory> ImportAsync()
+        {
+            var (published, imported) = (Path.Combine(folder, "published"), Path.Combine(folder, $"{geometry.Name}-random-{request.Seed}"));
+            var publication = Publication.Of(geometry, File.ReadAllText(ModelDirectory.Open(request.Model).TokenizerPath));
+            Disk.Require(folder, publication.Bytes + (SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements) * sizeof(ushort)), "a publication with the model made of it");
+            await progress.WriteLineAsync($"writing {geometry.Name} as published, {publication.Bytes / 1e9:0.00} GB …");
+            var (done, told) = (0L, 0L);
+            publication.Write(published, request.Seed, mostShardBytes, bytes =>
+            {
+                done += bytes;
+                if (done * 10 / publication.Bytes > told) progress.WriteLine($"  {10 * (told = done * 10 / publication.Bytes)} %");
+            }, cancellation);
+            await TellAsync("published_size", publication.Bytes / 1e9, "GB", "absolute: weight files of the publication");
+
+            await progress.WriteLineAsync("importing …");
+            Disk.Forget(published);
+            GC.Collect();
+            using var memory = new PrivateMemory(time);
+            var (began, tenths) = (time.GetTimestamp(), 0L);
+            var model = publication.Import(published, imported, new Telling(step =>
+            {
+                if (step.Done * 10 / step.Total > tenths) progress.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {10 * (tenths = step.Done * 10 / step.Total)} %, {step}"));
+            }), cancellation);
+            await TellAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s", "absolute: from the published files on disk to a model directory in bf16, digests and hashes included");
+            await TellAsync("import_private_memory", memory.PeakGrowth() / Gibibyte, "GiB", "absolute: peak growth of private memory meanwhile");
+            Directory.Delete(published, recursive: true);
+            return model;
+        }
+
+        async Task AskAsync(ModelDirectory model, string storage)
+        {
+            var settings = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase) { ["Model:Dtype"] = "bfloat16" };
+            foreach (var (key, value) in request.Settings) settings[key] = value;
+            settings["Model:WeightStorage"] = storage;
+            var endless = EndlessModel.Create(model, Path.Combine(folder, $"endless-{storage}"));
+            Disk.Forget(model.Path);
+            GC.Collect();
+            await progress.WriteLineAsync($"loading with {storage} weights …");
+            using var memory = new PrivateMemory(time);
+            var began = time.GetTimestamp();
+            await using var stack = await EmbeddedStack.LoadAsync(endless, request with { Settings = settings }, time, cancellation);
+            var (loaded, loadMemory) = (time.GetElapsedTime(began).TotalSeconds, memory.PeakGrowth());
+            await progress.WriteLineAsync($"asking with {Shots} shots …");
+            var prompt = stack.Prompts.New(Shots, Tokens);
+            var first = await stack.AskAsync(prompt, cancellation);
+            var again = await stack.AskAsync(prompt, cancellation);
+            var other = await stack.AskAsync(stack.Prompts.New(Shots, Tokens), cancellation);
+
+            var held = model.Config.Weights.Keys.Sum(part =>
+            {
+                using var file = model.OpenWeights(part);
+                return WeightsReader.BytesOf(file, ModelRuntime.Dtype(stack.Options<ModelOptions>()), ModelRuntime.Storage(stack.Options<ModelOptions>()));
+            });
+            await TellAsync($"weights_held_{storage}", held / Gibibyte, "GiB", "absolute: weights of all stages as they are held; native ones in the files' own pages");
+            await TellAsync($"load_time_{storage}", loaded, "s", "absolute: from nothing to stages that take calls, files on disk and not in the page cache");
+            await TellAsync($"load_private_memory_{storage}", loadMemory / Gibibyte, "GiB", "absolute: peak growth of private memory meanwhile");
+            await TellAsync($"first_answer_from_disk_{storage}", loaded + (first.FirstToken / 1000), "s", $"absolute: from nothing to the first token of a prompt with {Shots} shots");
+            await TellAsync($"first_token_{storage}", other.FirstToken / 1000, "s", $"absolute: a prompt with {Shots} shots and {Shots + 1} new pictures, loaded");
+            await TellAsync($"first_token_again_{storage}", again.FirstToken / 1000, "s", "absolute: the same prompt again");
+            await TellAsync($"tokens_per_second_{storage}", (other.Tokens - 1) / ((other.Total - other.FirstToken) / 1000), "tokens/s", "absolute: one stream, behind its first token");
+            await TellAsync($"private_memory_{storage}", memory.PeakGrowth() / Gibibyte, "GiB", "absolute: peak growth of private memory from nothing to the last of three answers");
+        }
+    }
+
+    // Progress<T> would report on other threads, behind time
+    private sealed class Telling(Action<ImportProgress> tell) : IProgress<ImportProgress>
+    {
+        public void Report(ImportProgress value) => tell(value);
+    }
+}
