@@ -45,21 +45,23 @@ internal sealed class TaskTemplate
         segments.Add(Answer(example.Answer) + End);
     }
 
-    /// <param name="visuals">Each with its path in the request; none: words stand as far from what is before them as words do ("User: hi", where a picture follows "User:" at once).</param>
-    public void AddQuery(TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question)
+    /// <param name="visuals">Each with its path in the request. None: words stand as far from what is before them as words do ("User: hi", where a picture follows "User:" at once).</param>
+    /// <param name="apart">Whether what is before the words and they are segments of their own.</param>
+    public void AddQuery(TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question, bool apart = false)
     {
-        segments.Add(Ask(_before, question));
+        segments.Add(Ask(_before, question) + (visuals.Count == 0 ? _gap : ""));
         foreach (var (visual, path) in visuals) segments.Add(visual, path);
-        segments.Add((visuals.Count == 0 ? _gap : "") + Ask(_after, question));
+        if (apart) segments.KeepApart();
+        segments.Add(Ask(_after, question));
     }
 
-    /// <summary>All turns, the last of them up to its reply.</summary>
+    /// <summary>All turns, the last of them up to its reply. The first two segments stay what they were while the conversation grows: the replica that holds its prefix is found by them.</summary>
     public void AddTurns(TaskSegments segments, IReadOnlyList<ChatTurn> turns)
     {
         foreach (var (index, turn) in turns.Index())
         {
-            AddQuery(segments, [.. turn.Visuals.Select((visual, place) => (visual, $"turns[{index}].visuals[{place}]"))], turn.Text);
-            if (index == 0) segments.KeepApart(); // the first segments of a conversation stay what they were: the replica that holds its prefix is found by them
+            AddQuery(segments, [.. turn.Visuals.Select((visual, place) => (visual, $"turns[{index}].visuals[{place}]"))], turn.Text, apart: index == 0);
+            if (index == 0) segments.KeepApart();
             if (turn.Reply is { } reply) segments.Add((reply.Length == 0 ? "" : Answer(reply)) + End); // as it was generated
         }
     }
