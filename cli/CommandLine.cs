@@ -7,6 +7,7 @@ using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
 using Flamingo.Cli.Ranking;
 using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
 using Flamingo.Cli.Serving;
 using Flamingo.Cli.SupportSets;
 using Flamingo.Cli.Tasks;
@@ -20,10 +21,11 @@ public static class CommandLine
     // Ctrl-C cancels; a server then lets calls in flight end, for which ServiceDefaults allow 20 seconds
     private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(30);
 
+    /// <param name="input">For commands that read lines; null: standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
-    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default)
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
     {
-        var parsed = Root().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Action is ParseErrorAction)
         {
             foreach (var fault in parsed.Errors.Select(fault => fault.Message).Distinct()) await error.WriteLineAsync($"flamingo: {fault}");
@@ -42,13 +44,15 @@ public static class CommandLine
     }
 
     /// <summary>The command tree, without side effects.</summary>
-    public static RootCommand Root() => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
+    /// <inheritdoc cref="RunAsync"/>
+    public static RootCommand Root(UserInput? input = null) => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
     {
         GenerateCommand.Create(),
         RankCommand.Create(),
         CaptionCommand.Create(),
         AnswerCommand.Create(),
         ClassifyCommand.Create(),
+        ChatCommand.Create(input),
         ServeCommand.Create(),
         SupportSetCommand.Create(),
         CacheCommand.Create(),

@@ -15,7 +15,7 @@ public static class AnswerJson
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
 
-        /// <summary>With a pinned prefix.</summary>
+        /// <summary>With a pinned prefix, and in a conversation.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public int? CachedTokens { get; init; }
 
@@ -37,17 +37,17 @@ public static class AnswerJson
         public IReadOnlyList<LogProbability>? LogProbabilities { get; init; }
     }
 
-    public static string Write(WholeAnswer whole, FlamingoRequest request)
+    public static string Write(WholeAnswer whole, SamplingParameters sampling, bool cachedTokens)
     {
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
-        IReadOnlyList<LogProbability>? Told(GatheredSample sample) => request.Sampling.LogProbabilities is null ? null
+        IReadOnlyList<LogProbability>? Told(GatheredSample sample) => sampling.LogProbabilities is null ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
         var answer = new Answer(first.Text, first.Ids, Name(whole.Finished.Reason), prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
         {
             Shots = prompt.Shots,
-            CachedTokens = request.PinPrefix is null ? null : whole.Finished.CachedTokens,
+            CachedTokens = cachedTokens ? whole.Finished.CachedTokens : null,
             LogProbabilities = Told(first),
-            Samples = request.Sampling is { Samples: 1, Beams: 1 } ? null
+            Samples = sampling is { Samples: 1, Beams: 1 } ? null
                 : [.. whole.Samples.Select((sample, index) => new Sample(sample.Text, sample.Ids, Name(whole.EndOf(index).Reason), whole.EndOf(index).Score) { LogProbabilities = Told(sample) })],
         };
         return JsonSerializer.Serialize(answer, Page.Json);

@@ -5,11 +5,12 @@ using static Flamingo.Cli.Generating.AnswerJson;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>Writes an answer as it arrives (text), several once they are whole, one per line, or all as one JSON object.</summary>
-public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRequest request, bool json)
+/// <param name="cachedTokens">Whether the object tells them.</param>
+public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingParameters sampling, bool json, bool cachedTokens)
 {
     public async Task<WholeAnswer> WriteAsync(IAsyncEnumerable<AnswerEvent> answer, CancellationToken cancellation)
     {
-        var streams = !json && request.Sampling is { Samples: 1, Beams: 1 };
+        var streams = !json && sampling is { Samples: 1, Beams: 1 };
         var samples = new SortedDictionary<int, GatheredSample> { [0] = new() };
         var pictures = new PicturesResolved([], default, default, default);
         AnswerFinished? finished = null;
@@ -37,7 +38,7 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRe
         var whole = new WholeAnswer([.. samples.Values], pictures.Pictures, finished) { Cache = pictures.Cache, Shots = pictures.Shots };
         if (json)
         {
-            await output.WriteLineAsync(Write(whole, request));
+            await output.WriteLineAsync(Write(whole, sampling, cachedTokens));
             return whole;
         }
 
@@ -61,6 +62,6 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, FlamingoRe
         return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}{(finished.CachedTokens > 0 ? $" ({finished.CachedTokens} cached)" : "")}, {Name(finished.Reason)}"
             + (scores.Length > 0 ? $"; scores: {string.Join(", ", scores)}" : "")
             + $"{PromptReport.Of(whole)}; {PromptReport.Timings.Of(finished.Timings)}"
-            + (request.Sampling is { Temperature: > 0, Seed: null } ? $"; seed {finished.Seed}]" : "]");
+            + (sampling is { Temperature: > 0, Seed: null } ? $"; seed {finished.Seed}]" : "]");
     }
 }

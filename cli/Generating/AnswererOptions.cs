@@ -7,17 +7,18 @@ using Flamingo.Stages;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>Who answers, for whom, with which examples of a support set: what every question has in common.</summary>
-public sealed class AnswererOptions
+/// <param name="takesExamples">False: there is no support set.</param>
+public sealed class AnswererOptions(bool takesExamples = true)
 {
-    private readonly SupportSetOptions _examples = new();
+    private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
     private readonly Option<Uri> _server = ServerAddress.Create(required: false);
     private readonly Option<string> _tenant = TenantOption.Create();
-    private readonly Option<double?> _pin = new("--pin") { HelpName = "SECONDS", Description = "Keep the computed prompt for so long, for a server that will be asked again with the same examples." };
+    private readonly Option<double?> _pin = new("--pin") { HelpName = "SECONDS", Description = $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}." };
 
     public void AddTo(Command command)
     {
-        _examples.AddTo(command);
+        _examples?.AddTo(command);
         foreach (var option in new Option[] { _model, _server, _tenant, _pin }) command.Add(option);
         command.Validators.Add(result =>
         {
@@ -26,11 +27,11 @@ public sealed class AnswererOptions
         });
     }
 
-    public bool HasExamples(SymbolResult result) => _examples.IsGiven(result);
+    public bool HasExamples(SymbolResult result) => _examples?.IsGiven(result) ?? false;
 
     public string Tenant(ParseResult parsed) => parsed.GetRequiredValue(_tenant);
 
-    public SupportSetChoice? SupportSet(ParseResult parsed) => _examples.Read(parsed);
+    public SupportSetChoice? SupportSet(ParseResult parsed) => _examples?.Read(parsed);
 
     public TimeSpan? Pin(ParseResult parsed) => parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 
@@ -40,11 +41,11 @@ public sealed class AnswererOptions
     {
         if (parsed.GetValue(_server) is { } address)
         {
-            _examples.RefuseFile(parsed);
+            _examples?.RefuseFile(parsed);
             return OpenedFlamingo.Connect(address);
         }
 
-        var examples = _examples.ReadFile(parsed, Tenant(parsed));
+        var examples = _examples?.ReadFile(parsed, Tenant(parsed));
         var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName ?? DefaultModel.Find(), error);
         try
         {

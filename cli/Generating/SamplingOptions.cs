@@ -6,9 +6,10 @@ using Flamingo.Stages;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>How the next token is chosen, as options; what is given here wins over the prompt file.</summary>
-public sealed class SamplingOptions
+/// <param name="maxTokens">What the command takes where nothing is given.</param>
+public sealed class SamplingOptions(int maxTokens = 32)
 {
-    private readonly Option<int?> _maxTokens = new("--max-tokens") { HelpName = "N", Description = "Most tokens to generate. Default: 32." };
+    private readonly Option<int?> _maxTokens = new("--max-tokens") { HelpName = "N", Description = $"Most tokens to generate. Default: {maxTokens}." };
     private readonly Option<float?> _temperature = new("--temperature") { HelpName = "T", Description = "0 is greedy, up to 2. Default: 0." };
     private readonly Option<int?> _topK = new("--top-k") { HelpName = "K", Description = "Sample among the K most likely tokens; 0 is all. Default: 0." };
     private readonly Option<float?> _topP = new("--top-p") { HelpName = "P", Description = "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1." };

@@ -11,18 +11,15 @@ public static class RankCommand
     public static Command Create()
     {
         var candidates = new Option<string[]>("--candidate", "-c") { HelpName = "TEXT", Required = true, Description = "A possible answer, with the space that begins it, for example \" jano\"; repeatable." };
-        var ensemble = new Option<int?>("--ensemble") { HelpName = "N", Description = "With --support-set: the mean over N orders of the examples, the selected one and permutations of it, 2 to 24." };
-        var seed = new Option<ulong?>("--ensemble-seed") { HelpName = "SEED", Description = "Seed of --ensemble. Default: 0." };
         var json = new Option<bool>("--json") { Description = "Print one JSON object: candidates in the order given (text, ids, token_log_likelihoods, log_likelihood), prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set, cached_tokens with --pin." };
-        var question = new QuestionOptions();
+        var (question, ensemble) = (new QuestionOptions(), new EnsembleOptions());
         var command = new Command("rank", "Tell how likely candidate answers are after a prompt of pictures and text: one line each, log-likelihood and text, the likeliest first. Everything else goes to standard error; 'sampling' in a prompt file is not used.") { candidates };
         question.AddTo(command);
-        foreach (var option in new Option[] { ensemble, seed, json }) command.Add(option);
+        ensemble.AddTo(command, question.HasExamples);
+        command.Add(json);
         command.Validators.Add(result =>
         {
             if ((result.GetValue(candidates) ?? []).Any(candidate => candidate.Length == 0)) result.AddError("--candidate: a candidate is empty. Give each at least one character.");
-            if (result.GetResult(ensemble) is null ? result.GetResult(seed) is not null : !(result.GetValue(ensemble) is >= 2 and <= 24)) result.AddError("--ensemble takes 2 to 24, and --ensemble-seed belongs to it.");
-            if (result.GetResult(ensemble) is not null && !question.HasExamples(result)) result.AddError("--ensemble permutes the examples of --support-set. Name one.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -30,7 +27,7 @@ public static class RankCommand
             var asked = question.Read(parsed);
             var request = new FlamingoRankRequest(asked.Segments, parsed.GetRequiredValue(candidates))
             {
-                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = parsed.GetValue(ensemble) is { } permutations ? new Ensemble(permutations, parsed.GetValue(seed) ?? 0) : null,
+                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = ensemble.Read(parsed),
             };
             await using var opened = await question.OpenAsync(parsed, error, cancellation);
             var ranking = await opened.Flamingo.RankAsync(request, cancellation);

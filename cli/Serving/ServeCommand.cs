@@ -23,7 +23,7 @@ public static class ServeCommand
             if (result.GetValueOrDefault<int>() is < 1 or > 65535) result.AddError("--grpc-port must be 1 to 65535.");
         });
         var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory alone." };
-        var command = new Command("serve", "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, support sets and the latent cache over gRPC, with health and reflection.") { model, port, redis };
+        var command = new Command("serve", "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, support sets and the latent cache over gRPC, with health and reflection.") { model, port, redis };
         command.SetAction(async (parsed, cancellation) =>
         {
             var directory = parsed.GetValue(model)?.FullName ?? DefaultModel.Find();

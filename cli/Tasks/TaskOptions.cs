@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Flamingo.Cli.Generating;
+using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Stages;
@@ -55,12 +56,7 @@ public sealed class TaskOptions
         };
         return faults.Count == 0 ? prompt : throw new UsageException(faults);
 
-        FlamingoPicture Picture(string file)
-        {
-            if (File.Exists(file)) return new FlamingoPicture(File.ReadAllBytes(file));
-            faults.Add($"{file} does not exist. Name a JPEG, PNG, WebP, GIF or BMP file.");
-            return new FlamingoPicture(default);
-        }
+        FlamingoPicture Picture(string file) => PictureFile.Read(file, faults);
     }
 
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>

@@ -37,7 +37,14 @@ public sealed record PromptsConfig
         },
     };
 
-    /// <summary>IDEFICS: the instruct checkpoints hold conversations; the base ones continue text, line by line, and are asked in a form of ours, which was not checked against IDEFICS' own evaluation.</summary>
+    /// <summary>
+    /// IDEFICS. The instruct checkpoints hold conversations, written as in the section on conversational use of transformers'
+    /// guide "Image tasks with IDEFICS" (docs/source/en/tasks/idefics.md; told to add no ends of utterances, the processor puts
+    /// nothing there but the first token and those around pictures): a picture right behind "User:", every utterance ended by
+    /// its token, a new line before the next. Where words come first, one blank stands behind "User:" there, and in IDEFICS 2's
+    /// chat template by the same rule. The base ones continue text, line by line, and are asked in a form of ours, which was
+    /// not checked against IDEFICS' own evaluation.
+    /// </summary>
     /// <param name="endOfUtterance">Null for base checkpoints, which have none.</param>
     public static PromptsConfig Idefics(string? endOfUtterance) => endOfUtterance is null
         ? new()

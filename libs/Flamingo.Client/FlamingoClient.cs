@@ -46,20 +46,8 @@ public sealed class FlamingoClient : IDisposable
 
     /// <summary>Streams the answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.</summary>
     /// <inheritdoc cref="StreamAsync(Prompt, Sampling?, CancellationToken)"/>
-    public async IAsyncEnumerable<GenerateResponse> StreamAsync(GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
-    {
-        request = request.Clone();
-        var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(gateway => gateway.Public.Generate(request, cancellationToken: cancellation), cancellation));
-        using (call)
-        {
-            for (; any; any = await ServiceCalls.MoveNextAsync(call, cancellation))
-            {
-                if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
-                yield return call.ResponseStream.Current;
-            }
-        }
-    }
+    public IAsyncEnumerable<GenerateResponse> StreamAsync(GenerateRequest request, CancellationToken cancellation = default) =>
+        ReadAsync(request, copy => OutgoingPictures.Of(copy.Segments, _held), (gateway, copy, token) => gateway.Public.Generate(copy, cancellationToken: token), cancellation);
 
     /// <summary>The whole answer at once.</summary>
     /// <exception cref="FlamingoException">Any refusal or failure.</exception>
@@ -111,6 +99,24 @@ public sealed class FlamingoClient : IDisposable
     /// <inheritdoc cref="CaptionAsync(CaptionRequest, CancellationToken)"/>
     public Task<Classification> ClassifyAsync(ClassifyRequest request, CancellationToken cancellation = default) =>
         AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.ClassifyAsync(copy, cancellationToken: cancellation), found => found.Ranking.Pictures, cancellation);
+
+    /// <summary>The model's next words in a conversation: <c>conversation.Assistant(answer.Text)</c> goes on from there.</summary>
+    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public Task<Answer> ChatAsync(Conversation conversation, Sampling? sampling = null, CancellationToken cancellation = default) =>
+        Answer.ReadAsync(StreamChatAsync(conversation, sampling, cancellation));
+
+    /// <summary>The same with clips, pictures' ids, a pinned prefix.</summary>
+    /// <inheritdoc cref="ChatAsync(Conversation, Sampling?, CancellationToken)"/>
+    public Task<Answer> ChatAsync(ChatRequest request, CancellationToken cancellation = default) => Answer.ReadAsync(StreamChatAsync(request, cancellation));
+
+    /// <summary>The same as it is said: one message of pictures, any number of tokens, one end.</summary>
+    /// <exception cref="FlamingoException">While it is read.</exception>
+    public IAsyncEnumerable<GenerateResponse> StreamChatAsync(Conversation conversation, Sampling? sampling = null, CancellationToken cancellation = default) =>
+        StreamChatAsync(new ChatRequest { Turns = { conversation.Turns }, Sampling = sampling ?? new Sampling() }, cancellation);
+
+    /// <inheritdoc cref="StreamChatAsync(Conversation, Sampling?, CancellationToken)"/>
+    public IAsyncEnumerable<GenerateResponse> StreamChatAsync(ChatRequest request, CancellationToken cancellation = default) =>
+        ReadAsync(request, copy => OutgoingPictures.Of(copy.Turns.SelectMany(turn => turn.Visuals), _held), (gateway, copy, token) => gateway.Tasks.Chat(copy, cancellationToken: token), cancellation);
 
     /// <summary>Encodes pictures ahead of time; their ids then stand for them in prompts.</summary>
     /// <param name="includePooled">Whether to return CLIP's pooled embedding of each picture too.</param>
@@ -166,6 +172,24 @@ public sealed class FlamingoClient : IDisposable
     public void Dispose() => _calls.Dispose();
 
     private static TaskPrompt Asking(ReadOnlyMemory<byte> picture) => new() { Visual = new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) } };
+
+    private async IAsyncEnumerable<GenerateResponse> ReadAsync<TRequest>(
+        TRequest request, Func<TRequest, OutgoingPictures> outgoing, Func<Gateway, TRequest, CancellationToken, AsyncServerStreamingCall<GenerateResponse>> begin,
+        [EnumeratorCancellation] CancellationToken cancellation)
+        where TRequest : IDeepCloneable<TRequest>
+    {
+        var copy = request.Clone();
+        var pictures = outgoing(copy);
+        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(gateway => begin(gateway, copy, cancellation), cancellation));
+        using (call)
+        {
+            for (; any; any = await ServiceCalls.MoveNextAsync(call, cancellation))
+            {
+                if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
+                yield return call.ResponseStream.Current;
+            }
+        }
+    }
 
     private async Task<TResponse> AskAsync<TRequest, TResponse>(
         TRequest copy, Func<TRequest, TaskPrompt?> prompt, Func<Gateway, TRequest, AsyncUnaryCall<TResponse>> call, Func<TResponse, IEnumerable<PictureReport>> reports, CancellationToken cancellation)

@@ -12,7 +12,7 @@ public sealed record PromptTemplates
     /// <summary>Which of several labels a picture has.</summary>
     public PromptTemplate? Classify { get; init; }
 
-    /// <summary>One turn of a conversation, for checkpoints that hold one; no task asks by it.</summary>
+    /// <summary>One turn of a conversation, for checkpoints that hold one; the next follows it immediately. A turn may have no picture or several.</summary>
     public PromptTemplate? Chat { get; init; }
 }
 

@@ -11,6 +11,10 @@ public interface ITasks
 
     /// <inheritdoc cref="CaptionAsync"/>
     Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation);
+
+    /// <summary>The model's next words in a conversation: the events of <see cref="IFlamingo.GenerateAsync"/>.</summary>
+    /// <inheritdoc cref="CaptionAsync"/>
+    IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation);
 }
 
 /// <summary>What all tasks are told: a picture, and examples before it.</summary>
@@ -48,6 +52,21 @@ public sealed record ClassifyTask(TaskPrompt Prompt, IReadOnlyList<string> Label
 
     /// <inheritdoc cref="FlamingoRankRequest.Ensemble"/>
     public Ensemble? Ensemble { get; init; }
+}
+
+/// <param name="Visuals">Any number; the template tells where in the turn they stand.</param>
+/// <param name="Text">The user's words; may be empty beside a picture.</param>
+/// <param name="Reply">What was streamed, unchanged; null in the last turn, which is to be answered, and there alone.</param>
+public sealed record ChatTurn(IReadOnlyList<FlamingoVisual> Visuals, string Text, string? Reply = null);
+
+/// <param name="Turns">In order; at least one.</param>
+public sealed record ChatTask(IReadOnlyList<ChatTurn> Turns, SamplingParameters Sampling)
+{
+    /// <inheritdoc cref="TenantName"/>
+    public string Tenant { get; init; } = TenantName.Default;
+
+    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    public TimeSpan? PinPrefix { get; init; }
 }
 
 /// <summary>What a label's score is.</summary>

@@ -54,6 +54,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Of one candidate's tokens, where they are not <see cref="Score"/>.</summary>
     public Func<string, IReadOnlyList<float>>? ScoresOf { get; set; }
 
+    /// <summary>Texts of an answer, the last of them of the last sample.</summary>
+    public IReadOnlyList<string> Says { get; set; } = ["a ", "dog"];
+
     public LanguageModelRequest? Asked { get; private set; }
 
     public RankRequest? Ranked { get; private set; }
@@ -111,8 +114,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         await Task.Yield();
         var last = request.Segments.Count(segment => segment is PictureSegment) - 1;
         TokenAttention? Seen(float first) => last < 0 ? null : new TokenAttention(last, TensorData.FromFloats([first, 1 - first], 2));
-        yield return new TokensGenerated("a ", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
-        yield return new TokensGenerated("dog", [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
+        foreach (var text in Says.Take(Says.Count - 2)) yield return new TokensGenerated(text, [1]);
+        yield return new TokensGenerated(Says[^2], [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
+        yield return new TokensGenerated(Says[^1], [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
         yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest)
         {
             CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples).Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],

@@ -172,6 +172,12 @@ internal static class Records
     public static readonly Gen<ClassifyTask> Classify = Gen.Select(TaskPrompts, Text.Array[0, 4], Gen.Enum<LabelScoring>(), Ensembles.Null())
         .Select((prompt, labels, scoring, ensemble) => new ClassifyTask(prompt, labels) { Scoring = scoring, Ensemble = ensemble });
 
+    public static readonly Gen<ChatTask> Chat =
+        from turns in Gen.Select(PublicVisual.Array[0, 3], Text, Text.Null()).Select((visuals, words, reply) => new ChatTurn(visuals, words, reply)).Array[0, 4]
+        from sampling in Sampling
+        from pin in Pin
+        select new ChatTask(turns, sampling) { Tenant = Tenant, PinPrefix = pin };
+
     public static readonly Gen<TaskAnswer> TaskAnswers = Gen.Select(Text, Ids, Answer.Where(item => item is PicturesResolved), Answer.Where(item => item is AnswerFinished))
         .Select((text, ids, pictures, finished) => new TaskAnswer(text, ids, (PicturesResolved)pictures, (AnswerFinished)finished));
 

@@ -47,6 +47,11 @@ public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _tasks.ClassifyAsync(task.ToMessage(), TenantHeader.With(headers, task.Prompt.Tenant), cancellationToken: token)).ToRecord());
 
+    public async IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        await foreach (var item in _calls.ReadAsync(null, (headers, token) => _tasks.Chat(task.ToMessage(), TenantHeader.With(headers, task.Tenant), cancellationToken: token), cancellation)) yield return item.ToRecord();
+    }
+
     public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _sets.PutAsync(request.ToMessage(), TenantHeader.With(headers, request.Tenant), cancellationToken: token)).ToRecord());
 

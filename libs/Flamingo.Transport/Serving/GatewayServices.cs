@@ -8,14 +8,8 @@ namespace Flamingo.Transport.Serving;
 
 internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.FlamingoBase
 {
-    public override async Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
-    {
-        await foreach (var item in flamingo.GenerateAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken))
-        {
-            if (item is PicturesResolved pictures) Tell(context, pictures.Cache);
-            await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
-        }
-    }
+    public override Task Generate(V1.GenerateRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context) =>
+        WriteAsync(flamingo.GenerateAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken), stream, context);
 
     public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context)
     {
@@ -32,6 +26,15 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
     }
 
     public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) => (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
+
+    internal static async Task WriteAsync(IAsyncEnumerable<AnswerEvent> answer, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
+    {
+        await foreach (var item in answer)
+        {
+            if (item is PicturesResolved pictures) Tell(context, pictures.Cache);
+            await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
+        }
+    }
 
     // beside the message, so that proxies and access logs see it without reading messages
     internal static void Tell(ServerCallContext context, CacheUse use)
@@ -58,6 +61,9 @@ internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
         FlamingoService.Tell(context, classification.Ranking.Cache);
         return classification.ToMessage();
     }
+
+    public override Task Chat(V1.ChatRequest request, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context) =>
+        FlamingoService.WriteAsync(tasks.ChatAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken), stream, context);
 
     private static V1.TaskAnswer Message(TaskAnswer answer, ServerCallContext context)
     {

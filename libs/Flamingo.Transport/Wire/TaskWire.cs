@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>Captions, answers and classifications.</summary>
+/// <summary>Captions, answers, classifications and conversations.</summary>
 public static class TaskWire
 {
     public static V1.CaptionRequest ToMessage(this CaptionTask record) => new() { Prompt = ToMessage(record.Prompt), Sampling = record.Sampling.ToMessage() };
@@ -26,6 +26,18 @@ public static class TaskWire
         Scoring = message.Scoring == V1.LabelScoring.Unspecified ? LabelScoring.Mean : (LabelScoring)message.Scoring, Ensemble = message.Ensemble?.ToRecord(),
     };
 
+    public static V1.ChatRequest ToMessage(this ChatTask record)
+    {
+        var message = new V1.ChatRequest { Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage() };
+        message.Turns.AddRange(record.Turns.Select(ToMessage));
+        return message;
+    }
+
+    public static ChatTask ToRecord(this V1.ChatRequest message, string tenant) => new([.. message.Turns.Select(ToRecord)], message.Sampling.ToRecord())
+    {
+        Tenant = tenant, PinPrefix = message.PinPrefix.ToRecord("pin_prefix"),
+    };
+
     public static V1.TaskAnswer ToMessage(this TaskAnswer record)
     {
         var message = new V1.TaskAnswer { Text = record.Text, Pictures = AnswerWire.ToMessage(record.Pictures), Finished = AnswerWire.ToMessage(record.Finished) };
@@ -44,6 +56,17 @@ public static class TaskWire
 
     public static Classification ToRecord(this V1.Classification message) =>
         new([.. message.Labels.Select(label => new ScoredLabel(label.Label, label.Index, label.Score))], message.Ranking.ToRecord());
+
+    private static V1.ChatTurn ToMessage(ChatTurn record)
+    {
+        var message = new V1.ChatTurn { Text = record.Text };
+        message.Visuals.AddRange(record.Visuals.Select(FlamingoWire.ToVisual));
+        if (record.Reply is { } reply) message.Reply = reply;
+        return message;
+    }
+
+    private static ChatTurn ToRecord(V1.ChatTurn message, int index) => new(
+        [.. message.Visuals.Select((visual, place) => visual.ToRecord($"turns[{index}].visuals[{place}]"))], message.Text, message.HasReply ? message.Reply : null);
 
     private static V1.TaskPrompt ToMessage(TaskPrompt record)
     {

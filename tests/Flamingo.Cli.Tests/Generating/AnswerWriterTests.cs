@@ -104,7 +104,7 @@ public sealed class AnswerWriterTests
             End,
         ];
         var (output, error) = (new StringWriter(), new StringWriter());
-        var whole = await new AnswerWriter(output, error, request, json).WriteAsync(events.ToAsyncEnumerable(), TestContext.Current.CancellationToken);
+        var whole = await new AnswerWriter(output, error, request.Sampling, json, cachedTokens: request.PinPrefix is not null).WriteAsync(events.ToAsyncEnumerable(), TestContext.Current.CancellationToken);
         return (output.ToString(), error.ToString(), whole);
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.Tests.Running;
 
@@ -18,20 +19,28 @@ public sealed record Finished(int ExitCode, string Output, string Error)
 public static class FlamingoCommand
 {
     /// <summary>In this process, output captured.</summary>
-    public static async Task<Finished> RunAsync(params string[] args)
+    public static Task<Finished> RunAsync(params string[] args) => RunAsync(new UserInput(TextReader.Null, IsTerminal: false), args);
+
+    /// <summary>The same with lines to read.</summary>
+    public static async Task<Finished> RunAsync(UserInput input, params string[] args)
     {
         var (output, error) = (new StringWriter(), new StringWriter());
-        var exitCode = await CommandLine.RunAsync(args, output, error, TestContext.Current.CancellationToken);
+        var exitCode = await CommandLine.RunAsync(args, output, error, TestContext.Current.CancellationToken, input);
         return new Finished(exitCode, output.ToString(), error.ToString());
     }
 
     /// <summary>As a child process in a folder of its own, which has no models.</summary>
-    public static async Task<Finished> SpawnAsync(string folder, params string[] args)
+    public static Task<Finished> SpawnAsync(string folder, params string[] args) => SpawnAsync(folder, "", args);
+
+    /// <summary>The same with a text on standard input, which is a pipe.</summary>
+    public static async Task<Finished> SpawnAsync(string folder, string input, string[] args)
     {
         using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
         {
-            WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true,
+            WorkingDirectory = folder, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         })!;
+        await process.StandardInput.WriteAsync(input);
+        process.StandardInput.Close();
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         try
         {

@@ -11,11 +11,14 @@ public sealed class RunningServer : IAsyncLifetime
 
     public string Address { get; private set; } = "";
 
+    /// <summary>Of <c>serve</c>, besides its port.</summary>
+    public string[] Arguments { get; init; } = [];
+
     public async ValueTask InitializeAsync()
     {
         var port = FreePort();
         var (listening, error) = (new AnnouncedLine(), new StringWriter());
-        _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{port}"], listening, error, _stop.Token);
+        _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{port}", .. Arguments], listening, error, _stop.Token);
         var first = await Task.WhenAny(listening.Announced, _serving);
         Assert.True(first == listening.Announced, error.ToString());
         Address = $"http://localhost:{port}";

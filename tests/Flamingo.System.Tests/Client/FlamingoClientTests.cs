@@ -49,6 +49,29 @@ public sealed class FlamingoClientTests : IAsyncLifetime
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task A_conversation_grows_by_what_was_replied_and_streams()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var conversation = new Conversation().User("what is this?", new byte[] { 1 }, new byte[] { 2 });
+        var answer = await _client.ChatAsync(conversation, new Sampling { Seed = 3 }, cancellation);
+        Assert.Equal(("a dog", 5), (answer.Text, answer.Finished.CachedTokens));
+        var events = await _client.StreamChatAsync(conversation.Assistant(answer.Text).User("why?"), cancellation: cancellation).ToListAsync(cancellation);
+        Assert.Equal(GenerateResponse.EventOneofCase.Pictures, events[0].EventCase);
+        Assert.Equal(GenerateResponse.EventOneofCase.Finished, events[^1].EventCase);
+
+        var asked = _gateway.Asked.Cast<ChatTask>().ToList();
+        Assert.Equal(3ul, asked[0].Sampling.Seed);
+        Assert.Equal([("what is this?", null, 2)], asked[0].Turns.Select(turn => (turn.Text, turn.Reply, turn.Visuals.Count)));
+        Assert.Equal([("what is this?", "a dog", 2), ("why?", null, 0)], asked[1].Turns.Select(turn => (turn.Text, turn.Reply, turn.Visuals.Count)));
+        Assert.All(asked[1].Turns[0].Visuals, visual => Assert.IsType<FlamingoPictureId>(visual));
+        Assert.True(conversation.Turns[0].Visuals[0].HasPicture); // the caller's own stays as it was
+
+        conversation.Assistant("");
+        Assert.Throws<InvalidOperationException>(() => conversation.Assistant("twice"));
+        Assert.Throws<InvalidOperationException>(() => new Conversation().Assistant("before anybody spoke"));
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_refusal_names_field_problem_and_remedy()
     {
         _gateway.Refusal = StageException.Invalid("segments[0].text", "A problem\nof two lines.", "Send another.");

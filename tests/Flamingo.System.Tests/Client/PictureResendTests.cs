@@ -29,6 +29,7 @@ public sealed class PictureResendTests : IAsyncLifetime
     [InlineData("generate")]
     [InlineData("rank")]
     [InlineData("encode")]
+    [InlineData("chat")]
     public async Task Bytes_travel_once_whatever_is_called_and_an_eviction_costs_one_more_call(string call)
     {
         await AskAsync(call);
@@ -36,7 +37,8 @@ public sealed class PictureResendTests : IAsyncLifetime
         await AskAsync("generate");
         await AskAsync("rank");
         await AskAsync("encode");
-        Assert.Equal(Enumerable.Repeat("id id id id", 3), [Kinds(), Kinds(), Kinds()]);
+        await AskAsync("chat");
+        Assert.Equal(Enumerable.Repeat("id id id id", 4), [Kinds(), Kinds(), Kinds(), Kinds()]);
 
         _gateway.Evict(PictureId.Of(Cat), PictureId.Of(Clip(0)));
         await AskAsync(call);
@@ -148,8 +150,11 @@ public sealed class PictureResendTests : IAsyncLifetime
         {
             "generate" => _client.GenerateAsync(prompt, cancellation: cancellation),
             "rank" => _client.RankAsync(prompt, ["y"], cancellation),
-            _ => _client.EncodeAsync(new EncodeRequest { Pictures = { prompt.Segments.Where(segment => !segment.HasText).Select(segment => segment.Video is { } video ? new Visual { Video = video } : new Visual { Picture = segment.Picture }) } }, cancellation),
+            "chat" => _client.ChatAsync(new ChatRequest { Turns = { new Protos.V1.ChatTurn { Text = "a", Visuals = { Shown().Take(1) }, Reply = "b" }, new Protos.V1.ChatTurn { Text = "c", Visuals = { Shown().Skip(1) } } } }, cancellation),
+            _ => _client.EncodeAsync(new EncodeRequest { Pictures = { Shown() } }, cancellation),
         };
+
+        IEnumerable<Visual> Shown() => prompt.Segments.Where(segment => !segment.HasText).Select(segment => segment.Video is { } video ? new Visual { Video = video } : new Visual { Picture = segment.Picture });
     }
 
     // how the pictures of the next request on the list travelled
@@ -160,6 +165,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         {
             FlamingoRequest request => request.Segments.OfType<FlamingoVisual>(),
             FlamingoRankRequest request => request.Segments.OfType<FlamingoVisual>(),
+            ChatTask task => task.Turns.SelectMany(turn => turn.Visuals),
             _ => ((FlamingoEncodeRequest)asked).Pictures,
         };
         return string.Join(' ', pictures.Select(picture => picture switch

@@ -14,7 +14,7 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.SystemTests.Client;
 
 /// <summary>A gateway on a real port that holds pictures per tenant as the true one does, and whose answers a test writes.</summary>
-internal sealed class ScriptedGateway : IFlamingo, ISupportSets, ILatentCacheOperations, IAsyncDisposable
+internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IAsyncDisposable
 {
     private static readonly StageTimings Timings = new(default, default, default, default, default, default);
     private static readonly ModelDigests Digests = new("v", "r", "l");
@@ -45,7 +45,7 @@ internal sealed class ScriptedGateway : IFlamingo, ISupportSets, ILatentCacheOpe
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
-        builder.Services.AddStageServing().AddSingleton<IFlamingo>(gateway).AddSingleton<ISupportSets>(gateway).AddSingleton<ILatentCacheOperations>(gateway);
+        builder.Services.AddStageServing().AddSingleton<IFlamingo>(gateway).AddSingleton<ITasks>(gateway).AddSingleton<ISupportSets>(gateway).AddSingleton<ILatentCacheOperations>(gateway);
         gateway._server = builder.Build();
         gateway._server.Use((context, next) =>
         {
@@ -67,11 +67,17 @@ internal sealed class ScriptedGateway : IFlamingo, ISupportSets, ILatentCacheOpe
         foreach (var id in ids) _held.TryRemove(("", id), out _);
     }
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) =>
+        StreamAsync(request, request.Tenant, request.Segments.OfType<FlamingoVisual>(), request.SupportSet, cancellation);
+
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) => StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
+
+    private async IAsyncEnumerable<AnswerEvent> StreamAsync(
+        object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var pictures = Resolve(request, request.Tenant, request.Segments.OfType<FlamingoVisual>());
+        var pictures = Resolve(request, tenant, visuals);
         await Task.Yield();
-        yield return new PicturesResolved(pictures, default, default, default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = request.SupportSet is { } set ? new(set.Name, 1, [0]) : null };
+        yield return new PicturesResolved(pictures, default, default, default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
         yield return new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
         if (Breaks is not null) throw Breaks;
         yield return new AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats([1, 0, 0, 0], 2, 2))] };
@@ -87,6 +93,12 @@ internal sealed class ScriptedGateway : IFlamingo, ISupportSets, ILatentCacheOpe
 
     public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) =>
         Task.FromResult(new FlamingoEncoding(Resolve(request, request.Tenant, request.Pictures), [], Timings, Digests));
+
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => throw new NotSupportedException();
+
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => throw new NotSupportedException();
+
+    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) => throw new NotSupportedException();
 
     public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => throw new NotSupportedException();
 

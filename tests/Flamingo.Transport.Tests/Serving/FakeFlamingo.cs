@@ -4,7 +4,7 @@ using Flamingo.Stages;
 namespace Flamingo.Transport.Tests.Serving;
 
 /// <summary>A gateway that answers the same to everybody and keeps who asked for what.</summary>
-internal sealed class FakeFlamingo : IFlamingo, ISupportSets, ILatentCacheOperations
+internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations
 {
     public static readonly CacheUse Cache = new(1, 2, 3, 1, TimeSpan.FromMilliseconds(12.25));
 
@@ -15,15 +15,28 @@ internal sealed class FakeFlamingo : IFlamingo, ISupportSets, ILatentCacheOperat
     private static readonly StageTimings Timings = new(default, default, default, default, default, default);
     private static readonly ModelDigests Digests = new("v", "r", "l");
 
+    private static TaskAnswer TaskAnswer => new("a dog", [1], new([], default, default, default) { Cache = Cache }, new(FinishReason.Stop, 1, 1, 0, Timings, Digests));
+
     /// <summary>What was called, by whom, with what; the last call.</summary>
     public (string Method, string Tenant, object? Request) Asked { get; private set; }
 
     /// <summary>Thrown after pictures were resolved.</summary>
     public StageException? Breaks { get; set; }
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) => StreamAsync("Generate", request.Tenant, request, cancellation);
+
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) => StreamAsync("Chat", task.Tenant, task, cancellation);
+
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => Answer("Caption", task.Prompt.Tenant, task, TaskAnswer);
+
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => Answer("Answer", task.Prompt.Tenant, task, TaskAnswer);
+
+    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) =>
+        Answer("Classify", task.Prompt.Tenant, task, new Classification([new("a", 0, -1)], new FlamingoRanking([], [], 1, Timings, Digests) { Cache = Cache }));
+
+    private async IAsyncEnumerable<AnswerEvent> StreamAsync(string method, string tenant, object request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        Asked = ("Generate", request.Tenant, request);
+        Asked = (method, tenant, request);
         await Task.Yield();
         yield return new PicturesResolved([], default, default, default) { Cache = Cache, Shots = new("words", 3, [1, 0]) };
         if (Breaks is not null) throw Breaks;

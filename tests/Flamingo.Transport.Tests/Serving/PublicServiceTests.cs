@@ -31,7 +31,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStageServing().AddSingleton<IFlamingo>(_fake).AddSingleton<ISupportSets>(_fake).AddSingleton<ILatentCacheOperations>(_fake);
+        builder.Services.AddStageServing().AddSingleton<IFlamingo>(_fake).AddSingleton<ITasks>(_fake).AddSingleton<ISupportSets>(_fake).AddSingleton<ILatentCacheOperations>(_fake);
         _server = builder.Build();
         _server.MapFlamingo();
         await _server.StartAsync();
@@ -55,6 +55,11 @@ public sealed class PublicServiceTests : IAsyncLifetime
         await AskedAsync("Generate", new FlamingoRequest([new FlamingoText("x")], sampling) { Tenant = tenant, SupportSet = new("words", ShotSelection.Rices, 2) }, async request => await _remote.GenerateAsync(request, cancellation).ToListAsync(cancellation));
         await AskedAsync("Rank", new FlamingoRankRequest([new FlamingoText("x")], ["y"]) { Tenant = tenant, SupportSet = new("words"), Ensemble = new(4, 7) }, request => _remote.RankAsync(request, cancellation));
         await AskedAsync("Encode", new FlamingoEncodeRequest([new FlamingoVideo(new VisualInput([new byte[] { 1 }], 3))]) { Tenant = tenant }, request => _remote.EncodeAsync(request, cancellation));
+        var asking = new TaskPrompt(new FlamingoPicture(new byte[] { 1 })) { Tenant = tenant };
+        await AskedAsync("Caption", new CaptionTask(asking, sampling), task => _remote.CaptionAsync(task, cancellation));
+        await AskedAsync("Answer", new AnswerTask(asking, "why?", sampling), task => _remote.AnswerAsync(task, cancellation));
+        await AskedAsync("Classify", new ClassifyTask(asking, ["a"]), task => _remote.ClassifyAsync(task, cancellation));
+        await AskedAsync("Chat", new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")], sampling) { Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1) }, async task => Assert.Equal(2, (await _remote.ChatAsync(task, cancellation).ToListAsync(cancellation)).Count));
         await AskedAsync("Put", set, request => _remote.PutAsync(request, cancellation));
         await AskedAsync("Get", "words", name => _remote.GetAsync(tenant, name, cancellation));
         await AskedAsync("Delete", "words", name => _remote.DeleteAsync(tenant, name, cancellation));
@@ -82,6 +87,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
             async () => await Raw.RankAsync(new V1.RankRequest(), headers, cancellationToken: cancellation),
             async () => await Raw.EncodeAsync(new V1.EncodeRequest(), headers, cancellationToken: cancellation),
             async () => await new V1.SupportSets.SupportSetsClient(_channel).ListAsync(new V1.ListSupportSetsRequest(), headers, cancellationToken: cancellation),
+            () => new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), headers, cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
         })
         {
             var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToStage("Gateway");
@@ -98,6 +104,10 @@ public sealed class PublicServiceTests : IAsyncLifetime
         using var generate = Raw.Generate(new V1.GenerateRequest(), cancellationToken: cancellation);
         await generate.ResponseStream.ReadAllAsync(cancellation).ToListAsync(cancellation);
         Told(generate.GetTrailers());
+
+        using var chat = new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), cancellationToken: cancellation);
+        await chat.ResponseStream.ReadAllAsync(cancellation).ToListAsync(cancellation);
+        Told(chat.GetTrailers());
 
         using var rank = Raw.RankAsync(new V1.RankRequest(), cancellationToken: cancellation);
         Assert.Equal(12.25, (await rank).Cache.SavedMs);

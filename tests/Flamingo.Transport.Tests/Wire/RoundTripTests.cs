@@ -79,6 +79,9 @@ public sealed class RoundTripTests
     public void Labels() => Check(Records.Classify, TaskWire.ToMessage, V1.ClassifyRequest.Parser, message => message.ToRecord(Records.Tenant));
 
     [Fact]
+    public void Conversations() => Check(Records.Chat, TaskWire.ToMessage, V1.ChatRequest.Parser, message => message.ToRecord(Records.Tenant));
+
+    [Fact]
     public void Task_answers() => Check(Records.TaskAnswers, TaskWire.ToMessage, V1.TaskAnswer.Parser, TaskWire.ToRecord);
 
     [Fact]
@@ -89,6 +92,8 @@ public sealed class RoundTripTests
     {
         foreach (var message in new[] { new V1.CaptionRequest(), new V1.CaptionRequest { Prompt = new() }, new V1.CaptionRequest { Prompt = new() { Visual = new() } } })
             Assert.Equal("prompt.visual", Assert.Single(Assert.Throws<StageException>(() => message.ToRecord("")).Faults).Field);
+        Assert.Equal("turns[1].visuals[0]", Assert.Single(Assert.Throws<StageException>(() => new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Visuals = { new V1.Visual() } } } }.ToRecord("")).Faults).Field);
+        Assert.Equal([null, ""], new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Reply = "" } } }.ToRecord("").Turns.Select(turn => turn.Reply)); // nothing said is no absence
         Assert.Equal(LabelScoring.Mean, new V1.ClassifyRequest { Prompt = new() { Visual = new() { PictureId = "a" } } }.ToRecord("").Scoring);
         Same.Content(new PromptTemplates(), new V1.LanguageModelDescription().ToRecord().Prompts); // a stage of an older build
     }

@@ -21,6 +21,20 @@ internal static class TaskRules
         else if (template.Source.ZeroShot.Count == 0) faults.Add(new("prompt.zero_shot", "This model brings no examples without pictures.", "Leave it out, or send examples."));
     }
 
+    public static void CheckTurns(ChatTask task, TaskTemplate template, List<FieldFault> faults)
+    {
+        if (task.Turns.Count == 0) faults.Add(new("turns", "There is no turn.", "Send at least one."));
+        foreach (var (index, turn) in task.Turns.Index())
+        {
+            var last = index == task.Turns.Count - 1;
+            if (turn.Text.Length == 0 && turn.Visuals.Count == 0) faults.Add(new($"turns[{index}].text", "The turn is empty.", "Send words or a picture."));
+            if (!last && turn.Reply is null) faults.Add(new($"turns[{index}].reply", "A past turn has no reply.", "Send what the model said; an empty text where it said nothing."));
+            if (last && turn.Reply is not null) faults.Add(new($"turns[{index}].reply", "The last turn has its reply already.", "Leave it out there, or add the turn that comes next."));
+        }
+
+        if (task.Sampling.Beams > 1 && template.Ends.Any()) faults.Add(new("sampling.beams", "This model's replies end at a text, and a beam search at tokens alone.", "Send 1."));
+    }
+
     public static void CheckLabels(ClassifyTask task, List<FieldFault> faults)
     {
         if (task.Labels.Count == 0) faults.Add(new("labels", "There is no label.", "Send at least one."));

@@ -4,20 +4,28 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.Tasks;
 
 /// <summary>A prompt in the making, which remembers where its pictures stand in the request.</summary>
-internal sealed partial class TaskSegments
+/// <param name="whole">The field of the request that all of it comes from.</param>
+internal sealed partial class TaskSegments(string whole)
 {
+    public const string Prompt = "prompt", Turns = "turns";
+
     private readonly List<FlamingoSegment> _segments = [];
     private readonly Dictionary<int, string> _paths = [];
+    private bool _apart;
 
-    /// <summary>No two texts beside each other.</summary>
+    /// <summary>No two texts beside each other but those that were kept apart.</summary>
     public IReadOnlyList<FlamingoSegment> Segments => _segments;
 
     public void Add(string text)
     {
         if (text.Length == 0) return;
-        if (_segments.LastOrDefault() is FlamingoText last) _segments[^1] = new FlamingoText(last.Text + text);
+        if (!_apart && _segments.LastOrDefault() is FlamingoText last) _segments[^1] = new FlamingoText(last.Text + text);
         else _segments.Add(new FlamingoText(text));
+        _apart = false;
     }
+
+    /// <summary>The next text begins a segment. The model reads the same; who finds a replica by a prompt's first segments does not.</summary>
+    public void KeepApart() => _apart = true;
 
     /// <param name="path">Of the picture in the request.</param>
     public void Add(FlamingoVisual visual, string path)
@@ -31,9 +39,10 @@ internal sealed partial class TaskSegments
 
     private string Path(string field)
     {
-        if (Segment().Match(field) is { Success: true } match) return _paths.TryGetValue(int.Parse(match.Groups[1].ValueSpan, provider: null), out var path) ? path + field[match.Length..] : "prompt";
+        if (Segment().Match(field) is { Success: true } match) return _paths.TryGetValue(int.Parse(match.Groups[1].ValueSpan, provider: null), out var path) ? path + field[match.Length..] : whole;
         if (field.StartsWith("candidates", StringComparison.Ordinal)) return "labels" + field["candidates".Length..];
-        return field == "segments" ? "prompt" : field.StartsWith("support_set", StringComparison.Ordinal) || field == "pin_prefix" ? $"prompt.{field}" : field;
+        if (field == "segments") return whole;
+        return whole == Prompt && (field.StartsWith("support_set", StringComparison.Ordinal) || field == "pin_prefix") ? $"{Prompt}.{field}" : field;
     }
 
     [GeneratedRegex(@"^segments\[(\d+)\]")]

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Flamingo.Stages;
 
@@ -30,6 +31,21 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         return new Classification([.. scored.OrderByDescending(label => label.Score)], ranking);
     }
 
+    public async IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var template = await TemplateAsync("chat", prompts => prompts.Chat, cancellation, TaskSegments.Turns);
+        var faults = new List<FieldFault>();
+        TaskRules.CheckTurns(task, template, faults);
+        PromptRules.ThrowIfAny(faults);
+
+        var (segments, reply) = (new TaskSegments(TaskSegments.Turns), new ReplyText(template.Lead));
+        AddZeroShot(template, segments);
+        template.AddTurns(segments, task.Turns);
+        var request = new FlamingoRequest(segments.Segments, EndingAs(template, task.Sampling)) { Tenant = task.Tenant, PinPrefix = task.PinPrefix };
+        await using var answer = flamingo.GenerateAsync(request, cancellation).GetAsyncEnumerator(cancellation);
+        while (await AskAsync(segments, () => answer.MoveNextAsync().AsTask())) yield return answer.Current is AnswerTokens tokens ? reply.Of(tokens) : answer.Current;
+    }
+
     private async Task<TaskAnswer> SayAsync(
         string name, Func<PromptTemplates, PromptTemplate?> choose, TaskPrompt prompt, string question, SamplingParameters sampling, CancellationToken cancellation)
     {
@@ -40,30 +56,38 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         if (sampling.Samples != 1) faults.Add(new("sampling.samples", $"{sampling.Samples} answers.", "Send 1: a task has one answer."));
         PromptRules.ThrowIfAny(faults);
 
-        // a beam search ends at stop tokens alone: its answer is cut afterwards
-        if (sampling.Beams <= 1) sampling = sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(Math.Max(0, MostStopStrings - sampling.StopStrings.Count))] };
         var segments = Render(template, prompt, question);
         return await AskAsync(segments, () => ReadAsync(
-            template, flamingo.GenerateAsync(new FlamingoRequest(segments.Segments, sampling) { Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix }, cancellation)));
+            template, flamingo.GenerateAsync(new FlamingoRequest(segments.Segments, EndingAs(template, sampling)) { Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix }, cancellation)));
     }
 
-    private async Task<TaskTemplate> TemplateAsync(string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation)
+    // a beam search ends at stop tokens alone: its answer is cut afterwards
+    private static SamplingParameters EndingAs(TaskTemplate template, SamplingParameters sampling) => sampling.Beams > 1 ? sampling : sampling with
+    {
+        StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(Math.Max(0, MostStopStrings - sampling.StopStrings.Count))],
+    };
+
+    private async Task<TaskTemplate> TemplateAsync(string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation, string field = TaskSegments.Prompt)
     {
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
         return choose(model.Prompts) is { } template
             ? new TaskTemplate(template, new PlainWords(model))
-            : throw StageException.Invalid("prompt", $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
+            : throw StageException.Invalid(field, $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
     }
 
     // examples, then the query; the papers' zero-shot is examples of words alone
     private static TaskSegments Render(TaskTemplate template, TaskPrompt prompt, string question)
     {
-        var segments = new TaskSegments();
-        if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null))
-            foreach (var example in template.Source.ZeroShot) template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
+        var segments = new TaskSegments(TaskSegments.Prompt);
+        if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null)) AddZeroShot(template, segments);
         foreach (var (index, example) in prompt.Examples.Index()) template.AddExample(segments, example, $"prompt.examples[{index}].visual");
-        template.AddQuery(segments, prompt.Visual, question, "prompt.visual");
+        template.AddQuery(segments, [(prompt.Visual, "prompt.visual")], question);
         return segments;
+    }
+
+    private static void AddZeroShot(TaskTemplate template, TaskSegments segments)
+    {
+        foreach (var example in template.Source.ZeroShot) template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
     }
 
     private static async Task<TaskAnswer> ReadAsync(TaskTemplate template, IAsyncEnumerable<AnswerEvent> events)

@@ -1,0 +1,39 @@
+using System.CommandLine;
+using Flamingo.Cli.Generating;
+using Flamingo.Cli.Reading;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
+using Flamingo.Stages;
+
+namespace Flamingo.Cli.Tasks;
+
+/// <summary><c>flamingo chat</c>: a conversation, the user's turns line by line.</summary>
+public static class ChatCommand
+{
+    // a reply is longer than a caption
+    private const int MostTokens = 256;
+
+    /// <param name="input">Null: standard input.</param>
+    public static Command Create(UserInput? input)
+    {
+        var picture = new Option<string[]>("--picture") { HelpName = "FILE", AllowMultipleArgumentsPerToken = true, Description = "A picture of the first turn, a JPEG, PNG, WebP, GIF or BMP file; repeatable, order kept." };
+        var json = new Option<bool>("--json") { Description = "Print one JSON object per reply when it is whole, on a line of its own: text, ids, finish_reason, pictures, cache, timings (milliseconds), cached_tokens; log_probabilities and samples where asked for." };
+        var (answerer, sampling) = (new AnswererOptions(takesExamples: false), new SamplingOptions(MostTokens));
+        var command = new Command("chat", $"Hold a conversation by the model's own template (IDEFICS instruct has one): every line of standard input is a turn, its reply goes to standard output as it is made, everything else to standard error. A line '{ChatSession.PictureCommand} FILE' shows a picture with the next turn; the end of input ends it. What is wrong ends it too, unless somebody types at a terminal.") { picture };
+        answerer.AddTo(command);
+        command.Add(json);
+        sampling.AddTo(command);
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (output, error, faults) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, new List<string>());
+            var task = new ChatTask([], sampling.Apply(parsed, new SamplingParameters { MaxTokens = MostTokens })) { Tenant = answerer.Tenant(parsed), PinPrefix = answerer.Pin(parsed) };
+            var pictures = (parsed.GetValue(picture) ?? []).Select(file => PictureFile.Read(file, faults)).ToList();
+            if (faults.Count > 0) throw new UsageException(faults);
+            await using var opened = await answerer.OpenAsync(parsed, error, cancellation);
+            var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);
+            await new ChatSession(opened.Tasks, task, input ?? UserInput.Standard, writer, error).RunAsync(pictures, cancellation);
+            return ExitCode.Done;
+        });
+        return command;
+    }
+}
