@@ -42,14 +42,14 @@ public sealed record PromptsConfig
     /// guide "Image tasks with IDEFICS" (docs/source/en/tasks/idefics.md; told to add no ends of utterances, the processor puts
     /// nothing there but the first token and those around pictures): a picture right behind "User:", every utterance ended by
     /// its token, a new line before the next. Where words come first, one blank stands behind "User:" there, and in IDEFICS 2's
-    /// chat template by the same rule. The base ones continue text, line by line, and are asked in a form of ours, which was
-    /// not checked against IDEFICS' own evaluation.
+    /// chat template by the same rule. The base ones continue text, line by line: Caption and Answer in the form
+    /// that open_flamingo's evaluation of IDEFICS uses and that is among those of IDEFICS' own (which led with an instruction, too); Classify and the examples are ours.
     /// </summary>
     /// <param name="endOfUtterance">Null for base checkpoints, which have none.</param>
     public static PromptsConfig Idefics(string? endOfUtterance) => endOfUtterance is null
         ? new()
         {
-            Caption = new PromptConfig { Template = "{picture}Image caption: {answer}\n", ZeroShot = [new(null, "A man riding a wave on a surfboard."), new(null, "A plate of food on a wooden table.")] },
+            Caption = new PromptConfig { Template = "{picture}Caption: {answer}\n", ZeroShot = [new(null, "A man riding a wave on a surfboard."), new(null, "A plate of food on a wooden table.")] },
             Answer = new PromptConfig { Template = "{picture}Question: {question} Answer: {answer}\n", ZeroShot = [new("What color is the bus?", "red"), new("How many people are there?", "2")] },
             Classify = new PromptConfig { Template = "{picture}Class name: {answer}\n", ZeroShot = [new(null, "goldfish"), new(null, "school bus")] },
         }

@@ -62,7 +62,7 @@ public sealed class PromptsTests : IDisposable
         Written(model, """
             {
               "caption": {
-                "template": "{picture}Image caption: {answer}\n",
+                "template": "{picture}Caption: {answer}\n",
                 "zero_shot": [{ "answer": "A man riding a wave on a surfboard." }, { "answer": "A plate of food on a wooden table." }],
                 "cut_at": []
               },
