@@ -253,8 +253,45 @@ public sealed class OpenFlamingoImportTests : IDisposable
         foreach (var other in new[] { source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
             Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
 
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        Run(source with { Language = language });
+        File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // says whether there is a padding token
+        Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
+
         using (var weights = File.OpenWrite(Path.Combine(made.Path, "language.safetensors"))) weights.SetLength(weights.Length - 1);
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A service maps its model's weights: a byte written into them, or a file cut short, would reach it while it runs.</summary>
+    [Fact]
+    public void Nothing_is_ever_written_into_a_model_that_stands()
+    {
+        var source = Family("mpt7b", 2);
+        var made = Run(source);
+        using var mapped = made.OpenWeights("language");
+        var before = Standing();
+        foreach (var other in new[] { source, source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
+        {
+            if (other == source) Run(other);
+            else Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
+            Assert.Equal(before, Standing());
+        }
+
+        Assert.Equal(made.Config.Weights["language"].Digest, WeightsDigest.Compute(mapped, _ => true));
+
+        // times too: a file that was written with the same bytes is another file for a moment
+        List<(string File, DateTime Written, string Bytes)> Standing() =>
+            [.. Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Order().Select(file => (file, File.GetLastWriteTimeUtc(file), Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))))];
+    }
+
+    [Fact]
+    public void A_model_that_another_import_put_there_meanwhile_is_left_alone()
+    {
+        var progress = new Listener(_ => File.WriteAllText(Path.Combine(Directory.CreateDirectory(_folder["model"]).FullName, "theirs.txt"), "theirs"));
+        var refused = Assert.Throws<CheckpointException>(() => OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], progress, CancellationToken.None));
+        Assert.Contains("exists already", refused.Message, StringComparison.Ordinal);
+        Assert.Equal([Path.Combine(_folder["model"], "theirs.txt")], Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories));
     }
 
     [Fact]
