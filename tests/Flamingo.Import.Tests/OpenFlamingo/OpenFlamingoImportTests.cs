@@ -263,6 +263,24 @@ public sealed class OpenFlamingoImportTests : IDisposable
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>What a service would refuse to load is not imported.</summary>
+    [Theory]
+    [InlineData(1 << 20, 1, "the id 1048576 is no token's")]
+    [InlineData(600, 1025, "a token has 1025 characters; tokens have 1024 at most")]
+    public void A_tokenizer_beyond_the_limits_of_services_is_refused(int id, int length, string named)
+    {
+        var source = Family("llama", 2);
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        var path = Path.Combine(language, "tokenizer.json");
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
+        json["added_tokens"]!.AsArray().Add(new System.Text.Json.Nodes.JsonObject { ["id"] = id, ["content"] = new string('<', length) });
+        File.WriteAllText(path, json.ToJsonString());
+        var refused = Assert.Throws<CheckpointException>(() => Run(source with { Language = language }));
+        Assert.Contains(named, refused.Message, StringComparison.Ordinal);
+        Assert.Contains("tokenizer.json", refused.Message, StringComparison.Ordinal);
+    }
+
     /// <summary>A service maps its model's weights: a byte written into them, or a file cut short, would reach it while it runs.</summary>
     [Fact]
     public void Nothing_is_ever_written_into_a_model_that_stands()

@@ -31,6 +31,14 @@ public sealed class CanonicalCompositionTests
     }
 
     [Fact]
+    public void The_one_character_that_dotnet_refuses_stays_between_what_is_composed()
+    {
+        var many = string.Concat(Enumerable.Repeat("\u0301\u0316", 50));
+        Assert.Equal($"é\uFFFE{("a" + many).Normalize(NormalizationForm.FormC)}\uFFFE\uFFFE", CanonicalComposition.Compose($"e\u0301\uFFFEa{many}\uFFFE\uFFFE"));
+        Assert.Equal([66, 173, 125, 124, 67], TokenizerFiles.Load(TokenizerFiles.Reference()).Encode("a\uFFFEb"));
+    }
+
+    [Fact]
     public async Task A_megabyte_of_marks_upon_one_letter_is_composed_in_reasonable_time()
     {
         const int Half = 1 << 20;

@@ -13,7 +13,10 @@ public static class CanonicalComposition
     private const int LongestRun = 64; // UTF-16 units that ICU may order itself; the annex's stream-safe format stops at 30 marks
     private const string LastOfAll = "\u0345"; // the mark of the highest class, 240, and the only one
 
-    public static string Compose(string text)
+    // .NET refuses U+FFFE, which combines with nothing
+    public static string Compose(string text) => text.Contains('\uFFFE', StringComparison.Ordinal) ? string.Join('\uFFFE', text.Split('\uFFFE').Select(ComposePart)) : ComposePart(text);
+
+    private static string ComposePart(string text)
     {
         var runs = LongRuns(text);
         if (runs.Count == 0) return text.Normalize(NormalizationForm.FormC);
