@@ -60,6 +60,9 @@ public sealed class AddedTokenTests
         TokenizerFiles.Add(json, Next, "<right>", special: true, normalized: false, rstrip: true);
         TokenizerFiles.Add(json, Next + 1, " <b>", special: true, normalized: false);
         Assert.Equal([Next, Next + 1, 66], TokenizerFiles.Load(json).Encode("<right>  <b>a"));
+        TokenizerFiles.Add(json, Next + 2, "\t\t", special: true, normalized: false);
+        var tokenizer = TokenizerFiles.Load(json);
+        Assert.Equal([Next, Next + 2, .. tokenizer.Encode("\n"), 66], tokenizer.Encode("<right> \t\t\na"));
     }
 
     /// <summary>Random tokens of two letters, in random texts, against looking at every place for every token.</summary>

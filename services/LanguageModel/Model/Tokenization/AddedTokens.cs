@@ -58,10 +58,10 @@ public sealed class AddedTokenFinder
         var (found, done) = (0, 0);
         foreach (var (at, length, token) in Beginnings(text, out _))
         {
-            // white space that a token took along is no part of what was found: the next may begin in it
+            // white space that a token took along is no part of what was found: the next may begin in it, or even end, and then gives back the rest
             if (at < found) continue;
             found = at + length;
-            var (start, end) = (Math.Max(at, done), Math.Max(found, done));
+            var (start, end) = (at, found);
             if (token.StripLeft) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
             if (token.StripRight) while (end < text.Length && char.IsWhiteSpace(text[end])) end++;
             if (start > done) yield return (done, start - done, null);
