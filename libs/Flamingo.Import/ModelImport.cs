@@ -37,6 +37,7 @@ internal static class ModelImport
             try
             {
                 Write(reader, unfinished, modelId, progress, time, cancellation);
+                if (Path.Exists(output)) throw Exists(output); // another import was faster; its files may be mapped by now
                 Directory.Move(unfinished, output);
             }
             finally

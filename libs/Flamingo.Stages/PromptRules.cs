@@ -7,16 +7,21 @@ namespace Flamingo.Stages;
 public static class PromptRules
 {
     public const int MostSegments = 1024;
+    public const int MostCharacters = 1 << 22; // of all texts: a message may hold a gigabyte, and all of it is tokenized before its tokens can be counted
     public const int MostBiases = 1024;
     public const int MostLogProbabilities = 20;
 
     public static void CheckTexts(IEnumerable<(int Index, string Text)> texts, LanguageModelDescription model, List<FieldFault> faults)
     {
+        var characters = 0L;
         foreach (var (index, text) in texts)
         {
+            characters += text.Length;
             foreach (var marker in model.PictureMarkers.Where(marker => text.Contains(marker, StringComparison.Ordinal)))
                 faults.Add(new($"segments[{index}].text", $"The text holds the picture marker '{marker}'.", "Send the picture as a segment of its own; the service places the marker."));
         }
+
+        if (characters > MostCharacters) faults.Add(new("segments", $"{characters} characters of text are more than {MostCharacters}.", "Send shorter texts or fewer examples."));
     }
 
     public static void CheckSegmentCount(int count, List<FieldFault> faults)
@@ -65,6 +70,8 @@ public static class PromptRules
     public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, List<FieldFault> faults)
     {
         if (candidates.Count == 0 || candidates.Count > model.MaxCandidates) faults.Add(new("candidates", $"{candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
+        var characters = candidates.Sum(candidate => (long)candidate.Length);
+        if (characters > MostCharacters) faults.Add(new("candidates", $"{characters} characters are more than {MostCharacters}.", "Send shorter ones or fewer."));
         for (var index = 0; index < candidates.Count; index++)
         {
             if (candidates[index].Length == 0) faults.Add(new($"candidates[{index}]", "The candidate is empty.", "Send at least one character."));

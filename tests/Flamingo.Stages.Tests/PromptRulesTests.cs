@@ -182,6 +182,20 @@ public sealed class PromptRulesTests
     public void Candidates_are_one_to_the_models_most(int count, string? field) =>
         Assert.Equal(field, Faults(faults => PromptRules.CheckCandidates([.. Enumerable.Repeat("x", count)], Model, faults)).SingleOrDefault()?.Field);
 
+    [Theory]
+    [InlineData(0, null)]
+    [InlineData(1, "4194305")]
+    public void All_texts_together_and_all_candidates_are_bounded(int more, string? named)
+    {
+        var (half, rest) = (new string('a', PromptRules.MostCharacters / 2), new string('b', (PromptRules.MostCharacters / 2) + more));
+        var (texts, candidates) = (Faults(faults => PromptRules.CheckTexts([(0, half), (2, rest)], Model, faults)), Faults(faults => PromptRules.CheckCandidates([half, rest], Model, faults)));
+        foreach (var (field, faults) in new[] { ("segments", texts), ("candidates", candidates) })
+        {
+            if (named is null) Assert.Empty(faults);
+            else Assert.Equal((field, true), (Assert.Single(faults).Field, faults[0].Problem.StartsWith(named, StringComparison.Ordinal)));
+        }
+    }
+
     /// <summary>Callers parse and compare messages; a server's locale must not write commas into them.</summary>
     [Fact]
     public void Numbers_are_written_alike_in_every_culture()

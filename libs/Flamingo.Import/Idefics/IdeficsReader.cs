@@ -33,7 +33,7 @@ internal sealed class IdeficsReader : IPublicationReader
             throw;
         }
 
-        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile, TokenizerTranslation.FileIn(source.Folder) }.Where(File.Exists))];
+        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile }.Where(File.Exists)).Concat(TokenizerTranslation.FilesIn(source.Folder))];
     }
 
     public string Layout => "idefics";

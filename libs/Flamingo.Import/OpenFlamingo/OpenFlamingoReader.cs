@@ -28,7 +28,7 @@ internal sealed class OpenFlamingoReader : IPublicationReader
             throw;
         }
 
-        var beside = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Append(TokenizerTranslation.FileIn(source.Language));
+        var beside = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Concat(TokenizerTranslation.FilesIn(source.Language));
         Files = [.. _open.SelectMany(weights => weights.Files).Concat(beside.Where(File.Exists).Distinct())];
     }
 

@@ -30,6 +30,7 @@ internal sealed class SentencePieceModel
         {
             foreach (var (field, value) in ProtobufFields.Read(TextFile.Read(file)))
             {
+                if (field == 1 && model._pieces.Count == TokenizerLimits.MostTokens) throw new FormatException($"more than {TokenizerLimits.MostTokens} pieces");
                 if (field == 1) model._pieces.Add(Piece(value.Span));
                 else if (field == 2) model.ReadTrainer(value.Span);
                 else if (field == 3) model.ReadNormalizer(value.Span);
@@ -46,7 +47,8 @@ internal sealed class SentencePieceModel
         return model;
     }
 
-    public JsonObject ToTokenizerJson()
+    /// <param name="legacy">A blank is put before every stretch of text between markers, also where it begins with one; otherwise only before a whole text that begins with none.</param>
+    public JsonObject ToTokenizerJson(bool legacy)
     {
         var ids = _pieces.Index().ToDictionary(item => item.Item.Text, item => item.Index);
         var special = _pieces.Index().Where(item => item.Item.Kind is Unknown or Control).ToList();
@@ -67,8 +69,8 @@ internal sealed class SentencePieceModel
             {
                 ["id"] = item.Index, ["content"] = item.Item.Text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true,
             })]),
-            ["normalizer"] = JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
-            ["pre_tokenizer"] = null,
+            ["normalizer"] = !legacy ? null : JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
+            ["pre_tokenizer"] = legacy ? null : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
             ["post_processor"] = template,
             ["decoder"] = JsonNode.Parse("""{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}"""),
             ["model"] = new JsonObject

@@ -9,8 +9,7 @@ namespace Flamingo.Import.Tokenizers;
 /// <summary>A language model's tokenizer.json, or its SentencePiece tokenizer.model as one, with tokens that training added behind the vocabulary.</summary>
 internal sealed class TokenizerTranslation
 {
-    private const int MostTokens = 1 << 24;
-    private const string SentencePieceFile = "tokenizer.model";
+    private const string SentencePieceFile = "tokenizer.model", SettingsFile = "tokenizer_config.json";
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
 
     private readonly string _folder;
@@ -23,7 +22,9 @@ internal sealed class TokenizerTranslation
         (_folder, _root) = (folder, root);
         _added = root["added_tokens"] as JsonArray ?? throw new CheckpointException($"{file} has no added_tokens.");
         var vocabulary = root["model"]?["vocab"] as JsonObject ?? throw new CheckpointException($"{file} has no model.vocab.");
-        _next = vocabulary.Select(item => item.Value).Concat(_added.Select(token => token?["id"])).Select(Id).DefaultIfEmpty(-1).Max() + 1;
+        if (vocabulary.Select(item => item.Key).Concat(_added.Select(Content)).FirstOrDefault(token => token.Length > TokenizerLimits.LongestToken) is { } token) throw new CheckpointException($"{file}: a token has {token.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
+        if (_added.Sum(token => (long)Content(token).Length) > TokenizerLimits.MostAddedText) throw new CheckpointException($"{file}: the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
+        _next = vocabulary.Select(item => item.Value).Concat(_added.Select(added => added?["id"])).Select(Id).DefaultIfEmpty(-1).Max() + 1;
     }
 
     /// <summary>The token that stands before every text, as the tokenizer's template or its configuration has it.</summary>
@@ -37,7 +38,7 @@ internal sealed class TokenizerTranslation
         }
     }
 
-    public bool HasPadding => new[] { "special_tokens_map.json", "tokenizer_config.json" }.Select(name => Path.Combine(_folder, name)).Where(File.Exists).Any(file =>
+    public bool HasPadding => Beside(_folder).Where(File.Exists).Any(file =>
     {
         using var json = ConfigJson.Open(file);
         return json.RootElement.Member("pad_token") is not null;
@@ -50,11 +51,14 @@ internal sealed class TokenizerTranslation
         return File.Exists(json) || !File.Exists(model) ? json : model;
     }
 
+    /// <summary>Every file there that shapes the tokenizer or its special tokens.</summary>
+    public static IEnumerable<string> FilesIn(string folder) => Beside(folder).Prepend(FileIn(folder)).Where(File.Exists);
+
     /// <exception cref="CheckpointException">Neither file is there, or it is damaged.</exception>
     public static TokenizerTranslation Read(string folder)
     {
         var file = FileIn(folder);
-        if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson());
+        if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson(IsLegacy(folder)));
         using (ConfigJson.Open(file)) { }
         return new TokenizerTranslation(folder, file, JsonNode.Parse(TextFile.Read(file)) as JsonObject ?? throw new CheckpointException($"{file} is no tokenizer.json."));
     }
@@ -78,7 +82,20 @@ internal sealed class TokenizerTranslation
         File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
     }
 
-    private static int Id(JsonNode? node) => node is JsonValue value && value.TryGetValue<int>(out var id) && id is >= 0 and < MostTokens ? id : throw new FormatException($"the id {node?.ToJsonString() ?? "null"} is no token's.");
+    private static IEnumerable<string> Beside(string folder) => new[] { "special_tokens_map.json", SettingsFile }.Select(name => Path.Combine(folder, name));
+
+    // transformers' LlamaTokenizer is that of before its correction in 2023 unless its configuration says otherwise
+    private static bool IsLegacy(string folder)
+    {
+        var file = Path.Combine(folder, SettingsFile);
+        if (!File.Exists(file)) return true;
+        using var json = ConfigJson.Open(file);
+        return ConfigJson.Within(file, () => json.RootElement.Flag("add_prefix_space", true)
+            ? json.RootElement.Flag("legacy", true)
+            : throw new CheckpointException($"{file}: add_prefix_space is false, which {SentencePieceFile} is not read with. Bring a tokenizer.json."));
+    }
+
+    private static int Id(JsonNode? node) => node is JsonValue value && value.TryGetValue<int>(out var id) && id is >= 0 and < TokenizerLimits.MostTokens ? id : throw new FormatException($"the id {node?.ToJsonString() ?? "null"} is no token's.");
 
     private static string Content(JsonNode? token) => token is JsonObject && token["content"] is JsonValue value && value.TryGetValue<string>(out var content) ? content : throw new FormatException("an added token has no content.");
 }

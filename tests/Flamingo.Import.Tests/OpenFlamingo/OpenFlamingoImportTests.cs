@@ -224,67 +224,22 @@ public sealed class OpenFlamingoImportTests : IDisposable
         }
     }
 
-    [Fact]
-    public void An_output_that_exists_is_refused_untouched()
+    /// <summary>What a service would refuse to load is not imported.</summary>
+    [Theory]
+    [InlineData(1 << 20, 1, "the id 1048576 is no token's")]
+    [InlineData(600, 1025, "a token has 1025 characters; tokens have 1024 at most")]
+    public void A_tokenizer_beyond_the_limits_of_services_is_refused(int id, int length, string named)
     {
-        Directory.CreateDirectory(_folder["model"]);
-        File.WriteAllText(Path.Combine(_folder["model"], "mine.txt"), "mine");
-        var exception = Assert.Throws<CheckpointException>(() => Run(Family("mpt1b", 1)));
-        Assert.Contains("exists already. Name another --output", exception.Message, StringComparison.Ordinal);
-        Assert.Equal("mine", File.ReadAllText(Path.Combine(_folder["model"], "mine.txt")));
-    }
-
-    [Fact]
-    public void An_interrupted_import_leaves_nothing()
-    {
-        using var cancel = new CancellationTokenSource();
-        var progress = new Listener(report => { if (report.Done > report.Total / 2) cancel.Cancel(); });
-        Assert.ThrowsAny<OperationCanceledException>(() => OpenFlamingoImport.Run(Family("mpt1b", 1), _folder["model"], progress, cancel.Token));
-        Assert.Empty(Directory.GetFileSystemEntries(_folder.Path));
-    }
-
-    [Fact]
-    public void The_same_import_again_is_recognised_and_any_other_is_not()
-    {
-        var source = Family("mpt7b", 2);
-        var made = Run(source);
-        var written = File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors"));
-        Assert.Equal(made.Config.Weights["language"], Run(source).Config.Weights["language"]);
-        Assert.Equal(written, File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors")));
-        foreach (var other in new[] { source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
-            Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
-
-        using (var weights = File.OpenWrite(Path.Combine(made.Path, "language.safetensors"))) weights.SetLength(weights.Length - 1);
-        Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void What_a_killed_import_left_is_removed_by_the_next()
-    {
-        Directory.CreateDirectory(Path.Combine(_folder[$"model.importing-{int.MaxValue}"], "half"));
-        Directory.CreateDirectory(_folder["model.importing-of-mine"]);
-        Run(Family("mpt7b", 2));
-        Assert.Equal([_folder["model"], _folder["model.importing-of-mine"]], Directory.GetFileSystemEntries(_folder.Path).Order());
-    }
-
-    [Fact]
-    public void The_time_left_is_estimated_from_the_bytes_so_far()
-    {
-        var time = new SteppingTime();
-        var reports = new List<ImportProgress>();
-        OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], new Listener(reports.Add), CancellationToken.None, time);
-        var late = reports.First(report => report.Done > report.Total / 2);
-        Assert.Equal(late.Left!.Value.TotalSeconds, (reports.IndexOf(late) + 1) * ((double)(late.Total - late.Done) / late.Done), 0.01);
-        Assert.Contains(" left", late.ToString(), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void Progress_rises_to_the_total()
-    {
-        var reports = new List<ImportProgress>();
-        OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], new Listener(reports.Add), CancellationToken.None);
-        Assert.Equal(reports.Select(report => report.Done).Order(), reports.Select(report => report.Done));
-        Assert.Equal(reports[^1].Total, reports[^1].Done);
+        var source = Family("llama", 2);
+        var language = Directory.CreateDirectory(_folder["language"]).FullName;
+        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        var path = Path.Combine(language, "tokenizer.json");
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
+        json["added_tokens"]!.AsArray().Add(new System.Text.Json.Nodes.JsonObject { ["id"] = id, ["content"] = new string('<', length) });
+        File.WriteAllText(path, json.ToJsonString());
+        var refused = Assert.Throws<CheckpointException>(() => Run(source with { Language = language }));
+        Assert.Contains(named, refused.Message, StringComparison.Ordinal);
+        Assert.Contains("tokenizer.json", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -317,7 +272,7 @@ public sealed class OpenFlamingoImportTests : IDisposable
         Assert.Throws<CheckpointException>(() => Run(source with { Language = language }));
     }
 
-    private static OpenFlamingoSource Family(string name, int every)
+    internal static OpenFlamingoSource Family(string name, int every)
     {
         var folder = RepositoryFiles.Path("tests", "reference", "families", name);
         return new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"), Path.Combine(folder, "checkpoint.pt"), every);
@@ -333,20 +288,5 @@ public sealed class OpenFlamingoImportTests : IDisposable
         Assert.Equal(expected.Dtype, entry.Dtype);
         Assert.Equal(expected.Shape, entry.Shape);
         Assert.True(file.Read(entry).SequenceEqual(expected.Read()), $"{name} differs from {sourceName}");
-    }
-
-    /// <summary>A second passes with every look at the clock.</summary>
-    private sealed class SteppingTime : TimeProvider
-    {
-        private long _seconds;
-
-        public override long TimestampFrequency => 1;
-
-        public override long GetTimestamp() => _seconds++;
-    }
-
-    private sealed class Listener(Action<ImportProgress> hear) : IProgress<ImportProgress>
-    {
-        public void Report(ImportProgress value) => hear(value);
     }
 }

@@ -1,3 +1,4 @@
+using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling;
 using Flamingo.Stages;
@@ -40,6 +41,17 @@ public sealed class LanguageModelStageTests(Models models)
         Assert.Equal(golden.Length, ranking.Candidates.Count);
         Assert.Equal(golden.OrderByDescending(candidate => candidate.GetProperty("mean").GetDouble()).Select(candidate => candidate.GetProperty("text").GetString()),
             ranking.Candidates.OrderByDescending(candidate => candidate.Mean).Select(candidate => candidate.Text));
+    }
+
+    /// <summary>An id without a row would be found by the first prompt that has it.</summary>
+    [Fact]
+    public void A_tokenizer_of_another_model_refuses_the_start()
+    {
+        var model = models.Variant("other-tokenizer", "mpt1b", config => config, (_, tensor) => tensor);
+        File.Copy(models.DirectoryOf("idefics").TokenizerPath, model.TokenizerPath, overwrite: true);
+        var refused = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()).Dispose());
+        Assert.Contains("they are not of one model", refused.Message, StringComparison.Ordinal);
+        Assert.Contains(model.TokenizerPath, refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

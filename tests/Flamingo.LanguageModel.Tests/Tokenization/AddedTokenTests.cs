@@ -1,3 +1,6 @@
+using CsCheck;
+using Flamingo.LanguageModel.Tokenization;
+
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
 public sealed class AddedTokenTests
@@ -47,6 +50,42 @@ public sealed class AddedTokenTests
         Assert.Equal([66, Next, .. tokenizer.Encode(" a")], tokenizer.Encode("a \t<left> a"));
         Assert.Equal([.. tokenizer.Encode("a "), Next + 1, 66], tokenizer.Encode("a <right> \na"));
         Assert.Equal([Next + 1, Next], tokenizer.Encode("<right>  <left>"));
+    }
+
+    /// <summary>As Hugging Face has it, whose search goes on behind the token and not behind its white space.</summary>
+    [Fact]
+    public void A_token_may_begin_in_white_space_that_another_took_along()
+    {
+        var json = TokenizerFiles.Reference();
+        TokenizerFiles.Add(json, Next, "<right>", special: true, normalized: false, rstrip: true);
+        TokenizerFiles.Add(json, Next + 1, " <b>", special: true, normalized: false);
+        Assert.Equal([Next, Next + 1, 66], TokenizerFiles.Load(json).Encode("<right>  <b>a"));
+        TokenizerFiles.Add(json, Next + 2, "\t\t", special: true, normalized: false);
+        var tokenizer = TokenizerFiles.Load(json);
+        Assert.Equal([Next, Next + 2, .. tokenizer.Encode("\n"), 66], tokenizer.Encode("<right> \t\t\na"));
+    }
+
+    /// <summary>Random tokens of two letters, in random texts, against looking at every place for every token.</summary>
+    [Fact]
+    public void Found_is_what_a_plain_search_finds() =>
+        Gen.Select(Gen.Char["ab"].Array[1, 5].Select(letters => new string(letters)).Array[0, 8], Gen.Char["aabc"].Array[0, 60].Select(letters => new string(letters))).Sample((contents, text) =>
+        {
+            AddedToken[] tokens = [.. contents.Distinct().Select((content, id) => new AddedToken(id, content, false, false, false, false))];
+            var expected = Enumerable.Range(0, text.Length).Select(at => (At: at, Token: tokens.Where(token => text.AsSpan(at).StartsWith(token.Content)).MaxBy(token => token.Content.Length))).Where(place => place.Token is not null);
+            return new AddedTokenFinder(tokens.Select(token => (token.Content, token))).Beginnings(text, out _).Select(found => (found.Start, (AddedToken?)found.Token)).SequenceEqual(expected);
+        }, iter: 20_000);
+
+    /// <summary>Work is counted, not timed: a text may come close to a long token at every place.</summary>
+    [Fact]
+    public void Long_tokens_and_many_cost_two_looks_for_a_letter_at_most()
+    {
+        var tokens = Enumerable.Range(1, 1000).Select(length => $"{new string('a', length)}b").Append($"c{new string('a', 1000)}").Select((content, id) => (content, new AddedToken(id, content, false, false, false, false)));
+        var finder = new AddedTokenFinder(tokens);
+        foreach (var text in (string[])[new('a', 100_000), string.Concat(Enumerable.Repeat($"{new string('a', 999)}c", 100)), string.Concat(Enumerable.Repeat("ab", 50_000))])
+        {
+            finder.Beginnings(text, out var looked);
+            Assert.InRange(looked, text.Length, 2 * text.Length);
+        }
     }
 
     [Fact]

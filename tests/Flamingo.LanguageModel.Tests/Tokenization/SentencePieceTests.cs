@@ -39,7 +39,7 @@ public sealed class SentencePieceTests
     }
 
     [Theory]
-    [InlineData("pre_tokenizer", """{"type": "Metaspace"}""", "Metaspace")]
+    [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
     [InlineData("normalizer", "null", "[]")]
     [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""", "Prepend, Replace")]
     [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "[Replace]")]

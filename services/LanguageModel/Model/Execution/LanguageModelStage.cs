@@ -34,6 +34,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var (config, limits) = (model.Config, options.Value);
         (_time, _banned) = (time, config.Tokens.Banned);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
+        if (_tokenizer.Size > config.Language.VocabularySize) throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings {config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
         var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(config, file, limits, dtype, storage);

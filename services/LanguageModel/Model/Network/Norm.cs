@@ -10,29 +10,32 @@ namespace Flamingo.LanguageModel.Network;
 /// </summary>
 public sealed class Norm : IDisposable
 {
-    private readonly Tensor _weight;
-    private readonly Tensor? _bias;
+    private readonly LayerNorm? _layerNorm;
+    private readonly Tensor? _scale; // of an rms_norm
     private readonly double _epsilon;
-    private readonly bool _rms;
 
     public Norm(string kind, WeightsReader weights, string name, long width, double epsilon)
     {
-        _rms = kind == "rms_norm" || (kind == "layer_norm" ? false : throw new CheckpointException($"flamingo.json: the norm is '{kind}'; this build computes layer_norm or rms_norm."));
-        _weight = weights.Take($"{name}.weight", width);
-        if (!_rms) _bias = weights.TakeOptional($"{name}.bias", width);
         _epsilon = epsilon;
+        switch (kind)
+        {
+            case "layer_norm": _layerNorm = new LayerNorm(weights, name, width, epsilon); break;
+            case "rms_norm": _scale = weights.Take($"{name}.weight", width); break;
+            default: throw new CheckpointException($"flamingo.json: the norm is '{kind}'; this build computes layer_norm or rms_norm.");
+        }
     }
 
-    public Tensor Forward(Tensor x)                                                  // [..., width]
-    {
-        if (!_rms) return nn.functional.layer_norm(x, [_weight.shape[0]], _weight, _bias, _epsilon);
-        var wide = x.to(ScalarType.Float32);
-        return (wide * (wide.pow(2).mean([-1], keepdim: true) + _epsilon).rsqrt()).to(x.dtype) * _weight;
-    }
+    public Tensor Forward(Tensor x) => _layerNorm?.Forward(x) ?? RootMeanSquare(x, _scale!); // [..., width]
 
     public void Dispose()
     {
-        _weight.Dispose();
-        _bias?.Dispose();
+        _layerNorm?.Dispose();
+        _scale?.Dispose();
+    }
+
+    private Tensor RootMeanSquare(Tensor x, Tensor scale)
+    {
+        var wide = x.to(ScalarType.Float32);
+        return (wide * (wide.pow(2).mean([-1], keepdim: true) + _epsilon).rsqrt()).to(x.dtype) * scale;
     }
 }

@@ -57,6 +57,9 @@ public sealed class JsonTokenizer : ITokenizer
         }
     }
 
+    /// <summary>Ids are below this.</summary>
+    public int Size => _tokens.Length;
+
     /// <summary>Ids that stand before every text where the caller wants them.</summary>
     public IReadOnlyList<int> Beginning => _file.Beginning;
 
@@ -72,7 +75,7 @@ public sealed class JsonTokenizer : ITokenizer
         foreach (var (start, length, token) in _raw.Split(text))
         {
             if (token is not null) ids.Add(token.Id);
-            else EncodeBetweenMarkers(Normalize(text.Substring(start, length)), ids);
+            else EncodeBetweenMarkers(Normalize(text.Substring(start, length)), start == 0, ids);
         }
 
         return ids;
@@ -94,7 +97,7 @@ public sealed class JsonTokenizer : ITokenizer
 
     internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
 
-    private void EncodeBetweenMarkers(string text, List<int> ids)
+    private void EncodeBetweenMarkers(string text, bool first, List<int> ids)
     {
         foreach (var (start, length, token) in _normalized.Split(text))
         {
@@ -105,10 +108,11 @@ public sealed class JsonTokenizer : ITokenizer
             }
 
             var rest = text.AsSpan(start, length);
-            if (_file.AddsPrefixSpace && rest[0] != ' ') rest = $" {rest}";
+            if (_file.SentencePiece?.Metaspace is { } metaspace) rest = metaspace.Mark(rest, first && start == 0);
+            else if (_file.AddsPrefixSpace && rest[0] != ' ') rest = $" {rest}";
             while (!rest.IsEmpty)
             {
-                var piece = rest[..(_file.SplitsWords ? Gpt2Pieces.NextLength(rest) : rest.Length)];
+                var piece = rest[..NextLength(rest)];
                 if (_library is null || piece.Length > LongestLibraryPiece) _merges.Encode(piece, ids);
                 else ids.AddRange(_library.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
                 rest = rest[piece.Length..];
@@ -116,5 +120,7 @@ public sealed class JsonTokenizer : ITokenizer
         }
     }
 
-    private string Normalize(string text) => _file.SentencePiece?.Normalize(text) ?? (_file.ComposesCharacters ? text.Normalize(NormalizationForm.FormC) : text);
+    private int NextLength(ReadOnlySpan<char> text) => _file.SplitsWords ? Gpt2Pieces.NextLength(text) : _file.SentencePiece?.Metaspace?.NextLength(text) ?? text.Length;
+
+    private string Normalize(string text) => _file.SentencePiece?.Normalize(text) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);
 }

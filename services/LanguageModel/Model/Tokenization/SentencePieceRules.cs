@@ -5,14 +5,16 @@ using Flamingo.Checkpoints;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// How transformers writes a SentencePiece BPE with byte fallback (LLaMA, IDEFICS) as a tokenizer.json: blanks are "▁", one is put
-/// before every stretch of text between markers ("legacy"), and decoding takes one blank off the very beginning.
+/// How transformers writes a SentencePiece BPE with byte fallback (LLaMA, IDEFICS) as a tokenizer.json: blanks are "▁", which either
+/// a normalizer writes ("legacy": one more is put before every stretch of text between markers) or a <see cref="Metaspace"/>, and
+/// decoding takes one blank off the very beginning.
 /// </summary>
-/// <param name="PrependsBlank">Text that is not empty gets a blank before it, after markers too.</param>
+/// <param name="PrependsBlank">The normalizer puts a blank before text that is not empty, after markers too.</param>
 /// <param name="StripsBlank">A blank at the beginning of decoded text is left out.</param>
-public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank)
+/// <param name="Metaspace">Null where there is the normalizer.</param>
+public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Metaspace? Metaspace)
 {
-    private const string Blank = "\u2581";
+    internal const string Blank = "\u2581";
 
     public static string ByteToken(int value) => $"<0x{value:X2}>";
 
@@ -23,20 +25,21 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank)
     /// <exception cref="CheckpointException">Another recipe; named.</exception>
     public static SentencePieceRules Read(JsonElement? normalizer, JsonElement? preTokenizer, JsonElement? decoder)
     {
-        if (preTokenizer is { } pre) throw new CheckpointException($"the pre_tokenizer '{TokenizerFile.TypeOf(pre)}' is not supported beside byte_fallback; none is.");
+        var metaspace = preTokenizer is { } pre ? Metaspace.Read(pre) : null;
         var normalizers = Steps(normalizer, "normalizers");
         var prepends = normalizers is [var first, ..] && Is(first, "Prepend", ("prepend", Blank));
-        if (normalizers.Skip(prepends ? 1 : 0).ToList() is not [var replace] || !IsReplace(replace, " ", Blank))
-            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside byte_fallback; Prepend '{Blank}' and Replace ' ' by it are.");
+        if (metaspace is not null && normalizers.Count > 0) throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside a Metaspace; none is.");
+        if (metaspace is null && (normalizers.Skip(prepends ? 1 : 0).ToList() is not [var replace] || !IsReplace(replace, " ", Blank)))
+            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside byte_fallback; Prepend '{Blank}' and Replace ' ' by it are, or a pre_tokenizer Metaspace instead.");
         var decoders = Steps(decoder, "decoders");
         if (decoders is not [var back, var bytes, var fuse, ..] || !IsReplace(back, Blank, " ") || !Is(bytes, "ByteFallback") || !Is(fuse, "Fuse") || decoders.Count > 4 || (decoders.Count == 4 && !IsStrip(decoders[3])))
             throw new CheckpointException($"the decoder {Names(decoders)} is not supported beside byte_fallback; Replace, ByteFallback, Fuse and Strip are.");
-        return new SentencePieceRules(prepends, decoders.Count == 4);
+        return new SentencePieceRules(prepends, decoders.Count == 4, metaspace);
     }
 
     public string Normalize(string text)
     {
-        if (text.Length == 0) return text;
+        if (text.Length == 0 || Metaspace is not null) return text;
         text = text.Replace(" ", Blank, StringComparison.Ordinal);
         return PrependsBlank ? Blank + text : text;
     }
@@ -44,15 +47,19 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank)
     public static string TextOf(string token) => token.Replace(Blank, " ", StringComparison.Ordinal);
 
     private static List<JsonElement> Steps(JsonElement? element, string members) =>
-        element is not { } step ? [] : TokenizerFile.TypeOf(step) == "Sequence" ? [.. step.GetProperty(members).EnumerateArray()] : [step];
+        element is not { } step ? [] : TokenizerJson.TypeOf(step) == "Sequence" ? TokenizerJson.Items(step, members) : [step];
 
     private static bool Is(JsonElement step, string type, params (string Name, string Value)[] members) =>
-        TokenizerFile.TypeOf(step) == type && members.All(member => step.GetProperty(member.Name).GetString() == member.Value);
+        TokenizerJson.TypeOf(step) == type && members.All(member => Text(step, member.Name) == member.Value);
 
     private static bool IsReplace(JsonElement step, string from, string to) =>
-        Is(step, "Replace", ("content", to)) && step.GetProperty("pattern").TryGetProperty("String", out var pattern) && pattern.GetString() == from;
+        Is(step, "Replace", ("content", to)) && Text(TokenizerJson.Required(step, "pattern"), "String") == from;
 
-    private static bool IsStrip(JsonElement step) => Is(step, "Strip", ("content", " ")) && (step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()) == (1, 0);
+    private static bool IsStrip(JsonElement step) => Is(step, "Strip", ("content", " ")) && (Number(step, "start"), Number(step, "stop")) == (1, 0);
 
-    private static string Names(IEnumerable<JsonElement> steps) => $"[{string.Join(", ", steps.Select(TokenizerFile.TypeOf))}]";
+    private static string? Text(JsonElement step, string name) => TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+
+    private static int? Number(JsonElement step, string name) => TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var value) ? value : null;
+
+    private static string Names(IEnumerable<JsonElement> steps) => $"[{TokenizerJson.Short(string.Join(", ", steps.Take(8).Select(TokenizerJson.TypeOf)))}]";
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Flamingo.Checkpoints;
+using static Flamingo.LanguageModel.Tokenization.TokenizerJson;
 
 namespace Flamingo.LanguageModel.Tokenization;
 
@@ -13,26 +14,19 @@ public sealed record TokenizerFile(
     IReadOnlyDictionary<string, int> Vocabulary, IReadOnlyList<(string Left, string Right)> Merges, IReadOnlyList<AddedToken> AddedTokens,
     bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords, SentencePieceRules? SentencePiece, IReadOnlyList<int> Beginning)
 {
-    /// <exception cref="CheckpointException">No such file, no JSON, or something in it that this build does not do.</exception>
+    /// <exception cref="CheckpointException">No such file, no JSON, beyond <see cref="TokenizerLimits"/>, or something in it that this build does not do.</exception>
     public static TokenizerFile Read(string path)
     {
+        var bytes = TextFile.Read(path);
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
             return Read(document.RootElement);
         }
-        catch (CheckpointException exception)
+        catch (Exception exception) when (exception is CheckpointException or JsonException or InvalidOperationException)
         {
-            throw new CheckpointException($"{path}: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException($"{path} cannot be read: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
-        {
-            // The last three: a value of another JSON type, a number out of range, a member that is missing.
-            throw new CheckpointException($"{path} is no tokenizer.json of Hugging Face: {exception.Message}", exception);
+            // the last: half a surrogate pair in a string
+            throw new CheckpointException($"{path} is no tokenizer.json that this build reads: {exception.Message} Take the one that was published with the model.", exception);
         }
     }
 
@@ -40,17 +34,17 @@ public sealed record TokenizerFile(
     {
         // Truncation and padding are left out of account as transformers does, which resets both for every call.
         Expect(root, "the file", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
-        var model = Present(root, "model") ?? throw new CheckpointException("it has no model.");
+        var model = Required(root, "model");
         if (TypeOf(model) != "BPE") throw new CheckpointException($"the model '{TypeOf(model)}' is not supported; BPE is.");
         Expect(model, "the BPE model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges");
         if (Present(model, "dropout") is { } dropout && dropout.GetDouble() != 0) throw new CheckpointException("BPE dropout is for training and not supported.");
         foreach (var affix in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
-            if (Present(model, affix)?.GetString() is { Length: > 0 } text) throw new CheckpointException($"the BPE model's {affix} '{text}' is not supported.");
+            if (Present(model, affix) is { } text && Text(text, affix).Length > 0) throw new CheckpointException($"the BPE model's {affix} '{Short(Text(text, affix))}' is not supported.");
         if (Flag(model, "ignore_merges", false)) throw new CheckpointException("the BPE model's ignore_merges is not supported.");
 
-        var vocabulary = ReadVocabulary(model.GetProperty("vocab"));
-        List<(string Left, string Right)> merges = [.. model.GetProperty("merges").EnumerateArray().Select(ReadMerge)];
-        var added = ReadAddedTokens(Present(root, "added_tokens"), vocabulary);
+        var vocabulary = ReadVocabulary(Required(model, "vocab"));
+        List<(string Left, string Right)> merges = [.. Items(model, "merges").Select(ReadMerge)];
+        var added = ReadAddedTokens(root, vocabulary);
         var beginning = ReadBeginning(Present(root, "post_processor"));
         if (Flag(model, "byte_fallback", false))
             return new TokenizerFile(vocabulary, merges, added, false, false, false, SentencePieceRules.Read(Present(root, "normalizer"), Present(root, "pre_tokenizer"), Present(root, "decoder")), beginning);
@@ -64,13 +58,15 @@ public sealed record TokenizerFile(
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement vocab)
     {
+        if (vocab.ValueKind != JsonValueKind.Object) throw new CheckpointException("model.vocab is no object of tokens and their ids.");
         var tokens = new Dictionary<string, int>(60_000);
         var ids = new HashSet<int>(60_000);
         foreach (var entry in vocab.EnumerateObject())
         {
-            var id = entry.Value.GetInt32();
-            if (id < 0 || !ids.Add(id) || !tokens.TryAdd(entry.Name, id))
-                throw new CheckpointException($"the vocabulary's '{entry.Name}' with id {id} is negative or taken twice.");
+            var token = Token(entry.Name, "a token of model.vocab");
+            var id = Id(entry.Value, $"model.vocab's '{Short(token)}'");
+            if (!ids.Add(id)) throw new CheckpointException($"model.vocab's '{Short(token)}' with id {id} has the id of another.");
+            tokens.Add(token, id);
         }
 
         return tokens;
@@ -79,25 +75,27 @@ public sealed record TokenizerFile(
     private static (string Left, string Right) ReadMerge(JsonElement merge, int rank)
     {
         string[] parts = merge.ValueKind == JsonValueKind.Array
-            ? [.. merge.EnumerateArray().Select(part => part.GetString() ?? "")]
-            : merge.GetString()?.Split(' ') ?? [];
-        return parts is [{ Length: > 0 } left, { Length: > 0 } right] ? (left, right) : throw new CheckpointException($"merge {rank} is no pair: {merge}.");
+            ? [.. merge.EnumerateArray().Take(3).Select(part => Text(part, $"a part of merge {rank}"))]
+            : Text(merge, $"merge {rank}").Split(' ', 3);
+        return parts is [{ Length: > 0 } left, { Length: > 0 } right] ? (left, right) : throw new CheckpointException($"merge {rank} is no pair: {Short(merge.GetRawText())}.");
     }
 
-    private static List<AddedToken> ReadAddedTokens(JsonElement? array, Dictionary<string, int> vocabulary)
+    private static List<AddedToken> ReadAddedTokens(JsonElement root, Dictionary<string, int> vocabulary)
     {
         var tokens = new List<AddedToken>();
-        if (array is null) return tokens;
+        if (Present(root, "added_tokens") is null) return tokens;
         var taken = vocabulary.ToDictionary(entry => entry.Value, entry => entry.Key);
-        var contents = new HashSet<string>();
-        foreach (var element in array.Value.EnumerateArray())
+        var (contents, text) = (new HashSet<string>(), 0);
+        foreach (var (index, element) in Items(root, "added_tokens").Index())
         {
-            Expect(element, "an added token", "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-            var (id, content) = (element.GetProperty("id").GetInt32(), element.GetProperty("content").GetString());
-            if (string.IsNullOrEmpty(content)) throw new CheckpointException($"the added token {id} is empty.");
-            if (Flag(element, "single_word", false)) throw new CheckpointException($"the added token '{content}' asks for single_word, which is not supported.");
-            if (!contents.Add(content) || id < 0 || (taken.TryGetValue(id, out var other) && other != content) || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
-                throw new CheckpointException($"the added token '{content}' with id {id} stands there twice, or token or id are taken by another.");
+            var what = $"added_tokens[{index}]";
+            Expect(element, what, "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
+            var (id, content) = (Id(Required(element, "id"), what), Token(Text(Required(element, "content"), $"{what}.content"), what));
+            if (content.Length == 0) throw new CheckpointException($"{what} is empty.");
+            if (Flag(element, "single_word", false)) throw new CheckpointException($"the added token '{Short(content)}' asks for single_word, which is not supported.");
+            if (!contents.Add(content) || (taken.TryGetValue(id, out var other) && other != content) || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
+                throw new CheckpointException($"the added token '{Short(content)}' with id {id} stands there twice, or token or id are taken by another.");
+            if ((text += content.Length) > TokenizerLimits.MostAddedText) throw new CheckpointException($"the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
             taken[id] = content;
             var special = Flag(element, "special", false);
             tokens.Add(new(id, content, special, Flag(element, "normalized", !special), Flag(element, "lstrip", false), Flag(element, "rstrip", false)));
@@ -117,9 +115,9 @@ public sealed record TokenizerFile(
                 return true;
             case "Sequence":
                 Expect(element, "the normalizer Sequence", "type", "normalizers");
-                return element.GetProperty("normalizers").EnumerateArray().Aggregate(false, (any, inner) => ReadNormalizer(inner) | any);
+                return Items(element, "normalizers").Aggregate(false, (any, inner) => ReadNormalizer(inner) | any);
             default:
-                throw new CheckpointException($"the normalizer '{TypeOf(element)}' is not supported; NFC is.");
+                throw new CheckpointException($"the normalizer '{Short(TypeOf(element))}' is not supported; NFC is.");
         }
     }
 
@@ -128,15 +126,24 @@ public sealed record TokenizerFile(
     {
         // ByteLevel only moves offsets, which nobody asks for here.
         if (processor is not { } element || TypeOf(element) == "ByteLevel") return [];
-        if (TypeOf(element) != "TemplateProcessing" || Present(element, "single") is not { } single || single.GetArrayLength() == 0 || single[single.GetArrayLength() - 1].TryGetProperty("Sequence", out _) == false)
-            throw new CheckpointException($"the post_processor '{TypeOf(element)}' is not supported, because it may add tokens behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
-        var before = single.EnumerateArray().SkipLast(1).Select(token => token.GetProperty("SpecialToken").GetProperty("id").GetString()!);
-        return [.. before.SelectMany(token => element.GetProperty("special_tokens").GetProperty(token).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()))];
+        JsonElement[] single = TypeOf(element) == "TemplateProcessing" && Present(element, "single") is not null ? [.. Items(element, "single")] : [];
+        if (single is not [.. var before, var text] || Present(text, "Sequence") is null)
+            throw new CheckpointException($"the post_processor '{Short(TypeOf(element))}' is not supported, because it may add tokens behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
+        var ids = new List<int>();
+        foreach (var token in before)
+        {
+            var name = Text(Required(Required(token, "SpecialToken"), "id"), "the id of a post_processor's SpecialToken");
+            // one long list may be named many times
+            foreach (var id in Items(Required(Required(element, "special_tokens"), name), "ids").Take(TokenizerLimits.MostBefore + 1)) ids.Add(Id(id, "a special token of the post_processor"));
+            if (ids.Count > TokenizerLimits.MostBefore) throw new CheckpointException($"the post_processor puts more than {TokenizerLimits.MostBefore} tokens before a text.");
+        }
+
+        return ids;
     }
 
     private static void RequireByteLevel(JsonElement element, string part)
     {
-        if (TypeOf(element) != "ByteLevel") throw new CheckpointException($"the {part} '{TypeOf(element)}' is not supported; ByteLevel is.");
+        if (TypeOf(element) != "ByteLevel") throw new CheckpointException($"the {part} '{Short(TypeOf(element))}' is not supported; ByteLevel is.");
         Expect(element, $"the {part} ByteLevel", "type", "add_prefix_space", "trim_offsets", "use_regex");
     }
 
@@ -144,20 +151,7 @@ public sealed record TokenizerFile(
     private static JsonElement? Only(JsonElement? element, string part, string members)
     {
         if (element is not { } sequence || TypeOf(sequence) != "Sequence") return element;
-        var inner = sequence.GetProperty(members);
-        return inner.GetArrayLength() == 1 ? inner[0] : throw new CheckpointException($"the {part} is a Sequence of [{string.Join(", ", inner.EnumerateArray().Select(TypeOf))}]; ByteLevel alone is supported.");
+        var inner = Items(sequence, members);
+        return inner is [var only] ? only : throw new CheckpointException($"the {part} is a Sequence of [{Short(string.Join(", ", inner.Take(8).Select(TypeOf)))}]; ByteLevel alone is supported.");
     }
-
-    internal static void Expect(JsonElement element, string what, params ReadOnlySpan<string> known)
-    {
-        foreach (var member in element.EnumerateObject())
-            if (!known.Contains(member.Name)) throw new CheckpointException($"{what} has a '{member.Name}', which this build does not know.");
-    }
-
-    internal static string TypeOf(JsonElement element) => Present(element, "type")?.GetString() ?? "(without a type)";
-
-    private static bool Flag(JsonElement element, string name, bool otherwise) => Present(element, name)?.GetBoolean() ?? otherwise;
-
-    internal static JsonElement? Present(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 }
