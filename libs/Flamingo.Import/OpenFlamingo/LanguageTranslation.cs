@@ -11,6 +11,9 @@ internal static class LanguageTranslation
     // computed anew wherever they stand: rotary frequencies, and GPT-NeoX's causal mask
     private static readonly string[] Buffers = [".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.attn_bias"];
 
+    // one module under a second name: version 1 saved gated blocks twice, both versions keep the decoder layers that they wrapped
+    private static readonly string[] SecondNames = ["lang_encoder.gated_cross_attn_layers.", "lang_encoder.old_decoder_blocks."];
+
     /// <param name="checkpoint">A part of checkpoint.pt's collection, for what belongs to the language model.</param>
     /// <param name="notes">What the user should know, though it is no fault.</param>
     public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile, WeightCollector checkpoint, int every, int latentWidth, List<string> faults, List<string> notes)
@@ -28,7 +31,7 @@ internal static class LanguageTranslation
 
         foreach (var collector in new[] { weights, checkpoint }) collector.Ignore(name => Buffers.Any(buffer => name.EndsWith(buffer, StringComparison.Ordinal)));
         weights.Ignore(name => name == family.Embedding || name is "lm_head.weight" or "embed_out.weight");
-        checkpoint.Ignore(name => name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight");
+        checkpoint.Ignore(name => name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight" || SecondNames.Any(second => name.StartsWith(second, StringComparison.Ordinal)));
         weights.ReportUnused();
         return (config, weights.Tensors.Concat(checkpoint.Tensors).ToDictionary());
     }

@@ -70,6 +70,26 @@ public sealed class OpenFlamingoImportTests : IDisposable
         foreach (var part in new[] { "vision", "resampler", "language" }) Assert.Equal(expected.Config.Weights[part].Digest, found.Config.Weights[part].Digest);
     }
 
+    /// <summary>openflamingo/OpenFlamingo-9B-deprecated: LLaMA, saved with everything that its training did not strip.</summary>
+    [Fact]
+    public void Version_1_holds_blocks_twice_and_buffers_of_the_vision_tower()
+    {
+        var source = Family("llama", 2);
+        var first = _folder["checkpoint-v1.pt"];
+        using (var plain = WeightSource.Open(source.Checkpoint))
+        {
+            const string Block = "lang_encoder.model.layers.", Second = "lang_encoder.gated_cross_attn_layers.";
+            var twice = plain.Tensors.Values.Where(tensor => tensor.Name.StartsWith(Block, StringComparison.Ordinal)).Select(tensor => tensor with { Name = Second + tensor.Name[Block.Length..].Replace(".gated_cross_attn_layer", "", StringComparison.Ordinal) }).ToList();
+            Assert.NotEmpty(twice);
+            var positions = new SourceTensor("vision_encoder.embeddings.position_ids", "I64", [1, 17], () => new byte[17 * 8]);
+            var rotary = new SourceTensor("lang_encoder.model.layers.0.decoder_layer.self_attn.rotary_emb.inv_freq", "F32", [2], () => new byte[8]);
+            TorchFile.WriteStateDict(first, plain.Tensors.Values.Concat(twice).Append(positions).Append(rotary), "module.");
+        }
+
+        var (expected, found) = (Run(source, "v2"), Run(source with { Checkpoint = first }, "v1"));
+        foreach (var part in new[] { "vision", "resampler", "language" }) Assert.Equal(expected.Config.Weights[part].Digest, found.Config.Weights[part].Digest);
+    }
+
     [Fact]
     public void GptNeox_takes_heads_apart_and_head_and_embeddings_from_the_checkpoint()
     {
