@@ -22,9 +22,7 @@ public enum WeightStorage
 /// </summary>
 public sealed class WeightMatrix : IDisposable
 {
-    private const int Steps = 127;
     private const long ExpandedElements = 1 << 20;
-    private const long QuantizedElements = 1 << 22;
 
     // from here on torch's bfloat16 products are so much faster than f32 ones that widening pays (measured at 2048 × 8192)
     private const long ManyRows = 12;
@@ -38,23 +36,14 @@ public sealed class WeightMatrix : IDisposable
 
     private WeightMatrix(Tensor values, Tensor scales, ComputeTeam team) => (_values, _scales, _team) = (values, scales, team);
 
+    /// <param name="weight">[outputs, inputs] on the CPU, contiguous, f32, bf16 or f16.</param>
     /// <param name="team">Computes products; the calling thread alone if null.</param>
     public static WeightMatrix Quantize(Tensor weight, Device device, ComputeTeam? team = null)
     {
         var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         using var memory = empty([outputs * inputs + Int8Product.Slack], ScalarType.Int8); // the view keeps it
         var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32).DetachFromDisposeScope());
-        var step = Math.Max(1, QuantizedElements / Math.Max(1, inputs));             // what is held wide at once
-        for (var first = 0L; first < outputs; first += step)
-        {
-            using var scope = NewDisposeScope();
-            var last = Math.Min(outputs, first + step);
-            var wide = weight.slice(0, first, last, 1).to(ScalarType.Float32);
-            var scale = wide.abs().amax([1]) / Steps;
-            scales.slice(0, first, last, 1).copy_(scale);
-            values.slice(0, first, last, 1).copy_((wide / where(scale.eq(0), ones_like(scale), scale).unsqueeze(1)).round_().clamp_(-Steps, Steps));
-        }
-
+        Int8Rounding.Round(weight, values, scales);
         return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
     }
 

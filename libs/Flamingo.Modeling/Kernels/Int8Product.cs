@@ -48,7 +48,7 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
     private const int Piece = 512;
 
     // rows whose piece stays in the second cache, and bytes of rows that stay there whole
-    private const int RowBlock = 128, RowBytes = 1 << 19;
+    private const int RowBlock = 128, RowBytes = 1 << 18;
 
     // so many rows take the integers as they are
     private const int FewRows = 4;
@@ -80,7 +80,7 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
     {
         var (count, outputs, inputs) = ((int)x.shape[0], (int)values.shape[0], (int)values.shape[1]);
         var whole = typeof(T) == typeof(float) && inputs % TWidth.Count == 0 && x.stride(1) == 1;
-        using var widened = whole ? null : Widened(x.contiguous(), count, inputs);
+        using var widened = whole ? null : Widened(x, count, inputs);
         using TensorMemory v = new(values), s = new(scales), r = new(widened ?? x), o = new(results), b = new(bias ?? results);
         var share = Math.Clamp(outputs / (4 * team.Threads) / Channels * Channels, LeastShared, MostShared);
         var product = new Int8Product<TVector, TWidth, T>(v, s, r, bias is null ? null : (T*)b.At(0), o, values, results, share);
@@ -94,7 +94,8 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
     private static Tensor Widened(Tensor x, int count, int inputs)
     {
         var widened = empty([count, Padded(inputs)]);
-        using TensorMemory from = new(x), to = new(widened);
+        using var joined = x.contiguous();
+        using TensorMemory from = new(joined), to = new(widened);
         for (var row = 0; row < count; row++)
         {
             T* source = (T*)from.At((long)row * inputs);
