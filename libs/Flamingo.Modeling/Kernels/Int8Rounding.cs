@@ -6,7 +6,7 @@ namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
 /// Rounds weights to int8, channel by channel: scale = largest magnitude / 127, integer = weight / scale to nearest, ties to even.
-/// Reads a file's mapping twice and writes once, nothing in between: torch takes six passes over f32 copies, ten times as long.
+/// Reads a file's mapping twice and writes once, nothing in between: torch takes six passes over f32 copies, several times as long.
 /// </summary>
 public static unsafe class Int8Rounding
 {
