@@ -18,7 +18,9 @@ public static class Int8Product
     /// <param name="scales">f32 [outputs]</param>
     /// <param name="x">f32 or bf16 [rows, inputs]</param>
     /// <param name="bias">[outputs], in the dtype of x.</param>
+    /// <param name="team">As many threads as it has.</param>
     /// <returns>[rows, outputs], in the dtype of x.</returns>
+    /// <exception cref="ArgumentException">Shapes or dtypes do not fit.</exception>
     public static Tensor Multiply(Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) =>
         Vector512.IsHardwareAccelerated ? Multiply<Vector512<float>, Width512>(values, scales, x, bias, team)
         : Vector256.IsHardwareAccelerated ? Multiply<Vector256<float>, Width256>(values, scales, x, bias, team)
@@ -27,6 +29,8 @@ public static class Int8Product
     /// <summary>The same with vectors of a given width.</summary>
     public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) where TVector : struct where TWidth : struct, IVectorWidth<TVector>
     {
+        if (x.dim() != 2 || x.shape[1] != values.shape[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([values.shape[0]]))))
+            throw new ArgumentException($"[{string.Join(", ", values.shape)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", x.shape)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
         var results = empty([x.shape[0], values.shape[0]], x.dtype);
         if (results.numel() == 0) return results;
         if (x.dtype == ScalarType.Float32) Int8Product<TVector, TWidth, float>.Compute(values, scales, x, bias, results, team);

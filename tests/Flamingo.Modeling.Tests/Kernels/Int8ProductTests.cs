@@ -91,11 +91,14 @@ public sealed class Int8ProductTests : IDisposable
     }, TestContext.Current.CancellationToken);
 
     [Fact(Timeout = 60_000)]
-    public Task No_rows_give_none_and_other_dtypes_are_refused() => _three.RunAsync(() =>
+    public Task No_rows_give_none_and_what_does_not_fit_is_refused() => _three.RunAsync(() =>
     {
         var (values, scales) = Weights(9, 100);
         Assert.Equal([0, 9], Int8Product.Multiply(values, scales, empty(0, 100), null, _three.Team).shape);
-        Assert.Throws<ArgumentException>(() => Int8Product.Multiply(values, scales, zeros(1, 100, dtype: ScalarType.Float16), null, _three.Team));
+        foreach (var x in new[] { zeros(1, 100, dtype: ScalarType.Float16), zeros(1, 99), zeros(1, 1, 100) })
+            Assert.Throws<ArgumentException>(() => Int8Product.Multiply(values, scales, x, null, _three.Team));
+        foreach (var bias in new[] { zeros(9, dtype: ScalarType.BFloat16), zeros(8), zeros(1, 9) })
+            Assert.Throws<ArgumentException>(() => Int8Product.Multiply(values, scales, zeros(1, 100), bias, _three.Team));
         return true;
     }, TestContext.Current.CancellationToken);
 
