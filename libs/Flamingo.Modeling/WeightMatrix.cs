@@ -58,9 +58,11 @@ public sealed class WeightMatrix : IDisposable
     public Tensor Multiply(Tensor x, Tensor? bias = null, bool steady = false)
     {
         if (_scales is null) return nn.functional.linear(x, _values, bias);
-        var rows = x.numel() / x.shape[^1];
-        var inPlace = _values.device_type == TorchSharp.DeviceType.CPU && (x.dtype == ScalarType.Float32 || (rows < ManyRows && !steady));
-        return inPlace ? Int8Product.Multiply(_values, _scales, x.reshape(rows, x.shape[^1]), bias, _team).view([.. x.shape[..^1], _values.shape[0]]) : Expanded(_values, _scales, x, bias);
+        var shape = x.shape;
+        var rows = shape[..^1].Aggregate(1L, (product, length) => product * length);
+        if (_values.device_type != TorchSharp.DeviceType.CPU || (x.dtype != ScalarType.Float32 && (steady || rows >= ManyRows))) return Expanded(_values, _scales, x, bias);
+        if (shape.Length == 2) return Int8Product.Multiply(_values, _scales, x, bias, _team);
+        return Int8Product.Multiply(_values, _scales, x.reshape(rows, shape[^1]), bias, _team).view([.. shape[..^1], _values.shape[0]]);
     }
 
     /// <summary>What it stands for, f32 [outputs, inputs].</summary>

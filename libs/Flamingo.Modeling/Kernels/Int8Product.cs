@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using static TorchSharp.torch;
@@ -29,12 +30,14 @@ public static class Int8Product
     /// <summary>The same with vectors of a given width.</summary>
     public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) where TVector : struct where TWidth : struct, IVectorWidth<TVector>
     {
-        if (x.dim() != 2 || x.shape[1] != values.shape[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([values.shape[0]]))))
-            throw new ArgumentException($"[{string.Join(", ", values.shape)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", x.shape)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
-        var results = empty([x.shape[0], values.shape[0]], x.dtype);
-        if (results.numel() == 0) return results;
-        if (x.dtype == ScalarType.Float32) Int8Product<TVector, TWidth, float>.Compute(values, scales, x, bias, results, team);
-        else if (x.dtype == ScalarType.BFloat16) Int8Product<TVector, TWidth, ushort>.Compute(values, scales, x, bias, results, team);
+        var (given, held) = (x.shape, values.shape);
+        if (given.Length != 2 || given[1] != held[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([held[0]]))))
+            throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
+        var results = empty([given[0], held[0]], x.dtype);
+        if (given[0] == 0) return results;
+        var sizes = ((int)given[0], (int)held[0], (int)held[1]);
+        if (x.dtype == ScalarType.Float32) Int8Product<TVector, TWidth, float>.Compute(values, scales, x, bias, results, sizes, team);
+        else if (x.dtype == ScalarType.BFloat16) Int8Product<TVector, TWidth, ushort>.Compute(values, scales, x, bias, results, sizes, team);
         else throw new ArgumentException($"Products with int8 weights take Float32 or BFloat16, not {x.dtype}.");
         return results;
     }
@@ -66,35 +69,35 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
     private readonly sbyte* _weights;
     private readonly float* _scales, _rows;
     private readonly T* _bias, _results;
-    private readonly long _inputs, _rowStride, _resultStride;
+    private readonly long _inputs, _rowStride;
     private readonly int _count, _outputs, _padded, _share;
 
-    private Int8Product(TensorMemory values, TensorMemory scales, TensorMemory rows, T* bias, TensorMemory results, Tensor shape, Tensor output, int share)
+    private Int8Product(TensorMemory values, TensorMemory scales, TensorMemory rows, T* bias, TensorMemory results, (int Rows, int Outputs, int Inputs) sizes, int share)
     {
         _weights = (sbyte*)values.At(0);
         _scales = (float*)scales.At(0);
         _rows = (float*)rows.At(0);
         _bias = bias;
         _results = (T*)results.At(0);
-        (_inputs, _rowStride, _resultStride) = (shape.shape[1], rows.Stride, results.Stride);
-        (_count, _outputs, _padded, _share) = ((int)output.shape[0], (int)shape.shape[0], Padded((int)shape.shape[1]), share);
+        (_inputs, _rowStride) = (sizes.Inputs, rows.Stride);
+        (_count, _outputs, _padded, _share) = (sizes.Rows, sizes.Outputs, Padded(sizes.Inputs), share);
     }
 
-    public static void Compute(Tensor values, Tensor scales, Tensor x, Tensor? bias, Tensor results, ComputeTeam team)
+    public static void Compute(Tensor values, Tensor scales, Tensor x, Tensor? bias, Tensor results, (int Rows, int Outputs, int Inputs) sizes, ComputeTeam team)
     {
-        var (count, outputs, inputs) = ((int)x.shape[0], (int)values.shape[0], (int)values.shape[1]);
-        var whole = typeof(T) == typeof(float) && inputs % TWidth.Count == 0 && x.stride(1) == 1;
-        using var widened = whole ? null : Widened(x, count, inputs);
+        var whole = typeof(T) == typeof(float) && sizes.Inputs % TWidth.Count == 0 && x.stride(1) == 1;
+        using var widened = whole ? null : Widened(x, sizes.Rows, sizes.Inputs);
         using TensorMemory v = new(values), s = new(scales), r = new(widened ?? x), o = new(results), b = new(bias ?? results);
-        var share = Math.Clamp(outputs / (4 * team.Threads) / Channels * Channels, LeastShared, MostShared);
-        var product = new Int8Product<TVector, TWidth, T>(v, s, r, bias is null ? null : (T*)b.At(0), o, values, results, share);
-        var threads = (long)count * outputs * inputs < ParallelWork ? 1 : team.Threads;
-        team.Run((outputs + share - 1) / share, threads, (item, _) => product.ComputeShare(item * share));
+        var share = Math.Clamp(sizes.Outputs / (4 * team.Threads) / Channels * Channels, LeastShared, MostShared);
+        var product = new Int8Product<TVector, TWidth, T>(v, s, r, bias is null ? null : (T*)b.At(0), o, sizes, share);
+        var threads = (long)sizes.Rows * sizes.Outputs * sizes.Inputs < ParallelWork ? 1 : team.Threads;
+        team.Run((sizes.Outputs + share - 1) / share, threads, (item, _) => product.ComputeShare(item * share));
     }
 
     private static int Padded(int inputs) => (inputs + TWidth.Count - 1) / TWidth.Count * TWidth.Count;
 
     // f32 [rows, whole vectors], zeros behind
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Widened(Tensor x, int count, int inputs)
     {
         var widened = empty([count, Padded(inputs)]);
@@ -112,6 +115,7 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
         return widened;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ComputeShare(int first)
     {
         var channels = Math.Min(_share, _outputs - first);
@@ -130,6 +134,7 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
     }
 
     // few rows: a channel from beginning to end, as it lies; many: a piece of all channels, while that of the rows is in cache
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Sum(float* rows, int count, int first, int channels, float* panel, float* sums, int stride)
     {
         int groups = stride / Channels, pieces = (_padded + Piece - 1) / Piece;
@@ -159,11 +164,12 @@ internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : str
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Write(int row, int rows, int first, int channels, float* sums, int stride)
     {
         for (var some = 0; some < rows; some++)
         {
-            var results = _results + (row + some) * _resultStride + first;
+            var results = _results + (long)(row + some) * _outputs + first;
             for (var channel = 0; channel < channels; channel++)
             {
                 var value = sums[some * stride + channel] * _scales[first + channel];

@@ -15,9 +15,10 @@ public readonly unsafe struct TensorMemory : IDisposable
     {
         if (tensor.device_type != TorchSharp.DeviceType.CPU) throw new ArgumentException($"Computing in place needs the CPU, not {tensor.device}.");
         _tensor = tensor;
-        using var first = tensor.as_strided([1], [1], tensor.storage_offset()); // .bytes refuses a pool of 2 GiB or more
-        _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
         (ElementSize, Stride) = ((int)tensor.ElementSize, tensor.stride(0));
+        // .bytes refuses views that are not contiguous and pools of 2 GiB or more; a view of their first element costs some microseconds
+        using var first = tensor.numel() * ElementSize < int.MaxValue && tensor.is_contiguous() ? null : tensor.as_strided([1], [1], tensor.storage_offset());
+        _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference((first ?? tensor).bytes));
     }
 
     public int ElementSize { get; }
