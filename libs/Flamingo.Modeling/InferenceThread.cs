@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Flamingo.Modeling.Kernels;
 using TorchSharp;
 
 namespace Flamingo.Modeling;
@@ -14,18 +15,19 @@ public sealed class InferenceThread : IDisposable
 
     public InferenceThread(int computeThreads)
     {
-        ComputeThreads = computeThreads;
+        Team = new ComputeTeam(computeThreads - 1);
         _thread = new Thread(() =>
         {
             torch.set_num_threads(computeThreads);
             foreach (var action in _work.GetConsumingEnumerable()) action();
+            Team.Dispose();
         })
         { IsBackground = true, Name = "inference" };
         _thread.Start();
     }
 
-    /// <summary>Threads that one computation may use.</summary>
-    public int ComputeThreads { get; }
+    /// <summary>Computes, on this thread and with as many others as one computation may use, what torch does not.</summary>
+    public ComputeTeam Team { get; }
 
     /// <summary>
     /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it

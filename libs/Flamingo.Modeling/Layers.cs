@@ -23,7 +23,7 @@ public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposab
         var rows = x.reshape(-1, shape[^1]);
         var count = rows.shape[0];
         if (count < 12 && count % 4 != 0) rows = nn.functional.pad(rows, [0, 0, 0, 4 - (count % 4)]);
-        var results = Forward(rows);
+        var results = weight.Multiply(rows, bias, steady: true);
         return (results.shape[0] == count ? results : results.slice(0, 0, count, 1)).view([.. shape[..^1], results.shape[1]]);
     }
 

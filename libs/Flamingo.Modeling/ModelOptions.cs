@@ -22,7 +22,7 @@ public sealed class ModelOptions
     [Required, RegularExpression("float32|bfloat16", ErrorMessage = "Model:Dtype is float32 or bfloat16. float16 is for files only: their weights are widened or rounded to one of the two as they are loaded, since CPUs have no fast float16 products.")]
     public string Dtype { get; set; } = "float32";
 
-    /// <summary>How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, expanded where they are used).</summary>
+    /// <summary>How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, widened where they are used).</summary>
     [Required, RegularExpression("native|int8", ErrorMessage = "Model:WeightStorage is native or int8.")]
     public string WeightStorage { get; set; } = "native";
 

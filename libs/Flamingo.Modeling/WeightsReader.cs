@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Modeling.Kernels;
 using static TorchSharp.torch;
 
 namespace Flamingo.Modeling;
@@ -9,7 +10,8 @@ namespace Flamingo.Modeling;
 /// when they are first touched; others are converted straight from the mapping, so that nothing is held twice. The file must not be
 /// written into while its weights live; replacing it (a rename) is safe.
 /// </summary>
-public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native)
+/// <param name="team">Computes products with narrow weights; the calling thread alone if null.</param>
+public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
 {
     // torch aligns its own memory so, and products of other addresses are slower or rounded otherwise
     private const long Alignment = 64;
@@ -53,7 +55,7 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         if (storage == WeightStorage.Native) return new WeightMatrix(Take(name, outputs, inputs));
         if (Find(name, [outputs, inputs]) is not { } entry) return new WeightMatrix(empty([outputs, inputs], dtype, META));
         using var scope = NewDisposeScope();
-        var matrix = WeightMatrix.Quantize(Stored(entry), device);
+        var matrix = WeightMatrix.Quantize(Stored(entry), device, team);
         HeldBytes += matrix.Bytes;
         return matrix;
     }

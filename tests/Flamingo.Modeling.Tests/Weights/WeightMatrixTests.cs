@@ -35,12 +35,16 @@ public sealed class WeightMatrixTests : IDisposable
     [InlineData(ScalarType.BFloat16, 1.0 / 128)]
     public Task A_product_is_that_of_what_the_matrix_stands_for(ScalarType dtype, double tolerance) => _three.RunAsync(() =>
     {
-        using var matrix = WeightMatrix.Quantize(Random(1500, 2000, seed: 2), CPU); // three tiles, the last one short
-        var (x, bias) = (Random(6, 2000, seed: 3).to(dtype).view(2, 3, 2000), Random(1, 1500, seed: 4)[0].to(dtype));
-        var expected = nn.functional.linear(x.to(ScalarType.Float32), matrix.Expand(), bias.to(ScalarType.Float32));
-        var actual = matrix.Multiply(x, bias);
-        Assert.Equal((dtype, 3L, 1500L), (actual.dtype, actual.shape[1], actual.shape[2]));
-        Assert.InRange((actual.to(ScalarType.Float32) - expected).norm().item<float>() / expected.norm().item<float>(), 0, tolerance);
+        using var matrix = WeightMatrix.Quantize(Random(1500, 2000, seed: 2), CPU, _three.Team); // where it is expanded three tiles, the last one short
+        foreach (var (some, steady) in new[] { (3, false), (3, true), (50, false) })             // few rows, in bfloat16 in place or not; many
+        {
+            var (x, bias) = (Random(2 * some, 2000, seed: 3).to(dtype).view(2, some, 2000), Random(1, 1500, seed: 4)[0].to(dtype));
+            var expected = nn.functional.linear(x.to(ScalarType.Float32), matrix.Expand(), bias.to(ScalarType.Float32));
+            var actual = matrix.Multiply(x, bias, steady);
+            Assert.Equal((dtype, some, 1500L), (actual.dtype, actual.shape[1], actual.shape[2]));
+            Assert.InRange((actual.to(ScalarType.Float32) - expected).norm().item<float>() / expected.norm().item<float>(), 0, tolerance);
+        }
+
         return true;
     }, TestContext.Current.CancellationToken);
 
@@ -54,11 +58,16 @@ public sealed class WeightMatrixTests : IDisposable
     [InlineData(100, 8192)]
     public Task A_row_is_the_same_bits_in_any_company(long outputs, long inputs) => _three.RunAsync(() =>
     {
-        using var linear = new Linear(WeightMatrix.Quantize(Random(outputs, inputs, seed: 5), CPU), Random(1, outputs, seed: 6)[0]);
+        using var linear = new Linear(WeightMatrix.Quantize(Random(outputs, inputs, seed: 5), CPU, _three.Team), Random(1, outputs, seed: 6)[0]);
         var rows = Random(100, inputs, seed: 7);
         var crowd = linear.ForwardTiled(rows);
         foreach (var count in new[] { 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 28, 44, 61, 92 })
-            Assert.True(Same(crowd.slice(0, 100 - count, 100, 1), linear.ForwardTiled(rows.slice(0, 100 - count, 100, 1))), $"{count} rows");
+        {
+            var some = rows.slice(0, 100 - count, 100, 1);
+            Assert.True(Same(crowd.slice(0, 100 - count, 100, 1), linear.ForwardTiled(some)), $"{count} rows");
+            Assert.True(Same(crowd.slice(0, 100 - count, 100, 1), linear.Forward(some)), $"{count} rows, as they are");
+        }
+
         Assert.True(Same(crowd, linear.ForwardTiled(rows)));
         return true;
     }, TestContext.Current.CancellationToken);

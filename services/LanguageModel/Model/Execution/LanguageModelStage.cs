@@ -38,11 +38,11 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(config, file, limits, dtype, storage);
-        var weights = new WeightsReader(file, device, dtype, storage);
+        var weights = new WeightsReader(file, device, dtype, storage, thread.Team);
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
         var cross = config.Language.CrossAttention;
-        Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.ComputeThreads) : new PlainAttention());
+        Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.Team) : new PlainAttention());
         var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
             Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);

@@ -50,7 +50,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
         using var file = model.OpenWeights("resampler");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var storage = ModelRuntime.Storage(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype, storage);
+        var weights = new WeightsReader(file, _device, _dtype, storage, thread.Team);
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(

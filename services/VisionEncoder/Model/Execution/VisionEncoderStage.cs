@@ -39,7 +39,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         using var file = model.OpenWeights("vision");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var storage = ModelRuntime.Storage(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype, storage);
+        var weights = new WeightsReader(file, _device, _dtype, storage, thread.Team);
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(

@@ -4,14 +4,12 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
-public sealed class PagedAttentionTests(Models models) : IDisposable
+public sealed class PagedAttentionTests(Models models)
 {
-    private readonly PagedAttention _paged = new(computeThreads: 2);
+    private readonly PagedAttention _paged = new(models.Thread.Team);
     private readonly PlainAttention _plain = new();
 
     public static TheoryData<ScalarType> Dtypes => [.. AttentionCase.Dtypes];
-
-    public void Dispose() => _paged.Dispose();
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
     public Task Paged_equals_the_plain_twin(ScalarType dtype) => Each(60, dtype, TestContext.Current.CancellationToken, (seed, call) =>

@@ -1,20 +1,15 @@
 using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.Modeling.Kernels;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
 /// <summary>A row's result depends bit for bit on its own query and on what it sees, and on nothing else.</summary>
-public sealed class RowIndependenceTests(Models models) : IDisposable
+public sealed class RowIndependenceTests(Models models)
 {
-    private readonly PagedAttention _one = new(computeThreads: 1), _two = new(computeThreads: 2);
+    private readonly PagedAttention _one = new(ComputeTeam.Alone), _two = new(models.Thread.Team);
 
     public static TheoryData<ScalarType> Dtypes => [.. AttentionCase.Dtypes];
-
-    public void Dispose()
-    {
-        _one.Dispose();
-        _two.Dispose();
-    }
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
     public Task Alone_and_in_a_crowd(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, crowd) =>

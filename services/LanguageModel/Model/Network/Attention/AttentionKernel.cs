@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Flamingo.Modeling.Kernels;
 
 namespace Flamingo.LanguageModel.Network.Attention;
 

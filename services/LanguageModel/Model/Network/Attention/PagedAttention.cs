@@ -1,3 +1,4 @@
+using Flamingo.Modeling.Kernels;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network.Attention;
@@ -9,7 +10,7 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// number of rows and takes 3 ms for one bf16 row (16 heads × 128, 700 keys) where this takes a few tenths: hence this class.
 /// Belongs to the inference thread.
 /// </summary>
-public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
+public sealed unsafe class PagedAttention : IBlockAttention
 {
     // a tile reads, and where needed widens, each block once for all of its rows
     private const int TileRows = 16;
@@ -21,12 +22,11 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
     private readonly ComputeTeam _team;
     private readonly TileScratch[] _scratch;
 
-    /// <param name="computeThreads">The calling thread and those that help it; at least 1.</param>
-    public PagedAttention(int computeThreads)
+    /// <param name="team">Somebody else's; computes tiles.</param>
+    public PagedAttention(ComputeTeam team)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(computeThreads, 1);
-        _team = new ComputeTeam(computeThreads - 1);
-        _scratch = [.. Enumerable.Range(0, computeThreads).Select(_ => new TileScratch())];
+        _team = team;
+        _scratch = [.. Enumerable.Range(0, team.Threads).Select(_ => new TileScratch())];
     }
 
     public void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows)
@@ -76,6 +76,4 @@ public sealed unsafe class PagedAttention : IBlockAttention, IDisposable
     }
 
     public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) => _plain.Weights(query, keys, rows, row, slopes);
-
-    public void Dispose() => _team.Dispose();
 }

@@ -1,3 +1,5 @@
+using Flamingo.Modeling.Kernels;
+
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>One thread's f32 working memory for a tile; grows to the largest tile seen. Contents are valid until the next <see cref="Reserve"/>.</summary>

@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace Flamingo.LanguageModel.Network.Attention;
+namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
 /// Helper threads for work of some hundred microseconds. Items are handed out one by one, and the caller never waits for a helper
@@ -14,11 +14,17 @@ public sealed class ComputeTeam : IDisposable
     private volatile Job? _job;
     private volatile bool _disposed;
 
+    /// <summary>The calling thread by itself; any number of callers may share it.</summary>
+    public static ComputeTeam Alone { get; } = new(helpers: 0);
+
     public ComputeTeam(int helpers)
     {
-        _helpers = [.. Enumerable.Range(1, helpers).Select(worker => new Thread(() => Help(worker)) { IsBackground = true, Name = $"attention {worker}" })];
+        _helpers = [.. Enumerable.Range(1, helpers).Select(worker => new Thread(() => Help(worker)) { IsBackground = true, Name = $"compute {worker}" })];
         foreach (var helper in _helpers) helper.Start();
     }
+
+    /// <summary>The calling thread and its helpers.</summary>
+    public int Threads => _helpers.Length + 1;
 
     /// <summary>Computes every item once, on the calling thread and up to <paramref name="threads"/> − 1 helpers, and returns when all are done.</summary>
     /// <param name="compute">Takes the item and the worker, 0 for the caller.</param>
@@ -37,7 +43,7 @@ public sealed class ComputeTeam : IDisposable
         job.Work(worker: 0);
         var spin = new SpinWait();
         while (!job.Done) spin.SpinOnce(sleep1Threshold: -1);
-        _job = null;
+        if (woken > 0) _job = null;
         job.ThrowFirst();
     }
 

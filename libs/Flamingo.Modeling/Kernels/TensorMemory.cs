@@ -2,10 +2,10 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
-namespace Flamingo.LanguageModel.Network.Attention;
+namespace Flamingo.Modeling.Kernels;
 
 /// <summary>Where a CPU tensor's elements lie; keeps it alive until disposed.</summary>
-internal readonly unsafe struct TensorMemory : IDisposable
+public readonly unsafe struct TensorMemory : IDisposable
 {
     private readonly Tensor _tensor;
     private readonly byte* _start;
@@ -13,11 +13,12 @@ internal readonly unsafe struct TensorMemory : IDisposable
     /// <param name="tensor">Not empty; may be a view.</param>
     public TensorMemory(Tensor tensor)
     {
-        if (tensor.device_type != TorchSharp.DeviceType.CPU) throw new ArgumentException($"Attention in place needs the CPU, not {tensor.device}.");
+        if (tensor.device_type != TorchSharp.DeviceType.CPU) throw new ArgumentException($"Computing in place needs the CPU, not {tensor.device}.");
         _tensor = tensor;
-        using var first = tensor.as_strided([1], [1], tensor.storage_offset()); // .bytes refuses a pool of 2 GiB or more
-        _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
         (ElementSize, Stride) = ((int)tensor.ElementSize, tensor.stride(0));
+        // .bytes refuses views that are not contiguous and pools of 2 GiB or more; a view of their first element costs some microseconds
+        using var first = tensor.numel() * ElementSize < int.MaxValue && tensor.is_contiguous() ? null : tensor.as_strided([1], [1], tensor.storage_offset());
+        _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference((first ?? tensor).bytes));
     }
 
     public int ElementSize { get; }

@@ -1,6 +1,6 @@
-using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.Modeling.Kernels;
 
-namespace Flamingo.LanguageModel.Tests.Network.Attention;
+namespace Flamingo.Modeling.Tests.Kernels;
 
 public sealed class ComputeTeamTests
 {

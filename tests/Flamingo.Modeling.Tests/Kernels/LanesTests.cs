@@ -1,8 +1,8 @@
 using System.Runtime.Intrinsics;
 using CsCheck;
-using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.Modeling.Kernels;
 
-namespace Flamingo.LanguageModel.Tests.Network.Attention;
+namespace Flamingo.Modeling.Tests.Kernels;
 
 public sealed class LanesTests
 {

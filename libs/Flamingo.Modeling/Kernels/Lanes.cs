@@ -1,10 +1,10 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Flamingo.LanguageModel.Network.Attention;
+namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// Sixteen f32 lanes and the few operations on them that attention needs. Every operation is exactly specified (fused multiply-add,
+/// Sixteen f32 lanes and the few operations on them that attention and products need. Every operation is exactly specified (fused multiply-add,
 /// fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has optimised:
 /// without AVX-512 the same lanes are computed in software.
 /// </summary>

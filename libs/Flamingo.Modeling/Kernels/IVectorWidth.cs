@@ -1,0 +1,111 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+
+namespace Flamingo.Modeling.Kernels;
+
+/// <summary>What a product needs of f32 vectors, for each width that CPUs have. The order of a sum is part of the width: 16, 8 or 4 partial sums.</summary>
+/// <typeparam name="TVector">The vector of that width.</typeparam>
+public unsafe interface IVectorWidth<TVector>
+{
+    static abstract int Count { get; }
+
+    /// <summary>Whether sixteen sums and what they are made of fit into registers.</summary>
+    static abstract bool ManyRegisters { get; }
+
+    static abstract TVector Load(float* source);
+
+    /// <summary>Reads <see cref="Count"/> integers, no more.</summary>
+    static abstract TVector Load(sbyte* source);
+
+    static abstract void Store(TVector vector, float* target);
+
+    /// <summary>a × b + c, rounded once where the CPU can.</summary>
+    static abstract TVector MultiplyAdd(TVector a, TVector b, TVector c);
+
+    /// <summary>Halves fold onto halves.</summary>
+    static abstract float Sum(TVector vector);
+}
+
+/// <summary>AVX-512; in software elsewhere.</summary>
+public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
+{
+    public static int Count => 16;
+
+    public static bool ManyRegisters => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(float* source) => Vector512.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(sbyte* source) => Avx512F.IsSupported
+        ? Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load(source)))
+        : Vector512.Create(Width256.Load(source), Width256.Load(source + 8));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector512<float> vector, float* target) => vector.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.FusedMultiplyAdd(a, b, c);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector512<float> vector) => Width256.Sum(vector.GetLower() + vector.GetUpper());
+}
+
+/// <summary>AVX2.</summary>
+public readonly unsafe struct Width256 : IVectorWidth<Vector256<float>>
+{
+    public static int Count => 8;
+
+    public static bool ManyRegisters => Avx512F.VL.IsSupported;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load(float* source) => Vector256.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load(sbyte* source) => Avx2.IsSupported
+        ? Avx.ConvertToVector256Single(Avx2.ConvertToVector256Int32(source))
+        : Vector256.Create(Width128.Load(source), Width128.Load(source + 4));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector256<float> vector, float* target) => vector.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Fma.IsSupported ? Fma.MultiplyAdd(a, b, c) : a * b + c;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector256<float> vector) => Width128.Sum(vector.GetLower() + vector.GetUpper());
+}
+
+/// <summary>Every CPU of today.</summary>
+public readonly unsafe struct Width128 : IVectorWidth<Vector128<float>>
+{
+    public static int Count => 4;
+
+    public static bool ManyRegisters => AdvSimd.IsSupported || Avx512F.VL.IsSupported;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Load(float* source) => Vector128.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Load(sbyte* source)
+    {
+        var four = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<int>(source)).AsSByte();
+        return Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(four)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector128<float> vector, float* target) => vector.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) =>
+        Fma.IsSupported ? Fma.MultiplyAdd(a, b, c) : AdvSimd.IsSupported ? AdvSimd.FusedMultiplyAdd(c, a, b) : a * b + c;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector128<float> vector)
+    {
+        var two = vector + Vector128.Shuffle(vector, Vector128.Create(2, 3, 0, 1));
+        return (two + Vector128.Shuffle(two, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+}

@@ -1,0 +1,182 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using static TorchSharp.torch;
+
+namespace Flamingo.Modeling.Kernels;
+
+/// <summary>
+/// x Wᵀ + b on the CPU for weights held as int8 with one scale per output channel: integers are read as they lie, widened in registers
+/// or, where many rows want them, once for all in the first cache; sums are f32, scaled at the end and rounded once.
+/// A row's result depends bit for bit only on the row: not on how many stand beside it, nor on threads. It does on the CPU's vector width.
+/// </summary>
+public static class Int8Product
+{
+    /// <summary>Bytes that must be readable behind the last weight: rows are read by whole vectors.</summary>
+    public const int Slack = 64;
+
+    /// <param name="values">int8 [outputs, inputs], contiguous, with <see cref="Slack"/> behind.</param>
+    /// <param name="scales">f32 [outputs]</param>
+    /// <param name="x">f32 or bf16 [rows, inputs]</param>
+    /// <param name="bias">[outputs], in the dtype of x.</param>
+    /// <param name="team">As many threads as it has.</param>
+    /// <returns>[rows, outputs], in the dtype of x.</returns>
+    /// <exception cref="ArgumentException">Shapes or dtypes do not fit.</exception>
+    public static Tensor Multiply(Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) =>
+        Vector512.IsHardwareAccelerated ? Multiply<Vector512<float>, Width512>(values, scales, x, bias, team)
+        : Vector256.IsHardwareAccelerated ? Multiply<Vector256<float>, Width256>(values, scales, x, bias, team)
+        : Multiply<Vector128<float>, Width128>(values, scales, x, bias, team);
+
+    /// <summary>The same with vectors of a given width.</summary>
+    public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) where TVector : struct where TWidth : struct, IVectorWidth<TVector>
+    {
+        var (given, held) = (x.shape, values.shape);
+        if (given.Length != 2 || given[1] != held[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([held[0]]))))
+            throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
+        var results = empty([given[0], held[0]], x.dtype);
+        if (given[0] == 0) return results;
+        var sizes = ((int)given[0], (int)held[0], (int)held[1]);
+        if (x.dtype == ScalarType.Float32) Int8Product<TVector, TWidth, float>.Compute(values, scales, x, bias, results, sizes, team);
+        else if (x.dtype == ScalarType.BFloat16) Int8Product<TVector, TWidth, ushort>.Compute(values, scales, x, bias, results, sizes, team);
+        else throw new ArgumentException($"Products with int8 weights take Float32 or BFloat16, not {x.dtype}.");
+        return results;
+    }
+}
+
+/// <summary>One product's memory, and how a share of its channels is computed.</summary>
+/// <typeparam name="TVector">The vectors it computes with.</typeparam>
+/// <typeparam name="TWidth">Their operations.</typeparam>
+/// <typeparam name="T">How x, bias and results are stored: float, or ushort for bf16.</typeparam>
+internal sealed unsafe class Int8Product<TVector, TWidth, T> where TVector : struct where TWidth : struct, IVectorWidth<TVector> where T : unmanaged
+{
+    private const int Channels = ProductKernel<TVector, TWidth>.Channels;
+
+    // inputs summed at a time: four widened channels and four rows of so many fit into the first cache
+    private const int Piece = 512;
+
+    // rows whose piece stays in the second cache, and bytes of rows that stay there whole
+    private const int RowBlock = 128, RowBytes = 1 << 18;
+
+    // so many rows take the integers as they are
+    private const int FewRows = 4;
+
+    // a thread's share of channels
+    private const int MostShared = 64, LeastShared = 16;
+
+    // multiplications below which waking another thread costs more than it saves
+    private const long ParallelWork = 500_000;
+
+    private readonly sbyte* _weights;
+    private readonly float* _scales, _rows;
+    private readonly T* _bias, _results;
+    private readonly long _inputs, _rowStride;
+    private readonly int _count, _outputs, _padded, _share;
+
+    private Int8Product(TensorMemory values, TensorMemory scales, TensorMemory rows, T* bias, TensorMemory results, (int Rows, int Outputs, int Inputs) sizes, int share)
+    {
+        _weights = (sbyte*)values.At(0);
+        _scales = (float*)scales.At(0);
+        _rows = (float*)rows.At(0);
+        _bias = bias;
+        _results = (T*)results.At(0);
+        (_inputs, _rowStride) = (sizes.Inputs, rows.Stride);
+        (_count, _outputs, _padded, _share) = (sizes.Rows, sizes.Outputs, Padded(sizes.Inputs), share);
+    }
+
+    public static void Compute(Tensor values, Tensor scales, Tensor x, Tensor? bias, Tensor results, (int Rows, int Outputs, int Inputs) sizes, ComputeTeam team)
+    {
+        var whole = typeof(T) == typeof(float) && sizes.Inputs % TWidth.Count == 0 && x.stride(1) == 1;
+        using var widened = whole ? null : Widened(x, sizes.Rows, sizes.Inputs);
+        using TensorMemory v = new(values), s = new(scales), r = new(widened ?? x), o = new(results), b = new(bias ?? results);
+        var share = Math.Clamp(sizes.Outputs / (4 * team.Threads) / Channels * Channels, LeastShared, MostShared);
+        var product = new Int8Product<TVector, TWidth, T>(v, s, r, bias is null ? null : (T*)b.At(0), o, sizes, share);
+        var threads = (long)sizes.Rows * sizes.Outputs * sizes.Inputs < ParallelWork ? 1 : team.Threads;
+        team.Run((sizes.Outputs + share - 1) / share, threads, (item, _) => product.ComputeShare(item * share));
+    }
+
+    private static int Padded(int inputs) => (inputs + TWidth.Count - 1) / TWidth.Count * TWidth.Count;
+
+    // f32 [rows, whole vectors], zeros behind
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static Tensor Widened(Tensor x, int count, int inputs)
+    {
+        var widened = empty([count, Padded(inputs)]);
+        using var joined = x.contiguous();
+        using TensorMemory from = new(joined), to = new(widened);
+        for (var row = 0; row < count; row++)
+        {
+            T* source = (T*)from.At((long)row * inputs);
+            var target = (float*)to.At(row * to.Stride);
+            var input = 0;
+            for (; input <= inputs - Lanes.Count; input += Lanes.Count) Lanes.Load(source + input).Store(target + input);
+            for (; input < Padded(inputs); input++) target[input] = input < inputs ? Lanes.Load(source[input]) : 0;
+        }
+
+        return widened;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ComputeShare(int first)
+    {
+        var channels = Math.Min(_share, _outputs - first);
+        var stride = (channels + Channels - 1) / Channels * Channels;
+        var block = Math.Min(RowBlock, _count);
+        var scratch = stackalloc float[block * stride + Channels * Piece + Lanes.Count];
+        var panel = (float*)(((nint)scratch + 63) & ~63); // vectors that lie across two cache lines load slowly
+        var sums = panel + Channels * Piece;
+        for (var row = 0; row < _count; row += block)
+        {
+            var rows = Math.Min(block, _count - row);
+            new Span<float>(sums, rows * stride).Clear();
+            Sum(_rows + row * _rowStride, rows, first, channels, panel, sums, stride);
+            Write(row, rows, first, channels, sums, stride);
+        }
+    }
+
+    // few rows: a channel from beginning to end, as it lies; many: a piece of all channels, while that of the rows is in cache
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Sum(float* rows, int count, int first, int channels, float* panel, float* sums, int stride)
+    {
+        int groups = stride / Channels, pieces = (_padded + Piece - 1) / Piece;
+        var inOrder = (long)count * _padded * sizeof(float) <= RowBytes;
+        for (var step = 0; step < groups * pieces; step++)
+        {
+            var (group, piece) = inOrder ? (step / pieces, step % pieces) : (step % groups, step / groups);
+            var (channel, input) = (group * Channels, piece * Piece);
+            var width = Math.Min(Piece, _padded - input);
+            Prefetch(first + channel + Channels, input, width);
+            var weights = new FourChannels<sbyte>(At(0), At(1), At(2), At(3));
+            if (count <= FewRows) ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, weights, width, sums + channel, stride);
+            else ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel, stride);
+
+            sbyte* At(int offset) => _weights + (first + Math.Min(channel + offset, channels - 1)) * _inputs + input; // the last one in place of the missing
+        }
+    }
+
+    // Asks for the next four channels. Into the second cache: the first has too few line buffers (measured: half the speed).
+    private void Prefetch(int channel, int input, int width)
+    {
+        if (!Sse.IsSupported) return;
+        for (var last = Math.Min(channel + Channels, _outputs); channel < last; channel++)
+        {
+            var weights = _weights + channel * _inputs + input;
+            for (var line = 0; line < width; line += 64) Sse.Prefetch1(weights + line);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Write(int row, int rows, int first, int channels, float* sums, int stride)
+    {
+        for (var some = 0; some < rows; some++)
+        {
+            var results = _results + (long)(row + some) * _outputs + first;
+            for (var channel = 0; channel < channels; channel++)
+            {
+                var value = sums[some * stride + channel] * _scales[first + channel];
+                if (_bias is not null) value += Lanes.Load(_bias[first + channel]);
+                if (typeof(T) == typeof(float)) *(float*)(results + channel) = value;
+                else *(ushort*)(results + channel) = Lanes.ToBFloat16(value);
+            }
+        }
+    }
+}
