@@ -10,7 +10,7 @@ namespace Flamingo.Modeling;
 /// when they are first touched; others are converted straight from the mapping, so that nothing is held twice. The file must not be
 /// written into while its weights live; replacing it (a rename) is safe.
 /// </summary>
-/// <param name="team">Computes products with narrow weights; the calling thread alone if null.</param>
+/// <param name="team">Computes products of few rows, and with int8 weights; the calling thread alone if null.</param>
 public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
 {
     // torch aligns its own memory so, and products of other addresses are slower or rounded otherwise
@@ -52,13 +52,16 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
     /// <summary>The matrix of a linear layer, as it is to be held.</summary>
     public WeightMatrix TakeMatrix(string name, long outputs, long inputs)
     {
-        if (storage == WeightStorage.Native) return new WeightMatrix(Take(name, outputs, inputs));
+        if (storage == WeightStorage.Native) return new WeightMatrix(Take(name, outputs, inputs), team);
         if (Find(name, [outputs, inputs]) is not { } entry) return new WeightMatrix(empty([outputs, inputs], dtype, META));
         using var scope = NewDisposeScope();
         var matrix = WeightMatrix.Quantize(Stored(entry), device, team);
         HeldBytes += matrix.Bytes;
         return matrix;
     }
+
+    /// <summary>A second use of a weight that was taken: the token embedding as the output projection. Its owner still owns it; this is disposed of apart.</summary>
+    public WeightMatrix Share(Tensor weight) => new(weight.alias().DetachFromDisposeScope(), team);
 
     /// <summary>Names in the file that were not taken and need not be (another head's weights, for example).</summary>
     public void Ignore(Func<string, bool> names) => _taken.UnionWith(file.Entries.Keys.Where(names));

@@ -19,6 +19,9 @@ public unsafe interface IVectorWidth<TVector>
     /// <summary>Reads <see cref="Count"/> integers, no more.</summary>
     static abstract TVector Load(sbyte* source);
 
+    /// <summary>Reads <see cref="Count"/> bf16 numbers, no more.</summary>
+    static abstract TVector Load(ushort* source);
+
     static abstract void Store(TVector vector, float* target);
 
     /// <summary>a × b + c, rounded once where the CPU can.</summary>
@@ -42,6 +45,9 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
     public static Vector512<float> Load(sbyte* source) => Avx512F.IsSupported
         ? Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector128.Load(source)))
         : Vector512.Create(Width256.Load(source), Width256.Load(source + 8));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(ushort* source) => (Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()) << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> vector, float* target) => vector.Store(target);
@@ -69,6 +75,9 @@ public readonly unsafe struct Width256 : IVectorWidth<Vector256<float>>
         : Vector256.Create(Width128.Load(source), Width128.Load(source + 4));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Load(ushort* source) => (Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()) << 16).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector256<float> vector, float* target) => vector.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -94,6 +103,9 @@ public readonly unsafe struct Width128 : IVectorWidth<Vector128<float>>
         var four = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<int>(source)).AsSByte();
         return Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(four)));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Load(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()) << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector128<float> vector, float* target) => vector.Store(target);

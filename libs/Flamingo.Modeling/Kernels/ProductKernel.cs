@@ -17,7 +17,7 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
 
     /// <summary>sums[row, channel] += rows[row] · channels[channel]</summary>
     /// <param name="rows">f32 [count, width], <paramref name="rowStride"/> apart.</param>
-    /// <param name="channels">[4, width]: int8, or f32 of the same integers.</param>
+    /// <param name="channels">[4, width]: int8 or bf16, or the same values in f32.</param>
     /// <param name="width">A multiple of <typeparamref name="TWidth"/>'s count.</param>
     /// <param name="sums">[count, 4], <paramref name="sumStride"/> apart.</param>
     public static void Add<TWeight>(float* rows, long rowStride, int count, in FourChannels<TWeight> channels, int width, float* sums, int sumStride) where TWeight : unmanaged
@@ -28,26 +28,27 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
         if (row < count) AddOne(rows + row * rowStride, channels.Zero, channels.One, channels.Two, channels.Three, width, sums + row * sumStride);
     }
 
-    /// <summary>Integers as f32, where more rows than a call's want them.</summary>
+    /// <summary>Weights as f32, where more rows than a call's want them.</summary>
     /// <param name="target">[4, width]</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static FourChannels<float> Widen(in FourChannels<sbyte> channels, int width, float* target)
+    public static FourChannels<float> Widen<TWeight>(in FourChannels<TWeight> channels, int width, float* target) where TWeight : unmanaged
     {
-        sbyte* w0 = channels.Zero, w1 = channels.One, w2 = channels.Two, w3 = channels.Three;
+        TWeight* w0 = channels.Zero, w1 = channels.One, w2 = channels.Two, w3 = channels.Three;
         float* y0 = target, y1 = y0 + width, y2 = y1 + width, y3 = y2 + width;
         for (var i = 0; i < width; i += TWidth.Count)
         {
-            TWidth.Store(TWidth.Load(w0 + i), y0 + i);
-            TWidth.Store(TWidth.Load(w1 + i), y1 + i);
-            TWidth.Store(TWidth.Load(w2 + i), y2 + i);
-            TWidth.Store(TWidth.Load(w3 + i), y3 + i);
+            TWidth.Store(Load(w0 + i), y0 + i);
+            TWidth.Store(Load(w1 + i), y1 + i);
+            TWidth.Store(Load(w2 + i), y2 + i);
+            TWidth.Store(Load(w3 + i), y3 + i);
         }
 
         return new(y0, y1, y2, y3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Load<TWeight>(TWeight* source) where TWeight : unmanaged => typeof(TWeight) == typeof(sbyte) ? TWidth.Load((sbyte*)source) : TWidth.Load((float*)source);
+    private static TVector Load<TWeight>(TWeight* source) where TWeight : unmanaged =>
+        typeof(TWeight) == typeof(sbyte) ? TWidth.Load((sbyte*)source) : typeof(TWeight) == typeof(ushort) ? TWidth.Load((ushort*)source) : TWidth.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddOne<TWeight>(float* x, TWeight* w0, TWeight* w1, TWeight* w2, TWeight* w3, int width, float* sums) where TWeight : unmanaged

@@ -48,6 +48,25 @@ public sealed class WeightMatrixTests : IDisposable
         return true;
     }, TestContext.Current.CancellationToken);
 
+    /// <summary>Few rows in bfloat16 are read here, many by torch, and steady ones always by torch: all are the same product.</summary>
+    [Theory(Timeout = 120_000)]
+    [InlineData(2048), InlineData(1000)]
+    public Task Native_bf16_weights_give_the_same_product_for_few_rows_and_many(long inputs) => _three.RunAsync(() =>
+    {
+        var weights = Random(300, inputs, seed: 2).to(ScalarType.BFloat16);
+        using var matrix = new WeightMatrix(weights, _three.Team);
+        foreach (var (rows, steady) in new[] { (1, false), (4, false), (4, true), (5, false), (40, false) })
+        {
+            var (x, bias) = (Random(rows, inputs, seed: 3).to(ScalarType.BFloat16), Random(1, 300, seed: 4)[0].to(ScalarType.BFloat16));
+            var expected = nn.functional.linear(x.to(ScalarType.Float32), weights.to(ScalarType.Float32), bias.to(ScalarType.Float32));
+            var actual = matrix.Multiply(x, bias, steady);
+            Assert.Equal(ScalarType.BFloat16, actual.dtype);
+            Assert.InRange((actual.to(ScalarType.Float32) - expected).norm().item<float>() / expected.norm().item<float>(), 0, 1.0 / 256);
+        }
+
+        return true;
+    }, TestContext.Current.CancellationToken);
+
     /// <summary>Sizes of one tile, of several and a rest, and of matrices that fill no vector.</summary>
     [Theory(Timeout = 240_000)]
     [InlineData(64, 64)]

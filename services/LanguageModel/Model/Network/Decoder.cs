@@ -2,7 +2,6 @@ using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace Flamingo.LanguageModel.Network;
 
@@ -16,7 +15,7 @@ public sealed class Decoder : IDisposable
 {
     private readonly LanguageConfig _config;
     private readonly Tensor _tokenEmbedding;
-    private readonly WeightMatrix? _outputWeight;
+    private readonly WeightMatrix _output;
     private readonly Rotary? _rotary;
     private readonly DecoderLayer[] _layers;
     private readonly Dictionary<int, (int Block, GatedCrossAttention Attention)> _gated;
@@ -34,7 +33,7 @@ public sealed class Decoder : IDisposable
         _gated = config.CrossAttention.Layers.Index().ToDictionary(
             item => item.Item, item => (item.Index, new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
         _finalNorm = new Norm(config.Norm, weights, "final_norm", config.Width, config.NormEpsilon);
-        if (!config.TiedEmbeddings) _outputWeight = weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
+        _output = config.TiedEmbeddings ? weights.Share(_tokenEmbedding) : weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
     }
 
     /// <summary>Gated blocks.</summary>
@@ -75,12 +74,12 @@ public sealed class Decoder : IDisposable
 
     /// <param name="hidden">[rows, width]</param>
     /// <returns>[rows, vocabulary]</returns>
-    public Tensor Logits(Tensor hidden) => _outputWeight?.Multiply(hidden) ?? F.linear(hidden, _tokenEmbedding);
+    public Tensor Logits(Tensor hidden) => _output.Multiply(hidden);
 
     public void Dispose()
     {
         _tokenEmbedding.Dispose();
-        _outputWeight?.Dispose();
+        _output.Dispose();
         _rotary?.Dispose();
         _finalNorm.Dispose();
         foreach (var layer in _layers) layer.Dispose();

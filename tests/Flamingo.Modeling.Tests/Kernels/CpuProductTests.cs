@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Modeling.Tests.Kernels;
 
-/// <summary>Products with int8 weights at every vector width that CPUs have, whichever this one has.</summary>
-public sealed class Int8ProductTests : IDisposable
+/// <summary>Products with int8 and bf16 weights at every vector width that CPUs have, whichever this one has.</summary>
+public sealed class CpuProductTests : IDisposable
 {
     private static readonly int[] Widths = [512, 256, 128];
 
@@ -90,15 +90,36 @@ public sealed class Int8ProductTests : IDisposable
         return true;
     }, TestContext.Current.CancellationToken);
 
+    /// <summary>A bf16 weight is exactly an f32 one: sums are those of f64, and a row is the same bits in any company.</summary>
+    [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
+    public Task Weights_may_be_bf16(int width, ScalarType dtype) => _three.RunAsync(() =>
+    {
+        foreach (var (outputs, inputs) in new[] { (1, 16), (7, 48), (70, 528), (130, 2064) })
+        {
+            var weights = Normal(outputs, inputs, seed: outputs).to(ScalarType.BFloat16);
+            var (x, bias) = (Normal(40, inputs, seed: 2).to(dtype), Normal(1, outputs, seed: 9)[0].to(dtype));
+            var actual = Multiply(width, weights, null, x, bias, _three.Team);
+            var (wideX, wideW) = (x.to(ScalarType.Float64), weights.to(ScalarType.Float64));
+            var expected = wideX.matmul(wideW.t()) + bias.to(ScalarType.Float64);
+            var allowed = wideX.abs().matmul(wideW.abs().t()) * 1e-6 + expected.abs() * (dtype == ScalarType.Float32 ? 2e-7 : 1.0 / 255);
+            Assert.True(((actual.to(ScalarType.Float64) - expected).abs() <= allowed + 1e-30).all().item<bool>(), $"{outputs} × {inputs}");
+            foreach (var count in new[] { 1, 2, 3, 4, 5, 17 }) Assert.True(Same(actual.slice(0, 0, count, 1), Multiply(width, weights, null, x.slice(0, 0, count, 1), bias, ComputeTeam.Alone)), $"{count} rows");
+        }
+
+        return true;
+    }, TestContext.Current.CancellationToken);
+
     [Fact(Timeout = 60_000)]
     public Task No_rows_give_none_and_what_does_not_fit_is_refused() => _three.RunAsync(() =>
     {
         var (values, scales) = Weights(9, 100);
-        Assert.Equal([0, 9], Int8Product.Multiply(values, scales, empty(0, 100), null, _three.Team).shape);
+        Assert.Equal([0, 9], CpuProduct.Multiply(values, scales, empty(0, 100), null, _three.Team).shape);
         foreach (var x in new[] { zeros(1, 100, dtype: ScalarType.Float16), zeros(1, 99), zeros(1, 1, 100) })
-            Assert.Throws<ArgumentException>(() => Int8Product.Multiply(values, scales, x, null, _three.Team));
+            Assert.Throws<ArgumentException>(() => CpuProduct.Multiply(values, scales, x, null, _three.Team));
+        foreach (var wrong in new[] { zeros(9, 100), zeros(9, 100, dtype: ScalarType.BFloat16) })
+            Assert.Throws<ArgumentException>(() => CpuProduct.Multiply(wrong, null, zeros(1, 100), null, _three.Team));
         foreach (var bias in new[] { zeros(9, dtype: ScalarType.BFloat16), zeros(8), zeros(1, 9) })
-            Assert.Throws<ArgumentException>(() => Int8Product.Multiply(values, scales, zeros(1, 100), bias, _three.Team));
+            Assert.Throws<ArgumentException>(() => CpuProduct.Multiply(values, scales, zeros(1, 100), bias, _three.Team));
         return true;
     }, TestContext.Current.CancellationToken);
 
@@ -111,23 +132,23 @@ public sealed class Int8ProductTests : IDisposable
         {
             var x = zeros(3, 101, dtype: dtype);
             var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
-            Int8Product.Multiply(values, scales, x, null, _three.Team).Dispose();
+            CpuProduct.Multiply(values, scales, x, null, _three.Team).Dispose();
             Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
         }
         return true;
     }, TestContext.Current.CancellationToken);
 
-    private static Tensor Multiply(int width, Tensor values, Tensor scales, Tensor x, Tensor? bias, ComputeTeam team) => width switch
+    private static Tensor Multiply(int width, Tensor values, Tensor? scales, Tensor x, Tensor? bias, ComputeTeam team) => width switch
     {
-        512 => Int8Product.Multiply<Vector512<float>, Width512>(values, scales, x, bias, team),
-        256 => Int8Product.Multiply<Vector256<float>, Width256>(values, scales, x, bias, team),
-        _ => Int8Product.Multiply<Vector128<float>, Width128>(values, scales, x, bias, team),
+        512 => CpuProduct.Multiply<Vector512<float>, Width512>(values, scales, x, bias, team),
+        256 => CpuProduct.Multiply<Vector256<float>, Width256>(values, scales, x, bias, team),
+        _ => CpuProduct.Multiply<Vector128<float>, Width128>(values, scales, x, bias, team),
     };
 
     private static (Tensor Values, Tensor Scales) Weights(int outputs, int inputs)
     {
         var random = new Random(outputs + inputs);
-        var integers = Enumerable.Range(0, outputs * inputs + Int8Product.Slack).Select(_ => (sbyte)random.Next(-127, 128)).ToArray(); // what lies behind must not matter
+        var integers = Enumerable.Range(0, outputs * inputs + CpuProduct.Slack).Select(_ => (sbyte)random.Next(-127, 128)).ToArray(); // what lies behind must not matter
         return (tensor(integers).as_strided([outputs, inputs], [inputs, 1]), tensor(Enumerable.Range(0, outputs).Select(_ => (float)random.NextDouble() + 0.1f).ToArray()));
     }
 
