@@ -63,7 +63,7 @@ public static class FullSizeRun
                 if (step.Done * 10 / step.Total > tenths) progress.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {10 * (tenths = step.Done * 10 / step.Total)} %, {step}"));
             }), cancellation);
             await TellAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s", "absolute: from the published files on disk to a model directory in bf16, digests and hashes included");
-            await TellAsync("import_private_memory", memory.PeakGrowth() / Gibibyte, "GiB", "absolute: peak growth of private memory meanwhile");
+            await TellAsync("import_private_memory", memory.Peak() / Gibibyte, "GiB", "absolute: the process's private memory at most meanwhile");
             Directory.Delete(published, recursive: true);
             return model;
         }

@@ -11,12 +11,15 @@ public sealed class PrivateMemory : IDisposable
 
     public PrivateMemory(TimeProvider time) => _timer = time.CreateTimer(_ => Look(), null, TimeSpan.Zero, TimeSpan.FromMilliseconds(5));
 
-    /// <summary>Bytes at most above those at the beginning, so far.</summary>
-    public long PeakGrowth()
+    /// <summary>Bytes at most so far, those at the beginning included.</summary>
+    public long Peak()
     {
         Look();
-        return Math.Max(0, Interlocked.Read(ref _peak) - _begin);
+        return Interlocked.Read(ref _peak);
     }
+
+    /// <summary>Bytes at most above those at the beginning, so far.</summary>
+    public long PeakGrowth() => Math.Max(0, Peak() - _begin);
 
     public void Dispose() => _timer.Dispose();
 
