@@ -55,7 +55,7 @@ public static class FullSizeRun
 
             await progress.WriteLineAsync("importing …");
             Disk.Forget(published);
-            GC.Collect();
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true); // what writing took is given back
             using var memory = new PrivateMemory(time);
             var (began, tenths) = (time.GetTimestamp(), 0L);
             var model = publication.Import(published, imported, new Telling(step =>
@@ -75,7 +75,7 @@ public static class FullSizeRun
             settings["Model:WeightStorage"] = storage;
             var endless = EndlessModel.Create(model, Path.Combine(folder, $"endless-{storage}"));
             Disk.Forget(model.Path);
-            GC.Collect();
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             await progress.WriteLineAsync($"loading with {storage} weights …");
             using var memory = new PrivateMemory(time);
             var began = time.GetTimestamp();
