@@ -33,7 +33,7 @@ public static class ErrorWire
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
-            return new StageException(KindOf(exception), $"{peer}: {exception.Status.Detail}", exception);
+            return new StageException(KindOf(exception), exception.StatusCode == StatusCode.Unimplemented ? $"{peer}: what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right." : $"{peer}: {exception.Status.Detail}", exception);
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
@@ -65,13 +65,14 @@ public static class ErrorWire
     };
 
     // A peer that died in mid-answer shows as INTERNAL or UNKNOWN with a broken transport beneath, one that could not be
-    // connected in time as CANCELLED; a caller's own cancellation never comes here.
+    // connected in time as CANCELLED; a caller's own cancellation never comes here. UNIMPLEMENTED is a stranger's answer: the
+    // address of a replica that is gone may belong to another service before name resolution knows it (containers restart so).
     private static StageErrorKind KindOf(RpcException exception) => exception.StatusCode switch
     {
         StatusCode.InvalidArgument => StageErrorKind.InvalidArgument,
         StatusCode.ResourceExhausted => StageErrorKind.Overloaded,
         StatusCode.DeadlineExceeded => StageErrorKind.DeadlineExceeded,
-        StatusCode.Unavailable or StatusCode.Cancelled => StageErrorKind.Unavailable,
+        StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Unimplemented => StageErrorKind.Unavailable,
         _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => StageErrorKind.Unavailable,
         _ => StageErrorKind.Internal,
     };

@@ -27,7 +27,7 @@ public sealed class FailoverTests
         await using var well = await LoopbackServer.StartAsync(Well());
         using var channel = Open(dying, well);
         var resampler = new RemoteResampler(channel, TimeSpan.Zero);
-        await UntilAskedAsync(dying, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
+        await UntilAskedAsync(() => dying.Asked, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
         var asked = dying.Asked;
         for (var call = 0; call < 20; call++) await resampler.DescribeAsync(TestContext.Current.CancellationToken);
         Assert.Equal(asked, dying.Asked); // it is connected again, and rests: this clock stands still
@@ -41,7 +41,7 @@ public sealed class FailoverTests
         using var channel = Open(dying, well);
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(dying, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        await UntilAskedAsync(() => dying.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
         var asked = dying.Asked;
         for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(asked, dying.Asked);
@@ -97,6 +97,31 @@ public sealed class FailoverTests
         listener.Stop();
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         for (var call = 0; call < 20; call++) Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken).ToListAsync()).Count);
+    }
+
+    // containers that restart together may change addresses with each other before name resolution knows it
+    [Fact(Timeout = Limit)]
+    public async Task A_replica_whose_address_another_kind_of_service_has_taken_costs_no_call()
+    {
+        await using var stranger = await LoopbackServer.StartAsync(language: null);
+        await using var well = await LoopbackServer.StartAsync(Well());
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(stranger.Port, well.Port));
+        var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
+        var call = 0;
+        await UntilAskedAsync(() => stranger.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        var asked = stranger.Asked;
+        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(asked, stranger.Asked); // it rests
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_lone_stranger_is_said_to_be_one()
+    {
+        await using var stranger = await LoopbackServer.StartAsync(language: null);
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(stranger.Port));
+        var refusal = await Assert.ThrowsAsync<StageException>(() => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(StageErrorKind.Unavailable, refusal.Kind);
+        Assert.Contains("serves no such call", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact(Timeout = Limit)]
@@ -176,10 +201,10 @@ public sealed class FailoverTests
 
     private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
 
-    // connections come up one by one: until the dying one has had its turn and the other is surely there, ask on
-    private static async Task UntilAskedAsync(DyingServer dying, Func<Task> ask)
+    // connections come up one by one: until the other one has had its turn and the good one is surely there, ask on
+    private static async Task UntilAskedAsync(Func<int> asked, Func<Task> ask)
     {
-        for (var answered = false; !answered || dying.Asked == 0;)
+        for (var answered = false; !answered || asked() == 0;)
         {
             try
             {

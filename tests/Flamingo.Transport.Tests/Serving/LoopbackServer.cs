@@ -1,9 +1,11 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -16,10 +18,11 @@ internal sealed class LoopbackServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly ServiceProvider _remote;
+    private readonly StrongBox<int> _asked;
 
-    private LoopbackServer(WebApplication app)
+    private LoopbackServer(WebApplication app, StrongBox<int> asked)
     {
-        _app = app;
+        (_app, _asked) = (app, asked);
         Port = new Uri(app.Urls.Single()).Port;
         var address = app.Urls.Single().Replace("http://", "dns:///", StringComparison.Ordinal);
         var services = new ServiceCollection().AddRemoteStages();
@@ -30,11 +33,15 @@ internal sealed class LoopbackServer : IAsyncDisposable
 
     public int Port { get; }
 
+    /// <summary>Calls that came, whatever became of them.</summary>
+    public int Asked => _asked.Value;
+
     public ILanguageModel LanguageModel => _remote.GetRequiredService<ILanguageModel>();
 
     public IResampler Resampler => _remote.GetRequiredService<IResampler>();
 
-    public static async Task<LoopbackServer> StartAsync(ILanguageModel language)
+    /// <param name="language">Null: a host of the other stages alone.</param>
+    public static async Task<LoopbackServer> StartAsync(ILanguageModel? language)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -44,11 +51,18 @@ internal sealed class LoopbackServer : IAsyncDisposable
             kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2);
         });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
-        builder.Services.AddStageServing().AddSingleton(language).AddSingleton<IResampler, EchoResampler>();
-        var app = builder.Build();
-        app.MapLanguageModel().MapResampler();
+        builder.Services.AddStageServing().AddSingleton<IResampler, EchoResampler>();
+        if (language is not null) builder.Services.AddSingleton(language);
+        var (app, asked) = (builder.Build(), new StrongBox<int>());
+        app.Use((HttpContext context, RequestDelegate next) =>
+        {
+            Interlocked.Increment(ref asked.Value);
+            return next(context);
+        });
+        app.MapResampler();
+        if (language is not null) app.MapLanguageModel();
         await app.StartAsync();
-        return new LoopbackServer(app);
+        return new LoopbackServer(app, asked);
     }
 
     /// <summary>Cuts every connection at once, as a killed process would.</summary>
