@@ -150,7 +150,7 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
             var (channel, input) = (group * Channels, piece * Piece);
             var width = Math.Min(Piece, _padded - input);
             Prefetch(first + channel + Channels, input, width);
-            var weights = new FourChannels<TWeight>(At(0), At(1), At(2), At(3));
+            var weights = new FourVectors<TWeight>(At(0), At(1), At(2), At(3));
             if (count <= FewRows) ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, weights, width, sums + channel, stride);
             else ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel, stride);
 

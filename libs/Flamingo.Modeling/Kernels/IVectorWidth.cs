@@ -39,7 +39,7 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
     public static bool ManyRegisters => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Load(float* source) => Vector512.Load(source);
+    public static Vector512<float> Load(float* source) => Lanes.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(sbyte* source) => Avx512F.IsSupported
@@ -47,7 +47,7 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
         : Vector512.Create(Width256.Load(source), Width256.Load(source + 8));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Load(ushort* source) => (Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()) << 16).AsSingle();
+    public static Vector512<float> Load(ushort* source) => Lanes.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> vector, float* target) => vector.Store(target);
@@ -56,7 +56,7 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
     public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.FusedMultiplyAdd(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector512<float> vector) => Width256.Sum(vector.GetLower() + vector.GetUpper());
+    public static float Sum(Vector512<float> vector) => Lanes.Sum(vector);
 }
 
 /// <summary>AVX2.</summary>

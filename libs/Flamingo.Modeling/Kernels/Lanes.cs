@@ -34,13 +34,7 @@ public static unsafe class Lanes
 
     /// <summary>Halves fold onto halves: 16, 8, 4, 2, 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector512<float> lanes)
-    {
-        var eight = lanes.GetLower() + lanes.GetUpper();
-        var four = eight.GetLower() + eight.GetUpper();
-        var two = four + Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1));
-        return (two + Vector128.Shuffle(two, Vector128.Create(1, 0, 3, 2))).ToScalar();
-    }
+    public static float Sum(Vector512<float> lanes) => Width256.Sum(lanes.GetLower() + lanes.GetUpper());
 
     /// <summary>
     /// e^x for x ≤ 0, within 2 ulp; 0 below −86, NaN for NaN. x = n ln 2 + r with n rounded by adding 1.5 × 2^23, a Taylor

@@ -23,13 +23,19 @@ internal static unsafe class AttentionKernel
             var last = Math.Min(rows - row, 4) - 1;
             for (var key = 0; key < count; key += 4)
             {
-                T* k0 = keys + key * keyStride, k1 = keys + Math.Min(key + 1, count - 1) * keyStride, k2 = keys + Math.Min(key + 2, count - 1) * keyStride, k3 = keys + Math.Min(key + 3, count - 1) * keyStride;
-                if (last == 0) Dot(q0, k0, k1, k2, k3, width, s0 + key);
-                else
+                var four = new FourVectors<T>(keys + key * keyStride, keys + Math.Min(key + 1, count - 1) * keyStride, keys + Math.Min(key + 2, count - 1) * keyStride, keys + Math.Min(key + 3, count - 1) * keyStride);
+                if (last == 0)
                 {
-                    int one = Math.Min(1, last), two = Math.Min(2, last);
-                    Dot(q0, q0 + one * queryStride, q0 + two * queryStride, q0 + last * queryStride, k0, k1, k2, k3, width, s0 + key, s0 + one * scoreStride + key, s0 + two * scoreStride + key, s0 + last * scoreStride + key);
+                    DotTile<Vector512<float>, Width512>.One(q0, four, width).Store(s0 + key);
+                    continue;
                 }
+
+                int one = Math.Min(1, last), two = Math.Min(2, last);
+                DotTile<Vector512<float>, Width512>.Four(q0, q0 + one * queryStride, q0 + two * queryStride, q0 + last * queryStride, four, width, out var r0, out var r1, out var r2, out var r3);
+                r0.Store(s0 + key);
+                r1.Store(s0 + one * scoreStride + key);
+                r2.Store(s0 + two * scoreStride + key);
+                r3.Store(s0 + last * scoreStride + key);
             }
         }
     }
@@ -88,62 +94,6 @@ internal static unsafe class AttentionKernel
             }
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Dot<T>(float* q, T* k0, T* k1, T* k2, T* k3, int width, float* s) where T : unmanaged
-    {
-        Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
-        for (var lane = 0; lane < width; lane += Lanes.Count)
-        {
-            var x = Vector512.Load(q + lane);
-            a0 = Vector512.FusedMultiplyAdd(x, Lanes.Load(k0 + lane), a0);
-            a1 = Vector512.FusedMultiplyAdd(x, Lanes.Load(k1 + lane), a1);
-            a2 = Vector512.FusedMultiplyAdd(x, Lanes.Load(k2 + lane), a2);
-            a3 = Vector512.FusedMultiplyAdd(x, Lanes.Load(k3 + lane), a3);
-        }
-
-        Store(s, a0, a1, a2, a3);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Dot<T>(float* q0, float* q1, float* q2, float* q3, T* k0, T* k1, T* k2, T* k3, int width, float* s0, float* s1, float* s2, float* s3) where T : unmanaged
-    {
-        Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
-        Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
-        for (var lane = 0; lane < width; lane += Lanes.Count)
-        {
-            Vector512<float> y0 = Lanes.Load(k0 + lane), y1 = Lanes.Load(k1 + lane), y2 = Lanes.Load(k2 + lane), y3 = Lanes.Load(k3 + lane);
-            var x = Vector512.Load(q0 + lane);
-            a0 = Vector512.FusedMultiplyAdd(x, y0, a0);
-            a1 = Vector512.FusedMultiplyAdd(x, y1, a1);
-            a2 = Vector512.FusedMultiplyAdd(x, y2, a2);
-            a3 = Vector512.FusedMultiplyAdd(x, y3, a3);
-            x = Vector512.Load(q1 + lane);
-            b0 = Vector512.FusedMultiplyAdd(x, y0, b0);
-            b1 = Vector512.FusedMultiplyAdd(x, y1, b1);
-            b2 = Vector512.FusedMultiplyAdd(x, y2, b2);
-            b3 = Vector512.FusedMultiplyAdd(x, y3, b3);
-            x = Vector512.Load(q2 + lane);
-            c0 = Vector512.FusedMultiplyAdd(x, y0, c0);
-            c1 = Vector512.FusedMultiplyAdd(x, y1, c1);
-            c2 = Vector512.FusedMultiplyAdd(x, y2, c2);
-            c3 = Vector512.FusedMultiplyAdd(x, y3, c3);
-            x = Vector512.Load(q3 + lane);
-            d0 = Vector512.FusedMultiplyAdd(x, y0, d0);
-            d1 = Vector512.FusedMultiplyAdd(x, y1, d1);
-            d2 = Vector512.FusedMultiplyAdd(x, y2, d2);
-            d3 = Vector512.FusedMultiplyAdd(x, y3, d3);
-        }
-
-        Store(s0, a0, a1, a2, a3);
-        Store(s1, b0, b1, b2, b3);
-        Store(s2, c0, c1, c2, c3);
-        Store(s3, d0, d1, d2, d3);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* s, Vector512<float> a0, Vector512<float> a1, Vector512<float> a2, Vector512<float> a3) =>
-        Vector128.Create(Lanes.Sum(a0), Lanes.Sum(a1), Lanes.Sum(a2), Lanes.Sum(a3)).Store(s);
 
     // four vectors of output lanes from `lane` on, none beyond `end`
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
