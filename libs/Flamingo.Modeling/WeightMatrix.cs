@@ -64,9 +64,11 @@ public sealed class WeightMatrix : IDisposable
     /// <returns>[..., outputs], in the dtype of x.</returns>
     public Tensor Multiply(Tensor x, Tensor? bias = null, bool steady = false)
     {
+        var dtype = x.dtype;
+        if (_scales is null && (steady || dtype != ScalarType.BFloat16)) return nn.functional.linear(x, _values, bias); // most products: nothing else is asked
         var shape = x.shape;
-        var rows = shape[..^1].Aggregate(1L, (product, length) => product * length);
-        if (!IsComputedHere(x.dtype, rows, shape[^1], steady)) return _scales is null ? nn.functional.linear(x, _values, bias) : Expanded(_values, _scales, x, bias);
+        var rows = x.numel() / Math.Max(1, shape[^1]);
+        if (!IsComputedHere(dtype, rows, shape[^1], steady)) return _scales is null ? nn.functional.linear(x, _values, bias) : Expanded(_values, _scales, x, bias);
         if (shape.Length == 2) return CpuProduct.Multiply(_values, _scales, x, bias, _team);
         return CpuProduct.Multiply(_values, _scales, x.reshape(rows, shape[^1]), bias, _team).view([.. shape[..^1], _values.shape[0]]);
     }
@@ -83,9 +85,8 @@ public sealed class WeightMatrix : IDisposable
     private bool IsComputedHere(ScalarType dtype, long rows, long inputs, bool steady)
     {
         if (_values.device_type != TorchSharp.DeviceType.CPU) return false;
-        if (dtype == ScalarType.Float32) return _scales is not null;
-        if (dtype != ScalarType.BFloat16 || steady) return false;
-        return _scales is not null ? rows < ManyRows : rows <= FewRows && _values.dtype == dtype && inputs % Lanes.Count == 0;
+        if (_scales is null) return rows <= FewRows && _values.dtype == dtype && inputs % Lanes.Count == 0;
+        return dtype == ScalarType.Float32 || (dtype == ScalarType.BFloat16 && !steady && rows < ManyRows);
     }
 
     private static Tensor Expanded(Tensor values, Tensor scales, Tensor x, Tensor? bias)
