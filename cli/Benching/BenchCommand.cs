@@ -35,7 +35,7 @@ public static class BenchCommand
         });
         var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." };
         var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." };
-        var fullSize = new Option<bool>("--full-size") { Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, and deleted. Needs a --geometry other than shapes, and disk for publication and model: 17, 19, 37 or 36 GB in TMPDIR." };
+        var fullSize = new Option<bool>("--full-size") { Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, and deleted. Needs a --geometry other than shapes, and disk for publication and model: 18, 22, 38 or 37 GB in TMPDIR." };
         figures.Validators.Add(result =>
         {
             if (FigureCatalogue.Unknown(result.GetValueOrDefault<string[]>() ?? []) is { Count: > 0 } unknown)

@@ -14,10 +14,9 @@ public static class WeightFigures
     private static Figure Memory => new("int8_weight_memory_share", "share", "bytes of all stages' weights held as int8 over native, in the run's dtype", async (bench, cancellation) =>
     {
         var stack = await bench.EmbeddedAsync(cancellation);
-        var dtype = ModelRuntime.Dtype(stack.Options<ModelOptions>());
-        var bytes = Held(stack, dtype, WeightStorage.Int8);
-        await bench.TellAsync($"  {MemoryReport.Size(bytes)} of {MemoryReport.Size(Held(stack, dtype, WeightStorage.Native))}");
-        return (double)bytes / Held(stack, dtype, WeightStorage.Native);
+        var (narrow, native) = (stack.WeightBytes(WeightStorage.Int8), stack.WeightBytes(WeightStorage.Native));
+        await bench.TellAsync($"  {MemoryReport.Size(narrow)} of {MemoryReport.Size(native)}");
+        return (double)narrow / native;
     });
 
     /// <summary>One stream of each in turn, both loaded; prompts have one picture and are warm.</summary>
@@ -54,8 +53,7 @@ public static class WeightFigures
             var loaded = bench.Time.GetElapsedTime(began);
             await stack.AskAsync(stack.Prompts.New(shots: 0, maxTokens: 1), cancellation);
             var (seconds, peak) = (bench.Time.GetElapsedTime(began).TotalSeconds, memory.PeakGrowth());
-            var options = stack.Options<ModelOptions>();
-            var held = Held(stack, ModelRuntime.Dtype(options), ModelRuntime.Storage(options));
+            var held = stack.WeightBytes();
             await bench.TellAsync($"  loaded after {loaded.TotalSeconds:0.00} s, first token after {seconds:0.00} s; {MemoryReport.Size(peak)} private at most, weights are {MemoryReport.Size(held)}");
             starts.Add((seconds, (double)peak / held));
         }
@@ -64,10 +62,4 @@ public static class WeightFigures
     });
 
     private static Dictionary<string, string?> Storage(string storage) => new() { ["Model:WeightStorage"] = storage };
-
-    private static long Held(EmbeddedStack stack, TorchSharp.torch.ScalarType dtype, WeightStorage storage) => stack.Directory.Config.Weights.Keys.Sum(part =>
-    {
-        using var file = stack.Directory.OpenWeights(part);
-        return WeightsReader.BytesOf(file, dtype, storage);
-    });
 }

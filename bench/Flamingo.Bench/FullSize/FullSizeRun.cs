@@ -1,11 +1,10 @@
-using System.Globalization;
 using Flamingo.Bench.Machine;
+using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Publications;
 using Flamingo.Bench.Stacks;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
 
 namespace Flamingo.Bench.FullSize;
 
@@ -37,33 +36,25 @@ public static class FullSizeRun
             Directory.Delete(folder, recursive: true);
         }
 
-        Task TellAsync(string figure, double value, string unit, string against) => report(new Measurement(figure, value, unit, $"{against} ({geometry.Name}, {request.Threads} threads, seed {request.Seed})"));
+        Task TellAsync(string figure, double value, string unit, string against) => report(new Measurement(figure, value, unit, $"absolute: {against} ({geometry.Name}, {request.Threads} threads, seed {request.Seed})"));
 
         async Task<ModelDirectory> ImportAsync()
         {
             var (published, imported) = (Path.Combine(folder, "published"), Path.Combine(folder, $"{geometry.Name}-random-{request.Seed}"));
             var publication = Publication.Of(geometry, File.ReadAllText(ModelDirectory.Open(request.Model).TokenizerPath));
-            Disk.Require(folder, publication.Bytes + (SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements) * sizeof(ushort)), "a publication with the model made of it");
+            Disk.Require(folder, publication.Bytes + (SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements) * sizeof(ushort)), "a publication with the model made of it", "Set TMPDIR or make room.");
             await progress.WriteLineAsync($"writing {geometry.Name} as published, {publication.Bytes / 1e9:0.00} GB …");
-            var (done, told) = (0L, 0L);
-            publication.Write(published, request.Seed, mostShardBytes, bytes =>
-            {
-                done += bytes;
-                if (done * 10 / publication.Bytes > told) progress.WriteLine($"  {10 * (told = done * 10 / publication.Bytes)} %");
-            }, cancellation);
-            await TellAsync("published_size", publication.Bytes / 1e9, "GB", "absolute: weight files of the publication");
+            publication.Write(published, request.Seed, mostShardBytes, new Tenths(progress, publication.Bytes).Add, cancellation);
+            await TellAsync("published_size", publication.Bytes / 1e9, "GB", "weight files of the publication");
 
             await progress.WriteLineAsync("importing …");
             Disk.Forget(published);
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true); // what writing took is given back
             using var memory = new PrivateMemory(time);
-            var (began, tenths) = (time.GetTimestamp(), 0L);
-            var model = publication.Import(published, imported, new Telling(step =>
-            {
-                if (step.Done * 10 / step.Total > tenths) progress.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {10 * (tenths = step.Done * 10 / step.Total)} %, {step}"));
-            }), cancellation);
-            await TellAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s", "absolute: from the published files on disk to a model directory in bf16, digests and hashes included");
-            await TellAsync("import_private_memory", memory.Peak() / Gibibyte, "GiB", "absolute: the process's private memory at most meanwhile");
+            var began = time.GetTimestamp();
+            var model = publication.Import(published, imported, new Telling(progress), cancellation);
+            await TellAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s", "from the published files on disk to a model directory in bf16, digests and hashes included");
+            await TellAsync("import_private_memory", memory.Peak() / Gibibyte, "GiB", "the process's private memory at most meanwhile");
             Directory.Delete(published, recursive: true);
             return model;
         }
@@ -87,25 +78,22 @@ public static class FullSizeRun
             var again = await stack.AskAsync(prompt, cancellation);
             var other = await stack.AskAsync(stack.Prompts.New(Shots, Tokens), cancellation);
 
-            var held = model.Config.Weights.Keys.Sum(part =>
-            {
-                using var file = model.OpenWeights(part);
-                return WeightsReader.BytesOf(file, ModelRuntime.Dtype(stack.Options<ModelOptions>()), ModelRuntime.Storage(stack.Options<ModelOptions>()));
-            });
-            await TellAsync($"weights_held_{storage}", held / Gibibyte, "GiB", "absolute: weights of all stages as they are held; native ones in the files' own pages");
-            await TellAsync($"load_time_{storage}", loaded, "s", "absolute: from nothing to stages that take calls, files on disk and not in the page cache");
-            await TellAsync($"load_private_memory_{storage}", loadMemory / Gibibyte, "GiB", "absolute: peak growth of private memory meanwhile");
-            await TellAsync($"first_answer_from_disk_{storage}", loaded + (first.FirstToken / 1000), "s", $"absolute: from nothing to the first token of a prompt with {Shots} shots");
-            await TellAsync($"first_token_{storage}", other.FirstToken / 1000, "s", $"absolute: a prompt with {Shots} shots and {Shots + 1} new pictures, loaded");
-            await TellAsync($"first_token_again_{storage}", again.FirstToken / 1000, "s", "absolute: the same prompt again");
-            await TellAsync($"tokens_per_second_{storage}", (other.Tokens - 1) / ((other.Total - other.FirstToken) / 1000), "tokens/s", "absolute: one stream, behind its first token");
-            await TellAsync($"private_memory_{storage}", memory.PeakGrowth() / Gibibyte, "GiB", "absolute: peak growth of private memory from nothing to the last of three answers");
+            await TellAsync($"weights_held_{storage}", stack.WeightBytes() / Gibibyte, "GiB", "weights of all stages as they are held; native ones in the files' own pages");
+            await TellAsync($"load_time_{storage}", loaded, "s", "from nothing to stages that take calls, files on disk and not in the page cache");
+            await TellAsync($"load_private_memory_{storage}", loadMemory / Gibibyte, "GiB", "peak growth of private memory meanwhile");
+            await TellAsync($"first_answer_from_disk_{storage}", loaded + (first.FirstToken / 1000), "s", $"from nothing to the first token of a prompt with {Shots} shots");
+            await TellAsync($"first_token_{storage}", other.FirstToken / 1000, "s", $"a prompt with {Shots} shots and {Shots + 1} new pictures, loaded");
+            await TellAsync($"first_token_again_{storage}", again.FirstToken / 1000, "s", "the same prompt again");
+            await TellAsync($"tokens_per_second_{storage}", (other.Tokens - 1) / ((other.Total - other.FirstToken) / 1000), "tokens/s", "one stream, behind its first token");
+            await TellAsync($"private_memory_{storage}", memory.PeakGrowth() / Gibibyte, "GiB", "peak growth of private memory from nothing to the last of three answers");
         }
     }
 
     // Progress<T> would report on other threads, behind time
-    private sealed class Telling(Action<ImportProgress> tell) : IProgress<ImportProgress>
+    private sealed class Telling(TextWriter progress) : IProgress<ImportProgress>
     {
-        public void Report(ImportProgress value) => tell(value);
+        private Tenths? _tenths;
+
+        public void Report(ImportProgress value) => (_tenths ??= new Tenths(progress, value.Total)).Reach(value.Done, value);
     }
 }

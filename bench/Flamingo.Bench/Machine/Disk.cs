@@ -9,11 +9,12 @@ internal static class Disk
     private const long SpareBytes = 1L << 30;
     private const int DontNeed = 4; // POSIX_FADV_DONTNEED
 
+    /// <param name="remedy">What its user can do about it.</param>
     /// <exception cref="IOException">Less is free than that, and a GB that must stay.</exception>
-    public static void Require(string folder, long bytes, string what)
+    public static void Require(string folder, long bytes, string what, string remedy)
     {
         var free = new DriveInfo(folder).AvailableFreeSpace;
-        if (free < bytes + SpareBytes) throw new IOException($"{folder} has {free / 1e9:0.0} GB free; {what} takes {bytes / 1e9:0.0} GB and 1 GB must stay. Set TMPDIR or make room.");
+        if (free < bytes + SpareBytes) throw new IOException($"{folder} has {free / 1e9:0.0} GB free; {what} takes {bytes / 1e9:0.0} GB and 1 GB must stay. {remedy}");
     }
 
     /// <summary>Writes the files of a folder out and forgets them in the page cache, so that the next reader waits for the disk.</summary>

@@ -17,12 +17,13 @@ internal static class OpenFlamingoPublication
     {
         var language = geometry.Language;
         var every = language.Layers / language.CrossAttention.Layers.Count;
-        var (list, dtype, names, config) = language.Positions == "rotary" ? GptNeoX(language) : Mpt(language, isMosaic: language.QueryKeyNorm == "full_width");
+        var isGptNeoX = language.Positions == "rotary";
+        var (list, dtype, names, config) = isGptNeoX ? GptNeoX(language) : Mpt(language, isMosaic: language.QueryKeyNorm == "full_width");
         var published = new PublishedNames(names.Concat(Gated(list)).ToDictionary(), language.CrossAttention.Layers);
         var tensors = SyntheticTensor.Language(language, geometry.Biases).ToLookup(tensor => tensor.Name.Contains(".gated_cross_attention.", StringComparison.Ordinal));
         var own = tensors[false].SelectMany(published.Of).ToList();
         bool IsVocabulary(SyntheticTensor tensor) => tensor.Shape[0] == language.VocabularySize;
-        IEnumerable<PublishedTensor> masks = language.Positions == "rotary" ? Enumerable.Range(0, language.Layers).Select(layer => new PublishedTensor(new($"{list}.{layer}.attention.bias", Filling.One, 1, 1, language.ContextLength, language.ContextLength), "BOOL")) : [];
+        IEnumerable<PublishedTensor> masks = isGptNeoX ? Enumerable.Range(0, language.Layers).Select(layer => new PublishedTensor(new($"{list}.{layer}.attention.bias", Filling.One, 1, 1, language.ContextLength, language.ContextLength), "BOOL")) : [];
 
         List<PublishedTensor> checkpoint =
         [

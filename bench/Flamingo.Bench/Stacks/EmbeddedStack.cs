@@ -70,6 +70,17 @@ public sealed class EmbeddedStack : IAsyncDisposable
     public T Options<T>()
         where T : class => _services.GetRequiredService<IOptions<T>>().Value;
 
+    /// <summary>Bytes of all stages' weights in the dtype that is computed in, held so; as they are held if null.</summary>
+    public long WeightBytes(WeightStorage? storage = null)
+    {
+        var options = Options<ModelOptions>();
+        return Directory.Config.Weights.Keys.Sum(part =>
+        {
+            using var file = Directory.OpenWeights(part);
+            return WeightsReader.BytesOf(file, ModelRuntime.Dtype(options), storage ?? ModelRuntime.Storage(options));
+        });
+    }
+
     /// <summary>Tensors of all stages that nobody has disposed of. Asked on the thread that they live on, in its turn.</summary>
     public Task<long> LiveTensorsAsync(CancellationToken cancellation) => _services.GetRequiredService<InferenceThread>().RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
 

@@ -1,4 +1,5 @@
 using Flamingo.Bench.Machine;
+using Flamingo.Bench.Measuring;
 using Flamingo.Checkpoints;
 using Flamingo.Import;
 using Flamingo.Import.Sources;
@@ -48,14 +49,14 @@ public static class SyntheticModel
             ("language", [.. SyntheticTensor.Language(geometry.Language, geometry.Biases)]),
         ];
         var total = parts.Sum(part => part.Tensors.Sum(tensor => tensor.Elements * sizeof(ushort)));
-        Disk.Require(folder, total, "the model");
+        Disk.Require(folder, total, "the model", "Set TMPDIR or name another --model.");
         progress.WriteLine($"writing {geometry.Name}, random bf16 weights, {total / 1e9:0.00} GB …");
-        var (values, done, told) = (new SyntheticValues(seed), 0L, 0L);
+        var (values, written) = (new SyntheticValues(seed), new Tenths(progress, total));
         var weights = new Dictionary<string, WeightsFile>();
         foreach (var (part, tensors) in parts)
         {
             var sources = tensors.ToDictionary(tensor => tensor.Name, tensor => new SourceTensor(tensor.Name, "BF16", tensor.Shape, () => values.Fill(tensor)));
-            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), sources, dtype: null, Written, faults: [], cancellation);
+            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), sources, dtype: null, (_, bytes) => written.Add(bytes), faults: [], cancellation);
             weights[part] = Describe(folder, $"{part}.safetensors");
         }
 
@@ -71,12 +72,6 @@ public static class SyntheticModel
             Weights = weights,
             Provenance = new Provenance { Layout = "synthetic", Tool = "flamingo bench", Sources = [], Note = $"random weights, seed {seed}" },
         });
-
-        void Written(string name, long bytes)
-        {
-            done += bytes;
-            if (done * 10 / total > told) progress.WriteLine($"  {10 * (told = done * 10 / total)} %");
-        }
     }
 
     private static WeightsFile Describe(string folder, string name)
