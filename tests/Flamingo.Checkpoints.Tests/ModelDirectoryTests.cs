@@ -6,10 +6,7 @@ public sealed class ModelDirectoryTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-model-").FullName;
 
-    public ModelDirectoryTests()
-    {
-        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("models", "shapes"))) File.Copy(file, Path.Combine(_folder, Path.GetFileName(file)));
-    }
+    public ModelDirectoryTests() => RepositoryFiles.Copy(RepositoryFiles.Path("models", "shapes"), _folder);
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 

@@ -94,7 +94,7 @@ public sealed class PromptsTests : IDisposable
     private string WithoutUtterances()
     {
         var folder = Directory.CreateDirectory(_folder["base"]).FullName;
-        foreach (var file in Directory.GetFiles(Idefics)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        RepositoryFiles.Copy(Idefics, folder);
         Rewrite("tokenizer.json", json => Drop(json["added_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
         Rewrite("added_tokens.json", json => json.AsObject().Remove(Utterance));
         Rewrite("special_tokens_map.json", json => Drop(json["additional_special_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));

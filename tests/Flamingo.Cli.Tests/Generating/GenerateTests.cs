@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Flamingo.Cli.Tests.Running;
+using Flamingo.Testing;
 
 namespace Flamingo.Cli.Tests.Generating;
 
@@ -91,7 +92,7 @@ public sealed class GenerateTests
     public async Task A_damaged_model_is_refused_with_one_report()
     {
         using var folder = new TemporaryFolder();
-        foreach (var file in Directory.GetFiles(Flamingo.Testing.RepositoryFiles.Path("models", "shapes"))) File.Copy(file, folder.File(Path.GetFileName(file)));
+        RepositoryFiles.Copy(RepositoryFiles.Path("models", "shapes"), folder.Path);
         await File.AppendAllTextAsync(folder.File("language.safetensors"), "x", TestContext.Current.CancellationToken);
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--model", folder.Path)).MustReturn(1);
         Assert.Contains("language.safetensors", finished.Error, StringComparison.Ordinal);

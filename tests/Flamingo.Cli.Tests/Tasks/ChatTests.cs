@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Flamingo.Checkpoints;
 using Flamingo.Cli.Running;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Testing;
@@ -13,13 +12,7 @@ public sealed class ChatTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
 
-    public ChatTests()
-    {
-        var original = RepositoryFiles.Path("models", "shapes");
-        foreach (var file in Directory.EnumerateFiles(original)) File.Copy(file, _folder.File(Path.GetFileName(file)));
-        var config = ModelDirectory.Open(original).Config;
-        ModelDirectory.WriteConfig(_folder.Path, config with { Prompts = config.Prompts! with { Chat = config.Prompts.Answer! with { ZeroShot = [] } } });
-    }
+    public ChatTests() => ChatCheckpoint.Write(_folder.Path);
 
     private static (string Shot, string Query) Pictures => (Examples.Prompt("vqa-shot-1.png"), Examples.Prompt("vqa-query.png"));
 

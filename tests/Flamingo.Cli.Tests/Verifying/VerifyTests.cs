@@ -146,7 +146,7 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         foreach (var part in new[] { "parameters", "<image> = 533", "checkpoint.pt", "shortest_side_crop", "digests hold" }) Assert.Contains(part, told.Output, StringComparison.Ordinal);
 
         using var folder = new TemporaryFolder();
-        foreach (var file in Directory.GetFiles(family.Model)) File.Copy(file, folder.File(Path.GetFileName(file)));
+        RepositoryFiles.Copy(family.Model, folder.Path);
         var weights = await File.ReadAllBytesAsync(folder.File("resampler.safetensors"), TestContext.Current.CancellationToken);
         weights[^3] ^= 1;
         await File.WriteAllBytesAsync(folder.File("resampler.safetensors"), weights, TestContext.Current.CancellationToken);

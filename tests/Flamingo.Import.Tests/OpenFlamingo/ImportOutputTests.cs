@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Flamingo.Checkpoints;
+using Flamingo.Testing;
 using static Flamingo.Import.Tests.OpenFlamingo.OpenFlamingoImportTests;
 
 namespace Flamingo.Import.Tests.OpenFlamingo;
@@ -42,7 +43,7 @@ public sealed class ImportOutputTests : IDisposable
             Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
 
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
-        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        RepositoryFiles.Copy(source.Language, language);
         Run(source with { Language = language });
         File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // says whether there is a padding token
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);

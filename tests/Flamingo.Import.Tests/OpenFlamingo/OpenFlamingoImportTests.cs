@@ -172,7 +172,7 @@ public sealed class OpenFlamingoImportTests : IDisposable
     {
         var source = Family(family, 2);
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
-        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        RepositoryFiles.Copy(source.Language, language);
         var config = JsonNode.Parse(File.ReadAllText(Path.Combine(language, "config.json")))!;
         config[member] = JsonNode.Parse(value);
         File.Delete(Path.Combine(language, "config.json"));
@@ -252,7 +252,7 @@ public sealed class OpenFlamingoImportTests : IDisposable
     {
         var source = Family("llama", 2);
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
-        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        RepositoryFiles.Copy(source.Language, language);
         var path = Path.Combine(language, "tokenizer.json");
         var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
         json["added_tokens"]!.AsArray().Add(new System.Text.Json.Nodes.JsonObject { ["id"] = id, ["content"] = new string('<', length) });
@@ -281,7 +281,7 @@ public sealed class OpenFlamingoImportTests : IDisposable
     {
         var source = Family("mpt7b", 2);
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
-        foreach (var file in Directory.GetFiles(source.Language)) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        RepositoryFiles.Copy(source.Language, language);
         File.Delete(Path.Combine(language, "pytorch_model-00002-of-00003.bin"));
         Assert.Contains("pytorch_model-00002-of-00003.bin", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
 

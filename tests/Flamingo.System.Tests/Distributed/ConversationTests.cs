@@ -4,6 +4,7 @@ using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.SystemTests.Tasks;
+using Flamingo.Testing;
 using Flamingo.Transport.Remote;
 using Grpc.Core;
 

@@ -65,7 +65,7 @@ public sealed class StartTests(Stack shared) : HostTests(shared)
     private string CopyModel()
     {
         var folder = NewFolder();
-        foreach (var file in Directory.EnumerateFiles(RepositoryFiles.Path("models", "shapes"))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        RepositoryFiles.Copy(RepositoryFiles.Path("models", "shapes"), folder);
         return folder;
     }
 }

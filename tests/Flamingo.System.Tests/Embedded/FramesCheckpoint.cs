@@ -15,7 +15,7 @@ internal static class FramesCheckpoint
     public static void Write(string folder)
     {
         var original = RepositoryFiles.Path("models", "shapes");
-        foreach (var file in Directory.EnumerateFiles(original)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        RepositoryFiles.Copy(original, folder);
         var (config, path, random) = (ModelDirectory.Open(original).Config, Path.Combine(folder, "resampler.safetensors"), new Random(7));
         var embeddings = new float[Frames * config.Resampler.Width];
         for (var i = 0; i < embeddings.Length; i++) embeddings[i] = (random.NextSingle() - 0.5f) * 4;

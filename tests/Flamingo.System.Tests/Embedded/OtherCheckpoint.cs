@@ -10,7 +10,7 @@ internal static class OtherCheckpoint
     public static void Write(string folder)
     {
         var original = RepositoryFiles.Path("models", "shapes");
-        foreach (var file in Directory.EnumerateFiles(original)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        RepositoryFiles.Copy(original, folder);
         var weights = Path.Combine(folder, "vision.safetensors");
         long offset, length;
         using (var opened = SafetensorsFile.Open(weights))
