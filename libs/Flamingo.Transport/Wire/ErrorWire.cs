@@ -33,7 +33,7 @@ public static class ErrorWire
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
-            return new StageException(KindOf(exception), exception.StatusCode == StatusCode.Unimplemented ? $"{peer}: what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right." : $"{peer}: {exception.Status.Detail}", exception);
+            return new StageException(KindOf(exception), $"{peer}: {DetailOf(exception)}", exception);
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
@@ -76,6 +76,10 @@ public static class ErrorWire
         _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => StageErrorKind.Unavailable,
         _ => StageErrorKind.Internal,
     };
+
+    private static string DetailOf(RpcException exception) => exception.StatusCode == StatusCode.Unimplemented
+        ? $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right."
+        : exception.Status.Detail;
 
     private static bool HasBrokenTransport(Exception? exception)
     {
