@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Google.Rpc;
 using Grpc.Core;
 
@@ -10,7 +11,7 @@ public sealed record RequestFault(string Field, string Problem, string Remedy);
 public sealed class FlamingoException : Exception
 {
     private FlamingoException(RpcException inner, string message)
-        : base(message, inner) => StatusCode = inner.StatusCode;
+        : base(message, inner) => StatusCode = IsGone(inner) ? StatusCode.Unavailable : inner.StatusCode;
 
     /// <summary>InvalidArgument, NotFound, ResourceExhausted, Unavailable, FailedPrecondition, DeadlineExceeded or Internal.</summary>
     public StatusCode StatusCode { get; }
@@ -33,6 +34,15 @@ public sealed class FlamingoException : Exception
             MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).Where(missing => missing.ResourceType == "picture").Select(missing => missing.ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
+    }
+
+    // a broken connection is INTERNAL to gRPC, and CANCELLED one that could not be made in time; a caller's own cancellation never comes here
+    private static bool IsGone(RpcException exception)
+    {
+        if (exception.StatusCode is StatusCode.Unavailable or StatusCode.Cancelled) return true;
+        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
+            if (inner is IOException or HttpRequestException or SocketException) return true;
+        return false;
     }
 
     // the service writes the remedy as the description's last line

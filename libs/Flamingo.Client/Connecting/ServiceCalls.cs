@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Grpc.Core;
 
 namespace Flamingo.Client.Connecting;
@@ -48,15 +47,16 @@ internal sealed class ServiceCalls : IDisposable
             catch (RpcException exception)
             {
                 cancellation.ThrowIfCancellationRequested();
-                if (!IsGone(exception))
+                var failure = FlamingoException.From(exception);
+                if (failure.StatusCode != StatusCode.Unavailable)
                 {
                     // who misses pictures is the one to send them to
-                    if (exception.StatusCode == StatusCode.NotFound) lock (_failed) _turn--;
-                    throw FlamingoException.From(exception);
+                    if (failure.StatusCode == StatusCode.NotFound) lock (_failed) _turn--;
+                    throw failure;
                 }
 
                 lock (_failed) _failed[gateway] = _time.GetTimestamp();
-                if (once || attempt == _attempts) throw FlamingoException.From(exception);
+                if (once || attempt == _attempts) throw failure;
             }
 
             if (attempt < _gateways.Length) continue; // another one is asked at once
@@ -110,14 +110,5 @@ internal sealed class ServiceCalls : IDisposable
             var sound = order.FindIndex(place => _failed[place] is not { } when || _time.GetElapsedTime(when) >= Rest);
             return order[Math.Max(sound, 0)];
         }
-    }
-
-    // CANCELLED is what a connection reports that could not be made in time
-    private static bool IsGone(RpcException exception)
-    {
-        if (exception.StatusCode is StatusCode.Unavailable or StatusCode.Cancelled) return true;
-        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
-            if (inner is IOException or HttpRequestException or SocketException) return true;
-        return false;
     }
 }

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Flamingo.Client;
 using Flamingo.Protos.V1;
 using Flamingo.Stages;
@@ -90,6 +92,33 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         using var client = new FlamingoClient([$"http://localhost:{FreePort.Next()}", $"http://localhost:{FreePort.Next()}"]);
         Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken))).StatusCode);
+    }
+
+    /// <summary>What a container's published port is while its service restarts: the connection is taken, and closed, which gRPC now and then calls INTERNAL.</summary>
+    [Fact(Timeout = 60_000)]
+    public async Task A_port_that_takes_connections_and_closes_them_is_unavailable_every_time()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var closing = CloseAllAsync();
+        using (var client = new FlamingoClient($"http://localhost:{((IPEndPoint)listener.LocalEndpoint).Port}"))
+        {
+            for (var call = 0; call < 200; call++)
+                Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(TestContext.Current.CancellationToken))).StatusCode);
+        }
+
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => closing);
+
+        async Task CloseAllAsync()
+        {
+            while (true)
+            {
+                using var taken = await listener.AcceptSocketAsync(stop.Token);
+                await taken.ReceiveAsync(new byte[1 << 16], stop.Token);
+            }
+        }
     }
 
     [Fact]
