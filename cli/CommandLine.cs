@@ -25,17 +25,18 @@ public static class CommandLine
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
     {
-        var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parsed.Action is ParseErrorAction)
-        {
-            foreach (var fault in parsed.Errors.Select(fault => fault.Message).Distinct()) await error.WriteLineAsync($"flamingo: {fault}");
-            await error.WriteLineAsync($"Run '{FullName(parsed.CommandResult.Command)} --help' for the forms that are understood.");
-            return ExitCode.Usage;
-        }
-
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
+            var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            if (parsed.Action is not ParseErrorAction refused)
+                return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
+
+            // a name that is not understood makes the values behind it faults too, and all that it should have said
+            var unknown = parsed.UnmatchedTokens.FirstOrDefault(token => token.StartsWith('-')) ?? (parsed.CommandResult.Command.Subcommands.Count > 0 ? parsed.UnmatchedTokens.FirstOrDefault() : null);
+            string[] faults = unknown is not null ? [$"'{unknown}' is not understood."] : [.. parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Distinct()];
+            foreach (var (index, fault) in faults.Index())
+                await error.WriteLineAsync($"flamingo: {fault}{(index < faults.Length - 1 ? "" : $"{Suggestions(parsed, refused)} See '{FullName(parsed.CommandResult.Command)} --help'.")}");
+            return ExitCode.Usage;
         }
         catch (Exception exception)
         {
@@ -61,6 +62,17 @@ public static class CommandLine
         InspectCommand.Create(),
         BenchCommand.Create(),
     };
+
+    // names that resemble one that is not understood, as System.CommandLine finds them
+    private static string Suggestions(ParseResult parsed, ParseErrorAction refused)
+    {
+        using var found = new StringWriter();
+        refused.ShowHelp = false;
+        refused.ShowTypoCorrections = true;
+        parsed.Invoke(new InvocationConfiguration { Output = found, Error = TextWriter.Null });
+        string[] names = [.. found.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Where(line => line.Length > 2 && !line.Contains(' ', StringComparison.Ordinal)).Take(3)];
+        return names.Length > 0 ? $" Did you mean {string.Join(" or ", names)}?" : "";
+    }
 
     private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"{FullName(command.Parents.OfType<Command>().Single())} {command.Name}";
 }

@@ -1,10 +1,14 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Text.Json;
 using Flamingo.Bench;
 using Flamingo.Bench.Figures;
 using Flamingo.Bench.FullSize;
 using Flamingo.Bench.NewWords;
 using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
+using Flamingo.Checkpoints;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 
@@ -22,19 +26,16 @@ public static class BenchCommand
         geometry.AcceptOnlyFromAmong([Shapes, .. Geometry.All.Select(known => known.Name)]);
         var figures = new Option<string[]>("--figures", "-f") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Measure only these. Default: all; --list names them." };
         var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
-        var threads = Positive("--threads", "Compute threads. Default: all processors.");
-        var seed = new Option<int>("--seed") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "Seed of pictures and random weights." };
-        var repetitions = Positive("--repetitions", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.");
+        var threads = NumberOption.Create<int>("--threads", "N", "Compute threads. Default: all processors.", least: 1);
+        var seed = NumberOption.Create<int>("--seed", "N", "Seed of pictures and random weights.", value: 1);
+        var repetitions = NumberOption.Create<int>("--repetitions", "N", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.", least: 1);
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With others: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
-        var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." };
-        var soak = new Option<double?>("--soak") { HelpName = "MINUTES", Description = "Measure nothing else, but offer twice the load that is admitted for so long, and see whether anything grows, stays leased or fails: exit code 1 if so. Limits that suit models/shapes are set unless --set says otherwise." };
-        soak.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double?>() is not (null or (> 0 and <= 100_000))) result.AddError("--soak must be more than 0 minutes.");
-        });
-        var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." };
-        var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." };
+        var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." }.MustBeWritable();
+        var soak = NumberOption.Create<double>(
+            "--soak", "MINUTES", "Measure nothing else, but offer twice the load that is admitted for so long, and see whether anything grows, stays leased or fails: exit code 1 if so. Limits that suit models/shapes are set unless --set says otherwise.", 0, 100_000, moreThan: true);
+        var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." }.MustExist("the folder with retrieval.json and its pictures");
+        var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." }.MustBeWritable(".svg", ".png");
         var fullSize = new Option<bool>("--full-size") { Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, and deleted. Needs a --geometry other than shapes, and disk for publication and model: 18, 22, 38 or 37 GB in TMPDIR." };
         figures.Validators.Add(result =>
         {
@@ -46,7 +47,7 @@ public static class BenchCommand
             foreach (var wrong in (result.GetValueOrDefault<string[]>() ?? []).Where(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1)) result.AddError($"--set: '{wrong}' is not KEY=VALUE.");
         });
         var command = new Command("bench", "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; progress and a summary to standard error.") { geometry, figures, list, soak, newWords, plot, fullSize, threads, seed, repetitions, model, settings, file };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetResult(soak) is not null && (result.GetResult(figures) ?? result.GetResult(list)) is not null) result.AddError("--soak measures no figures: leave out --figures and --list.");
             if (result.GetResult(newWords) is not null && (result.GetResult(figures) ?? result.GetResult(list) ?? result.GetResult(soak)) is not null) result.AddError("--new-words measures nothing else: leave out --figures, --list and --soak.");
@@ -74,12 +75,13 @@ public static class BenchCommand
             }
 
             var request = new BenchRequest(chosen, Geometry.All.FirstOrDefault(known => known.Name == parsed.GetValue(geometry)), synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
-                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetValue(seed), parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
+                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetRequiredValue(seed)!.Value, parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
             {
                 Keep = synthetic ? folder : null,
                 StreamTokens = synthetic ? 24 : 48,
                 Settings = (parsed.GetValue(settings) ?? []).Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => (string?)pair[1]),
             };
+            if (parsed.GetResult(repetitions) is not null && (parsed.GetResult(soak) ?? parsed.GetResult(newWords) ?? parsed.GetResult(fullSize)) is OptionResult { Option: var other }) await error.WriteLineAsync($"flamingo: --repetitions has no effect with {other.Name}, which is measured once.");
             await using var copy = parsed.GetValue(file) is { } target ? target.CreateText() : TextWriter.Null;
             if (parsed.GetValue(soak) is { } minutes)
             {
@@ -97,7 +99,7 @@ public static class BenchCommand
 
             if (parsed.GetValue(newWords) is { } folderOfWords)
             {
-                var accuracies = await NewWordRun.RunAsync(request, NewWordData.Read(folderOfWords.FullName), RandomDraws, error, TimeProvider.System, cancellation);
+                var accuracies = await NewWordRun.RunAsync(request, Words(folderOfWords.FullName), RandomDraws, error, TimeProvider.System, cancellation);
                 foreach (var measurement in NewWordRun.Measurements(accuracies)) await WriteAsync(measurement);
                 if (parsed.GetValue(plot) is { } picture) NewWordPlot.Write(accuracies, picture.FullName);
                 return ExitCode.Done;
@@ -117,13 +119,17 @@ public static class BenchCommand
         return command;
     }
 
-    private static Option<int?> Positive(string name, string description)
+    private static NewWordData Words(string folder)
     {
-        var option = new Option<int?>(name) { HelpName = "N", Description = description };
-        option.Validators.Add(result =>
+        var file = Path.Combine(folder, "retrieval.json");
+        if (PathRules.MissingFile(file, "the folder with retrieval.json and its pictures") is { } missing) throw new UsageException($"--new-words: {missing}");
+        try
         {
-            if (result.GetValueOrDefault<int?>() < 1) result.AddError($"{name} must be 1 or more.");
-        });
-        return option;
+            return NewWordData.Read(folder);
+        }
+        catch (JsonException exception)
+        {
+            throw new UsageException($"{file} is not valid: {JsonProblem.Describe(exception)}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 
@@ -11,8 +12,8 @@ public static class WarmCommand
     {
         var source = new Argument<string>("SOURCE") { Description = "A folder, searched with all below it for JPEG, PNG, WebP, GIF and BMP files, or a file of lines {\"picture\": \"path beside the file\", …}, whose other members are ignored." };
         var (server, tenant) = (ServerAddress.Create(required: true), TenantOption.Create());
-        var batch = Number("--batch", 16, 64, "Pictures per request; a server takes 64 unless told otherwise.");
-        var concurrency = Number("--concurrency", 4, 64, "Requests at once.");
+        var batch = NumberOption.Create<int>("--batch", "N", "Pictures per request; a server takes 64 unless told otherwise.", 1, 64, value: 16);
+        var concurrency = NumberOption.Create<int>("--concurrency", "N", "Requests at once.", 1, 64, value: 4);
         var pooled = new Option<bool>("--pooled") { Description = "CLIP's pooled embeddings too, so that prompts with --select rices find their pictures whole." };
         var command = new Command("warm", "Encode pictures ahead of time. Asks by id first and sends only what the server does not hold, so that a run that was cut off goes on where it was.") { source, server, tenant, batch, concurrency, pooled };
         command.SetAction(async (parsed, cancellation) =>
@@ -25,7 +26,7 @@ public static class WarmCommand
             {
                 await ProgressBar.RunAsync(error, async report =>
                 {
-                    await warmer.RunAsync(files, parsed.GetValue(batch), parsed.GetValue(concurrency), report, cancellation);
+                    await warmer.RunAsync(files, parsed.GetRequiredValue(batch)!.Value, parsed.GetRequiredValue(concurrency)!.Value, report, cancellation);
                     return warmer;
                 });
             }
@@ -39,15 +40,5 @@ public static class WarmCommand
             return warmer.Bad.Count == 0 ? ExitCode.Done : ExitCode.Failed;
         });
         return command;
-    }
-
-    private static Option<int> Number(string name, int value, int most, string description)
-    {
-        var option = new Option<int>(name) { HelpName = "N", DefaultValueFactory = _ => value, Description = description };
-        option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is var given && (given < 1 || given > most)) result.AddError($"{name} must be 1 to {most}.");
-        });
-        return option;
     }
 }

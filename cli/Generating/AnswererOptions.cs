@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Stages;
@@ -14,16 +15,16 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
     private readonly Option<Uri> _server = ServerAddress.Create(required: false);
     private readonly Option<string> _tenant = TenantOption.Create();
-    private readonly Option<double?> _pin = new("--pin") { HelpName = "SECONDS", Description = $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}." };
+    private readonly Option<double?> _pin = NumberOption.Create<double>(
+        "--pin", "SECONDS", $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
 
     public void AddTo(Command command)
     {
         _examples?.AddTo(command);
         foreach (var option in new Option[] { _model, _server, _tenant, _pin }) command.Add(option);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
-            if (result.GetResult(_pin) is not null && !(result.GetValue(_pin) is > 0 and <= 31_536_000)) result.AddError("--pin takes seconds, more than 0 and at most a year.");
         });
     }
 
@@ -31,25 +32,31 @@ public sealed class AnswererOptions(bool takesExamples = true)
 
     public string Tenant(ParseResult parsed) => parsed.GetRequiredValue(_tenant);
 
-    public SupportSetChoice? SupportSet(ParseResult parsed) => _examples?.Read(parsed);
+    public SupportSetChoice? SupportSet(ParseResult parsed, FieldNames names) => _examples?.Read(parsed, names);
 
     public TimeSpan? Pin(ParseResult parsed) => parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 
     /// <summary>A server, or this process with a set made of the file of examples that was named.</summary>
     /// <exception cref="UsageException">The file of examples cannot be read.</exception>
-    public async Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation)
+    public async Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
     {
+        foreach (var field in new[] { "pin_prefix", "prompt.pin_prefix" }) names.Add(field, _pin.Name);
+        names.Add("name", "--support-set");
         if (parsed.GetValue(_server) is { } address)
         {
             _examples?.RefuseFile(parsed);
             return OpenedFlamingo.Connect(address);
         }
 
-        var examples = _examples?.ReadFile(parsed, Tenant(parsed));
+        // this process ends with the answer, and nobody else asks it; a conversation asks it again
+        if (_examples is not null && Pin(parsed) is not null) await error.WriteLineAsync("flamingo: --pin has no effect without --server.");
+        if (Tenant(parsed) != TenantName.Default) await error.WriteLineAsync("flamingo: --tenant has no effect without --server.");
+
+        var examples = _examples?.ReadFile(parsed, Tenant(parsed), names);
         var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName ?? DefaultModel.Find(), error);
         try
         {
-            if (examples is not null) await opened.SupportSets.PutAsync(examples, cancellation);
+            if (examples is not null) await names.AskAsync(() => opened.SupportSets.PutAsync(examples, cancellation));
             return opened;
         }
         catch

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 
@@ -10,24 +11,22 @@ public static class GenerateCommand
     public static Command Create()
     {
         var json = new Option<bool>("--json") { Description = "Print one JSON object when the answer is whole: text, ids, finish_reason, pictures, cache, timings (milliseconds); shots with --support-set, cached_tokens with --pin, log_probabilities and samples where asked for." };
-        var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png", Description = "Draw what each generated token looked at, over the last picture, as a sheet of panels in reading order; every answer begins a row." };
+        var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png", Description = "Draw what each generated token looked at, over the last picture, as a sheet of panels in reading order; every answer begins a row." }.MustBeWritable(".png");
         var (question, sampling) = (new QuestionOptions(), new SamplingOptions());
         var command = new Command("generate", "Continue an interleaved prompt of pictures and text. The text goes to standard output as it is made, everything else to standard error.");
         question.AddTo(command);
         command.Add(json);
         command.Add(attention);
         sampling.AddTo(command);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(attention) is { Extension: not ".png" } file) result.AddError($"--attention: {file.Name} is no .png file. Name one.");
-        });
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var request = question.Read(parsed);
-            request = request with { Sampling = sampling.Apply(parsed, request.Sampling), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
-            await using var opened = await question.OpenAsync(parsed, error, cancellation);
-            var answer = await new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation);
+            var names = new FieldNames();
+            var request = question.Read(parsed, names);
+            request = request with { Sampling = sampling.Apply(parsed, request.Sampling, names, error), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
+            names.Add("attention", attention.Name);
+            await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
+            var answer = await names.AskAsync(() => new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation));
             if (parsed.GetValue(attention) is { } sheet) await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, error);
             return ExitCode.Done;
         });

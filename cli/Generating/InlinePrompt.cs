@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Cli.Arguments;
+using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 
@@ -29,22 +31,24 @@ public sealed class InlinePrompt
         Description = "As --picture with an animated GIF or WebP, for models with frame embeddings.",
     };
 
-    private readonly Option<int?> _maxFrames = new("--max-frames") { HelpName = "N", Description = "Most frames of each --video, sampled evenly. Default: as many as the model takes." };
+    private readonly Option<int?> _maxFrames = NumberOption.Create<int>("--max-frames", "N", "Most frames of each --video, sampled evenly. Default: as many as the model takes.", least: 1);
 
     public void AddTo(Command command)
     {
         foreach (var option in new Option[] { _shot, _picture, _video, _maxFrames }) command.Add(option);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
-            if (result.GetResult(_maxFrames) is not null && (result.GetResult(_video) is null || !(result.GetValue(_maxFrames) >= 1))) result.AddError("--max-frames takes a number from 1 and belongs to --video.");
+            if (result.GetResult(_maxFrames) is not null && result.GetResult(_video) is null) result.AddError("--max-frames belongs to --video.");
         });
     }
 
     public bool IsGiven(SymbolResult result) => new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
 
+    /// <param name="names">Learns what the user calls the segments.</param>
     /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
-    public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed)
+    public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed, FieldNames names)
     {
+        names.Add("segments", "the prompt");
         var faults = new List<string>();
         var segments = new List<FlamingoSegment>();
         foreach (var (option, values) in Occurrences(parsed.Tokens))
@@ -56,10 +60,14 @@ public sealed class InlinePrompt
                 continue;
             }
 
-            if (!File.Exists(values[0])) faults.Add($"{option}: {values[0]} does not exist. Name {(option == _video.Name ? "an animated GIF or WebP" : "a JPEG, PNG, WebP, GIF or BMP")} file.");
-            else if (option == _video.Name) segments.Add(new FlamingoVideo(new VisualInput([File.ReadAllBytes(values[0])], parsed.GetValue(_maxFrames) ?? 0)));
-            else segments.Add(new FlamingoPicture(File.ReadAllBytes(values[0])));
-            if (values.Count == 2) segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
+            var video = option == _video.Name;
+            if (InputFile.Read(values[0], $"{option}: ", video ? "an animated GIF or WebP file" : InputFile.Pictures, faults) is not { } file) continue;
+            names.Add($"segments[{segments.Count}]", $"{option} {InputFile.Name(values[0])}");
+            segments.Add(video ? new FlamingoVideo(new VisualInput([file], parsed.GetValue(_maxFrames) ?? 0)) : new FlamingoPicture(file));
+            if (video) names.Add($"segments[{segments.Count - 1}].video.max_frames", _maxFrames.Name);
+            if (values.Count < 2) continue;
+            names.Add($"segments[{segments.Count}]", $"{option} {InputFile.Name(values[0])}, its text");
+            segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
         }
 
         return faults.Count == 0 ? segments : throw new UsageException(faults);

@@ -16,23 +16,36 @@ public static class PromptFile
 
     private static readonly string[] Kinds = ["text", "picture_id", .. VisualJson.Kinds];
 
+    /// <param name="path"><c>-</c> is standard input.</param>
+    /// <param name="names">Learns what the user calls the fields of the request.</param>
     /// <exception cref="UsageException">Missing or malformed, or a picture it names is missing.</exception>
-    public static FlamingoRequest Read(string path)
+    public static FlamingoRequest Read(string path, FieldNames names)
     {
-        if (!File.Exists(path)) throw new UsageException($"{path} does not exist. Name a prompt file, for example models/shapes/examples/new-word.json.");
-        var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        try
+        var (name, faults) = (InputFile.Name(path), new List<string>());
+        using var json = InputFile.ReadText(path, "", "a prompt file, for example models/shapes/examples/new-word.json", faults) is { } text ? JsonText.Parse(text, name, line: null, faults) : null;
+        if (json is null) throw new UsageException(faults);
+        var request = Read(json.RootElement, InputFile.Folder(path), faults);
+        if (faults.Count > 0) throw new UsageException([.. faults.Select(fault => $"{name}: {fault}")]);
+        AddNames(json.RootElement, name, names);
+        return request;
+    }
+
+    // every field has the name that it has in the file; a picture has its path too
+    private static void AddNames(JsonElement root, string file, FieldNames names)
+    {
+        names.Add("segments", $"{file}: segments");
+        foreach (var (index, item) in root.GetProperty("segments").EnumerateArray().Index())
         {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { AllowDuplicateProperties = false });
-            var faults = new List<string>();
-            var request = Read(json.RootElement, folder, faults);
-            if (faults.Count > 0) throw new UsageException([.. faults.Select(fault => $"{path}: {fault}")]);
-            return request;
+            var at = $"segments[{index}]";
+            var member = item.EnumerateObject().First(member => Kinds.Contains(member.Name));
+            names.Add(at, $"{file}: {at}.{member.Name}{(member.Name is "picture" or "video" ? $" ({member.Value.GetString()})" : "")}");
+            names.Add($"{at}.video.max_frames", $"{file}: {at}.{VisualJson.MaxFrames}");
+            if (member.Name != "frames") continue;
+            foreach (var (frame, path) in member.Value.EnumerateArray().Index()) names.Add($"{at}.video.files[{frame}]", $"{file}: {at}.frames[{frame}] ({path.GetString()})");
         }
-        catch (JsonException exception)
-        {
-            throw new UsageException($"{path} is not valid JSON: {exception.Message}");
-        }
+
+        if (!root.TryGetProperty("sampling", out var sampling)) return;
+        foreach (var member in sampling.EnumerateObject()) names.Add($"sampling.{member.Name}", $"{file}: sampling.{member.Name}");
     }
 
     private static FlamingoRequest Read(JsonElement root, string folder, List<string> faults)

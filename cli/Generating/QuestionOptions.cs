@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Stages;
@@ -9,7 +10,7 @@ namespace Flamingo.Cli.Generating;
 /// <summary>What <c>generate</c> and <c>rank</c> have in common: a prompt, with or without examples of a support set, and who answers it.</summary>
 public sealed class QuestionOptions
 {
-    private readonly Option<FileInfo> _prompt = new("--prompt", "-p") { HelpName = "FILE.json", Description = "The prompt: {\"segments\": [{\"picture\": \"path beside the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, {\"video\": \"path\", \"max_frames\": 8}], \"sampling\": {\"max_tokens\": 14, \"temperature\": 0}}." };
+    private readonly Option<string> _prompt = new("--prompt", "-p") { HelpName = "FILE.json", Description = "The prompt, '-' for standard input: {\"segments\": [{\"picture\": \"path beside the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, {\"video\": \"path\", \"max_frames\": 8}], \"sampling\": {\"max_tokens\": 14, \"temperature\": 0}}." };
     private readonly InlinePrompt _inline = new();
     private readonly AnswererOptions _answerer = new();
 
@@ -18,7 +19,7 @@ public sealed class QuestionOptions
         command.Add(_prompt);
         _inline.AddTo(command);
         _answerer.AddTo(command);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetResult(_prompt) is not null == _inline.IsGiven(result)) result.AddError("Give either --prompt FILE.json or --shot/--picture/--video, one of them.");
         });
@@ -26,13 +27,14 @@ public sealed class QuestionOptions
 
     public bool HasExamples(SymbolResult result) => _answerer.HasExamples(result);
 
+    /// <param name="names">Learns what the user calls the fields of the request.</param>
     /// <exception cref="UsageException">The prompt cannot be read.</exception>
-    public FlamingoRequest Read(ParseResult parsed)
+    public FlamingoRequest Read(ParseResult parsed, FieldNames names)
     {
-        var request = parsed.GetValue(_prompt) is { } file ? PromptFile.Read(file.ToString()) : new FlamingoRequest(_inline.Read(parsed), new SamplingParameters());
-        return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed), PinPrefix = _answerer.Pin(parsed) };
+        var request = parsed.GetValue(_prompt) is { } file ? PromptFile.Read(file, names) : new FlamingoRequest(_inline.Read(parsed, names), new SamplingParameters());
+        return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed, names), PinPrefix = _answerer.Pin(parsed) };
     }
 
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
-    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, error, cancellation);
+    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, names, error, cancellation);
 }

@@ -41,7 +41,7 @@ public static class SamplingJson
             };
         }
 
-        faults.AddRange(SamplingRules.Faults(read));
+        faults.AddRange(SamplingRules.Faults(read).Select(fault => fault.ToString()));
         return read;
     }
 

@@ -8,10 +8,10 @@ public static class SamplingRules
     private static readonly LanguageModelDescription Any =
         new("any", "", VocabularySize: int.MaxValue, ContextLength: int.MaxValue, Latents: 0, LatentWidth: 0, "", [], "", MaxCandidates: int.MaxValue) { MaxSamples = int.MaxValue };
 
-    public static IEnumerable<string> Faults(SamplingParameters sampling)
+    public static IReadOnlyList<FieldFault> Faults(SamplingParameters sampling)
     {
         var faults = new List<FieldFault>();
         PromptRules.CheckSampling(sampling, Any, faults);
-        return faults.Select(fault => fault.ToString());
+        return faults;
     }
 }

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Cli.Arguments;
+using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.SupportSets;
 using Flamingo.Stages;
@@ -15,20 +17,19 @@ public sealed class SupportSetOptions
         Description = "Put examples before the prompt: of a server's set with --server, else of a file of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
     };
 
-    private readonly Option<int?> _shots = new("--shots") { HelpName = "N", Description = "How many examples, with every --select but all." };
+    private readonly Option<int?> _shots = NumberOption.Create<int>("--shots", "N", "How many examples, with every --select but all.", least: 1);
     private readonly Option<string> _select = new("--select") { HelpName = "all|first|random|rices", Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar last. Default: all, with --shots first." };
-    private readonly Option<ulong?> _seed = new("--selection-seed") { HelpName = "SEED", Description = "Seed of --select random. Default: 0." };
+    private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--selection-seed", "SEED", "Seed of --select random. Default: 0.");
 
     public SupportSetOptions() => _select.AcceptOnlyFromAmong("all", "first", "random", "rices");
 
     public void AddTo(Command command)
     {
         foreach (var option in new Option[] { _set, _shots, _select, _seed }) command.Add(option);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             var selection = Selection(result.GetValue(_select), result.GetValue(_shots));
             if (!IsGiven(result) && new Option[] { _shots, _select, _seed }.Any(option => result.GetResult(option) is not null)) result.AddError("--shots, --select and --selection-seed belong to --support-set. Name one.");
-            if (result.GetResult(_shots) is not null && !(result.GetValue(_shots) >= 1)) result.AddError("--shots takes a number from 1.");
             if (selection == ShotSelection.All && result.GetResult(_shots) is not null) result.AddError("--select all takes every example: leave out --shots.");
             if (selection != ShotSelection.All && result.GetResult(_shots) is null) result.AddError($"--select {result.GetValue(_select)} needs --shots N.");
             if (result.GetResult(_seed) is not null && selection != ShotSelection.Random) result.AddError("--selection-seed belongs to --select random.");
@@ -38,17 +39,27 @@ public sealed class SupportSetOptions
     public bool IsGiven(SymbolResult result) => result.GetResult(_set) is not null;
 
     /// <returns>Null where no set was named.</returns>
-    public SupportSetChoice? Read(ParseResult parsed) => parsed.GetValue(_set) is not { } set
-        ? null
-        : new SupportSetChoice(NameOf(set), Selection(parsed.GetValue(_select), parsed.GetValue(_shots)), parsed.GetValue(_shots) ?? 0, parsed.GetValue(_seed) ?? 0);
+    /// <param name="names">Learns what the user calls the fields of the choice.</param>
+    public SupportSetChoice? Read(ParseResult parsed, FieldNames names)
+    {
+        if (parsed.GetValue(_set) is not { } set) return null;
+        foreach (var within in new[] { "", "prompt." })
+        {
+            names.Add($"{within}support_set", _set.Name);
+            names.Add($"{within}support_set.count", _shots.Name);
+            names.Add($"{within}support_set.selection", _select.Name);
+        }
+
+        return new SupportSetChoice(NameOf(set), Selection(parsed.GetValue(_select), parsed.GetValue(_shots)), parsed.GetValue(_shots) ?? 0, parsed.GetValue(_seed) ?? 0);
+    }
 
     /// <summary>The examples of the file that was named, where no server is asked.</summary>
     /// <exception cref="UsageException">No such file, or faults in it.</exception>
-    public PutSupportSet? ReadFile(ParseResult parsed, string tenant)
+    public PutSupportSet? ReadFile(ParseResult parsed, string tenant, FieldNames names)
     {
         if (parsed.GetValue(_set) is not { } set) return null;
-        if (!File.Exists(set)) throw new UsageException($"--support-set: {set} does not exist. Without --server, name a file of examples; with it, a set of the server.");
-        return new PutSupportSet(NameOf(set), ExampleFile.Read(set)) { Tenant = tenant };
+        if (set != InputFile.StandardInput && PathRules.MissingFile(set, "a file of examples, or a server with --server for one of its sets") is { } missing) throw new UsageException($"--support-set: {missing}");
+        return new PutSupportSet(NameOf(set), ExampleFile.Read(set, names)) { Tenant = tenant };
     }
 
     /// <exception cref="UsageException">A file was named, and a server has sets alone.</exception>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Flamingo.Checkpoints;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Import;
 
@@ -15,38 +16,37 @@ public static class ImportCommand
     {
         var layout = new Option<string>("--layout") { HelpName = "LAYOUT", Required = true, Description = "How the publication is laid out." };
         layout.AcceptOnlyFromAmong(OpenFlamingo, Idefics);
-        var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.AcceptExistingOnly();
-        var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.AcceptExistingOnly();
-        var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.AcceptExistingOnly();
-        var checkpoint = new Option<FileInfo>("--checkpoint") { HelpName = "FILE", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings." }.AcceptExistingOnly();
-        var every = new Option<int>("--cross-attention-every") { HelpName = "N", Description = "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B)." };
-        every.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < 1) result.AddError("--cross-attention-every must be 1 or more.");
-        });
+        var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.MustExist("the publication's folder");
+        var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.MustExist("CLIP's weights or their folder");
+        var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.MustExist("the folder of the language model");
+        var checkpoint = new Option<FileSystemInfo>("--checkpoint") { HelpName = "FILE", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings." }.MustExist("checkpoint.pt");
+        var every = NumberOption.Create<int>("--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
         dtype.AcceptOnlyFromAmong("keep", "bf16", "f16", "f32");
         var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
         var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, modelId };
-        command.Validators.Add(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
+        command.AddRule(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {
             var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
                 ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name },
+                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetRequiredValue(every)!.Value) { Dtype = weights, ModelId = name },
                     target, progress, cancellation);
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
-            await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} Look at it with 'flamingo inspect', compare it with goldens with 'flamingo verify'.");
+            await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} Serve it with 'flamingo serve --model {Quoted(Path.GetRelativePath(Environment.CurrentDirectory, model.Path))}'; 'flamingo inspect' tells what it holds, and 'flamingo verify' compares it with goldens.");
             return ExitCode.Done;
         });
         return command;
     }
+
+    // as a shell reads it
+    private static string Quoted(string path) => path.All(character => char.IsAsciiLetterOrDigit(character) || "/._-+=:".Contains(character, StringComparison.Ordinal)) ? path : $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 
     private static void CheckLayout(CommandResult result, string? layout, Option folder, IReadOnlyList<Option> parts)
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Flamingo.Checkpoints;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Inspecting;
@@ -9,7 +10,7 @@ public static class InspectCommand
 {
     public static Command Create()
     {
-        var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
+        var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
         var verify = new Option<bool>("--verify") { Description = "Read every weight and compare all digests with flamingo.json; exit code 1 if one differs." };
         var command = new Command("inspect", "Tell what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.") { model, verify };
         command.SetAction(parsed =>

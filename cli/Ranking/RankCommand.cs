@@ -17,20 +17,24 @@ public static class RankCommand
         question.AddTo(command);
         ensemble.AddTo(command, question.HasExamples);
         command.Add(json);
-        command.Validators.Add(result =>
+        candidates.Validators.Add(result =>
         {
-            if ((result.GetValue(candidates) ?? []).Any(candidate => candidate.Length == 0)) result.AddError("--candidate: a candidate is empty. Give each at least one character.");
+            if (result.Tokens.Any(token => token.Value.Length == 0)) result.AddError("--candidate: a candidate is empty. Give each at least one character.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var asked = question.Read(parsed);
+            var names = new FieldNames();
+            var asked = question.Read(parsed, names);
             var request = new FlamingoRankRequest(asked.Segments, parsed.GetRequiredValue(candidates))
             {
                 Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = ensemble.Read(parsed),
             };
-            await using var opened = await question.OpenAsync(parsed, error, cancellation);
-            var ranking = await opened.Flamingo.RankAsync(request, cancellation);
+            names.Add("ensemble", "--ensemble");
+            names.Add("candidates", candidates.Name);
+            foreach (var (index, candidate) in request.Candidates.Index()) names.Add($"candidates[{index}]", $"{candidates.Name} \"{candidate}\"");
+            await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
+            var ranking = await names.AskAsync(() => opened.Flamingo.RankAsync(request, cancellation));
             if (parsed.GetValue(json)) await output.WriteLineAsync(RankingReport.Json(ranking, request));
             else await RankingReport.WriteAsync(ranking, output, error);
             return ExitCode.Done;

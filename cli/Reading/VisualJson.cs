@@ -45,9 +45,9 @@ public static class VisualJson
             return null;
         }
 
-        var file = Path.Combine(folder, value.GetString()!);
-        if (File.Exists(file)) return File.ReadAllBytes(file);
-        faults.Add($"{at}: {file} does not exist. Paths are relative to the file that names them.");
+        var path = value.GetString()!;
+        if (path is "" or InputFile.StandardInput) faults.Add($"{at}: '{path}' is no path. Name a file, relative to the one that names it.");
+        else return InputFile.Read(Path.Combine(folder, path), $"{at}: ", "a file relative to the one that names it", faults);
         return null;
     }
 }

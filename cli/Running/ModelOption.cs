@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Cli.Arguments;
 
 namespace Flamingo.Cli.Running;
 
@@ -9,5 +10,5 @@ public static class ModelOption
     {
         HelpName = "DIR",
         Description = "A model directory made by 'flamingo import'. Default: models/shapes, found from the current directory upward.",
-    }.AcceptExistingOnly();
+    }.MustExist("a model directory");
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.ServiceDefaults;
@@ -17,17 +18,13 @@ public static class ServeCommand
     public static Command Create()
     {
         var model = ModelOption.Create();
-        var port = new Option<int>("--grpc-port") { HelpName = "N", DefaultValueFactory = _ => 8080, Description = "Port of gRPC (HTTP/2 without TLS) on every address." };
-        port.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is < 1 or > 65535) result.AddError("--grpc-port must be 1 to 65535.");
-        });
+        var port = NumberOption.Create<int>("--grpc-port", "N", "Port of gRPC (HTTP/2 without TLS) on every address.", 1, 65535, value: 8080);
         var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory alone." };
         var command = new Command("serve", "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, support sets and the latent cache over gRPC, with health and reflection.") { model, port, redis };
         command.SetAction(async (parsed, cancellation) =>
         {
             var directory = parsed.GetValue(model)?.FullName ?? DefaultModel.Find();
-            await using var app = Build(directory, parsed.GetValue(port), parsed.GetValue(redis));
+            await using var app = Build(directory, parsed.GetRequiredValue(port)!.Value, parsed.GetValue(redis));
             await app.StartAsync(cancellation);
             await parsed.InvocationConfiguration.Output.WriteLineAsync($"{directory} is served on http://localhost:{parsed.GetValue(port)} (gRPC). Ctrl-C stops.");
             await app.WaitForShutdownAsync(cancellation);

@@ -11,8 +11,22 @@ namespace Flamingo.Cli.SupportSets;
 /// </summary>
 public static class ExampleFile
 {
+    /// <param name="names">Learns what the user calls the examples.</param>
     /// <exception cref="UsageException">Missing, empty or malformed, or a picture it names is missing.</exception>
-    public static IReadOnlyList<SupportExample> Read(string path) => JsonLines.Read(path, Example);
+    public static IReadOnlyList<SupportExample> Read(string path, FieldNames names)
+    {
+        var count = 0;
+        names.Add("examples", InputFile.Name(path));
+        return JsonLines.Read(path, (line, folder, at, faults) =>
+        {
+            if (Example(line, folder, at, faults) is not { } example) return null;
+            names.Add($"examples[{count}]", Kind(line) is { Value.ValueKind: JsonValueKind.String } file ? $"{at} ({file.Value.GetString()})" : at);
+            names.Add($"examples[{count++}].text", $"{at}: text");
+            return example;
+        });
+    }
+
+    private static JsonProperty? Kind(JsonElement line) => line.EnumerateObject().Where(member => VisualJson.Kinds.Contains(member.Name)).Cast<JsonProperty?>().FirstOrDefault();
 
     private static SupportExample? Example(JsonElement line, string folder, string at, List<string> faults)
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Stages;
@@ -13,15 +14,18 @@ public static class SupportSetCommand
 
     private static Command Put()
     {
-        var examples = new Argument<string>("FILE") { Description = "Lines {\"picture\": \"path beside the file\", \"text\": \"Output:A dog.\"}; instead of 'picture' also 'video' (an animated GIF or WebP) or 'frames' (a list of paths), with 'max_frames'." };
-        var life = new Option<double?>("--ttl") { HelpName = "SECONDS", Description = "Delete the set after so long. Default: never." };
-        var version = new Option<long?>("--expected-version") { HelpName = "N", Description = "Refuse unless the set has this version; 0 for 'not there yet'. Default: replace whatever is there." };
-        life.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double?>() is not (> 0 and <= 315_360_000)) result.AddError("--ttl takes seconds, more than 0 and at most ten years.");
-        });
+        var examples = new Argument<string>("FILE") { Description = "Lines {\"picture\": \"path beside the file\", \"text\": \"Output:A dog.\"}; instead of 'picture' also 'video' (an animated GIF or WebP) or 'frames' (a list of paths), with 'max_frames'. '-' is standard input." };
+        var life = NumberOption.Create<double>("--ttl", "SECONDS", "Delete the set after so long, at most ten years. Default: never.", 0, 315_360_000, moreThan: true);
+        var version = NumberOption.Create<long>("--expected-version", "N", "Refuse unless the set has this version; 0 for 'not there yet'. Default: replace whatever is there.", least: 0);
         return Asking("put", "Create a set of a file's examples, or replace it under the next version.", [Name(), examples], [life, version], async (parsed, sets, tenant, cancellation) =>
-            [await sets.PutAsync(new PutSupportSet(parsed.GetRequiredValue<string>("NAME"), ExampleFile.Read(parsed.GetRequiredValue(examples)), parsed.GetValue(life) is { } seconds ? TimeSpan.FromSeconds(seconds) : null, parsed.GetValue(version)) { Tenant = tenant }, cancellation)]);
+        {
+            var names = new FieldNames();
+            names.Add("name", "NAME");
+            names.Add("time_to_live", life.Name);
+            names.Add("expected_version", version.Name);
+            var set = new PutSupportSet(parsed.GetRequiredValue<string>("NAME"), ExampleFile.Read(parsed.GetRequiredValue(examples), names), parsed.GetValue(life) is { } seconds ? TimeSpan.FromSeconds(seconds) : null, parsed.GetValue(version)) { Tenant = tenant };
+            return [await names.AskAsync(() => sets.PutAsync(set, cancellation))];
+        });
     }
 
     private static Command Get() => Asking("get", "Tell what a set holds: per example the picture's id and the text.", [Name()], [], async (parsed, sets, tenant, cancellation) =>
@@ -43,7 +47,16 @@ public static class SupportSetCommand
         return command;
     }
 
-    private static Argument<string> Name() => new("NAME") { Description = "1 to 128 of A-Z a-z 0-9 . _ -" };
+    private static Argument<string> Name()
+    {
+        var name = new Argument<string>("NAME") { Description = "1 to 128 of A-Z a-z 0-9 . _ -" };
+        name.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => token.Value.Length == 0 || !TenantName.IsWellFormed(token.Value)))
+                result.AddError($"NAME: '{token.Value}' is no name of a set. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
+        });
+        return name;
+    }
 
     /// <param name="whole">Whether one set is told with its examples, or any number of them in a line each.</param>
     private static Command Asking(

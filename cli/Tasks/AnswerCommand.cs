@@ -11,7 +11,7 @@ public static class AnswerCommand
     public static Command Create()
     {
         var question = new Argument<string>("question") { HelpName = "QUESTION", Description = "For example \"what color is the heart?\"." };
-        var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: true), new SamplingOptions());
+        var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: true), new SamplingOptions(oneAnswer: true));
         var command = new Command("answer", "Answer a question about a picture, asked by the model's own template.");
         task.AddTo(command);
         command.Add(question);
@@ -20,9 +20,11 @@ public static class AnswerCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var request = new AnswerTask(task.Read(parsed), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters()));
-            await using var opened = await task.OpenAsync(parsed, error, cancellation);
-            await TaskReport.WriteAsync(await opened.Tasks.AnswerAsync(request, cancellation), parsed.GetValue(json), output, error);
+            var names = new FieldNames();
+            var request = new AnswerTask(task.Read(parsed, names), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters(), names, error));
+            names.Add("question", "QUESTION");
+            await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
+            await TaskReport.WriteAsync(await names.AskAsync(() => opened.Tasks.AnswerAsync(request, cancellation)), parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

@@ -10,7 +10,7 @@ public static class CaptionCommand
 {
     public static Command Create()
     {
-        var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new SamplingOptions());
+        var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new SamplingOptions(oneAnswer: true));
         var command = new Command("caption", "Say what is in a picture, asked by the model's own template.");
         task.AddTo(command);
         command.Add(json);
@@ -18,9 +18,10 @@ public static class CaptionCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var request = new CaptionTask(task.Read(parsed), sampling.Apply(parsed, new SamplingParameters()));
-            await using var opened = await task.OpenAsync(parsed, error, cancellation);
-            await TaskReport.WriteAsync(await opened.Tasks.CaptionAsync(request, cancellation), parsed.GetValue(json), output, error);
+            var names = new FieldNames();
+            var request = new CaptionTask(task.Read(parsed, names), sampling.Apply(parsed, new SamplingParameters(), names, error));
+            await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
+            await TaskReport.WriteAsync(await names.AskAsync(() => opened.Tasks.CaptionAsync(request, cancellation)), parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

@@ -23,15 +23,25 @@ public static class ChatCommand
         answerer.AddTo(command);
         command.Add(json);
         sampling.AddTo(command);
+        picture.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => token.Value == InputFile.StandardInput)) result.AddError($"{picture.Name}: standard input holds the turns. Name {InputFile.Pictures}.");
+        });
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error, faults) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, new List<string>());
-            var task = new ChatTask([], sampling.Apply(parsed, new SamplingParameters { MaxTokens = MostTokens })) { Tenant = answerer.Tenant(parsed), PinPrefix = answerer.Pin(parsed) };
-            var pictures = (parsed.GetValue(picture) ?? []).Select(file => PictureFile.Read(file, faults)).ToList();
+            var names = new FieldNames();
+            var task = new ChatTask([], sampling.Apply(parsed, new SamplingParameters { MaxTokens = MostTokens }, names, error)) { Tenant = answerer.Tenant(parsed), PinPrefix = answerer.Pin(parsed) };
+            var pictures = (parsed.GetValue(picture) ?? []).Select(file => (file, PictureFile.Read(file, faults))).ToList();
             if (faults.Count > 0) throw new UsageException(faults);
-            await using var opened = await answerer.OpenAsync(parsed, error, cancellation);
+            await using var opened = await answerer.OpenAsync(parsed, names, error, cancellation);
+
+            // told before the user says anything
+            var model = (await opened.Flamingo.GetModelAsync(cancellation)).Language;
+            if (model.Prompts.Chat is null)
+                throw new StageException(StageErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. Use 'flamingo answer' or 'flamingo generate', a model with one (IDEFICS instruct), or put prompts.chat into its flamingo.json.");
             var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);
-            await new ChatSession(opened.Tasks, task, input ?? UserInput.Standard, writer, error).RunAsync(pictures, cancellation);
+            await new ChatSession(opened.Tasks, task, names, input ?? UserInput.Standard, writer, error).RunAsync(pictures, cancellation);
             return ExitCode.Done;
         });
         return command;

@@ -22,12 +22,16 @@ public static class ClassifyCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var request = new ClassifyTask(task.Read(parsed), parsed.GetRequiredValue(labels))
+            var names = new FieldNames();
+            var request = new ClassifyTask(task.Read(parsed, names), parsed.GetRequiredValue(labels))
             {
                 Scoring = parsed.GetValue(scoring) == "sum" ? LabelScoring.Sum : LabelScoring.Mean, Ensemble = ensemble.Read(parsed),
             };
-            await using var opened = await task.OpenAsync(parsed, error, cancellation);
-            await TaskReport.WriteAsync(await opened.Tasks.ClassifyAsync(request, cancellation), parsed.GetValue(json), output, error);
+            names.Add("ensemble", "--ensemble");
+            names.Add("labels", labels.Name);
+            foreach (var (index, label) in request.Labels.Index()) names.Add($"labels[{index}]", $"{labels.Name} \"{label}\"");
+            await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
+            await TaskReport.WriteAsync(await names.AskAsync(() => opened.Tasks.ClassifyAsync(request, cancellation)), parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
@@ -11,7 +12,7 @@ namespace Flamingo.Cli.Tasks;
 /// <summary>What <c>caption</c>, <c>answer</c> and <c>classify</c> have in common: a picture, examples before it, and who answers.</summary>
 public sealed class TaskOptions
 {
-    private readonly Argument<FileInfo> _picture = new("picture") { HelpName = "PICTURE", Description = "A JPEG, PNG, WebP, GIF or BMP file." };
+    private readonly Argument<string> _picture = new("picture") { HelpName = "PICTURE", Description = "A JPEG, PNG, WebP, GIF or BMP file; '-' is standard input." };
     private readonly bool _asks;
     private readonly Option<string[]> _example;
 
@@ -37,7 +38,7 @@ public sealed class TaskOptions
         command.Add(_example);
         command.Add(_noZeroShot);
         _answerer.AddTo(command);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0) result.AddError($"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
         });
@@ -45,20 +46,29 @@ public sealed class TaskOptions
 
     public bool HasSupportSet(SymbolResult result) => _answerer.HasExamples(result);
 
+    /// <param name="names">Learns what the user calls the fields of the prompt.</param>
     /// <exception cref="UsageException">A picture does not exist.</exception>
-    public TaskPrompt Read(ParseResult parsed)
+    public TaskPrompt Read(ParseResult parsed, FieldNames names)
     {
-        var faults = new List<string>();
-        var examples = (parsed.GetValue(_example) ?? []).Chunk(Values).Select(values => new TaskExample(values[0] == "-" ? null : Picture(values[0]), _asks ? values[1] : "", values[^1])).ToList();
-        var prompt = new TaskPrompt(Picture(parsed.GetRequiredValue(_picture).ToString()))
+        var (faults, shown) = (new List<string>(), parsed.GetRequiredValue(_picture));
+        names.Add("prompt", "the prompt");
+        names.Add("prompt.visual", InputFile.Name(shown));
+        var examples = (parsed.GetValue(_example) ?? []).Chunk(Values).Select((values, index) =>
         {
-            Tenant = _answerer.Tenant(parsed), Examples = examples, SupportSet = _answerer.SupportSet(parsed), ZeroShot = parsed.GetValue(_noZeroShot) ? false : null, PinPrefix = _answerer.Pin(parsed),
+            names.Add($"prompt.examples[{index}]", $"{_example.Name} {string.Join(' ', values)}");
+            return new TaskExample(values[0] == "-" ? null : PictureFile.Read(values[0], faults), _asks ? values[1] : "", values[^1]);
+        }).ToList();
+        var prompt = new TaskPrompt(PictureFile.Read(shown, faults))
+        {
+            Tenant = _answerer.Tenant(parsed), Examples = examples, SupportSet = _answerer.SupportSet(parsed, names), ZeroShot = parsed.GetValue(_noZeroShot) ? false : null, PinPrefix = _answerer.Pin(parsed),
         };
         return faults.Count == 0 ? prompt : throw new UsageException(faults);
-
-        FlamingoPicture Picture(string file) => PictureFile.Read(file, faults);
     }
 
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
-    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, error, cancellation);
+    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
+    {
+        if (parsed.GetValue(_noZeroShot) && (parsed.GetResult(_example) is not null || HasSupportSet(parsed.CommandResult))) error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect beside examples.");
+        return _answerer.OpenAsync(parsed, names, error, cancellation);
+    }
 }

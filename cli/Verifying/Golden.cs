@@ -74,7 +74,7 @@ public sealed class Golden : IDisposable
         if (missing.Length > 0) throw new UsageException([.. missing.Select(file => $"{file} does not exist. --golden names a folder with golden.json and golden.safetensors.")]);
         try
         {
-            var content = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(json), Json) ?? throw new JsonException("the file is empty");
+            var content = JsonSerializer.Deserialize<Content>(TextFile.ReadJson(json).Span, Json) ?? throw new JsonException("the file is empty");
             var (pictures, prompts) = (content.Pictures ?? [], content.Prompts ?? []);
             var lost = prompts.Where(prompt => prompt.Segments.Any(segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null)).ToArray();
             _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
@@ -83,7 +83,7 @@ public sealed class Golden : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or CheckpointException)
         {
-            throw new UsageException($"{json} and golden.safetensors cannot be read: {exception.Message}");
+            throw new UsageException($"{json} and golden.safetensors cannot be read: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)}");
         }
     }
 

@@ -1,11 +1,13 @@
 using System.CommandLine;
 using Flamingo.Checkpoints;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Verifying;
 
@@ -14,15 +16,15 @@ public static class VerifyCommand
 {
     public static Command Create()
     {
-        var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
-        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.AcceptExistingOnly();
-        var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
+        var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
+        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.MustExist("a folder with goldens");
+        var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.MustExist("the folder with the pictures of the goldens");
         var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, cancellation));
+        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, TextWriter output, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, TextWriter output, TextWriter error, CancellationToken cancellation)
     {
         using var golden = Golden.Open(goldenDirectory);
         var counts = new int[3];
@@ -42,7 +44,27 @@ public static class VerifyCommand
 
         var (held, broken, skipped) = (counts[(int)Outcome.Held], counts[(int)Outcome.Broken], counts[(int)Outcome.Skipped]);
         await output.WriteLineAsync($"{held} held, {broken} broken, {skipped} skipped");
-        if (broken > 0) return ExitCode.GoldenBroken;
+        if (broken > 0)
+        {
+            foreach (var note in Rounding(model, services.GetRequiredService<IOptions<ModelOptions>>().Value)) await error.WriteLineAsync($"flamingo: {note}");
+            return ExitCode.GoldenBroken;
+        }
+
         return held > 0 ? ExitCode.Done : throw new CheckpointException($"Nothing was compared: {goldenDirectory} holds no value that this build knows. Use goldens in the format of the reference's families.");
+    }
+
+    // what alone moves values by more than is allowed
+    private static IEnumerable<string> Rounding(ModelDirectory model, ModelOptions options)
+    {
+        foreach (var (part, weights) in model.Config.Weights)
+        {
+            using var file = model.OpenWeights(part);
+            string[] rounded = [.. file.Entries.Values.Select(entry => entry.Dtype).Distinct().Intersect(["BF16", "F16"])];
+            if (rounded.Length > 0)
+                yield return $"{weights.File} holds {string.Join(" and ", rounded)}. If the goldens come from weights in F32, this rounding alone (up to {(rounded[0] == "BF16" || rounded.Length > 1 ? "0.4" : "0.05")} % of a weight) breaks what is allowed: compare an import with --dtype keep or f32, and then trust the smaller one.";
+        }
+
+        if (options.Dtype != "float32") yield return $"Model:Dtype is {options.Dtype}: this build computes the goldens' values in float32 alone.";
+        if (options.WeightStorage != "native") yield return $"Model:WeightStorage is {options.WeightStorage}: this build computes the goldens' values with native weights alone.";
     }
 }

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Flamingo.Checkpoints;
 
 /// <summary>A checkpoint's smaller files (configurations, tokenizers, indices), which are read whole.</summary>
@@ -10,6 +12,14 @@ public static class TextFile
     {
         using var handle = File.OpenHandle(path);
         return RandomAccess.GetLength(handle);
+    }
+
+    /// <summary>Bytes of a JSON file, without the byte-order mark that some editors write.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static ReadOnlyMemory<byte> ReadJson(string path)
+    {
+        var bytes = Read(path);
+        return bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes.AsMemory(Encoding.UTF8.Preamble.Length) : bytes;
     }
 
     /// <exception cref="CheckpointException">Not readable, or too large to be what it is called.</exception>

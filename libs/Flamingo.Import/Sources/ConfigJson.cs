@@ -11,11 +11,11 @@ internal static class ConfigJson
         if (!File.Exists(file)) throw new CheckpointException($"{file} is missing; download it beside the weights.");
         try
         {
-            return JsonDocument.Parse(TextFile.Read(file), new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return JsonDocument.Parse(TextFile.ReadJson(file), new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
         catch (JsonException exception)
         {
-            throw new CheckpointException($"{file} is damaged: {exception.Message}", exception);
+            throw new CheckpointException($"{file} is damaged: {JsonProblem.Describe(exception)}", exception);
         }
     }
 

@@ -61,7 +61,7 @@ public sealed class WeightSource : IDisposable
     {
         try
         {
-            using var json = JsonDocument.Parse(TextFile.Read(index));
+            using var json = JsonDocument.Parse(TextFile.ReadJson(index));
             var names = json.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null")).Distinct().Order(StringComparer.Ordinal).ToList();
             var missing = names.Where(name => name != Path.GetFileName(name) || !File.Exists(Path.Combine(folder, name))).ToList();
             if (missing.Count > 0) throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
@@ -69,7 +69,7 @@ public sealed class WeightSource : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
-            throw new CheckpointException($"{index} is damaged: {exception.Message}", exception);
+            throw new CheckpointException($"{index} is damaged: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)}", exception);
         }
     }
 

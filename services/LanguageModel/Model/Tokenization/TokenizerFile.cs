@@ -17,7 +17,7 @@ public sealed record TokenizerFile(
     /// <exception cref="CheckpointException">No such file, no JSON, beyond <see cref="TokenizerLimits"/>, or something in it that this build does not do.</exception>
     public static TokenizerFile Read(string path)
     {
-        var bytes = TextFile.Read(path);
+        var bytes = TextFile.ReadJson(path);
         try
         {
             using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
@@ -26,7 +26,7 @@ public sealed record TokenizerFile(
         catch (Exception exception) when (exception is CheckpointException or JsonException or InvalidOperationException)
         {
             // the last: half a surrogate pair in a string
-            throw new CheckpointException($"{path} is no tokenizer.json that this build reads: {exception.Message} Take the one that was published with the model.", exception);
+            throw new CheckpointException($"{path} is no tokenizer.json that this build reads: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)} Take the one that was published with the model.", exception);
         }
     }
 

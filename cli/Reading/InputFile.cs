@@ -1,0 +1,79 @@
+using System.Text;
+using System.Text.Unicode;
+using Flamingo.Cli.Arguments;
+
+namespace Flamingo.Cli.Reading;
+
+/// <summary>Files that a user names, read whole; <c>-</c> is standard input. What cannot be read is a fault that names the file and what to name instead.</summary>
+public static class InputFile
+{
+    public const string StandardInput = "-", Pictures = "a JPEG, PNG, WebP, GIF or BMP file";
+
+    /// <summary>How faults call it.</summary>
+    public static string Name(string path) => path == StandardInput ? "standard input" : path;
+
+    /// <summary>What paths inside of it are relative to.</summary>
+    public static string Folder(string path) => path is StandardInput or "" ? Environment.CurrentDirectory : Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
+
+    /// <param name="at">Who names the file, with what stands before the fault, for example "--picture: "; may be empty.</param>
+    /// <param name="expected">What to name, for example "a prompt file".</param>
+    /// <returns>At least one byte; null after a fault was added.</returns>
+    public static byte[]? Read(string path, string at, string expected, List<string> faults)
+    {
+        var before = faults.Count;
+        try
+        {
+            var bytes = path == StandardInput ? FromStandardInput() : PathRules.MissingFile(path, expected) is { } missing ? Fault(missing) : File.ReadAllBytes(path);
+            if (bytes is { Length: > 0 }) return bytes;
+            if (faults.Count == before) Fault($"{Name(path)} is empty. {(path == StandardInput ? "It can be read once." : $"Name {expected}.")}");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            Fault($"{path} cannot be read: {exception.Message}");
+        }
+
+        return null;
+
+        byte[]? Fault(string fault)
+        {
+            faults.Add(at + fault);
+            return null;
+        }
+    }
+
+    /// <summary>The same as text: UTF-8, with or without a byte-order mark, or what such a mark says.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static string? ReadText(string path, string at, string expected, List<string> faults)
+    {
+        if (Read(path, at, expected, faults) is not { } bytes) return null;
+        try
+        {
+            return new StreamReader(new MemoryStream(bytes), new UTF8Encoding(false, throwOnInvalidBytes: true)).ReadToEnd();
+        }
+        catch (DecoderFallbackException)
+        {
+            faults.Add($"{at}{Name(path)}, line {FirstLineThatIsNoText(bytes)}: this is not UTF-8. Save the file in UTF-8.");
+            return null;
+        }
+    }
+
+    private static byte[] FromStandardInput()
+    {
+        using var input = Console.OpenStandardInput();
+        using var read = new MemoryStream();
+        input.CopyTo(read);
+        return read.ToArray();
+    }
+
+    private static int FirstLineThatIsNoText(ReadOnlySpan<byte> bytes)
+    {
+        var number = 1;
+        foreach (var line in bytes.Split((byte)'\n'))
+        {
+            if (!Utf8.IsValid(bytes[line])) break;
+            number++;
+        }
+
+        return number;
+    }
+}
