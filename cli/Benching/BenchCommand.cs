@@ -23,7 +23,7 @@ public static class BenchCommand
     public static Command Create()
     {
         var geometry = new Option<string>("--geometry") { HelpName = $"shapes|{string.Join('|', Geometry.All.Select(known => known.Name))}", DefaultValueFactory = _ => Shapes, Description = "The model that is measured: models/shapes, or random bf16 weights of a published model's sizes, made on the spot (5 to 18 GB of disk, deleted at the end)." };
-        geometry.AcceptOnlyFromAmong([Shapes, .. Geometry.All.Select(known => known.Name)]);
+        geometry.MustBeOneOf([Shapes, .. Geometry.All.Select(known => known.Name)]);
         var figures = new Option<string[]>("--figures", "-f") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Measure only these. Default: all; --list names them." };
         var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
         var threads = NumberOption.Create<int>("--threads", "N", "Compute threads. Default: all processors.", least: 1);

@@ -4,7 +4,7 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Caching;
 
-/// <summary>Which files a folder or a list names; each once, in a fixed order.</summary>
+/// <summary>Which files a folder, a picture or a list names; each once, in a fixed order.</summary>
 public static class PictureFiles
 {
     private static readonly string[] Endings = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"];
@@ -12,12 +12,14 @@ public static class PictureFiles
     /// <exception cref="UsageException">There is none.</exception>
     public static IReadOnlyList<string> Find(string source)
     {
-        IEnumerable<string> files = Directory.Exists(source)
-            ? Directory.EnumerateFiles(source, "*", new EnumerationOptions { RecurseSubdirectories = true }).Where(file => Endings.Contains(Path.GetExtension(file).ToLowerInvariant())).Order(StringComparer.Ordinal)
+        IEnumerable<string> files = File.Exists(source) && IsPicture(source) ? [source]
+            : Directory.Exists(source) ? Directory.EnumerateFiles(source, "*", new EnumerationOptions { RecurseSubdirectories = true }).Where(IsPicture).Order(StringComparer.Ordinal)
             : JsonLines.Read(source, Named);
         IReadOnlyList<string> found = [.. files.Distinct(StringComparer.Ordinal)];
-        return found.Count > 0 ? found : throw new UsageException($"{source} holds no picture. Name a folder of {string.Join(", ", Endings)} files.");
+        return found.Count > 0 ? found : throw new UsageException($"{source} holds no picture. Name a folder of {string.Join(", ", Endings)} files, one of them, or a file of lines {{\"picture\": \"path\"}}.");
     }
+
+    private static bool IsPicture(string path) => Endings.Contains(Path.GetExtension(path).ToLowerInvariant());
 
     // whether the file is there is seen when it is read: a missing one keeps nobody from the others
     private static string? Named(JsonElement line, string folder, string at, List<string> faults)

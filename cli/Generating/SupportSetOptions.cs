@@ -14,14 +14,14 @@ public sealed class SupportSetOptions
     private readonly Option<string> _set = new("--support-set")
     {
         HelpName = "NAME|FILE.jsonl",
-        Description = "Put examples before the prompt: of a server's set with --server, else of a file of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
+        Description = "Put examples before the prompt: of a server's set with --server, else of a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
     };
 
     private readonly Option<int?> _shots = NumberOption.Create<int>("--shots", "N", "How many examples, with every --select but all.", least: 1);
     private readonly Option<string> _select = new("--select") { HelpName = "all|first|random|rices", Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar last. Default: all, with --shots first." };
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--selection-seed", "SEED", "Seed of --select random. Default: 0.");
 
-    public SupportSetOptions() => _select.AcceptOnlyFromAmong("all", "first", "random", "rices");
+    public SupportSetOptions() => _select.MustBeOneOf("all", "first", "random", "rices");
 
     public void AddTo(Command command)
     {

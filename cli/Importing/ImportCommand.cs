@@ -15,7 +15,7 @@ public static class ImportCommand
     public static Command Create()
     {
         var layout = new Option<string>("--layout") { HelpName = "LAYOUT", Required = true, Description = "How the publication is laid out." };
-        layout.AcceptOnlyFromAmong(OpenFlamingo, Idefics);
+        layout.MustBeOneOf(OpenFlamingo, Idefics);
         var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.MustExist("the publication's folder");
         var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.MustExist("CLIP's weights or their folder");
         var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.MustExist("the folder of the language model");
@@ -23,7 +23,7 @@ public static class ImportCommand
         var every = NumberOption.Create<int>("--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
-        dtype.AcceptOnlyFromAmong("keep", "bf16", "f16", "f32");
+        dtype.MustBeOneOf("keep", "bf16", "f16", "f32");
         var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
         var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, modelId };
         command.AddRule(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
@@ -39,7 +39,8 @@ public static class ImportCommand
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
-            await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} Serve it with 'flamingo serve --model {Quoted(Path.GetRelativePath(Environment.CurrentDirectory, model.Path))}'; 'flamingo inspect' tells what it holds, and 'flamingo verify' compares it with goldens.");
+            await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} 'flamingo inspect' tells what it holds, and 'flamingo verify' compares it with goldens. Serve it with:");
+            await error.WriteLineAsync($"  flamingo serve --model {Quoted(Path.GetRelativePath(Environment.CurrentDirectory, model.Path))}");
             return ExitCode.Done;
         });
         return command;
@@ -50,6 +51,7 @@ public static class ImportCommand
 
     private static void CheckLayout(CommandResult result, string? layout, Option folder, IReadOnlyList<Option> parts)
     {
+        if (layout is not (OpenFlamingo or Idefics)) return; // an error already
         foreach (var option in parts.Append(folder))
         {
             var (wanted, given) = (option == folder == (layout == Idefics), result.GetResult(option) is { Implicit: false });

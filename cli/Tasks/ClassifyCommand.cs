@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
@@ -12,7 +13,7 @@ public static class ClassifyCommand
     {
         var labels = new Option<string[]>("--label", "-l") { HelpName = "TEXT", Required = true, Description = "A possible label; repeatable." };
         var scoring = new Option<string>("--scoring") { HelpName = "mean|sum", Description = "A label's score: log-likelihood per token, or of the whole label. Default: mean." };
-        scoring.AcceptOnlyFromAmong("mean", "sum");
+        scoring.MustBeOneOf("mean", "sum");
         var (json, task, ensemble) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new EnsembleOptions());
         var command = new Command("classify", "Tell which label a picture has, asked by the model's own template: one line each, score and label, the best first.") { labels };
         task.AddTo(command);

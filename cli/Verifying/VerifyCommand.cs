@@ -53,16 +53,18 @@ public static class VerifyCommand
         return held > 0 ? ExitCode.Done : throw new CheckpointException($"Nothing was compared: {goldenDirectory} holds no value that this build knows. Use goldens in the format of the reference's families.");
     }
 
+    private static HashSet<string> Dtypes(ModelDirectory model, string part)
+    {
+        using var file = model.OpenWeights(part);
+        return [.. file.Entries.Values.Select(entry => entry.Dtype)];
+    }
+
     // what alone moves values by more than is allowed
     private static IEnumerable<string> Rounding(ModelDirectory model, ModelOptions options)
     {
-        foreach (var (part, weights) in model.Config.Weights)
-        {
-            using var file = model.OpenWeights(part);
-            string[] rounded = [.. file.Entries.Values.Select(entry => entry.Dtype).Distinct().Intersect(["BF16", "F16"])];
-            if (rounded.Length > 0)
-                yield return $"{weights.File} holds {string.Join(" and ", rounded)}. If the goldens come from weights in F32, this rounding alone (up to {(rounded[0] == "BF16" || rounded.Length > 1 ? "0.4" : "0.05")} % of a weight) breaks what is allowed: compare an import with --dtype keep or f32, and then trust the smaller one.";
-        }
+        var rounded = model.Config.Weights.Where(part => Dtypes(model, part.Key).Any(dtype => dtype is "BF16" or "F16")).Select(part => part.Value.File).ToList();
+        if (rounded.Count > 0)
+            yield return $"{string.Join(", ", rounded)} hold weights of 16 bits (BF16 or F16). Where the goldens come from weights of 32 bits, that rounding alone moves values by more than is allowed: verify an import with --dtype keep or f32, then use this one.";
 
         if (options.Dtype != "float32") yield return $"Model:Dtype is {options.Dtype}: this build computes the goldens' values in float32 alone.";
         if (options.WeightStorage != "native") yield return $"Model:WeightStorage is {options.WeightStorage}: this build computes the goldens' values with native weights alone.";

@@ -16,7 +16,7 @@ public static class JsonProblem
     private static string Words(JsonException exception)
     {
         var message = exception.Message;
-        foreach (var position in new[] { " Path: ", " LineNumber: " })
+        foreach (var position in new[] { " Path: ", " LineNumber: ", " of type '", " encountered during" })
             if (message.IndexOf(position, StringComparison.Ordinal) is >= 0 and var end) message = message[..end];
         var member = exception.Path is { Length: > 2 } path ? path[2..] : "the object";
         bool Says(string part) => message.Contains(part, StringComparison.Ordinal);
@@ -26,7 +26,8 @@ public static class JsonProblem
             : Says("correctly escaped") ? message.Replace("The string should be correctly escaped.", Escapes, StringComparison.Ordinal)
             : Says("could not be converted") ? $"{member} has a value of the wrong kind."
             : Says("missing required") ? $"{member} lacks {message[(message.IndexOf("including: ", StringComparison.Ordinal) + "including: ".Length)..]}"
+            : Says("could not be mapped") ? $"'{message.Split('\'')[1]}' is no member that is known here."
             : Says("setting null") ? $"{member} must not be null."
-            : message.Replace(" encountered during deserialization", "", StringComparison.Ordinal);
+            : message.EndsWith('.') ? message : $"{message}.";
     }
 }

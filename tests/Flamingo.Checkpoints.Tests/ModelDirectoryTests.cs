@@ -81,15 +81,30 @@ public sealed class ModelDirectoryTests : IDisposable
     }
 
     [Theory]
-    [InlineData("")]
-    [InlineData("null")]
-    [InlineData("{")]
-    [InlineData("""{"format_version": 1}""")]
-    [InlineData("""{"format_version": 1, "nonsense": true}""")]
-    public void A_damaged_configuration_is_one_sentence(string json)
+    [InlineData("", "nothing stands there")]
+    [InlineData("null", "is empty")]
+    [InlineData("{", "line 1, column 2: the text ends before every bracket is closed")]
+    [InlineData("""{"format_version": 1}""", "lacks 'model_id'")]
+    [InlineData("""{"format_version": 1, "nonsense": true}""", "'nonsense' is no member that is known here")]
+    [InlineData("{\"format_version\": 1,\n \"model_id\": 7}", "line 2, column 15: model_id has a value of the wrong kind")]
+    [InlineData("{\"format_version\": 1,\n \"format_version\": 1}", "Duplicate property 'format_version'.")]
+    [InlineData("{\"format_version\": 1,\n}", "line 2, column 1: a comma stands before the closing bracket")]
+    public void A_damaged_configuration_is_one_sentence_for_who_wrote_it(string json, string said)
     {
         File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), json);
-        Assert.Contains("is damaged", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
+        var message = Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message;
+        Assert.Contains("is damaged", message, StringComparison.Ordinal);
+        Assert.Contains(said, message, StringComparison.Ordinal);
+        foreach (var advice in new[] { "System.", "Flamingo.Checkpoints", "LineNumber", "reader options", "isFinalBlock", "deserialization" }) Assert.DoesNotContain(advice, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_byte_order_mark_is_no_part_of_a_configuration()
+    {
+        var file = Path.Combine(_folder, ModelDirectory.ConfigFile);
+        File.WriteAllText(file, File.ReadAllText(file), new System.Text.UTF8Encoding(true));
+        Assert.Equal(0xEF, File.ReadAllBytes(file)[0]);
+        Assert.NotEmpty(ModelDirectory.Open(_folder).Config.ModelId);
     }
 
     [Fact]

@@ -91,12 +91,12 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
     public async Task A_clip_is_refused_where_the_model_sees_still_pictures_alone()
     {
         var inline = (await FlamingoCommand.RunAsync("generate", "--video", Examples.Prompt("caption-query.png"), "Output:", "--max-frames", "2")).MustReturn(1);
-        Assert.Contains("segments[0].video: This checkpoint has no frame embeddings", inline.Error, StringComparison.Ordinal);
+        Assert.Contains($"--video {Examples.Prompt("caption-query.png")}: This checkpoint has no frame embeddings", inline.Error, StringComparison.Ordinal);
         using var folder = new TemporaryFolder();
         File.Copy(Examples.Prompt("caption-query.png"), folder.File("a.png"));
         var prompt = folder.Write("prompt.json", """{"segments": [{"frames": ["a.png", "a.png"], "max_frames": 2}, {"text": "Output:"}]}""");
         Assert.Contains("no frame embeddings", (await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
         var examples = folder.Write("clips.jsonl", """{"video": "a.png", "text": "a"}""");
-        Assert.Contains("examples[0].video", (await FlamingoCommand.RunAsync(["support-set", "put", "clips", examples, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
+        Assert.Contains("clips.jsonl, line 1 (a.png): This checkpoint has no frame embeddings", (await FlamingoCommand.RunAsync(["support-set", "put", "clips", examples, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
     }
 }

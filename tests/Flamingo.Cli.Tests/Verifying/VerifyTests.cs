@@ -121,6 +121,41 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     }
 
     [Fact]
+    public async Task A_rounded_import_says_that_rounding_may_be_why_and_how_to_serve_it()
+    {
+        using var folder = new TemporaryFolder();
+        string[] import =
+            ["import", "--layout", "openflamingo", "--vision", ImportedFamily.Family("vision"), "--language", ImportedFamily.Family("language"), "--checkpoint", ImportedFamily.Family("checkpoint.pt"), "--cross-attention-every", "1"];
+        var model = folder.File("rounded to 16 bits");
+        var imported = (await FlamingoCommand.RunAsync([.. import, "--dtype", "bf16", "--output", model])).MustReturn(0);
+        Assert.EndsWith($"flamingo serve --model '{Path.GetRelativePath(Environment.CurrentDirectory, model)}'", imported.Error.TrimEnd(), StringComparison.Ordinal);
+        var rounded = (await FlamingoCommand.RunAsync("verify", model, "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(3);
+        Assert.Contains("vision.safetensors, resampler.safetensors, language.safetensors hold weights of 16 bits", rounded.Error, StringComparison.Ordinal);
+
+        // the same goldens against whole weights: what is broken there has another reason
+        using var wrong = new TemporaryFolder();
+        CopyGolden(wrong);
+        var golden = JsonNode.Parse(await File.ReadAllTextAsync(wrong.File("golden.json"), TestContext.Current.CancellationToken))!;
+        golden["prompts"]![0]!["ids"]![0] = 7;
+        wrong.Write("golden.json", golden.ToJsonString());
+        Assert.DoesNotContain("16 bits", (await VerifyAsync(wrong.Path)).MustReturn(3).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_golden_may_begin_with_a_byte_order_mark_and_a_malformed_one_is_told_by_its_line()
+    {
+        using var folder = new TemporaryFolder();
+        CopyGolden(folder);
+        var text = await File.ReadAllTextAsync(folder.File("golden.json"), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(folder.File("golden.json"), text, new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
+        (await VerifyAsync(folder.Path)).MustReturn(0);
+        folder.Write("golden.json", "{\"pictures\": [],\n \"prompts\": [{\"name\": \"a\", \"segments\": [], \"ids\": [\"one\"]}]}");
+        var refused = (await VerifyAsync(folder.Path)).MustReturn(2);
+        Assert.Matches(@"golden\.json .*: line 2, column 5\d: prompts\[0\]\.ids\[0\] has a value of the wrong kind", refused.Error);
+        Assert.DoesNotContain("System.", refused.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Nothing_to_compare_is_a_failure()
     {
         using var folder = new TemporaryFolder();

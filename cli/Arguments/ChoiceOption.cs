@@ -1,0 +1,19 @@
+using System.CommandLine;
+
+namespace Flamingo.Cli.Arguments;
+
+/// <summary>Options whose value is one of a few words.</summary>
+public static class ChoiceOption
+{
+    /// <summary>Refuses every other value, and completes these in shells.</summary>
+    public static Option<string> MustBeOneOf(this Option<string> option, params string[] values)
+    {
+        option.CompletionSources.Add(values);
+        option.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => !values.Contains(token.Value)))
+                result.AddError($"{option.Name} takes {string.Join(", ", values[..^1])} or {values[^1]}, not '{token.Value}'.");
+        });
+        return option;
+    }
+}

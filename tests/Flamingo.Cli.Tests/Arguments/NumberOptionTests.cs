@@ -1,0 +1,95 @@
+using System.CommandLine;
+using System.Globalization;
+using Flamingo.Cli.Tests.Running;
+
+namespace Flamingo.Cli.Tests.Arguments;
+
+/// <summary>Numbers on the command line: every option of every command reads them alike.</summary>
+public sealed class NumberOptionTests
+{
+    private static readonly Type[] Numbers = [typeof(int), typeof(long), typeof(ulong), typeof(float), typeof(double)];
+
+    /// <summary>Names of a command and its options that take numbers.</summary>
+    public static TheoryData<string, string> Options()
+    {
+        var all = new TheoryData<string, string>();
+        void Add(Command command, string path)
+        {
+            foreach (var option in command.Options.Where(option => Numbers.Contains(Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType.GetElementType() ?? option.ValueType))) all.Add(path, option.Name);
+            foreach (var below in command.Subcommands) Add(below, $"{path} {below.Name}".Trim());
+        }
+
+        Add(CommandLine.Root(), "");
+        return all;
+    }
+
+    [Fact]
+    public void All_of_them_are_found()
+    {
+        var found = Options().Select(row => $"{row.Data.Item1} {row.Data.Item2}").ToList();
+        Assert.True(found.Count >= 50, $"{found.Count} options take numbers");
+        foreach (var known in new[] { "serve --grpc-port", "generate --pin", "rank --shots", "classify --ensemble", "chat --seed", "bench --threads", "bench --soak", "cache warm --batch", "support-set put --ttl", "import --cross-attention-every" }) Assert.Contains(known, found);
+    }
+
+    [Theory]
+    [MemberData(nameof(Options))]
+    public async Task What_is_no_number_is_one_line(string command, string option)
+    {
+        foreach (var wrong in new[] { "abc", "0,5", "1,000", "NaN", "1e999", "0x10", "--x" })
+        {
+            var refused = (await FlamingoCommand.RunAsync([.. Around(command, option), option, wrong])).MustReturn(2);
+            Assert.Equal("", refused.Output);
+            var line = Assert.Single(refused.Error.TrimEnd().Split('\n'));
+            Assert.StartsWith($"flamingo: {option} takes a ", line, StringComparison.Ordinal);
+            Assert.Contains($"not '{wrong}'", line, StringComparison.Ordinal);
+        }
+
+        var twice = (await FlamingoCommand.RunAsync([.. Around(command, option), option, "2", option, "abc"])).MustReturn(2);
+        Assert.Contains(option, Assert.Single(twice.Error.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        Assert.Contains(option, Assert.Single((await FlamingoCommand.RunAsync([.. Around(command, option), option])).MustReturn(2).Error.TrimEnd().Split('\n')), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_point_is_a_point_in_every_locale_and_a_comma_is_told_how_to_be_one()
+    {
+        var before = CultureInfo.CurrentCulture;
+        CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
+        try
+        {
+            Assert.Contains("Write the decimal comma as a point: 0.5.", (await FlamingoCommand.RunAsync([.. Around("generate"), "--temperature", "0,5"])).MustReturn(2).Error, StringComparison.Ordinal);
+            Assert.Contains("--temperature: 2.5 is out of range", (await FlamingoCommand.RunAsync([.. Around("generate"), "--temperature", "2.5"])).MustReturn(2).Error, StringComparison.Ordinal);
+            Assert.Contains("'7=0,5' is not ID=VALUE", (await FlamingoCommand.RunAsync([.. Around("generate"), "--logit-bias", "7=0,5"])).MustReturn(2).Error, StringComparison.Ordinal);
+            Assert.Contains("'7=1,000' is not ID=VALUE", (await FlamingoCommand.RunAsync([.. Around("generate"), "--logit-bias", "7=1,000"])).MustReturn(2).Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+    }
+
+    // what each command needs besides, so that the number alone is at fault
+    private static string[] Around(string command, string option = "") =>
+    [
+        .. command.Split(' ', StringSplitOptions.RemoveEmptyEntries), .. command switch
+        {
+            "generate" => ["--video", Picture],
+            "rank" => ["--video", Picture, "--candidate", "a"],
+            "caption" => [Picture],
+            "answer" => [Picture, "why?"],
+            "classify" => [Picture, "--label", "a"],
+            "support-set put" => ["words", "a.jsonl", "--server", "http://localhost:1"],
+            "cache warm" => ["/", "--server", "http://localhost:1"],
+            "import" => ["--layout", "openflamingo", "--vision", "/", "--language", "/", "--checkpoint", Picture, "--output", "/no/such/folder"],
+            _ => (string[])[],
+        },
+        .. option switch
+        {
+            "--selection-seed" => ["--support-set", "words", "--select", "random", "--shots", "1"],
+            "--ensemble" => ["--support-set", "words"],
+            "--ensemble-seed" => ["--support-set", "words", "--ensemble", "2"],
+            _ => (string[])[],
+        },
+    ];
+
+    private static string Picture => Examples.Prompt("caption-query.png");
+}
