@@ -31,9 +31,7 @@ public static class CommandLine
             if (parsed.Action is not ParseErrorAction refused)
                 return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
 
-            // a name that is not understood makes the values behind it faults too, and all that it should have said
-            var unknown = parsed.UnmatchedTokens.FirstOrDefault(token => token.StartsWith('-')) ?? (parsed.CommandResult.Command.Subcommands.Count > 0 ? parsed.UnmatchedTokens.FirstOrDefault() : null);
-            string[] faults = unknown is not null ? [$"'{unknown}' is not understood."] : [.. parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Distinct()];
+            string[] faults = [.. Faults(parsed)];
             foreach (var (index, fault) in faults.Index())
                 await error.WriteLineAsync($"flamingo: {fault}{(index < faults.Length - 1 ? "" : $"{Suggestions(parsed, refused)} See '{FullName(parsed.CommandResult.Command)} --help'.")}");
             return ExitCode.Usage;
@@ -62,6 +60,17 @@ public static class CommandLine
         InspectCommand.Create(),
         BenchCommand.Create(),
     };
+
+    // one line for all that is not understood, and none for what only follows from it
+    private static IEnumerable<string> Faults(ParseResult parsed)
+    {
+        var unknown = parsed.UnmatchedTokens;
+        if (unknown.Count > 0 && parsed.CommandResult.Command.Subcommands.Count > 0) return [$"'{unknown[0]}' is not understood."];
+        if (unknown.FirstOrDefault(token => token.StartsWith('-')) is { } option) return [$"'{option}' is not understood."];
+        return parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Where(message => !unknown.Any(token => message.EndsWith($" '{token}'.", StringComparison.Ordinal)))
+            .Concat(unknown.Take(1).Select(token => $"'{token}' is not understood here: values follow their option, and a text with blanks is quoted."))
+            .Distinct();
+    }
 
     // names that resemble one that is not understood, as System.CommandLine finds them
     private static string Suggestions(ParseResult parsed, ParseErrorAction refused)

@@ -15,7 +15,7 @@ public sealed class InlinePrompt
     // both options repeat, so the parser takes any number of values and the order is read from the tokens
     private readonly Option<string[]> _shot = new("--shot")
     {
-        HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(2, 4096), AllowMultipleArgumentsPerToken = true,
+        HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
         Description = $"An example: a picture and what is to be said of it; {EndOfChunk} is appended to the text. Repeatable, order kept.",
     };
 
@@ -56,7 +56,7 @@ public sealed class InlinePrompt
             var shot = option == _shot.Name;
             if (values.Count > 2 || values.Count < (shot ? 2 : 1))
             {
-                faults.Add($"{option} takes a picture and a text, not {values.Count} values. Quote the text: {option} picture.png \"This is a\".");
+                faults.Add($"{option} takes a picture and a text, not {values.Count} value{(values.Count == 1 ? "" : "s")}. Quote the text: {option} picture.png \"This is a\".");
                 continue;
             }
 

@@ -65,7 +65,7 @@ public sealed class SupportSetOptions
     /// <exception cref="UsageException">A file was named, and a server has sets alone.</exception>
     public void RefuseFile(ParseResult parsed)
     {
-        if (parsed.GetValue(_set) is { } set && set.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase))
+        if (parsed.GetValue(_set) is { } set && NameOf(set) != set)
             throw new UsageException($"--support-set: with --server, name a set. 'flamingo support-set put NAME {set} --server URL' makes one of this file.");
     }
 

@@ -156,6 +156,24 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     }
 
     [Fact]
+    public async Task The_files_of_a_publication_may_begin_with_byte_order_marks_and_a_malformed_one_is_told_by_its_line()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var part in new[] { "vision", "language" }) RepositoryFiles.Copy(ImportedFamily.Family(part), Directory.CreateDirectory(folder.File(part)).FullName);
+        File.Copy(ImportedFamily.Family("checkpoint.pt"), folder.File("checkpoint.pt"));
+        var files = Directory.GetFiles(folder.Path, "*.json", SearchOption.AllDirectories);
+        foreach (var file in files) await File.WriteAllTextAsync(file, await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken), new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
+        Assert.Contains(files, file => file.EndsWith("tokenizer.json", StringComparison.Ordinal));
+        string[] import =
+            ["import", "--layout", "openflamingo", "--vision", folder.File("vision"), "--language", folder.File("language"), "--checkpoint", folder.File("checkpoint.pt"), "--cross-attention-every", "1", "--output", folder.File("model")];
+        (await FlamingoCommand.RunAsync(import)).MustReturn(0);
+        (await FlamingoCommand.RunAsync("verify", folder.File("model"), "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(0);
+
+        await File.WriteAllTextAsync(folder.File("language/config.json"), "{\"model_type\": \"mpt\",\n}", TestContext.Current.CancellationToken);
+        Assert.Contains("config.json is damaged: line 2, column 1: a comma stands before the closing bracket", (await FlamingoCommand.RunAsync([.. import[..^1], folder.File("other")])).MustReturn(1).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Nothing_to_compare_is_a_failure()
     {
         using var folder = new TemporaryFolder();
