@@ -29,11 +29,17 @@ public static class CommandLine
         {
             var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Action is not ParseErrorAction refused)
-                return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
+            {
+                var invocation = new InvocationConfiguration
+                {
+                    Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop,
+                };
+                return await parsed.InvokeAsync(invocation, cancellation);
+            }
 
             string[] faults = [.. Faults(parsed)];
-            foreach (var (index, fault) in faults.Index())
-                await error.WriteLineAsync($"flamingo: {fault}{(index < faults.Length - 1 ? "" : $"{Suggestions(parsed, refused)} See '{FullName(parsed.CommandResult.Command)} --help'.")}");
+            faults[^1] += $"{Suggestions(parsed, refused)} See '{FullName(parsed.CommandResult.Command)} --help'.";
+            foreach (var fault in faults) await error.WriteLineAsync($"flamingo: {fault}");
             return ExitCode.Usage;
         }
         catch (Exception exception)
@@ -64,22 +70,26 @@ public static class CommandLine
     // one line for all that is not understood, and none for what only follows from it
     private static IEnumerable<string> Faults(ParseResult parsed)
     {
-        var unknown = parsed.UnmatchedTokens;
-        if (unknown.Count > 0 && parsed.CommandResult.Command.Subcommands.Count > 0) return [$"'{unknown[0]}' is not understood."];
+        var command = parsed.CommandResult.Command;
+        var unknown = command.TreatUnmatchedTokensAsErrors ? parsed.UnmatchedTokens : [];
+        if (unknown.Count > 0 && command.Subcommands.Count > 0) return [$"'{unknown[0]}' is not understood."];
         if (unknown.FirstOrDefault(token => token.StartsWith('-')) is { } option) return [$"'{option}' is not understood."];
-        return parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Where(message => !unknown.Any(token => message.EndsWith($" '{token}'.", StringComparison.Ordinal)))
-            .Concat(unknown.Take(1).Select(token => $"'{token}' is not understood here: values follow their option, and a text with blanks is quoted."))
-            .Distinct();
+        var others = parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Distinct()
+            .Where(message => !unknown.Any(token => message.EndsWith($" '{token}'.", StringComparison.Ordinal)));
+        const string Hint = "values follow their option, and a text with blanks is quoted.";
+        return [.. others, .. unknown.Take(1).Select(token => $"'{token}' is not understood here: {Hint}")];
     }
 
     // names that resemble one that is not understood, as System.CommandLine finds them
     private static string Suggestions(ParseResult parsed, ParseErrorAction refused)
     {
+        if (parsed.UnmatchedTokens.Count == 0) return "";
         using var found = new StringWriter();
         refused.ShowHelp = false;
         refused.ShowTypoCorrections = true;
         parsed.Invoke(new InvocationConfiguration { Output = found, Error = TextWriter.Null });
-        string[] names = [.. found.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Where(line => line.Length > 2 && !line.Contains(' ', StringComparison.Ordinal)).Take(3)];
+        var lines = found.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] names = [.. lines.Where(line => line.Length > 2 && !line.Contains(' ', StringComparison.Ordinal)).Take(3)];
         return names.Length > 0 ? $" Did you mean {string.Join(" or ", names)}?" : "";
     }
 

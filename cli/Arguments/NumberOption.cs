@@ -12,10 +12,13 @@ namespace Flamingo.Cli.Arguments;
 /// </summary>
 public static class NumberOption
 {
-    /// <summary>An option that takes one number from <paramref name="least"/> to <paramref name="most"/>; without them, any number of its type.</summary>
+    /// <summary>
+    /// An option that takes one number from <paramref name="least"/> to <paramref name="most"/>; without them, any number of its type.
+    /// </summary>
     /// <param name="moreThan">Whether <paramref name="least"/> itself is out of range.</param>
     /// <param name="value">What the option has where it is not given; null: nothing.</param>
-    public static Option<T?> Create<T>(string name, string helpName, string description, T? least = null, T? most = null, bool moreThan = false, T? value = null)
+    public static Option<T?> Create<T>(
+        string name, string helpName, string description, T? least = null, T? most = null, bool moreThan = false, T? value = null)
         where T : struct, INumber<T>, IMinMaxValue<T>
     {
         var option = new Option<T?>(name) { HelpName = helpName, Description = description };
@@ -23,7 +26,9 @@ public static class NumberOption
         option.CustomParser = result =>
         {
             var text = result.Tokens[0].Value;
-            var fits = TryRead<T>(text, out var number) && number <= (most ?? T.MaxValue) && (moreThan ? number > least : number >= (least ?? T.MinValue));
+            var fits = TryRead<T>(text, out var number)
+                && number <= (most ?? T.MaxValue)
+                && (moreThan ? number > least : number >= (least ?? T.MinValue));
             if (!fits) AddError<T>(result, name, text, Range(least ?? (T.IsNegative(T.MinValue) ? null : T.Zero), most, moreThan));
             return fits ? number : null;
         };
@@ -44,9 +49,12 @@ public static class NumberOption
 
     /// <summary>Reads a finite number as the command line writes it, whatever the locale.</summary>
     public static bool TryRead<T>(string text, out T number)
-        where T : struct, INumber<T> =>
-        T.TryParse(text, IsWhole<T>() ? NumberStyles.AllowLeadingSign : NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out number)
-        && T.IsFinite(number);
+        where T : struct, INumber<T>
+    {
+        const NumberStyles Fractions = NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
+        var styles = NumberStyles.AllowLeadingSign | (IsWhole<T>() ? NumberStyles.None : Fractions);
+        return T.TryParse(text, styles, CultureInfo.InvariantCulture, out number) && T.IsFinite(number);
+    }
 
     private static bool IsWhole<T>()
         where T : struct, INumber<T> => T.Zero is not (float or double);
@@ -63,7 +71,9 @@ public static class NumberOption
     private static void AddError<T>(ArgumentResult result, string name, string text, string range)
         where T : struct, INumber<T>
     {
-        var comma = !IsWhole<T>() && TryRead<T>(text.Replace(',', '.'), out _) && text.Contains(',', StringComparison.Ordinal);
-        result.AddError($"{name} takes a {(IsWhole<T>() ? "whole number" : "number")}{range}, not '{text}'.{(comma ? $" Write the decimal comma as a point: {text.Replace(',', '.')}." : "")}");
+        var pointed = text.Replace(',', '.');
+        var comma = !IsWhole<T>() && pointed != text && TryRead<T>(pointed, out _);
+        var remedy = comma ? $" Write the decimal comma as a point: {pointed}." : "";
+        result.AddError($"{name} takes a {(IsWhole<T>() ? "whole number" : "number")}{range}, not '{text}'.{remedy}");
     }
 }

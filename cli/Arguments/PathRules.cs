@@ -26,7 +26,7 @@ public static class PathRules
     /// <inheritdoc cref="MustExist(Option{DirectoryInfo}, string)"/>
     public static Option<FileSystemInfo> MustExist(this Option<FileSystemInfo> option, string expected)
     {
-        option.Validators.Add(result => Check(result, option.Name, path => Path.Exists(path) ? null : $"{Quoted(path)} does not exist. Name {expected}."));
+        option.Validators.Add(result => Check(result, option.Name, path => Path.Exists(path) ? null : Nothing(path, expected)));
         return option;
     }
 
@@ -41,10 +41,12 @@ public static class PathRules
     /// <summary>What keeps a file from being read; null if nothing does.</summary>
     /// <inheritdoc cref="MustExist(Option{DirectoryInfo}, string)"/>
     public static string? MissingFile(string path, string expected) =>
-        Directory.Exists(path) ? $"{path} is a folder. Name {expected}." : File.Exists(path) ? null : $"{Quoted(path)} does not exist. Name {expected}.";
+        Directory.Exists(path) ? $"{path} is a folder. Name {expected}." : File.Exists(path) ? null : Nothing(path, expected);
 
     private static string? MissingFolder(string path, string expected) =>
-        File.Exists(path) ? $"{path} is a file. Name {expected}." : Directory.Exists(path) ? null : $"{Quoted(path)} does not exist. Name {expected}.";
+        File.Exists(path) ? $"{path} is a file. Name {expected}." : Directory.Exists(path) ? null : Nothing(path, expected);
+
+    private static string Nothing(string path, string expected) => $"{Quoted(path)} does not exist. Name {expected}.";
 
     private static string? UnwritableFile(string path, string[] endings)
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Text.Json;
 using Flamingo.Bench;
 using Flamingo.Bench.Figures;
@@ -28,7 +27,8 @@ public static class BenchCommand
         var list = new Option<bool>("--list") { Description = "Name all figures with unit and what each is relative to; measure nothing." };
         var threads = NumberOption.Create<int>("--threads", "N", "Compute threads. Default: all processors.", least: 1);
         var seed = NumberOption.Create<int>("--seed", "N", "Seed of pictures and random weights.", value: 1);
-        var repetitions = NumberOption.Create<int>("--repetitions", "N", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.", least: 1);
+        var repetitions = NumberOption.Create<int>(
+            "--repetitions", "N", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.", least: 1);
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With others: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
         var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." }.MustBeWritable();
@@ -81,7 +81,9 @@ public static class BenchCommand
                 StreamTokens = synthetic ? 24 : 48,
                 Settings = (parsed.GetValue(settings) ?? []).Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => (string?)pair[1]),
             };
-            if (parsed.GetResult(repetitions) is not null && (parsed.GetResult(soak) ?? parsed.GetResult(newWords) ?? parsed.GetResult(fullSize)) is OptionResult { Option: var other }) await error.WriteLineAsync($"flamingo: --repetitions has no effect with {other.Name}, which is measured once.");
+            if (parsed.GetResult(repetitions) is not null
+                && new Option[] { soak, newWords, fullSize }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+                await error.WriteLineAsync($"flamingo: --repetitions has no effect with {other.Name}, which is measured once.");
             await using var copy = parsed.GetValue(file) is { } target ? target.CreateText() : TextWriter.Null;
             if (parsed.GetValue(soak) is { } minutes)
             {
@@ -122,7 +124,8 @@ public static class BenchCommand
     private static NewWordData Words(string folder)
     {
         var file = Path.Combine(folder, "retrieval.json");
-        if (PathRules.MissingFile(file, "the folder with retrieval.json and its pictures") is { } missing) throw new UsageException($"--new-words: {missing}");
+        if (PathRules.MissingFile(file, "the folder with retrieval.json and its pictures") is { } missing)
+            throw new UsageException($"--new-words: {missing}");
         try
         {
             return NewWordData.Read(folder);

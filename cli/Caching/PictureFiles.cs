@@ -13,11 +13,16 @@ public static class PictureFiles
     public static IReadOnlyList<string> Find(string source)
     {
         IEnumerable<string> files = File.Exists(source) && IsPicture(source) ? [source]
-            : Directory.Exists(source) ? Directory.EnumerateFiles(source, "*", new EnumerationOptions { RecurseSubdirectories = true }).Where(IsPicture).Order(StringComparer.Ordinal)
+            : Directory.Exists(source) ? PicturesIn(source)
             : JsonLines.Read(source, Named);
         IReadOnlyList<string> found = [.. files.Distinct(StringComparer.Ordinal)];
-        return found.Count > 0 ? found : throw new UsageException($"{source} holds no picture. Name a folder of {string.Join(", ", Endings)} files, one of them, or a file of lines {{\"picture\": \"path\"}}.");
+        if (found.Count > 0) return found;
+        throw new UsageException($"{source} holds no picture. Name a folder of {string.Join(", ", Endings)} files, or one of them.");
     }
+
+    private static IEnumerable<string> PicturesIn(string folder) =>
+        Directory.EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true })
+            .Where(IsPicture).Order(StringComparer.Ordinal);
 
     private static bool IsPicture(string path) => Endings.Contains(Path.GetExtension(path).ToLowerInvariant());
 

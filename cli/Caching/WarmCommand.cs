@@ -12,7 +12,8 @@ public static class WarmCommand
     {
         var source = new Argument<string>("SOURCE") { Description = "A folder, searched with all below it for JPEG, PNG, WebP, GIF and BMP files, one such file, or a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", …}, whose other members are ignored." };
         var (server, tenant) = (ServerAddress.Create(required: true), TenantOption.Create());
-        var batch = NumberOption.Create<int>("--batch", "N", "Pictures per request; a server takes 64 unless told otherwise.", 1, 64, value: 16);
+        var batch = NumberOption.Create<int>(
+            "--batch", "N", "Pictures per request; a server takes 64 unless told otherwise.", 1, 64, value: 16);
         var concurrency = NumberOption.Create<int>("--concurrency", "N", "Requests at once.", 1, 64, value: 4);
         var pooled = new Option<bool>("--pooled") { Description = "CLIP's pooled embeddings too, so that prompts with --select rices find their pictures whole." };
         var command = new Command("warm", "Encode pictures ahead of time. Asks by id first and sends only what the server does not hold, so that a run that was cut off goes on where it was.") { source, server, tenant, batch, concurrency, pooled };
@@ -21,12 +22,13 @@ public static class WarmCommand
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var files = PictureFiles.Find(parsed.GetRequiredValue(source));
             using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
+            var (most, atOnce) = (parsed.GetRequiredValue(batch)!.Value, parsed.GetRequiredValue(concurrency)!.Value);
             var warmer = new CacheWarmer(flamingo, parsed.GetRequiredValue(tenant), parsed.GetValue(pooled), TimeProvider.System);
             try
             {
                 await ProgressBar.RunAsync(error, async report =>
                 {
-                    await warmer.RunAsync(files, parsed.GetRequiredValue(batch)!.Value, parsed.GetRequiredValue(concurrency)!.Value, report, cancellation);
+                    await warmer.RunAsync(files, most, atOnce, report, cancellation);
                     return warmer;
                 });
             }

@@ -31,14 +31,16 @@ public sealed class InlinePrompt
         Description = "As --picture with an animated GIF or WebP, for models with frame embeddings.",
     };
 
-    private readonly Option<int?> _maxFrames = NumberOption.Create<int>("--max-frames", "N", "Most frames of each --video, sampled evenly. Default: as many as the model takes.", least: 1);
+    private readonly Option<int?> _maxFrames = NumberOption.Create<int>(
+        "--max-frames", "N", "Most frames of each --video, sampled evenly. Default: as many as the model takes.", least: 1);
 
     public void AddTo(Command command)
     {
         foreach (var option in new Option[] { _shot, _picture, _video, _maxFrames }) command.Add(option);
         command.AddRule(result =>
         {
-            if (result.GetResult(_maxFrames) is not null && result.GetResult(_video) is null) result.AddError("--max-frames belongs to --video.");
+            if (result.GetResult(_maxFrames) is not null && result.GetResult(_video) is null)
+                result.AddError("--max-frames belongs to --video.");
         });
     }
 
@@ -56,12 +58,14 @@ public sealed class InlinePrompt
             var shot = option == _shot.Name;
             if (values.Count > 2 || values.Count < (shot ? 2 : 1))
             {
-                faults.Add($"{option} takes a picture and a text, not {values.Count} value{(values.Count == 1 ? "" : "s")}. Quote the text: {option} picture.png \"This is a\".");
+                var given = values.Count == 1 ? "1 value" : $"{values.Count} values";
+                faults.Add($"{option} takes a picture and a text, not {given}. Quote the text: {option} picture.png \"This is a\".");
                 continue;
             }
 
             var video = option == _video.Name;
-            if (InputFile.Read(values[0], $"{option}: ", video ? "an animated GIF or WebP file" : InputFile.Pictures, faults) is not { } file) continue;
+            var expected = video ? "an animated GIF or WebP file" : InputFile.Pictures;
+            if (InputFile.Read(values[0], $"{option}: ", expected, faults) is not { } file) continue;
             names.Add($"segments[{segments.Count}]", $"{option} {InputFile.Name(values[0])}");
             segments.Add(video ? new FlamingoVideo(new VisualInput([file], parsed.GetValue(_maxFrames) ?? 0)) : new FlamingoPicture(file));
             if (video) names.Add($"segments[{segments.Count - 1}].video.max_frames", _maxFrames.Name);

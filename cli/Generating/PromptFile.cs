@@ -22,7 +22,8 @@ public static class PromptFile
     public static FlamingoRequest Read(string path, FieldNames names)
     {
         var (name, faults) = (InputFile.Name(path), new List<string>());
-        using var json = InputFile.ReadText(path, "", "a prompt file, for example models/shapes/examples/new-word.json", faults) is { } text ? JsonText.Parse(text, name, line: null, faults) : null;
+        const string Expected = "a prompt file, for example models/shapes/examples/new-word.json";
+        using var json = InputFile.ReadText(path, "", Expected, faults) is { } text ? JsonText.Parse(text, name, line: null, faults) : null;
         if (json is null) throw new UsageException(faults);
         var request = Read(json.RootElement, InputFile.Folder(path), faults);
         if (faults.Count > 0) throw new UsageException([.. faults.Select(fault => $"{name}: {fault}")]);
@@ -41,7 +42,8 @@ public static class PromptFile
             names.Add(at, $"{file}: {at}.{member.Name}{(member.Name is "picture" or "video" ? $" ({member.Value.GetString()})" : "")}");
             names.Add($"{at}.video.max_frames", $"{file}: {at}.{VisualJson.MaxFrames}");
             if (member.Name != "frames") continue;
-            foreach (var (frame, path) in member.Value.EnumerateArray().Index()) names.Add($"{at}.video.files[{frame}]", $"{file}: {at}.frames[{frame}] ({path.GetString()})");
+            foreach (var (frame, path) in member.Value.EnumerateArray().Index())
+                names.Add($"{at}.video.files[{frame}]", $"{file}: {at}.frames[{frame}] ({path.GetString()})");
         }
 
         if (!root.TryGetProperty("sampling", out var sampling)) return;

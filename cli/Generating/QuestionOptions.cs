@@ -31,10 +31,13 @@ public sealed class QuestionOptions
     /// <exception cref="UsageException">The prompt cannot be read.</exception>
     public FlamingoRequest Read(ParseResult parsed, FieldNames names)
     {
-        var request = parsed.GetValue(_prompt) is { } file ? PromptFile.Read(file, names) : new FlamingoRequest(_inline.Read(parsed, names), new SamplingParameters());
+        var request = parsed.GetValue(_prompt) is { } file
+            ? PromptFile.Read(file, names)
+            : new FlamingoRequest(_inline.Read(parsed, names), new SamplingParameters());
         return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed, names), PinPrefix = _answerer.Pin(parsed) };
     }
 
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
-    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, names, error, cancellation);
+    public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation) =>
+        _answerer.OpenAsync(parsed, names, error, cancellation);
 }

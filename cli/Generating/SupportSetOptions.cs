@@ -17,7 +17,8 @@ public sealed class SupportSetOptions
         Description = "Put examples before the prompt: of a server's set with --server, else of a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
     };
 
-    private readonly Option<int?> _shots = NumberOption.Create<int>("--shots", "N", "How many examples, with every --select but all.", least: 1);
+    private readonly Option<int?> _shots = NumberOption.Create<int>(
+        "--shots", "N", "How many examples, with every --select but all.", least: 1);
     private readonly Option<string> _select = new("--select") { HelpName = "all|first|random|rices", Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar last. Default: all, with --shots first." };
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--selection-seed", "SEED", "Seed of --select random. Default: 0.");
 
@@ -50,7 +51,8 @@ public sealed class SupportSetOptions
             names.Add($"{within}support_set.selection", _select.Name);
         }
 
-        return new SupportSetChoice(NameOf(set), Selection(parsed.GetValue(_select), parsed.GetValue(_shots)), parsed.GetValue(_shots) ?? 0, parsed.GetValue(_seed) ?? 0);
+        var selection = Selection(parsed.GetValue(_select), parsed.GetValue(_shots));
+        return new SupportSetChoice(NameOf(set), selection, parsed.GetValue(_shots) ?? 0, parsed.GetValue(_seed) ?? 0);
     }
 
     /// <summary>The examples of the file that was named, where no server is asked.</summary>
@@ -58,7 +60,9 @@ public sealed class SupportSetOptions
     public PutSupportSet? ReadFile(ParseResult parsed, string tenant, FieldNames names)
     {
         if (parsed.GetValue(_set) is not { } set) return null;
-        if (set != InputFile.StandardInput && PathRules.MissingFile(set, "a file of examples, or a server with --server for one of its sets") is { } missing) throw new UsageException($"--support-set: {missing}");
+        const string Expected = "a file of examples, or a server with --server for one of its sets";
+        if (set != InputFile.StandardInput && PathRules.MissingFile(set, Expected) is { } missing)
+            throw new UsageException($"--support-set: {missing}");
         return new PutSupportSet(NameOf(set), ExampleFile.Read(set, names)) { Tenant = tenant };
     }
 

@@ -20,7 +20,8 @@ public static class ImportCommand
         var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.MustExist("CLIP's weights or their folder");
         var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.MustExist("the folder of the language model");
         var checkpoint = new Option<FileSystemInfo>("--checkpoint") { HelpName = "FILE", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings." }.MustExist("checkpoint.pt");
-        var every = NumberOption.Create<int>("--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
+        var every = NumberOption.Create<int>(
+            "--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
         dtype.MustBeOneOf("keep", "bf16", "f16", "f32");
@@ -39,15 +40,22 @@ public static class ImportCommand
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
-            await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} 'flamingo inspect' tells what it holds, and 'flamingo verify' compares it with goldens. Serve it with:");
-            await error.WriteLineAsync($"  flamingo serve --model {Quoted(Path.GetRelativePath(Environment.CurrentDirectory, model.Path))}");
+            var path = Path.GetRelativePath(Environment.CurrentDirectory, model.Path);
+            await error.WriteLineAsync(stood
+                ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do."
+                : $"Imported {model.Config.ModelId} into {model.Path}.");
+            await error.WriteLineAsync("'flamingo inspect' tells what it holds, 'flamingo verify' compares it with goldens. Serve it:");
+            await error.WriteLineAsync($"  flamingo serve --model {Quoted(path)}");
             return ExitCode.Done;
         });
         return command;
     }
 
     // as a shell reads it
-    private static string Quoted(string path) => path.All(character => char.IsAsciiLetterOrDigit(character) || "/._-+=:".Contains(character, StringComparison.Ordinal)) ? path : $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+    private static string Quoted(string path) =>
+        path.All(character => char.IsAsciiLetterOrDigit(character) || "/._-+=:".Contains(character, StringComparison.Ordinal))
+            ? path
+            : $"'{path.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 
     private static void CheckLayout(CommandResult result, string? layout, Option folder, IReadOnlyList<Option> parts)
     {

@@ -19,7 +19,8 @@ public static class RankCommand
         command.Add(json);
         candidates.Validators.Add(result =>
         {
-            if (result.Tokens.Any(token => token.Value.Length == 0)) result.AddError("--candidate: a candidate is empty. Give each at least one character.");
+            if (result.Tokens.Any(token => token.Value.Length == 0))
+                result.AddError("--candidate: a candidate is empty. Give each at least one character.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -32,7 +33,8 @@ public static class RankCommand
             };
             names.Add("ensemble", "--ensemble");
             names.Add("candidates", candidates.Name);
-            foreach (var (index, candidate) in request.Candidates.Index()) names.Add($"candidates[{index}]", $"{candidates.Name} \"{candidate}\"");
+            foreach (var (index, candidate) in request.Candidates.Index())
+                names.Add($"candidates[{index}]", $"{candidates.Name} \"{candidate}\"");
             await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
             var ranking = await names.AskAsync(() => opened.Flamingo.RankAsync(request, cancellation));
             if (parsed.GetValue(json)) await output.WriteLineAsync(RankingReport.Json(ranking, request));

@@ -4,7 +4,10 @@ using Flamingo.Cli.Arguments;
 
 namespace Flamingo.Cli.Reading;
 
-/// <summary>Files that a user names, read whole; <c>-</c> is standard input. What cannot be read is a fault that names the file and what to name instead.</summary>
+/// <summary>
+/// Files that a user names, read whole; <c>-</c> is standard input. What cannot be read is a fault that names the file and
+/// what to name instead.
+/// </summary>
 public static class InputFile
 {
     public const string StandardInput = "-", Pictures = "a JPEG, PNG, WebP, GIF or BMP file";
@@ -13,26 +16,25 @@ public static class InputFile
     public static string Name(string path) => path == StandardInput ? "standard input" : path;
 
     /// <summary>What paths inside of it are relative to.</summary>
-    public static string Folder(string path) => path is StandardInput or "" ? Environment.CurrentDirectory : Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
+    public static string Folder(string path) =>
+        path is StandardInput or "" ? Environment.CurrentDirectory : Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
 
     /// <param name="at">Who names the file, with what stands before the fault, for example "--picture: "; may be empty.</param>
     /// <param name="expected">What to name, for example "a prompt file".</param>
     /// <returns>At least one byte; null after a fault was added.</returns>
     public static byte[]? Read(string path, string at, string expected, List<string> faults)
     {
-        var before = faults.Count;
         try
         {
-            var bytes = path == StandardInput ? FromStandardInput() : PathRules.MissingFile(path, expected) is { } missing ? Fault(missing) : File.ReadAllBytes(path);
-            if (bytes is { Length: > 0 }) return bytes;
-            if (faults.Count == before) Fault($"{Name(path)} is empty. {(path == StandardInput ? "It can be read once." : $"Name {expected}.")}");
+            if (path != StandardInput && PathRules.MissingFile(path, expected) is { } missing) return Fault(missing);
+            var bytes = path == StandardInput ? FromStandardInput() : File.ReadAllBytes(path);
+            if (bytes.Length > 0) return bytes;
+            return Fault(path == StandardInput ? "standard input is empty. It can be read once." : $"{path} is empty. Name {expected}.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            Fault($"{path} cannot be read: {exception.Message}");
+            return Fault($"{Name(path)} cannot be read: {exception.Message}");
         }
-
-        return null;
 
         byte[]? Fault(string fault)
         {

@@ -46,8 +46,9 @@ public static class VisualJson
         }
 
         var path = value.GetString()!;
-        if (path is "" or InputFile.StandardInput) faults.Add($"{at}: '{path}' is no path. Name a file, relative to the one that names it.");
-        else return InputFile.Read(Path.Combine(folder, path), $"{at}: ", "a file relative to the one that names it", faults);
+        const string Expected = "a file relative to the one that names it";
+        if (path is not ("" or InputFile.StandardInput)) return InputFile.Read(Path.Combine(folder, path), $"{at}: ", Expected, faults);
+        faults.Add($"{at}: '{path}' is no path. Name {Expected}.");
         return null;
     }
 }

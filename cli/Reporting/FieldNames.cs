@@ -10,7 +10,10 @@ public sealed class FieldNames
 {
     private readonly Dictionary<string, string> _names = new(StringComparer.Ordinal);
 
-    /// <param name="field">As the service names it. Fields inside of it (<c>segments[0].picture</c> in <c>segments[0]</c>) have the same name unless they have their own.</param>
+    /// <param name="field">
+    /// As the service names it. Fields inside of it (<c>segments[0].picture</c> in <c>segments[0]</c>) have the same name unless
+    /// they have their own.
+    /// </param>
     public void Add(string field, string name) => _names[field] = name;
 
     /// <summary>The user's name of a field; the field itself where there is none.</summary>

@@ -20,13 +20,12 @@ public static class ExampleFile
         return JsonLines.Read(path, (line, folder, at, faults) =>
         {
             if (Example(line, folder, at, faults) is not { } example) return null;
-            names.Add($"examples[{count}]", Kind(line) is { Value.ValueKind: JsonValueKind.String } file ? $"{at} ({file.Value.GetString()})" : at);
+            var file = line.EnumerateObject().FirstOrDefault(member => member.Name is "picture" or "video").Value;
+            names.Add($"examples[{count}]", file.ValueKind == JsonValueKind.String ? $"{at} ({file.GetString()})" : at);
             names.Add($"examples[{count++}].text", $"{at}: text");
             return example;
         });
     }
-
-    private static JsonProperty? Kind(JsonElement line) => line.EnumerateObject().Where(member => VisualJson.Kinds.Contains(member.Name)).Cast<JsonProperty?>().FirstOrDefault();
 
     private static SupportExample? Example(JsonElement line, string folder, string at, List<string> faults)
     {

@@ -25,7 +25,8 @@ public static class ChatCommand
         sampling.AddTo(command);
         picture.Validators.Add(result =>
         {
-            if (result.Tokens.Any(token => token.Value == InputFile.StandardInput)) result.AddError($"{picture.Name}: standard input holds the turns. Name {InputFile.Pictures}.");
+            if (result.Tokens.Any(token => token.Value == InputFile.StandardInput))
+                result.AddError($"{picture.Name}: standard input holds the turns. Name {InputFile.Pictures}.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -39,7 +40,8 @@ public static class ChatCommand
             // told before the user says anything
             var model = (await opened.Flamingo.GetModelAsync(cancellation)).Language;
             if (model.Prompts.Chat is null)
-                throw new StageException(StageErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. Use 'flamingo answer' or 'flamingo generate', a model with one (IDEFICS instruct), or put prompts.chat into its flamingo.json.");
+                throw new StageException(StageErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. "
+                    + "Use 'flamingo answer' or 'flamingo generate', a model with one (IDEFICS instruct), or put prompts.chat into flamingo.json.");
             var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);
             await new ChatSession(opened.Tasks, task, names, input ?? UserInput.Standard, writer, error).RunAsync(pictures, cancellation);
             return ExitCode.Done;

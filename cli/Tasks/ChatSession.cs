@@ -60,7 +60,8 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         names.Add($"turns[{_turns.Count}].text", "the turn");
         foreach (var (place, shown) in _shown.Index()) names.Add($"turns[{_turns.Count}].visuals[{place}]", shown.File);
         _shown.Clear();
-        var reply = await names.AskAsync(() => writer.WriteAsync(tasks.ChatAsync(asked with { Turns = [.. _turns, turn] }, cancellation), cancellation));
+        var answer = tasks.ChatAsync(asked with { Turns = [.. _turns, turn] }, cancellation);
+        var reply = await names.AskAsync(() => writer.WriteAsync(answer, cancellation));
         _turns.Add(turn with { Reply = reply.Samples[0].Text });
     }
 
@@ -68,7 +69,8 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
     {
         var words = line.Split(' ', 2, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (words is not [PictureCommand, var file]) throw new UsageException($"'{line}' is no command. '{PictureCommand} FILE' is the only one; a turn that begins with a slash has a blank before it.");
-        if (file == InputFile.StandardInput) throw new UsageException($"{PictureCommand}: standard input holds the turns. Name {InputFile.Pictures}.");
+        if (file == InputFile.StandardInput)
+            throw new UsageException($"{PictureCommand}: standard input holds the turns. Name {InputFile.Pictures}.");
         var faults = new List<string>();
         var picture = PictureFile.Read(file, faults);
         if (faults.Count > 0) throw new UsageException(faults);

@@ -32,7 +32,8 @@ public static class ClassifyCommand
             names.Add("labels", labels.Name);
             foreach (var (index, label) in request.Labels.Index()) names.Add($"labels[{index}]", $"{labels.Name} \"{label}\"");
             await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
-            await TaskReport.WriteAsync(await names.AskAsync(() => opened.Tasks.ClassifyAsync(request, cancellation)), parsed.GetValue(json), output, error);
+            var found = await names.AskAsync(() => opened.Tasks.ClassifyAsync(request, cancellation));
+            await TaskReport.WriteAsync(found, parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

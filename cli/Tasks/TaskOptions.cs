@@ -12,7 +12,11 @@ namespace Flamingo.Cli.Tasks;
 /// <summary>What <c>caption</c>, <c>answer</c> and <c>classify</c> have in common: a picture, examples before it, and who answers.</summary>
 public sealed class TaskOptions
 {
-    private readonly Argument<string> _picture = new("picture") { HelpName = "PICTURE", Description = "A JPEG, PNG, WebP, GIF or BMP file; '-' is standard input." };
+    private readonly Argument<string> _picture = new("picture")
+    {
+        HelpName = "PICTURE", Description = "A JPEG, PNG, WebP, GIF or BMP file; '-' is standard input.",
+    };
+
     private readonly bool _asks;
     private readonly Option<string[]> _example;
 
@@ -68,7 +72,8 @@ public sealed class TaskOptions
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
     {
-        if (parsed.GetValue(_noZeroShot) && (parsed.GetResult(_example) is not null || HasSupportSet(parsed.CommandResult))) error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect beside examples.");
+        var hasExamples = parsed.GetResult(_example) is not null || HasSupportSet(parsed.CommandResult);
+        if (parsed.GetValue(_noZeroShot) && hasExamples) error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect beside examples.");
         return _answerer.OpenAsync(parsed, names, error, cancellation);
     }
 }

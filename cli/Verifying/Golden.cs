@@ -83,7 +83,8 @@ public sealed class Golden : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or CheckpointException)
         {
-            throw new UsageException($"{json} and golden.safetensors cannot be read: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)}");
+            var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
+            throw new UsageException($"{json} and golden.safetensors cannot be read: {problem}");
         }
     }
 

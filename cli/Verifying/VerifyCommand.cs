@@ -46,7 +46,8 @@ public static class VerifyCommand
         await output.WriteLineAsync($"{held} held, {broken} broken, {skipped} skipped");
         if (broken > 0)
         {
-            foreach (var note in Rounding(model, services.GetRequiredService<IOptions<ModelOptions>>().Value)) await error.WriteLineAsync($"flamingo: {note}");
+            foreach (var note in Rounding(model, services.GetRequiredService<IOptions<ModelOptions>>().Value))
+                await error.WriteLineAsync($"flamingo: {note}");
             return ExitCode.GoldenBroken;
         }
 
@@ -59,14 +60,16 @@ public static class VerifyCommand
         return [.. file.Entries.Values.Select(entry => entry.Dtype)];
     }
 
-    // what alone moves values by more than is allowed
+    // what moves values by more than is allowed, whatever else is right
     private static IEnumerable<string> Rounding(ModelDirectory model, ModelOptions options)
     {
-        var rounded = model.Config.Weights.Where(part => Dtypes(model, part.Key).Any(dtype => dtype is "BF16" or "F16")).Select(part => part.Value.File).ToList();
+        var rounded = model.Config.Weights.Where(part => Dtypes(model, part.Key).Overlaps(["BF16", "F16"])).ToList();
         if (rounded.Count > 0)
-            yield return $"{string.Join(", ", rounded)} hold weights of 16 bits (BF16 or F16). Where the goldens come from weights of 32 bits, that rounding alone moves values by more than is allowed: verify an import with --dtype keep or f32, then use this one.";
+            yield return $"{string.Join(", ", rounded.Select(part => part.Value.File))} hold weights of 16 bits (BF16 or F16). Where the "
+                + "goldens come from weights of 32 bits, that rounding alone moves values by more than is allowed: "
+                + "verify an import with --dtype keep or f32, then use this one.";
 
-        if (options.Dtype != "float32") yield return $"Model:Dtype is {options.Dtype}: this build computes the goldens' values in float32 alone.";
-        if (options.WeightStorage != "native") yield return $"Model:WeightStorage is {options.WeightStorage}: this build computes the goldens' values with native weights alone.";
+        if (options.Dtype != "float32") yield return $"Model:Dtype is {options.Dtype}: goldens hold in float32.";
+        if (options.WeightStorage != "native") yield return $"Model:WeightStorage is {options.WeightStorage}: goldens hold with native weights.";
     }
 }

@@ -2,13 +2,19 @@ using System.Text.Json;
 
 namespace Flamingo.Checkpoints;
 
-/// <summary>What is wrong with a JSON file, told to the person who wrote it: the place and what is expected there, without .NET types and advice for programmers.</summary>
+/// <summary>
+/// What is wrong with a JSON file, told to the person who wrote it: the place and what is expected there, without .NET types
+/// and advice for programmers.
+/// </summary>
 public static class JsonProblem
 {
     private const string Escapes = "Write a backslash as \\\\, a quotation mark as \\\" and a line break as \\n.";
 
     /// <param name="firstLine">Line of the file on which the text begins that was parsed.</param>
-    /// <returns>For example <c>line 3, column 14: '"' is invalid after a value. Expected either ',', '}', or ']'.</c> Columns count bytes of UTF-8 from 1.</returns>
+    /// <returns>
+    /// For example <c>line 3, column 14: '"' is invalid after a value. Expected either ',', '}', or ']'.</c> Columns count bytes of
+    /// UTF-8 from 1.
+    /// </returns>
     public static string Describe(JsonException exception, long firstLine = 1) => exception.LineNumber is { } line
         ? $"line {firstLine + line}, column {exception.BytePositionInLine + 1}: {Words(exception)}"
         : Words(exception);
@@ -25,7 +31,7 @@ public static class JsonProblem
             : Says("Expected depth") ? "the text ends before every bracket is closed."
             : Says("correctly escaped") ? message.Replace("The string should be correctly escaped.", Escapes, StringComparison.Ordinal)
             : Says("could not be converted") ? $"{member} has a value of the wrong kind."
-            : Says("missing required") ? $"{member} lacks {message[(message.IndexOf("including: ", StringComparison.Ordinal) + "including: ".Length)..]}"
+            : Says("missing required") ? $"{member} lacks {message.Split("including: ")[^1]}"
             : Says("could not be mapped") ? $"'{message.Split('\'')[1]}' is no member that is known here."
             : Says("setting null") ? $"{member} must not be null."
             : message.EndsWith('.') ? message : $"{message}.";

@@ -111,8 +111,10 @@ public static class PromptRules
 
     // Invariant, because callers see these texts whatever the server's locale.
     private static void Range<T>(string name, T value, T least, T most, List<FieldFault> faults)
-        where T : INumber<T>
+        where T : INumber<T>, IMinMaxValue<T>
     {
-        if (!(value >= least && value <= most)) faults.Add(new($"sampling.{name}", Invariant($"{value} is out of range."), Invariant($"Send {least} to {most}.")));
+        if (value >= least && value <= most) return;
+        var remedy = most == T.MaxValue ? Invariant($"Send {least} or more.") : Invariant($"Send {least} to {most}.");
+        faults.Add(new($"sampling.{name}", Invariant($"{value} is out of range."), remedy));
     }
 }

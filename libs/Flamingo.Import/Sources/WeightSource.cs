@@ -69,7 +69,8 @@ public sealed class WeightSource : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
-            throw new CheckpointException($"{index} is damaged: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)}", exception);
+            var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
+            throw new CheckpointException($"{index} is damaged: {problem}", exception);
         }
     }
 

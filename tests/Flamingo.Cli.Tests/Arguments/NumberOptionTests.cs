@@ -15,7 +15,12 @@ public sealed class NumberOptionTests
         var all = new TheoryData<string, string>();
         void Add(Command command, string path)
         {
-            foreach (var option in command.Options.Where(option => Numbers.Contains(Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType.GetElementType() ?? option.ValueType))) all.Add(path, option.Name);
+            foreach (var option in command.Options)
+            {
+                var one = Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType.GetElementType() ?? option.ValueType;
+                if (Numbers.Contains(one)) all.Add(path, option.Name);
+            }
+
             foreach (var below in command.Subcommands) Add(below, $"{path} {below.Name}".Trim());
         }
 
@@ -28,7 +33,12 @@ public sealed class NumberOptionTests
     {
         var found = Options().Select(row => $"{row.Data.Item1} {row.Data.Item2}").ToList();
         Assert.True(found.Count >= 50, $"{found.Count} options take numbers");
-        foreach (var known in new[] { "serve --grpc-port", "generate --pin", "rank --shots", "classify --ensemble", "chat --seed", "bench --threads", "bench --soak", "cache warm --batch", "support-set put --ttl", "import --cross-attention-every" }) Assert.Contains(known, found);
+        string[] known =
+        [
+            "serve --grpc-port", "generate --pin", "rank --shots", "classify --ensemble", "chat --seed", "bench --threads", "bench --soak",
+            "cache warm --batch", "support-set put --ttl", "import --cross-attention-every",
+        ];
+        Assert.All(known, option => Assert.Contains(option, found));
     }
 
     [Theory]
@@ -37,16 +47,15 @@ public sealed class NumberOptionTests
     {
         foreach (var wrong in new[] { "abc", "0,5", "1,000", "NaN", "1e999", "0x10", "--x" })
         {
-            var refused = (await FlamingoCommand.RunAsync([.. Around(command, option), option, wrong])).MustReturn(2);
-            Assert.Equal("", refused.Output);
-            var line = Assert.Single(refused.Error.TrimEnd().Split('\n'));
+            var line = Assert.Single(await RefusedAsync([.. Around(command, option), option, wrong]));
             Assert.StartsWith($"flamingo: {option} takes a ", line, StringComparison.Ordinal);
             Assert.Contains($"not '{wrong}'", line, StringComparison.Ordinal);
         }
 
-        var twice = (await FlamingoCommand.RunAsync([.. Around(command, option), option, "2", option, "abc"])).MustReturn(2);
-        Assert.Contains(option, Assert.Single(twice.Error.TrimEnd().Split('\n')), StringComparison.Ordinal);
-        Assert.Contains(option, Assert.Single((await FlamingoCommand.RunAsync([.. Around(command, option), option])).MustReturn(2).Error.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        var twice = await RefusedAsync([.. Around(command, option), option, "2", option, "abc"]);
+        Assert.Contains(option, Assert.Single(twice), StringComparison.Ordinal);
+        var nothing = await RefusedAsync([.. Around(command, option), option]);
+        Assert.Contains(option, Assert.Single(nothing), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -56,15 +65,26 @@ public sealed class NumberOptionTests
         CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
         try
         {
-            Assert.Contains("Write the decimal comma as a point: 0.5.", (await FlamingoCommand.RunAsync([.. Around("generate"), "--temperature", "0,5"])).MustReturn(2).Error, StringComparison.Ordinal);
-            Assert.Contains("--temperature: 2.5 is out of range", (await FlamingoCommand.RunAsync([.. Around("generate"), "--temperature", "2.5"])).MustReturn(2).Error, StringComparison.Ordinal);
-            Assert.Contains("'7=0,5' is not ID=VALUE", (await FlamingoCommand.RunAsync([.. Around("generate"), "--logit-bias", "7=0,5"])).MustReturn(2).Error, StringComparison.Ordinal);
-            Assert.Contains("'7=1,000' is not ID=VALUE", (await FlamingoCommand.RunAsync([.. Around("generate"), "--logit-bias", "7=1,000"])).MustReturn(2).Error, StringComparison.Ordinal);
+            (string Option, string Value, string Said)[] wrong =
+            [
+                ("--temperature", "0,5", "Write the decimal comma as a point: 0.5."), ("--temperature", "2.5", "--temperature: 2.5 is out of range"),
+                ("--logit-bias", "7=0,5", "'7=0,5' is not ID=VALUE"), ("--logit-bias", "7=1,000", "'7=1,000' is not ID=VALUE"),
+            ];
+            foreach (var (option, value, said) in wrong)
+                Assert.Contains(said, Assert.Single(await RefusedAsync([.. Around("generate"), option, value])), StringComparison.Ordinal);
         }
         finally
         {
             CultureInfo.CurrentCulture = before;
         }
+    }
+
+    /// <returns>The lines on standard error.</returns>
+    private static async Task<string[]> RefusedAsync(string[] args)
+    {
+        var refused = (await FlamingoCommand.RunAsync(args)).MustReturn(2);
+        Assert.Equal("", refused.Output);
+        return refused.Error.TrimEnd().Split('\n');
     }
 
     // what each command needs besides, so that the number alone is at fault
@@ -79,7 +99,8 @@ public sealed class NumberOptionTests
             "classify" => [Picture, "--label", "a"],
             "support-set put" => ["words", "a.jsonl", "--server", "http://localhost:1"],
             "cache warm" => ["/", "--server", "http://localhost:1"],
-            "import" => ["--layout", "openflamingo", "--vision", "/", "--language", "/", "--checkpoint", Picture, "--output", "/no/such/folder"],
+            "import" =>
+                ["--layout", "openflamingo", "--vision", "/", "--language", "/", "--checkpoint", Picture, "--output", "/no/such/folder"],
             _ => (string[])[],
         },
         .. option switch

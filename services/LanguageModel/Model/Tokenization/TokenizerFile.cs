@@ -26,7 +26,9 @@ public sealed record TokenizerFile(
         catch (Exception exception) when (exception is CheckpointException or JsonException or InvalidOperationException)
         {
             // the last: half a surrogate pair in a string
-            throw new CheckpointException($"{path} is no tokenizer.json that this build reads: {(exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message)} Take the one that was published with the model.", exception);
+            var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
+            throw new CheckpointException(
+                $"{path} is no tokenizer.json that this build reads: {problem} Take the one that was published with the model.", exception);
         }
     }
 
