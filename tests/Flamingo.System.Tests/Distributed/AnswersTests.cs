@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Generating;
+using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.Testing;
@@ -10,7 +11,8 @@ namespace Flamingo.SystemTests.Distributed;
 /// <summary>Four processes answer as one process does.</summary>
 public sealed class AnswersTests(Stack shared) : HostTests(shared)
 {
-    private static FlamingoRequest NewWord => PromptFile.Read(RepositoryFiles.Path("models", "shapes", "examples", "new-word.json"));
+    private static FlamingoRequest NewWord =>
+        PromptFile.Read(RepositoryFiles.Path("models", "shapes", "examples", "new-word.json"), new FieldNames());
 
     [Fact(Timeout = 120_000)]
     public async Task Embedded_and_distributed_give_the_same_tokens()
