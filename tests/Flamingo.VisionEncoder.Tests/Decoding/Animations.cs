@@ -44,24 +44,32 @@ internal static class Animations
     }
 
     /// <summary>Lossless; every frame covers the canvas.</summary>
-    public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors)
+    public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors) =>
+        WebP(width, height, [.. colors.Select(color => Still(width, height, color, SKEncodedImageFormat.Webp))]);
+
+    /// <param name="stills">WebP files of the canvas's size.</param>
+    public static byte[] WebP(int width, int height, IReadOnlyList<byte[]> stills)
     {
         using var body = new MemoryStream();
         body.Write("WEBP"u8);
         Chunk(body, "VP8X"u8, [0x02, 0, 0, 0, .. Int24(width - 1), .. Int24(height - 1)]);
         Chunk(body, "ANIM"u8, [0, 0, 0, 0, 0, 0]);
-        foreach (var color in colors)
-            Chunk(body, "ANMF"u8, [.. Int24(0), .. Int24(0), .. Int24(width - 1), .. Int24(height - 1), .. Int24(100), 0x02, .. Still(width, height, color, SKEncodedImageFormat.Webp)[12..]]);
+        foreach (var still in stills)
+            Chunk(body, "ANMF"u8, [.. Int24(0), .. Int24(0), .. Int24(width - 1), .. Int24(height - 1), .. Int24(100), 0x02, .. still[12..]]);
         using var file = new MemoryStream();
         Chunk(file, "RIFF"u8, body.ToArray());
         return file.ToArray();
     }
 
     /// <summary>One colour, without loss.</summary>
-    public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png)
+    public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png) => Drawn(width, height, (_, _) => color, format);
+
+    /// <summary>A colour for each place, without loss.</summary>
+    public static byte[] Drawn(int width, int height, Func<int, int, int> color, SKEncodedImageFormat format = SKEncodedImageFormat.Png)
     {
         using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque));
-        bitmap.Erase(new SKColor(Palette(color).Red, Palette(color).Green, Palette(color).Blue));
+        for (var y = 0; y < height; y++)
+            for (var x = 0; x < width; x++) bitmap.SetPixel(x, y, new SKColor(Palette(color(x, y)).Red, Palette(color(x, y)).Green, Palette(color(x, y)).Blue));
         using var pixels = bitmap.PeekPixels();
         using var data = format == SKEncodedImageFormat.Webp ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
         return data!.ToArray();

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Preprocessing;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
@@ -19,6 +20,7 @@ public sealed class DigestTests(Models models)
         ["image size"] = vision => vision with { ImageSize = 65 },
         ["resize"] = vision => vision with { Preprocessing = vision.Preprocessing with { Resize = "square" } },
         ["alpha"] = vision => vision with { Preprocessing = vision.Preprocessing with { Alpha = "white" } },
+        ["orientation"] = vision => vision with { Preprocessing = vision.Preprocessing with { Orientation = "ignore" } },
         ["mean"] = vision => vision with { Preprocessing = vision.Preprocessing with { Mean = [0.5f, 0.4578275f, 0.40821072f] } },
         ["std"] = vision => vision with { Preprocessing = vision.Preprocessing with { Std = [0.26862955f, 0.2613026f, 0.5f] } },
     };
@@ -56,9 +58,9 @@ public sealed class DigestTests(Models models)
     [Fact]
     public void The_decoder_changes_the_preprocessing_version()
     {
-        var preprocessor = new PicturePreprocessor(models.DirectoryOf("shapes").Config.Vision);
+        var preprocessor = new PicturePreprocessor(models.DirectoryOf("shapes").Config.Vision.ImageSize, models.DirectoryOf("shapes").Config.Vision.Preprocessing);
         Assert.NotEqual(preprocessor.Version("skia"), preprocessor.Version("imagesharp"));
-        Assert.Equal(preprocessor.Version("skia"), models.Stage("shapes").Description.PreprocessingVersion);
+        Assert.Equal(preprocessor.Version(IPictureDecoder.Compiled.Name), models.Stage("shapes").Description.PreprocessingVersion);
     }
 
     [Fact]

@@ -1,0 +1,32 @@
+using Flamingo.Testing;
+using Flamingo.VisionEncoder.Decoding;
+
+namespace Flamingo.VisionEncoder.Tests.Decoding;
+
+/// <summary>Pixels of the second decoder beside those of the first, which are Pillow's.</summary>
+public sealed class ImageSharpPictureDecoderTests
+{
+    public static TheoryData<string> Files =>
+        [.. Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "preprocessing", "in")).Select(file => Path.GetFileName(file))];
+
+    [Theory, MemberData(nameof(Files))]
+    public void Pixels_are_those_of_Skia_but_for_JPEG(string name)
+    {
+        var (expected, actual) = (new SkiaPictureDecoder().Decode(Golden.Input(name))!, new ImageSharpPictureDecoder().Decode(Golden.Input(name))!);
+        Assert.Equal((expected.Width, expected.Height, expected.Orientation), (actual.Width, actual.Height, actual.Orientation));
+        if (!name.EndsWith(".jpg", StringComparison.Ordinal))
+        {
+            Assert.Equal(expected.Rgba, actual.Rgba);
+            return;
+        }
+
+        // colours that were stored at half the resolution are not smoothed
+        var isSubsampled = name is not ("jpeg-444.jpg" or "jpeg-gray.jpg" or "jpeg-cmyk.jpg");
+        var differences = expected.Rgba.Zip(actual.Rgba, (one, other) => Math.Abs(one - other)).ToArray();
+        Assert.InRange(differences.Max(), 0, isSubsampled ? 100 : 3);
+        Assert.InRange(differences.Average(), 0, isSubsampled ? 10 : 0.5);
+    }
+
+    [Fact]
+    public void The_reference_has_28_files() => Assert.Equal(28, Files.Count);
+}
