@@ -1,12 +1,15 @@
+using Flamingo.Checkpoints;
 using Flamingo.Stages;
+using Flamingo.VisionEncoder.Decoding;
+using Flamingo.VisionEncoder.Preprocessing;
 using SkiaSharp;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
 /// What each generated token looked at, as a picture: one panel per token in reading order, each answer from a row of
-/// its own. A panel is the last picture's middle square, as the model crops it, dark where nothing was looked at; its
-/// grid alone where the picture came by id.
+/// its own. A panel is the last picture as the model saw it, turned upright, cropped or squared, and laid over its ground,
+/// dark where nothing was looked at; its grid alone where the picture came by id.
 /// </summary>
 public static class AttentionSheet
 {
@@ -14,8 +17,9 @@ public static class AttentionSheet
     private const int Gap = 8;
     private const int Columns = 8;
 
+    /// <param name="vision">The vision encoder that answered: it tells what became of the picture.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static async Task WriteAsync(string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, TextWriter error)
+    public static async Task WriteAsync(string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
     {
         var rows = answer.Samples.SelectMany(sample => sample.Looks.Where(look => look.Map is not null).Chunk(Columns)).ToList();
         if (rows.Count == 0)
@@ -24,7 +28,7 @@ public static class AttentionSheet
             return;
         }
 
-        using var picture = segments.LastOrDefault(segment => segment is not FlamingoText) is FlamingoPicture sent ? SKImage.FromEncodedData(sent.Bytes.Span) : null;
+        using var picture = segments.LastOrDefault(segment => segment is not FlamingoText) is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
         using var surface = SKSurface.Create(new SKImageInfo(Gap + (rows.Max(row => row.Length) * (Panel + Gap)), Gap + (rows.Count * (Panel + Gap)), SKColorType.Rgba8888, SKAlphaType.Opaque));
         surface.Canvas.Clear(SKColors.White);
         foreach (var (row, looks) in rows.Index())
@@ -41,14 +45,21 @@ public static class AttentionSheet
         using var ground = new SKPaint { Color = new SKColor(96, 96, 96) };
         canvas.DrawRect(panel, ground);
         var smooth = new SKSamplingOptions(SKFilterMode.Linear, SKMipmapMode.Linear);
-        if (picture is not null)
-        {
-            var side = Math.Min(picture.Width, picture.Height);
-            canvas.DrawImage(picture, SKRect.Create((picture.Width - side) / 2f, (picture.Height - side) / 2f, side, side), panel, smooth);
-        }
-
+        if (picture is not null) canvas.DrawImage(picture, panel, smooth);
         using var heat = Heat(map);
         canvas.DrawImage(heat, panel, smooth);
+    }
+
+    // null for what this process cannot decode
+    private static SKImage? AsSeen(ReadOnlyMemory<byte> file, VisionEncoderDescription vision)
+    {
+        if (IPictureDecoder.Compiled.Decode(file) is not { } picture) return null;
+        var preprocessing = new PreprocessingConfig { Resize = vision.Resize, Alpha = vision.Alpha, Orientation = vision.Orientation, Mean = [0, 0, 0], Std = [1, 1, 1] };
+        var levels = new PicturePreprocessor(vision.ImageSize, preprocessing).Levels(picture); // [3, size, size]
+        var (plane, pixels) = (vision.ImageSize * vision.ImageSize, new byte[vision.ImageSize * vision.ImageSize * 4]);
+        for (var place = 0; place < plane; place++)
+            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 2], pixels[(4 * place) + 3]) = (levels[place], levels[plane + place], levels[(2 * plane) + place], 255);
+        return SKImage.FromPixelCopy(new SKImageInfo(vision.ImageSize, vision.ImageSize, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
     }
 
     // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied

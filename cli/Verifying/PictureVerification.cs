@@ -11,8 +11,11 @@ using static TorchSharp.torch;
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>Pixels, features and latents. The networks start from the golden pixels, so that decoding and computing are judged apart.</summary>
-public sealed class PictureVerification(ModelDirectory model, InferenceThread thread)
+/// <param name="orientation">exif or ignore, in place of the model's own.</param>
+public sealed class PictureVerification(ModelDirectory model, InferenceThread thread, string? orientation)
 {
+    private readonly PreprocessingConfig _preprocessing = orientation is null ? model.Config.Vision.Preprocessing : model.Config.Vision.Preprocessing with { Orientation = orientation };
+
     /// <returns>Latents of every picture, f32 [latents, width], for the prompts.</returns>
     public async Task<IReadOnlyList<TensorData>> RunAsync(Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
     {
@@ -24,8 +27,10 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var goldenPixels = tensors.Find("pixels");
         return await thread.RunAsync(() =>
         {
-            var own = Preprocess(files);
-            report(ComparePixels(goldenPixels, own));
+            var (own, turned) = Preprocess(files);
+            var pixels = ComparePixels(goldenPixels, own);
+            report(pixels.Outcome != Outcome.Broken || turned.Count == 0 ? pixels
+                : pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} was turned upright by EXIF, which the original code ignores: compare with --orientation ignore" });
             if (goldenPixels is { } read && !read.Shape.SequenceEqual(own.Shape)) goldenPixels = null;
             var (features, latents) = Compute(goldenPixels ?? own);
             report(tensors.Compare("features", features.ToData(TensorDtype.Float32)));
@@ -34,12 +39,13 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         }, cancellation);
     }
 
-    private TensorData Preprocess(string[] files)
+    private (TensorData Pixels, IReadOnlyList<string> Turned) Preprocess(string[] files)
     {
-        var (decoder, preprocessor) = (new PictureDecoder(), new PicturePreprocessor(model.Config.Vision));
-        var levels = files.Select(file => preprocessor.Resize(decoder.Decode(File.ReadAllBytes(file))
-            ?? throw new UsageException($"{file} cannot be decoded. Use the files that the golden was made from."))).ToArray();
-        return preprocessor.Normalize(stack(levels)).ToData(TensorDtype.Float32);      // [pictures, 3, size, size]
+        var preprocessor = new PicturePreprocessor(model.Config.Vision.ImageSize, _preprocessing);
+        var pictures = files.Select(file => IPictureDecoder.Compiled.Decode(File.ReadAllBytes(file))
+            ?? throw new UsageException($"{file} cannot be decoded. Use the files that the golden was made from.")).ToArray();
+        var turned = _preprocessing.Orientation == "ignore" ? [] : files.Where((_, index) => pictures[index].Orientation != 1).Select(file => Path.GetFileName(file));
+        return (preprocessor.Normalize(stack(pictures.Select(preprocessor.Resize))).ToData(TensorDtype.Float32), [.. turned]); // [pictures, 3, size, size]
     }
 
     // in grey levels, as they stand before scaling and normalising
@@ -50,7 +56,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var (expected, actual, plane, largest) = (golden.ToFloats(), own.ToFloats(), own.Shape[2] * own.Shape[3], 0.0);
         for (var index = 0; index < expected.Length; index++)
         {
-            var levels = Math.Abs(expected[index] - actual[index]) * model.Config.Vision.Preprocessing.Std[index / plane % 3] * 255;
+            var levels = Math.Abs(expected[index] - actual[index]) * _preprocessing.Std[index / plane % 3] * 255;
             largest = Math.Max(largest, float.IsNaN(levels) ? double.PositiveInfinity : levels);
         }
 

@@ -66,7 +66,7 @@ internal static class ModelImport
         {
             FormatVersion = ModelConfig.CurrentFormatVersion,
             ModelId = modelId,
-            Vision = publication.Vision,
+            Vision = reader.Alpha is { } alpha ? publication.Vision with { Preprocessing = publication.Vision.Preprocessing with { Alpha = alpha } } : publication.Vision,
             Resampler = publication.Resampler,
             Language = publication.Language,
             Tokens = tokens,

@@ -1,5 +1,6 @@
 using Flamingo.Testing;
 using Flamingo.VisionEncoder.Decoding;
+using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Tests.Decoding;
 
@@ -25,6 +26,19 @@ public sealed class ImageSharpPictureDecoderTests
         var differences = expected.Rgba.Zip(actual.Rgba, (one, other) => Math.Abs(one - other)).ToArray();
         Assert.InRange(differences.Max(), 0, isSubsampled ? 100 : 3);
         Assert.InRange(differences.Average(), 0, isSubsampled ? 10 : 0.5);
+    }
+
+    /// <summary>A lossy frame has its alpha in a chunk beside its colours.</summary>
+    [Fact]
+    public void A_frame_with_alpha_is_the_still_that_it_is_made_of()
+    {
+        using var bitmap = new SKBitmap(new SKImageInfo(32, 16, SKColorType.Rgba8888, SKAlphaType.Unpremul));
+        for (var pixel = 0; pixel < 32 * 16; pixel++) bitmap.SetPixel(pixel % 32, pixel / 32, new SKColor(200, (byte)(pixel % 256), 100, (byte)(pixel / 2)));
+        using var pixels = bitmap.PeekPixels();
+        var still = pixels.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossy, 80))!.ToArray();
+        Assert.Contains("ALPH", System.Text.Encoding.Latin1.GetString(still), StringComparison.Ordinal);
+        var shown = new ImageSharpPictureDecoder().DecodeFrames(Animations.WebP(32, 16, [still]), [0]).Single()!;
+        Assert.Equal(new ImageSharpPictureDecoder().Decode(still)!.Rgba, shown.Rgba);
     }
 
     [Fact]

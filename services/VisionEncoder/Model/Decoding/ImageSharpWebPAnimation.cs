@@ -93,7 +93,8 @@ internal sealed class WebPAnimation
         image.CopyPixelDataTo(pixels);
         for (var row = 0; row < height; row++)
         {
-            var (from, to) = (pixels.AsSpan(row * width * 4, width * 4), canvas.AsSpan(Row(row), width * 4));
+            var from = pixels.AsSpan(row * width * 4, width * 4);
+            var to = canvas.AsSpan(Row(row), width * 4);
             if ((flags & ReplaceFlag) != 0) from.CopyTo(to);
             else Blend(from, to);
         }
