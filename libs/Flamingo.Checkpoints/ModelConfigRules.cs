@@ -33,6 +33,7 @@ internal static class ModelConfigRules
         Range("vision.pooled_width", vision.PooledWidth, 0, MostWidth, faults);
         Heads("vision", vision.Width, vision.Heads, faults);
         Positive("vision.layer_norm_epsilon", vision.LayerNormEpsilon, faults);
+        OneOf("vision.activation", vision.Activation, ["quick_gelu", "gelu"], faults);
         OneOf("vision.preprocessing.resize", vision.Preprocessing.Resize, ["shortest_side_crop", "square"], faults);
         OneOf("vision.preprocessing.alpha", vision.Preprocessing.Alpha, ["drop", "white", "black"], faults);
         OneOf("vision.preprocessing.orientation", vision.Preprocessing.Orientation, ["exif", "ignore"], faults);
@@ -50,6 +51,9 @@ internal static class ModelConfigRules
         Range("resampler.feed_forward_width", resampler.FeedForwardWidth, 1, MostWidth, faults);
         Range("resampler.frame_embeddings", resampler.FrameEmbeddings, 0, MostWidth, faults);
         Range("resampler.media_time_embeddings", resampler.MediaTimeEmbeddings, 0, MostWidth, faults);
+        OneOf("resampler.query_key_norm", resampler.QueryKeyNorm, ["none", "per_head"], faults);
+        OneOf("resampler.activation", resampler.Activation, ["gelu", "relu"], faults);
+        OneOf("resampler.latent_dtype", resampler.LatentDtype, ["float32", "float16", "bfloat16"], faults);
         Positive("resampler.layer_norm_epsilon", resampler.LayerNormEpsilon, faults);
     }
 

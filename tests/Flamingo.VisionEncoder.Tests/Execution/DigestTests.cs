@@ -63,6 +63,15 @@ public sealed class DigestTests(Models models)
         Assert.Equal(preprocessor.Version(IPictureDecoder.Compiled.Name), models.Stage("shapes").Description.PreprocessingVersion);
     }
 
+    /// <summary>Latents that were made before pictures were turned upright have another name, whatever the orientation.</summary>
+    [Fact]
+    public void The_version_is_not_that_of_the_time_before_orientation()
+    {
+        var config = models.DirectoryOf("shapes").Config.Vision;
+        foreach (var orientation in new[] { "exif", "ignore" })
+            Assert.StartsWith("2-", new PicturePreprocessor(config.ImageSize, config.Preprocessing with { Orientation = orientation }).Version("skia"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Names_and_what_other_stages_read_change_nothing()
     {
