@@ -1,4 +1,3 @@
-using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Preprocessing;
@@ -8,8 +7,8 @@ namespace Flamingo.Cli.Generating;
 
 /// <summary>
 /// What each generated token looked at, as a picture: one panel per token in reading order, each answer from a row of
-/// its own. A panel is the last picture as the model saw it, turned upright, cropped or squared, and laid over its ground,
-/// dark where nothing was looked at; its grid alone where the picture came by id.
+/// its own. A panel is the last picture as the model saw it: turned upright or not, cropped or squared, transparency dropped
+/// or laid over a ground; dark where nothing was looked at; its grid alone where the picture came by id.
 /// </summary>
 public static class AttentionSheet
 {
@@ -50,16 +49,20 @@ public static class AttentionSheet
         canvas.DrawImage(heat, panel, smooth);
     }
 
-    // null for what this process cannot decode
+    // The client may have no torch, so Skia scales; null for what cannot be decoded here.
     private static SKImage? AsSeen(ReadOnlyMemory<byte> file, VisionEncoderDescription vision)
     {
         if (IPictureDecoder.Compiled.Decode(file) is not { } picture) return null;
-        var preprocessing = new PreprocessingConfig { Resize = vision.Resize, Alpha = vision.Alpha, Orientation = vision.Orientation, Mean = [0, 0, 0], Std = [1, 1, 1] };
-        var levels = new PicturePreprocessor(vision.ImageSize, preprocessing).Levels(picture); // [3, size, size]
-        var (plane, pixels) = (vision.ImageSize * vision.ImageSize, new byte[vision.ImageSize * vision.ImageSize * 4]);
-        for (var place = 0; place < plane; place++)
-            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 2], pixels[(4 * place) + 3]) = (levels[place], levels[plane + place], levels[(2 * plane) + place], 255);
-        return SKImage.FromPixelCopy(new SKImageInfo(vision.ImageSize, vision.ImageSize, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
+        var (width, height) = PicturePreprocessor.UprightSize(picture, vision.Orientation);
+        var (size, planes) = (width * height, new byte[3 * width * height]);
+        PicturePreprocessor.WritePlanes(picture, vision.Orientation, vision.Alpha, planes);
+        var pixels = new byte[4 * size];
+        for (var place = 0; place < size; place++)
+            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 2], pixels[(4 * place) + 3]) = (planes[place], planes[size + place], planes[(2 * size) + place], 255);
+        var whole = SKImage.FromPixelCopy(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
+        if (vision.Resize == "square") return whole;
+        var side = Math.Min(width, height);
+        using (whole) return whole.Subset(SKRectI.Create((width - side) / 2, (height - side) / 2, side, side));
     }
 
     // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied

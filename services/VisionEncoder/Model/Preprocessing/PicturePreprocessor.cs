@@ -62,40 +62,50 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
             ? image
             : nn.functional.interpolate(image, [height, width], mode: InterpolationMode.Bicubic, align_corners: false, antialias: true);
 
-    // Upright and without alpha; and without floats of the whole picture: a large one would take gigabytes.
+    // without floats of the whole picture: a large one would take gigabytes
     private Tensor Planes(DecodedPicture picture)
     {
-        var (width, height) = (picture.Width, picture.Height);
-        // The first pixel of the upright picture, its right-hand neighbour and the one below it, as places in the file.
-        var orientation = config.Orientation == "ignore" ? 1 : picture.Orientation;
-        var (first, right, down) = orientation switch
-        {
-            2 => (width - 1, -1, width),
-            3 => ((width * height) - 1, -1, -width),
-            4 => (width * (height - 1), 1, -width),
-            5 => (0, width, 1),
-            6 => (width * (height - 1), -width, 1),
-            7 => ((width * height) - 1, -width, -1),
-            8 => (width - 1, width, -1),
-            _ => (0, 1, width),
-        };
-        if (orientation >= 5) (width, height) = (height, width);
+        var (width, height) = UprightSize(picture, config.Orientation);
         var planes = empty([1, 3, height, width], ScalarType.Byte);
-        var (pixels, pixel) = (width * height, 0);
-        var levels = planes.bytes;
-        ReadOnlySpan<byte> rgba = picture.Rgba;
-        float? ground = config.Alpha switch { "white" => 255, "black" => 0, _ => null };
-        for (var row = 0; row < height; row++)
+        WritePlanes(picture, config.Orientation, config.Alpha, planes.bytes);
+        return planes;
+    }
+
+    /// <param name="orientation">See <see cref="PreprocessingConfig.Orientation"/>.</param>
+    public static (int Width, int Height) UprightSize(DecodedPicture picture, string orientation) =>
+        orientation != "ignore" && picture.Orientation >= 5 ? (picture.Height, picture.Width) : (picture.Width, picture.Height);
+
+    /// <summary>The picture upright and without alpha, before it is resized. Needs no torch.</summary>
+    /// <param name="alpha">See <see cref="PreprocessingConfig.Alpha"/>.</param>
+    /// <param name="planes">Takes the grey levels plane by plane, [3, height, width] of <see cref="UprightSize"/>.</param>
+    public static void WritePlanes(DecodedPicture picture, string orientation, string alpha, Span<byte> planes)
+    {
+        var (columns, rows) = (picture.Width, picture.Height);
+        // The first pixel of the upright picture, its right-hand neighbour and the one below it, as places in the file.
+        var (first, right, down) = (orientation == "ignore" ? 1 : picture.Orientation) switch
         {
-            for (var column = 0; column < width; column++, pixel++)
+            2 => (columns - 1, -1, columns),
+            3 => ((columns * rows) - 1, -1, -columns),
+            4 => (columns * (rows - 1), 1, -columns),
+            5 => (0, columns, 1),
+            6 => (columns * (rows - 1), -columns, 1),
+            7 => ((columns * rows) - 1, -columns, -1),
+            8 => (columns - 1, columns, -1),
+            _ => (0, 1, columns),
+        };
+        var (width, height) = UprightSize(picture, orientation);
+        float? ground = alpha switch { "white" => 255, "black" => 0, _ => null };
+        var (pixels, pixel) = (width * height, 0);
+        ReadOnlySpan<byte> rgba = picture.Rgba;
+        for (var y = 0; y < height; y++)
+        {
+            for (var x = 0; x < width; x++, pixel++)
             {
-                var seen = rgba.Slice((first + (row * down) + (column * right)) * 4, 4);
+                var seen = rgba.Slice((first + (y * down) + (x * right)) * 4, 4);
                 for (var channel = 0; channel < 3; channel++)
-                    levels[(channel * pixels) + pixel] = ground is { } level ? Over(level, seen[channel], seen[3]) : seen[channel];
+                    planes[(channel * pixels) + pixel] = ground is { } level ? Over(level, seen[channel], seen[3]) : seen[channel];
             }
         }
-
-        return planes;
     }
 
     private static byte Over(float ground, byte level, byte alpha)
