@@ -9,7 +9,8 @@ namespace Flamingo.Cli.Generating;
 public static class AnswerJson
 {
     private sealed record Answer(
-        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens,
+        IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
         /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -46,7 +47,9 @@ public static class AnswerJson
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
         IReadOnlyList<LogProbability>? Told(GatheredSample sample) => sampling.LogProbabilities is null ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
-        var answer = new Answer(first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens, prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
+        var answer = new Answer(
+            first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens,
+            prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
         {
             Seed = sampling.Temperature > 0 ? whole.Finished.Seed : null,
             Shots = prompt.Shots,

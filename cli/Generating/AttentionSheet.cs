@@ -18,7 +18,8 @@ public static class AttentionSheet
 
     /// <param name="vision">The vision encoder that answered: it tells what became of the picture.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static async Task WriteAsync(string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
+    public static async Task WriteAsync(
+        string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
     {
         var rows = answer.Samples.SelectMany(sample => sample.Looks.Where(look => look.Map is not null).Chunk(Columns)).ToList();
         if (rows.Count == 0)
@@ -27,7 +28,8 @@ public static class AttentionSheet
             return;
         }
 
-        using var picture = segments.LastOrDefault(segment => segment is not FlamingoText) is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
+        var last = segments.LastOrDefault(segment => segment is not FlamingoText);
+        using var picture = last is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
         using var surface = SKSurface.Create(new SKImageInfo(Gap + (rows.Max(row => row.Length) * (Panel + Gap)), Gap + (rows.Count * (Panel + Gap)), SKColorType.Rgba8888, SKAlphaType.Opaque));
         surface.Canvas.Clear(SKColors.White);
         foreach (var (row, looks) in rows.Index())
@@ -58,7 +60,11 @@ public static class AttentionSheet
         PicturePreprocessor.WritePlanes(picture, vision.Orientation, vision.Alpha, planes);
         var pixels = new byte[4 * size];
         for (var place = 0; place < size; place++)
-            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 2], pixels[(4 * place) + 3]) = (planes[place], planes[size + place], planes[(2 * size) + place], 255);
+        {
+            for (var channel = 0; channel < 3; channel++) pixels[(4 * place) + channel] = planes[(channel * size) + place];
+            pixels[(4 * place) + 3] = byte.MaxValue;
+        }
+
         var whole = SKImage.FromPixelCopy(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
         if (vision.Resize == "square") return whole;
         var side = Math.Min(width, height);

@@ -28,7 +28,9 @@ public static class GenerateCommand
             request = request with { Sampling = sampling.Apply(parsed, request.Sampling), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
             await using var opened = await question.OpenAsync(parsed, error, cancellation);
             var answer = await new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation);
-            if (parsed.GetValue(attention) is { } sheet) await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, (await opened.Flamingo.GetModelAsync(cancellation)).Vision, error);
+            if (parsed.GetValue(attention) is not { } sheet) return ExitCode.Done;
+            var model = await opened.Flamingo.GetModelAsync(cancellation);
+            await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, model.Vision, error);
             return ExitCode.Done;
         });
         return command;

@@ -38,15 +38,17 @@ public static class TaskReport
         var (prompt, end, timings) = (PromptReport.Of(answer.Pictures), answer.Finished, PromptReport.Timings.Of(answer.Finished.Timings));
         if (json)
         {
-            await output.WriteLineAsync(JsonSerializer.Serialize(new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
+            var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
             {
                 Seed = sampling.Temperature > 0 ? end.Seed : null, Shots = prompt.Shots,
-            }, Page.Json));
+            };
+            await output.WriteLineAsync(JsonSerializer.Serialize(whole, Page.Json));
             return;
         }
 
         await output.WriteLineAsync(answer.Text);
-        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}{(sampling is { Temperature: > 0, Seed: null } ? $"; seed {end.Seed}" : "")}]");
+        var seed = sampling is { Temperature: > 0, Seed: null } ? $"; seed {end.Seed}" : "";
+        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}{seed}]");
     }
 
     public static async Task WriteAsync(Classification found, bool json, TextWriter output, TextWriter error)

@@ -14,7 +14,10 @@ namespace Flamingo.Cli.Verifying;
 /// <param name="orientation">exif or ignore, in place of the model's own.</param>
 public sealed class PictureVerification(ModelDirectory model, InferenceThread thread, string? orientation)
 {
-    private readonly PreprocessingConfig _preprocessing = orientation is null ? model.Config.Vision.Preprocessing : model.Config.Vision.Preprocessing with { Orientation = orientation };
+    private readonly PreprocessingConfig _preprocessing = model.Config.Vision.Preprocessing with
+    {
+        Orientation = orientation ?? model.Config.Vision.Preprocessing.Orientation,
+    };
 
     /// <returns>Latents of every picture, f32 [latents, width], for the prompts.</returns>
     public async Task<IReadOnlyList<TensorData>> RunAsync(Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
@@ -29,8 +32,13 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         {
             var (own, turned) = Preprocess(files);
             var pixels = ComparePixels(goldenPixels, own);
-            report(pixels.Outcome != Outcome.Broken || turned.Count == 0 ? pixels
-                : pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} was turned upright by EXIF, which the original code ignores: compare with --orientation ignore" });
+            if (pixels.Outcome == Outcome.Broken && turned.Count > 0)
+            {
+                const string Remedy = "was turned upright by EXIF, which the original code ignores: compare with --orientation ignore";
+                pixels = pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} {Remedy}" };
+            }
+
+            report(pixels);
             if (goldenPixels is { } read && !read.Shape.SequenceEqual(own.Shape)) goldenPixels = null;
             var (features, latents) = Compute(goldenPixels ?? own);
             report(tensors.Compare("features", features.ToData(TensorDtype.Float32)));
@@ -44,8 +52,9 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var preprocessor = new PicturePreprocessor(model.Config.Vision.ImageSize, _preprocessing);
         var pictures = files.Select(file => IPictureDecoder.Compiled.Decode(File.ReadAllBytes(file))
             ?? throw new UsageException($"{file} cannot be decoded. Use the files that the golden was made from.")).ToArray();
-        var turned = _preprocessing.Orientation == "ignore" ? [] : files.Where((_, index) => pictures[index].Orientation != 1).Select(file => Path.GetFileName(file));
-        return (preprocessor.Normalize(stack(pictures.Select(preprocessor.Resize))).ToData(TensorDtype.Float32), [.. turned]); // [pictures, 3, size, size]
+        var turned = files.Where((_, index) => _preprocessing.Orientation != "ignore" && pictures[index].Orientation != 1);
+        var pixels = preprocessor.Normalize(stack(pictures.Select(preprocessor.Resize)));      // [pictures, 3, size, size]
+        return (pixels.ToData(TensorDtype.Float32), [.. turned.Select(file => Path.GetFileName(file))]);
     }
 
     // in grey levels, as they stand before scaling and normalising

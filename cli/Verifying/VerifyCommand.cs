@@ -17,7 +17,11 @@ public static class VerifyCommand
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.AcceptExistingOnly();
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
-        var orientation = new Option<string>("--orientation") { HelpName = "exif|ignore", Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF." };
+        var orientation = new Option<string>("--orientation")
+        {
+            HelpName = "exif|ignore",
+            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
+        };
         orientation.AcceptOnlyFromAmong("exif", "ignore");
         var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation };
         command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.GetValue(orientation), parsed.InvocationConfiguration.Output, cancellation));

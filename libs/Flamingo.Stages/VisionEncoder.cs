@@ -33,7 +33,10 @@ public sealed record VisionEncoderDescription(
     string ModelId, string WeightsDigest, string PreprocessingVersion, int ImageSize, int Patches, int Width, int PooledWidth,
     TensorDtype Dtype, long MaxPixels, int MaxPictureBytes, int MaxPictures, int MaxFrames = 1)
 {
-    /// <summary>shortest_side_crop: the short side is scaled to <see cref="ImageSize"/> and the middle square is cut out. square: the whole picture is made a square.</summary>
+    /// <summary>
+    /// shortest_side_crop: the short side is scaled to <see cref="ImageSize"/> and the middle square is cut out. square: the
+    /// whole picture is made a square.
+    /// </summary>
     public string Resize { get; init; } = "shortest_side_crop";
 
     /// <summary>What becomes of transparency: drop, white or black.</summary>

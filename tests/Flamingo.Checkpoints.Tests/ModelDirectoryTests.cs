@@ -108,7 +108,8 @@ public sealed class ModelDirectoryTests : IDisposable
         var parent = key.Split('.')[..^1].Aggregate(config, (node, part) => node[part]!);
         parent[key.Split('.')[^1]] = value;
         File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), config.ToJsonString());
-        Assert.Contains($"{key} is '{value}', not {known}", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
+        var refused = Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder));
+        Assert.Contains($"{key} is '{value}', not {known}", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;
+using SkiaSharp;
 
 namespace Flamingo.Cli.Tests.Generating;
 
@@ -42,8 +43,11 @@ public sealed class AnswerWriterTests
         var greedy = Read((await WriteAsync(Plain, json: true)).Output);
         Assert.Equal(7, greedy.GetProperty("prompt_tokens").GetInt32());
         Assert.False(greedy.TryGetProperty("seed", out _));
-        foreach (var seed in new ulong?[] { null, 18446744073709551615 })
-            Assert.Equal(18446744073709551615, Read((await WriteAsync(Plain with { Sampling = new() { Temperature = 1, Seed = seed } }, json: true)).Output).GetProperty("seed").GetUInt64());
+        foreach (var seed in new ulong?[] { null, ulong.MaxValue })
+        {
+            var sampled = Read((await WriteAsync(Plain with { Sampling = new() { Temperature = 1, Seed = seed } }, json: true)).Output);
+            Assert.Equal(ulong.MaxValue, sampled.GetProperty("seed").GetUInt64());
+        }
     }
 
     [Fact]
@@ -79,7 +83,7 @@ public sealed class AnswerWriterTests
         FlamingoSegment[] segments = [new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)), new FlamingoText("x")];
         await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, Vision(), error);
         Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal); // the second answer begins a row; its second token saw nothing
-        using var sheet = SkiaSharp.SKBitmap.Decode(folder.File("maps.png"));
+        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
         Assert.Equal((8 + (2 * 232), 8 + (2 * 232)), (sheet.Width, sheet.Height));
         int Red(int panel, int x, int y) => sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
         Assert.True(Red(0, 20, 20) > Red(0, 204, 204) + 60, "the first token looked at the upper left");
@@ -111,12 +115,13 @@ public sealed class AnswerWriterTests
         using var folder = new TemporaryFolder();
         var (_, _, whole) = await WriteAsync(Plain, json: true);
         FlamingoSegment[] segments = [new FlamingoPicture(OnItsSide()), new FlamingoText("x")];
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, Vision() with { Orientation = orientation, Resize = resize, Alpha = alpha }, new StringWriter());
-        using var sheet = SkiaSharp.SKBitmap.Decode(folder.File("maps.png"));
+        var vision = Vision() with { Orientation = orientation, Resize = resize, Alpha = alpha };
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, vision, new StringWriter());
+        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
         // the second token looked at the lower right: its panel's top is under the same veil everywhere
         Assert.Equal(expected, $"{Name(sheet.GetPixel(8 + 232 + 10, 8 + 10))} {Name(sheet.GetPixel(8 + 232 + 214, 8 + 10))}");
 
-        static string Name(SkiaSharp.SKColor color) => (color.Red > 40, color.Green > 40, color.Blue > 40) switch
+        static string Name(SKColor color) => (color.Red > 40, color.Green > 40, color.Blue > 40) switch
         {
             (true, false, false) => "red",
             (false, false, true) => "blue",
@@ -125,19 +130,25 @@ public sealed class AnswerWriterTests
         };
     }
 
-    private static VisionEncoderDescription Vision() => new("model", "weights", "pixels", ImageSize: 64, Patches: 4, Width: 8, PooledWidth: 0, TensorDtype.Float32, 1, 1, 1);
+    private static VisionEncoderDescription Vision() =>
+        new("model", "weights", "pixels", ImageSize: 64, Patches: 4, Width: 8, PooledWidth: 0, TensorDtype.Float32, 1, 1, 1);
 
-    /// <summary>192 × 64 pixels as people see them, 64 transparent columns, 32 red ones and 96 blue ones, in a WebP file of 64 × 192 whose EXIF orientation is 6.</summary>
+    /// <summary>
+    /// 192 × 64 pixels as people see them, 64 transparent columns, 32 red ones and 96 blue ones, in a WebP file of 64 × 192
+    /// whose EXIF orientation is 6.
+    /// </summary>
     private static byte[] OnItsSide()
     {
-        using var bitmap = new SkiaSharp.SKBitmap(new SkiaSharp.SKImageInfo(64, 192, SkiaSharp.SKColorType.Rgba8888, SkiaSharp.SKAlphaType.Unpremul));
+        using var bitmap = new SKBitmap(new SKImageInfo(64, 192, SKColorType.Rgba8888, SKAlphaType.Unpremul));
         for (var row = 0; row < 192; row++)
             for (var column = 0; column < 64; column++)
-                bitmap.SetPixel(column, row, (191 - row) switch { < 64 => new(0, 0, 0, 0), < 96 => SkiaSharp.SKColors.Red, _ => SkiaSharp.SKColors.Blue });
+                bitmap.SetPixel(column, row, (191 - row) switch { < 64 => new(0, 0, 0, 0), < 96 => SKColors.Red, _ => SKColors.Blue });
         using var pixels = bitmap.PeekPixels();
-        var still = pixels.Encode(new SkiaSharp.SKWebpEncoderOptions(SkiaSharp.SKWebpEncoderCompression.Lossless, 50))!.ToArray();
+        var still = pixels.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50))!.ToArray();
         byte[] exif = [.. "MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
-        byte[] body = [.. "WEBPVP8X"u8, 10, 0, 0, 0, 0x18, 0, 0, 0, 63, 0, 0, 191, 0, 0, .. still[(still.AsSpan(12).StartsWith("VP8X"u8) ? 30 : 12)..], .. "EXIF"u8, (byte)exif.Length, 0, 0, 0, .. exif];
+        byte[] head = [.. "WEBPVP8X"u8, 10, 0, 0, 0, 0x18, 0, 0, 0, 63, 0, 0, 191, 0, 0];
+        var chunks = still[(still.AsSpan(12).StartsWith("VP8X"u8) ? 30 : 12)..];
+        byte[] body = [.. head, .. chunks, .. "EXIF"u8, (byte)exif.Length, 0, 0, 0, .. exif];
         return [.. "RIFF"u8, .. BitConverter.GetBytes(body.Length), .. body];
     }
 

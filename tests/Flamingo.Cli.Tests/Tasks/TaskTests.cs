@@ -32,7 +32,8 @@ public sealed class TaskTests(RunningServer server) : IClassFixture<RunningServe
         string[] caption = ["caption", Examples.Prompt("caption-query.png"), "--temperature", "2", "--server", server.Address];
         using var drawn = JsonDocument.Parse((await FlamingoCommand.RunAsync([.. caption, "--json"])).MustReturn(0).Output);
         var seed = drawn.RootElement.GetProperty("seed").GetUInt64();
-        using var again = JsonDocument.Parse((await FlamingoCommand.RunAsync([.. caption, "--json", "--seed", $"{seed}"])).MustReturn(0).Output);
+        var repeated = (await FlamingoCommand.RunAsync([.. caption, "--json", "--seed", $"{seed}"])).MustReturn(0);
+        using var again = JsonDocument.Parse(repeated.Output);
         Assert.Equal(drawn.RootElement.GetProperty("text").GetString(), again.RootElement.GetProperty("text").GetString());
         Assert.Equal(seed, again.RootElement.GetProperty("seed").GetUInt64());
         Assert.Matches("; seed [0-9]+]", (await FlamingoCommand.RunAsync(caption)).MustReturn(0).Error);

@@ -84,9 +84,11 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         RepositoryFiles.Copy(Pictures, folder.Path);
         var jpeg = await File.ReadAllBytesAsync(folder.File("picture-1.jpg"), TestContext.Current.CancellationToken);
         byte[] exif = [0xFF, 0xE1, 0, 34, .. "Exif\0\0MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
-        await File.WriteAllBytesAsync(folder.File("picture-1.jpg"), [.. jpeg[..2], .. exif, .. jpeg[2..]], TestContext.Current.CancellationToken);
+        byte[] rotated = [.. jpeg[..2], .. exif, .. jpeg[2..]];
+        await File.WriteAllBytesAsync(folder.File("picture-1.jpg"), rotated, TestContext.Current.CancellationToken);
 
-        async Task<Finished> Verify(params string[] more) => await FlamingoCommand.RunAsync(["verify", family.Model, "--golden", ImportedFamily.Family(), "--pictures", folder.Path, .. more]);
+        string[] verify = ["verify", family.Model, "--golden", ImportedFamily.Family(), "--pictures", folder.Path];
+        async Task<Finished> Verify(params string[] more) => await FlamingoCommand.RunAsync([.. verify, .. more]);
         var turned = (await Verify()).MustReturn(3);
         Assert.Contains("picture-1.jpg was turned upright by EXIF", turned.Output, StringComparison.Ordinal);
         Assert.Contains("--orientation ignore", turned.Output, StringComparison.Ordinal);
@@ -96,23 +98,32 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("sideways", (await Verify("--orientation", "sideways")).MustReturn(2).Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Transparency is what the family was trained with, unless the import says otherwise; the same import finds its work done, another does not.</summary>
+    /// <summary>
+    /// Transparency is what the family was trained with, unless the import says otherwise. The same import finds its work
+    /// done, another does not.
+    /// </summary>
     [Theory]
     [InlineData("openflamingo", "drop", "black")]
     [InlineData("idefics", "white", "black")]
     public async Task Transparency_is_chosen_at_import(string layout, string own, string chosen)
     {
         using var folder = new TemporaryFolder();
-        string[] source = layout == "idefics" ? ["--source", RepositoryFiles.Path("tests", "reference", "families", "idefics")]
-            : ["--vision", ImportedFamily.Family("vision"), "--language", ImportedFamily.Family("language"), "--checkpoint", ImportedFamily.Family("checkpoint.pt"), "--cross-attention-every", "1"];
+        string Part(string part) => ImportedFamily.Family(part);
+        string[] source = layout == "idefics"
+            ? ["--source", RepositoryFiles.Path("tests", "reference", "families", "idefics")]
+            : ["--vision", Part("vision"), "--language", Part("language"), "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", "1"];
         string[] import = ["import", "--layout", layout, .. source];
         (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("own")])).MustReturn(0);
-        Assert.Contains($"alpha {own}, orientation exif", (await FlamingoCommand.RunAsync("inspect", folder.File("own"))).Output, StringComparison.Ordinal);
+        await InspectTells($"alpha {own}, orientation exif", folder.File("own"));
         string[] other = [.. import, "--alpha", chosen, "--output", folder.File("chosen")];
         (await FlamingoCommand.RunAsync(other)).MustReturn(0);
-        Assert.Contains($"alpha {chosen}, orientation exif", (await FlamingoCommand.RunAsync("inspect", folder.File("chosen"))).Output, StringComparison.Ordinal);
-        Assert.Contains("already, from the same files", (await FlamingoCommand.RunAsync(other)).MustReturn(0).Error, StringComparison.Ordinal);
-        Assert.Contains("exists already", (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("chosen")])).MustReturn(1).Error, StringComparison.Ordinal);
+        await InspectTells($"alpha {chosen}, orientation exif", folder.File("chosen"));
+        Assert.Contains("already, from the same", (await FlamingoCommand.RunAsync(other)).MustReturn(0).Error, StringComparison.Ordinal);
+        var refused = (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("chosen")])).MustReturn(1);
+        Assert.Contains("exists already", refused.Error, StringComparison.Ordinal);
+
+        static async Task InspectTells(string said, string model) =>
+            Assert.Contains(said, (await FlamingoCommand.RunAsync("inspect", model)).MustReturn(0).Output, StringComparison.Ordinal);
     }
 
     [Theory]

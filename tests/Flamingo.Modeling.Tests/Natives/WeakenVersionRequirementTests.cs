@@ -25,19 +25,25 @@ public sealed class WeakenVersionRequirementTests
         try
         {
             foreach (var file in new[] { "Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props" })
-                await File.WriteAllTextAsync(Path.Combine(folder, file), $"<Project><Import Project=\"{RepositoryFiles.Path(file)}\" /></Project>", Cancellation);
+            {
+                var import = $"<Project><Import Project=\"{RepositoryFiles.Path(file)}\" /></Project>";
+                await File.WriteAllTextAsync(Path.Combine(folder, file), import, Cancellation);
+            }
+
             await File.WriteAllTextAsync(Path.Combine(folder, "Uses.csproj"), Project, Cancellation);
 
             await BuildAsync(folder);
             var built = Directory.GetFiles(Path.Combine(folder, "artifacts", "bin"), Library, SearchOption.AllDirectories).Single();
-            var (weakened, original) = (await File.ReadAllBytesAsync(built, Cancellation), await File.ReadAllBytesAsync(Original(), Cancellation));
+            var weakened = await File.ReadAllBytesAsync(built, Cancellation);
+            var original = await File.ReadAllBytesAsync(Original(), Cancellation);
             Assert.Equal(original.Length, weakened.Length);
             Assert.Single(Enumerable.Range(0, original.Length), at => original[at] != weakened[at]); // the weak flag of one version
 
             File.SetLastWriteTimeUtc(built, new DateTime(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc));
             await BuildAsync(folder);
             Assert.Equal(weakened, await File.ReadAllBytesAsync(built, Cancellation));
-            Assert.Equal(original, await File.ReadAllBytesAsync(Original(), Cancellation)); // NuGet's own, which the output may have been linked to
+            // NuGet's own, which the output may have been linked to
+            Assert.Equal(original, await File.ReadAllBytesAsync(Original(), Cancellation));
         }
         finally
         {
@@ -47,13 +53,16 @@ public sealed class WeakenVersionRequirementTests
 
     private static string Original()
     {
-        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
         return Directory.GetFiles(Path.Combine(packages, "torchsharp"), Library, SearchOption.AllDirectories).Single();
     }
 
     private static async Task BuildAsync(string folder)
     {
-        using var build = Process.Start(new ProcessStartInfo("dotnet", ["build", "-m:1", $"-p:ArtifactsPath={Path.Combine(folder, "artifacts")}", "--disable-build-servers"]) { WorkingDirectory = folder, RedirectStandardOutput = true })!;
+        string[] arguments = ["build", "-m:1", $"-p:ArtifactsPath={Path.Combine(folder, "artifacts")}", "--disable-build-servers"];
+        var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = folder, RedirectStandardOutput = true };
+        using var build = Process.Start(start)!;
         var output = await build.StandardOutput.ReadToEndAsync(Cancellation);
         await build.WaitForExitAsync(Cancellation);
         Assert.True(build.ExitCode == 0, output);

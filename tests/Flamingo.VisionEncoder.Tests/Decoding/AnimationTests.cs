@@ -67,7 +67,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     public void Frames_of_a_webp_lie_where_they_belong_and_go_as_they_say()
     {
         byte[] Still(int width, int color) => Animations.Still(width, 4, color, SKEncodedImageFormat.Webp);
-        var file = Animations.WebP(8, 4, (0, 0, 8, 4, 2, Still(8, 1)), (2, 0, 2, 4, 0, Still(2, 2)), (4, 0, 3, 4, 1, Still(3, 3)), (0, 0, 1, 4, 2, Still(1, 4)));
+        var file = Animations.WebP(
+            8, 4, (0, 0, 8, 4, 2, Still(8, 1)), (2, 0, 2, 4, 0, Still(2, 2)), (4, 0, 3, 4, 1, Still(3, 3)), (0, 0, 1, 4, 2, Still(1, 4)));
         Assert.Equal(["1 1 2 2 1 1 1 1", "1 1 2 2 3 3 3 1"], decoder.DecodeFrames(file, [1, 2]).Select(picture => Row(picture!)));
         var last = decoder.DecodeFrames(file, [3]).Single()!;
         Assert.Equal([255, 255, 255, 255, 0, 0, 0, 255], Enumerable.Range(0, 8).Select(pixel => last.Rgba[(pixel * 4) + 3]));
@@ -79,7 +80,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     public void Transparent_frames_of_a_webp_are_laid_over_what_was_there()
     {
         byte[] Still(int color, byte alpha) => Animations.Drawn(8, 4, (_, _) => color, SKEncodedImageFormat.Webp, alpha);
-        var file = Animations.WebP(8, 4, (0, 0, 8, 4, 2, Still(1, 255)), (0, 0, 8, 4, 0, Still(2, 128)), (0, 0, 8, 4, 2, Still(3, 64)), (0, 0, 8, 4, 0, Still(4, 128)));
+        var file = Animations.WebP(
+            8, 4, (0, 0, 8, 4, 2, Still(1, 255)), (0, 0, 8, 4, 0, Still(2, 128)), (0, 0, 8, 4, 2, Still(3, 64)), (0, 0, 8, 4, 0, Still(4, 128)));
         var shown = decoder.DecodeFrames(file, [1, 2, 3]).Select(picture => picture!.Rgba[..4]).ToArray();
         AssertNear(Over(2, 128, 1, 255), shown[0]);
         AssertNear([Animations.Palette(3).Red, Animations.Palette(3).Green, Animations.Palette(3).Blue, 64], shown[1]);
@@ -90,10 +92,12 @@ public abstract class AnimationTests(IPictureDecoder decoder)
             var (above, below) = (topAlpha / 255.0, bottomAlpha / 255.0 * (1 - (topAlpha / 255.0)));
             byte Mix(byte one, byte other) => (byte)Math.Round(((one * above) + (other * below)) / (above + below));
             var (first, second) = (Animations.Palette(top), Animations.Palette(bottom));
-            return [Mix(first.Red, second.Red), Mix(first.Green, second.Green), Mix(first.Blue, second.Blue), (byte)Math.Round(255 * (above + below))];
+            var alpha = (byte)Math.Round(255 * (above + below));
+            return [Mix(first.Red, second.Red), Mix(first.Green, second.Green), Mix(first.Blue, second.Blue), alpha];
         }
 
-        static void AssertNear(byte[] expected, byte[] actual) => Assert.All(expected.Zip(actual), pair => Assert.InRange(pair.Second, pair.First - 3, pair.First + 3));
+        static void AssertNear(byte[] expected, byte[] actual) =>
+            Assert.All(expected.Zip(actual), pair => Assert.InRange(pair.Second, pair.First - 3, pair.First + 3));
     }
 
     [Theory]

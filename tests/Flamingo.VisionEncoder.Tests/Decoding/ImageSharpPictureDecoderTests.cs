@@ -13,7 +13,8 @@ public sealed class ImageSharpPictureDecoderTests
     [Theory, MemberData(nameof(Files))]
     public void Pixels_are_those_of_Skia_but_for_JPEG(string name)
     {
-        var (expected, actual) = (new SkiaPictureDecoder().Decode(Golden.Input(name))!, new ImageSharpPictureDecoder().Decode(Golden.Input(name))!);
+        var expected = new SkiaPictureDecoder().Decode(Golden.Input(name))!;
+        var actual = new ImageSharpPictureDecoder().Decode(Golden.Input(name))!;
         Assert.Equal((expected.Width, expected.Height, expected.Orientation), (actual.Width, actual.Height, actual.Orientation));
         if (!name.EndsWith(".jpg", StringComparison.Ordinal))
         {
@@ -33,7 +34,8 @@ public sealed class ImageSharpPictureDecoderTests
     public void A_frame_with_alpha_is_the_still_that_it_is_made_of()
     {
         using var bitmap = new SKBitmap(new SKImageInfo(32, 16, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        for (var pixel = 0; pixel < 32 * 16; pixel++) bitmap.SetPixel(pixel % 32, pixel / 32, new SKColor(200, (byte)(pixel % 256), 100, (byte)(pixel / 2)));
+        for (var pixel = 0; pixel < 32 * 16; pixel++)
+            bitmap.SetPixel(pixel % 32, pixel / 32, new SKColor(200, (byte)(pixel % 256), 100, (byte)(pixel / 2)));
         using var pixels = bitmap.PeekPixels();
         var still = pixels.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossy, 80))!.ToArray();
         Assert.Contains("ALPH", System.Text.Encoding.Latin1.GetString(still), StringComparison.Ordinal);

@@ -9,7 +9,10 @@ public sealed class ImageSharpOrientationTests() : OrientationTests(new ImageSha
 /// <summary>The orientation in a file's EXIF data is told and leaves the pixels as they lie, with both decoders.</summary>
 public abstract class OrientationTests(IPictureDecoder decoder)
 {
-    public static TheoryData<string, string> Kinds => new() { { "jpeg", "jpeg-444.jpg" }, { "png", "rgb-7x5.png" }, { "webp", "webp-lossy.webp" } };
+    public static TheoryData<string, string> Kinds => new()
+    {
+        { "jpeg", "jpeg-444.jpg" }, { "png", "rgb-7x5.png" }, { "webp", "webp-lossy.webp" },
+    };
 
     [Theory, MemberData(nameof(Kinds))]
     public void Every_orientation_is_told_in_both_byte_orders(string kind, string name)
@@ -33,7 +36,8 @@ public abstract class OrientationTests(IPictureDecoder decoder)
     [Theory, MemberData(nameof(Kinds))]
     public void An_orientation_that_is_none_is_the_first(string kind, string name)
     {
-        foreach (var wrong in new[] { 0, 9, 255 }) Assert.Equal(1, decoder.Decode(ExifFiles.With(wrong, kind, Golden.Input(name)))!.Orientation);
+        foreach (var wrong in new[] { 0, 9, 255 })
+            Assert.Equal(1, decoder.Decode(ExifFiles.With(wrong, kind, Golden.Input(name)))!.Orientation);
     }
 
     [Fact]

@@ -58,7 +58,8 @@ public sealed class DigestTests(Models models)
     [Fact]
     public void The_decoder_changes_the_preprocessing_version()
     {
-        var preprocessor = new PicturePreprocessor(models.DirectoryOf("shapes").Config.Vision.ImageSize, models.DirectoryOf("shapes").Config.Vision.Preprocessing);
+        var config = models.DirectoryOf("shapes").Config.Vision;
+        var preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         Assert.NotEqual(preprocessor.Version("skia"), preprocessor.Version("imagesharp"));
         Assert.Equal(preprocessor.Version(IPictureDecoder.Compiled.Name), models.Stage("shapes").Description.PreprocessingVersion);
     }
@@ -69,7 +70,10 @@ public sealed class DigestTests(Models models)
     {
         var config = models.DirectoryOf("shapes").Config.Vision;
         foreach (var orientation in new[] { "exif", "ignore" })
-            Assert.StartsWith("2-", new PicturePreprocessor(config.ImageSize, config.Preprocessing with { Orientation = orientation }).Version("skia"), StringComparison.Ordinal);
+        {
+            var preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing with { Orientation = orientation });
+            Assert.StartsWith("2-", preprocessor.Version("skia"), StringComparison.Ordinal);
+        }
     }
 
     [Fact]

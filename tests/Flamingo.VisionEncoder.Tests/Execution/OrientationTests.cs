@@ -1,3 +1,4 @@
+using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Tests.Decoding;
 using SkiaSharp;
@@ -16,13 +17,15 @@ public sealed class OrientationTests(Models models)
 
     private static byte[] Upright => Animations.Drawn(Wide, High, Color);
 
-    /// <summary>The same picture as a camera held on its side writes it: rows of the file are columns of the picture, from the right.</summary>
+    /// <summary>The same picture as a camera held on its side writes it: rows of the file are columns of it, from the right.</summary>
     private static byte[] OnItsSide => ExifFiles.With(6, "png", Animations.Drawn(High, Wide, (x, y) => Color(Wide - 1 - y, x)));
 
     [Fact]
     public async Task A_picture_on_its_side_has_the_features_of_the_upright_one()
     {
-        using var ignoring = models.NewStage(models.Altered("shapes", config => config with { Vision = config.Vision with { Preprocessing = config.Vision.Preprocessing with { Orientation = "ignore" } } }), new());
+        PreprocessingConfig Ignoring(VisionConfig vision) => vision.Preprocessing with { Orientation = "ignore" };
+        var altered = models.Altered("shapes", config => config with { Vision = config.Vision with { Preprocessing = Ignoring(config.Vision) } });
+        using var ignoring = models.NewStage(altered, new());
         var stage = models.Stage("shapes");
         VisualInput[] both = [VisualInput.Still(OnItsSide), VisualInput.Still(Upright)];
         var turned = (await stage.EncodeAsync(new(both), Cancellation)).Pictures;
@@ -37,7 +40,8 @@ public sealed class OrientationTests(Models models)
     public async Task Every_file_of_a_clip_is_turned_by_its_own_orientation()
     {
         var stage = models.Stage("shapes");
-        var encoded = (await stage.EncodeAsync(new([new([OnItsSide, Upright, OnItsSide], 3), new([Upright, Upright, Upright], 3)]), Cancellation)).Pictures;
+        VisualInput[] clips = [new([OnItsSide, Upright, OnItsSide], 3), new([Upright, Upright, Upright], 3)];
+        var encoded = (await stage.EncodeAsync(new(clips), Cancellation)).Pictures;
         Assert.Equal(3, encoded[0].Features.Shape[0]);
         Assert.True(encoded[0].Features.Bytes.Span.SequenceEqual(encoded[1].Features.Bytes.Span));
     }
@@ -49,7 +53,8 @@ public sealed class OrientationTests(Models models)
         var upright = Animations.Drawn(Wide, High, Color, SKEncodedImageFormat.Webp);
         var onItsSide = Animations.Drawn(High, Wide, (x, y) => Color(Wide - 1 - y, x), SKEncodedImageFormat.Webp);
         var turned = ExifFiles.With(6, "webp", Animations.WebP(High, Wide, [onItsSide, onItsSide]));
-        var encoded = (await stage.EncodeAsync(new([new([turned], 2), new([Animations.WebP(Wide, High, [upright, upright])], 2)]), Cancellation)).Pictures;
+        VisualInput[] clips = [new([turned], 2), new([Animations.WebP(Wide, High, [upright, upright])], 2)];
+        var encoded = (await stage.EncodeAsync(new(clips), Cancellation)).Pictures;
         Assert.Equal(2, encoded[0].Features.Shape[0]);
         Assert.True(encoded[0].Features.Bytes.Span.SequenceEqual(encoded[1].Features.Bytes.Span));
     }

@@ -84,15 +84,19 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
         var shown = new DecodedPicture(width, 6 / width, Rgba(upright));
         foreach (var resize in new[] { "shortest_side_crop", "square" })
         {
-            Assert.Equal(await Levels(shown, 8, OpenClip with { Resize = resize }), await Levels(file, 8, OpenClip with { Resize = resize }));
-            var ignoring = OpenClip with { Resize = resize, Orientation = "ignore" };
-            Assert.Equal(await Levels(file with { Orientation = 1 }, 8, OpenClip with { Resize = resize }), await Levels(file, 8, ignoring));
+            var turning = OpenClip with { Resize = resize };
+            Assert.Equal(await Levels(shown, 8, turning), await Levels(file, 8, turning));
+            Assert.Equal(await Levels(file with { Orientation = 1 }, 8, turning), await Levels(file, 8, turning with { Orientation = "ignore" }));
         }
 
-        static byte[] Rgba(string letters) => [.. letters.SelectMany(letter => new[] { (byte)(letter * 3), (byte)(255 - (letter * 2)), (byte)(letter * letter), byte.MaxValue })];
+        static byte[] Rgba(string letters) =>
+            [.. letters.SelectMany(letter => new[] { (byte)(letter * 3), (byte)(255 - (letter * 2)), (byte)(letter * letter), byte.MaxValue })];
     }
 
-    private static PreprocessingConfig OpenClip { get; } = new() { Resize = "shortest_side_crop", Alpha = "drop", Mean = [0, 0, 0], Std = [1, 1, 1] };
+    private static PreprocessingConfig OpenClip { get; } = new()
+    {
+        Resize = "shortest_side_crop", Alpha = "drop", Mean = [0, 0, 0], Std = [1, 1, 1],
+    };
 
     private static PreprocessingConfig Idefics { get; } = OpenClip with { Resize = "square", Alpha = "white" };
 

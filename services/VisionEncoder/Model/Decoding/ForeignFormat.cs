@@ -78,7 +78,7 @@ public sealed record ForeignFormat(string Name, string Remedy)
     {
         var box = Math.Clamp((file[2] << 8) | file[3], 12, file.Length);
         var brands = Encoding.Latin1.GetString(file[8..box]).Chunk(4).Select(brand => new string(brand)).ToArray();
-        return IsoBrands.FirstOrDefault(known => brands.Any(brand => brand.Length == 4 && known.Brands.Contains(brand, StringComparison.Ordinal))).Format
-            ?? new ForeignFormat("an MP4 video", Frames);
+        bool IsAny(string known) => brands.Any(brand => brand.Length == 4 && known.Contains(brand, StringComparison.Ordinal));
+        return IsoBrands.FirstOrDefault(known => IsAny(known.Brands)).Format ?? new ForeignFormat("an MP4 video", Frames);
     }
 }

@@ -20,7 +20,8 @@ namespace Flamingo.VisionEncoder.Decoding;
 public sealed class ImageSharpPictureDecoder : IPictureDecoder
 {
     private static readonly Configuration Formats = new(
-        new JpegConfigurationModule(), new PngConfigurationModule(), new WebpConfigurationModule(), new GifConfigurationModule(), new BmpConfigurationModule());
+        new JpegConfigurationModule(), new PngConfigurationModule(), new WebpConfigurationModule(), new GifConfigurationModule(),
+        new BmpConfigurationModule());
 
     public string Name => "imagesharp";
 
@@ -36,8 +37,9 @@ public sealed class ImageSharpPictureDecoder : IPictureDecoder
     {
         if (WebPAnimation.Of(file) is { } animation)
         {
+            var (width, height, orientation) = (animation.Width, animation.Height, animation.Orientation);
             foreach (var canvas in animation.Shown(frames))
-                yield return canvas is null ? null : new DecodedPicture(animation.Width, animation.Height, canvas) { Orientation = animation.Orientation };
+                yield return canvas is null ? null : new DecodedPicture(width, height, canvas) { Orientation = orientation };
             yield break;
         }
 

@@ -41,22 +41,25 @@ internal sealed class WebPAnimation
     public static WebPAnimation? Of(ReadOnlyMemory<byte> file)
     {
         var chunks = Chunks(file, 12, file.Length);
-        if (file.Length < 12 || !file.Span.StartsWith("RIFF"u8) || chunks.FirstOrDefault() is not { Kind: "VP8X", Length: >= 10 } header || header.End > file.Length) return null;
+        if (!file.Span.StartsWith("RIFF"u8)) return null;
+        if (chunks.FirstOrDefault() is not { Kind: "VP8X", Length: >= 10 } header || header.End > file.Length) return null;
         var content = file.Span[header.Start..];
         if ((content[0] & AnimationFlag) == 0) return null;
         var animation = new WebPAnimation(file, content);
         foreach (var chunk in chunks)
         {
             if (chunk.Kind == "ANMF") animation._frames.Add(chunk);
-            if (chunk.Kind == "EXIF" && chunk.End <= file.Length)
-                animation.Orientation = ImageSharpPictureDecoder.OrientationOf(new ExifProfile(file.Slice(chunk.Start, (int)chunk.Length).ToArray()));
+            if (chunk.Kind != "EXIF" || chunk.End > file.Length) continue;
+            var exif = new ExifProfile(file.Slice(chunk.Start, (int)chunk.Length).ToArray());
+            animation.Orientation = ImageSharpPictureDecoder.OrientationOf(exif);
         }
 
         return animation;
     }
 
     /// <summary>Whether a still WebP ends in the file.</summary>
-    public static bool IsWholeStill(ReadOnlyMemory<byte> file) => Chunks(file, 12, file.Length).Any(chunk => chunk.Kind is "VP8 " or "VP8L" && chunk.End <= file.Length);
+    public static bool IsWholeStill(ReadOnlyMemory<byte> file) =>
+        Chunks(file, 12, file.Length).Any(chunk => chunk.Kind is "VP8 " or "VP8L" && chunk.End <= file.Length);
 
     /// <summary>The canvas after each of the frames that are wanted; null, and then no more, where one is damaged or missing.</summary>
     /// <param name="wanted">Indices, ascending.</param>
@@ -85,7 +88,8 @@ internal sealed class WebPAnimation
     {
         if (chunk.End > _file.Length || chunk.Length < FrameHead) return null;
         var head = _file.Span.Slice(chunk.Start, FrameHead);
-        var (left, top, width, height, flags) = (2 * Read24(head), 2 * Read24(head[3..]), Read24(head[6..]) + 1, Read24(head[9..]) + 1, head[15]);
+        var (left, top, width, height) = (2 * Read24(head), 2 * Read24(head[3..]), Read24(head[6..]) + 1, Read24(head[9..]) + 1);
+        var flags = head[15];
         if (left + width > Width || top + height > Height) return null;
         using var image = Still(chunk, width, height);
         if (image is null) return null;

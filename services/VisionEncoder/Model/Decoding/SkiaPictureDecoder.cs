@@ -121,7 +121,8 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
     {
         var littleEndian = tiff.StartsWith("II"u8);
         if (tiff.Length < 8 || (!littleEndian && !tiff.StartsWith("MM"u8))) return 1;
-        ushort Read16(ReadOnlySpan<byte> at) => littleEndian ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
+        ushort Read16(ReadOnlySpan<byte> at) =>
+            littleEndian ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
         var first = littleEndian ? BinaryPrimitives.ReadUInt32LittleEndian(tiff[4..]) : BinaryPrimitives.ReadUInt32BigEndian(tiff[4..]);
         if (first > tiff.Length - 2) return 1;
         var entries = tiff[((int)first + 2)..];
