@@ -66,7 +66,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
     private Tensor Planes(DecodedPicture picture)
     {
         var (width, height) = UprightSize(picture, config.Orientation);
-        var planes = empty([1, 3, height, width], ScalarType.Byte);
+        var planes = empty([1, 3, height, width], ScalarType.Byte, CPU);
         WritePlanes(picture, config.Orientation, config.Alpha, planes.bytes);
         return planes;
     }
