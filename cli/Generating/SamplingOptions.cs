@@ -22,7 +22,8 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
         "--top-p", "P", "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1.");
 
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>(
-        "--seed", "SEED", "Seed of the sampling; the same seed gives the same answer. Default: drawn, and printed on standard error.");
+        "--seed", "SEED",
+        "Seed of the sampling; the same seed gives the same answer. Default: drawn, and told on standard error or in the object of --json.");
 
     private readonly Option<float?> _repetitionPenalty = NumberOption.Create<float>(
         "--repetition-penalty", "R", "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1.");
@@ -48,7 +49,6 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
 
     private readonly Option<int?> _logProbabilities = NumberOption.Create<int>(
         "--log-probabilities", "N", "Tell each token's log-probability and the N most likely ones, 0 to 20. Default: off.");
-
 
     // the service's field of each option
     private IReadOnlyList<(Option Option, string Field)> Fields =>

@@ -24,8 +24,8 @@ public static class AnswerCommand
             var request = new AnswerTask(task.Read(parsed, names), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters(), names, error));
             names.Add("question", "QUESTION");
             await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
-            var found = await names.AskAsync(() => opened.Tasks.AnswerAsync(request, cancellation));
-            await TaskReport.WriteAsync(found, parsed.GetValue(json), output, error);
+            var answer = await names.AskAsync(() => opened.Tasks.AnswerAsync(request, cancellation));
+            await TaskReport.WriteAsync(answer, request.Sampling, parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

@@ -21,8 +21,8 @@ public static class CaptionCommand
             var names = new FieldNames();
             var request = new CaptionTask(task.Read(parsed, names), sampling.Apply(parsed, new SamplingParameters(), names, error));
             await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
-            var found = await names.AskAsync(() => opened.Tasks.CaptionAsync(request, cancellation));
-            await TaskReport.WriteAsync(found, parsed.GetValue(json), output, error);
+            var answer = await names.AskAsync(() => opened.Tasks.CaptionAsync(request, cancellation));
+            await TaskReport.WriteAsync(answer, request.Sampling, parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

@@ -19,12 +19,18 @@ public static class VerifyCommand
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.MustExist("a folder with goldens");
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.MustExist("the folder with the pictures of the goldens");
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, cancellation));
+        var orientation = new Option<string>("--orientation")
+        {
+            HelpName = "exif|ignore",
+            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
+        };
+        orientation.MustBeOneOf("exif", "ignore");
+        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation };
+        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.GetValue(orientation), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, TextWriter output, TextWriter error, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, string? orientation, TextWriter output, TextWriter error, CancellationToken cancellation)
     {
         using var golden = Golden.Open(goldenDirectory);
         var counts = new int[3];
@@ -37,7 +43,7 @@ public static class VerifyCommand
         await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
         var tensors = new GoldenTensors(golden.Tensors);
-        var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>()).RunAsync(golden, tensors, pictures, Report, cancellation);
+        var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation).RunAsync(golden, tensors, pictures, Report, cancellation);
         var prompts = new PromptVerification((LanguageModelStage)services.GetRequiredService<ILanguageModel>(), model.Config.Tokens.Image.Id, latents);
         foreach (var prompt in golden.Prompts) await prompts.RunAsync(prompt, tensors, Report, cancellation);
         foreach (var name in tensors.Unused) Report(new(name, Outcome.Skipped, "this build does not know this tensor"));
