@@ -216,6 +216,12 @@ public sealed record TokensConfig
 
     /// <summary>Never generated (IDEFICS: the picture markers).</summary>
     public IReadOnlyList<int> Banned { get; init; } = [];
+
+    /// <summary>
+    /// What stands behind one of these ids sees no picture until the next one; the id itself still does (IDEFICS: the end of text).
+    /// An opened model directory always has it; where its file lacks it, <see cref="ModelDirectory.Open"/> fills it in.
+    /// </summary>
+    public IReadOnlyList<int>? HidesPictures { get; init; }
 }
 
 /// <param name="Bytes">File size.</param>

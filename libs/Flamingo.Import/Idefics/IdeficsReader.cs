@@ -81,6 +81,7 @@ internal sealed class IdeficsReader : IPublicationReader
             Beginning = tokenizer.Beginning,
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],
+            HidesPictures = [end.Id],
         };
     });
 

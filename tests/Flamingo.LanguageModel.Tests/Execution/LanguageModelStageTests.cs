@@ -10,6 +10,8 @@ public sealed class LanguageModelStageTests(Models models)
 {
     public static TheoryData<string, string> Answered => Golden.Names(with: "greedy");
 
+    public static TheoryData<string, string> Ranked => Golden.Names(with: "rank");
+
     [Theory]
     [MemberData(nameof(Answered))]
     public async Task Greedy_answers_are_the_originals(string family, string name)
@@ -17,7 +19,7 @@ public sealed class LanguageModelStageTests(Models models)
         var golden = Golden.Prompt(family, name).GetProperty("greedy");
         var (text, ids, finished) = await Generate(models.Stage(family), new(Golden.Segments(family, name), new() { MaxTokens = 12 }));
         Assert.Equal(Golden.Ids(golden.GetProperty("ids")), ids);
-        Assert.Equal(golden.GetProperty("text").GetString()!.Replace("<|endofchunk|>", "", StringComparison.Ordinal).Replace("<end_of_utterance>", "", StringComparison.Ordinal), text);
+        if (golden.TryGetProperty("text", out var said)) Assert.Equal(said.GetString()!.Replace("<|endofchunk|>", "", StringComparison.Ordinal).Replace("<end_of_utterance>", "", StringComparison.Ordinal), text);
         Assert.Equal(ids.Count, finished.GeneratedTokens);
         Assert.Equal(Golden.Prompt(family, name).GetProperty("ids").GetArrayLength(), finished.PromptTokens);
         Assert.Equal(models.DirectoryOf(family).Config.Tokens.Stop.Contains(ids[^1]) ? FinishReason.Stop : FinishReason.Length, finished.Reason);
@@ -25,7 +27,7 @@ public sealed class LanguageModelStageTests(Models models)
     }
 
     [Theory]
-    [MemberData(nameof(Answered))]
+    [MemberData(nameof(Ranked))]
     public async Task Rankings_are_the_originals(string family, string name)
     {
         var golden = Golden.Prompt(family, name).GetProperty("rank").EnumerateArray().ToArray();
