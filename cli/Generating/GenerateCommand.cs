@@ -27,6 +27,7 @@ public static class GenerateCommand
             var request = question.Read(parsed);
             request = request with { Sampling = sampling.Apply(parsed, request.Sampling), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
             await using var opened = await question.OpenAsync(parsed, error, cancellation);
+            request = await question.EndShotsAsync(parsed, request, opened.Flamingo, cancellation);
             var answer = await new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation);
             if (parsed.GetValue(attention) is { } sheet) await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, error);
             return ExitCode.Done;

@@ -8,13 +8,11 @@ namespace Flamingo.Cli.Generating;
 /// <summary>A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.</summary>
 public sealed class InlinePrompt
 {
-    private const string EndOfChunk = "<|endofchunk|>";
-
     // both options repeat, so the parser takes any number of values and the order is read from the tokens
     private readonly Option<string[]> _shot = new("--shot")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(2, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = $"An example: a picture and what is to be said of it; {EndOfChunk} is appended to the text. Repeatable, order kept.",
+        Description = "An example: a picture and what is to be said of it; the model's own end of an example is appended to the text. Repeatable, order kept.",
     };
 
     private readonly Option<string[]> _picture = new("--picture")
@@ -42,6 +40,9 @@ public sealed class InlinePrompt
 
     public bool IsGiven(SymbolResult result) => new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
 
+    public bool HasShots(ParseResult parsed) => parsed.GetResult(_shot) is not null;
+
+    /// <summary>The prompt without an end behind its shots; which one belongs there, the model that is asked tells.</summary>
     /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
     public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed)
     {
@@ -59,10 +60,24 @@ public sealed class InlinePrompt
             if (!File.Exists(values[0])) faults.Add($"{option}: {values[0]} does not exist. Name {(option == _video.Name ? "an animated GIF or WebP" : "a JPEG, PNG, WebP, GIF or BMP")} file.");
             else if (option == _video.Name) segments.Add(new FlamingoVideo(new VisualInput([File.ReadAllBytes(values[0])], parsed.GetValue(_maxFrames) ?? 0)));
             else segments.Add(new FlamingoPicture(File.ReadAllBytes(values[0])));
-            if (values.Count == 2) segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
+            if (values.Count == 2) segments.Add(new FlamingoText(values[1]));
         }
 
         return faults.Count == 0 ? segments : throw new UsageException(faults);
+    }
+
+    /// <param name="segments">As <see cref="Read"/> gave them.</param>
+    /// <param name="endOfChunk">What the model's examples end with.</param>
+    public IReadOnlyList<FlamingoSegment> EndShots(ParseResult parsed, IReadOnlyList<FlamingoSegment> segments, string endOfChunk)
+    {
+        var (ended, at) = (segments.ToList(), 0);
+        foreach (var (option, values) in Occurrences(parsed.Tokens))
+        {
+            at += values.Count; // a visual, and its text where there is one
+            if (option == _shot.Name) ended[at - 1] = new FlamingoText(((FlamingoText)ended[at - 1]).Text + endOfChunk);
+        }
+
+        return ended;
     }
 
     private List<(string Option, List<string> Values)> Occurrences(IEnumerable<Token> tokens)

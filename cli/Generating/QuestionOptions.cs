@@ -33,6 +33,11 @@ public sealed class QuestionOptions
         return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed), PinPrefix = _answerer.Pin(parsed) };
     }
 
+    /// <summary>The request with every shot ended as the model that answers has its examples ended.</summary>
+    public async Task<FlamingoRequest> EndShotsAsync(ParseResult parsed, FlamingoRequest request, IFlamingo flamingo, CancellationToken cancellation) => _inline.HasShots(parsed)
+        ? request with { Segments = _inline.EndShots(parsed, request.Segments, (await flamingo.GetModelAsync(cancellation)).Language.EndOfChunkToken) }
+        : request;
+
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, error, cancellation);
 }

@@ -25,11 +25,13 @@ public static class RankCommand
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var asked = question.Read(parsed);
+            var orders = ensemble.Read(parsed);
+            await using var opened = await question.OpenAsync(parsed, error, cancellation);
+            asked = await question.EndShotsAsync(parsed, asked, opened.Flamingo, cancellation);
             var request = new FlamingoRankRequest(asked.Segments, parsed.GetRequiredValue(candidates))
             {
-                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = ensemble.Read(parsed),
+                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = orders,
             };
-            await using var opened = await question.OpenAsync(parsed, error, cancellation);
             var ranking = await opened.Flamingo.RankAsync(request, cancellation);
             if (parsed.GetValue(json)) await output.WriteLineAsync(RankingReport.Json(ranking, request));
             else await RankingReport.WriteAsync(ranking, output, error);

@@ -45,6 +45,20 @@ public sealed class LanguageModelStageTests(Models models)
             ranking.Candidates.OrderByDescending(candidate => candidate.Mean).Select(candidate => candidate.Text));
     }
 
+    [Theory]
+    [InlineData("idefics")]
+    [InlineData("llama")]
+    [InlineData("mpt1b")]
+    public async Task A_candidate_that_begins_with_a_blank_has_the_ids_of_the_whole_text(string family)
+    {
+        var stage = models.Stage(family);
+        async Task<IReadOnlyList<int>> Ids(string text) => await stage.TokenizeAsync([new TextSegment(text)], TestContext.Current.CancellationToken);
+        var ranking = await stage.RankAsync(new([new TextSegment("Assistant:")], [" dog", " two stars", "dog"]), TestContext.Current.CancellationToken);
+        foreach (var candidate in ranking.Candidates.Take(2))
+            Assert.Equal((await Ids($"Assistant:{candidate.Text}")).Skip((await Ids("Assistant:")).Count), candidate.Ids);
+        Assert.Equal((await Ids("dog")).Skip(models.DirectoryOf(family).Config.Tokens.Beginning is null ? 0 : 1), ranking.Candidates[2].Ids);
+    }
+
     /// <summary>An id without a row would be found by the first prompt that has it.</summary>
     [Fact]
     public void A_tokenizer_of_another_model_refuses_the_start()

@@ -88,11 +88,10 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var faults = new List<FieldFault>();
         PromptRules.CheckCandidates(request.Candidates, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
-        var candidates = faults.Count == 0 ? request.Candidates.Select(_tokenizer.Encode).ToArray() : [];
+        var prompt = _reader.Read(request.Segments, answerTokens: 0, faults);
+        var candidates = request.Candidates.Select(text => _tokenizer.EncodeBehind(prompt.Ids[^1], text)).ToArray();
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
             faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
-        var longest = candidates.Select(ids => ids.Count).DefaultIfEmpty(0).Max();
-        var prompt = _reader.Read(request.Segments, longest, faults);
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
             faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model reads {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
