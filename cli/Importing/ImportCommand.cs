@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Reporting;
 using Flamingo.Import;
+using Flamingo.LanguageModel.Tokenization;
 
 namespace Flamingo.Cli.Importing;
 
@@ -18,7 +19,7 @@ public static class ImportCommand
         var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.AcceptExistingOnly();
         var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.AcceptExistingOnly();
         var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.AcceptExistingOnly();
-        var checkpoint = new Option<FileInfo>("--checkpoint") { HelpName = "FILE", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings." }.AcceptExistingOnly();
+        var checkpoint = new Option<FileSystemInfo>("--checkpoint") { HelpName = "FILE|DIR", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that holds it alone." }.AcceptExistingOnly();
         var every = new Option<int>("--cross-attention-every") { HelpName = "N", Description = "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B)." };
         every.Validators.Add(result =>
         {
@@ -33,14 +34,16 @@ public static class ImportCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
+            static void Read(string tokenizer) => JsonTokenizer.Load(tokenizer);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
-                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name }, target, progress, cancellation)
+                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name, CheckTokenizer = Read }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name },
+                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name, CheckTokenizer = Read },
                     target, progress, cancellation);
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
+            foreach (var warning in model.Config.Provenance.Warnings) await error.WriteLineAsync($"Warning: {warning}.");
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
             await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} Look at it with 'flamingo inspect', compare it with goldens with 'flamingo verify'.");
             return ExitCode.Done;

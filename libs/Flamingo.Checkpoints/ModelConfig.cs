@@ -242,6 +242,9 @@ public sealed record Provenance
     public required IReadOnlyList<SourceFile> Sources { get; init; }
 
     public string? Note { get; init; }
+
+    /// <summary>What may make the model compute something else than the original: keys of its configurations that the importer did not know.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
 }
 
 public sealed record SourceFile(string File, long Bytes, string Sha256);
