@@ -33,7 +33,7 @@ public static class FlamingoService
             map(app);
             app.MapServiceDefaults();
             await app.RunAsync(cancellation);
-            return 0;
+            return Environment.ExitCode; // not 0 where a part of the process ended it, because its device failed for example
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
