@@ -43,7 +43,7 @@ public static class ImportCommand
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
-            foreach (var warning in model.Config.Provenance.Warnings) await error.WriteLineAsync($"Warning: {warning}.");
+            foreach (var warning in model.Config.Provenance.Warnings ?? []) await error.WriteLineAsync($"Warning: {warning}.");
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
             await error.WriteLineAsync($"{(stood ? $"{model.Config.ModelId} stands in {model.Path} already, from the same files: nothing to do." : $"Imported {model.Config.ModelId} into {model.Path}.")} Look at it with 'flamingo inspect', compare it with goldens with 'flamingo verify'.");
             return ExitCode.Done;

@@ -219,7 +219,7 @@ public sealed record TokensConfig
 
     /// <summary>
     /// What stands behind one of these ids sees no picture until the next one; the id itself still does (IDEFICS: the end of text).
-    /// An opened model directory always has it; where its file lacks it, <see cref="ModelDirectory.Open"/> fills it in.
+    /// Null where no id does. <see cref="ModelDirectory.Open"/> fills it in for an IDEFICS whose file lacks it.
     /// </summary>
     public IReadOnlyList<int>? HidesPictures { get; init; }
 }
@@ -243,8 +243,8 @@ public sealed record Provenance
 
     public string? Note { get; init; }
 
-    /// <summary>What may make the model compute something else than the original: keys of its configurations that the importer did not know.</summary>
-    public IReadOnlyList<string> Warnings { get; init; } = [];
+    /// <summary>What may make the model compute something else than the original: keys of its configurations that the importer did not know. Null where there are none.</summary>
+    public IReadOnlyList<string>? Warnings { get; init; }
 }
 
 public sealed record SourceFile(string File, long Bytes, string Sha256);

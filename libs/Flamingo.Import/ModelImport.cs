@@ -89,7 +89,7 @@ internal static class ModelImport
                 Settings = reader.Settings,
                 Sources = [.. reader.Files.Select(file => SourceHash.Of(file, meter, cancellation))],
                 Note = notes.Count == 0 ? null : string.Join("; ", notes),
-                Warnings = report.Warnings,
+                Warnings = report.Warnings.Count == 0 ? null : report.Warnings,
             },
         });
     }

@@ -63,7 +63,7 @@ public sealed class IdeficsPromptTests(Models models)
             ModelDirectory.WriteConfig(folder.FullName, model.Config with { Tokens = model.Config.Tokens with { HidesPictures = null } });
             Assert.DoesNotContain("hides_pictures", File.ReadAllText(Path.Combine(folder.FullName, ModelDirectory.ConfigFile)), StringComparison.Ordinal);
             Assert.Equal([EndOfText], ModelDirectory.Open(folder.FullName).Config.Tokens.HidesPictures);
-            Assert.Empty(models.DirectoryOf("llama").Config.Tokens.HidesPictures!);
+            Assert.Null(models.DirectoryOf("llama").Config.Tokens.HidesPictures);
         }
         finally
         {
