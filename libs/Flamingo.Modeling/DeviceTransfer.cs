@@ -36,7 +36,7 @@ public sealed class DeviceTransfer(Device device) : IDisposable
     /// <returns>int64 [values], on the device.</returns>
     public Tensor Upload(ReadOnlySpan<long> values)
     {
-        var host = empty(values.Length, ScalarType.Int64);
+        var host = empty(values.Length, ScalarType.Int64, CPU);
         if (values.Length > 0) values.CopyTo(MemoryMarshal.Cast<byte, long>(host.bytes));
         var uploaded = Upload(host);
         if (Device.type != DeviceType.CPU) host.Dispose();
@@ -52,7 +52,7 @@ public sealed class DeviceTransfer(Device device) : IDisposable
         if (!_pinned.TryGetValue(tensor.dtype, out var pinned) || pinned.numel() < elements)
         {
             pinned?.Dispose();
-            using var room = empty(Math.Max(elements, 1 << 16), tensor.dtype);
+            using var room = empty(Math.Max(elements, 1 << 16), tensor.dtype, CPU);
             _pinned[tensor.dtype] = pinned = room.pin_memory().DetachFromDisposeScope();
         }
 

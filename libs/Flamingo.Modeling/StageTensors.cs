@@ -57,7 +57,7 @@ public static class StageTensors
     /// <returns>[items, ...], in the given dtype.</returns>
     public static Tensor ToTensor(this IReadOnlyList<TensorData> items, DeviceTransfer transfer, ScalarType dtype)
     {
-        var raw = empty([items.Count, .. items[0].Shape.Select(length => (long)length)], items[0].Dtype.ScalarType());
+        var raw = empty([items.Count, .. items[0].Shape.Select(length => (long)length)], items[0].Dtype.ScalarType(), CPU);
         foreach (var (index, item) in items.Index())
         {
             using var place = raw[index];
@@ -79,7 +79,7 @@ public static class StageTensors
 
     private static Tensor Raw(TensorData data)
     {
-        var raw = empty([.. data.Shape.Select(length => (long)length)], data.Dtype.ScalarType());
+        var raw = empty([.. data.Shape.Select(length => (long)length)], data.Dtype.ScalarType(), CPU);
         data.Bytes.Span.CopyTo(raw.bytes);
         return raw;
     }

@@ -81,7 +81,7 @@ public static partial class TorchLibraries
     public static PyTorchInstallation? Loaded => _loaded;
 
     /// <exception cref="CheckpointException">Its version is neither proven nor accepted by the operator.</exception>
-    internal static void Check(PyTorchInstallation installation, string accepted)
+    public static void Check(PyTorchInstallation installation, string accepted)
     {
         if (Proven.Append(accepted).Contains(installation.MajorMinor)) return;
         throw new CheckpointException($"Model:TorchLibraries: {installation.Folder} is PyTorch {installation.Version}; this build is proven with {string.Join(" and ", Proven)}. " +

@@ -49,8 +49,8 @@ public sealed class WeightMatrix : IDisposable
     public static WeightMatrix Quantize(Tensor weight, Device device, ComputeTeam? team = null)
     {
         var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
-        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8); // the view keeps it
-        var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32).DetachFromDisposeScope());
+        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps it
+        var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope());
         Int8Rounding.Round(weight, values, scales);
         return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
     }

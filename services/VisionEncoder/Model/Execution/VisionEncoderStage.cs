@@ -108,7 +108,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private List<PictureFeatures> Encode(IReadOnlyList<Frame> frames)
     {
         var size = Description.ImageSize;
-        var levels = empty([frames.Count, 3, size, size], ScalarType.Byte);
+        var levels = empty([frames.Count, 3, size, size], ScalarType.Byte, CPU);
         foreach (var (index, frame) in frames.Index()) frame.Levels.CopyTo(levels.bytes.Slice(index * frame.Levels.Length, frame.Levels.Length));
         var (features, pooled) = _network.Forward(_preprocessor.Normalize(_transfer.Upload(levels)).to(_dtype));
         var ofFrames = features.ToItems(Description.Dtype, _transfer, leading: 1);             // each [1, patches, width]

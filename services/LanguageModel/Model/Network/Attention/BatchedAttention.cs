@@ -27,7 +27,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
         var plan = new Plan(rows, layout);
         var numbers = transfer.Upload(plan.Numbers);
         var heads = arange(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(layout.Group);
-        var slope = slopes is null ? null : transfer.Upload(tensor(slopes)).view(1, -1, 1, 1);
+        var slope = slopes is null ? null : transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1);
         return new PreparedRows(
             rows.Tables, rows.Rows, layout,
             plan.Appended.Count == 0 ? null : plan.Appended.Count == rows.Rows.Length ? null : plan.Appended.Of(numbers),
