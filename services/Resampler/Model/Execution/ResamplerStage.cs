@@ -16,7 +16,7 @@ public sealed class ResamplerOptions
     public const string Section = "Resampler";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.DeviceOrEmpty, ErrorMessage = "Resampler:Device is cpu, cuda, cuda:N, or empty for Model:Device.")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "Resampler:Device is cpu, cuda, cuda:N, or empty for Model:Device.")]
     public string Device { get; set; } = "";
 
     /// <summary>Most pictures in one call.</summary>
