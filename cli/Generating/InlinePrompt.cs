@@ -12,7 +12,8 @@ public sealed class InlinePrompt
     private readonly Option<string[]> _shot = new("--shot")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(2, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = "An example: a picture and what is to be said of it; the model's own end of an example is appended to the text. Repeatable, order kept.",
+        Description = "An example: a picture and what is to be said of it; the model's own end of an example is appended to the text. "
+            + "Repeatable, order kept.",
     };
 
     private readonly Option<string[]> _picture = new("--picture")

@@ -34,9 +34,13 @@ public sealed class QuestionOptions
     }
 
     /// <summary>The request with every shot ended as the model that answers has its examples ended.</summary>
-    public async Task<FlamingoRequest> EndShotsAsync(ParseResult parsed, FlamingoRequest request, IFlamingo flamingo, CancellationToken cancellation) => _inline.HasShots(parsed)
-        ? request with { Segments = _inline.EndShots(parsed, request.Segments, (await flamingo.GetModelAsync(cancellation)).Language.EndOfChunkToken) }
-        : request;
+    public async Task<FlamingoRequest> EndShotsAsync(
+        ParseResult parsed, FlamingoRequest request, IFlamingo flamingo, CancellationToken cancellation)
+    {
+        if (!_inline.HasShots(parsed)) return request;
+        var model = await flamingo.GetModelAsync(cancellation);
+        return request with { Segments = _inline.EndShots(parsed, request.Segments, model.Language.EndOfChunkToken) };
+    }
 
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, TextWriter error, CancellationToken cancellation) => _answerer.OpenAsync(parsed, error, cancellation);

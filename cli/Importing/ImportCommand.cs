@@ -19,7 +19,11 @@ public static class ImportCommand
         var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.AcceptExistingOnly();
         var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.AcceptExistingOnly();
         var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.AcceptExistingOnly();
-        var checkpoint = new Option<FileSystemInfo>("--checkpoint") { HelpName = "FILE|DIR", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that holds it alone." }.AcceptExistingOnly();
+        var checkpoint = new Option<FileSystemInfo>("--checkpoint")
+        {
+            HelpName = "FILE|DIR",
+            Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that holds it alone.",
+        }.AcceptExistingOnly();
         var every = new Option<int>("--cross-attention-every") { HelpName = "N", Description = "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B)." };
         every.Validators.Add(result =>
         {
@@ -36,9 +40,12 @@ public static class ImportCommand
             var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             static void Read(string tokenizer) => JsonTokenizer.Load(tokenizer);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
-                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name, CheckTokenizer = Read }, target, progress, cancellation)
+                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name,
+                    CheckTokenizer = Read }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name, CheckTokenizer = Read },
+                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName,
+                        parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name,
+                        CheckTokenizer = Read },
                     target, progress, cancellation);
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));

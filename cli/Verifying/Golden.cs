@@ -86,15 +86,18 @@ public sealed class Golden : IDisposable
     /// <exception cref="UsageException">There is none, or one is malformed or lacks its tensors.</exception>
     public static IReadOnlyList<Golden> OpenAll(string directory, Action<Comparison> report)
     {
-        var files = Directory.GetFiles(directory, "golden*.json").OrderBy(file => Path.GetFileName(file) != MainFile).ThenBy(file => file, StringComparer.Ordinal).ToList();
-        if (files.Count == 0) throw new UsageException($"{directory} holds no golden*.json. --golden names a folder with golden.json and golden.safetensors.");
+        var files = Directory.GetFiles(directory, "golden*.json").OrderBy(file => Path.GetFileName(file) != MainFile)
+            .ThenBy(file => file, StringComparer.Ordinal).ToList();
+        if (files.Count == 0) throw new UsageException(
+            $"{directory} holds no golden*.json. --golden names a folder with golden.json and golden.safetensors.");
         var goldens = new List<Golden>();
         try
         {
             foreach (var file in files)
             {
                 if (Open(file, goldens.Find(golden => golden.Name == MainFile)) is { } golden) goldens.Add(golden);
-                else report(new(Path.GetFileName(file), Outcome.Skipped, "its prompts do not have golden.json's form: a list of objects with name, segments and ids"));
+                else report(new(Path.GetFileName(file), Outcome.Skipped,
+                    "its prompts do not have golden.json's form: a list of objects with name, segments and ids"));
             }
 
             return goldens;
@@ -115,12 +118,15 @@ public sealed class Golden : IDisposable
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(json));
             if (!HasForm(document.RootElement)) return null;
-            if (!File.Exists(tensors)) throw new UsageException($"{tensors} does not exist. --golden names a folder with golden.json and golden.safetensors.");
+            if (!File.Exists(tensors)) throw new UsageException(
+                $"{tensors} does not exist. --golden names a folder with golden.json and golden.safetensors.");
             var content = document.Deserialize<Content>(Json)!;
             var (pictures, prompts) = (content.Pictures ?? main?.Pictures ?? [], content.Prompts ?? []);
-            var lost = prompts.FirstOrDefault(prompt => prompt.Segments.Any(segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null));
+            var lost = prompts.FirstOrDefault(prompt => prompt.Segments.Any(
+                segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null));
             _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
-            if (lost is not null) throw new UsageException($"{json}: prompt '{lost.Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
+            if (lost is not null) throw new UsageException(
+                $"{json}: prompt '{lost.Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
             return new Golden(Path.GetFileName(json), content, pictures, SafetensorsFile.Open(tensors));
         }
         catch (Exception exception) when (exception is JsonException or CheckpointException)
@@ -130,7 +136,8 @@ public sealed class Golden : IDisposable
     }
 
     private static bool HasForm(JsonElement root) =>
-        root.ValueKind == JsonValueKind.Object && root.TryGetProperty("prompts", out var prompts) && prompts.ValueKind == JsonValueKind.Array
+        root.ValueKind == JsonValueKind.Object && root.TryGetProperty("prompts", out var prompts)
+            && prompts.ValueKind == JsonValueKind.Array
         && prompts.EnumerateArray().All(prompt => prompt.ValueKind == JsonValueKind.Object
             && new[] { ("name", JsonValueKind.String), ("segments", JsonValueKind.Array), ("ids", JsonValueKind.Array) }
                 .All(member => prompt.TryGetProperty(member.Item1, out var value) && value.ValueKind == member.Item2));

@@ -15,7 +15,8 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
     {
         var segments = prompt.Segments.Select(Segment).ToArray();
         report(Comparison.OfIds($"{prompt.Name}: ids", prompt.Ids, await language.TokenizeAsync(segments, cancellation)));
-        if (prompt.Sees is { } sees) report(Comparison.OfIds($"{prompt.Name}: sees", sees, [.. SeenPictures.Of(prompt.Ids, modelTokens).Select(picture => picture + 1)]));
+        if (prompt.Sees is { } sees) report(Comparison.OfIds($"{prompt.Name}: sees", sees,
+            [.. SeenPictures.Of(prompt.Ids, modelTokens).Select(picture => picture + 1)]));
         report(await CompareLogitsAsync(prompt, tensors, cancellation));
         if (prompt.Greedy is { } greedy) await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
         if (prompt.Rank is { } rank) await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
@@ -49,8 +50,11 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         var name = $"logits.{prompt.Name}";
         var pictures = prompt.Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!.Value).ToArray();
         if (prompt.Ids.Count == 0 || prompt.Ids.Any(id => id < 0 || id >= language.Description.VocabularySize)) return new(name, Outcome.Broken, $"the golden ids do not fit a vocabulary of {language.Description.VocabularySize}");
-        if (prompt.Ids.Count(id => id == modelTokens.Image.Id) != pictures.Length) return new(name, Outcome.Broken, "the golden ids do not hold one image token for each picture");
-        var logits = await language.Runner.LogitsAsync(new SequencePrompt(prompt.Ids, SeenPictures.Of(prompt.Ids, modelTokens), [.. pictures.Select(index => $"{index}")], pictures.Distinct().ToDictionary(index => $"{index}", index => latents[index]), prompt.Ids.Count), cancellation);
+        if (prompt.Ids.Count(id => id == modelTokens.Image.Id) != pictures.Length) return new(name, Outcome.Broken,
+            "the golden ids do not hold one image token for each picture");
+        var logits = await language.Runner.LogitsAsync(
+            new SequencePrompt(prompt.Ids, SeenPictures.Of(prompt.Ids, modelTokens), [.. pictures.Select(index => $"{index}")],
+            pictures.Distinct().ToDictionary(index => $"{index}", index => latents[index]), prompt.Ids.Count), cancellation);
         return tensors.Compare(name, logits);
     }
 

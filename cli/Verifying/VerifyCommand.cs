@@ -15,7 +15,9 @@ public static class VerifyCommand
     public static Command Create()
     {
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
-        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them; every other golden*.json of that form is checked too, and the rest is named as skipped." }.AcceptExistingOnly();
+        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true,
+            Description = "Folder with golden.json and golden.safetensors, as the original code wrote them; every other golden*.json of "
+            + "that form is checked too, and the rest is named as skipped." }.AcceptExistingOnly();
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
         var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures };
         command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, cancellation));
@@ -34,7 +36,8 @@ public static class VerifyCommand
         var goldens = Golden.OpenAll(goldenDirectory, Report);
         await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
-        var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>()), (LanguageModelStage)services.GetRequiredService<ILanguageModel>());
+        var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>()),
+            (LanguageModelStage)services.GetRequiredService<ILanguageModel>());
         IReadOnlyList<TensorData> mainLatents = [];
         foreach (var opened in goldens)
         {

@@ -243,7 +243,10 @@ public sealed record Provenance
 
     public string? Note { get; init; }
 
-    /// <summary>What may make the model compute something else than the original: keys of its configurations that the importer did not know. Null where there are none.</summary>
+    /// <summary>
+    /// What may make the model compute something else than the original: keys of its configurations that the importer did not know. Null
+    /// where there are none.
+    /// </summary>
     public IReadOnlyList<string>? Warnings { get; init; }
 }
 

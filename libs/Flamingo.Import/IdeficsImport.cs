@@ -12,7 +12,10 @@ public sealed record IdeficsSource(string Folder)
     /// <summary>Name of the model; null takes the output folder's.</summary>
     public string? ModelId { get; init; }
 
-    /// <summary>Reads the tokenizer.json that was written, by its path, as services will; throws a <see cref="CheckpointException"/> for one that they would refuse. Null leaves that to their start.</summary>
+    /// <summary>
+    /// Reads the tokenizer.json that was written, by its path, as services will; throws a <see cref="CheckpointException"/> for one that
+    /// they would refuse. Null leaves that to their start.
+    /// </summary>
     public Action<string>? CheckTokenizer { get; init; }
 }
 

@@ -17,13 +17,18 @@ internal static class Golden
 
     public static IReadOnlyList<JsonElement> Prompts(string family) => [.. Root(family).GetProperty("prompts").EnumerateArray()];
 
-    /// <summary>Prompts with text behind the end of text, which sees no picture: their golden has ids, logits and greedy answers alone.</summary>
+    /// <summary>
+    /// Prompts with text behind the end of text, which sees no picture: their golden has ids, logits and greedy answers alone.
+    /// </summary>
     public static IReadOnlyList<JsonElement> PromptsAfterEnd { get; } =
-        [.. JsonDocument.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "families", "idefics", "golden_after_end.json"))).RootElement.GetProperty("prompts").EnumerateArray()];
+        [.. JsonDocument.Parse(File.ReadAllText(
+            RepositoryFiles.Path("tests", "reference", "families", "idefics", "golden_after_end.json"))).RootElement.GetProperty("prompts")
+            .EnumerateArray()];
 
     public static int ImageToken(string family) => Root(family).GetProperty("special_tokens").GetProperty(family == "idefics" ? "<image>" : "image").GetInt32();
 
-    public static JsonElement Prompt(string family, string name) => All(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
+    public static JsonElement Prompt(string family, string name) =>
+        All(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
 
     /// <param name="with">Prompts that have this golden; null for all.</param>
     public static TheoryData<string, string> Names(string? with = null)
@@ -46,13 +51,15 @@ internal static class Golden
         var latents = Latents(family);
         var keys = Ids(prompt.GetProperty("pictures")).Select(Key).ToList();
         var (image, seen) = (ImageToken(family), 0);
-        int[] pictures = prompt.TryGetProperty("sees", out var sees) ? [.. Ids(sees).Select(picture => picture - 1)] : [.. ids.Select(id => (seen += id == image ? 1 : 0) - 1)];
+        int[] pictures = prompt.TryGetProperty("sees", out var sees) ? [.. Ids(sees).Select(picture => picture - 1)]
+            : [.. ids.Select(id => (seen += id == image ? 1 : 0) - 1)];
         return new SequencePrompt(ids, pictures, keys, latents.Index().ToDictionary(item => Key(item.Index), item => item.Item), ids.Length + room);
     }
 
     /// <summary>The golden logits of every token of a prompt.</summary>
     public static (float[] Values, int[] Shape) Logits(string family, string name) =>
-        Tensor(["families", family, PromptsAfterEnd.Any(prompt => prompt.GetProperty("name").GetString() == name) ? "golden_after_end.safetensors" : "golden.safetensors"], $"logits.{name}");
+        Tensor(["families", family, PromptsAfterEnd.Any(prompt => prompt.GetProperty("name").GetString() == name)
+            ? "golden_after_end.safetensors" : "golden.safetensors"], $"logits.{name}");
 
     /// <summary>A latent key for a picture of the golden.</summary>
     public static string Key(int picture) => $"{picture:x64}";
@@ -79,7 +86,8 @@ internal static class Golden
         return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
     }
 
-    private static IEnumerable<JsonElement> All(string family) => family == "idefics" ? Prompts(family).Concat(PromptsAfterEnd) : Prompts(family);
+    private static IEnumerable<JsonElement> All(string family) =>
+        family == "idefics" ? Prompts(family).Concat(PromptsAfterEnd) : Prompts(family);
 
     public static int[] Ids(JsonElement ids) => [.. ids.EnumerateArray().Select(id => id.GetInt32())];
 

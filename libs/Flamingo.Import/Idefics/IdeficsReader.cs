@@ -60,7 +60,8 @@ internal sealed class IdeficsReader : IPublicationReader
         var resampler = IdeficsTranslation.TakeResampler(resamplerPart, config, vision);
         var llama = new Llama(config);
         IdeficsTranslation.CheckKeys(config, _configFile, llama, report);
-        if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize, report);
+        if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize,
+            report);
         TokenizerSettings.Check(_source.Folder, report, EndOfText); // it hides pictures
         var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);

@@ -8,8 +8,10 @@ namespace Flamingo.Import.Languages;
 internal sealed class GptNeoX : ILanguageFamily
 {
     private static readonly ConfigKeys Keys = new(
-        $"hidden_size num_hidden_layers num_attention_heads intermediate_size attention_bias max_position_embeddings layer_norm_eps rotary_pct rotary_emb_base use_parallel_residual tie_word_embeddings vocab_size {RotaryPositions.Keys}",
-        $"{ConfigKeys.Bookkeeping} attention_dropout hidden_dropout classifier_dropout initializer_range attention_probs_dropout_prob hidden_dropout_prob",
+        "hidden_size num_hidden_layers num_attention_heads intermediate_size attention_bias max_position_embeddings layer_norm_eps "
+            + $"rotary_pct rotary_emb_base use_parallel_residual tie_word_embeddings vocab_size {RotaryPositions.Keys}",
+        $"{ConfigKeys.Bookkeeping} attention_dropout hidden_dropout classifier_dropout initializer_range attention_probs_dropout_prob "
+            + "hidden_dropout_prob",
         ("hidden_act", ["gelu"]));
 
     private readonly JsonElement _config;

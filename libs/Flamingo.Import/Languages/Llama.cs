@@ -14,12 +14,15 @@ internal sealed class Llama : ILanguageFamily
     public void CheckKeys(string file, ImportReport report)
     {
         var keys = new ConfigKeys(
-            $"hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size attention_bias mlp_bias max_position_embeddings max_sequence_length rms_norm_eps tie_word_embeddings vocab_size {RotaryPositions.Keys}",
-            $"{ConfigKeys.Bookkeeping} attention_dropout initializer_range pretraining_tp", // pretraining_tp cuts products into parts that are added up again
+            "hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size attention_bias mlp_bias "
+                + $"max_position_embeddings max_sequence_length rms_norm_eps tie_word_embeddings vocab_size {RotaryPositions.Keys}",
+            // pretraining_tp cuts products into parts that are added up again
+            $"{ConfigKeys.Bookkeeping} attention_dropout initializer_range pretraining_tp",
             ("hidden_act", ["silu"]), ("head_dim", [$"{Width / Heads}"]));
         keys.Check(_config, file, report);
         RotaryPositions.Check(_config, file, report, ("rope_theta", "rope_theta"));
-        if (RotaryPositions.Fraction(_config, 1) is var fraction and not 1) report.Faults.Add($"unsupported: partial_rotary_factor is {fraction}, in {file}; this build computes 1 for llama");
+        if (RotaryPositions.Fraction(_config, 1) is var fraction and not 1) report.Faults.Add(
+            $"unsupported: partial_rotary_factor is {fraction}, in {file}; this build computes 1 for llama");
     }
 
     public int Width => _config.GetProperty("hidden_size").GetInt32();

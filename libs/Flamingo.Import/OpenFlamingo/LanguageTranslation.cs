@@ -17,7 +17,8 @@ internal static partial class LanguageTranslation
     private static readonly string[] SecondNames = ["lang_encoder.gated_cross_attn_layers.", "lang_encoder.old_decoder_blocks."];
 
     /// <param name="checkpoint">A part of checkpoint.pt's collection, for what belongs to the language model.</param>
-    public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile, WeightCollector checkpoint, int every, int latentWidth, ImportReport report)
+    public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile,
+        WeightCollector checkpoint, int every, int latentWidth, ImportReport report)
     {
         using var json = ConfigJson.Open(configFile);
         var family = FamilyOf(json.RootElement, configFile);
@@ -50,15 +51,26 @@ internal static partial class LanguageTranslation
     // which blocks there are tells which N it is
     private static void CheckInterval(WeightCollector checkpoint, ILanguageFamily family, string file, int every)
     {
-        var blocks = checkpoint.Names.Select(name => GatedBlock().Match(name)).Where(match => match.Success).Select(match => (List: match.Groups[1].Value, Layer: int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture))).Distinct().ToList();
-        if (blocks.Count == 0) throw new CheckpointException("The checkpoint holds no gated blocks (lang_encoder.….gated_cross_attn_layer.…): it is not what OpenFlamingo's training writes. Name its checkpoint.pt with --checkpoint.");
-        if (blocks.Find(block => block.List != family.Layers) is { List: { } other }) throw new CheckpointException($"The checkpoint's gated blocks stand in lang_encoder.{other}, the language model's layers in {family.Layers}: they are of two families. Name the language model with which the checkpoint was trained with --language.");
+        var blocks = checkpoint.Names.Select(name => GatedBlock().Match(name)).Where(match => match.Success)
+            .Select(match => (List: match.Groups[1].Value, Layer: int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture)))
+            .Distinct().ToList();
+        if (blocks.Count == 0) throw new CheckpointException(
+            "The checkpoint holds no gated blocks (lang_encoder.….gated_cross_attn_layer.…): it is not what OpenFlamingo's training "
+            + "writes. Name its checkpoint.pt with --checkpoint.");
+        if (blocks.Find(block => block.List != family.Layers) is { List: { } other })
+            throw new CheckpointException(
+            $"The checkpoint's gated blocks stand in lang_encoder.{other}, the language model's layers in {family.Layers}: they are of "
+            + "two families. Name the language model with which the checkpoint was trained with --language.");
         var layers = blocks.Select(block => block.Layer).Order().ToList();
         IEnumerable<int> Expected(int interval) => Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % interval == 0);
         // a block or two that are missing are named one by one
-        if (Expected(every).Intersect(layers).Any() && !layers.Except(Expected(every)).Any() && layers.Count * 2 > Expected(every).Count()) return;
-        throw new CheckpointException($"The checkpoint's gated blocks stand before the layers {string.Join(", ", layers)} (counted from 0) of the {family.LayerCount} that {file} names, which is not --cross-attention-every {every}. "
-            + (Expected(layers[0] + 1).SequenceEqual(layers) ? $"It is --cross-attention-every {layers[0] + 1}." : "No --cross-attention-every is: the language model named with --language is another one, or the checkpoint is incomplete."));
+        if (Expected(every).Intersect(layers).Any() && !layers.Except(Expected(every)).Any()
+            && layers.Count * 2 > Expected(every).Count()) return;
+        throw new CheckpointException(
+            $"The checkpoint's gated blocks stand before the layers {string.Join(", ", layers)} (counted from 0) of the "
+            + $"{family.LayerCount} that {file} names, which is not --cross-attention-every {every}. "
+            + (Expected(layers[0] + 1).SequenceEqual(layers) ? $"It is --cross-attention-every {layers[0] + 1}."
+                : "No --cross-attention-every is: --language names another model than it was trained with, or it is incomplete."));
     }
 
     [GeneratedRegex(@"^lang_encoder\.([\w.]+)\.([0-9]{1,5})\.gated_cross_attn_layer\.")]

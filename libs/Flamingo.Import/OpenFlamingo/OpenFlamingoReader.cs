@@ -47,11 +47,13 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var checkpoint = new WeightCollector(_checkpoint, "the checkpoint", report.Faults);
         var (resamplerPart, languagePart) = (checkpoint.NewPart(), checkpoint.NewPart());
         var resampler = ResamplerTranslation.Translate(resamplerPart);
-        var (language, languageTensors) = ConfigJson.Within(_configFile, () => LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
+        var (language, languageTensors) = ConfigJson.Within(_configFile, () =>
+            LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
         TokenizerSettings.Check(_source.Language, report);
         checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal)); // the frozen tower's buffers, in version 1: it is published by itself
         checkpoint.ReportUnused();
-        if (resampler.Width != vision.Width) report.Faults.Add($"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
+        if (resampler.Width != vision.Width) report.Faults.Add(
+            $"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
         return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
     }
 

@@ -52,12 +52,17 @@ public sealed class WeightSource : IDisposable
             if (index is not null) return Shards(folder, index);
             var files = Directory.GetFiles(folder, $"*{ending}").Order(StringComparer.Ordinal).ToList();
             if (files.Count == 1) return files;
-            if (files.Count > 1) throw new CheckpointException($"{folder} holds {files.Count} {ending} files and no index: {OtherWeights.Names(files)}. Name the one file to import, or download the index too.");
+            if (files.Count > 1) throw new CheckpointException(
+                $"{folder} holds {files.Count} {ending} files and no index: {OtherWeights.Names(files)}. Name the one file to import, "
+                + "or download the index too.");
         }
 
         var checkpoints = Directory.GetFiles(folder, "*.pt").Order(StringComparer.Ordinal).ToList();
-        if (checkpoints.Count > 1) throw new CheckpointException($"{folder} holds {checkpoints.Count} checkpoints: {OtherWeights.Names(checkpoints)}. Name the one file to import.");
-        return checkpoints.Count == 1 ? checkpoints : throw new CheckpointException($"{folder} holds no weights: no *.safetensors, no *.bin and no *.pt.{OtherWeights.Instead(folder)}");
+        if (checkpoints.Count > 1) throw new CheckpointException(
+            $"{folder} holds {checkpoints.Count} checkpoints: {OtherWeights.Names(checkpoints)}. Name the one file to import.");
+        if (checkpoints.Count == 1) return checkpoints;
+        throw new CheckpointException(
+            $"{folder} holds no weights: no *.safetensors, no *.bin and no *.pt.{OtherWeights.Instead(folder)}");
     }
 
     private static List<string> Shards(string folder, string index)

@@ -52,7 +52,8 @@ internal sealed class TokenizerTranslation
     }
 
     /// <summary>Every file there that shapes the tokenizer or its special tokens.</summary>
-    public static IEnumerable<string> FilesIn(string folder) => Beside(folder).Prepend(FileIn(folder)).Append(Path.Combine(folder, "added_tokens.json")).Where(File.Exists);
+    public static IEnumerable<string> FilesIn(string folder) =>
+        Beside(folder).Prepend(FileIn(folder)).Append(Path.Combine(folder, "added_tokens.json")).Where(File.Exists);
 
     /// <exception cref="CheckpointException">Neither file is there, or it is damaged.</exception>
     public static TokenizerTranslation Read(string folder)

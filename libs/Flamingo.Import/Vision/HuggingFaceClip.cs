@@ -85,29 +85,39 @@ internal static class HuggingFaceClip
         $"{ConfigKeys.Bookkeeping} attention_dropout dropout initializer_range initializer_factor vision_model_name logit_scale_init_value",
         ("hidden_act", ["gelu", "quick_gelu"]), ("num_channels", ["3"])).Check(config, file, report, path);
 
-    /// <summary>Keys of a preprocessor_config.json: pictures are brought to the tower's size by bicubic and normalised, and nothing else.</summary>
+    /// <summary>
+    /// Keys of a preprocessor_config.json: pictures are brought to the tower's size by bicubic and normalised, and nothing else.
+    /// </summary>
     public static void CheckPreprocessing(JsonElement config, string file, int size, ImportReport report)
     {
         new ConfigKeys(
-            "image_mean image_std size crop_size", "image_processor_type feature_extractor_type processor_class do_convert_rgb auto_map _valid_processor_keys return_tensors data_format input_data_format default_to_square device",
-            ("do_resize", ["true"]), ("do_center_crop", ["true"]), ("do_rescale", ["true"]), ("do_normalize", ["true"]), ("do_pad", ["false"]), ("resample", ["3"]),
-            ("rescale_factor", [(1 / 255.0).ToString("R", CultureInfo.InvariantCulture)]), ("image_size", [$"{size}"]), ("image_num_channels", ["3"])).Check(config, file, report);
+            "image_mean image_std size crop_size",
+                "image_processor_type feature_extractor_type processor_class do_convert_rgb auto_map _valid_processor_keys "
+                + "return_tensors data_format input_data_format default_to_square device",
+            ("do_resize", ["true"]), ("do_center_crop", ["true"]), ("do_rescale", ["true"]), ("do_normalize", ["true"]),
+                ("do_pad", ["false"]), ("resample", ["3"]),
+            ("rescale_factor", [(1 / 255.0).ToString("R", CultureInfo.InvariantCulture)]), ("image_size", [$"{size}"]),
+                ("image_num_channels", ["3"])).Check(config, file, report);
         foreach (var name in new[] { "size", "crop_size" })
         {
             if (config.Member(name) is not { } given) continue;
             var sides = given.ValueKind == JsonValueKind.Object ? given.EnumerateObject().Select(side => side.Value).ToList() : [given];
-            if (sides.Any(side => side.ValueKind != JsonValueKind.Number || side.GetDouble() != size)) report.Faults.Add($"unsupported: {name} is {given}, in {file}; this build computes the vision tower's {size}");
+            if (sides.Any(side => side.ValueKind != JsonValueKind.Number || side.GetDouble() != size)) report.Faults.Add(
+                $"unsupported: {name} is {given}, in {file}; this build computes the vision tower's {size}");
         }
     }
 
     // openai's publications say the tower's sizes twice, and transformers takes the second
     private static void CheckWhole(JsonElement config, string file, ImportReport report)
     {
-        new ConfigKeys("vision_config vision_config_dict projection_dim", $"{ConfigKeys.Bookkeeping} text_config text_config_dict logit_scale_init_value initializer_factor").Check(config, file, report);
-        foreach (var member in config.Member("vision_config_dict") is { ValueKind: JsonValueKind.Object } second ? second.EnumerateObject().ToList() : [])
+        new ConfigKeys("vision_config vision_config_dict projection_dim",
+            $"{ConfigKeys.Bookkeeping} text_config text_config_dict logit_scale_init_value initializer_factor").Check(config, file, report);
+        foreach (var member in config.Member("vision_config_dict") is { ValueKind: JsonValueKind.Object } second
+            ? second.EnumerateObject().ToList() : [])
         {
             if (config.GetProperty("vision_config").Member(member.Name) is not { } first || !JsonElement.DeepEquals(first, member.Value))
-                report.Faults.Add($"unsupported: vision_config_dict.{member.Name} is {member.Value}, in {file}, and vision_config says otherwise or nothing; this build reads vision_config");
+                report.Faults.Add($"unsupported: vision_config_dict.{member.Name} is {member.Value}, in {file}, and vision_config says "
+                    + "otherwise or nothing; this build reads vision_config");
         }
     }
 

@@ -11,7 +11,9 @@ internal static class VisionTranslation
     public static readonly float[] ClipStd = [0.26862954f, 0.26130258f, 0.27577711f];
 
     /// <param name="folder">Where the configuration files stand.</param>
-    /// <param name="report">Takes the keys of the configurations that would be computed wrongly, and those that this build does not know.</param>
+    /// <param name="report">
+    /// Takes the keys of the configurations that would be computed wrongly, and those that this build does not know.
+    /// </param>
     public static VisionConfig Translate(WeightSource source, string folder, WeightCollector weights, ImportReport report)
     {
         var isHuggingFace = weights.Has(HuggingFaceClip.ClassEmbedding);

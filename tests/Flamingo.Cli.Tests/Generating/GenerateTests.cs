@@ -48,15 +48,21 @@ public sealed class GenerateTests
         var (model, family) = (folder.File("idefics"), RepositoryFiles.Path("tests", "reference", "families", "idefics"));
         (await FlamingoCommand.RunAsync("import", "--layout", "idefics", "--source", family, "--output", model)).MustReturn(0);
         string Picture(string name) => RepositoryFiles.Path("tests", "reference", "pictures", name);
-        var prompt = new { segments = new object[] { new { picture = Picture("picture-0.png") }, new { text = "a red circle<end_of_utterance>" }, new { picture = Picture("picture-2.png") }, new { text = "two" } } };
+        var prompt = new { segments = new object[] { new { picture = Picture("picture-0.png") },
+            new { text = "a red circle<end_of_utterance>" }, new { picture = Picture("picture-2.png") }, new { text = "two" } } };
         folder.Write("prompt.json", JsonSerializer.Serialize(prompt));
         string[] shots = ["--shot", Picture("picture-0.png"), "a red circle", "--picture", Picture("picture-2.png"), "two"];
-        using var written = JsonDocument.Parse((await FlamingoCommand.RunAsync("generate", "--json", "--model", model, "--prompt", folder.File("prompt.json"))).MustReturn(0).Output);
-        using var inline = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--json", "--model", model, .. shots])).MustReturn(0).Output);
+        using var written = JsonDocument.Parse((
+            await FlamingoCommand.RunAsync("generate", "--json", "--model", model, "--prompt", folder.File("prompt.json")))
+            .MustReturn(0).Output);
+        using var inline = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--json", "--model", model, .. shots]))
+            .MustReturn(0).Output);
         Assert.Equal(written.RootElement.GetProperty("ids").GetRawText(), inline.RootElement.GetProperty("ids").GetRawText());
 
-        using var file = JsonDocument.Parse((await FlamingoCommand.RunAsync("rank", "--json", "--model", model, "--prompt", folder.File("prompt.json"), "--candidate", " stars")).MustReturn(0).Output);
-        using var ranked = JsonDocument.Parse((await FlamingoCommand.RunAsync(["rank", "--json", "--model", model, .. shots, "--candidate", " stars"])).MustReturn(0).Output);
+        using var file = JsonDocument.Parse((await FlamingoCommand.RunAsync("rank", "--json", "--model", model, "--prompt",
+            folder.File("prompt.json"), "--candidate", " stars")).MustReturn(0).Output);
+        using var ranked = JsonDocument.Parse((await FlamingoCommand.RunAsync(
+            ["rank", "--json", "--model", model, .. shots, "--candidate", " stars"])).MustReturn(0).Output);
         Assert.Equal(file.RootElement.GetProperty("candidates").GetRawText(), ranked.RootElement.GetProperty("candidates").GetRawText());
         Assert.Equal(file.RootElement.GetProperty("prompt_tokens").GetInt32(), ranked.RootElement.GetProperty("prompt_tokens").GetInt32());
     }

@@ -39,19 +39,24 @@ public sealed class ImportReportTests : IDisposable
     public async Task A_folder_with_several_checkpoints_is_told_what_to_name()
     {
         string Part(string part) => RepositoryFiles.Path("tests", "reference", "families", "mpt1b", part);
-        string[] import = ["import", "--layout", "openflamingo", "--vision", Part("vision"), "--language", Part("language"), "--cross-attention-every", "1", "--output", _folder.File("model"), "--checkpoint"];
+        string[] import = ["import", "--layout", "openflamingo", "--vision", Part("vision"), "--language", Part("language"),
+            "--cross-attention-every", "1", "--output", _folder.File("model"), "--checkpoint"];
         Directory.CreateDirectory(_folder.File("checkpoints"));
-        foreach (var name in new[] { "checkpoint_0.pt", "checkpoint_1.pt" }) File.Copy(Part("checkpoint.pt"), Path.Combine(_folder.File("checkpoints"), name));
-        Assert.Contains("checkpoint_0.pt, checkpoint_1.pt. Name the one", (await FlamingoCommand.RunAsync([.. import, _folder.File("checkpoints")])).MustReturn(1).Error, StringComparison.Ordinal);
+        foreach (var name in new[] { "checkpoint_0.pt", "checkpoint_1.pt" }) File.Copy(Part("checkpoint.pt"),
+            Path.Combine(_folder.File("checkpoints"), name));
+        Assert.Contains("checkpoint_0.pt, checkpoint_1.pt. Name the one",
+            (await FlamingoCommand.RunAsync([.. import, _folder.File("checkpoints")])).MustReturn(1).Error, StringComparison.Ordinal);
         File.Delete(Path.Combine(_folder.File("checkpoints"), "checkpoint_1.pt"));
         (await FlamingoCommand.RunAsync([.. import, _folder.File("checkpoints")])).MustReturn(0);
     }
 
-    private Task<Finished> ImportAsync(string output = "model") => FlamingoCommand.RunAsync("import", "--layout", "idefics", "--source", _folder.File("source"), "--output", _folder.File(output));
+    private Task<Finished> ImportAsync(string output = "model") =>
+        FlamingoCommand.RunAsync("import", "--layout", "idefics", "--source", _folder.File("source"), "--output", _folder.File(output));
 
     private void Change(string file, Action<JsonNode> change)
     {
-        if (!Directory.Exists(_folder.File("source"))) RepositoryFiles.Copy(RepositoryFiles.Path("tests", "reference", "families", "idefics"), Directory.CreateDirectory(_folder.File("source")).FullName);
+        if (!Directory.Exists(_folder.File("source"))) RepositoryFiles.Copy(
+            RepositoryFiles.Path("tests", "reference", "families", "idefics"), Directory.CreateDirectory(_folder.File("source")).FullName);
         var path = Path.Combine(_folder.File("source"), file);
         var json = JsonNode.Parse(File.ReadAllText(path))!;
         change(json);

@@ -64,7 +64,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("already, from the same files", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
         var verified = await FlamingoCommand.RunAsync("verify", folder.File(name), "--golden", source, "--pictures", Pictures);
         Assert.Contains($"{held} held, 0 broken, 0 skipped", verified.MustReturn(0).Output, StringComparison.Ordinal);
-        if (name == "idefics") Assert.Contains("held     golden_after_end.json: text-after-end: greedy:", verified.Output, StringComparison.Ordinal);
+        if (name == "idefics") Assert.Contains("held     golden_after_end.json: text-after-end: greedy:", verified.Output,
+            StringComparison.Ordinal);
         (await FlamingoCommand.RunAsync("inspect", folder.File(name), "--verify")).MustReturn(0);
     }
 
@@ -136,13 +137,17 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         using (var tensors = SafetensorsFile.Open(ImportedFamily.Family("golden.safetensors")))
         {
             var logits = tensors.Entries["logits.vqa"];
-            SafetensorsWriter.Write(folder.File("golden_more.safetensors"), new Dictionary<string, SourceTensor> { ["logits.vqa"] = new("logits.vqa", logits.Dtype, logits.Shape, () => tensors.Read(logits).ToArray()) }, null, (_, _) => { }, [], CancellationToken.None);
+            SafetensorsWriter.Write(folder.File("golden_more.safetensors"), new Dictionary<string,
+                SourceTensor> { ["logits.vqa"] = new("logits.vqa", logits.Dtype, logits.Shape, () => tensors.Read(logits).ToArray()) },
+                null, (_, _) => { }, [], CancellationToken.None);
         }
 
         folder.Write("golden_list.json", "[{\"episode\": 1}]");
         folder.Write("golden_scores.json", """{"prompts": [{"name": "a", "score": 1}]}""");
         var finished = (await VerifyAsync(folder.Path)).MustReturn(3);
-        foreach (var line in new[] { "held     logits.vqa:", "held     golden_more.json: logits.vqa:", "held     golden_more.json: vqa: ids:", "broken   golden_more.json: vqa: greedy: first difference at 1", "skipped  golden_list.json:", "skipped  golden_scores.json:" })
+        foreach (var line in new[] { "held     logits.vqa:", "held     golden_more.json: logits.vqa:",
+            "held     golden_more.json: vqa: ids:", "broken   golden_more.json: vqa: greedy: first difference at 1",
+            "skipped  golden_list.json:", "skipped  golden_scores.json:" })
             Assert.Contains(line, finished.Output, StringComparison.Ordinal);
         Assert.Contains(" 1 broken, 2 skipped", finished.Output, StringComparison.Ordinal);
     }

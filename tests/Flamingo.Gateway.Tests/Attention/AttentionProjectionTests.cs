@@ -20,7 +20,8 @@ public sealed class AttentionProjectionTests
     [Fact]
     public void The_class_token_has_no_column_and_the_map_sums_to_one()
     {
-        var map = AttentionProjection.Map(Seen(0.5f, 0.25f), TensorData.FromFloats([0.25f, 0.25f, 0.25f, 0.25f, 1, 0, 0, 0], 2, 4), patches: 5).Map;
+        var map = AttentionProjection.Map(Seen(0.5f, 0.25f), TensorData.FromFloats([0.25f, 0.25f, 0.25f, 0.25f, 1, 0, 0, 0], 2, 4),
+            patches: 5).Map;
         Assert.Equal([2, 2], map.Shape);
         Assert.Equal([0.5f, 1 / 6f, 1 / 6f, 1 / 6f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
     }

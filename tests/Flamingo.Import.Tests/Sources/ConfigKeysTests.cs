@@ -4,10 +4,13 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Sources;
 
-/// <summary>A key of a configuration that changes what is computed is computed, or ends the import by its name; an unknown one is a warning.</summary>
+/// <summary>
+/// A key of a configuration that changes what is computed is computed, or ends the import by its name; an unknown one is a warning.
+/// </summary>
 public sealed class ConfigKeysTests : IDisposable
 {
-    private const string Clip = "vision/open_clip_config.json", Language = "language/config.json", Tokenizer = "language/tokenizer_config.json";
+    private const string Clip = "vision/open_clip_config.json", Language = "language/config.json",
+        Tokenizer = "language/tokenizer_config.json";
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -19,7 +22,8 @@ public sealed class ConfigKeysTests : IDisposable
     [InlineData("pythia", 4)]
     [InlineData("llama", 2)]
     [InlineData("idefics", 0)]
-    public void The_reference_families_have_no_unknown_key(string family, int every) => Assert.Null(Run(Copy(family), every).Config.Provenance.Warnings);
+    public void The_reference_families_have_no_unknown_key(string family, int every) =>
+        Assert.Null(Run(Copy(family), every).Config.Provenance.Warnings);
 
     [Theory]
     [InlineData("mpt7b", "attn_config.clip_qkv", "6")]
@@ -52,7 +56,8 @@ public sealed class ConfigKeysTests : IDisposable
     [InlineData("llama", "rope_parameters.rope_type", "\"llama3\"")]
     [InlineData("llama", "quantization_config.quant_method", "\"gptq\"")]
     [InlineData("llama", "pruned_heads.0", "[1]")]
-    public void A_key_of_a_language_model_that_would_be_computed_wrongly_is_named(string family, string key, string value) => Refused(family, Language, key, value);
+    public void A_key_of_a_language_model_that_would_be_computed_wrongly_is_named(string family, string key, string value) =>
+        Refused(family, Language, key, value);
 
     [Theory]
     [InlineData("model_cfg.vision_cfg.ls_init_value", "0.1")]
@@ -78,7 +83,8 @@ public sealed class ConfigKeysTests : IDisposable
     [InlineData("preprocessor_config.json", "resample", "2")]
     [InlineData("preprocessor_config.json", "image_size", "64")]
     [InlineData("tokenizer_config.json", "eos_token", "\"<s>\"")]
-    public void A_key_of_idefics_that_would_be_computed_wrongly_is_named(string file, string key, string value) => Refused("idefics", file, key, value);
+    public void A_key_of_idefics_that_would_be_computed_wrongly_is_named(string file, string key, string value) =>
+        Refused("idefics", file, key, value);
 
     [Theory]
     [InlineData("llama", "add_eos_token", "true")]
@@ -87,12 +93,15 @@ public sealed class ConfigKeysTests : IDisposable
     [InlineData("neox", "add_prefix_space", "true")]
     [InlineData("neox", "do_lower_case", "true")]
     [InlineData("llama", "sp_model_kwargs.enable_sampling", "true")]
-    public void A_key_of_a_tokenizer_that_would_be_read_wrongly_is_named(string family, string key, string value) => Refused(family, Tokenizer, key, value);
+    public void A_key_of_a_tokenizer_that_would_be_read_wrongly_is_named(string family, string key, string value) =>
+        Refused(family, Tokenizer, key, value);
 
     [Fact]
     public void Tokens_that_the_tokenizer_lacks_are_named()
     {
-        var decoder = Assert.Throws<CheckpointException>(() => Run(Changed("neox", Tokenizer, config => config["added_tokens_decoder"] = JsonNode.Parse("""{"532": {"content": "<|chat|>", "special": true}}""")), 2));
+        var decoder = Assert.Throws<CheckpointException>(() =>
+            Run(Changed("neox", Tokenizer, config =>
+            config["added_tokens_decoder"] = JsonNode.Parse("""{"532": {"content": "<|chat|>", "special": true}}""")), 2));
         Assert.Contains("'<|chat|>' with id 532", decoder.Message, StringComparison.Ordinal);
         var llama = Copy("llama");
         File.WriteAllText(Path.Combine(llama, "language", "added_tokens.json"), """{"<pad>": 541}""");
@@ -106,7 +115,8 @@ public sealed class ConfigKeysTests : IDisposable
         Set(folder, Clip, "preprocess_cfg.interpolation", "\"bilinear\"");
         Set(folder, Tokenizer, "add_eos_token", "true");
         var report = Assert.Throws<CheckpointException>(() => Run(folder, 2)).Message;
-        foreach (var named in new[] { "attn_config.clip_qkv is 6", "logit_scale is 0.5", "preprocess_cfg.interpolation is bilinear", "add_eos_token is true" }) Assert.Contains(named, report, StringComparison.Ordinal);
+        foreach (var named in new[] { "attn_config.clip_qkv is 6", "logit_scale is 0.5", "preprocess_cfg.interpolation is bilinear",
+            "add_eos_token is true" }) Assert.Contains(named, report, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -128,22 +138,28 @@ public sealed class ConfigKeysTests : IDisposable
     {
         Assert.Equal(16, Run(Set(Copy("mpt7b"), Language, "attn_config.alibi_bias_max", "16"), 2, "mpt7b").Config.Language.AlibiMaxBias);
         Assert.Equal(4, Run(Set(Copy("mpt1b"), Language, "alibi_bias_max", "4"), 1, "mpt1b").Config.Language.AlibiMaxBias);
-        Assert.Contains("missing: transformer.blocks.0.attn.q_ln.weight", Assert.Throws<CheckpointException>(() => Run(Set(Copy("mpt7b"), Language, "attn_config.qk_ln", "true"), 2)).Message, StringComparison.Ordinal);
-        Assert.Equal(500000, Run(Changed("llama", Language, config => (config["rope_theta"], config["rope_parameters"]) = (null, JsonNode.Parse("""{"rope_type": "default", "rope_theta": 500000}"""))), 2, "llama").Config.Language.RotaryBase);
+        Assert.Contains("missing: transformer.blocks.0.attn.q_ln.weight",
+            Assert.Throws<CheckpointException>(() => Run(Set(Copy("mpt7b"), Language, "attn_config.qk_ln", "true"), 2)).Message,
+            StringComparison.Ordinal);
+        Assert.Equal(500000, Run(Changed("llama", Language, config =>
+            (config["rope_theta"], config["rope_parameters"]) =
+            (null, JsonNode.Parse("""{"rope_type": "default", "rope_theta": 500000}"""))), 2, "llama").Config.Language.RotaryBase);
         var pythia = Run(Changed("pythia", Language, config =>
         {
             foreach (var key in new[] { "rotary_pct", "rotary_emb_base" }) config.AsObject().Remove(key);
             config["rope_parameters"] = JsonNode.Parse("""{"rope_type": "default", "rope_theta": 20000, "partial_rotary_factor": 0.5}""");
         }), 4, "pythia").Config.Language;
         Assert.Equal((20000, 0.5), (pythia.RotaryBase, pythia.RotaryFraction));
-        Assert.Null(Run(Changed("llama", Language, config => config["rope_scaling"] = JsonNode.Parse("""{"rope_type": "default"}""")), 2, "plain").Config.Provenance.Warnings);
+        Assert.Null(Run(Changed("llama", Language, config => config["rope_scaling"] = JsonNode.Parse("""{"rope_type": "default"}""")), 2,
+            "plain").Config.Provenance.Warnings);
     }
 
     private void Refused(string family, string file, string key, string value)
     {
         var folder = Set(Copy(family), file, key, value);
         var refused = Assert.Throws<CheckpointException>(() => Run(folder, family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 })).Message;
-        Assert.Contains(key.Split('.')[^1] is "0" or "quant_method" or "eps" or "enable_sampling" ? key.Split('.')[^2] : key, refused, StringComparison.Ordinal);
+        Assert.Contains(key.Split('.')[^1] is "0" or "quant_method" or "eps" or "enable_sampling" ? key.Split('.')[^2]
+            : key, refused, StringComparison.Ordinal);
         Assert.Contains(Path.GetFileName(file), refused, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder["model"]));
     }
@@ -192,6 +208,7 @@ public sealed class ConfigKeysTests : IDisposable
         output = _folder[output == Path.GetFileName(folder) ? $"{output}-model" : output];
         return Path.GetFileName(folder) == "idefics"
             ? IdeficsImport.Run(new IdeficsSource(folder), output, null, CancellationToken.None)
-            : OpenFlamingoImport.Run(new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"), Path.Combine(folder, "checkpoint.pt"), every), output, null, CancellationToken.None);
+            : OpenFlamingoImport.Run(new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"),
+                Path.Combine(folder, "checkpoint.pt"), every), output, null, CancellationToken.None);
     }
 }

@@ -16,16 +16,21 @@ public sealed class OtherWeightsTests : IDisposable
     public void An_adapters_folder_is_told_in_both_layouts()
     {
         var folder = Directory.CreateDirectory(_folder["lora"]).FullName;
-        File.WriteAllText(Path.Combine(folder, "adapter_config.json"), """{"peft_type": "LORA", "base_model_name_or_path": "huggyllama/llama-7b"}""");
+        File.WriteAllText(Path.Combine(folder, "adapter_config.json"),
+            """{"peft_type": "LORA", "base_model_name_or_path": "huggyllama/llama-7b"}""");
         Write(Path.Combine(folder, "adapter_model.safetensors"), "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
-        foreach (var message in new[] { Refused(OpenFlamingoImportTests.Family("llama", 2) with { Language = folder }), Assert.Throws<CheckpointException>(() => IdeficsImport.Run(new IdeficsSource(folder), _folder["model"], null, CancellationToken.None)).Message })
+        foreach (var message in new[] { Refused(OpenFlamingoImportTests.Family("llama", 2) with { Language = folder }),
+            Assert.Throws<CheckpointException>(() =>
+            IdeficsImport.Run(new IdeficsSource(folder), _folder["model"], null, CancellationToken.None)).Message })
         {
             Assert.Contains("LoRA", message, StringComparison.Ordinal);
             Assert.Contains("huggyllama/llama-7b", message, StringComparison.Ordinal);
             Assert.Contains("merge_and_unload", message, StringComparison.Ordinal);
         }
 
-        Assert.Contains("LoRA adapter", Refused(OpenFlamingoImportTests.Family("llama", 2) with { Checkpoint = Path.Combine(folder, "adapter_model.safetensors") }), StringComparison.Ordinal);
+        Assert.Contains("LoRA adapter", Refused(
+            OpenFlamingoImportTests.Family("llama", 2) with { Checkpoint = Path.Combine(folder, "adapter_model.safetensors") }),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -60,9 +65,12 @@ public sealed class OtherWeightsTests : IDisposable
         var source = OpenFlamingoImportTests.Family("mpt7b", 2);
         var folder = Directory.CreateDirectory(_folder["checkpoints"]).FullName;
         File.Copy(source.Checkpoint, Path.Combine(folder, "checkpoint_0.pt"));
-        Assert.Equal("checkpoint_0.pt", Assert.Single(OpenFlamingoImport.Run(source with { Checkpoint = folder }, _folder["one"], null, CancellationToken.None).Config.Provenance.Sources, file => file.File.EndsWith(".pt", StringComparison.Ordinal)).File);
+        Assert.Equal("checkpoint_0.pt", Assert.Single(
+            OpenFlamingoImport.Run(source with { Checkpoint = folder }, _folder["one"], null,
+            CancellationToken.None).Config.Provenance.Sources, file => file.File.EndsWith(".pt", StringComparison.Ordinal)).File);
         File.Copy(source.Checkpoint, Path.Combine(folder, "checkpoint_1.pt"));
-        Assert.Contains("2 checkpoints: checkpoint_0.pt, checkpoint_1.pt. Name the one", Refused(source with { Checkpoint = folder }), StringComparison.Ordinal);
+        Assert.Contains("2 checkpoints: checkpoint_0.pt, checkpoint_1.pt. Name the one", Refused(source with { Checkpoint = folder }),
+            StringComparison.Ordinal);
     }
 
     /// <summary>The checkpoint shows which N it is: no page of missing and unexpected names.</summary>
@@ -76,7 +84,8 @@ public sealed class OtherWeightsTests : IDisposable
     public void A_wrong_cross_attention_every_is_told_with_the_right_one(string family, int every, int right)
     {
         var refused = Refused(OpenFlamingoImportTests.Family(family, every));
-        Assert.Contains($"which is not --cross-attention-every {every}. It is --cross-attention-every {right}.", refused, StringComparison.Ordinal);
+        Assert.Contains($"which is not --cross-attention-every {every}. It is --cross-attention-every {right}.", refused,
+            StringComparison.Ordinal);
         Assert.DoesNotContain("unexpected:", refused, StringComparison.Ordinal);
     }
 
@@ -84,11 +93,15 @@ public sealed class OtherWeightsTests : IDisposable
     public void A_checkpoint_of_another_family_or_without_gated_blocks_is_told()
     {
         var source = OpenFlamingoImportTests.Family("mpt7b", 2);
-        Assert.Contains("they are of two families", Refused(source with { Checkpoint = OpenFlamingoImportTests.Family("neox", 2).Checkpoint }), StringComparison.Ordinal);
-        Assert.Contains("holds no gated blocks", Refused(source with { Checkpoint = Path.Combine(OpenFlamingoImportTests.Family("llama", 2).Language, "model.safetensors") }), StringComparison.Ordinal);
+        Assert.Contains("they are of two families",
+            Refused(source with { Checkpoint = OpenFlamingoImportTests.Family("neox", 2).Checkpoint }), StringComparison.Ordinal);
+        Assert.Contains("holds no gated blocks",
+            Refused(source with { Checkpoint = Path.Combine(OpenFlamingoImportTests.Family("llama", 2).Language, "model.safetensors") }),
+            StringComparison.Ordinal);
     }
 
-    private string Refused(OpenFlamingoSource source) => Assert.Throws<CheckpointException>(() => OpenFlamingoImport.Run(source, _folder["model"], null, CancellationToken.None)).Message;
+    private string Refused(OpenFlamingoSource source) =>
+        Assert.Throws<CheckpointException>(() => OpenFlamingoImport.Run(source, _folder["model"], null, CancellationToken.None)).Message;
 
     private string Copy(string family, string part)
     {
@@ -98,5 +111,6 @@ public sealed class OtherWeightsTests : IDisposable
     }
 
     private static void Write(string file, string tensor) =>
-        SafetensorsWriter.Write(file, new Dictionary<string, SourceTensor> { [tensor] = new(tensor, "F32", [1], () => new byte[4]) }, null, (_, _) => { }, [], CancellationToken.None);
+        SafetensorsWriter.Write(file, new Dictionary<string, SourceTensor> { [tensor] = new(tensor, "F32", [1], () => new byte[4]) }, null,
+            (_, _) => { }, [], CancellationToken.None);
 }

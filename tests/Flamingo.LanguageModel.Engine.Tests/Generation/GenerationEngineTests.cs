@@ -86,7 +86,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     public async Task A_request_cancelled_before_it_comes_never_comes()
     {
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Read(Ask("a", cancellation: new CancellationToken(true))));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _engine.RankAsync(Prompts.Of("a"), Prompts.Behind(Prompts.Of("a"), [[1]]), Prompts.Terms(), new CancellationToken(true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            _engine.RankAsync(Prompts.Of("a"), Prompts.Behind(Prompts.Of("a"), [[1]]), Prompts.Terms(), new CancellationToken(true)));
         Assert.Equal(0, _engine.Statistics.Waiting);
     }
 

@@ -18,7 +18,8 @@ public sealed class BlockHashTests
     }, iter: 20_000);
 
     [Fact]
-    public void Any_change_changes_all_names_from_there_on() => Gen.Select(Text, Gen.Int[0, 1000], Gen.Char["abci012"]).Sample((text, place, letter) =>
+    public void Any_change_changes_all_names_from_there_on() =>
+        Gen.Select(Text, Gen.Int[0, 1000], Gen.Char["abci012"]).Sample((text, place, letter) =>
     {
         place %= text.Length;
         var changed = text[..place] + letter + text[(place + 1)..];
@@ -31,7 +32,8 @@ public sealed class BlockHashTests
         !Chain(text, "one", 2).Intersect(Chain(text, "another", 2)).Any() && !Chain(text, "", 2).Intersect(Chain(text, "one", 2)).Any());
 
     [Fact]
-    public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it_and_sees_the_same() => Gen.Select(Text, Gen.Char["abci"].Array[0, 12]).Sample((text, answer) =>
+    public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it_and_sees_the_same() =>
+        Gen.Select(Text, Gen.Char["abci"].Array[0, 12]).Sample((text, answer) =>
     {
         // the last tokens stand behind the prompt, where what its last token sees is still seen
         var (prompt, whole) = (Prompts.Of(text), Prompts.Of(text + new string(answer)));
@@ -43,7 +45,8 @@ public sealed class BlockHashTests
         }
 
         foreach (var (block, (asked, answered)) in BlockHash.Chain(whole, "", 3).Zip(chain).Index())
-            Assert.Equal(Enumerable.Range(0, (block + 1) * 3).All(position => whole.PictureAt(position) == prompt.PictureAt(position)), asked == answered);
+            Assert.Equal(Enumerable.Range(0, (block + 1) * 3).All(position => whole.PictureAt(position) == prompt.PictureAt(position)),
+                asked == answered);
     }, iter: 20_000);
 
     [Fact]

@@ -58,7 +58,8 @@ internal static class PlainTwin
     }
 
     /// <summary>Behind the prompt and an answer's tokens, which see what the prompt's last token sees.</summary>
-    public static float[] Logits(SequencePrompt prompt, IReadOnlyList<int> ids) => ScriptedModel.Logits(Past(prompt, ids, prompt.PictureAt), ids[^1]);
+    public static float[] Logits(SequencePrompt prompt, IReadOnlyList<int> ids) =>
+        ScriptedModel.Logits(Past(prompt, ids, prompt.PictureAt), ids[^1]);
 
     // a candidate is text, and sees what it would see as a part of the prompt
     private static float Score(SequencePrompt prompt, IReadOnlyList<int> ids, int target)
@@ -72,7 +73,8 @@ internal static class PlainTwin
         var past = 0UL;
         for (var position = 0; position < ids.Count; position++)
         {
-            var picture = pictureAt(position) is >= 0 and var index ? ScriptedModel.Project(ScriptedModel.Latents(prompt.Keys[index])) : ScriptedModel.NoPicture;
+            var picture = pictureAt(position) is >= 0 and var index ? ScriptedModel.Project(ScriptedModel.Latents(prompt.Keys[index]))
+                : ScriptedModel.NoPicture;
             past = ScriptedModel.Read(past, ScriptedModel.Cell(past, ids[position], picture, position));
         }
 

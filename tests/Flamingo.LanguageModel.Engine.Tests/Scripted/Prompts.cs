@@ -3,7 +3,10 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>Prompts written as text: a letter is a token (a = 0), a digit a picture of that name, and behind an i no picture is seen until the next one.</summary>
+/// <summary>
+/// Prompts written as text: a letter is a token (a = 0), a digit a picture of that name, and behind an i no picture is seen until the next
+/// one.
+/// </summary>
 internal static class Prompts
 {
     public static SequencePrompt Of(string text, int answer = 8, bool latents = true)

@@ -50,7 +50,8 @@ public sealed class IdeficsPromptTests(Models models)
         var tokens = models.DirectoryOf("idefics").Config.Tokens;
         Assert.Equal(3, Golden.PromptsAfterEnd.Count);
         foreach (var prompt in Golden.PromptsAfterEnd)
-            Assert.Equal(Golden.Ids(prompt.GetProperty("sees")), SeenPictures.Of(Golden.Ids(prompt.GetProperty("ids")), tokens).Select(picture => picture + 1));
+            Assert.Equal(Golden.Ids(prompt.GetProperty("sees")), SeenPictures.Of(Golden.Ids(prompt.GetProperty("ids")), tokens)
+                .Select(picture => picture + 1));
     }
 
     [Fact]
@@ -61,7 +62,8 @@ public sealed class IdeficsPromptTests(Models models)
         {
             var model = models.DirectoryOf("idefics");
             ModelDirectory.WriteConfig(folder.FullName, model.Config with { Tokens = model.Config.Tokens with { HidesPictures = null } });
-            Assert.DoesNotContain("hides_pictures", File.ReadAllText(Path.Combine(folder.FullName, ModelDirectory.ConfigFile)), StringComparison.Ordinal);
+            Assert.DoesNotContain("hides_pictures", File.ReadAllText(Path.Combine(folder.FullName, ModelDirectory.ConfigFile)),
+                StringComparison.Ordinal);
             Assert.Equal([EndOfText], ModelDirectory.Open(folder.FullName).Config.Tokens.HidesPictures);
             Assert.Null(models.DirectoryOf("llama").Config.Tokens.HidesPictures);
         }
@@ -71,7 +73,10 @@ public sealed class IdeficsPromptTests(Models models)
         }
     }
 
-    /// <summary>Candidates are text: their tokens see what they would see in the prompt, whether the end of text is the prompt's last token or their own first.</summary>
+    /// <summary>
+    /// Candidates are text: their tokens see what they would see in the prompt, whether the end of text is the prompt's last token or their
+    /// own first.
+    /// </summary>
     [Theory]
     [InlineData("</s>", "Compare ")]
     [InlineData("", "</s>Compare ")]
@@ -80,7 +85,8 @@ public sealed class IdeficsPromptTests(Models models)
         var whole = Golden.Prompt("idefics", "text-after-end");
         var (logits, shape) = Golden.Logits("idefics", "text-after-end");
         PromptSegment[] prompt = [Golden.Segments("idefics", "text-after-end")[0], new TextSegment(end)];
-        var ranking = await models.Stage("idefics").RankAsync(new(end.Length == 0 ? prompt[..1] : prompt, [candidate, "a"]), TestContext.Current.CancellationToken);
+        var ranking = await models.Stage("idefics")
+            .RankAsync(new(end.Length == 0 ? prompt[..1] : prompt, [candidate, "a"]), TestContext.Current.CancellationToken);
         var (ids, scored) = (Golden.Ids(whole.GetProperty("ids")), ranking.Candidates[0]);
         Assert.Equal(ids[ranking.PromptTokens..], scored.Ids);
         foreach (var (at, likelihood) in scored.TokenLogLikelihoods.Index())
@@ -90,19 +96,23 @@ public sealed class IdeficsPromptTests(Models models)
         }
     }
 
-    /// <summary>Transformers repeats the mask's last row while it generates, so a prompt that ends with the end of text goes on seeing its picture.</summary>
+    /// <summary>
+    /// Transformers repeats the mask's last row while it generates, so a prompt that ends with the end of text goes on seeing its picture.
+    /// </summary>
     [Fact]
     public async Task Generated_tokens_see_what_the_prompts_last_token_sees_and_serve_no_prompt_that_does_not()
     {
         await using var stage = models.NewStage(models.DirectoryOf("idefics"), new LanguageModelOptions());
         var picture = Golden.Segments("idefics", "text-after-end")[0];
         var ids = (await stage.TokenizeAsync([picture, new TextSegment("</s>")], TestContext.Current.CancellationToken)).ToList();
-        var sampling = new SamplingParameters { MaxTokens = 12, LogitBias = new Dictionary<int, float> { [EndOfText] = -100, [EndOfUtterance] = -100 } };
+        var sampling = new SamplingParameters { MaxTokens = 12, LogitBias = new Dictionary<int,
+            float> { [EndOfText] = -100, [EndOfUtterance] = -100 } };
         var answer = await Generate(stage, new([picture, new TextSegment("</s>")], sampling));
         foreach (var id in answer.Ids)
         {
             var latents = new Dictionary<string, TensorData> { [Golden.Key(0)] = Golden.Latents("idefics")[0] };
-            var seeing = new SequencePrompt([.. ids], [-1, -1, .. Enumerable.Repeat(0, ids.Count - 2)], [Golden.Key(0)], latents, ids.Count);
+            var seeing = new SequencePrompt([.. ids], [-1, -1, .. Enumerable.Repeat(0, ids.Count - 2)], [Golden.Key(0)], latents,
+                ids.Count);
             var row = (await stage.Runner.LogitsAsync(seeing, TestContext.Current.CancellationToken)).ToFloats()[^544..];
             (row[EndOfText], row[EndOfUtterance], row[Around], row[Image]) = (-100, -100, -100, -100);
             Assert.Equal(Array.IndexOf(row, row.Max()), id);

@@ -38,7 +38,10 @@ public sealed class SentencePieceTests
         foreach (var prompt in prompts) Assert.Equal(Golden.Ids(prompt.GetProperty("ids")), tokenizer.Beginning.Concat(tokenizer.Encode(prompt.GetProperty("text").GetString()!)));
     }
 
-    /// <summary>A text that begins with a blank has the ids that it has in the whole; behind a marker a stretch of its own begins, where the blank is one more.</summary>
+    /// <summary>
+    /// A text that begins with a blank has the ids that it has in the whole; behind a marker a stretch of its own begins, where the blank
+    /// is one more.
+    /// </summary>
     [Theory]
     [InlineData("Assistant:", " dog")]
     [InlineData("Assistant:", " ")]
@@ -58,7 +61,8 @@ public sealed class SentencePieceTests
     public void A_continuation_without_a_blank_has_the_ids_that_it_has_alone()
     {
         var tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
-        foreach (var text in new[] { "dog", "a large red circle", "<|endofchunk|> a" }) Assert.Equal(tokenizer.Encode(text), tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], text));
+        foreach (var text in new[] { "dog", "a large red circle", "<|endofchunk|> a" }) Assert.Equal(tokenizer.Encode(text),
+            tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], text));
         Assert.Equal([481, 259], tokenizer.Encode(" a")); // the blank that is put before every text, and the text's own
         Assert.Equal([259], tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], " a"));
     }

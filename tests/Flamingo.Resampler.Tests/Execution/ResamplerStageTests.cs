@@ -85,8 +85,10 @@ public sealed class ResamplerStageTests(Models models)
     public async Task Attention_is_over_patches_alone_where_features_hold_the_class_token()
     {
         var (features, stage) = (Frames("idefics"), models.Stage("idefics"));
-        using var counting = models.NewStage(models.Altered("idefics", config => config with { Vision = config.Vision with { ClassTokenInFeatures = false } }), new ResamplerOptions());
-        var (alone, counted) = (await stage.ResampleAsync(new(features, IncludeAttention: true), Cancellation), await counting.ResampleAsync(new(features, IncludeAttention: true), Cancellation));
+        using var counting = models.NewStage(models.Altered("idefics", config =>
+            config with { Vision = config.Vision with { ClassTokenInFeatures = false } }), new ResamplerOptions());
+        var (alone, counted) = (await stage.ResampleAsync(new(features, IncludeAttention: true), Cancellation),
+            await counting.ResampleAsync(new(features, IncludeAttention: true), Cancellation));
         Assert.Equal(17, features[0].Shape[1]);
         foreach (var (patches, all) in alone.Attention.Zip(counted.Attention))
         {

@@ -7,7 +7,9 @@ public static class AttentionProjection
 {
     /// <param name="seen">Weights [latents].</param>
     /// <param name="read">[latents, frames × patches of the grid], rows summing to one.</param>
-    /// <param name="patches">Features of one frame: a square grid in reading order, and a class token, which is not read, where the number is no square.</param>
+    /// <param name="patches">
+    /// Features of one frame: a square grid in reading order, and a class token, which is not read, where the number is no square.
+    /// </param>
     /// <returns>The map [frames × rows, columns], summing to one.</returns>
     /// <exception cref="StageException">Internal: shapes that do not fit together.</exception>
     public static AttentionMap Map(TokenAttention seen, TensorData read, int patches)
@@ -15,7 +17,9 @@ public static class AttentionProjection
         var (weights, reads) = (seen.Weights.ToFloats(), read.ToFloats());
         var side = (int)Math.Sqrt(patches);
         if (read.Shape.Length != 2 || weights.Length != read.Shape[0] || read.Shape[1] % (side * side) != 0)
-            throw new StageException(StageErrorKind.Internal, $"Attention [{string.Join(", ", seen.Weights.Shape)}] over latents does not fit [{string.Join(", ", read.Shape)}] over {side * side} patches.");
+            throw new StageException(StageErrorKind.Internal,
+                $"Attention [{string.Join(", ", seen.Weights.Shape)}] over latents does not fit [{string.Join(", ", read.Shape)}] over "
+                + $"{side * side} patches.");
         var map = new float[read.Shape[1]];
         var sum = 0.0;
         for (var place = 0; place < map.Length; place++)

@@ -8,7 +8,8 @@ public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLo
 
 /// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
 public sealed class CandidateRanking(
-    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory, TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
+    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory,
+        TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
 {
     private readonly float[][] _scores = [.. candidates.Select(candidate => new float[candidate.Ids.Count])];
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];

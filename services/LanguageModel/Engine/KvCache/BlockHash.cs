@@ -6,7 +6,8 @@ namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
 /// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and, wherever the
-/// picture that is seen changes, the latent key of the next one or that there is none. Equal names mean equal keys and values. The idea is nano-vllm's and vLLM's; the
+/// picture that is seen changes, the latent key of the next one or that there is none. Equal names mean equal keys and values. The idea is
+/// nano-vllm's and vLLM's; the
 /// pictures are ours.
 /// </summary>
 public readonly record struct BlockHash(UInt128 High, UInt128 Low)

@@ -22,7 +22,9 @@ public sealed class Sequence
     /// <summary>Per token behind the prompt, the id whose log-likelihood after it is wanted; empty where logits are.</summary>
     public IReadOnlyList<int> Targets { get; init; } = [];
 
-    /// <summary>Per token behind the prompt, the picture that it sees, or −1; empty where all see what the prompt's last token sees.</summary>
+    /// <summary>
+    /// Per token behind the prompt, the picture that it sees, or −1; empty where all see what the prompt's last token sees.
+    /// </summary>
     public IReadOnlyList<int> Pictures { get; init; } = [];
 
     /// <summary>Block table; every block but the last is full once computed.</summary>
@@ -53,7 +55,8 @@ public sealed class Sequence
     /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
     public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null, IReadOnlyList<int>? pictures = null)
     {
-        var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets ?? [], Pictures = pictures ?? [] };
+        var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets
+            ?? [], Pictures = pictures ?? [] };
         foreach (var block in _blocks)
         {
             _lease.Share(block);

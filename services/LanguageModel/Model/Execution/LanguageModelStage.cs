@@ -105,7 +105,8 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
     private SamplingParameters WithoutBanned(SamplingParameters sampling) => _tokens.Banned.Count == 0
         ? sampling
-        : sampling with { LogitBias = sampling.LogitBias.Where(bias => !_tokens.Banned.Contains(bias.Key)).Concat(_tokens.Banned.Select(id => KeyValuePair.Create(id, float.NegativeInfinity))).ToDictionary() };
+        : sampling with { LogitBias = sampling.LogitBias.Where(bias => !_tokens.Banned.Contains(bias.Key))
+            .Concat(_tokens.Banned.Select(id => KeyValuePair.Create(id, float.NegativeInfinity))).ToDictionary() };
 
     public async ValueTask DisposeAsync()
     {

@@ -30,7 +30,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer included.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
         var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
-        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents, Math.Min(ids.Count + answerTokens, model.ContextLength));
+        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents,
+            Math.Min(ids.Count + answerTokens, model.ContextLength));
     }
 
     private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)

@@ -140,5 +140,6 @@ public sealed class JsonTokenizer : ITokenizer
 
     private int NextLength(ReadOnlySpan<char> text) => _file.SplitsWords ? Gpt2Pieces.NextLength(text) : _file.SentencePiece?.Metaspace?.NextLength(text) ?? text.Length;
 
-    private string Normalize(string text, bool prepends = true) => _file.SentencePiece?.Normalize(text, prepends) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);
+    private string Normalize(string text, bool prepends = true) =>
+        _file.SentencePiece?.Normalize(text, prepends) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);
 }

@@ -75,7 +75,8 @@ public sealed class PerceiverResampler : IDisposable
     /// <param name="read">[batch, media, latents, frames × features], rows of positive weights.</param>
     private Tensor OverPatches(Tensor read, long frames)
     {
-        var patches = read.unflatten(3, [frames, -1]).slice(4, _classToken ? 1 : 0, long.MaxValue, 1).flatten(3, 4); // [batch, media, latents, frames × patches]
+        // [batch, media, latents, frames × patches]
+        var patches = read.unflatten(3, [frames, -1]).slice(4, _classToken ? 1 : 0, long.MaxValue, 1).flatten(3, 4);
         return patches / patches.sum(-1, keepdim: true).clamp_min(1e-30);
     }
 
@@ -106,7 +107,10 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
-    /// <summary>What each latent reads of the media: mean over heads, the latents' own columns left out. Beside <see cref="Forward"/>, whose fused attention tells no weights.</summary>
+    /// <summary>
+    /// What each latent reads of the media: mean over heads, the latents' own columns left out. Beside <see cref="Forward"/>, whose fused
+    /// attention tells no weights.
+    /// </summary>
     public Tensor MediaWeights(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
