@@ -19,12 +19,18 @@ public static class VerifyCommand
             Description = "Folder with golden.json and golden.safetensors, as the original code wrote them; every other golden*.json of "
             + "that form is checked too, and the rest is named as skipped." }.AcceptExistingOnly();
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, cancellation));
+        var orientation = new Option<string>("--orientation")
+        {
+            HelpName = "exif|ignore",
+            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
+        };
+        orientation.AcceptOnlyFromAmong("exif", "ignore");
+        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation };
+        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.GetValue(orientation), parsed.InvocationConfiguration.Output, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, TextWriter output, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, string? orientation, TextWriter output, CancellationToken cancellation)
     {
         var counts = new int[3];
         void Report(Comparison comparison)
@@ -36,7 +42,7 @@ public static class VerifyCommand
         var goldens = Golden.OpenAll(goldenDirectory, Report);
         await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
-        var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>()),
+        var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation),
             (LanguageModelStage)services.GetRequiredService<ILanguageModel>());
         IReadOnlyList<TensorData> mainLatents = [];
         foreach (var opened in goldens)

@@ -32,7 +32,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var (config, limits) = (model.Config.Vision, options.Value);
-        _preprocessor = new PicturePreprocessor(config);
+        _preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         _gate = new PictureGate(decoder, limits);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
@@ -51,7 +51,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
-            limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames);
+            limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames)
+        {
+            Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
+        };
     }
 
     public VisionEncoderDescription Description { get; }
@@ -130,7 +133,7 @@ public static class VisionEncoderRegistration
     {
         services.AddModelRuntime();
         services.AddOptions<VisionEncoderOptions>().BindConfiguration(VisionEncoderOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        services.TryAddSingleton<IPictureDecoder, PictureDecoder>();
+        services.TryAddSingleton(IPictureDecoder.Compiled);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
         return services;
