@@ -26,6 +26,7 @@ public static class GenerateCommand
             request = request with { Sampling = sampling.Apply(parsed, request.Sampling, names, error), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
             names.Add("attention", attention.Name);
             await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
+            request = await question.EndShotsAsync(parsed, request, opened.Flamingo, cancellation);
             var answer = await names.AskAsync(() => new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation));
             if (parsed.GetValue(attention) is not { } sheet) return ExitCode.Done;
             var model = await opened.Flamingo.GetModelAsync(cancellation);

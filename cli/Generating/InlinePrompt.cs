@@ -10,13 +10,12 @@ namespace Flamingo.Cli.Generating;
 /// <summary>A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.</summary>
 public sealed class InlinePrompt
 {
-    private const string EndOfChunk = "<|endofchunk|>";
-
     // both options repeat, so the parser takes any number of values and the order is read from the tokens
     private readonly Option<string[]> _shot = new("--shot")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = $"An example: a picture and what is to be said of it; {EndOfChunk} is appended to the text. Repeatable, order kept.",
+        Description = "An example: a picture and what is to be said of it; the model's own end of an example is appended to the text. "
+            + "Repeatable, order kept.",
     };
 
     private readonly Option<string[]> _picture = new("--picture")
@@ -46,6 +45,9 @@ public sealed class InlinePrompt
 
     public bool IsGiven(SymbolResult result) => new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
 
+    public bool HasShots(ParseResult parsed) => parsed.GetResult(_shot) is not null;
+
+    /// <summary>The prompt without an end behind its shots; which one belongs there, the model that is asked tells.</summary>
     /// <param name="names">Learns what the user calls the segments.</param>
     /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
     public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed, FieldNames names)
@@ -71,10 +73,24 @@ public sealed class InlinePrompt
             if (video) names.Add($"segments[{segments.Count - 1}].video.max_frames", _maxFrames.Name);
             if (values.Count < 2) continue;
             names.Add($"segments[{segments.Count}]", $"{option} {InputFile.Name(values[0])}, its text");
-            segments.Add(new FlamingoText(shot ? values[1] + EndOfChunk : values[1]));
+            segments.Add(new FlamingoText(values[1]));
         }
 
         return faults.Count == 0 ? segments : throw new UsageException(faults);
+    }
+
+    /// <param name="segments">As <see cref="Read"/> gave them.</param>
+    /// <param name="endOfChunk">What the model's examples end with.</param>
+    public IReadOnlyList<FlamingoSegment> EndShots(ParseResult parsed, IReadOnlyList<FlamingoSegment> segments, string endOfChunk)
+    {
+        var (ended, at) = (segments.ToList(), 0);
+        foreach (var (option, values) in Occurrences(parsed.Tokens))
+        {
+            at += values.Count; // a visual, and its text where there is one
+            if (option == _shot.Name) ended[at - 1] = new FlamingoText(((FlamingoText)ended[at - 1]).Text + endOfChunk);
+        }
+
+        return ended;
     }
 
     private List<(string Option, List<string> Values)> Occurrences(IEnumerable<Token> tokens)

@@ -37,6 +37,15 @@ public sealed class QuestionOptions
         return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed, names), PinPrefix = _answerer.Pin(parsed) };
     }
 
+    /// <summary>The request with every shot ended as the model that answers has its examples ended.</summary>
+    public async Task<FlamingoRequest> EndShotsAsync(
+        ParseResult parsed, FlamingoRequest request, IFlamingo flamingo, CancellationToken cancellation)
+    {
+        if (!_inline.HasShots(parsed)) return request;
+        var model = await flamingo.GetModelAsync(cancellation);
+        return request with { Segments = _inline.EndShots(parsed, request.Segments, model.Language.EndOfChunkToken) };
+    }
+
     /// <inheritdoc cref="AnswererOptions.OpenAsync"/>
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation) =>
         _answerer.OpenAsync(parsed, names, error, cancellation);

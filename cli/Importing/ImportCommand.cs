@@ -4,6 +4,7 @@ using Flamingo.Checkpoints;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Import;
+using Flamingo.LanguageModel.Tokenization;
 
 namespace Flamingo.Cli.Importing;
 
@@ -19,7 +20,11 @@ public static class ImportCommand
         var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.MustExist("the publication's folder");
         var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.MustExist("CLIP's weights or their folder");
         var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.MustExist("the folder of the language model");
-        var checkpoint = new Option<FileSystemInfo>("--checkpoint") { HelpName = "FILE", Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings." }.MustExist("checkpoint.pt");
+        var checkpoint = new Option<FileSystemInfo>("--checkpoint")
+        {
+            HelpName = "FILE|DIR",
+            Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that holds it alone.",
+        }.MustExist("checkpoint.pt or its folder");
         var every = NumberOption.Create<int>(
             "--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
@@ -38,14 +43,26 @@ public static class ImportCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
+            static void Read(string tokenizer) => JsonTokenizer.Load(tokenizer);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
-                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name }, target, progress, cancellation)
+                ? IdeficsImport.Run(
+                    new IdeficsSource(parsed.GetRequiredValue(folder).FullName)
+                    {
+                        Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name, CheckTokenizer = Read,
+                    },
+                    target, progress, cancellation)
                 : OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetRequiredValue(every)!.Value) { Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name },
+                    new OpenFlamingoSource(
+                        parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName,
+                        parsed.GetRequiredValue(checkpoint).FullName, parsed.GetRequiredValue(every)!.Value)
+                    {
+                        Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name, CheckTokenizer = Read,
+                    },
                     target, progress, cancellation);
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));
             var model = await ProgressBar.RunAsync(error, report => Task.FromResult(Import(new Tensors(report))));
+            foreach (var warning in model.Config.Provenance.Warnings ?? []) await error.WriteLineAsync($"Warning: {warning}.");
             if (model.Config.Provenance.Note is { } note) await error.WriteLineAsync($"Note: {note}.");
             var path = Path.GetRelativePath(Environment.CurrentDirectory, model.Path);
             await error.WriteLineAsync(stood

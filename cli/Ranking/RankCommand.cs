@@ -27,15 +27,17 @@ public static class RankCommand
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var names = new FieldNames();
             var asked = question.Read(parsed, names);
+            var orders = ensemble.Read(parsed);
+            await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
+            asked = await question.EndShotsAsync(parsed, asked, opened.Flamingo, cancellation);
             var request = new FlamingoRankRequest(asked.Segments, parsed.GetRequiredValue(candidates))
             {
-                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = ensemble.Read(parsed),
+                Tenant = asked.Tenant, SupportSet = asked.SupportSet, PinPrefix = asked.PinPrefix, Ensemble = orders,
             };
             names.Add("ensemble", "--ensemble");
             names.Add("candidates", candidates.Name);
             foreach (var (index, candidate) in request.Candidates.Index())
                 names.Add($"candidates[{index}]", $"{candidates.Name} \"{candidate}\"");
-            await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
             var ranking = await names.AskAsync(() => opened.Flamingo.RankAsync(request, cancellation));
             if (parsed.GetValue(json)) await output.WriteLineAsync(RankingReport.Json(ranking, request));
             else await RankingReport.WriteAsync(ranking, output, error);

@@ -20,6 +20,9 @@ public sealed partial record GoldenPrompt
 
     public IReadOnlyList<GoldenCandidate>? Rank { get; init; }
 
+    /// <summary>Per token the picture that it sees, counted from 1; 0 for none.</summary>
+    public IReadOnlyList<int>? Sees { get; init; }
+
     [JsonExtensionData]
     public Dictionary<string, JsonElement> Others { get; init; } = [];
 
@@ -49,44 +52,94 @@ public sealed record GoldenBeams(int Count, float LengthPenalty, GoldenBeam Best
 /// <param name="TokenLogLikelihoods">Natural logarithm, one per id.</param>
 public sealed record GoldenCandidate(string Text, IReadOnlyList<int> Ids, IReadOnlyList<double> TokenLogLikelihoods);
 
-/// <summary>A <c>golden.json</c>/<c>golden.safetensors</c> pair.</summary>
+/// <summary>A <c>golden.json</c>/<c>golden.safetensors</c> pair, or another one of that form.</summary>
 public sealed class Golden : IDisposable
 {
     internal static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true };
 
+    private const string MainFile = "golden.json";
+
     private sealed record Content(IReadOnlyList<string>? Pictures, IReadOnlyList<GoldenPrompt>? Prompts);
 
-    private Golden(IReadOnlyList<string> pictures, IReadOnlyList<GoldenPrompt> prompts, SafetensorsFile tensors) =>
-        (Pictures, Prompts, Tensors) = (pictures, prompts, tensors);
+    private Golden(string name, Content content, IReadOnlyList<string> pictures, SafetensorsFile tensors) =>
+        (Name, Pictures, NamesPictures, Prompts, Tensors) = (name, pictures, content.Pictures is not null, content.Prompts ?? [], tensors);
+
+    /// <summary>The JSON file's name.</summary>
+    public string Name { get; }
+
+    /// <summary>What its lines in the report begin with.</summary>
+    public string Prefix => Name == MainFile ? "" : $"{Name}: ";
 
     /// <summary>File names, in the order of the first dimension of <c>pixels</c>, <c>features</c> and <c>latents</c>.</summary>
     public IReadOnlyList<string> Pictures { get; }
 
+    /// <summary>Whether it lists its pictures itself; otherwise they are those of golden.json in the same folder.</summary>
+    public bool NamesPictures { get; }
+
     public IReadOnlyList<GoldenPrompt> Prompts { get; }
 
+    /// <summary>They may hold logits alone.</summary>
     public SafetensorsFile Tensors { get; }
 
-    /// <exception cref="UsageException">One of the two is missing or malformed.</exception>
-    public static Golden Open(string directory)
+    /// <summary>Every <c>golden*.json</c> of a folder whose prompts have golden.json's form, that one first.</summary>
+    /// <param name="report">Told of every other, which is skipped.</param>
+    /// <exception cref="UsageException">There is none, or one is malformed or lacks its tensors.</exception>
+    public static IReadOnlyList<Golden> OpenAll(string directory, Action<Comparison> report)
     {
-        var (json, tensors) = (Path.Combine(directory, "golden.json"), Path.Combine(directory, "golden.safetensors"));
-        var missing = new[] { json, tensors }.Where(file => !File.Exists(file)).ToArray();
-        if (missing.Length > 0) throw new UsageException([.. missing.Select(file => $"{file} does not exist. --golden names a folder with golden.json and golden.safetensors.")]);
+        var files = Directory.GetFiles(directory, "golden*.json").OrderBy(file => Path.GetFileName(file) != MainFile)
+            .ThenBy(file => file, StringComparer.Ordinal).ToList();
+        if (files.Count == 0) throw new UsageException(
+            $"{directory} holds no golden*.json. --golden names a folder with golden.json and golden.safetensors.");
+        var goldens = new List<Golden>();
         try
         {
-            var content = JsonSerializer.Deserialize<Content>(TextFile.ReadJson(json).Span, Json) ?? throw new JsonException("the file is empty");
-            var (pictures, prompts) = (content.Pictures ?? [], content.Prompts ?? []);
-            var lost = prompts.Where(prompt => prompt.Segments.Any(segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null)).ToArray();
-            _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
-            if (lost.Length > 0) throw new UsageException($"{json}: prompt '{lost[0].Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
-            return new Golden(pictures, prompts, SafetensorsFile.Open(tensors));
+            foreach (var file in files)
+            {
+                if (Open(file, goldens.Find(golden => golden.Name == MainFile)) is { } golden) goldens.Add(golden);
+                else report(new(Path.GetFileName(file), Outcome.Skipped,
+                    "its prompts do not have golden.json's form: a list of objects with name, segments and ids"));
+            }
+
+            return goldens;
         }
-        catch (Exception exception) when (exception is JsonException or CheckpointException)
+        catch
         {
-            var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
-            throw new UsageException($"{json} and golden.safetensors cannot be read: {problem}");
+            goldens.ForEach(golden => golden.Dispose());
+            throw;
         }
     }
 
     public void Dispose() => Tensors.Dispose();
+
+    private static Golden? Open(string json, Golden? main)
+    {
+        var tensors = Path.ChangeExtension(json, ".safetensors");
+        try
+        {
+            using var document = JsonDocument.Parse(TextFile.ReadJson(json));
+            if (!HasForm(document.RootElement)) return null;
+            if (!File.Exists(tensors)) throw new UsageException(
+                $"{tensors} does not exist. --golden names a folder with golden.json and golden.safetensors.");
+            var content = document.Deserialize<Content>(Json)!;
+            var (pictures, prompts) = (content.Pictures ?? main?.Pictures ?? [], content.Prompts ?? []);
+            var lost = prompts.FirstOrDefault(prompt => prompt.Segments.Any(
+                segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null));
+            _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
+            if (lost is not null) throw new UsageException(
+                $"{json}: prompt '{lost.Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
+            return new Golden(Path.GetFileName(json), content, pictures, SafetensorsFile.Open(tensors));
+        }
+        catch (Exception exception) when (exception is JsonException or CheckpointException)
+        {
+            var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
+            throw new UsageException($"{json} and {Path.GetFileName(tensors)} cannot be read: {problem}");
+        }
+    }
+
+    private static bool HasForm(JsonElement root) =>
+        root.ValueKind == JsonValueKind.Object && root.TryGetProperty("prompts", out var prompts)
+            && prompts.ValueKind == JsonValueKind.Array
+        && prompts.EnumerateArray().All(prompt => prompt.ValueKind == JsonValueKind.Object
+            && new[] { ("name", JsonValueKind.String), ("segments", JsonValueKind.Array), ("ids", JsonValueKind.Array) }
+                .All(member => prompt.TryGetProperty(member.Item1, out var value) && value.ValueKind == member.Item2));
 }

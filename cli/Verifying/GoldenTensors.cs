@@ -27,7 +27,7 @@ public sealed class GoldenTensors(SafetensorsFile file)
 
     public Comparison Compare(string name, TensorData? actual, string why = "")
     {
-        if (Find(name) is not { } golden) return new(name, Outcome.Skipped, "not in golden.safetensors");
+        if (Find(name) is not { } golden) return new(name, Outcome.Skipped, $"not in {Path.GetFileName(file.Path)}");
         if (actual is null) return new(name, Outcome.Skipped, why);
         return golden.Shape.SequenceEqual(actual.Shape)
             ? Comparison.OfTensors(name, golden.ToFloats(), actual.ToFloats())

@@ -60,7 +60,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
     // in grey levels, as they stand before scaling and normalising
     private Comparison ComparePixels(TensorData? golden, TensorData own)
     {
-        if (golden is null) return new("pixels", Outcome.Skipped, "not in golden.safetensors");
+        if (golden is null) return new("pixels", Outcome.Skipped, "not in the golden tensors");
         if (!golden.Shape.SequenceEqual(own.Shape)) return new("pixels", Outcome.Broken, $"shape [{string.Join(", ", own.Shape)}] where the golden has [{string.Join(", ", golden.Shape)}]");
         var (expected, actual, plane, largest) = (golden.ToFloats(), own.ToFloats(), own.Shape[2] * own.Shape[3], 0.0);
         for (var index = 0; index < expected.Length; index++)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Stages;
@@ -6,7 +7,7 @@ using Flamingo.Stages;
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>One prompt after the other: ids, logits, the greedy answer, beams, candidates in rank.</summary>
-public sealed class PromptVerification(LanguageModelStage language, int imageToken, IReadOnlyList<TensorData> latents)
+public sealed class PromptVerification(LanguageModelStage language, TokensConfig modelTokens, IReadOnlyList<TensorData> latents)
 {
     private const int GreedyTokens = 12;
 
@@ -14,6 +15,8 @@ public sealed class PromptVerification(LanguageModelStage language, int imageTok
     {
         var segments = prompt.Segments.Select(Segment).ToArray();
         report(Comparison.OfIds($"{prompt.Name}: ids", prompt.Ids, await language.TokenizeAsync(segments, cancellation)));
+        if (prompt.Sees is { } sees) report(Comparison.OfIds($"{prompt.Name}: sees", sees,
+            [.. SeenPictures.Of(prompt.Ids, modelTokens).Select(picture => picture + 1)]));
         report(await CompareLogitsAsync(prompt, tensors, cancellation));
         if (prompt.Greedy is { } greedy) await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
         if (prompt.Rank is { } rank) await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
@@ -47,15 +50,11 @@ public sealed class PromptVerification(LanguageModelStage language, int imageTok
         var name = $"logits.{prompt.Name}";
         var pictures = prompt.Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!.Value).ToArray();
         if (prompt.Ids.Count == 0 || prompt.Ids.Any(id => id < 0 || id >= language.Description.VocabularySize)) return new(name, Outcome.Broken, $"the golden ids do not fit a vocabulary of {language.Description.VocabularySize}");
-        if (prompt.Ids.Count(id => id == imageToken) != pictures.Length) return new(name, Outcome.Broken, "the golden ids do not hold one image token for each picture");
-        var (seen, pictureOfToken) = (0, new int[prompt.Ids.Count]);
-        for (var position = 0; position < prompt.Ids.Count; position++)
-        {
-            if (prompt.Ids[position] == imageToken) seen++;
-            pictureOfToken[position] = seen - 1;
-        }
-
-        var logits = await language.Runner.LogitsAsync(new SequencePrompt(prompt.Ids, pictureOfToken, [.. pictures.Select(index => $"{index}")], pictures.Distinct().ToDictionary(index => $"{index}", index => latents[index]), prompt.Ids.Count), cancellation);
+        if (prompt.Ids.Count(id => id == modelTokens.Image.Id) != pictures.Length) return new(name, Outcome.Broken,
+            "the golden ids do not hold one image token for each picture");
+        var logits = await language.Runner.LogitsAsync(
+            new SequencePrompt(prompt.Ids, SeenPictures.Of(prompt.Ids, modelTokens), [.. pictures.Select(index => $"{index}")],
+            pictures.Distinct().ToDictionary(index => $"{index}", index => latents[index]), prompt.Ids.Count), cancellation);
         return tensors.Compare(name, logits);
     }
 

@@ -17,7 +17,9 @@ public static class VerifyCommand
     public static Command Create()
     {
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
-        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.MustExist("a folder with goldens");
+        var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true,
+            Description = "Folder with golden.json and golden.safetensors, as the original code wrote them; every other golden*.json of "
+            + "that form is checked too, and the rest is named as skipped." }.MustExist("a folder with goldens");
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.MustExist("the folder with the pictures of the goldens");
         var orientation = new Option<string>("--orientation")
         {
@@ -32,7 +34,6 @@ public static class VerifyCommand
 
     private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, string? orientation, TextWriter output, TextWriter error, CancellationToken cancellation)
     {
-        using var golden = Golden.Open(goldenDirectory);
         var counts = new int[3];
         void Report(Comparison comparison)
         {
@@ -40,13 +41,23 @@ public static class VerifyCommand
             output.WriteLine($"{comparison.Outcome.ToString().ToLowerInvariant(),-8} {comparison.Name}: {comparison.Detail}");
         }
 
+        var goldens = Golden.OpenAll(goldenDirectory, Report);
         await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
-        var tensors = new GoldenTensors(golden.Tensors);
-        var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation).RunAsync(golden, tensors, pictures, Report, cancellation);
-        var prompts = new PromptVerification((LanguageModelStage)services.GetRequiredService<ILanguageModel>(), model.Config.Tokens.Image.Id, latents);
-        foreach (var prompt in golden.Prompts) await prompts.RunAsync(prompt, tensors, Report, cancellation);
-        foreach (var name in tensors.Unused) Report(new(name, Outcome.Skipped, "this build does not know this tensor"));
+        var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation),
+            (LanguageModelStage)services.GetRequiredService<ILanguageModel>());
+        IReadOnlyList<TensorData> mainLatents = [];
+        foreach (var opened in goldens)
+        {
+            using var golden = opened;
+            void Named(Comparison comparison) => Report(comparison with { Name = $"{golden.Prefix}{comparison.Name}" });
+            var tensors = new GoldenTensors(golden.Tensors);
+            var latents = golden.NamesPictures ? await verification.RunAsync(golden, tensors, pictures, Named, cancellation) : mainLatents;
+            if (golden == goldens[0]) mainLatents = latents; // golden.json's, where there is one
+            var prompts = new PromptVerification(language, model.Config.Tokens, latents);
+            foreach (var prompt in golden.Prompts) await prompts.RunAsync(prompt, tensors, Named, cancellation);
+            foreach (var name in tensors.Unused) Named(new(name, Outcome.Skipped, "this build does not know this tensor"));
+        }
 
         var (held, broken, skipped) = (counts[(int)Outcome.Held], counts[(int)Outcome.Broken], counts[(int)Outcome.Skipped]);
         await output.WriteLineAsync($"{held} held, {broken} broken, {skipped} skipped");

@@ -225,6 +225,12 @@ public sealed record TokensConfig
 
     /// <summary>Never generated (IDEFICS: the picture markers).</summary>
     public IReadOnlyList<int> Banned { get; init; } = [];
+
+    /// <summary>
+    /// What stands behind one of these ids sees no picture until the next one; the id itself still does (IDEFICS: the end of text).
+    /// Null where no id does. <see cref="ModelDirectory.Open"/> fills it in for an IDEFICS whose file lacks it.
+    /// </summary>
+    public IReadOnlyList<int>? HidesPictures { get; init; }
 }
 
 /// <param name="Bytes">File size.</param>
@@ -245,6 +251,12 @@ public sealed record Provenance
     public required IReadOnlyList<SourceFile> Sources { get; init; }
 
     public string? Note { get; init; }
+
+    /// <summary>
+    /// What may make the model compute something else than the original: keys of its configurations that the importer did not know. Null
+    /// where there are none.
+    /// </summary>
+    public IReadOnlyList<string>? Warnings { get; init; }
 }
 
 public sealed record SourceFile(string File, long Bytes, string Sha256);

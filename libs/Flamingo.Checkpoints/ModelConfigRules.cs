@@ -83,7 +83,8 @@ internal static class ModelConfigRules
     }
 
     private static IEnumerable<int> TokenIds(TokensConfig tokens) =>
-        new[] { tokens.Image, tokens.EndOfChunk, tokens.AroundImage, tokens.Padding, tokens.Beginning }.OfType<SpecialToken>().Select(token => token.Id).Concat(tokens.Stop).Concat(tokens.Banned);
+        new[] { tokens.Image, tokens.EndOfChunk, tokens.AroundImage, tokens.Padding, tokens.Beginning }.OfType<SpecialToken>()
+            .Select(token => token.Id).Concat(tokens.Stop).Concat(tokens.Banned).Concat(tokens.HidesPictures ?? []);
 
     private static void Heads(string part, int width, int heads, List<string> faults)
     {

@@ -5,7 +5,10 @@ namespace Flamingo.Import;
 /// <summary>Recognises the result of the same import: same layout, settings, tool and name, from the same files byte for byte, and still whole.</summary>
 internal static class FinishedImport
 {
-    public static string Tool { get; } = $"flamingo import {typeof(FinishedImport).Assembly.GetName().Version!.ToString(3)}";
+    // raised whenever the same files make another model than before, or are refused now
+    private const int Rules = 2;
+
+    public static string Tool { get; } = $"flamingo import {typeof(FinishedImport).Assembly.GetName().Version!.ToString(3)}, rules {Rules}";
 
     /// <returns>The model that stands there, or null where it is another.</returns>
     public static ModelDirectory? Find(IPublicationReader reader, string modelId, string output, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)

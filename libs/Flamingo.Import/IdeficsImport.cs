@@ -14,6 +14,12 @@ public sealed record IdeficsSource(string Folder)
 
     /// <summary>Name of the model; null takes the output folder's.</summary>
     public string? ModelId { get; init; }
+
+    /// <summary>
+    /// Reads the tokenizer.json that was written, by its path, as services will; throws a <see cref="CheckpointException"/> for one that
+    /// they would refuse. Null leaves that to their start.
+    /// </summary>
+    public Action<string>? CheckTokenizer { get; init; }
 }
 
 /// <summary>Turns an IDEFICS publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is done.</summary>

@@ -55,8 +55,9 @@ internal static class ModelImport
 
     private static void Write(IPublicationReader reader, string folder, string modelId, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
     {
-        var (faults, notes) = (new List<string>(), new List<string>());
-        var publication = reader.Read(faults, notes);
+        var report = new ImportReport();
+        var publication = reader.Read(report);
+        var (faults, notes) = (report.Faults, report.Notes);
         ThrowIfAny(faults);
 
         var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(TextFile.Length));
@@ -89,6 +90,7 @@ internal static class ModelImport
                 Settings = reader.Settings,
                 Sources = [.. reader.Files.Select(file => SourceHash.Of(file, meter, cancellation))],
                 Note = notes.Count == 0 ? null : string.Join("; ", notes),
+                Warnings = report.Warnings.Count == 0 ? null : report.Warnings,
             },
         });
     }

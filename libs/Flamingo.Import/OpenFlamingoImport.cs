@@ -18,6 +18,12 @@ public sealed record OpenFlamingoSource(string Vision, string Language, string C
 
     /// <summary>Name of the model; null takes the output folder's.</summary>
     public string? ModelId { get; init; }
+
+    /// <summary>
+    /// Reads the tokenizer.json that was written, by its path, as services will; throws a <see cref="CheckpointException"/> for one that
+    /// they would refuse. Null leaves that to their start.
+    /// </summary>
+    public Action<string>? CheckTokenizer { get; init; }
 }
 
 /// <summary>Turns an OpenFlamingo publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is done.</summary>

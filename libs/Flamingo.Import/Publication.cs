@@ -3,6 +3,19 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import;
 
+/// <summary>What an import has to say besides the model.</summary>
+internal sealed record ImportReport
+{
+    /// <summary>Everything missing, unexpected, misshapen or not computed by this build: any of them ends the import.</summary>
+    public List<string> Faults { get; } = [];
+
+    /// <summary>What the user should look at, because the model may compute something else than the original.</summary>
+    public List<string> Warnings { get; } = [];
+
+    /// <summary>What the user should know, though it is no fault.</summary>
+    public List<string> Notes { get; } = [];
+}
+
 /// <summary>A publication as its layout was understood. Its tensors are not read yet, and need the files that its <see cref="IPublicationReader"/> holds open.</summary>
 /// <param name="Parts">vision, resampler, language: tensors by canonical name.</param>
 internal sealed record Publication(
@@ -25,9 +38,8 @@ internal interface IPublicationReader : IDisposable
     /// <summary>Every file that is read.</summary>
     IReadOnlyList<string> Files { get; }
 
-    /// <param name="faults">Everything missing, unexpected or misshapen.</param>
-    /// <param name="notes">What the user should know, though it is no fault.</param>
-    Publication Read(List<string> faults, List<string> notes);
+    /// <param name="report">Takes what was found.</param>
+    Publication Read(ImportReport report);
 
     /// <summary>Writes tokenizer.json.</summary>
     /// <param name="vocabulary">Rows of the token embedding.</param>

@@ -17,9 +17,18 @@ internal static class Golden
 
     public static IReadOnlyList<JsonElement> Prompts(string family) => [.. Root(family).GetProperty("prompts").EnumerateArray()];
 
+    /// <summary>
+    /// Prompts with text behind the end of text, which sees no picture: their golden has ids, logits and greedy answers alone.
+    /// </summary>
+    public static IReadOnlyList<JsonElement> PromptsAfterEnd { get; } =
+        [.. JsonDocument.Parse(File.ReadAllText(
+            RepositoryFiles.Path("tests", "reference", "families", "idefics", "golden_after_end.json"))).RootElement.GetProperty("prompts")
+            .EnumerateArray()];
+
     public static int ImageToken(string family) => Root(family).GetProperty("special_tokens").GetProperty(family == "idefics" ? "<image>" : "image").GetInt32();
 
-    public static JsonElement Prompt(string family, string name) => Prompts(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
+    public static JsonElement Prompt(string family, string name) =>
+        All(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
 
     /// <param name="with">Prompts that have this golden; null for all.</param>
     public static TheoryData<string, string> Names(string? with = null)
@@ -27,7 +36,7 @@ internal static class Golden
         var names = new TheoryData<string, string>();
         foreach (var family in Families)
         {
-            foreach (var prompt in Prompts(family).Where(prompt => with is null || prompt.TryGetProperty(with, out _)))
+            foreach (var prompt in All(family).Where(prompt => with is null || prompt.TryGetProperty(with, out _)))
                 names.Add(family, prompt.GetProperty("name").GetString()!);
         }
 
@@ -41,16 +50,16 @@ internal static class Golden
         var ids = Ids(prompt.GetProperty("ids"));
         var latents = Latents(family);
         var keys = Ids(prompt.GetProperty("pictures")).Select(Key).ToList();
-        var image = ImageToken(family);
-        var (seen, pictures) = (0, new int[ids.Length]);
-        for (var at = 0; at < ids.Length; at++)
-        {
-            if (ids[at] == image) seen++;
-            pictures[at] = seen - 1;
-        }
-
+        var (image, seen) = (ImageToken(family), 0);
+        int[] pictures = prompt.TryGetProperty("sees", out var sees) ? [.. Ids(sees).Select(picture => picture - 1)]
+            : [.. ids.Select(id => (seen += id == image ? 1 : 0) - 1)];
         return new SequencePrompt(ids, pictures, keys, latents.Index().ToDictionary(item => Key(item.Index), item => item.Item), ids.Length + room);
     }
+
+    /// <summary>The golden logits of every token of a prompt.</summary>
+    public static (float[] Values, int[] Shape) Logits(string family, string name) =>
+        Tensor(["families", family, PromptsAfterEnd.Any(prompt => prompt.GetProperty("name").GetString() == name)
+            ? "golden_after_end.safetensors" : "golden.safetensors"], $"logits.{name}");
 
     /// <summary>A latent key for a picture of the golden.</summary>
     public static string Key(int picture) => $"{picture:x64}";
@@ -76,6 +85,9 @@ internal static class Golden
         var entry = opened.Entries[name];
         return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
     }
+
+    private static IEnumerable<JsonElement> All(string family) =>
+        family == "idefics" ? Prompts(family).Concat(PromptsAfterEnd) : Prompts(family);
 
     public static int[] Ids(JsonElement ids) => [.. ids.EnumerateArray().Select(id => id.GetInt32())];
 

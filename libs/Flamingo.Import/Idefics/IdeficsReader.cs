@@ -21,6 +21,7 @@ internal sealed class IdeficsReader : IPublicationReader
     {
         _source = source;
         (_configFile, _preprocessorFile) = (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
+        OtherWeights.RefuseFolder(source.Folder);
         _config = ConfigJson.Open(_configFile);
         try
         {
@@ -46,10 +47,10 @@ internal sealed class IdeficsReader : IPublicationReader
 
     public IReadOnlyList<string> Files { get; }
 
-    public Publication Read(List<string> faults, List<string> notes) => ConfigJson.Within(_configFile, () =>
+    public Publication Read(ImportReport report) => ConfigJson.Within(_configFile, () =>
     {
         var config = _config.RootElement;
-        var weights = new WeightCollector(_weights, "the checkpoint", faults);
+        var weights = new WeightCollector(_weights, "the checkpoint", report.Faults);
         var (visionPart, resamplerPart, languagePart) = (weights.NewPart(), weights.NewPart(), weights.NewPart());
 
         using var preprocessor = File.Exists(_preprocessorFile) ? ConfigJson.Open(_preprocessorFile) : null;
@@ -59,7 +60,11 @@ internal sealed class IdeficsReader : IPublicationReader
             Preprocessing = HuggingFaceClip.Preprocessing("square", "white", preprocessor?.RootElement),
         };
         var resampler = IdeficsTranslation.TakeResampler(resamplerPart, config, vision);
-        var llama = new Llama(config, _configFile);
+        var llama = new Llama(config);
+        IdeficsTranslation.CheckKeys(config, _configFile, llama, report);
+        if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize,
+            report);
+        TokenizerSettings.Check(_source.Folder, report, EndOfText); // it hides pictures
         var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
         var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
@@ -74,7 +79,7 @@ internal sealed class IdeficsReader : IPublicationReader
         var tokenizer = TokenizerTranslation.Read(_source.Folder);
         SpecialToken Required(string text) => tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
         var (image, around, end, utterance) = (Required(Image), Required(AroundImage), Required(EndOfText), tokenizer.Find(EndOfUtterance));
-        tokenizer.Write(file, vocabulary);
+        tokenizer.Write(file, vocabulary, _source.CheckTokenizer);
         return new TokensConfig
         {
             Image = image,
@@ -83,6 +88,7 @@ internal sealed class IdeficsReader : IPublicationReader
             Beginning = tokenizer.Beginning,
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],
+            HidesPictures = [end.Id],
         };
     });
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Languages;
 using Flamingo.Import.Sources;
+using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.Idefics;
 
@@ -9,6 +10,28 @@ namespace Flamingo.Import.Idefics;
 internal static class IdeficsTranslation
 {
     private const double LayerNormEpsilon = 1e-5; // torch's own: IDEFICS gives its resampler none
+
+    /// <summary>Keys of config.json: LLaMA's, whose positions and heads cannot be set here, and those of what stands around it.</summary>
+    public static void CheckKeys(JsonElement config, string file, Llama llama, ImportReport report)
+    {
+        var keys = new ConfigKeys(
+            "hidden_size num_hidden_layers num_attention_heads intermediate_size max_position_embeddings max_sequence_length "
+                + "rms_norm_eps tie_word_embeddings vocab_size additional_vocab_size "
+            + "cross_layer_interval qk_layer_norms use_resampler perceiver_config vision_config",
+            $"{ConfigKeys.Bookkeeping} alpha_initializer alphas_initializer_range dropout initializer_range freeze_lm_head "
+                + "freeze_text_layers freeze_text_module_exceptions freeze_vision_layers freeze_vision_module_exceptions "
+                + "word_embed_proj_dim",
+            ("hidden_act", ["silu"]), ("cross_layer_activation_function", ["swiglu"]), ("alpha_type", ["float", "vector"]),
+                ("rope_theta", ["10000"]), ("rope_scaling", []), ("rope_parameters", []), ("partial_rotary_factor", ["1"]),
+            ("num_key_value_heads", [$"{llama.Heads}"]), ("head_dim", [$"{llama.Width / llama.Heads}"]), ("attention_bias", ["false"]),
+                ("mlp_bias", ["false"]));
+        keys.Check(config, file, report);
+        HuggingFaceClip.CheckTower(config.GetProperty("vision_config"), file, report, "vision_config.");
+        if (config.Member("perceiver_config") is not { } perceiver) return;
+        // the one at the top decides
+        new ConfigKeys("resampler_n_heads resampler_head_dim resampler_depth resampler_n_latents qk_layer_norms_perceiver",
+            $"{ConfigKeys.Bookkeeping} use_resampler").Check(perceiver, file, report, "perceiver_config.");
+    }
 
     /// <summary>The perceiver resampler, or, where the checkpoint has none, one that passes features on.</summary>
     public static ResamplerConfig TakeResampler(WeightCollector weights, JsonElement config, VisionConfig vision)

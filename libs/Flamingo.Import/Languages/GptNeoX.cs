@@ -7,13 +7,21 @@ namespace Flamingo.Import.Languages;
 /// <summary>GPT-NeoX: RedPajama-INCITE (sequential residual) and Pythia (parallel residual, rotary over a part of each head).</summary>
 internal sealed class GptNeoX : ILanguageFamily
 {
+    private static readonly ConfigKeys Keys = new(
+        "hidden_size num_hidden_layers num_attention_heads intermediate_size attention_bias max_position_embeddings layer_norm_eps "
+            + $"rotary_pct rotary_emb_base use_parallel_residual tie_word_embeddings vocab_size {RotaryPositions.Keys}",
+        $"{ConfigKeys.Bookkeeping} attention_dropout hidden_dropout classifier_dropout initializer_range attention_probs_dropout_prob "
+            + "hidden_dropout_prob",
+        ("hidden_act", ["gelu"]));
+
     private readonly JsonElement _config;
 
-    public GptNeoX(JsonElement config, string file)
+    public GptNeoX(JsonElement config) => _config = config;
+
+    public void CheckKeys(string file, ImportReport report)
     {
-        _config = config;
-        config.Require("hidden_act", "gelu", file);
-        if (config.Member("rope_scaling") is { } scaling) throw new CheckpointException($"{file}: rope_scaling is {scaling}; this build computes plain rotary positions.");
+        Keys.Check(_config, file, report);
+        RotaryPositions.Check(_config, file, report, ("rotary_emb_base", "rope_theta"), ("rotary_pct", "partial_rotary_factor"));
     }
 
     public int Width => _config.GetProperty("hidden_size").GetInt32();
@@ -55,8 +63,8 @@ internal sealed class GptNeoX : ILanguageFamily
             Norm = "layer_norm",
             NormEpsilon = _config.Number("layer_norm_eps", 1e-5),
             Positions = "rotary",
-            RotaryFraction = _config.Number("rotary_pct", 0.25),
-            RotaryBase = _config.Number("rotary_emb_base", 10000),
+            RotaryFraction = RotaryPositions.Fraction(_config, 0.25, "rotary_pct"),
+            RotaryBase = RotaryPositions.Base(_config, "rotary_emb_base"),
             ParallelResidual = _config.Flag("use_parallel_residual", true),
             FeedForward = "gelu",
             TiedEmbeddings = Head is null,

@@ -9,12 +9,20 @@ internal sealed class Llama : ILanguageFamily
 {
     private readonly JsonElement _config;
 
-    public Llama(JsonElement config, string file)
+    public Llama(JsonElement config) => _config = config;
+
+    public void CheckKeys(string file, ImportReport report)
     {
-        _config = config;
-        config.Require("hidden_act", "silu", file);
-        config.Require("head_dim", $"{Width / Heads}", file);
-        if (config.Member("rope_scaling") is { } scaling) throw new CheckpointException($"{file}: rope_scaling is {scaling}; this build computes plain rotary positions.");
+        var keys = new ConfigKeys(
+            "hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size attention_bias mlp_bias "
+                + $"max_position_embeddings max_sequence_length rms_norm_eps tie_word_embeddings vocab_size {RotaryPositions.Keys}",
+            // pretraining_tp cuts products into parts that are added up again
+            $"{ConfigKeys.Bookkeeping} attention_dropout initializer_range pretraining_tp",
+            ("hidden_act", ["silu"]), ("head_dim", [$"{Width / Heads}"]));
+        keys.Check(_config, file, report);
+        RotaryPositions.Check(_config, file, report, ("rope_theta", "rope_theta"));
+        if (RotaryPositions.Fraction(_config, 1) is var fraction and not 1) report.Faults.Add(
+            $"unsupported: partial_rotary_factor is {fraction}, in {file}; this build computes 1 for llama");
     }
 
     public int Width => _config.GetProperty("hidden_size").GetInt32();
@@ -58,7 +66,7 @@ internal sealed class Llama : ILanguageFamily
             Norm = "rms_norm",
             NormEpsilon = Epsilon,
             Positions = "rotary",
-            RotaryBase = _config.Number("rope_theta", 10000),
+            RotaryBase = RotaryPositions.Base(_config),
             FeedForward = "swiglu",
             TiedEmbeddings = Head is null,
             CrossAttention = crossAttention,

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Languages;
 using Flamingo.Import.Sources;
@@ -6,7 +8,7 @@ using Flamingo.Import.Sources;
 namespace Flamingo.Import.OpenFlamingo;
 
 /// <summary>A language model of Hugging Face with the gated blocks and embeddings of checkpoint.pt.</summary>
-internal static class LanguageTranslation
+internal static partial class LanguageTranslation
 {
     // computed anew wherever they stand: rotary frequencies, and GPT-NeoX's causal mask
     private static readonly string[] Buffers = [".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.attn_bias"];
@@ -15,15 +17,17 @@ internal static class LanguageTranslation
     private static readonly string[] SecondNames = ["lang_encoder.gated_cross_attn_layers.", "lang_encoder.old_decoder_blocks."];
 
     /// <param name="checkpoint">A part of checkpoint.pt's collection, for what belongs to the language model.</param>
-    /// <param name="notes">What the user should know, though it is no fault.</param>
-    public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile, WeightCollector checkpoint, int every, int latentWidth, List<string> faults, List<string> notes)
+    public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile,
+        WeightCollector checkpoint, int every, int latentWidth, ImportReport report)
     {
         using var json = ConfigJson.Open(configFile);
         var family = FamilyOf(json.RootElement, configFile);
-        var weights = new WeightCollector(language, "the language weights", faults);
+        family.CheckKeys(configFile, report);
+        CheckInterval(checkpoint, family, configFile, every);
+        var weights = new WeightCollector(language, "the language weights", report.Faults);
         var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0; // shrunk to the tokenizer or larger: the checkpoint's rows win
         checkpoint.Take("token_embedding.weight", $"lang_encoder.{family.Embedding}", vocabulary, family.Width);
-        if (family.Head is { } head) TakeHead(weights, checkpoint, head, vocabulary, family.Width, notes);
+        if (family.Head is { } head) TakeHead(weights, checkpoint, head, vocabulary, family.Width, report.Notes);
 
         var gated = Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % every == 0).ToArray();
         var hidden = gated.Length == 0 ? 0 : TakeGated(checkpoint, family.Layers, gated, family.Width, latentWidth);
@@ -38,11 +42,39 @@ internal static class LanguageTranslation
 
     private static ILanguageFamily FamilyOf(JsonElement config, string file) => config.GetProperty("model_type").GetString() switch
     {
-        "mosaic_gpt" or "mpt" => new Mpt(config, file),
-        "gpt_neox" => new GptNeoX(config, file),
-        "llama" => new Llama(config, file),
+        "mosaic_gpt" or "mpt" => new Mpt(config),
+        "gpt_neox" => new GptNeoX(config),
+        "llama" => new Llama(config),
         var other => throw new CheckpointException($"{file}: model_type '{other}' is not read; this build imports mosaic_gpt (MPT-1B), mpt (MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
     };
+
+    // which blocks there are tells which N it is
+    private static void CheckInterval(WeightCollector checkpoint, ILanguageFamily family, string file, int every)
+    {
+        var blocks = checkpoint.Names.Select(name => GatedBlock().Match(name)).Where(match => match.Success)
+            .Select(match => (List: match.Groups[1].Value, Layer: int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture)))
+            .Distinct().ToList();
+        if (blocks.Count == 0) throw new CheckpointException(
+            "The checkpoint holds no gated blocks (lang_encoder.….gated_cross_attn_layer.…): it is not what OpenFlamingo's training "
+            + "writes. Name its checkpoint.pt with --checkpoint.");
+        if (blocks.Find(block => block.List != family.Layers) is { List: { } other })
+            throw new CheckpointException(
+            $"The checkpoint's gated blocks stand in lang_encoder.{other}, the language model's layers in {family.Layers}: they are of "
+            + "two families. Name the language model with which the checkpoint was trained with --language.");
+        var layers = blocks.Select(block => block.Layer).Order().ToList();
+        IEnumerable<int> Expected(int interval) => Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % interval == 0);
+        // a block or two that are missing are named one by one
+        if (Expected(every).Intersect(layers).Any() && !layers.Except(Expected(every)).Any()
+            && layers.Count * 2 > Expected(every).Count()) return;
+        throw new CheckpointException(
+            $"The checkpoint's gated blocks stand before the layers {string.Join(", ", layers)} (counted from 0) of the "
+            + $"{family.LayerCount} that {file} names, which is not --cross-attention-every {every}. "
+            + (Expected(layers[0] + 1).SequenceEqual(layers) ? $"It is --cross-attention-every {layers[0] + 1}."
+                : "No --cross-attention-every is: --language names another model than it was trained with, or it is incomplete."));
+    }
+
+    [GeneratedRegex(@"^lang_encoder\.([\w.]+)\.([0-9]{1,5})\.gated_cross_attn_layer\.")]
+    private static partial Regex GatedBlock();
 
     // OpenFlamingo writes an untied head where it counts as an embedding (GPT-NeoX); LLaMA's stays the language model's own
     private static void TakeHead(WeightCollector weights, WeightCollector checkpoint, string name, long vocabulary, int width, List<string> notes)

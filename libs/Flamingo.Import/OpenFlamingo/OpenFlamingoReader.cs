@@ -43,17 +43,20 @@ internal sealed class OpenFlamingoReader : IPublicationReader
 
     public IReadOnlyList<string> Files { get; }
 
-    public Publication Read(List<string> faults, List<string> notes)
+    public Publication Read(ImportReport report)
     {
-        var visionWeights = new WeightCollector(_vision, "the vision weights", faults);
-        var vision = VisionTranslation.Translate(_vision, _visionFolder, visionWeights);
-        var checkpoint = new WeightCollector(_checkpoint, "the checkpoint", faults);
+        var visionWeights = new WeightCollector(_vision, "the vision weights", report.Faults);
+        var vision = VisionTranslation.Translate(_vision, _visionFolder, visionWeights, report);
+        var checkpoint = new WeightCollector(_checkpoint, "the checkpoint", report.Faults);
         var (resamplerPart, languagePart) = (checkpoint.NewPart(), checkpoint.NewPart());
         var resampler = ResamplerTranslation.Translate(resamplerPart);
-        var (language, languageTensors) = ConfigJson.Within(_configFile, () => LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, faults, notes));
+        var (language, languageTensors) = ConfigJson.Within(_configFile, () =>
+            LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
+        TokenizerSettings.Check(_source.Language, report);
         checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal)); // the frozen tower's buffers, in version 1: it is published by itself
         checkpoint.ReportUnused();
-        if (resampler.Width != vision.Width) faults.Add($"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
+        if (resampler.Width != vision.Width) report.Faults.Add(
+            $"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
         return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
     }
 
@@ -63,7 +66,7 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var end = tokenizer.Add("<|endofchunk|>");
         var image = tokenizer.Add("<image>");
         var padding = tokenizer.HasPadding ? null : tokenizer.Add("<PAD>");
-        tokenizer.Write(file, vocabulary);
+        tokenizer.Write(file, vocabulary, _source.CheckTokenizer);
         return new TokensConfig { Image = image, EndOfChunk = end, Padding = padding, Beginning = tokenizer.Beginning, Stop = [end.Id] };
     });
 

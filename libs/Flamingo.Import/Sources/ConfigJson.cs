@@ -47,10 +47,4 @@ internal static class ConfigJson
     public static double Number(this JsonElement element, string name, double otherwise) => element.Member(name)?.GetDouble() ?? otherwise;
 
     public static bool Flag(this JsonElement element, string name, bool otherwise) => element.Member(name)?.GetBoolean() ?? otherwise;
-
-    /// <exception cref="CheckpointException">Another value: a variant that this build would compute wrongly.</exception>
-    public static void Require(this JsonElement element, string name, string only, string file)
-    {
-        if (element.Member(name) is { } value && value.ToString() != only) throw new CheckpointException($"{file}: {name} is {value}; this build computes {only}.");
-    }
 }

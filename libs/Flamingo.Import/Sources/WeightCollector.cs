@@ -23,6 +23,9 @@ internal sealed class WeightCollector
     /// <summary>Another collection from the same source: what one takes is used for all.</summary>
     public WeightCollector NewPart() => new(_source, _label, _faults, _used);
 
+    /// <summary>Names of all tensors of the source.</summary>
+    public IEnumerable<string> Names => _source.Tensors.Keys;
+
     public bool Has(string name) => _source.Tensors.ContainsKey(name);
 
     /// <summary>How many of <c>name.0</c>, <c>name.1</c>, … hold this tensor, without a gap.</summary>

@@ -30,6 +30,7 @@ public sealed class WeightSource : IDisposable
         try
         {
             foreach (var file in source.Files) source.Add(file);
+            OtherWeights.RefuseTensors(path, source.Tensors.Keys);
             return source;
         }
         catch
@@ -43,6 +44,7 @@ public sealed class WeightSource : IDisposable
 
     private static List<string> FilesOf(string folder)
     {
+        OtherWeights.RefuseFolder(folder);
         // safetensors are preferred where a publication has both: no pickle is touched
         foreach (var ending in new[] { ".safetensors", ".bin" })
         {
@@ -50,11 +52,17 @@ public sealed class WeightSource : IDisposable
             if (index is not null) return Shards(folder, index);
             var files = Directory.GetFiles(folder, $"*{ending}").Order(StringComparer.Ordinal).ToList();
             if (files.Count == 1) return files;
-            if (files.Count > 1) throw new CheckpointException($"{folder} holds {files.Count} {ending} files and no index. Name the one file to import, or download the index too.");
+            if (files.Count > 1) throw new CheckpointException(
+                $"{folder} holds {files.Count} {ending} files and no index: {OtherWeights.Names(files)}. Name the one file to import, "
+                + "or download the index too.");
         }
 
-        var checkpoints = Directory.GetFiles(folder, "*.pt");
-        return checkpoints.Length == 1 ? [checkpoints[0]] : throw new CheckpointException($"{folder} holds no weights: no *.safetensors, no *.bin and not exactly one *.pt.");
+        var checkpoints = Directory.GetFiles(folder, "*.pt").Order(StringComparer.Ordinal).ToList();
+        if (checkpoints.Count > 1) throw new CheckpointException(
+            $"{folder} holds {checkpoints.Count} checkpoints: {OtherWeights.Names(checkpoints)}. Name the one file to import.");
+        if (checkpoints.Count == 1) return checkpoints;
+        throw new CheckpointException(
+            $"{folder} holds no weights: no *.safetensors, no *.bin and no *.pt.{OtherWeights.Instead(folder)}");
     }
 
     private static List<string> Shards(string folder, string index)
@@ -63,6 +71,7 @@ public sealed class WeightSource : IDisposable
         {
             using var json = JsonDocument.Parse(TextFile.ReadJson(index));
             var names = json.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null")).Distinct().Order(StringComparer.Ordinal).ToList();
+            if (names.Count == 0) throw new FormatException("it names no shards");
             var missing = names.Where(name => name != Path.GetFileName(name) || !File.Exists(Path.Combine(folder, name))).ToList();
             if (missing.Count > 0) throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
             return [.. names.Select(name => Path.Combine(folder, name))];
@@ -83,6 +92,7 @@ public sealed class WeightSource : IDisposable
 
     private void Add(string file)
     {
+        OtherWeights.RefuseFile(file);
         if (file.EndsWith(".safetensors", StringComparison.Ordinal))
         {
             var opened = SafetensorsFile.Open(file);

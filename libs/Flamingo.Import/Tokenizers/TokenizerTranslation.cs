@@ -52,7 +52,8 @@ internal sealed class TokenizerTranslation
     }
 
     /// <summary>Every file there that shapes the tokenizer or its special tokens.</summary>
-    public static IEnumerable<string> FilesIn(string folder) => Beside(folder).Prepend(FileIn(folder)).Where(File.Exists);
+    public static IEnumerable<string> FilesIn(string folder) =>
+        Beside(folder).Prepend(FileIn(folder)).Append(Path.Combine(folder, "added_tokens.json")).Where(File.Exists);
 
     /// <exception cref="CheckpointException">Neither file is there, or it is damaged.</exception>
     public static TokenizerTranslation Read(string folder)
@@ -75,11 +76,20 @@ internal sealed class TokenizerTranslation
     }
 
     /// <param name="vocabulary">Rows of the token embedding; there may be more than tokens, not fewer.</param>
-    /// <exception cref="CheckpointException">A token has no row.</exception>
-    public void Write(string file, int vocabulary)
+    /// <param name="check">Reads the file as services will; what it throws ends the import.</param>
+    /// <exception cref="CheckpointException">A token has no row, or services would not read the file.</exception>
+    public void Write(string file, int vocabulary, Action<string>? check)
     {
         if (_next > vocabulary) throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: they are not of one model.");
         File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
+        try
+        {
+            check?.Invoke(file);
+        }
+        catch (CheckpointException exception)
+        {
+            throw new CheckpointException(exception.Message.Replace(file, FileIn(_folder), StringComparison.Ordinal), exception);
+        }
     }
 
     private static IEnumerable<string> Beside(string folder) => new[] { "special_tokens_map.json", SettingsFile }.Select(name => Path.Combine(folder, name));

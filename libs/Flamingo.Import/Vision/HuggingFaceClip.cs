@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;
@@ -9,11 +10,15 @@ internal static class HuggingFaceClip
 {
     public const string ClassEmbedding = "vision_model.embeddings.class_embedding";
 
-    public static VisionConfig Translate(string configFile, string preprocessorFile, WeightCollector weights)
+    public static VisionConfig Translate(string configFile, string preprocessorFile, WeightCollector weights, ImportReport report)
     {
         using var json = ConfigJson.Open(configFile);
         using var preprocessor = File.Exists(preprocessorFile) ? ConfigJson.Open(preprocessorFile) : null;
-        var config = Take(weights, "", json.RootElement.Member("vision_config") ?? json.RootElement, "hidden_size", "quick_gelu", heads: 12);
+        var vision = json.RootElement.Member("vision_config") ?? json.RootElement;
+        var config = Take(weights, "", vision, "hidden_size", "quick_gelu", heads: 12);
+        if (json.RootElement.Member("vision_config") is not null) CheckWhole(json.RootElement, configFile, report);
+        CheckTower(vision, configFile, report, "");
+        if (preprocessor is not null) CheckPreprocessing(preprocessor.RootElement, preprocessorFile, config.ImageSize, report);
         if (weights.Has("visual_projection.weight") && weights.ShapeOf("visual_projection.weight", 2) is [var pooled, _])
         {
             weights.TakeNorm("ln_post", "vision_model.post_layernorm", config.Width, bias: true);
@@ -40,7 +45,6 @@ internal static class HuggingFaceClip
         var layers = config.Integer("num_hidden_layers", weights.Count($"{tower}.encoder.layers", "layer_norm1.weight"));
         var side = size / patch;
         activation = config.Member("hidden_act")?.GetString() ?? activation;
-        if (activation is not ("gelu" or "quick_gelu")) throw new CheckpointException($"The vision tower's hidden_act is '{activation}'; this build computes gelu and quick_gelu.");
 
         weights.Take("class_embedding", $"{tower}.embeddings.class_embedding", width);
         weights.Take("positional_embedding", $"{tower}.embeddings.position_embedding.weight", 1 + (side * side), width);
@@ -73,6 +77,48 @@ internal static class HuggingFaceClip
             LayerNormEpsilon = config.Number("layer_norm_eps", 1e-5),
             Preprocessing = Preprocessing("square", "white", null),
         };
+    }
+
+    /// <summary>Keys of a tower's configuration, nested or not.</summary>
+    public static void CheckTower(JsonElement config, string file, ImportReport report, string path) => new ConfigKeys(
+        "hidden_size embed_dim image_size patch_size num_hidden_layers num_attention_heads intermediate_size layer_norm_eps projection_dim",
+        $"{ConfigKeys.Bookkeeping} attention_dropout dropout initializer_range initializer_factor vision_model_name logit_scale_init_value",
+        ("hidden_act", ["gelu", "quick_gelu"]), ("num_channels", ["3"])).Check(config, file, report, path);
+
+    /// <summary>
+    /// Keys of a preprocessor_config.json: pictures are brought to the tower's size by bicubic and normalised, and nothing else.
+    /// </summary>
+    public static void CheckPreprocessing(JsonElement config, string file, int size, ImportReport report)
+    {
+        new ConfigKeys(
+            "image_mean image_std size crop_size",
+                "image_processor_type feature_extractor_type processor_class do_convert_rgb auto_map _valid_processor_keys "
+                + "return_tensors data_format input_data_format default_to_square device",
+            ("do_resize", ["true"]), ("do_center_crop", ["true"]), ("do_rescale", ["true"]), ("do_normalize", ["true"]),
+                ("do_pad", ["false"]), ("resample", ["3"]),
+            ("rescale_factor", [(1 / 255.0).ToString("R", CultureInfo.InvariantCulture)]), ("image_size", [$"{size}"]),
+                ("image_num_channels", ["3"])).Check(config, file, report);
+        foreach (var name in new[] { "size", "crop_size" })
+        {
+            if (config.Member(name) is not { } given) continue;
+            var sides = given.ValueKind == JsonValueKind.Object ? given.EnumerateObject().Select(side => side.Value).ToList() : [given];
+            if (sides.Any(side => side.ValueKind != JsonValueKind.Number || side.GetDouble() != size)) report.Faults.Add(
+                $"unsupported: {name} is {given}, in {file}; this build computes the vision tower's {size}");
+        }
+    }
+
+    // openai's publications say the tower's sizes twice, and transformers takes the second
+    private static void CheckWhole(JsonElement config, string file, ImportReport report)
+    {
+        new ConfigKeys("vision_config vision_config_dict projection_dim",
+            $"{ConfigKeys.Bookkeeping} text_config text_config_dict logit_scale_init_value initializer_factor").Check(config, file, report);
+        foreach (var member in config.Member("vision_config_dict") is { ValueKind: JsonValueKind.Object } second
+            ? second.EnumerateObject().ToList() : [])
+        {
+            if (config.GetProperty("vision_config").Member(member.Name) is not { } first || !JsonElement.DeepEquals(first, member.Value))
+                report.Faults.Add($"unsupported: vision_config_dict.{member.Name} is {member.Value}, in {file}, and vision_config says "
+                    + "otherwise or nothing; this build reads vision_config");
+        }
     }
 
     /// <summary>Mean and standard deviation may be null in a processor's configuration: then they are CLIP's.</summary>

@@ -7,8 +7,23 @@ namespace Flamingo.Import.Vision;
 /// <summary>open_clip's names, which are OpenAI's: the canonical ones behind <c>visual.</c></summary>
 internal static class OpenClip
 {
+    // the text tower and what trains the two are left behind
+    private static readonly ConfigKeys ModelKeys =
+        new("embed_dim quick_gelu vision_cfg",
+        "text_cfg custom_text init_logit_scale init_logit_bias nonscalar_logit_scale output_dict cast_dtype", ("multimodal_cfg", []));
+
+    private static readonly ConfigKeys VisionKeys = new(
+        "image_size layers width head_width patch_size mlp_ratio",
+            "patch_dropout output_tokens attn_pooler_queries attn_pooler_heads n_queries attentional_pooler_heads timm_model_pretrained "
+            + "timm_drop timm_drop_path timm_pool timm_proj timm_proj_bias",
+        ("timm_model_name", []), ("ls_init_value", []), ("attentional_pool", ["false"]), ("global_average_pool", ["false"]),
+            ("pool_type", ["tok"]), ("no_ln_pre", ["false"]), ("pos_embed_type", ["learnable"]),
+        ("final_ln_after_pool", ["false"]), ("input_patchnorm", ["false"]), ("act_kwargs", ["{}"]), ("norm_kwargs", ["{}"]),
+            ("qk_norm", ["false"]), ("scaled_cosine_attn", ["false"]), ("scale_heads", ["false"]),
+        ("scale_attn_inner", ["false"]), ("scale_attn", ["false"]), ("scale_fc", ["false"]), ("block_type", ["default"]));
+
     /// <param name="isArchive">OpenAI's own TorchScript archive: no configuration beside it, everything follows from the shapes.</param>
-    public static VisionConfig Translate(string configFile, bool isArchive, WeightCollector weights)
+    public static VisionConfig Translate(string configFile, bool isArchive, WeightCollector weights, ImportReport report)
     {
         using var json = isArchive && !File.Exists(configFile) ? null : ConfigJson.Open(configFile);
         var model = json?.RootElement.GetProperty("model_cfg");
@@ -23,6 +38,8 @@ internal static class OpenClip
         var hidden = (int)(weights.ShapeOf("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)?[0] ?? 0);
         var pooled = weights.Has("visual.proj") && weights.ShapeOf("visual.proj", 2) is [_, var columns] ? (int)columns : 0;
         var side = size / patch;
+
+        if (json is not null) CheckKeys(json.RootElement, configFile, size, report);
 
         weights.Take("class_embedding", "visual.class_embedding", width);
         weights.Take("positional_embedding", "visual.positional_embedding", 1 + (side * side), width);
@@ -61,5 +78,16 @@ internal static class OpenClip
         };
 
         float[]? Numbers(string name) => preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : null;
+    }
+
+    private static void CheckKeys(JsonElement config, string file, int size, ImportReport report)
+    {
+        var model = config.GetProperty("model_cfg");
+        new ConfigKeys("model_cfg preprocess_cfg", "version license").Check(config, file, report);
+        ModelKeys.Check(model, file, report, "model_cfg.");
+        VisionKeys.Check(model.GetProperty("vision_cfg"), file, report, "model_cfg.vision_cfg.");
+        if (config.Member("preprocess_cfg") is not { } preprocess) return;
+        new ConfigKeys("mean std", "fill_color", ("size", [$"{size}"]), ("mode", ["RGB"]), ("interpolation", ["bicubic"]),
+            ("resize_mode", ["shortest"])).Check(preprocess, file, report, "preprocess_cfg.");
     }
 }

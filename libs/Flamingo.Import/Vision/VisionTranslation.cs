@@ -11,13 +11,16 @@ internal static class VisionTranslation
     public static readonly float[] ClipStd = [0.26862954f, 0.26130258f, 0.27577711f];
 
     /// <param name="folder">Where the configuration files stand.</param>
-    public static VisionConfig Translate(WeightSource source, string folder, WeightCollector weights)
+    /// <param name="report">
+    /// Takes the keys of the configurations that would be computed wrongly, and those that this build does not know.
+    /// </param>
+    public static VisionConfig Translate(WeightSource source, string folder, WeightCollector weights, ImportReport report)
     {
         var isHuggingFace = weights.Has(HuggingFaceClip.ClassEmbedding);
         var file = Path.Combine(folder, isHuggingFace ? "config.json" : "open_clip_config.json");
         var config = ConfigJson.Within(file, () => isHuggingFace
-            ? HuggingFaceClip.Translate(file, Path.Combine(folder, "preprocessor_config.json"), weights)
-            : OpenClip.Translate(file, source.IsTorchScript, weights));
+            ? HuggingFaceClip.Translate(file, Path.Combine(folder, "preprocessor_config.json"), weights, report)
+            : OpenClip.Translate(file, source.IsTorchScript, weights, report));
         weights.ReportUnused();
         return config;
     }

@@ -40,6 +40,33 @@ public sealed class GenerateTests
         Assert.Equal("", finished.Error);
     }
 
+    /// <summary>IDEFICS instruct ends an utterance with a token of its own, and has none that is written like OpenFlamingo's.</summary>
+    [Fact]
+    public async Task Shots_end_as_the_models_examples_do()
+    {
+        using var folder = new TemporaryFolder();
+        var (model, family) = (folder.File("idefics"), RepositoryFiles.Path("tests", "reference", "families", "idefics"));
+        (await FlamingoCommand.RunAsync("import", "--layout", "idefics", "--source", family, "--output", model)).MustReturn(0);
+        string Picture(string name) => RepositoryFiles.Path("tests", "reference", "pictures", name);
+        var prompt = new { segments = new object[] { new { picture = Picture("picture-0.png") },
+            new { text = "a red circle<end_of_utterance>" }, new { picture = Picture("picture-2.png") }, new { text = "two" } } };
+        folder.Write("prompt.json", JsonSerializer.Serialize(prompt));
+        string[] shots = ["--shot", Picture("picture-0.png"), "a red circle", "--picture", Picture("picture-2.png"), "two"];
+        using var written = JsonDocument.Parse((
+            await FlamingoCommand.RunAsync("generate", "--json", "--model", model, "--prompt", folder.File("prompt.json")))
+            .MustReturn(0).Output);
+        using var inline = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--json", "--model", model, .. shots]))
+            .MustReturn(0).Output);
+        Assert.Equal(written.RootElement.GetProperty("ids").GetRawText(), inline.RootElement.GetProperty("ids").GetRawText());
+
+        using var file = JsonDocument.Parse((await FlamingoCommand.RunAsync("rank", "--json", "--model", model, "--prompt",
+            folder.File("prompt.json"), "--candidate", " stars")).MustReturn(0).Output);
+        using var ranked = JsonDocument.Parse((await FlamingoCommand.RunAsync(
+            ["rank", "--json", "--model", model, .. shots, "--candidate", " stars"])).MustReturn(0).Output);
+        Assert.Equal(file.RootElement.GetProperty("candidates").GetRawText(), ranked.RootElement.GetProperty("candidates").GetRawText());
+        Assert.Equal(file.RootElement.GetProperty("prompt_tokens").GetInt32(), ranked.RootElement.GetProperty("prompt_tokens").GetInt32());
+    }
+
     [Fact]
     public async Task A_prompt_on_the_command_line_is_the_same_prompt()
     {

@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Tests.Running;
+using Flamingo.Import;
+using Flamingo.Import.Sources;
 using Flamingo.Testing;
 
 namespace Flamingo.Cli.Tests.Verifying;
@@ -48,7 +50,7 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     [InlineData("neox", 2, 71)]
     [InlineData("pythia", 4, 71)]
     [InlineData("llama", 2, 71)]
-    [InlineData("idefics", 0, 41)]
+    [InlineData("idefics", 0, 53)]
     public async Task Every_family_holds_its_goldens(string name, int every, int held)
     {
         using var folder = new TemporaryFolder();
@@ -62,6 +64,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("already, from the same files", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
         var verified = await FlamingoCommand.RunAsync("verify", folder.File(name), "--golden", source, "--pictures", Pictures);
         Assert.Contains($"{held} held, 0 broken, 0 skipped", verified.MustReturn(0).Output, StringComparison.Ordinal);
+        if (name == "idefics") Assert.Contains("held     golden_after_end.json: text-after-end: greedy:", verified.Output,
+            StringComparison.Ordinal);
         (await FlamingoCommand.RunAsync("inspect", folder.File(name), "--verify")).MustReturn(0);
     }
 
@@ -168,6 +172,34 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("broken   vqa: beam3_length_penalty_0: ", finished.Output, StringComparison.Ordinal);
         Assert.Contains("identical, difference of the score", finished.Output, StringComparison.Ordinal);
         Assert.Contains("broken   vqa: beam3_length_penalty_1: first difference at 0: ", finished.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>A golden of prompts alone is about the pictures of golden.json, and its tensors may hold logits alone.</summary>
+    [Fact]
+    public async Task Every_golden_of_that_form_is_checked_and_the_others_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        CopyGolden(folder);
+        var golden = JsonNode.Parse(await File.ReadAllTextAsync(folder.File("golden.json"), TestContext.Current.CancellationToken))!;
+        var prompt = golden["prompts"]!.AsArray().Single(item => (string)item!["name"]! == "vqa")!.DeepClone();
+        prompt["greedy"]!["ids"]![1] = 7;
+        folder.Write("golden_more.json", new JsonObject { ["prompts"] = new JsonArray(prompt) }.ToJsonString());
+        using (var tensors = SafetensorsFile.Open(ImportedFamily.Family("golden.safetensors")))
+        {
+            var logits = tensors.Entries["logits.vqa"];
+            SafetensorsWriter.Write(folder.File("golden_more.safetensors"), new Dictionary<string,
+                SourceTensor> { ["logits.vqa"] = new("logits.vqa", logits.Dtype, logits.Shape, () => tensors.Read(logits).ToArray()) },
+                null, (_, _) => { }, [], CancellationToken.None);
+        }
+
+        folder.Write("golden_list.json", "[{\"episode\": 1}]");
+        folder.Write("golden_scores.json", """{"prompts": [{"name": "a", "score": 1}]}""");
+        var finished = (await VerifyAsync(folder.Path)).MustReturn(3);
+        foreach (var line in new[] { "held     logits.vqa:", "held     golden_more.json: logits.vqa:",
+            "held     golden_more.json: vqa: ids:", "broken   golden_more.json: vqa: greedy: first difference at 1",
+            "skipped  golden_list.json:", "skipped  golden_scores.json:" })
+            Assert.Contains(line, finished.Output, StringComparison.Ordinal);
+        Assert.Contains(" 1 broken, 2 skipped", finished.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -18,18 +18,19 @@ public sealed class AttentionProjectionTests
     }
 
     [Fact]
-    public void The_class_token_is_dropped_and_the_rest_sums_to_one()
+    public void The_class_token_has_no_column_and_the_map_sums_to_one()
     {
-        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.6f, 0.1f, 0.1f, 0.1f, 0.1f], 1, 5), patches: 5).Map;
+        var map = AttentionProjection.Map(Seen(0.5f, 0.25f), TensorData.FromFloats([0.25f, 0.25f, 0.25f, 0.25f, 1, 0, 0, 0], 2, 4),
+            patches: 5).Map;
         Assert.Equal([2, 2], map.Shape);
-        Assert.All(map.ToFloats(), value => Assert.Equal(0.25f, value, 1e-6f));
+        Assert.Equal([0.5f, 1 / 6f, 1 / 6f, 1 / 6f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
     }
 
     [Fact]
     public void Frames_stand_on_top_of_each_other()
     {
-        // two frames of a class token and one patch
-        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.5f, 0.1f, 0, 0.4f], 1, 4), patches: 2).Map;
+        // two frames of one patch, and of a class token that is not read
+        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.2f, 0.8f], 1, 2), patches: 2).Map;
         Assert.Equal([2, 1], map.Shape);
         Assert.Equal([0.2f, 0.8f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
     }

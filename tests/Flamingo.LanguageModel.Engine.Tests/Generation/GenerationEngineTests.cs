@@ -86,7 +86,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     public async Task A_request_cancelled_before_it_comes_never_comes()
     {
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Read(Ask("a", cancellation: new CancellationToken(true))));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _engine.RankAsync(Prompts.Of("a"), [[1]], Prompts.Terms(), new CancellationToken(true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            _engine.RankAsync(Prompts.Of("a"), Prompts.Behind(Prompts.Of("a"), [[1]]), Prompts.Terms(), new CancellationToken(true)));
         Assert.Equal(0, _engine.Statistics.Waiting);
     }
 
@@ -95,7 +96,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5), _time);
         var late = Read(Ask("ab1a", cancellation: deadline.Token));
-        var ranking = _engine.RankAsync(Prompts.Of("b"), [[1, 2]], Prompts.Terms(), deadline.Token);
+        var ranking = _engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), deadline.Token);
         var (_, through) = await _gate.ArrivalAsync(Timely);
         _time.Advance(TimeSpan.FromSeconds(5));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => late);
@@ -165,7 +166,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         var running = Read(Ask("ab1a"));
         await _gate.ArrivalAsync(Timely); // and is never let through
         var waiting = Read(Ask("b", new() { Samples = 4 }));
-        var ranking = _engine.RankAsync(Prompts.Of("b"), [[1, 2]], Prompts.Terms(), Timely);
+        var ranking = _engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), Timely);
         await _engine.DisposeAsync();
         foreach (var stream in new Task[] { running, waiting, ranking }) Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => stream)).Kind);
         Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => Read(Ask("a")))).Kind);

@@ -59,5 +59,6 @@ internal sealed class RandomRequests
         return text + string.Concat(last.Answers[0].Ids.Where(id => id < ScriptedModel.Image).Select(ScriptedText.Letter));
     }
 
-    private string Text(int length) => string.Concat(Enumerable.Range(0, length).Select(_ => _random.Next(5) == 0 ? (char)('0' + _random.Next(5)) : (char)('a' + _random.Next(3))));
+    private string Text(int length) => string.Concat(Enumerable.Range(0, length)
+        .Select(_ => _random.Next(5) == 0 ? (char)('0' + _random.Next(5)) : _random.Next(12) == 0 ? 'i' : (char)('a' + _random.Next(3))));
 }

@@ -6,7 +6,7 @@ namespace Flamingo.LanguageModel.Engine.Tests.KvCache;
 
 public sealed class BlockHashTests
 {
-    private static readonly Gen<string> Text = Gen.Char["abc012"].Array[1, 24].Select(letters => new string(letters));
+    private static readonly Gen<string> Text = Gen.Char["abci012"].Array[1, 24].Select(letters => new string(letters));
 
     [Fact]
     public void Equal_beginnings_have_equal_names_and_others_have_others() => Gen.Select(Text, Text, Gen.Int[1, 4]).Sample((one, other, blockTokens) =>
@@ -18,7 +18,8 @@ public sealed class BlockHashTests
     }, iter: 20_000);
 
     [Fact]
-    public void Any_change_changes_all_names_from_there_on() => Gen.Select(Text, Gen.Int[0, 1000], Gen.Char["abc012"]).Sample((text, place, letter) =>
+    public void Any_change_changes_all_names_from_there_on() =>
+        Gen.Select(Text, Gen.Int[0, 1000], Gen.Char["abci012"]).Sample((text, place, letter) =>
     {
         place %= text.Length;
         var changed = text[..place] + letter + text[(place + 1)..];
@@ -31,9 +32,10 @@ public sealed class BlockHashTests
         !Chain(text, "one", 2).Intersect(Chain(text, "another", 2)).Any() && !Chain(text, "", 2).Intersect(Chain(text, "one", 2)).Any());
 
     [Fact]
-    public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it() => Gen.Select(Text, Gen.Char["abc"].Array[0, 12]).Sample((text, answer) =>
+    public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it_and_sees_the_same() =>
+        Gen.Select(Text, Gen.Char["abci"].Array[0, 12]).Sample((text, answer) =>
     {
-        // the last tokens stand behind the prompt, where the prompt's last picture is still seen
+        // the last tokens stand behind the prompt, where what its last token sees is still seen
         var (prompt, whole) = (Prompts.Of(text), Prompts.Of(text + new string(answer)));
         var chain = BlockHash.Chain(prompt, "", 3);
         while ((chain.Count + 1) * 3 <= whole.Ids.Count)
@@ -42,8 +44,18 @@ public sealed class BlockHashTests
             chain.Add((chain.Count == 0 ? BlockHash.Root("") : chain[^1]).Next(prompt, [.. whole.Ids.Skip(begin).Take(3)], begin));
         }
 
-        Assert.Equal(BlockHash.Chain(whole, "", 3), chain);
-    });
+        foreach (var (block, (asked, answered)) in BlockHash.Chain(whole, "", 3).Zip(chain).Index())
+            Assert.Equal(Enumerable.Range(0, (block + 1) * 3).All(position => whole.PictureAt(position) == prompt.PictureAt(position)),
+                asked == answered);
+    }, iter: 20_000);
+
+    [Fact]
+    public void Text_that_sees_no_picture_any_more_has_another_name_than_an_answer_that_does()
+    {
+        var (prompt, whole) = (Prompts.Of("0i"), Prompts.Of("0iab"));
+        Assert.Equal([0, 0, -1, -1], whole.Pictures);
+        Assert.NotEqual(BlockHash.Chain(whole, "", 4)[0], BlockHash.Root("").Next(prompt, [.. whole.Ids], 0));
+    }
 
     [Fact]
     public void A_picture_is_not_mistaken_for_the_ids_that_spell_its_key()

@@ -57,16 +57,24 @@ internal static class PlainTwin
         return scores.All(row => row.All(float.IsFinite)) ? scores : null;
     }
 
-    public static float[] Logits(SequencePrompt prompt, IReadOnlyList<int> ids) => ScriptedModel.Logits(Past(prompt, ids), ids[^1]);
+    /// <summary>Behind the prompt and an answer's tokens, which see what the prompt's last token sees.</summary>
+    public static float[] Logits(SequencePrompt prompt, IReadOnlyList<int> ids) =>
+        ScriptedModel.Logits(Past(prompt, ids, prompt.PictureAt), ids[^1]);
 
-    private static float Score(SequencePrompt prompt, IReadOnlyList<int> ids, int target) => ScriptedModel.Score(Past(prompt, ids), ids[^1], target);
+    // a candidate is text, and sees what it would see as a part of the prompt
+    private static float Score(SequencePrompt prompt, IReadOnlyList<int> ids, int target)
+    {
+        var seen = Prompts.Seen(ids);
+        return ScriptedModel.Score(Past(prompt, ids, position => seen[position]), ids[^1], target);
+    }
 
-    private static ulong Past(SequencePrompt prompt, IReadOnlyList<int> ids)
+    private static ulong Past(SequencePrompt prompt, IReadOnlyList<int> ids, Func<int, int> pictureAt)
     {
         var past = 0UL;
         for (var position = 0; position < ids.Count; position++)
         {
-            var picture = prompt.PictureAt(position) is >= 0 and var index ? ScriptedModel.Project(ScriptedModel.Latents(prompt.Keys[index])) : ScriptedModel.NoPicture;
+            var picture = pictureAt(position) is >= 0 and var index ? ScriptedModel.Project(ScriptedModel.Latents(prompt.Keys[index]))
+                : ScriptedModel.NoPicture;
             past = ScriptedModel.Read(past, ScriptedModel.Cell(past, ids[position], picture, position));
         }
 

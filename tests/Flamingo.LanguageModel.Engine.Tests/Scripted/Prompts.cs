@@ -3,22 +3,38 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>Prompts written as text: a letter is a token (a = 0), a digit a picture of that name.</summary>
+/// <summary>
+/// Prompts written as text: a letter is a token (a = 0), a digit a picture of that name, and behind an i no picture is seen until the next
+/// one.
+/// </summary>
 internal static class Prompts
 {
     public static SequencePrompt Of(string text, int answer = 8, bool latents = true)
     {
-        var (ids, pictures, keys) = (new List<int>(), new List<int>(), new List<string>());
-        foreach (var letter in text)
-        {
-            if (char.IsDigit(letter)) keys.Add(Key(letter));
-            ids.Add(char.IsDigit(letter) ? ScriptedModel.Image : letter - 'a');
-            pictures.Add(keys.Count - 1);
-        }
-
+        var keys = text.Where(char.IsDigit).Select(Key).ToList();
+        var ids = text.Select(letter => char.IsDigit(letter) ? ScriptedModel.Image : letter - 'a').ToList();
+        var pictures = Seen(ids);
         var sent = latents ? keys.Distinct().ToDictionary(key => key, ScriptedModel.Latents) : [];
         return new SequencePrompt(ids, pictures, keys, sent, ids.Count + answer);
     }
+
+    /// <summary>The picture that each token of a whole text sees, or −1.</summary>
+    public static List<int> Seen(IReadOnlyList<int> ids)
+    {
+        var (seen, pictures, picture) = (new List<int>(), 0, -1);
+        foreach (var id in ids)
+        {
+            if (id == ScriptedModel.Image) picture = pictures++;
+            seen.Add(picture);
+            if (id == ScriptedModel.Hides) picture = -1;
+        }
+
+        return seen;
+    }
+
+    /// <summary>Candidates behind a prompt, as text that goes on.</summary>
+    public static IReadOnlyList<Candidate> Behind(SequencePrompt prompt, IReadOnlyList<IReadOnlyList<int>> candidates) =>
+        [.. candidates.Select(ids => new Candidate(ids, [.. Seen([.. prompt.Ids, .. ids]).Skip(prompt.Ids.Count)]))];
 
     public static string Key(char picture) => "picture " + picture;
 

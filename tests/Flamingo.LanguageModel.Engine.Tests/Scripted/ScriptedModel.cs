@@ -20,6 +20,9 @@ internal static class ScriptedModel
     /// <summary>Stands where a picture is.</summary>
     public const int Image = 9;
 
+    /// <summary>What stands behind it sees no picture until the next one.</summary>
+    public const int Hides = 8;
+
     public const ulong NoPicture = 0;
 
     /// <summary>What a block keeps of one token: it depends on the token and on all before it, as keys and values do.</summary>

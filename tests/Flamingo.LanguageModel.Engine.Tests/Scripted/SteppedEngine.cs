@@ -45,8 +45,8 @@ internal sealed class SteppedEngine
         return request;
     }
 
-    /// <summary>Answers that end at their full length alone.</summary>
-    public static SamplingParameters Endless { get; } = new() { AllowedTokens = [0, 1, 2, 3, 4, 5, 6, 7, 8] };
+    /// <summary>Answers that end at their full length alone, and hide no picture from what goes on behind them.</summary>
+    public static SamplingParameters Endless { get; } = new() { AllowedTokens = [0, 1, 2, 3, 4, 5, 6, 7] };
 
     /// <returns>The batch of the step.</returns>
     public async Task<ScheduledBatch> StepAsync()

@@ -22,7 +22,7 @@ internal sealed class TrackedRequest
     public TrackedRequest(SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory, TimeProvider time)
     {
         (Prompt, Candidates) = (prompt, candidates);
-        Request = new CandidateRanking(prompt, terms, candidates, mostAtOnce, memory, _scores, time);
+        Request = new CandidateRanking(prompt, terms, Prompts.Behind(prompt, candidates), mostAtOnce, memory, _scores, time);
     }
 
     public EngineRequest Request { get; }

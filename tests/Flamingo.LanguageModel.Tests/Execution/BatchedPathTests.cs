@@ -12,7 +12,7 @@ public sealed class BatchedPathTests(Models models)
     [MemberData(nameof(AllPrompts))]
     public async Task Logits_of_every_token_are_the_originals(string family, string name)
     {
-        var (expected, shape) = Golden.Tensor(["families", family, "golden.safetensors"], $"logits.{name}");
+        var (expected, shape) = Golden.Logits(family, name);
         var rows = await new Company(models, family).RunAsync([Golden.Sequence(family, name, room: 0)], chunk: int.MaxValue);
         Assert.Equal(shape[0], rows[0].Count);
         Assert.InRange(Golden.Error(expected, rows[0].SelectMany(row => row).ToArray()), 0, 1e-5);

@@ -16,7 +16,7 @@ public sealed class DecoderGoldenTests(Models models)
     public async Task Logits_are_the_originals(string family, string name)
     {
         var logits = await models.Stage(family).Runner.LogitsAsync(Golden.Sequence(family, name, room: 0), TestContext.Current.CancellationToken);
-        var (expected, shape) = Golden.Tensor(["families", family, "golden.safetensors"], $"logits.{name}");
+        var (expected, shape) = Golden.Logits(family, name);
         Assert.Equal(shape, logits.Shape);
         var error = Golden.Error(expected, logits.ToFloats());
         Assert.True(error < Tolerance, $"{family} {name}: {error:e2} of the largest logit");

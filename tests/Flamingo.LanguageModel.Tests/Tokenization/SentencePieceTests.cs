@@ -38,6 +38,45 @@ public sealed class SentencePieceTests
         foreach (var prompt in prompts) Assert.Equal(Golden.Ids(prompt.GetProperty("ids")), tokenizer.Beginning.Concat(tokenizer.Encode(prompt.GetProperty("text").GetString()!)));
     }
 
+    /// <summary>
+    /// A text that begins with a blank has the ids that it has in the whole; behind a marker a stretch of its own begins, where the blank
+    /// is one more.
+    /// </summary>
+    [Theory]
+    [InlineData("Assistant:", " dog")]
+    [InlineData("Assistant:", " ")]
+    [InlineData("Assistant:", " large red<image> circle")]
+    [InlineData("a", "  two  stars ")]
+    [InlineData("a ", " star")]
+    [InlineData("<image>", " dog")]
+    [InlineData("Output:a<|endofchunk|>", " large red")]
+    public void A_continuation_with_a_blank_has_the_ids_of_the_whole_text(string before, string text)
+    {
+        var tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
+        var prompt = tokenizer.Encode(before);
+        Assert.Equal(tokenizer.Encode(before + text), prompt.Concat(tokenizer.EncodeBehind(prompt[^1], text)));
+    }
+
+    [Fact]
+    public void A_continuation_without_a_blank_has_the_ids_that_it_has_alone()
+    {
+        var tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
+        foreach (var text in new[] { "dog", "a large red circle", "<|endofchunk|> a" }) Assert.Equal(tokenizer.Encode(text),
+            tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], text));
+        Assert.Equal([481, 259], tokenizer.Encode(" a")); // the blank that is put before every text, and the text's own
+        Assert.Equal([259], tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], " a"));
+    }
+
+    /// <summary>A token that takes the white space behind it along does so in the whole text too.</summary>
+    [Fact]
+    public void A_marker_that_strips_takes_the_blank_of_a_continuation()
+    {
+        var json = TokenizerFiles.WithFlamingoTokens("llama");
+        TokenizerFiles.Add(json, 544, "<end>", special: true, normalized: false, rstrip: true);
+        var tokenizer = TokenizerFiles.Load(json);
+        Assert.Equal(tokenizer.Encode("a<end> dog").Skip(tokenizer.Encode("a<end>").Count), tokenizer.EncodeBehind(544, " dog"));
+    }
+
     [Theory]
     [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
     [InlineData("normalizer", "null", "[]")]

@@ -80,6 +80,28 @@ public sealed class ResamplerStageTests(Models models)
         }
     }
 
+    /// <summary>IDEFICS keeps the class token among the features: it is no patch, and each row is scaled without it.</summary>
+    [Fact]
+    public async Task Attention_is_over_patches_alone_where_features_hold_the_class_token()
+    {
+        var (features, stage) = (Frames("idefics"), models.Stage("idefics"));
+        using var counting = models.NewStage(models.Altered("idefics", config =>
+            config with { Vision = config.Vision with { ClassTokenInFeatures = false } }), new ResamplerOptions());
+        var (alone, counted) = (await stage.ResampleAsync(new(features, IncludeAttention: true), Cancellation),
+            await counting.ResampleAsync(new(features, IncludeAttention: true), Cancellation));
+        Assert.Equal(17, features[0].Shape[1]);
+        foreach (var (patches, all) in alone.Attention.Zip(counted.Attention))
+        {
+            Assert.Equal([stage.Description.Latents, 16], patches.Shape);
+            foreach (var (row, withClass) in patches.ToFloats().Chunk(16).Zip(all.ToFloats().Chunk(17)))
+            {
+                var rest = withClass[1..].Sum();
+                Assert.InRange(rest, 0.01, 0.99);
+                Assert.Equal(withClass[1..].Select(weight => weight / rest), row, (expected, actual) => Math.Abs(expected - actual) < 1e-5);
+            }
+        }
+    }
+
     [Fact]
     public async Task Pictures_of_different_patch_counts_come_back_in_the_order_they_came()
     {

@@ -29,6 +29,10 @@ public sealed class PassingOnTests(Models models)
                 Assert.True(latents.eq(features.squeeze(2)).all().item<bool>());
                 Assert.Equal([2, 3, 5, 5], attention!.shape);
                 Assert.True(attention[1, 2].eq(eye(5)).all().item<bool>());
+                using var idefics = new PerceiverResampler(ResamplerConfig.PassingOn(width: 8, latents: 5), weights, classToken: true);
+                // the class token's latent reads no patch
+                Assert.True(idefics.Forward(features, includeAttention: true).Attention![1,
+                    2].eq(eye(5).slice(1, 1, 5, 1)).all().item<bool>());
                 return true;
             }, TestContext.Current.CancellationToken);
         }

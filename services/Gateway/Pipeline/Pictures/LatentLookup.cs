@@ -53,9 +53,13 @@ public sealed class LatentLookup(LatentTiers tiers)
     private static bool AreLatents(TensorDtype dtype, ImmutableArray<int> shape, FlamingoModel model) =>
         dtype == model.Resampler.LatentDtype && shape.AsSpan().SequenceEqual([model.Resampler.Latents, model.Resampler.Width]);
 
-    private static bool IsAttention(TensorDtype dtype, ImmutableArray<int> shape, FlamingoModel model) =>
-        dtype == TensorDtype.Float32 && shape.Length == 2 && shape[0] == model.Resampler.Latents && shape[1] % model.Vision.Patches == 0
-        && shape[1] / model.Vision.Patches is >= 1 and var frames && frames <= Math.Max(model.Vision.MaxFrames, 1);
+    // over the patches of the grid, without the class token
+    private static bool IsAttention(TensorDtype dtype, ImmutableArray<int> shape, FlamingoModel model)
+    {
+        var side = (int)Math.Sqrt(model.Vision.Patches);
+        return dtype == TensorDtype.Float32 && shape.Length == 2 && shape[0] == model.Resampler.Latents && shape[1] % (side * side) == 0
+            && shape[1] / (side * side) is >= 1 and var frames && frames <= Math.Max(model.Vision.MaxFrames, 1);
+    }
 
     private static bool IsPooled(TensorDtype dtype, ImmutableArray<int> shape, FlamingoModel model) => dtype == TensorDtype.Float32 && shape.AsSpan().SequenceEqual([model.Vision.PooledWidth]);
 }

@@ -8,12 +8,13 @@ public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLo
 
 /// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
 public sealed class CandidateRanking(
-    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory, TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
+    SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory,
+        TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
 {
-    private readonly float[][] _scores = [.. candidates.Select(ids => new float[ids.Count])];
+    private readonly float[][] _scores = [.. candidates.Select(candidate => new float[candidate.Ids.Count])];
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
-    private readonly int _longest = candidates.Max(ids => ids.Count);
-    private readonly int _long = candidates.Count(ids => ids.Count > 1); // the others are scored by the prompt's last row
+    private readonly int _longest = candidates.Max(candidate => candidate.Ids.Count);
+    private readonly int _long = candidates.Count(candidate => candidate.Ids.Count > 1); // the others are scored by the prompt's last row
     private int _next;
     private int _finished;
     private TimeSpan _prefill;
@@ -43,8 +44,8 @@ public sealed class CandidateRanking(
             _prefill = time.GetElapsedTime(Started);
             TokenSampler.CheckFinite(output.Logits[0]);
             var first = LogProbabilities.LogSoftmax(output.Logits[0]);
-            foreach (var (candidate, ids) in candidates.Index()) _scores[candidate][0] = first[ids[0]];
-            _finished = candidates.Count(ids => ids.Count == 1);
+            foreach (var (index, candidate) in candidates.Index()) _scores[index][0] = first[candidate.Ids[0]];
+            _finished = candidates.Count(candidate => candidate.Ids.Count == 1);
         }
         else
         {
@@ -56,7 +57,7 @@ public sealed class CandidateRanking(
             }
 
             _running[sequence] = (candidate, scored);
-            if (scored == candidates[candidate].Count - 1)
+            if (scored == candidates[candidate].Ids.Count - 1)
             {
                 _running.Remove(sequence);
                 sequence.Release();
@@ -74,8 +75,8 @@ public sealed class CandidateRanking(
     {
         for (; _running.Count < AtOnce && _next < candidates.Count; _next++)
         {
-            var ids = candidates[_next];
-            if (ids.Count > 1) _running.Add(Root!.Fork(ids.SkipLast(1), [.. ids.Skip(1)]), (_next, 0));
+            var (ids, pictures) = candidates[_next];
+            if (ids.Count > 1) _running.Add(Root!.Fork(ids.SkipLast(1), [.. ids.Skip(1)], pictures), (_next, 0));
         }
     }
 }

@@ -36,7 +36,8 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
 
     /// <summary>Scores every candidate after the prompt, which is computed once.</summary>
     /// <exception cref="StageException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
-    public async Task<CandidateScores> RankAsync(SequencePrompt prompt, IReadOnlyList<IReadOnlyList<int>> candidates, RequestTerms terms, CancellationToken cancellation)
+    public async Task<CandidateScores> RankAsync(SequencePrompt prompt, IReadOnlyList<Candidate> candidates, RequestTerms terms,
+        CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var result = new TaskCompletionSource<CandidateScores>(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -5,12 +5,15 @@ using System.Text;
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and the latent
-/// keys of all pictures seen so far. Equal names mean equal keys and values. The idea is nano-vllm's and vLLM's; the
+/// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and, wherever the
+/// picture that is seen changes, the latent key of the next one or that there is none. Equal names mean equal keys and values. The idea is
+/// nano-vllm's and vLLM's; the
 /// pictures are ours.
 /// </summary>
 public readonly record struct BlockHash(UInt128 High, UInt128 Low)
 {
+    private const int NoPicture = -1;
+
     /// <summary>What the first block's hash chains from.</summary>
     public static BlockHash Root(string tenant) => Of(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo prefix 1\0{tenant}")));
 
@@ -24,7 +27,7 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
     }
 
     /// <param name="ids">The block's token ids.</param>
-    /// <param name="begin">Position of the first of them; positions behind the prompt bring no new picture.</param>
+    /// <param name="begin">Position of the first of them; positions behind the prompt see what its last token sees.</param>
     public BlockHash Next(SequencePrompt prompt, ReadOnlySpan<int> ids, int begin)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -37,10 +40,11 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
             BinaryPrimitives.WriteInt32LittleEndian(bytes, ids[offset]);
             hash.AppendData(bytes[..4]);
             var position = begin + offset;
-            if (position >= prompt.Pictures.Count || prompt.Pictures[position] < 0) continue;
-            if (position > 0 && prompt.Pictures[position - 1] == prompt.Pictures[position]) continue;
-            var key = Encoding.UTF8.GetBytes(prompt.Keys[prompt.Pictures[position]]);
-            BinaryPrimitives.WriteInt32LittleEndian(bytes, -1 - key.Length); // no token's id: a key is never read as ids
+            var picture = prompt.PictureAt(position);
+            if (picture == (position > 0 ? prompt.PictureAt(position - 1) : NoPicture)) continue;
+            var key = picture == NoPicture ? [] : Encoding.UTF8.GetBytes(prompt.Keys[picture]);
+            // no token's id: a key is never read as ids
+            BinaryPrimitives.WriteInt32LittleEndian(bytes, picture == NoPicture ? int.MinValue : -1 - key.Length);
             hash.AppendData(bytes[..4]);
             hash.AppendData(key);
         }

@@ -78,8 +78,6 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public void Admit(BlockLease lease, PictureLease pictures) =>
         (Lease, Pictures, Root) = (lease, pictures, new Sequence(this, Prompt.Ids, lease));
 
-    public int SlotAt(int position) => Prompt.PictureAt(position) is >= 0 and var picture ? Pictures!.Slots[Prompt.Keys[picture]] : -1;
-
     /// <summary>Gives everything back; safe to call twice.</summary>
     public void Release()
     {

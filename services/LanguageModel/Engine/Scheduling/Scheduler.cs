@@ -97,7 +97,7 @@ public sealed class Scheduler(PrefixIndex index, ModelMemory memory, ScheduleLim
         var (request, start) = (sequence.Request, sequence.Computed);
         var last = tokens == sequence.Uncomputed;
         return new ScheduledChunk(
-            sequence.Ids.GetRange(start, tokens), start, [.. sequence.Blocks], [.. Enumerable.Range(start, tokens).Select(request.SlotAt)])
+            sequence.Ids.GetRange(start, tokens), start, [.. sequence.Blocks], [.. Enumerable.Range(start, tokens).Select(sequence.SlotAt)])
         {
             LogitRows = last && sequence.Targets.Count == 0 ? 1 : 0,
             OnlyBest = last && sequence.Targets.Count == 0 && request.WantsOnlyBest,

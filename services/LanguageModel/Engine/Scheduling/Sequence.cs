@@ -22,6 +22,11 @@ public sealed class Sequence
     /// <summary>Per token behind the prompt, the id whose log-likelihood after it is wanted; empty where logits are.</summary>
     public IReadOnlyList<int> Targets { get; init; } = [];
 
+    /// <summary>
+    /// Per token behind the prompt, the picture that it sees, or −1; empty where all see what the prompt's last token sees.
+    /// </summary>
+    public IReadOnlyList<int> Pictures { get; init; } = [];
+
     /// <summary>Block table; every block but the last is full once computed.</summary>
     public IReadOnlyList<int> Blocks => _blocks;
 
@@ -39,10 +44,19 @@ public sealed class Sequence
         _blocks[at] = twin;
     }
 
-    /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
-    public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null)
+    /// <summary>Slot of the picture that a position sees, or −1.</summary>
+    public int SlotAt(int position)
     {
-        var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets ?? [] };
+        var (prompt, behind) = (Request.Prompt, position - Request.Prompt.Ids.Count);
+        var picture = behind >= 0 && Pictures.Count > 0 ? Pictures[behind] : prompt.PictureAt(position);
+        return picture >= 0 ? Request.Pictures!.Slots[prompt.Keys[picture]] : -1;
+    }
+
+    /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
+    public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null, IReadOnlyList<int>? pictures = null)
+    {
+        var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets
+            ?? [], Pictures = pictures ?? [] };
         foreach (var block in _blocks)
         {
             _lease.Share(block);

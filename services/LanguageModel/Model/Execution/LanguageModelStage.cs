@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Network;
@@ -21,7 +22,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;
-    private readonly IReadOnlyList<int> _banned;
+    private readonly TokensConfig _tokens;
     private readonly JsonTokenizer _tokenizer;
     private readonly PromptReader _reader;
     private readonly Decoder _decoder;
@@ -32,7 +33,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var (config, limits) = (model.Config, options.Value);
-        (_time, _banned) = (time, config.Tokens.Banned);
+        (_time, _tokens) = (time, config.Tokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         if (_tokenizer.Size > config.Language.VocabularySize) throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings {config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
         var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value, limits.Device), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
@@ -76,7 +77,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         PromptRules.CheckSampling(request.Sampling, Description, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
-        if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_banned).Any())
+        if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_tokens.Banned).Any())
             faults.Add(new("sampling.allowed_tokens", "This model never generates any of them: they are picture markers.", "Allow others."));
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
         return _engine.GenerateAsync(prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
@@ -88,23 +89,24 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var faults = new List<FieldFault>();
         PromptRules.CheckCandidates(request.Candidates, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
-        var candidates = faults.Count == 0 ? request.Candidates.Select(_tokenizer.Encode).ToArray() : [];
+        var prompt = _reader.Read(request.Segments, answerTokens: 0, faults);
+        var candidates = request.Candidates.Select(text => _tokenizer.EncodeBehind(prompt.Ids[^1], text)).ToArray();
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
             faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
-        var longest = candidates.Select(ids => ids.Count).DefaultIfEmpty(0).Max();
-        var prompt = _reader.Read(request.Segments, longest, faults);
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
             faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model reads {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
 
-        var scores = await _engine.RankAsync(prompt, candidates, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
+        var scored = candidates.Select(ids => new Candidate(ids, SeenPictures.Behind(prompt, ids, _tokens))).ToList();
+        var scores = await _engine.RankAsync(prompt, scored, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
         var ranked = request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index])).ToList();
         return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
     }
 
-    private SamplingParameters WithoutBanned(SamplingParameters sampling) => _banned.Count == 0
+    private SamplingParameters WithoutBanned(SamplingParameters sampling) => _tokens.Banned.Count == 0
         ? sampling
-        : sampling with { LogitBias = sampling.LogitBias.Where(bias => !_banned.Contains(bias.Key)).Concat(_banned.Select(id => KeyValuePair.Create(id, float.NegativeInfinity))).ToDictionary() };
+        : sampling with { LogitBias = sampling.LogitBias.Where(bias => !_tokens.Banned.Contains(bias.Key))
+            .Concat(_tokens.Banned.Select(id => KeyValuePair.Create(id, float.NegativeInfinity))).ToDictionary() };
 
     public async ValueTask DisposeAsync()
     {

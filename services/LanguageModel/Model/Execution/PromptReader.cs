@@ -30,7 +30,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer included.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
         var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
-        return new SequencePrompt(ids, PictureOfToken(ids), keys, latents, Math.Min(ids.Count + answerTokens, model.ContextLength));
+        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents,
+            Math.Min(ids.Count + answerTokens, model.ContextLength));
     }
 
     private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
@@ -91,17 +92,5 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults.Add(new($"segments[{segment}].latents", "The checksum does not fit the bytes.", "Encode the picture again."));
         else return true;
         return false;
-    }
-
-    private int[] PictureOfToken(IReadOnlyList<int> ids)
-    {
-        var (seen, pictures) = (0, new int[ids.Count]);
-        for (var position = 0; position < ids.Count; position++)
-        {
-            if (ids[position] == tokens.Image.Id) seen++;
-            pictures[position] = seen - 1;
-        }
-
-        return pictures;
     }
 }

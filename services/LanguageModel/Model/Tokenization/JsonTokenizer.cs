@@ -22,6 +22,7 @@ public sealed class JsonTokenizer : ITokenizer
     private readonly byte[]?[] _bytes;
     private readonly string?[] _tokens;
     private readonly HashSet<int> _special;
+    private readonly Dictionary<int, AddedToken> _added;
 
     public JsonTokenizer(TokenizerFile file)
     {
@@ -35,6 +36,7 @@ public sealed class JsonTokenizer : ITokenizer
         if (file.SentencePiece is null) _library = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
         _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
         _normalized = new(file.AddedTokens.Where(token => token.Normalized).Select(token => (Normalize(token.Content), token)));
+        _added = file.AddedTokens.ToDictionary(token => token.Id);
         _special = [.. file.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
 
         _tokens = new string?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
@@ -67,18 +69,19 @@ public sealed class JsonTokenizer : ITokenizer
     public IReadOnlyList<string> SpecialTokens => [.. _file.AddedTokens.Where(token => token.Special).Select(token => token.Content).Order(StringComparer.Ordinal)];
 
     /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
-    public IReadOnlyList<int> Encode(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
-        var ids = new List<int>(text.Length / 3 + 1);
-        foreach (var (start, length, token) in _raw.Split(text))
-        {
-            if (token is not null) ids.Add(token.Id);
-            else EncodeBetweenMarkers(Normalize(text.Substring(start, length)), start == 0, ids);
-        }
+    public IReadOnlyList<int> Encode(string text) => EncodeStretches(text, prepends: true);
 
-        return ids;
+    /// <summary>
+    /// Ids of a text that goes on behind a prompt. One that begins with a blank has the ids that it has in the whole text, where a
+    /// normalizer that puts a blank before every stretch would give it a second one; any other has those that it has alone.
+    /// </summary>
+    /// <param name="before">The prompt's last id.</param>
+    public IReadOnlyList<int> EncodeBehind(int before, string text)
+    {
+        if (_file.SentencePiece is not { PrependsBlank: true } || !text.StartsWith(' ')) return Encode(text);
+        if (!_added.TryGetValue(before, out var token)) return EncodeStretches(text, prepends: false);
+        var whole = EncodeStretches(token.Content + text, prepends: true); // behind a marker a stretch of its own begins
+        return whole.Count > 0 && whole[0] == before ? whole[1..] : EncodeStretches(text, prepends: true);
     }
 
     /// <summary>Text of the ids: incomplete bytes become replacement characters, ids without a token are left out, as Hugging Face does.</summary>
@@ -96,6 +99,21 @@ public sealed class JsonTokenizer : ITokenizer
     internal string? TokenOf(int id) => (uint)id < (uint)_tokens.Length ? _tokens[id] : null;
 
     internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
+
+    // prepends: whether the first stretch gets the blank that the normalizer puts before every one
+    private List<int> EncodeStretches(string text, bool prepends)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+        var ids = new List<int>(text.Length / 3 + 1);
+        foreach (var (start, length, token) in _raw.Split(text))
+        {
+            if (token is not null) ids.Add(token.Id);
+            else EncodeBetweenMarkers(Normalize(text.Substring(start, length), prepends || start > 0), start == 0, ids);
+        }
+
+        return ids;
+    }
 
     private void EncodeBetweenMarkers(string text, bool first, List<int> ids)
     {
@@ -122,5 +140,6 @@ public sealed class JsonTokenizer : ITokenizer
 
     private int NextLength(ReadOnlySpan<char> text) => _file.SplitsWords ? Gpt2Pieces.NextLength(text) : _file.SentencePiece?.Metaspace?.NextLength(text) ?? text.Length;
 
-    private string Normalize(string text) => _file.SentencePiece?.Normalize(text) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);
+    private string Normalize(string text, bool prepends = true) =>
+        _file.SentencePiece?.Normalize(text, prepends) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);
 }

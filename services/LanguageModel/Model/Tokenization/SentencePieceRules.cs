@@ -37,11 +37,12 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
         return new SentencePieceRules(prepends, decoders.Count == 4, metaspace);
     }
 
-    public string Normalize(string text)
+    /// <param name="prepends">False: the text continues a stretch, and no blank is put before it.</param>
+    public string Normalize(string text, bool prepends = true)
     {
         if (text.Length == 0 || Metaspace is not null) return text;
         text = text.Replace(" ", Blank, StringComparison.Ordinal);
-        return PrependsBlank ? Blank + text : text;
+        return PrependsBlank && prepends ? Blank + text : text;
     }
 
     public static string TextOf(string token) => token.Replace(Blank, " ", StringComparison.Ordinal);

@@ -56,7 +56,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var storage = ModelRuntime.Storage(modelOptions.Value);
         var weights = new WeightsReader(file, device, _dtype, storage, thread.Team);
-        _network = new PerceiverResampler(config, weights);
+        _network = new PerceiverResampler(config, weights, model.Config.Vision.ClassTokenInFeatures);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)), thread.RunAsync, time, _metrics.Waited);

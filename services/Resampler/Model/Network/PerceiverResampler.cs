@@ -15,9 +15,12 @@ public sealed class PerceiverResampler : IDisposable
     private readonly Tensor? _latents, _frameEmbeddings, _mediaTimeEmbeddings;
     private readonly (PerceiverAttention Attention, FeedForward FeedForward)[] _layers;
     private readonly LayerNorm? _norm;
+    private readonly bool _classToken;
 
-    public PerceiverResampler(ResamplerConfig config, WeightsReader weights)
+    /// <param name="classToken">The first feature of every frame is the class token's: attention leaves it out.</param>
+    public PerceiverResampler(ResamplerConfig config, WeightsReader weights, bool classToken = false)
     {
+        _classToken = classToken;
         _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
         if (config.PassesOn) return;
         _latents = weights.Take("latents", config.Latents, config.Width);
@@ -32,11 +35,14 @@ public sealed class PerceiverResampler : IDisposable
 
     /// <param name="features">[batch, media, frames, patches, width]</param>
     /// <param name="includeAttention">Whether to tell what the last layer read; the latents are the same to the bit either way.</param>
-    /// <returns>[batch, media, latents, width], and [batch, media, latents, frames × patches] where asked for, each row summing to one.</returns>
+    /// <returns>
+    /// [batch, media, latents, width], and [batch, media, latents, frames × patches] where asked for: patches alone, without the class
+    /// token, each row scaled to sum one (a latent that reads the class token alone has a row of zeros).
+    /// </returns>
     public (Tensor Latents, Tensor? Attention) Forward(Tensor features, bool includeAttention)
     {
         var (batch, media, frames, width) = (features.shape[0], features.shape[1], features.shape[2], features.shape[4]);
-        if (_latents is null) return (features.flatten(2, 3), includeAttention ? PassesOn(features) : null);
+        if (_latents is null) return (features.flatten(2, 3), includeAttention ? OverPatches(PassesOn(features), frames) : null);
         var x = features;
         if (_frameEmbeddings is not null) x = x + _frameEmbeddings.slice(0, 0, frames, 1).view(1, 1, frames, 1, width);
         x = x.reshape(batch, media, -1, width);                                               // [batch, media, frames × patches, width]
@@ -45,7 +51,7 @@ public sealed class PerceiverResampler : IDisposable
         Tensor? read = null;
         foreach (var (layer, (attention, feedForward)) in _layers.Index())
         {
-            if (includeAttention && layer == _layers.Length - 1) read = attention.PatchWeights(x, latents);
+            if (includeAttention && layer == _layers.Length - 1) read = OverPatches(attention.MediaWeights(x, latents), frames);
             latents = attention.Forward(x, latents) + latents;
             latents = feedForward.Forward(latents) + latents;
         }
@@ -66,7 +72,15 @@ public sealed class PerceiverResampler : IDisposable
         }
     }
 
-    // each latent is one patch's feature
+    /// <param name="read">[batch, media, latents, frames × features], rows of positive weights.</param>
+    private Tensor OverPatches(Tensor read, long frames)
+    {
+        // [batch, media, latents, frames × patches]
+        var patches = read.unflatten(3, [frames, -1]).slice(4, _classToken ? 1 : 0, long.MaxValue, 1).flatten(3, 4);
+        return patches / patches.sum(-1, keepdim: true).clamp_min(1e-30);
+    }
+
+    // each latent is one feature
     private static Tensor PassesOn(Tensor features)
     {
         var patches = features.shape[2] * features.shape[3];
@@ -93,15 +107,17 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
-    /// <summary>What each latent reads of the patches: mean over heads, the latents' own columns left out, rows scaled to sum one. Beside <see cref="Forward"/>, whose fused attention tells no weights.</summary>
-    public Tensor PatchWeights(Tensor media, Tensor latents)
+    /// <summary>
+    /// What each latent reads of the media: mean over heads, the latents' own columns left out. Beside <see cref="Forward"/>, whose fused
+    /// attention tells no weights.
+    /// </summary>
+    public Tensor MediaWeights(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
         var query = Heads(_query.ForwardTiled(latents), _normQuery);
         var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
         var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch × media, heads, latents, patches + latents]
-        var patches = weights.mean([1]).slice(-1, 0, media.shape[^2], 1);                    // [batch × media, latents, patches]
-        return (patches / patches.sum(-1, keepdim: true)).view(media.shape[0], media.shape[1], latents.shape[^2], -1);
+        return weights.mean([1]).slice(-1, 0, media.shape[^2], 1).reshape(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 
     public void Dispose()
