@@ -8,22 +8,27 @@ public sealed class ModelOptions
     public const string Section = "Model";
 
     /// <summary>The model directory (flamingo.json and weights).</summary>
-    [Required(AllowEmptyStrings = false)]
+    [Required(ErrorMessage = "a model directory, as 'flamingo import' makes them")]
     public string Directory { get; set; } = "models/shapes";
 
     /// <summary>Torch device: cpu, cuda or cuda:N.</summary>
-    [Required, RegularExpression(@"cpu|cuda(:\d+)?")]
+    [Required, RegularExpression(@"cpu|cuda(:\d+)?", ErrorMessage = "cpu, cuda or cuda:N")]
     public string Device { get; set; } = "cpu";
 
     /// <summary>
     /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file has:
-    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed).
+    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed); f32, fp32 and bf16 are the same words.
     /// </summary>
-    [Required, RegularExpression("float32|bfloat16", ErrorMessage = "Model:Dtype is float32 or bfloat16. float16 is for files only: their weights are widened or rounded to one of the two as they are loaded, since CPUs have no fast float16 products.")]
-    public string Dtype { get; set; } = "float32";
+    [AllowedValues("float32", "bfloat16", ErrorMessage = "float32 (f32) or bfloat16 (bf16). float16 is for files only: CPUs have no fast "
+        + "float16 products, so such weights are widened or rounded to one of the two as they are loaded")]
+    public string Dtype
+    {
+        get;
+        set => field = value?.ToLowerInvariant() switch { "bf16" => "bfloat16", "f32" or "fp32" => "float32", _ => value! };
+    } = "float32";
 
     /// <summary>How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, widened where they are used).</summary>
-    [Required, RegularExpression("native|int8", ErrorMessage = "Model:WeightStorage is native or int8.")]
+    [AllowedValues("native", "int8")]
     public string WeightStorage { get; set; } = "native";
 
     /// <summary>Compute threads; 0 is every processor that the process may use (cgroups counted).</summary>

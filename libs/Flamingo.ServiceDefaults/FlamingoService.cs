@@ -1,3 +1,4 @@
+using Flamingo.Configuration;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -46,7 +47,7 @@ public static class FlamingoService
 
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
-        builder.Services.AddOptions<EndpointOptions>().BindConfiguration(EndpointOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
         var endpoints = Endpoints(builder);
 
         // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it

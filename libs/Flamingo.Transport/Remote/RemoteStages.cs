@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Configuration;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
@@ -71,7 +72,7 @@ public static class RemoteStagesRegistration
     /// <summary>The three stages over gRPC, where AddXStage() would put them into this process.</summary>
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
-        services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<RemoteStageOptions>(RemoteStageOptions.Section);
         services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
         services.AddSingleton<IResampler>(provider => Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
         services.AddSingleton<ILanguageModel>(provider => Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Network;
@@ -121,7 +122,7 @@ public static class LanguageModelRegistration
     public static IServiceCollection AddLanguageModelStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<LanguageModelOptions>().BindConfiguration(LanguageModelOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<LanguageModelOptions>(LanguageModelOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(Claim);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();

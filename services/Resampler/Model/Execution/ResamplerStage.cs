@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
 using Flamingo.Resampler.Network;
@@ -118,7 +119,7 @@ public static class ResamplerRegistration
     public static IServiceCollection AddResamplerStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<ResamplerOptions>().BindConfiguration(ResamplerOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<ResamplerOptions>(ResamplerOptions.Section);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler"));
         services.AddSingleton<IResampler, ResamplerStage>();
         return services;

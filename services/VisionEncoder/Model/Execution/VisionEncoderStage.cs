@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
 using Flamingo.Stages;
@@ -127,7 +128,7 @@ public static class VisionEncoderRegistration
     public static IServiceCollection AddVisionEncoderStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<VisionEncoderOptions>().BindConfiguration(VisionEncoderOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<VisionEncoderOptions>(VisionEncoderOptions.Section);
         services.TryAddSingleton<IPictureDecoder, PictureDecoder>();
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder"));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
