@@ -18,14 +18,15 @@ namespace Flamingo.Cli;
 /// <summary>The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.</summary>
 public static class CommandLine
 {
-    // Ctrl-C cancels; a server then lets calls in flight end, for which ServiceDefaults allow 20 seconds
-    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(30);
+    // Ctrl-C cancels; a command that has not ended by itself after so long (a model is being loaded, say) is left
+    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
 
     /// <param name="input">For commands that read lines; null: standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
     {
-        var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var parsed = Parse(SettingOption.Fold(args));
+        if (parsed.UnmatchedTokens.Contains(SettingOption.Name)) parsed = Parse(args); // a command without: it is refused as it was written
         if (parsed.Action is ParseErrorAction)
         {
             foreach (var fault in parsed.Errors.Select(fault => fault.Message).Distinct()) await error.WriteLineAsync($"flamingo: {fault}");
@@ -33,19 +34,23 @@ public static class CommandLine
             return ExitCode.Usage;
         }
 
+        // a server deals with signals itself: it lets calls under way end, and stops at once on the second
+        var ownsSignals = parsed.CommandResult.Command.Name == ServeCommand.Name;
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop }, cancellation);
+            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = ownsSignals ? null : LongestStop }, cancellation);
         }
         catch (Exception exception)
         {
             return FailureReport.Write(exception, error);
         }
+
+        ParseResult Parse(string[] words) => Root(input).Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null });
     }
 
     /// <summary>The command tree, without side effects.</summary>
     /// <inheritdoc cref="RunAsync"/>
-    public static RootCommand Root(UserInput? input = null) => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
+    public static RootCommand Root(UserInput? input = null) => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold, 130 interrupted.")
     {
         GenerateCommand.Create(),
         RankCommand.Create(),

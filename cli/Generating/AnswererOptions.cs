@@ -13,16 +13,19 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
     private readonly Option<Uri> _server = ServerAddress.Create(required: false);
+    private readonly Option<string[]> _settings = SettingOption.Create();
     private readonly Option<string> _tenant = TenantOption.Create();
     private readonly Option<double?> _pin = new("--pin") { HelpName = "SECONDS", Description = $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}." };
 
     public void AddTo(Command command)
     {
         _examples?.AddTo(command);
-        foreach (var option in new Option[] { _model, _server, _tenant, _pin }) command.Add(option);
+        foreach (var option in new Option[] { _model, _server, _tenant, _pin, _settings }) command.Add(option);
         command.Validators.Add(result =>
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
+            if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
+                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where the server is started.");
             if (result.GetResult(_pin) is not null && !(result.GetValue(_pin) is > 0 and <= 31_536_000)) result.AddError("--pin takes seconds, more than 0 and at most a year.");
         });
     }
@@ -46,7 +49,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
         }
 
         var examples = _examples?.ReadFile(parsed, Tenant(parsed));
-        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName ?? DefaultModel.Find(), error);
+        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName, SettingOption.Of(parsed), error);
         try
         {
             if (examples is not null) await opened.SupportSets.PutAsync(examples, cancellation);

@@ -17,12 +17,12 @@ public static class VerifyCommand
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.AcceptExistingOnly();
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.InvocationConfiguration.Output, cancellation));
+        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, SettingOption.Create() };
+        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, SettingOption.Of(parsed), parsed.InvocationConfiguration.Output, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, TextWriter output, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, IReadOnlyList<string> settings, TextWriter output, CancellationToken cancellation)
     {
         using var golden = Golden.Open(goldenDirectory);
         var counts = new int[3];
@@ -32,7 +32,7 @@ public static class VerifyCommand
             output.WriteLine($"{comparison.Outcome.ToString().ToLowerInvariant(),-8} {comparison.Name}: {comparison.Detail}");
         }
 
-        await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
+        await using var services = EmbeddedServices.Build(directory, settings, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
         var tensors = new GoldenTensors(golden.Tensors);
         var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>()).RunAsync(golden, tensors, pictures, Report, cancellation);

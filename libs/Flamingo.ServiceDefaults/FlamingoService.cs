@@ -1,3 +1,4 @@
+using System.Reflection;
 using Flamingo.Configuration;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -14,33 +15,40 @@ using OpenTelemetry.Trace;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>What every service process does the same: endpoints, health, reflection, telemetry, refusal to start, drain.</summary>
-public static class FlamingoService
+public static partial class FlamingoService
 {
+    private const int Interrupted = 130; // as shells say it of SIGINT
+
     /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
     /// <param name="register">Adds the service's own parts.</param>
     /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
-    /// <returns>0 after an orderly stop; 1 where the start was refused, with one report on standard error.</returns>
-    public static async Task<int> RunAsync(string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
+    /// <returns>0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.</returns>
+    public static async Task<int> RunAsync(
+        string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
     {
-        var builder = WebApplication.CreateBuilder(args.Where(argument => argument != HealthProbe.Argument).ToArray());
+        var program = Assembly.GetEntryAssembly()!.GetName().Name;
         try
         {
+            string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
+            // the appsettings.json beside the program holds its defaults, wherever it is started
+            var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = arguments, ContentRootPath = AppContext.BaseDirectory });
+            builder.Configuration.AddOptionSources(arguments);
             if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Endpoints(builder).GrpcPort);
 
             builder.AddServiceDefaults();
             register(builder);
             await using var app = builder.Build();
-            app.Services.GetService<IStartupValidator>()?.Validate();
+            app.CheckBeforeStart();
             map(app);
             app.MapServiceDefaults();
-            await app.RunAsync(cancellation);
-            return 0;
+            var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
+            return await app.ServeAsync(() => Task.CompletedTask, sentence => Stopping(logger, sentence), cancellation) ? 0 : Interrupted;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
             // before the first request nothing but the operator reads this: one report, no stack
             var faults = Faults(exception).ToList();
-            await Console.Error.WriteLineAsync($"{builder.Environment.ApplicationName} does not start: {(faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}")))}");
+            await Console.Error.WriteLineAsync($"{program} does not start: {(faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}")))}");
             return 1;
         }
     }
@@ -56,10 +64,17 @@ public static class FlamingoService
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
             var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // another is reported with all other faults, not by Kestrel before them
-            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, listen => listen.Protocols = HttpProtocols.Http2);
-            else kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
+            else kestrel.ListenAnyIP(port, Listen);
         });
 
+        void Listen(ListenOptions listen)
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
+        }
+
+        builder.Services.AddSingleton<RunningCalls>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
         builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
         builder.Services.AddGrpcReflection();
@@ -75,18 +90,22 @@ public static class FlamingoService
 
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
+        app.Use(app.Services.GetRequiredService<RunningCalls>().CountAsync);
         app.MapGrpcHealthChecksService();
         app.MapGrpcReflectionService();
         return app;
     }
 
-    private static EndpointOptions Endpoints(WebApplicationBuilder builder) => builder.Configuration.GetSection(EndpointOptions.Section).Get<EndpointOptions>() ?? new EndpointOptions();
+    private static EndpointOptions Endpoints(WebApplicationBuilder builder) => new OptionSection<EndpointOptions>(builder.Configuration, EndpointOptions.Section).Read();
+
+    [LoggerMessage(1, LogLevel.Information, "{Sentence}")]
+    private static partial void Stopping(ILogger logger, string sentence);
 
     // options of several sections fail together, each with several members
     private static IEnumerable<string> Faults(Exception exception) => exception switch
     {
         AggregateException several => several.InnerExceptions.SelectMany(Faults),
-        System.Reflection.TargetInvocationException { InnerException: { } inner } => Faults(inner),
+        TargetInvocationException { InnerException: { } inner } => Faults(inner),
         OptionsValidationException options => options.Failures,
         _ => [exception.Message],
     };

@@ -28,12 +28,13 @@ public static class ErrorWire
     }
 
     /// <param name="peer">Who answered, for messages of its absence.</param>
-    public static StageException ToStage(this RpcException exception, string peer)
+    /// <param name="remedy">What to do about that, one sentence.</param>
+    public static StageException ToStage(this RpcException exception, string peer, string remedy = "")
     {
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
-            return new StageException(KindOf(exception), $"{peer}: {DetailOf(exception)}", exception);
+            return new StageException(KindOf(exception), NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : $"{peer}: {DetailOf(exception)}", exception);
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
@@ -77,9 +78,25 @@ public static class ErrorWire
         _ => StageErrorKind.Internal,
     };
 
-    private static string DetailOf(RpcException exception) => exception.StatusCode == StatusCode.Unimplemented
-        ? $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right."
-        : exception.Status.Detail;
+    private static string DetailOf(RpcException exception) => exception switch
+    {
+        { StatusCode: StatusCode.Unimplemented } => $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right.",
+        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError } } =>
+            "what listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). See that the address is right.",
+        { Status.DebugException: { } broken } when HasBrokenTransport(broken) => $"the connection broke ({broken.GetBaseException().Message}).",
+        _ => exception.Status.Detail,
+    };
+
+    /// <returns>Why there is no connection, in the system's words; null: there was one.</returns>
+    private static string? NotReached(RpcException exception)
+    {
+        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
+        {
+            if (inner is SocketException { SocketErrorCode: not (SocketError.ConnectionReset or SocketError.Shutdown or SocketError.ConnectionAborted) } socket) return socket.Message;
+        }
+
+        return null;
+    }
 
     private static bool HasBrokenTransport(Exception? exception)
     {
