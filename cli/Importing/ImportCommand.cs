@@ -26,13 +26,13 @@ public static class ImportCommand
         });
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
-        dtype.AcceptOnlyFromAmong("keep", "bf16", "f16", "f32");
+        dtype.AcceptOnlyFromAmong("keep", "bf16", "f16", "f32", "bfloat16", "float16", "float32");
         var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
         var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, modelId };
         command.Validators.Add(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {
-            var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
+            var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.Replace("float", "f", StringComparison.Ordinal).ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
                 ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(

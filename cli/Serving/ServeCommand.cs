@@ -42,7 +42,7 @@ public static class ServeCommand
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddInMemoryCollection(
         [
-            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.LanguageModel", "Information"), // memory, stated at start
+            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.Modeling.MemoryReport", "Information"),
         ]);
         builder.Configuration.AddCommandSources(settings, named);
         builder.AddServiceDefaults();

@@ -25,11 +25,17 @@ public sealed class FlamingoException : Exception
     /// <summary>For ResourceExhausted: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; private init; }
 
-    internal static FlamingoException From(RpcException exception)
+    /// <summary>Nobody listened at the address: no part of the call was sent.</summary>
+    internal bool NeverConnected { get; private init; }
+
+    /// <param name="address">Of the gateway, where the call may not have reached it.</param>
+    internal static FlamingoException From(RpcException exception, string address = "")
     {
-        var status = exception.GetRpcStatus();
-        return new FlamingoException(exception, status?.Message ?? exception.Status.Detail)
+        var (status, reason) = (exception.GetRpcStatus(), NotReached(exception));
+        var message = reason is null ? exception.Status.Detail : $"{address} cannot be reached: {reason}. Check the address, and that the server runs.";
+        return new FlamingoException(exception, status?.Message ?? message)
         {
+            NeverConnected = reason is not null,
             Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
             MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).Where(missing => missing.ResourceType == "picture").Select(missing => missing.ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
@@ -43,6 +49,13 @@ public sealed class FlamingoException : Exception
         for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
             if (inner is IOException or HttpRequestException or SocketException) return true;
         return false;
+    }
+
+    private static string? NotReached(RpcException exception)
+    {
+        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
+            if (inner is SocketException { SocketErrorCode: not (SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown) } socket) return socket.Message;
+        return null;
     }
 
     // the service writes the remedy as the description's last line

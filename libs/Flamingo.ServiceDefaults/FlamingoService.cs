@@ -33,7 +33,7 @@ public static partial class FlamingoService
             // the appsettings.json beside the program holds its defaults, wherever it is started
             var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = arguments, ContentRootPath = AppContext.BaseDirectory });
             builder.Configuration.AddOptionSources(arguments);
-            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Endpoints(builder).GrpcPort);
+            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort);
 
             builder.AddServiceDefaults();
             register(builder);
@@ -56,7 +56,7 @@ public static partial class FlamingoService
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
         builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
-        var endpoints = Endpoints(builder);
+        var endpoints = Endpoints(builder).Read();
 
         // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
@@ -96,7 +96,12 @@ public static partial class FlamingoService
         return app;
     }
 
-    private static EndpointOptions Endpoints(WebApplicationBuilder builder) => new OptionSection<EndpointOptions>(builder.Configuration, EndpointOptions.Section).Read();
+    // before the container that validates options is built
+    private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) => new(builder.Configuration, EndpointOptions.Section);
+
+    private static EndpointOptions Checked(OptionSection<EndpointOptions> section) => section.Validate(null, section.Read()) is { Failed: true } wrong
+        ? throw new OptionsValidationException(EndpointOptions.Section, typeof(EndpointOptions), wrong.Failures)
+        : section.Read();
 
     [LoggerMessage(1, LogLevel.Information, "{Sentence}")]
     private static partial void Stopping(ILogger logger, string sentence);

@@ -21,7 +21,7 @@ public static class HealthProbe
         }
         catch (RpcException exception)
         {
-            await Console.Error.WriteLineAsync($"No health from port {port}: {exception.Status.Detail}");
+            await Console.Error.WriteLineAsync($"No health from port {port}: {exception.Status.DebugException?.GetBaseException().Message ?? exception.Status.Detail}");
             return 1;
         }
     }

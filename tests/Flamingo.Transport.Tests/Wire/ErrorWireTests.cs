@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using CsCheck;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
@@ -55,6 +56,15 @@ public sealed class ErrorWireTests
         var back = new RpcException(new Status(code, "said")).ToStage("Resampler");
         Assert.Equal(kind, back.Kind);
         Assert.Equal("Resampler: said", back.Message);
+    }
+
+    [Fact]
+    public void A_peer_that_cannot_be_reached_is_named_with_the_reason_and_the_remedy()
+    {
+        var refused = new RpcException(new Status(StatusCode.Unavailable, "Error connecting to subchannel.", new SocketException((int)SocketError.ConnectionRefused)));
+        Assert.Equal($"The stage at http://a:1 cannot be reached: {new SocketException((int)SocketError.ConnectionRefused).Message}. Start it.", refused.ToStage("The stage at http://a:1", "Start it.").Message);
+        var broken = new RpcException(new Status(StatusCode.Internal, "Error reading next message.", new IOException("aborted", new SocketException((int)SocketError.ConnectionReset))));
+        Assert.Equal($"The stage at http://a:1: the connection broke ({new SocketException((int)SocketError.ConnectionReset).Message}).", broken.ToStage("The stage at http://a:1", "Start it.").Message);
     }
 
     [Fact]
