@@ -38,7 +38,11 @@ public static class CommandLine
         var ownsSignals = parsed.CommandResult.Command.Name == ServeCommand.Name;
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = ownsSignals ? null : LongestStop }, cancellation);
+            return await parsed.InvokeAsync(new InvocationConfiguration
+            {
+                Output = output, Error = error, EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = ownsSignals ? null : LongestStop,
+            }, cancellation);
         }
         catch (Exception exception)
         {
@@ -50,7 +54,9 @@ public static class CommandLine
 
     /// <summary>The command tree, without side effects.</summary>
     /// <inheritdoc cref="RunAsync"/>
-    public static RootCommand Root(UserInput? input = null) => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold, 130 interrupted.")
+    public static RootCommand Root(UserInput? input = null) => new(
+        "Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\n"
+        + "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold, 130 interrupted.")
     {
         GenerateCommand.Create(),
         RankCommand.Create(),

@@ -25,7 +25,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
             if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
-                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where the server is started.");
+                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where that is started.");
             if (result.GetResult(_pin) is not null && !(result.GetValue(_pin) is > 0 and <= 31_536_000)) result.AddError("--pin takes seconds, more than 0 and at most a year.");
         });
     }

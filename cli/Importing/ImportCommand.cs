@@ -32,7 +32,9 @@ public static class ImportCommand
         command.Validators.Add(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {
-            var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.Replace("float", "f", StringComparison.Ordinal).ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
+            var weights = parsed.GetRequiredValue(dtype).Replace("float", "f", StringComparison.Ordinal).ToUpperInvariant();
+            if (weights == "KEEP") weights = null;
+            var (name, target) = (parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
                 ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(

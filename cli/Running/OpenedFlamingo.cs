@@ -23,9 +23,10 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSet
         var services = EmbeddedServices.Build(modelDirectory, settings, stages => stages.AddEmbeddedFlamingo());
         try
         {
+            var directory = services.GetRequiredService<IConfiguration>()["Model:Directory"]!;
             var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(error) });
             var flamingo = console.Profile.Out.IsTerminal
-                ? console.Status().Start($"loading {Markup.Escape(services.GetRequiredService<IConfiguration>()["Model:Directory"]!)}", _ => services.GetRequiredService<IFlamingo>())
+                ? console.Status().Start($"loading {Markup.Escape(directory)}", _ => services.GetRequiredService<IFlamingo>())
                 : services.GetRequiredService<IFlamingo>();
             return new OpenedFlamingo(flamingo, services.GetRequiredService<ITasks>(), services.GetRequiredService<ISupportSets>(), services);
         }

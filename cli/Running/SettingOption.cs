@@ -9,8 +9,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Cli.Running;
 
 /// <summary>
-/// <c>--Section:Key=VALUE</c>, the options of the README's table on the command line of every command that loads a model. Where else options
-/// come from is <see cref="OptionSources"/>' to say; a command's own options are arguments too.
+/// <c>--Section:Key=VALUE</c>, the options of the README's table on the command line of every command that loads a model. Where else
+/// options come from, <see cref="OptionSources"/> says; a command's own options are arguments too.
 /// </summary>
 public static partial class SettingOption
 {
@@ -25,7 +25,8 @@ public static partial class SettingOption
         {
             HelpName = "VALUE", Arity = ArgumentArity.OneOrMore,
             Description = "Any option of the README's table, for example --LanguageModel:KvCacheBytes=4GiB; repeatable. "
-                + "Arguments win over the environment (LanguageModel__KvCacheBytes=4GiB), and that over appsettings.json in the current directory.",
+                + "Arguments win over the environment (LanguageModel__KvCacheBytes=4GiB), "
+                + "and that over appsettings.json in the current directory.",
         };
         option.Validators.Add(result =>
         {
@@ -35,32 +36,41 @@ public static partial class SettingOption
         return option;
     }
 
-    /// <summary>Puts every <c>--Section:Key=VALUE</c>, or <c>--Section:Key VALUE</c>, behind the option that <see cref="Create"/> makes.</summary>
+    /// <summary>Puts every <c>--Section:Key=VALUE</c> or <c>--Section:Key VALUE</c> behind the option of <see cref="Create"/>.</summary>
     public static string[] Fold(IReadOnlyList<string> args)
     {
         var folded = new List<string>();
         for (var at = 0; at < args.Count; at++)
         {
             if (args[at] == "--") return [.. folded, .. args.Skip(at)];
-            if (!Form().IsMatch(args[at])) folded.Add(args[at]);
-            else if (args[at].Contains('=') || at + 1 == args.Count || args[at + 1].StartsWith("--", StringComparison.Ordinal)) folded.AddRange([Name, args[at][2..]]);
-            else folded.AddRange([Name, $"{args[at][2..]}={args[++at]}"]);
+            if (!Form().IsMatch(args[at]))
+            {
+                folded.Add(args[at]);
+                continue;
+            }
+
+            var (setting, next) = (args[at][2..], at + 1 < args.Count ? args[at + 1] : "--");
+            var takesNext = !setting.Contains('=') && !next.StartsWith("--", StringComparison.Ordinal);
+            folded.AddRange([Name, takesNext ? $"{setting}={next}" : setting]);
+            if (takesNext) at++;
         }
 
         return [.. folded];
     }
 
-    /// <summary>Whether any was given: to a server they would say nothing.</summary>
+    /// <returns>Each as <c>Section:Key=VALUE</c>.</returns>
     public static IReadOnlyList<string> Of(ParseResult parsed) => parsed.GetValue<string[]>(Name) ?? [];
 
     /// <summary>Adds everything that a command's options come from, and the default model where nothing names one.</summary>
     /// <param name="settings">See <see cref="Of"/>.</param>
     /// <param name="named">What the command's own options say; null was not given.</param>
     /// <exception cref="UsageException">No model is named, and there is no default one.</exception>
-    public static void AddCommandSources(this ConfigurationManager configuration, IReadOnlyList<string> settings, params IEnumerable<(string Key, string? Value)> named)
+    public static void AddCommandSources(
+        this ConfigurationManager configuration, IReadOnlyList<string> settings, params IEnumerable<(string Key, string? Value)> named)
     {
         configuration.AddOptionSources(settings.Select(setting => $"--{setting}"));
-        configuration.AddInMemoryCollection(named.Where(option => option.Value is not null).Select(option => KeyValuePair.Create(option.Key, option.Value)));
+        var given = named.Where(option => option.Value is not null);
+        configuration.AddInMemoryCollection(given.Select(option => KeyValuePair.Create(option.Key, option.Value)));
         if (configuration["Model:Directory"] is null) configuration["Model:Directory"] = DefaultModel.Find();
     }
 
@@ -68,9 +78,11 @@ public static partial class SettingOption
     public static void CheckSections(IServiceProvider services, IReadOnlyList<string> settings)
     {
         var known = services.GetServices<KnownSection>().Select(section => section.Name).Distinct().ToList();
-        string[] faults = [.. settings.Select(setting => setting.Split(':')[0]).Except(known.Concat(SectionsOfNet), StringComparer.OrdinalIgnoreCase)
-            .Select(section => $"--{section}:… has no effect here. This command reads {string.Join(", ", known.Order())}.")];
-        if (faults.Length > 0) throw new UsageException(faults);
+        var sections = settings.Select(setting => setting.Split(':')[0]);
+        var foreign = sections.Except(known.Concat(SectionsOfNet), StringComparer.OrdinalIgnoreCase).ToList();
+        if (foreign.Count == 0) return;
+        var remedy = $"has no effect here. This command reads {string.Join(", ", known.Order())}.";
+        throw new UsageException([.. foreign.Select(section => $"--{section}:… {remedy}")]);
     }
 
     [GeneratedRegex(@"^--[A-Za-z]\w*(:[\w.]+)+(=|$)", RegexOptions.Singleline)]

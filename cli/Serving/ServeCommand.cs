@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.ServiceDefaults;
@@ -19,20 +20,32 @@ public static class ServeCommand
     public static Command Create()
     {
         var model = ModelOption.Create();
-        var port = new Option<int?>("--grpc-port") { HelpName = "N", Description = "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080." };
+        var port = new Option<int?>("--grpc-port")
+        {
+            HelpName = "N", Description = "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080.",
+        };
         port.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<int?>() is < 1 or > 65535) result.AddError("--grpc-port must be 1 to 65535.");
         });
         var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory alone." };
-        var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, support sets and the latent cache over gRPC, with health and reflection.") { model, port, redis, SettingOption.Create() };
+        var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
+            + "support sets and the latent cache over gRPC, with health and reflection.")
+        {
+            model, port, redis, SettingOption.Create(),
+        };
         command.SetAction(async (parsed, cancellation) =>
         {
-            await using var app = Build(SettingOption.Of(parsed), ("Model:Directory", parsed.GetValue(model)?.FullName), ("Endpoints:GrpcPort", parsed.GetValue(port)?.ToString()), ("Redis:ConnectionString", parsed.GetValue(redis)));
+            await using var app = Build(
+                SettingOption.Of(parsed), ("Model:Directory", parsed.GetValue(model)?.FullName),
+                ("Endpoints:GrpcPort", parsed.GetValue(port)?.ToString(CultureInfo.InvariantCulture)),
+                ("Redis:ConnectionString", parsed.GetValue(redis)));
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
-            return await app.ServeAsync(() => output.WriteLineAsync(ready), sentence => error.WriteLine($"flamingo: {sentence}"), cancellation) ? ExitCode.Done : ExitCode.Interrupted;
+            void Tell(string sentence) => error.WriteLine($"flamingo: {sentence}");
+            var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), Tell, cancellation);
+            return orderly ? ExitCode.Done : ExitCode.Interrupted;
         });
         return command;
     }

@@ -10,6 +10,9 @@ public sealed record RequestFault(string Field, string Problem, string Remedy);
 /// <summary>A call that the service refused or could not finish.</summary>
 public sealed class FlamingoException : Exception
 {
+    private static readonly SocketError[] BrokenConnection =
+        [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
+
     private FlamingoException(RpcException inner, string message)
         : base(message, inner) => StatusCode = IsGone(inner) ? StatusCode.Unavailable : inner.StatusCode;
 
@@ -32,8 +35,8 @@ public sealed class FlamingoException : Exception
     internal static FlamingoException From(RpcException exception, string address = "")
     {
         var (status, reason) = (exception.GetRpcStatus(), NotReached(exception));
-        var message = reason is null ? exception.Status.Detail : $"{address} cannot be reached: {reason}. Check the address, and that the server runs.";
-        return new FlamingoException(exception, status?.Message ?? message)
+        var unreached = $"{address} cannot be reached: {reason}. Check the address, and that the server runs.";
+        return new FlamingoException(exception, status?.Message ?? (reason is null ? exception.Status.Detail : unreached))
         {
             NeverConnected = reason is not null,
             Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
@@ -51,11 +54,12 @@ public sealed class FlamingoException : Exception
         return false;
     }
 
+    // why there was no connection, in the system's words; a connection that broke was one
     private static string? NotReached(RpcException exception)
     {
-        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
-            if (inner is SocketException { SocketErrorCode: not (SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown) } socket) return socket.Message;
-        return null;
+        var inner = exception.Status.DebugException;
+        while (inner is not (null or SocketException)) inner = inner.InnerException;
+        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
     }
 
     // the service writes the remedy as the description's last line

@@ -40,6 +40,7 @@ public static class OptionSectionRegistration
 public sealed class OptionSection<T>(IConfiguration configuration, string section) : IConfigureOptions<T>, IValidateOptions<T>
     where T : class, new()
 {
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
     private static readonly PropertyInfo[] Properties = [.. typeof(T).GetProperties().Where(property => property.CanWrite)];
 
     /// <summary>What can be read, without a check: for what a process needs to know before its options are validated.</summary>
@@ -57,7 +58,11 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
         var faults = new List<string>();
         var misread = Read(new T(), faults);
         foreach (var property in Properties.Except(misread).Where(property => !IsValid(property, property.GetValue(options))))
-            faults.Add(Fault(property, configuration[Key(property.Name)] ?? Convert.ToString(property.GetValue(options), CultureInfo.InvariantCulture)));
+        {
+            var value = configuration[Key(property.Name)] ?? Convert.ToString(property.GetValue(options), Invariant);
+            faults.Add(Fault(property, value));
+        }
+
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
     }
 
@@ -69,7 +74,8 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
         {
             var property = Array.Find(Properties, property => string.Equals(property.Name, entry.Key, StringComparison.OrdinalIgnoreCase));
             if (property is null) faults.Add(UnknownFault(entry.Key));
-            else if (entry.GetChildren().FirstOrDefault() is { } nested) faults.Add($"{nested.Path} is no option: {Key(property.Name)} takes one value.");
+            else if (entry.GetChildren().FirstOrDefault() is { } nested)
+                faults.Add($"{nested.Path} is no option: {entry.Path} takes one value.");
             else if (entry.Value is null) continue; // null in a file is the default
             else if (TryParse(property, entry.Value, out var value)) property.SetValue(options, value);
             else if (misread.Add(property)) faults.Add(Fault(property, entry.Value));
@@ -86,10 +92,11 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
             _ when type == typeof(string) => (true, (object)text),
             _ when type == typeof(TimeSpan) => (Quantity.TryParseDuration(text, out var duration), duration),
             _ when type == typeof(bool) => (bool.TryParse(text, out var flag), flag),
-            _ when type == typeof(double) => (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number), number),
-            _ when type != typeof(int) && type != typeof(long) => throw new NotSupportedException($"{typeof(T).Name}.{property.Name} is a {type.Name}; options are string, int, long, double, bool or TimeSpan."),
+            _ when type == typeof(double) => (double.TryParse(text, NumberStyles.Float, Invariant, out var number), number),
+            _ when type != typeof(int) && type != typeof(long) =>
+                throw new NotSupportedException($"{typeof(T).Name}.{property.Name} is a {type.Name}."),
             _ when IsSize(property) => (Quantity.TryParseSize(text, out var bytes), bytes),
-            _ => (long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out var whole), whole),
+            _ => (long.TryParse(text, NumberStyles.Integer, Invariant, out var whole), whole),
         };
         if (value is not long wide || type != typeof(int)) return read;
         value = (int)Math.Clamp(wide, int.MinValue, int.MaxValue);
@@ -97,11 +104,12 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     }
 
     // a range of durations is compared here: the attribute would read its own bounds in the culture of the machine
-    private static bool IsValid(PropertyInfo property, object? value) => property.GetCustomAttributes<ValidationAttribute>().All(attribute => (attribute, value) switch
-    {
-        (RangeAttribute range, TimeSpan duration) => duration >= Bound(range.Minimum) && duration <= Bound(range.Maximum),
-        _ => attribute.IsValid(value),
-    });
+    private static bool IsValid(PropertyInfo property, object? value) =>
+        property.GetCustomAttributes<ValidationAttribute>().All(attribute => (attribute, value) switch
+        {
+            (RangeAttribute range, TimeSpan duration) => duration >= Bound(range.Minimum) && duration <= Bound(range.Maximum),
+            _ => attribute.IsValid(value),
+        });
 
     private string Fault(PropertyInfo property, string? value) =>
         $"{Key(property.Name)} is {(string.IsNullOrEmpty(value) ? "empty" : $"'{value}'")}. Give {Expected(property)}.";
@@ -110,14 +118,18 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     {
         var attributes = property.GetCustomAttributes<ValidationAttribute>().ToList();
         // some attributes of .NET come with a message of their own, which has a placeholder
-        if (attributes.Find(attribute => attribute.ErrorMessage?.Contains("{0}", StringComparison.Ordinal) == false) is { } told) return told.ErrorMessage!;
+        var told = attributes.Find(attribute => attribute.ErrorMessage?.Contains("{0}", StringComparison.Ordinal) == false);
+        if (told is not null) return told.ErrorMessage!;
         if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed) return string.Join(" or ", allowed.Values);
         var range = attributes.OfType<RangeAttribute>().FirstOrDefault();
-        if (property.PropertyType == typeof(TimeSpan)) return $"a duration{Between(range, bound => Quantity.Duration(Bound(bound)))}, such as 100ms, 5s or 00:00:05";
-        if (IsSize(property)) return $"a size{Between(range, bound => Quantity.Size(Convert.ToInt64(bound, CultureInfo.InvariantCulture)))}, such as 512MB, 2GiB or a number of bytes";
-        if (property.PropertyType == typeof(bool)) return "true or false";
-        if (property.PropertyType == typeof(string)) return "a text that is not empty";
-        return $"a {(property.PropertyType == typeof(double) ? "number" : "whole number")}{Between(range, bound => Convert.ToString(bound, CultureInfo.InvariantCulture)!)}";
+        var type = property.PropertyType;
+        if (type == typeof(TimeSpan))
+            return $"a duration{Between(range, bound => Quantity.Duration(Bound(bound)))}, such as 100ms, 5s or 00:00:05";
+        if (type == typeof(bool)) return "true or false";
+        if (type == typeof(string)) return "a text that is not empty";
+        return IsSize(property)
+            ? $"a size{Between(range, bound => Quantity.Size(Convert.ToInt64(bound, Invariant)))}, such as 512MB, 2GiB or a number of bytes"
+            : $"a {(type == typeof(double) ? "number" : "whole number")}{Between(range, bound => Convert.ToString(bound, Invariant)!)}";
     }
 
     // a bound that is the largest long is none; as a double it is just beyond
@@ -131,15 +143,16 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     private string UnknownFault(string key)
     {
         var nearest = Properties.MinBy(property => Distance(property.Name, key))!.Name;
-        var remedy = Distance(nearest, key) <= Math.Max(2, key.Length / 3) ? $"Did you mean {Key(nearest)}?" : $"Known are {string.Join(", ", Properties.Select(property => property.Name))}.";
-        return $"{Key(key)} is no option. {remedy}";
+        return Distance(nearest, key) <= Math.Max(2, key.Length / 3)
+            ? $"{Key(key)} is no option. Did you mean {Key(nearest)}?"
+            : $"{Key(key)} is no option. Known are {string.Join(", ", Properties.Select(property => property.Name))}.";
     }
 
     private string Key(string name) => $"{section}:{name}";
 
     private static bool IsSize(PropertyInfo property) => property.Name.EndsWith("Bytes", StringComparison.Ordinal);
 
-    private static TimeSpan Bound(object bound) => bound as TimeSpan? ?? TimeSpan.Parse((string)bound, CultureInfo.InvariantCulture);
+    private static TimeSpan Bound(object bound) => bound as TimeSpan? ?? TimeSpan.Parse((string)bound, Invariant);
 
     /// <returns>Letters to insert, remove or exchange until one word is the other, in any case.</returns>
     private static int Distance(string one, string other)

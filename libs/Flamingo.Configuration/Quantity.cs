@@ -16,15 +16,16 @@ public static partial class Quantity
     private static readonly (string Name, long Ticks)[] DurationUnits =
     [
         ("d", TimeSpan.TicksPerDay), ("h", TimeSpan.TicksPerHour), ("min", TimeSpan.TicksPerMinute), ("s", TimeSpan.TicksPerSecond),
-        ("ms", TimeSpan.TicksPerMillisecond), ("us", TimeSpan.TicksPerMicrosecond), ("µs", TimeSpan.TicksPerMicrosecond), ("m", TimeSpan.TicksPerMinute),
-        ("day", TimeSpan.TicksPerDay), ("hour", TimeSpan.TicksPerHour), ("minute", TimeSpan.TicksPerMinute), ("second", TimeSpan.TicksPerSecond),
-        ("days", TimeSpan.TicksPerDay), ("hours", TimeSpan.TicksPerHour), ("minutes", TimeSpan.TicksPerMinute), ("seconds", TimeSpan.TicksPerSecond),
-        ("sec", TimeSpan.TicksPerSecond),
+        ("ms", TimeSpan.TicksPerMillisecond), ("us", TimeSpan.TicksPerMicrosecond), ("µs", TimeSpan.TicksPerMicrosecond),
+        ("day", TimeSpan.TicksPerDay), ("days", TimeSpan.TicksPerDay), ("hour", TimeSpan.TicksPerHour), ("hours", TimeSpan.TicksPerHour),
+        ("m", TimeSpan.TicksPerMinute), ("minute", TimeSpan.TicksPerMinute), ("minutes", TimeSpan.TicksPerMinute),
+        ("sec", TimeSpan.TicksPerSecond), ("second", TimeSpan.TicksPerSecond), ("seconds", TimeSpan.TicksPerSecond),
     ];
 
     /// <summary>
-    /// A number with a unit, or a whole number of bytes. <c>KiB</c> to <c>PiB</c> (or <c>Ki</c> to <c>Pi</c>) are powers of 1024, <c>kB</c> to
-    /// <c>PB</c> powers of 1000, in any case. A lone <c>G</c> or <c>M</c> is refused, because programs disagree on what it means.
+    /// A number with a unit, or a whole number of bytes. <c>KiB</c> to <c>PiB</c> (or <c>Ki</c> to <c>Pi</c>) are powers of 1024,
+    /// <c>kB</c> to <c>PB</c> powers of 1000, in upper or lower case. A lone <c>G</c> or <c>M</c> is refused, because programs disagree
+    /// on what it means.
     /// </summary>
     /// <param name="bytes">A fraction of a byte is dropped.</param>
     /// <returns>False: it is no size, or it is larger than a long.</returns>
@@ -36,8 +37,8 @@ public static partial class Quantity
     }
 
     /// <summary>
-    /// Numbers with units (<c>d h m min s ms us</c>, and the words for days to seconds), or <c>[d.]hh:mm[:ss[.fff]]</c>. A bare number has no
-    /// unit and is refused, but 0, which needs none.
+    /// Numbers with units (<c>d h m min s ms us</c>, and the words for days to seconds), or <c>[d.]hh:mm[:ss[.fff]]</c>. A bare number
+    /// has no unit and is refused, but 0, which needs none.
     /// </summary>
     /// <returns>False: it is no duration, or it is longer than a <see cref="TimeSpan"/>.</returns>
     public static bool TryParseDuration(string text, out TimeSpan duration)
@@ -61,23 +62,28 @@ public static partial class Quantity
     /// <returns>In the largest unit that divides it: <c>64KiB</c>; a number of bytes where none does.</returns>
     public static string Size(long bytes)
     {
-        var (name, unit) = SizeUnits.FirstOrDefault(unit => unit.Name.EndsWith("iB", StringComparison.Ordinal) && bytes > 0 && bytes % unit.Bytes == 0);
-        return name is null ? string.Create(CultureInfo.InvariantCulture, $"{bytes}") : string.Create(CultureInfo.InvariantCulture, $"{bytes / unit}{name}");
+        if (bytes <= 0) return bytes.ToString(CultureInfo.InvariantCulture);
+        var binary = SizeUnits.Where(unit => unit.Name.EndsWith("iB", StringComparison.Ordinal));
+        var (name, unit) = binary.FirstOrDefault(unit => bytes % unit.Bytes == 0, ("", 1));
+        return string.Create(CultureInfo.InvariantCulture, $"{bytes / unit}{name}");
     }
 
     /// <returns>In the largest unit that divides it: <c>100ms</c>.</returns>
     public static string Duration(TimeSpan duration)
     {
+        if (duration == default) return "0";
         var (name, unit) = DurationUnits.FirstOrDefault(unit => duration.Ticks > 0 && duration.Ticks % unit.Ticks == 0);
-        return name is null ? duration == default ? "0" : duration.ToString("c", CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{duration.Ticks / unit}{name}");
+        return name is null
+            ? duration.ToString("c", CultureInfo.InvariantCulture)
+            : string.Create(CultureInfo.InvariantCulture, $"{duration.Ticks / unit}{name}");
     }
 
     private static bool TryMultiply(string number, string unit, (string Name, long Value)[] units, out long product)
     {
         product = 0;
         var value = units.FirstOrDefault(known => string.Equals(known.Name, unit, StringComparison.OrdinalIgnoreCase)).Value;
-        if (value == 0 || !decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count)) return false;
-        if (count > long.MaxValue / value) return false;
+        var read = decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count);
+        if (!read || value == 0 || count > long.MaxValue / value) return false;
         product = (long)(count * value);
         return true;
     }

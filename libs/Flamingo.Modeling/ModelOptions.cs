@@ -17,7 +17,8 @@ public sealed class ModelOptions
 
     /// <summary>
     /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file has:
-    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed); f32, fp32 and bf16 are the same words.
+    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed);
+    /// f32 and fp32, and bf16, are other words for them.
     /// </summary>
     [AllowedValues("float32", "bfloat16", ErrorMessage = "float32 (f32) or bfloat16 (bf16). float16 is for files only: CPUs have no fast "
         + "float16 products, so such weights are widened or rounded to one of the two as they are loaded")]

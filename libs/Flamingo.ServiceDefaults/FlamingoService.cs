@@ -22,7 +22,9 @@ public static partial class FlamingoService
     /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
     /// <param name="register">Adds the service's own parts.</param>
     /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
-    /// <returns>0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.</returns>
+    /// <returns>
+    /// 0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.
+    /// </returns>
     public static async Task<int> RunAsync(
         string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
     {
@@ -31,7 +33,10 @@ public static partial class FlamingoService
         {
             string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
             // the appsettings.json beside the program holds its defaults, wherever it is started
-            var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = arguments, ContentRootPath = AppContext.BaseDirectory });
+            var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+            {
+                Args = arguments, ContentRootPath = AppContext.BaseDirectory,
+            });
             builder.Configuration.AddOptionSources(arguments);
             if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort);
 
@@ -48,7 +53,8 @@ public static partial class FlamingoService
         {
             // before the first request nothing but the operator reads this: one report, no stack
             var faults = Faults(exception).ToList();
-            await Console.Error.WriteLineAsync($"{program} does not start: {(faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}")))}");
+            var report = faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}"));
+            await Console.Error.WriteLineAsync($"{program} does not start: {report}");
             return 1;
         }
     }
@@ -97,11 +103,14 @@ public static partial class FlamingoService
     }
 
     // before the container that validates options is built
-    private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) => new(builder.Configuration, EndpointOptions.Section);
+    private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
+        new(builder.Configuration, EndpointOptions.Section);
 
-    private static EndpointOptions Checked(OptionSection<EndpointOptions> section) => section.Validate(null, section.Read()) is { Failed: true } wrong
-        ? throw new OptionsValidationException(EndpointOptions.Section, typeof(EndpointOptions), wrong.Failures)
-        : section.Read();
+    private static EndpointOptions Checked(OptionSection<EndpointOptions> section)
+    {
+        var (options, wrong) = (section.Read(), section.Validate(null, section.Read()));
+        return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
+    }
 
     [LoggerMessage(1, LogLevel.Information, "{Sentence}")]
     private static partial void Stopping(ILogger logger, string sentence);

@@ -8,8 +8,8 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>
-/// A connection that begins as HTTP/1 is told in one line what the address is for, and closed; every other one is the server's. The endpoint
-/// itself speaks HTTP/2 alone: a plain connection cannot be asked which protocol it wants, only looked at.
+/// A connection that begins as HTTP/1 is told in one line what the address is for, and closed; every other one is the server's. The
+/// endpoint itself speaks HTTP/2 alone: without TLS the protocol is not negotiated, so the first bytes must tell it.
 /// </summary>
 internal static class HttpTwoAlone
 {
@@ -49,9 +49,10 @@ internal static class HttpTwoAlone
     {
         var port = (connection.LocalEndPoint as IPEndPoint)?.Port;
         var line = $"This is the gRPC endpoint of {program}: HTTP/2 only, without TLS, and the request came as HTTP/1. "
-            + $"Use a gRPC client, for example 'grpcurl -plaintext HOST:{port} list', or for a gateway 'flamingo generate --server http://HOST:{port}'.\n";
-        var answer = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n{line}";
-        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(answer));
+            + $"Use a gRPC client, for example 'grpcurl -plaintext HOST:{port} list', "
+            + $"or for a gateway 'flamingo generate --server http://HOST:{port}'.\n";
+        var head = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n";
+        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(head + line));
         await connection.Transport.Output.CompleteAsync();
 
         // a socket that is closed with something unread resets the connection, and the caller may lose the answer

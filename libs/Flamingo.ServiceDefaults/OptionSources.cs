@@ -33,7 +33,11 @@ public static class OptionSources
     private static OptionsValidationException NotReadable(string file, Exception exception)
     {
         for (var inner = exception; inner is not null; inner = inner.InnerException)
-            if (inner is JsonException { LineNumber: { } line }) return Fault($"it is no JSON from line {line + 1} on. Mend it, or start in another directory");
+        {
+            if (inner is JsonException { LineNumber: { } line })
+                return Fault($"it is no JSON from line {line + 1} on. Mend it, or start in another directory");
+        }
+
         return Fault(exception.GetBaseException().Message.TrimEnd('.'));
 
         OptionsValidationException Fault(string reason) => new("", typeof(IConfiguration), [$"{file} cannot be read: {reason}."]);

@@ -22,10 +22,11 @@ internal sealed class RunningCalls
         }
     }
 
-    /// <returns>For example <c>2 calls (flamingo.v1.Flamingo/Generate, flamingo.v1.Flamingo/Rank)</c>; empty where there are none.</returns>
+    /// <returns>For example <c>2 calls (flamingo.v1.Flamingo/Generate, flamingo.v1.Flamingo/Rank)</c>; empty for none.</returns>
     public override string ToString()
     {
         var calls = _calls.Values.ToList();
-        return calls.Count == 0 ? "" : $"{calls.Count} {(calls.Count == 1 ? "call" : "calls")} ({string.Join(", ", calls.Distinct().Order())})";
+        var names = string.Join(", ", calls.Distinct().Order());
+        return calls.Count == 0 ? "" : $"{calls.Count} {(calls.Count == 1 ? "call" : "calls")} ({names})";
     }
 }

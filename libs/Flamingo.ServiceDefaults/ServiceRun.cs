@@ -19,34 +19,39 @@ public static class ServiceRun
     {
         app.Services.GetService<IStartupValidator>()?.Validate();
         var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
-        IPAddress[] addresses = endpoints.Listen == "loopback" ? [IPAddress.Loopback, IPAddress.IPv6Loopback] : [IPAddress.IPv6Any, IPAddress.Any];
-        foreach (var address in addresses.Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || Socket.OSSupportsIPv6))
+        IPAddress[] addresses = endpoints.Listen == "loopback"
+            ? [IPAddress.Loopback, IPAddress.IPv6Loopback]
+            : [IPAddress.IPv6Any, IPAddress.Any];
+        foreach (var address in addresses)
         {
             try
             {
                 using var listener = new TcpListener(address, endpoints.GrpcPort);
                 listener.Start();
             }
-            catch (SocketException exception) when (exception.SocketErrorCode is SocketError.AddressAlreadyInUse or SocketError.AccessDenied)
+            catch (SocketException exception)
             {
-                var reason = exception.SocketErrorCode == SocketError.AccessDenied ? "this user may not listen there" : "something listens there already";
-                throw new IOException($"Port {endpoints.GrpcPort} cannot be used: {reason}. Choose another Endpoints:GrpcPort, or end what holds it.", exception);
-            }
-            catch (SocketException)
-            {
-                // no such address on this machine: the server itself says what it makes of that
+                var reason = exception.SocketErrorCode switch
+                {
+                    SocketError.AddressAlreadyInUse => "something listens there already. End it, or choose",
+                    SocketError.AccessDenied => "this user may not listen there. Choose",
+                    _ => null, // no IPv6 on this machine, say: the server itself makes do without
+                };
+                if (reason is null) continue;
+                throw new IOException($"Port {endpoints.GrpcPort} cannot be used: {reason} another Endpoints:GrpcPort.", exception);
             }
         }
     }
 
     /// <summary>
-    /// Serves until a signal or the token tells it to stop, then lets calls under way end, as long as <see cref="EndpointOptions.DrainTimeout"/>
-    /// allows, and says which. A signal meanwhile cuts them off.
+    /// Serves until a signal or the token tells it to stop, then lets calls under way end, as long as
+    /// <see cref="EndpointOptions.DrainTimeout"/> allows, and says which. A signal meanwhile cuts them off.
     /// </summary>
     /// <param name="started">Once it listens.</param>
     /// <param name="tell">Takes a sentence for the operator.</param>
     /// <returns>False: calls were cut off by a second signal.</returns>
-    public static async Task<bool> ServeAsync(this WebApplication app, Func<Task> started, Action<string> tell, CancellationToken cancellation)
+    public static async Task<bool> ServeAsync(
+        this WebApplication app, Func<Task> started, Action<string> tell, CancellationToken cancellation)
     {
         await app.StartAsync(cancellation);
         await started();
@@ -76,7 +81,8 @@ public static class ServiceRun
         do
         {
             var left = Math.Ceiling((longest - time.GetElapsedTime(begun)).TotalSeconds);
-            if (calls.ToString() is { Length: > 0 } names) tell($"Stopping: waiting for {names}, {Math.Max(left, 0)} s at most. Ctrl-C again stops at once.");
+            if (calls.ToString() is { Length: > 0 } names)
+                tell($"Stopping: waiting for {names}, {Math.Max(left, 0)} s at most. Ctrl-C again stops at once.");
         }
         while (await Task.WhenAny(stopping, reminder.WaitForNextTickAsync(CancellationToken.None).AsTask()) != stopping);
         await stopping;

@@ -61,7 +61,8 @@ internal sealed class ServiceCalls : IDisposable
                 }
 
                 lock (_failed) _failed[gateway] = _time.GetTimestamp();
-                var waits = failure.NeverConnected && _time.GetElapsedTime(begun) < Patience; // the call reached nobody, so it may be made again
+                // a call that reached nobody may be made again whatever it is
+                var waits = failure.NeverConnected && _time.GetElapsedTime(begun) < Patience;
                 if (!waits && (once || attempt >= _attempts)) throw failure;
             }
 

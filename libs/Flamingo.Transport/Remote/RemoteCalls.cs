@@ -29,6 +29,9 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
     /// <summary>gRPC's balancer now and then leaves a call waiting for ever for a change that has already come: after so long without being sent it is taken back and made again.</summary>
     private static readonly TimeSpan LongestUnsent = TimeSpan.FromSeconds(5);
 
+    /// <summary>For a stage of a gateway.</summary>
+    public static string RemedyFor(string stage) => $"See that it runs, and that the gateway's Stages:{stage} is its address.";
+
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
     /// <param name="call">Makes the call, with these headers and this token.</param>
     public async Task<T> RunAsync<T>(string? key, CancellationToken cancellation, Func<Metadata, CancellationToken, Task<T>> call)
@@ -91,7 +94,8 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && unsent.IsCancellationRequested)
         {
-            throw new StageException(StageErrorKind.Unavailable, $"{_peer}: no connection took the call for {LongestUnsent.TotalSeconds:0} s.");
+            var waited = $"{LongestUnsent.TotalSeconds:0} s";
+            throw new StageException(StageErrorKind.Unavailable, $"{_peer}: no connection took the call for {waited}.");
         }
         finally
         {

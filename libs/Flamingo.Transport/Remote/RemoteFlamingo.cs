@@ -25,7 +25,8 @@ public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
         _channel = StageChannel.Open(address, new RemoteStageOptions(), TimeProvider.System);
         (_client, _tasks) = (new V1.Flamingo.FlamingoClient(_channel.Channel), new V1.Tasks.TasksClient(_channel.Channel));
         (_sets, _cache) = (new V1.SupportSets.SupportSetsClient(_channel.Channel), new V1.LatentCache.LatentCacheClient(_channel.Channel));
-        _calls = new RemoteCalls(_channel, "The server", patience ?? DefaultPatience, "Check the address, and that the server runs ('flamingo serve' starts one).");
+        const string Remedy = "Check the address, and that the server runs ('flamingo serve' starts one).";
+        _calls = new RemoteCalls(_channel, "The server", patience ?? DefaultPatience, Remedy);
     }
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)

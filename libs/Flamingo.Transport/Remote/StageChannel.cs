@@ -14,7 +14,8 @@ namespace Flamingo.Transport.Remote;
 /// </summary>
 public sealed class StageChannel : IDisposable
 {
-    private StageChannel(string address, GrpcChannel channel, ReplicaChoice replicas, TimeProvider time) => (Address, Channel, Replicas, Time) = (address, channel, replicas, time);
+    private StageChannel(string address, GrpcChannel channel, ReplicaChoice replicas, TimeProvider time) =>
+        (Address, Channel, Replicas, Time) = (address, channel, replicas, time);
 
     public string Address { get; }
 

@@ -11,6 +11,9 @@ public static class ErrorWire
 {
     private const string Domain = "flamingo";
 
+    private static readonly SocketError[] BrokenConnection =
+        [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
+
     public static RpcException ToRpc(this StageException exception)
     {
         var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
@@ -34,7 +37,10 @@ public static class ErrorWire
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
-            return new StageException(KindOf(exception), NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : $"{peer}: {DetailOf(exception)}", exception);
+        {
+            var unreached = NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
+            return new StageException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
+        }
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
@@ -80,22 +86,24 @@ public static class ErrorWire
 
     private static string DetailOf(RpcException exception) => exception switch
     {
-        { StatusCode: StatusCode.Unimplemented } => $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right.",
+        { StatusCode: StatusCode.Unimplemented } =>
+            $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; "
+            + "see that the address is right.",
         { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError } } =>
             "what listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). See that the address is right.",
-        { Status.DebugException: { } broken } when HasBrokenTransport(broken) => $"the connection broke ({broken.GetBaseException().Message}).",
+        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } insecure } =>
+            $"no TLS connection could be made ({insecure.GetBaseException().Message}). Flamingo's own services have none: use http://.",
+        { Status.DebugException: { } broken } when HasBrokenTransport(broken) =>
+            $"the connection broke ({broken.GetBaseException().Message}).",
         _ => exception.Status.Detail,
     };
 
     /// <returns>Why there is no connection, in the system's words; null: there was one.</returns>
     private static string? NotReached(RpcException exception)
     {
-        for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
-        {
-            if (inner is SocketException { SocketErrorCode: not (SocketError.ConnectionReset or SocketError.Shutdown or SocketError.ConnectionAborted) } socket) return socket.Message;
-        }
-
-        return null;
+        var inner = exception.Status.DebugException;
+        while (inner is not (null or SocketException)) inner = inner.InnerException;
+        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
     }
 
     private static bool HasBrokenTransport(Exception? exception)

@@ -21,7 +21,8 @@ public static class GatewayRegistration
         services.AddOptionSection<GatewayOptions>(GatewayOptions.Section);
         services.AddOptionSection<RedisOptions>(RedisOptions.Section).Validate(
             options => RedisConnection.IsConnectionString(options.ConnectionString), // which may hold a password, and so is not shown
-            "Redis:ConnectionString is no connection string. Give host:port, and options behind commas, such as localhost:6379,ssl=true; empty is off.");
+            "Redis:ConnectionString is no connection string. Give host:port, and options behind commas, such as localhost:6379,ssl=true; "
+            + "empty is off.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton(provider => new RequestPermits(Gateway(provider)));

@@ -48,7 +48,8 @@ public sealed class ServeTests
     public async Task A_server_that_is_not_there_is_a_failure_with_its_address_and_a_remedy()
     {
         var address = $"http://localhost:{RunningServer.FreePort()}";
-        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("caption.json"), "--server", address)).MustReturn(1);
+        var asked = await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("caption.json"), "--server", address);
+        var finished = asked.MustReturn(1);
         Assert.Contains(address, finished.Error, StringComparison.Ordinal);
         Assert.Contains("flamingo serve", finished.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("subchannel", finished.Error, StringComparison.Ordinal);
@@ -69,7 +70,8 @@ public sealed class ServeTests
     public async Task A_gateway_whose_stages_are_gone_says_so_and_its_own_address_is_not_in_doubt()
     {
         await using var gateway = await FakeGateway.StartAsync();
-        gateway.Encoding = () => throw new StageException(StageErrorKind.Unavailable, "LanguageModel at dns:///language-model:8080 cannot be reached: Name or service not known.");
+        gateway.Encoding = () => throw new StageException(
+            StageErrorKind.Unavailable, "LanguageModel at dns:///language-model:8080 cannot be reached: Name or service not known.");
         var finished = (await FlamingoCommand.RunAsync("cache", "warm", Examples.Prompt("."), "--server", gateway.Address)).MustReturn(1);
         Assert.Contains("LanguageModel at dns:///language-model:8080 cannot be reached", finished.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Check the address", finished.Error, StringComparison.Ordinal);
@@ -82,7 +84,8 @@ public sealed class ServeTests
         listener.Start();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var answering = AnswerAsync();
-        var finished = (await FlamingoCommand.RunAsync("cache", "stats", "--server", $"http://localhost:{((IPEndPoint)listener.LocalEndpoint).Port}")).MustReturn(1);
+        var address = $"http://localhost:{((IPEndPoint)listener.LocalEndpoint).Port}";
+        var finished = (await FlamingoCommand.RunAsync("cache", "stats", "--server", address)).MustReturn(1);
         Assert.Contains("does not answer as a gRPC server", finished.Error, StringComparison.Ordinal);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answering);

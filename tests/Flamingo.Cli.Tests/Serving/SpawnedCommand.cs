@@ -17,7 +17,8 @@ internal sealed class SpawnedCommand : IAsyncDisposable
     private SpawnedCommand(Process process)
     {
         _process = process;
-        Listening = Task.WhenAll(ListenAsync(process.StandardOutput, text => _output += text), ListenAsync(process.StandardError, text => _error += text));
+        Listening = Task.WhenAll(
+            ListenAsync(process.StandardOutput, text => _output += text), ListenAsync(process.StandardError, text => _error += text));
     }
 
     private Task Listening { get; }
@@ -33,7 +34,10 @@ internal sealed class SpawnedCommand : IAsyncDisposable
     /// <param name="environment">Variables, <c>Section__Key</c>.</param>
     public static SpawnedCommand Start(string folder, IEnumerable<(string Name, string Value)> environment, params string[] args)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
+        {
+            WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
         foreach (var (name, value) in environment) start.Environment[name] = value;
         return new SpawnedCommand(Process.Start(start)!);
     }

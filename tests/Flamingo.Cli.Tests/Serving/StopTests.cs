@@ -11,7 +11,10 @@ public sealed class StopTests : IDisposable
 
     // a penalty below 1 draws a greedy answer to the words of its prompt, which never hold the stop token
     private static string[] LongAnswer(int tokens) =>
-        ["generate", "--picture", Examples.Prompt("caption-query.png"), "small red circle small red circle small red circle", "--max-tokens", $"{tokens}", "--repetition-penalty", "0.1"];
+    [
+        "generate", "--picture", Examples.Prompt("caption-query.png"), "small red circle small red circle small red circle",
+        "--max-tokens", $"{tokens}", "--repetition-penalty", "0.1",
+    ];
 
     public void Dispose() => _folder.Dispose();
 
@@ -70,7 +73,8 @@ public sealed class StopTests : IDisposable
     private async Task<(SpawnedCommand Serving, string Address)> ServeAsync(params string[] settings)
     {
         var address = $"http://localhost:{RunningServer.FreePort()}";
-        var serving = SpawnedCommand.Start(_folder.Path, [], ["serve", "--grpc-port", $"{new Uri(address).Port}", "--Model:Threads=1", .. settings]);
+        string[] serve = ["serve", "--grpc-port", $"{new Uri(address).Port}", "--Model:Threads=1", .. settings];
+        var serving = SpawnedCommand.Start(_folder.Path, [], serve);
         await serving.SaidAsync(address);
         return (serving, address);
     }

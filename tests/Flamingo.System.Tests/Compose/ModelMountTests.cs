@@ -12,10 +12,12 @@ public sealed class ModelMountTests
     {
         ContainerEngine.Require();
         var environment = model is null ? [] : new Dictionary<string, string> { ["FLAMINGO_MODEL"] = model };
-        using var json = JsonDocument.Parse(await DockerCommand.RunAsync(["compose", "-f", RepositoryFiles.Path("docker-compose.yml"), "config", "--format", "json"], TestContext.Current.CancellationToken, environment));
+        string[] config = ["compose", "-f", RepositoryFiles.Path("docker-compose.yml"), "config", "--format", "json"];
+        using var json = JsonDocument.Parse(await DockerCommand.RunAsync(config, TestContext.Current.CancellationToken, environment));
+        var services = json.RootElement.GetProperty("services");
         foreach (var service in new[] { "vision-encoder", "resampler", "language-model" })
         {
-            var mount = Assert.Single(json.RootElement.GetProperty("services").GetProperty(service).GetProperty("volumes").EnumerateArray());
+            var mount = Assert.Single(services.GetProperty(service).GetProperty("volumes").EnumerateArray());
             Assert.Equal("bind", mount.GetProperty("type").GetString());
             Assert.Equal(RepositoryFiles.Path("models", "shapes"), mount.GetProperty("source").GetString());
             Assert.True(mount.GetProperty("read_only").GetBoolean());

@@ -64,11 +64,13 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         var port = FreePort.Next();
         var gateway = await StartGatewayAsync(language: port);
         using var client = new FlamingoClient(gateway.Address);
-        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(new Prompt().Text("Output:"), cancellation: Cancellation));
+        var prompt = new Prompt().Text("Output:");
+        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(prompt, cancellation: Cancellation));
         Assert.StartsWith($"LanguageModel at http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("Check the address", gone.Message, StringComparison.Ordinal);
         using var remote = new RemoteFlamingo(gateway.Address);
-        var same = await Assert.ThrowsAsync<StageException>(() => remote.RankAsync(new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]), Cancellation));
+        var ranking = new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]);
+        var same = await Assert.ThrowsAsync<StageException>(() => remote.RankAsync(ranking, Cancellation));
         Assert.Equal(gone.Message, same.Message);
     }
 
@@ -78,7 +80,8 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         var port = FreePort.Next();
         using var client = new FlamingoClient($"http://localhost:{port}");
         var asking = client.PutSupportSetAsync("late", [(Episode.Picture("0010.png").Bytes, "a")], cancellation: Cancellation);
-        var gateway = await StartReadyAsync("Gateway", port, Stack.StagesAt(Shared.VisionEncoder.Port, Shared.Resampler.Port, Shared.LanguageModel.Port));
+        var stages = Stack.StagesAt(Shared.VisionEncoder.Port, Shared.Resampler.Port, Shared.LanguageModel.Port);
+        var gateway = await StartReadyAsync("Gateway", port, stages);
         await asking;
         await gateway.KillAsync();
         var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(Cancellation));

@@ -76,12 +76,14 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         using var refused = await client.SendAsync(old, Cancellation);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
         var line = await refused.Content.ReadAsStringAsync(Cancellation);
-        foreach (var part in new[] { $"gRPC endpoint of Flamingo.{host}.Host", "HTTP/2 only", "the request came as HTTP/1", $"HOST:{Running(host).Port}" }) Assert.Contains(part, line, StringComparison.Ordinal);
+        string[] parts = [$"gRPC endpoint of Flamingo.{host}.Host", "HTTP/2 only", "request came as HTTP/1", $"HOST:{Running(host).Port}"];
+        Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
         Assert.Single(line.TrimEnd().Split('\n'));
 
         // a method that begins as HTTP/2 does, and a request that comes letter by letter
         using var socket = new TcpClient("localhost", Running(host).Port);
-        foreach (var letter in "PROPFIND / HTTP/1.1\r\n\r\n"u8.ToArray()) await socket.GetStream().WriteAsync(new[] { letter }, Cancellation);
+        foreach (var letter in "PROPFIND / HTTP/1.1\r\n\r\n"u8.ToArray())
+            await socket.GetStream().WriteAsync(new[] { letter }, Cancellation);
         using var reader = new StreamReader(socket.GetStream());
         Assert.EndsWith(line, await reader.ReadToEndAsync(Cancellation), StringComparison.Ordinal);
     }

@@ -61,10 +61,12 @@ public sealed class ErrorWireTests
     [Fact]
     public void A_peer_that_cannot_be_reached_is_named_with_the_reason_and_the_remedy()
     {
-        var refused = new RpcException(new Status(StatusCode.Unavailable, "Error connecting to subchannel.", new SocketException((int)SocketError.ConnectionRefused)));
-        Assert.Equal($"The stage at http://a:1 cannot be reached: {new SocketException((int)SocketError.ConnectionRefused).Message}. Start it.", refused.ToStage("The stage at http://a:1", "Start it.").Message);
-        var broken = new RpcException(new Status(StatusCode.Internal, "Error reading next message.", new IOException("aborted", new SocketException((int)SocketError.ConnectionReset))));
-        Assert.Equal($"The stage at http://a:1: the connection broke ({new SocketException((int)SocketError.ConnectionReset).Message}).", broken.ToStage("The stage at http://a:1", "Start it.").Message);
+        var refused = new SocketException((int)SocketError.ConnectionRefused);
+        var reset = new SocketException((int)SocketError.ConnectionReset);
+        var gone = new RpcException(new Status(StatusCode.Unavailable, "Error connecting to subchannel.", refused));
+        Assert.Equal($"X at http://a cannot be reached: {refused.Message}. Start it.", gone.ToStage("X at http://a", "Start it.").Message);
+        var broken = new RpcException(new Status(StatusCode.Internal, "Error reading next message.", new IOException("aborted", reset)));
+        Assert.Equal($"X at http://a: the connection broke ({reset.Message}).", broken.ToStage("X at http://a", "Start it.").Message);
     }
 
     [Fact]

@@ -42,7 +42,8 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
             configuration.ConnectTimeout = 1000;
             configuration.ReconnectRetryPolicy = new LinearRetry(1000); // the default waits ever longer, up to a minute after Redis is back
             var connection = await ConnectionMultiplexer.ConnectAsync(configuration);
-            var servers = string.Join(", ", configuration.EndPoints.Select(EndPointCollection.ToString)); // the connection string may hold a password
+            // not the connection string, which may hold a password
+            var servers = string.Join(", ", configuration.EndPoints.Select(EndPointCollection.ToString));
             connection.ConnectionRestored += (_, _) => Restored(servers);
             if (!connection.IsConnected) Absent(servers);
             return connection;
@@ -127,7 +128,8 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
 
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    [LoggerMessage(2, LogLevel.Warning, "Redis at {Servers} does not answer. Until it does, latents are held in memory alone, and support sets can neither be put nor used.")]
+    [LoggerMessage(2, LogLevel.Warning, "Redis at {Servers} does not answer. Until it does, latents are held in memory alone, "
+        + "and support sets can neither be put nor used.")]
     private partial void Absent(string servers);
 
     [LoggerMessage(3, LogLevel.Information, "Redis at {Servers} is connected again.")]
