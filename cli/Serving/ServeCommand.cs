@@ -45,7 +45,7 @@ public static class ServeCommand
             var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
             void Tell(string sentence) => error.WriteLine($"flamingo: {sentence}");
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), Tell, cancellation);
-            return orderly ? ExitCode.Done : ExitCode.Interrupted;
+            return orderly ? Environment.ExitCode : ExitCode.Interrupted; // not Done where a part of the process ended it
         });
         return command;
     }

@@ -68,7 +68,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         using var resampler = new PerceiverResampler(model.Config.Resampler, resamplerWeights);
         visionWeights.Finish();
         resamplerWeights.Finish();
-        var (features, _) = vision.Forward(pixels.ToTensor(device));                    // [pictures, patches, width]
+        var (features, _) = vision.Forward(pixels.ToTensor().to(device));                    // [pictures, patches, width]
         return (features, resampler.Forward(features.unsqueeze(1).unsqueeze(1)).squeeze(1)); // [pictures, latents, width]
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Flamingo.Modeling.Kernels;
+using Flamingo.Stages;
 using TorchSharp;
 
 namespace Flamingo.Modeling;
@@ -13,8 +14,14 @@ public sealed class InferenceThread : IDisposable
     private readonly BlockingCollection<Action> _work = [];
     private readonly Thread _thread;
 
-    public InferenceThread(int computeThreads)
+    private readonly Action? _deviceLost;
+    private Exception? _lost;
+
+    /// <param name="computeThreads">Threads that one computation may use.</param>
+    /// <param name="deviceLost">Called once, on this thread, when the device has failed for good; the process should end.</param>
+    public InferenceThread(int computeThreads, Action? deviceLost = null)
     {
+        _deviceLost = deviceLost;
         Team = new ComputeTeam(computeThreads - 1);
         _thread = new Thread(() =>
         {
@@ -33,6 +40,9 @@ public sealed class InferenceThread : IDisposable
     /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it
     /// returns, save those it moves out of the scope. A call cancelled while it waits never starts.
     /// </summary>
+    /// <exception cref="StageException">
+    /// Overloaded: the device had no memory for it; other work goes on. Unavailable: the device failed; all later work is refused so.
+    /// </exception>
     public Task<T> RunAsync<T>(Func<T> compute, CancellationToken cancellation)
     {
         var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -41,6 +51,12 @@ public sealed class InferenceThread : IDisposable
             if (cancellation.IsCancellationRequested)
             {
                 completion.TrySetCanceled(cancellation);
+                return;
+            }
+
+            if (_lost is not null)
+            {
+                completion.TrySetException(_lost);
                 return;
             }
 
@@ -56,7 +72,14 @@ public sealed class InferenceThread : IDisposable
             }
             catch (Exception exception)
             {
-                completion.TrySetException(exception);
+                var fault = DeviceFault.Of(exception);
+                if (DeviceFault.IsLost(fault))
+                {
+                    _lost = fault;
+                    _deviceLost?.Invoke();
+                }
+
+                completion.TrySetException(fault);
             }
         }, CancellationToken.None);
         return completion.Task;

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Flamingo.Modeling;
@@ -15,10 +16,12 @@ public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposab
 
     /// <summary>
     /// The same, and a row's result is the same bits whatever rows stand beside it: MKL's f32 products of 1, 2, 3, 5, 6, 7,
-    /// 9, 10 or 11 rows differ in their last bits from those of any other number, so few rows are filled up to fours.
+    /// 9, 10 or 11 rows differ in their last bits from those of any other number, so few rows are filled up to fours. On other devices than
+    /// the CPU it is <see cref="Forward"/>.
     /// </summary>
     public Tensor ForwardTiled(Tensor x)
     {
+        if (x.device_type != DeviceType.CPU) return Forward(x);
         var shape = x.shape;
         var rows = x.reshape(-1, shape[^1]);
         var count = rows.shape[0];

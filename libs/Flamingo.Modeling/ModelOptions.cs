@@ -7,13 +7,29 @@ public sealed class ModelOptions
 {
     public const string Section = "Model";
 
+    /// <summary>What a stage's own <c>Device</c> option may be, as a regular expression.</summary>
+    public const string DeviceOrEmpty = @"|cpu|cuda(:\d+)?";
+
     /// <summary>The model directory (flamingo.json and weights).</summary>
     [Required(ErrorMessage = "a model directory, as 'flamingo import' makes them")]
     public string Directory { get; set; } = "models/shapes";
 
-    /// <summary>Torch device: cpu, cuda or cuda:N.</summary>
+    /// <summary>Torch device of all stages of the process that name none of their own: cpu, cuda or cuda:N.</summary>
     [Required, RegularExpression(@"cpu|cuda(:\d+)?", ErrorMessage = "cpu, cuda or cuda:N")]
     public string Device { get; set; } = "cpu";
+
+    /// <summary>
+    /// Folder of an existing PyTorch installation whose libtorch (and with it CUDA) is used: site-packages, its torch folder, or torch/lib.
+    /// Only builds with <c>-p:TorchBackend=pytorch</c>, which carry no libtorch of their own, take it. Empty: the build's own libtorch.
+    /// </summary>
+    public string TorchLibraries { get; set; } = "";
+
+    /// <summary>
+    /// A version of PyTorch such as 2.12 that <see cref="TorchLibraries"/> may have although this build does not list it as proven.
+    /// Run <c>bench/gpu-check.sh</c> with that installation first: it compares every golden value.
+    /// </summary>
+    [RegularExpression(@"|\d+\.\d+", ErrorMessage = "a major and a minor version such as 2.12, or nothing")]
+    public string TorchVersion { get; set; } = "";
 
     /// <summary>
     /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file has:

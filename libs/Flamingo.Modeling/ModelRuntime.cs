@@ -6,6 +6,7 @@ using Flamingo.Configuration;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using TorchSharp;
@@ -26,22 +27,37 @@ public static partial class ModelRuntime
         services.AddOptionSection<ModelOptions>(ModelOptions.Section);
         services.TryAddSingleton(provider => ModelDirectory.Open(provider.GetRequiredService<IOptions<ModelOptions>>().Value.Directory));
         services.TryAddSingleton(_ => AvailableMemory.OfThisProcess());
+        services.TryAddSingleton<Func<string, DeviceMemory>>(DeviceMemory.Of);
         services.TryAddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
-            // here, because every stage asks for the thread before it reads a weight
-            if (Device(options).type == DeviceType.CPU) CheckMemory(provider);
-            return new InferenceThread(options.Threads > 0 ? options.Threads : Environment.ProcessorCount);
+            // here, because every stage asks for the thread before it makes a tensor or reads a weight
+            TorchLibraries.Load(options);
+            CheckMemory(provider);
+            return new InferenceThread(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, () =>
+            {
+                // the host ends orderly and with an exit code, so that whoever supervises it starts another; embedded there is none to end
+                Environment.ExitCode = DeviceFault.ExitCode;
+                provider.GetService<IHostApplicationLifetime>()?.StopApplication();
+            });
         });
         return services;
     }
 
+    /// <summary>What a stage computes on.</summary>
+    /// <param name="ofStage">The stage's own device option; empty for <see cref="ModelOptions.Device"/>.</param>
     /// <exception cref="CheckpointException">The device is not there.</exception>
-    public static torch.Device Device(ModelOptions options)
+    public static torch.Device Device(ModelOptions options, string ofStage = "")
     {
-        if (options.Device.StartsWith("cuda", StringComparison.Ordinal) && !torch.cuda.is_available())
-            throw new CheckpointException($"Model:Device is '{options.Device}', but this build or machine has no CUDA. Build with -p:TorchBackend=cuda on a GPU machine, or set cpu.");
-        return torch.device(options.Device);
+        var name = DeviceName(options, ofStage);
+        if (name == "cpu") return torch.CPU;
+        if (!torch.cuda.is_available())
+            throw new CheckpointException($"The device is '{name}', but this build or machine has no CUDA. On a GPU machine build with -p:TorchBackend=pytorch and set " +
+                "Model:TorchLibraries to its PyTorch installation, or set cpu.");
+        // exact products: TF32 rounds f32 operands to 11 bits
+        torch.backends.cuda.matmul.allow_tf32 = false;
+        torch.backends.cudnn.allow_tf32 = false;
+        return torch.device(name);
     }
 
     public static ScalarType Dtype(ModelOptions options) => options.Dtype == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
@@ -65,17 +81,21 @@ public static partial class ModelRuntime
 
     /// <summary>The claim of a stage that holds weights and nothing else of note.</summary>
     /// <param name="part">vision, resampler or language.</param>
-    public static MemoryClaim WeightsClaim(IServiceProvider provider, string part, string holder)
+    /// <param name="device">The stage's own device option.</param>
+    public static MemoryClaim WeightsClaim(IServiceProvider provider, string part, string holder, string device)
     {
         var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
         using var file = provider.GetRequiredService<ModelDirectory>().OpenWeights(part);
-        return new MemoryClaim(holder, [MemoryReport.Weights(file, Dtype(options), Storage(options))]);
+        return new MemoryClaim(holder, [MemoryReport.Weights(file, Dtype(options), Storage(options))]) { Device = DeviceName(options, device) };
     }
+
+    /// <summary>cpu or cuda:N.</summary>
+    public static string DeviceName(ModelOptions options, string ofStage) => (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
 
     private static void CheckMemory(IServiceProvider provider)
     {
         var report = new MemoryReport([.. provider.GetServices<MemoryClaim>()]);
-        report.Check(provider.GetRequiredService<AvailableMemory>());
+        report.Check(provider.GetRequiredService<AvailableMemory>(), provider.GetRequiredService<Func<string, DeviceMemory>>());
         if (provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(MemoryReport)) is { } logger) MemoryStated(logger, report.ToString());
     }
 

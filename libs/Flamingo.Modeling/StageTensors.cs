@@ -36,11 +36,51 @@ public static class StageTensors
         return new TensorData(dtype, [.. tensor.shape.Select(length => (int)length)], flat.bytes.ToArray());
     }
 
-    /// <summary>Copies data into a new f32 tensor on the device.</summary>
-    public static Tensor ToTensor(this TensorData data, Device device)
+    /// <summary>Copies the items of a batch out with one crossing, each in the given dtype and into memory of its own.</summary>
+    /// <param name="batch">[items, ...]</param>
+    /// <param name="leading">Dimensions of size 1 to put before each item's own.</param>
+    public static IReadOnlyList<TensorData> ToItems(this Tensor batch, TensorDtype dtype, DeviceTransfer transfer, int leading = 0)
     {
-        var raw = empty([.. data.Shape.Select(length => (long)length)], data.Dtype.ScalarType());
+        var flat = transfer.Download(batch.to(dtype.ScalarType()));
+        var (items, size) = ((int)batch.shape[0], (int)(flat.numel() / batch.shape[0]) * TensorData.ElementSize(dtype));
+        ImmutableArray<int> shape = [.. Enumerable.Repeat(1, leading), .. batch.shape[1..].Select(length => (int)length)];
+        return [.. Enumerable.Range(0, items).Select(item => new TensorData(dtype, shape, Bytes(flat[item], size)))];
+    }
+
+    /// <summary>Copies data into a new f32 tensor of the host.</summary>
+    public static Tensor ToTensor(this TensorData data) => Raw(data).to(TorchSharp.torch.ScalarType.Float32);
+
+    /// <summary>Copies data into a new tensor on the device, in the given dtype.</summary>
+    public static Tensor ToTensor(this TensorData data, DeviceTransfer transfer, ScalarType dtype) => transfer.Upload(Raw(data)).to(dtype);
+
+    /// <summary>Copies items of equal shape and dtype into one tensor on the device with one crossing.</summary>
+    /// <returns>[items, ...], in the given dtype.</returns>
+    public static Tensor ToTensor(this IReadOnlyList<TensorData> items, DeviceTransfer transfer, ScalarType dtype)
+    {
+        var raw = empty([items.Count, .. items[0].Shape.Select(length => (long)length)], items[0].Dtype.ScalarType(), CPU);
+        foreach (var (index, item) in items.Index())
+        {
+            using var place = raw[index];
+            item.Bytes.Span.CopyTo(place.bytes);
+        }
+
+        return transfer.Upload(raw).to(dtype);
+    }
+
+    private static byte[] Bytes(Tensor item, int size)
+    {
+        using (item)
+        {
+            var bytes = new byte[size];
+            item.bytes.CopyTo(bytes);
+            return bytes;
+        }
+    }
+
+    private static Tensor Raw(TensorData data)
+    {
+        var raw = empty([.. data.Shape.Select(length => (long)length)], data.Dtype.ScalarType(), CPU);
         data.Bytes.Span.CopyTo(raw.bytes);
-        return raw.to(TorchSharp.torch.ScalarType.Float32, device);
+        return raw;
     }
 }

@@ -22,7 +22,8 @@ public enum WeightStorage
 /// </summary>
 public sealed class WeightMatrix : IDisposable
 {
-    private const long ExpandedElements = 1 << 20;
+    // int8 weights that are widened at a time: what stays in a CPU's cache; elsewhere each part is a launch, so there are few
+    private const long ExpandedElements = 1 << 20, ExpandedElementsOfDevice = 1 << 26;
 
     // from here on torch's bfloat16 products are so much faster than f32 ones that widening pays (measured at 2048 × 8192)
     private const long ManyRows = 12;
@@ -48,8 +49,8 @@ public sealed class WeightMatrix : IDisposable
     public static WeightMatrix Quantize(Tensor weight, Device device, ComputeTeam? team = null)
     {
         var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
-        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8); // the view keeps it
-        var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32).DetachFromDisposeScope());
+        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps it
+        var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope());
         Int8Rounding.Round(weight, values, scales);
         return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
     }
@@ -93,7 +94,7 @@ public sealed class WeightMatrix : IDisposable
     {
         var (outputs, inputs, shape) = (values.shape[0], values.shape[1], x.shape);
         var results = empty([.. shape[..^1], outputs], x.dtype, x.device);
-        var step = Math.Max(16, ExpandedElements / inputs / 16 * 16);
+        var step = Math.Max(16, (x.device_type == TorchSharp.DeviceType.CPU ? ExpandedElements : ExpandedElementsOfDevice) / inputs / 16 * 16);
         using var scope = NewDisposeScope();
         var expanded = empty([Math.Min(step, outputs), inputs], x.dtype, x.device);
         for (var first = 0L; first < outputs; first += step)

@@ -113,13 +113,13 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         var (size, shape) = (SafetensorsFile.ElementSize(entry.Dtype), entry.Shape.ToArray());
         if (entry.Length == 0 || entry.Offset % size != 0)
         {
-            var copy = empty(shape, type);
+            var copy = empty(shape, type, CPU);
             file.Read(entry).CopyTo(copy.bytes);
             return copy;
         }
 
         if (!_mappings.TryGetValue(type, out var mapping))
-            _mappings[type] = mapping = from_file(file.Path, shared: false, size: new FileInfo(file.Path).Length / size, dtype: type).DetachFromDisposeScope();
+            _mappings[type] = mapping = from_file(file.Path, shared: false, size: new FileInfo(file.Path).Length / size, dtype: type, device: CPU).DetachFromDisposeScope();
         return mapping.slice(0, entry.Offset / size, (entry.Offset + entry.Length) / size, 1).view(shape);
     }
 }

@@ -47,7 +47,9 @@ public static partial class FlamingoService
             map(app);
             app.MapServiceDefaults();
             var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
-            return await app.ServeAsync(() => Task.CompletedTask, sentence => Stopping(logger, sentence), cancellation) ? 0 : Interrupted;
+            var orderly = await app.ServeAsync(() => Task.CompletedTask, sentence => Stopping(logger, sentence), cancellation);
+            // not 0 where a part of the process ended it, because its device failed for example
+            return orderly ? Environment.ExitCode : Interrupted;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {

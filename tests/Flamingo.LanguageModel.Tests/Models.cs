@@ -49,7 +49,7 @@ public sealed class Models : IDisposable
     /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
     public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(
         decoder, new ModelMemory(blocks, MemoryPlan.BlockTokens, slots), DirectoryOf(family).Config.Language.CrossAttention.Heads, DirectoryOf(family).Config.Resampler.Latents,
-        Thread, torch.CPU, new PagedAttention(Thread.Team));
+        Thread, new PagedAttention(Thread.Team));
 
     /// <summary>A decoder of its own, from a copy of the family's weights that <paramref name="change"/> may alter.</summary>
     public Decoder NewDecoder(string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string, bool>? ignore = null)

@@ -35,7 +35,7 @@ public static class CpuProduct
             throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
         if (values.dtype != (scales is null ? ScalarType.BFloat16 : ScalarType.Int8) || (scales is null && held[1] % Lanes.Count != 0))
             throw new ArgumentException($"Weights are Int8 with scales, or BFloat16 without and with inputs by sixteens; these are {values.dtype} [{string.Join(", ", held)}] {(scales is null ? "without" : "with")} scales.");
-        var results = empty([given[0], held[0]], x.dtype);
+        var results = empty([given[0], held[0]], x.dtype, CPU);
         if (given[0] == 0) return results;
         var sizes = ((int)given[0], (int)held[0], (int)held[1]);
         if (x.dtype == ScalarType.Float32 && scales is null) CpuProduct<TVector, TWidth, float, ushort>.Compute(values, scales, x, bias, results, sizes, team);
@@ -105,7 +105,7 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Widened(Tensor x, int count, int inputs)
     {
-        var widened = empty([count, Padded(inputs)]);
+        var widened = empty([count, Padded(inputs)], ScalarType.Float32, CPU);
         using var joined = x.contiguous();
         using TensorMemory from = new(joined), to = new(widened);
         for (var row = 0; row < count; row++)

@@ -37,6 +37,9 @@ public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnly
     /// <summary>Logits of this many last rows are wanted.</summary>
     public int LogitRows { get; init; }
 
+    /// <summary>Of the last row only the most likely id is wanted (<see cref="StepOutput.Best"/>), not its logits: a greedy answer that nothing else shapes.</summary>
+    public bool OnlyBest { get; init; }
+
     /// <summary>Per row the id whose log-likelihood is wanted; empty if none is.</summary>
     public IReadOnlyList<int> Targets { get; init; } = [];
 
@@ -44,7 +47,11 @@ public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnly
     public AttentionChoice? Attention { get; init; }
 }
 
-/// <param name="Logits">One [vocabulary] per row asked for; the receiver may change them.</param>
+/// <param name="Logits">One [vocabulary] per row asked for, none where only the best is wanted; the receiver may change them.</param>
 /// <param name="Scores">Natural log-likelihood of each target.</param>
 /// <param name="Attention">[latents] of the last row, where asked for and where it sees a picture.</param>
-public sealed record StepOutput(IReadOnlyList<float[]> Logits, IReadOnlyList<float> Scores, float[]? Attention);
+public sealed record StepOutput(IReadOnlyList<float[]> Logits, IReadOnlyList<float> Scores, float[]? Attention)
+{
+    /// <summary>Where only the best is wanted: the id with the highest logit, the lowest of equals; −1 if a logit is not finite.</summary>
+    public int? Best { get; init; }
+}

@@ -15,6 +15,9 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
 
     public override AttentionChoice? Attention => attention;
 
+    public override bool WantsOnlyBest { get; } =
+        sampling is { Temperature: 0, RepetitionPenalty: 1, LogProbabilities: null, LogitBias.Count: 0, AllowedTokens.Count: 0 };
+
     public override bool PublishesAnswer => sampling.Samples == 1;
 
     public override IReadOnlyList<Sequence> Sequences => _branches.Count == 0
@@ -31,14 +34,14 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
     {
         if (_branches.Count > 0)
         {
-            Continue(_branches.First(branch => branch.Sequence == sequence), output.Logits[0], output.Attention);
+            Continue(_branches.First(branch => branch.Sequence == sequence), output, output.Logits.FirstOrDefault());
         }
         else
         {
             (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
             for (var sample = 0; sample < sampling.Samples; sample++)
                 _branches.Add(new Branch(sample, sample == 0 ? Root! : Root!.Fork([]), answer.NewText(), new StopStringFilter(sampling.StopStrings), [.. Prompt.Ids]));
-            foreach (var branch in _branches) Continue(branch, [.. output.Logits[0]], output.Attention);
+            foreach (var branch in _branches) Continue(branch, output, output.Best is null ? [.. output.Logits[0]] : null);
         }
 
         if (IsFinished) AnswerEnd.Finish(this, answer, _prefill, _firstToken, [.. _branches.Select(branch => branch.End!)]);
@@ -46,11 +49,14 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
 
     public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
 
-    private void Continue(Branch branch, float[] logits, float[]? weights)
+    /// <param name="logits">Of the next token, to be changed; null where only the best was wanted.</param>
+    private void Continue(Branch branch, StepOutput output, float[]? logits)
     {
-        var position = branch.Sequence.Ids.Count;
+        var (position, weights) = (branch.Sequence.Ids.Count, output.Attention);
         var before = sampling.LogProbabilities is null ? null : LogProbabilities.LogSoftmax(logits);
-        var token = TokenSampler.Next(logits, sampling, branch.Seen, position, branch.Sample);
+        var token = output.Best is { } best
+            ? best >= 0 ? best : throw TokenSampler.NotFinite()
+            : TokenSampler.Next(logits, sampling, branch.Seen, position, branch.Sample);
         branch.Seen.Add(token);
         branch.Sequence.Ids.Add(token);
 

@@ -143,7 +143,7 @@ public sealed class StepEngine
             if (!_running.Contains(request)) continue; // a neighbour of the same request may have failed
             sequence.Computed += chunk.Ids.Count;
             if (sequence == request.Root) PublishPrefix(request, sequence);
-            if (output.Logits.Count == 0 && output.Scores.Count == 0) continue;
+            if (output.Logits.Count == 0 && output.Scores.Count == 0 && output.Best is null) continue;
             try
             {
                 request.Accept(sequence, output);

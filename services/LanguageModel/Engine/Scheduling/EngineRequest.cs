@@ -31,6 +31,9 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>Steps until the request must have ended, if nothing stops it before.</summary>
     public abstract int StepsLeft { get; }
 
+    /// <summary>Whether of each next token only the most likely id is wanted, so that logits need not be handed over.</summary>
+    public virtual bool WantsOnlyBest => false;
+
     /// <summary>Whether cross-attention weights of generated tokens are wanted.</summary>
     public virtual Stages.AttentionChoice? Attention => null;
 

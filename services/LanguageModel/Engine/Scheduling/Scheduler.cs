@@ -100,6 +100,7 @@ public sealed class Scheduler(PrefixIndex index, ModelMemory memory, ScheduleLim
             sequence.Ids.GetRange(start, tokens), start, [.. sequence.Blocks], [.. Enumerable.Range(start, tokens).Select(request.SlotAt)])
         {
             LogitRows = last && sequence.Targets.Count == 0 ? 1 : 0,
+            OnlyBest = last && sequence.Targets.Count == 0 && request.WantsOnlyBest,
             Targets = sequence.Targets.Count > 0 ? [.. sequence.Targets.Skip(start - request.Prompt.Ids.Count).Take(tokens)] : [],
             Attention = last ? request.Attention : null,
         };

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Flamingo.Modeling;
 
 namespace Flamingo.LanguageModel.Execution;
 
@@ -6,6 +7,10 @@ namespace Flamingo.LanguageModel.Execution;
 public sealed class LanguageModelOptions
 {
     public const string Section = "LanguageModel";
+
+    /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
+    [RegularExpression(ModelOptions.DeviceOrEmpty, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    public string Device { get; set; } = "";
 
     /// <summary>Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.</summary>
     [Range(1, 10_000)]

@@ -36,14 +36,15 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         (_time, _banned) = (time, config.Tokens.Banned);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         if (_tokenizer.Size > config.Language.VocabularySize) throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings {config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
-        var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
+        var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value, limits.Device), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(config, file, limits, dtype, storage);
         var weights = new WeightsReader(file, device, dtype, storage, thread.Team);
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
         var cross = config.Language.CrossAttention;
-        Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, device, device.type == DeviceType.CPU ? new PagedAttention(thread.Team) : new PlainAttention());
+        IBlockAttention attention = device.type == DeviceType.CPU ? new PagedAttention(thread.Team) : new BatchedAttention(_decoder.Transfer);
+        Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, attention);
         var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
             Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
@@ -132,7 +133,8 @@ public static class LanguageModelRegistration
     private static MemoryClaim Claim(IServiceProvider provider)
     {
         var (model, options) = (provider.GetRequiredService<ModelDirectory>(), provider.GetRequiredService<IOptions<ModelOptions>>().Value);
+        var limits = provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value;
         using var file = model.OpenWeights("language");
-        return MemoryPlan.Make(model.Config, file, provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value, ModelRuntime.Dtype(options), ModelRuntime.Storage(options)).Claim;
+        return MemoryPlan.Make(model.Config, file, limits, ModelRuntime.Dtype(options), ModelRuntime.Storage(options)).Claim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
     }
 }

@@ -3,6 +3,7 @@ using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Stages;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Execution;
@@ -15,7 +16,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
 
     private readonly Decoder _decoder;
     private readonly InferenceThread _thread;
-    private readonly Device _device;
+    private readonly DeviceTransfer _transfer;
     private readonly int _heads, _latents;
     private readonly BlockStore _text, _pictures;
     private readonly IBlockAttention _attention;
@@ -23,9 +24,9 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     /// <param name="heads">Heads of the gated blocks.</param>
     /// <param name="latents">Latents of one picture.</param>
     /// <param name="attention">How rows read the blocks; results must not depend on what else is in the batch.</param>
-    public TorchModelRunner(Decoder decoder, ModelMemory memory, int heads, int latents, InferenceThread thread, Device device, IBlockAttention attention)
+    public TorchModelRunner(Decoder decoder, ModelMemory memory, int heads, int latents, InferenceThread thread, IBlockAttention attention)
     {
-        (_decoder, Memory, _heads, _latents, _thread, _device, _attention) = (decoder, memory, heads, latents, thread, device, attention);
+        (_decoder, Memory, _heads, _latents, _thread, _transfer, _attention) = (decoder, memory, heads, latents, thread, decoder.Transfer, attention);
         _text = decoder.NewTextStore(memory.Blocks, memory.BlockTokens);
         _pictures = decoder.NewPictureStore(memory.PictureSlots, latents);
     }
@@ -34,8 +35,9 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
 
     public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation) => _thread.RunAsync<IReadOnlyList<StepOutput>>(() =>
     {
-        foreach (var (slot, latents) in batch.Projections) _decoder.Project(latents.ToTensor(_device).to(_decoder.Dtype), _pictures, slot);
+        foreach (var (slot, latents) in batch.Projections) _decoder.Project(latents.ToTensor(_transfer, _decoder.Dtype), _pictures, slot);
         foreach (var (from, to) in batch.Copies) _text.Copy(from, to);
+        if (_attention.ReadsWholeBlocks) ClearNewBlocks(batch.Chunks);
         return batch.Chunks.Count == 0 ? [] : Compute(batch.Chunks);
     }, cancellation);
 
@@ -45,7 +47,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         var keys = prompt.Keys.Distinct().ToList();
         using var text = _decoder.NewTextStore((prompt.Ids.Count / Memory.BlockTokens) + 1, Memory.BlockTokens);
         using var pictures = _decoder.NewPictureStore(Math.Max(1, keys.Count), _latents);
-        foreach (var (slot, key) in keys.Index()) _decoder.Project(prompt.Latents[key].ToTensor(_device).to(_decoder.Dtype), pictures, slot);
+        foreach (var (slot, key) in keys.Index()) _decoder.Project(prompt.Latents[key].ToTensor(_transfer, _decoder.Dtype), pictures, slot);
         var slots = prompt.Pictures.Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture])).ToArray();
         var chunk = new ScheduledChunk(prompt.Ids, 0, [.. Enumerable.Range(0, (prompt.Ids.Count / Memory.BlockTokens) + 1)], slots);
         var step = StepRows.Of([chunk], 1, _latents, null);
@@ -59,9 +61,27 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         (_attention as IDisposable)?.Dispose();
     }
 
-    // rows are filled up to a multiple of this: MKL's f32 products of 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows, and bf16's of one,
-    // differ in their last bits from those of any other number, and nothing may depend on who else is in the batch
-    private int RowMultiple => _decoder.Dtype == ScalarType.Float32 ? 4 : 2;
+    // Rows are filled up to a multiple of this. On the CPU MKL's f32 products of 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows, and bf16's of one,
+    // differ in their last bits from those of any other number, and nothing may depend on who else is in the batch. On a GPU cuBLAS
+    // chooses its kernel by the number of rows: in f32, which is for exactness, up to 64 rows take the same one.
+    private int RowMultiple => (_transfer.Device.type, _decoder.Dtype) switch
+    {
+        (DeviceType.CPU, ScalarType.Float32) => 4,
+        (DeviceType.CPU, _) => 2,
+        (_, ScalarType.Float32) => 64,
+        _ => 1,
+    };
+
+    // the blocks whose first token is among the new ones
+    private void ClearNewBlocks(IReadOnlyList<ScheduledChunk> chunks)
+    {
+        var blocks = chunks.SelectMany(chunk =>
+        {
+            var (first, end) = ((chunk.Start + Memory.BlockTokens - 1) / Memory.BlockTokens, (chunk.Start + chunk.Ids.Count + Memory.BlockTokens - 1) / Memory.BlockTokens);
+            return chunk.Blocks.Skip(first).Take(end - first).Select(block => (long)block);
+        }).ToArray();
+        if (blocks.Length > 0) _text.Clear(_transfer.Upload(blocks));
+    }
 
     private List<StepOutput> Compute(IReadOnlyList<ScheduledChunk> chunks)
     {
@@ -70,15 +90,20 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
 
         var (ends, end) = (new int[chunks.Count], 0);
         foreach (var (index, chunk) in chunks.Index()) ends[index] = end += chunk.Ids.Count;
-        var logits = Logits(hidden, [.. chunks.Zip(ends).SelectMany(item => Enumerable.Range(item.Second - item.First.LogitRows, item.First.LogitRows))]);
+        var logits = Logits(hidden, [.. chunks.Zip(ends).Where(item => !item.First.OnlyBest).SelectMany(item => Enumerable.Range(item.Second - item.First.LogitRows, item.First.LogitRows))]);
+        var best = Best(hidden, [.. chunks.Zip(ends).Where(item => item.First.OnlyBest).Select(item => item.Second - 1)]);
         var scores = Scores(hidden, [.. chunks.Zip(ends).SelectMany(item => item.First.Targets.Select((id, row) => (item.Second - item.First.Targets.Count + row, id)))]);
 
-        var (outputs, logitsRead, scoresRead) = (new List<StepOutput>(chunks.Count), 0, 0);
+        var (outputs, logitsRead, bestRead, scoresRead) = (new List<StepOutput>(chunks.Count), 0, 0, 0);
         foreach (var (chunk, last) in chunks.Zip(ends))
         {
+            var logitRows = chunk.OnlyBest ? 0 : chunk.LogitRows;
             outputs.Add(new StepOutput(
-                logits.GetRange(logitsRead, chunk.LogitRows), scores.GetRange(scoresRead, chunk.Targets.Count), chunk.Attention is null ? null : probe!.Of(last - 1)));
-            (logitsRead, scoresRead) = (logitsRead + chunk.LogitRows, scoresRead + chunk.Targets.Count);
+                logits.GetRange(logitsRead, logitRows), scores.GetRange(scoresRead, chunk.Targets.Count), chunk.Attention is null ? null : probe!.Of(last - 1))
+            {
+                Best = chunk.OnlyBest ? best[bestRead++] : null,
+            });
+            (logitsRead, scoresRead) = (logitsRead + logitRows, scoresRead + chunk.Targets.Count);
         }
 
         return outputs;
@@ -87,8 +112,17 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     private List<float[]> Logits(Tensor hidden, IReadOnlyList<int> rows)
     {
         if (rows.Count == 0) return [];
-        var logits = _decoder.Logits(Select(hidden, rows)).to(ScalarType.Float32).cpu();                    // [rows, vocabulary]
+        var logits = _transfer.Download(_decoder.Logits(Select(hidden, rows)).to(ScalarType.Float32));      // [rows, vocabulary]
         return [.. Enumerable.Range(0, rows.Count).Select(row => logits[row].data<float>().ToArray())];
+    }
+
+    // the most likely id of each row, the lowest of equals; −1 where a logit is not finite
+    private List<int> Best(Tensor hidden, IReadOnlyList<int> rows)
+    {
+        if (rows.Count == 0) return [];
+        var logits = _decoder.Logits(Select(hidden, rows)).slice(0, 0, rows.Count, 1);                      // [rows, vocabulary]
+        var ids = logits.argmax(1).masked_fill(logits.isfinite().all(1).logical_not(), -1);
+        return [.. _transfer.Download(ids).data<long>().Select(id => (int)id)];
     }
 
     private List<float> Scores(Tensor hidden, IReadOnlyList<(int Row, int Target)> wanted)
@@ -98,14 +132,18 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         {
             using var scope = NewDisposeScope();
             var likelihoods = _decoder.Logits(Select(hidden, [.. part.Select(item => item.Row)])).slice(0, 0, part.Length, 1).to(ScalarType.Float64).log_softmax(-1); // [part, vocabulary]
-            var targets = tensor(part.Select(item => (long)item.Target).ToArray(), device: _device).unsqueeze(1);
-            scores.AddRange(likelihoods.gather(1, targets).to(ScalarType.Float32).cpu().data<float>().ToArray());
+            var targets = _transfer.Upload([.. part.Select(item => (long)item.Target)]).unsqueeze(1);
+            scores.AddRange(_transfer.Download(likelihoods.gather(1, targets).to(ScalarType.Float32)).data<float>().ToArray());
         }
 
         return scores;
     }
 
-    // filled up with a row that is there anyway
-    private Tensor Select(Tensor hidden, IReadOnlyList<int> rows) =>
-        hidden.index_select(0, tensor(rows.Concat(Enumerable.Repeat(rows[0], StepRows.Missing(rows.Count, RowMultiple))).Select(row => (long)row).ToArray(), device: _device));
+    // filled up with a row that is there anyway; all rows in their order need no selection
+    private Tensor Select(Tensor hidden, IReadOnlyList<int> rows)
+    {
+        var missing = StepRows.Missing(rows.Count, RowMultiple);
+        if (rows.Count + missing == hidden.shape[0] && rows.Index().All(item => item.Index == item.Item)) return hidden;
+        return hidden.index_select(0, _transfer.Upload([.. rows.Concat(Enumerable.Repeat(rows[0], missing)).Select(row => (long)row)]));
+    }
 }

@@ -1,4 +1,5 @@
 using Flamingo.Modeling;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
@@ -6,13 +7,15 @@ namespace Flamingo.LanguageModel.Network;
 /// <summary>Keys and values in blocks: of text, a few tokens each, or of pictures, all latents of one picture each. Which block is whose is the engine's business.</summary>
 public sealed class BlockStore : IDisposable
 {
+    private readonly Tensor _room; // [layers × 2, blocks, heads, block tokens, head]
     private readonly (Tensor Keys, Tensor Values)[] _layers;
 
-    /// <summary>Room is taken from the system as blocks are first written, not at once.</summary>
+    /// <summary>On the CPU room is taken from the system as blocks are first written, not at once.</summary>
     public BlockStore(int layers, int blocks, int heads, int blockTokens, int headWidth, ScalarType dtype, Device device)
     {
-        Tensor Room() => empty([blocks, heads, blockTokens, headWidth], dtype, device).DetachFromDisposeScope();
-        (BlockTokens, _layers) = (blockTokens, [.. Enumerable.Range(0, layers).Select(_ => (Room(), Room()))]);
+        BlockTokens = blockTokens;
+        _room = empty([2 * layers, blocks, heads, blockTokens, headWidth], dtype, device).DetachFromDisposeScope();
+        _layers = [.. Enumerable.Range(0, layers).Select(layer => (_room[2 * layer].DetachFromDisposeScope(), _room[(2 * layer) + 1].DetachFromDisposeScope()))];
     }
 
     public int BlockTokens { get; }
@@ -33,6 +36,10 @@ public sealed class BlockStore : IDisposable
         }
     }
 
+    /// <summary>Fills blocks with zeros, all layers.</summary>
+    /// <param name="blocks">int64 [blocks], on the store's device.</param>
+    public void Clear(Tensor blocks) => _room.index_fill_(1, blocks, 0);
+
     public void Dispose()
     {
         foreach (var (keys, values) in _layers)
@@ -40,5 +47,7 @@ public sealed class BlockStore : IDisposable
             keys.Dispose();
             values.Dispose();
         }
+
+        _room.Dispose();
     }
 }

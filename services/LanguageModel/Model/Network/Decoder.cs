@@ -21,12 +21,15 @@ public sealed class Decoder : IDisposable
     private readonly Dictionary<int, (int Block, GatedCrossAttention Attention)> _gated;
     private readonly Norm _finalNorm;
     private readonly Device _device;
+    private readonly DeviceTransfer _transfer;
+    private readonly float[]? _slopes;
 
     public Decoder(LanguageConfig config, WeightsReader weights, Device device)
     {
         Refuse("language.positions", config.Positions, "alibi", "rotary");
         Refuse("language.query_key_norm", config.QueryKeyNorm, "none", "full_width");
-        (_config, _device) = (config, device);
+        (_config, _device, _transfer) = (config, device, new DeviceTransfer(device));
+        if (config.Positions == "alibi") _slopes = Alibi.Slopes(config.Heads, config.AlibiMaxBias);
         _tokenEmbedding = weights.Take("token_embedding.weight", config.VocabularySize, config.Width);
         if (config.Positions == "rotary") _rotary = new Rotary(config.HeadWidth, config.RotaryFraction, config.RotaryBase, config.ContextLength, device);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderLayer(config, weights, $"layers.{layer}"))];
@@ -38,6 +41,9 @@ public sealed class Decoder : IDisposable
 
     /// <summary>Gated blocks.</summary>
     public int GatedBlocks => _gated.Count;
+
+    /// <summary>What crosses between the host and the device of the decoder.</summary>
+    public DeviceTransfer Transfer => _transfer;
 
     /// <summary>Of all computing.</summary>
     public ScalarType Dtype => _tokenEmbedding.dtype;
@@ -60,13 +66,21 @@ public sealed class Decoder : IDisposable
     /// <returns>[rows, width], before the output projection.</returns>
     public Tensor Forward(DecoderStep step, BlockStore text, BlockStore pictures, IBlockAttention attention)
     {
-        var x = _tokenEmbedding.index_select(0, tensor(step.Ids.Select(id => (long)id).ToArray(), device: _device)); // [rows, width]
-        var rotation = _rotary?.Of(step.Text);
+        // token ids, and behind them where positions are rotary those, in one upload
+        var rowCount = step.Ids.Length;
+        var numbers = new long[_rotary is null ? rowCount : 2 * rowCount];
+        for (var row = 0; row < rowCount; row++) numbers[row] = step.Ids[row];
+        for (var row = rowCount; row < numbers.Length; row++) numbers[row] = Math.Max(0, step.Text.Rows[row - rowCount].Length - 1);
+        var uploaded = _transfer.Upload(numbers);
+        var x = _tokenEmbedding.index_select(0, uploaded.slice(0, 0, rowCount, 1));                                  // [rows, width]
+        var rotation = _rotary?.Of(uploaded.slice(0, rowCount, numbers.Length, 1));
+        var textRows = attention.Prepare(step.Text, text[0].Keys, _config.Width / _config.KeyValueWidth, _slopes);
+        var pictureRows = _gated.Count > 0 ? attention.Prepare(step.Pictures, pictures[0].Keys, 1, null) : step.Pictures;
         for (var layer = 0; layer < _layers.Length; layer++)
         {
             using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer
-            if (_gated.TryGetValue(layer, out var gated)) x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], step.Pictures, attention, step.Probe);
-            x = _layers[layer].Forward(x, rotation, text[layer], step.Text, attention).MoveToOuterDisposeScope();
+            if (_gated.TryGetValue(layer, out var gated)) x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], pictureRows, attention, step.Probe);
+            x = _layers[layer].Forward(x, rotation, text[layer], textRows, _slopes, attention).MoveToOuterDisposeScope();
         }
 
         return _finalNorm.Forward(x);
@@ -78,6 +92,7 @@ public sealed class Decoder : IDisposable
 
     public void Dispose()
     {
+        _transfer.Dispose();
         _tokenEmbedding.Dispose();
         _output.Dispose();
         _rotary?.Dispose();

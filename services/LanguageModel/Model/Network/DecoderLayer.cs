@@ -13,7 +13,6 @@ internal sealed class DecoderLayer : IDisposable
     private readonly Norm? _queryNorm, _keyNorm;
     private readonly Linear _queryKeyValue, _output;
     private readonly FeedForward _feedForward;
-    private readonly float[]? _slopes;
 
     public DecoderLayer(LanguageConfig config, WeightsReader weights, string name)
     {
@@ -30,14 +29,14 @@ internal sealed class DecoderLayer : IDisposable
         _output = new Linear(weights, $"{name}.attention.output", width, width);
         _feedForwardNorm = new Norm(config.Norm, weights, $"{name}.feed_forward_norm", width, config.NormEpsilon);
         _feedForward = new FeedForward(config.FeedForward, weights, $"{name}.feed_forward", width, config.FeedForwardWidth);
-        if (config.Positions == "alibi") _slopes = Alibi.Slopes(config.Heads, config.AlibiMaxBias);
     }
 
     /// <param name="rotation">Turns queries and keys; null where positions are not rotary.</param>
     /// <param name="store">Keys and values of this layer; those of the new rows are written.</param>
-    public Tensor Forward(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention) // [rows, width]
+    /// <param name="slopes">ALiBi slope per head; null where positions are rotary.</param>
+    public Tensor Forward(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention) // [rows, width]
     {
-        var attended = x + Attend(_attentionNorm.Forward(x), rotation, store, rows, attention);
+        var attended = x + Attend(_attentionNorm.Forward(x), rotation, store, rows, slopes, attention);
         return attended + _feedForward.Forward(_feedForwardNorm.Forward(_config.ParallelResidual ? x : attended));
     }
 
@@ -46,13 +45,13 @@ internal sealed class DecoderLayer : IDisposable
         foreach (var part in new IDisposable?[] { _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _queryKeyValue, _output, _feedForward }) part?.Dispose();
     }
 
-    private Tensor Attend(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention)
+    private Tensor Attend(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention)
     {
         var parts = _queryKeyValue.Forward(x).split([_config.Width, _config.KeyValueWidth, _config.KeyValueWidth], -1);
         var query = _queryNorm?.Forward(parts[0]) ?? parts[0];                                // [rows, heads × head]
         var key = _keyNorm?.Forward(parts[1]) ?? parts[1];                                    // [rows, key and value heads × head]
         if (rotation is not null) (query, key) = (rotation.Turn(query, _config.HeadWidth), rotation.Turn(key, _config.HeadWidth));
         attention.Append(store.Keys, store.Values, key, parts[2], rows);
-        return _output.Forward(attention.Forward(query, store.Keys, store.Values, rows, _slopes));
+        return _output.Forward(attention.Forward(query, store.Keys, store.Values, rows, slopes));
     }
 }

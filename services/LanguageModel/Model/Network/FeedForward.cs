@@ -33,9 +33,15 @@ public sealed class FeedForward : IDisposable
         return _down.Forward(Activate(_gate.Forward(x), some => F.silu(some, inplace: true)).mul_(hidden));
     }
 
-    // in place, so many rows at a time that each row's elements are computed alike in any company
+    // in place, on the CPU so many rows at a time that each row's elements are computed alike in any company
     private static Tensor Activate(Tensor x, Func<Tensor, Tensor> function)
     {
+        if (x.device_type != TorchSharp.DeviceType.CPU)
+        {
+            function(x).Dispose();
+            return x;
+        }
+
         var (rows, width) = (x.shape[0], x.shape[1]);
         var step = width % VectorPair == 0 ? Math.Max(1, (OneThread - 1) / width) : 1;
         for (var row = 0L; row < rows; row += step) function(x.slice(0, row, Math.Min(rows, row + step), 1)).Dispose();

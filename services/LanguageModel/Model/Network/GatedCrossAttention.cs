@@ -34,10 +34,10 @@ public sealed class GatedCrossAttention : IDisposable
         }
 
         _output = new Linear(weights, $"{name}.attention.output", inner, width);
-        _attentionGate = weights.Take($"{name}.attention_gate", gate);
+        _attentionGate = Opened(weights.Take($"{name}.attention_gate", gate));
         _feedForwardNorm = new Norm(config.Norm, weights, $"{name}.feed_forward_norm", width, config.LayerNormEpsilon);
         _feedForward = new FeedForward(config.FeedForward, weights, $"{name}.feed_forward", width, config.FeedForwardWidth);
-        _feedForwardGate = weights.Take($"{name}.feed_forward_gate", gate);
+        _feedForwardGate = Opened(weights.Take($"{name}.feed_forward_gate", gate));
     }
 
     /// <summary>Writes a picture's keys and values into its slot: computed once, read by every token that sees the picture.</summary>
@@ -53,14 +53,23 @@ public sealed class GatedCrossAttention : IDisposable
     /// <param name="block">Index of this block among the gated ones.</param>
     public Tensor Forward(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe = null)
     {
-        if (rows.Rows.Any(row => row.Length > 0)) text = text + (Attend(text, block, store, rows, attention, probe) * _attentionGate.tanh());
-        return text + (_feedForward.Forward(_feedForwardNorm.Forward(text)) * _feedForwardGate.tanh());
+        if (rows.Rows.Any(row => row.Length > 0)) text = Gated(text, Attend(text, block, store, rows, attention, probe), _attentionGate);
+        return Gated(text, _feedForward.Forward(_feedForwardNorm.Forward(text)), _feedForwardGate);
     }
 
     public void Dispose()
     {
         foreach (var part in new IDisposable?[] { _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _query, _keyValue, _output, _feedForward, _attentionGate, _feedForwardGate }) part?.Dispose();
     }
+
+    // tanh of a gate that is never trained here is taken once
+    private static Tensor Opened(Tensor gate)
+    {
+        using (gate) return gate.tanh().DetachFromDisposeScope();
+    }
+
+    // text + added × gate: rounded twice on the CPU, as the original does it there; elsewhere one launch, rounded once
+    private static Tensor Gated(Tensor text, Tensor added, Tensor gate) => text.device_type == TorchSharp.DeviceType.CPU ? text + (added * gate) : text.addcmul(added, gate, 1);
 
     private Tensor Attend(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe)
     {

@@ -1,4 +1,3 @@
-using Flamingo.LanguageModel.Network.Attention;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
@@ -30,11 +29,8 @@ internal sealed class Rotary : IDisposable
     }
 
     /// <summary>How far each row turns: by its own position in its sequence.</summary>
-    public Rotation Of(AttentionRows rows)
-    {
-        var positions = tensor(rows.Rows.Select(row => (long)Math.Max(0, row.Length - 1)).ToArray(), device: _cosines.device);
-        return new Rotation(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
-    }
+    /// <param name="positions">int64 [rows], on the device.</param>
+    public Rotation Of(Tensor positions) => new(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
 
     public void Dispose()
     {

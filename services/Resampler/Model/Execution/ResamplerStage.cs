@@ -16,6 +16,10 @@ public sealed class ResamplerOptions
 {
     public const string Section = "Resampler";
 
+    /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
+    [RegularExpression(ModelOptions.DeviceOrEmpty, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    public string Device { get; set; } = "";
+
     /// <summary>Most pictures in one call.</summary>
     [Range(1, 4096)]
     public int MaxItems { get; set; } = 64;
@@ -39,7 +43,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     private readonly PerceiverResampler _network;
     private readonly BatchMetrics _metrics = new("Flamingo.Resampler", "flamingo.resampler");
     private readonly BatchQueue<Item, Resampled> _queue;
-    private readonly Device _device;
+    private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
@@ -47,11 +51,12 @@ public sealed class ResamplerStage : IResampler, IDisposable
     {
         var config = model.Config.Resampler;
         _options = options.Value;
-        _device = ModelRuntime.Device(modelOptions.Value);
+        var device = ModelRuntime.Device(modelOptions.Value, _options.Device);
+        _transfer = new DeviceTransfer(device);
         using var file = model.OpenWeights("resampler");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var storage = ModelRuntime.Storage(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype, storage, thread.Team);
+        var weights = new WeightsReader(file, device, _dtype, storage, thread.Team);
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
@@ -76,14 +81,16 @@ public sealed class ResamplerStage : IResampler, IDisposable
     {
         _queue.Dispose();
         _network.Dispose();
+        _transfer.Dispose();
         _metrics.Dispose();
     }
 
     private List<Resampled> Resample(IReadOnlyList<Item> items)
     {
-        var batch = stack(items.Select(item => item.Features.ToTensor(_device))).to(_dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
+        var batch = items.Select(item => item.Features).ToList().ToTensor(_transfer, _dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
         var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);          // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
-        List<Resampled> results = [.. items.Select((_, index) => new Resampled(latents[index, 0].ToData(Description.LatentDtype), attention?[index, 0].ToData(TensorDtype.Float32)))];
+        var (ofItems, read) = (latents.squeeze(1).ToItems(Description.LatentDtype, _transfer), attention?.squeeze(1).ToItems(TensorDtype.Float32, _transfer));
+        List<Resampled> results = [.. items.Select((_, index) => new Resampled(ofItems[index], read?[index]))];
         _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
         return results;
     }
@@ -107,7 +114,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     /// <param name="Features">[frames, patches, width]</param>
     private sealed record Item(TensorData Features, bool WantsAttention)
     {
-        public object Kind => (Features.Shape[0], Features.Shape[1], WantsAttention);
+        public object Kind => (Features.Dtype, Features.Shape[0], Features.Shape[1], WantsAttention);
     }
 
     private sealed record Resampled(TensorData Latents, TensorData? Attention);
@@ -120,7 +127,7 @@ public static class ResamplerRegistration
     {
         services.AddModelRuntime();
         services.AddOptionSection<ResamplerOptions>(ResamplerOptions.Section);
-        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler"));
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler", provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.Device));
         services.AddSingleton<IResampler, ResamplerStage>();
         return services;
     }

@@ -1,4 +1,6 @@
 using System.ComponentModel.DataAnnotations;
+using Flamingo.Modeling;
+using TorchSharp;
 
 namespace Flamingo.VisionEncoder.Execution;
 
@@ -6,6 +8,10 @@ namespace Flamingo.VisionEncoder.Execution;
 public sealed class VisionEncoderOptions
 {
     public const string Section = "VisionEncoder";
+
+    /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
+    [RegularExpression(ModelOptions.DeviceOrEmpty, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    public string Device { get; set; } = "";
 
     /// <summary>Largest width × height by a file's header, checked before anything is decoded.</summary>
     [Range(1, 500_000_000)] // four bytes each must fit an array
@@ -39,11 +45,14 @@ public sealed class VisionEncoderOptions
     [Range(1, 256)]
     public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
 
-    /// <summary>Frames in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.</summary>
-    [Range(1, 256)]
-    public int BatchSize { get; set; } = 8;
+    /// <summary>Frames in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded. 0: 8 on the CPU, 64 on a GPU.</summary>
+    [Range(0, 256)]
+    public int BatchSize { get; set; }
 
     /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
+
+    /// <summary><see cref="BatchSize"/>, or the device's own where that is 0.</summary>
+    public int BatchSizeOn(torch.Device device) => BatchSize > 0 ? BatchSize : device.type == DeviceType.CPU ? 8 : 64;
 }

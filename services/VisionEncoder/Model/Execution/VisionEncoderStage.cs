@@ -25,7 +25,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private readonly VisionTransformer _network;
     private readonly BatchMetrics _metrics = new("Flamingo.VisionEncoder", "flamingo.vision_encoder");
     private readonly BatchQueue<Frame, PictureFeatures> _queue;
-    private readonly Device _device;
+    private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
@@ -36,15 +36,16 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _preprocessor = new PicturePreprocessor(config);
         _gate = new PictureGate(decoder, limits);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
-        _device = ModelRuntime.Device(modelOptions.Value);
+        var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
+        _transfer = new DeviceTransfer(device);
         using var file = model.OpenWeights("vision");
         _dtype = ModelRuntime.Dtype(modelOptions.Value);
         var storage = ModelRuntime.Storage(modelOptions.Value);
-        var weights = new WeightsReader(file, _device, _dtype, storage, thread.Team);
+        var weights = new WeightsReader(file, device, _dtype, storage, thread.Team);
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
-            new BatchBounds(limits.BatchSize, limits.BatchWait), _ => null, Encode, thread.RunAsync, time, _metrics.Waited);
+            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, Encode, thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
         var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
@@ -87,6 +88,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     {
         _queue.Dispose();
         _network.Dispose();
+        _transfer.Dispose();
         _reader.Dispose();
         _metrics.Dispose();
     }
@@ -107,12 +109,12 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private List<PictureFeatures> Encode(IReadOnlyList<Frame> frames)
     {
         var size = Description.ImageSize;
-        var levels = empty([frames.Count, 3, size, size], ScalarType.Byte);
+        var levels = empty([frames.Count, 3, size, size], ScalarType.Byte, CPU);
         foreach (var (index, frame) in frames.Index()) frame.Levels.CopyTo(levels.bytes.Slice(index * frame.Levels.Length, frame.Levels.Length));
-        var (features, pooled) = _network.Forward(_preprocessor.Normalize(levels.to(_device)).to(_dtype));
-        List<PictureFeatures> encoded = [.. frames.Select((frame, index) => new PictureFeatures(
-            features[index].unsqueeze(0).ToData(Description.Dtype),                            // [1, patches, width]
-            frame.WantsPooled ? pooled![index].ToData(TensorDtype.Float32) : null))];
+        var (features, pooled) = _network.Forward(_preprocessor.Normalize(_transfer.Upload(levels)).to(_dtype));
+        var ofFrames = features.ToItems(Description.Dtype, _transfer, leading: 1);             // each [1, patches, width]
+        var pooledOfFrames = frames.Any(frame => frame.WantsPooled) ? pooled!.ToItems(TensorDtype.Float32, _transfer) : null;
+        List<PictureFeatures> encoded = [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
         _metrics.Computed(frames.Count, frames.Count(frame => frame.IsLast), frames.Count);
         return encoded;
     }
@@ -130,7 +132,7 @@ public static class VisionEncoderRegistration
         services.AddModelRuntime();
         services.AddOptionSection<VisionEncoderOptions>(VisionEncoderOptions.Section);
         services.TryAddSingleton<IPictureDecoder, PictureDecoder>();
-        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder"));
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
         return services;
     }

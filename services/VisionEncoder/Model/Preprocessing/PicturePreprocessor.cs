@@ -65,7 +65,7 @@ public sealed class PicturePreprocessor(VisionConfig config)
     private Tensor DropAlpha(DecodedPicture picture)
     {
         var (pixels, white) = (picture.Width * picture.Height, config.Preprocessing.Alpha == "white");
-        var planes = empty([1, 3, picture.Height, picture.Width], ScalarType.Byte);
+        var planes = empty([1, 3, picture.Height, picture.Width], ScalarType.Byte, CPU);
         var levels = planes.bytes;
         for (var channel = 0; channel < 3; channel++)
         {

@@ -11,7 +11,7 @@ public readonly record struct AttentionRow(int Table, int Length);
 
 /// <summary>The rows of one call. Rows of one sequence's prefill chunk share a table, their lengths rising by one.</summary>
 /// <param name="Tables">Block numbers of all sequences, table behind table: key j lies in block <c>Tables[row.Table + j / blockTokens]</c>.</param>
-public sealed record AttentionRows(int[] Tables, AttentionRow[] Rows);
+public record AttentionRows(int[] Tables, AttentionRow[] Rows);
 
 /// <summary>
 /// Scaled dot-product attention over keys and values that lie in blocks (Kwon et al. 2023, PagedAttention): self-attention with blocks
@@ -22,6 +22,21 @@ public sealed record AttentionRows(int[] Tables, AttentionRow[] Rows);
 /// </summary>
 public interface IBlockAttention
 {
+    /// <summary>
+    /// Whether keys and values of a whole block may be read, and given no weight, where a row sees only its first ones: then what lies
+    /// behind must be finite, so whoever hands out a block must clear it first (<see cref="BlockStore.Clear"/>).
+    /// </summary>
+    bool ReadsWholeBlocks => false;
+
+    /// <summary>
+    /// Makes once what all layers of a step need of its rows, and returns rows to call <see cref="Append"/> and <see cref="Forward"/>
+    /// with. Without it each of these calls makes it anew. Tensors belong to the caller's scope.
+    /// </summary>
+    /// <param name="pool">Any of the pools, for its shape.</param>
+    /// <param name="group">Query heads that share one head of keys and values.</param>
+    /// <param name="slopes">As for <see cref="Forward"/>.</param>
+    AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes) => rows;
+
     /// <summary>Writes each row's key and value into the pools at its own position, Length − 1; rows of length 0 write nothing.</summary>
     void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows);
 

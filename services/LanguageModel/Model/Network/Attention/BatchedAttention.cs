@@ -1,0 +1,195 @@
+using System.Numerics;
+using Flamingo.Modeling;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace Flamingo.LanguageModel.Network.Attention;
+
+/// <summary>
+/// Block attention for devices on which launching work costs more than the work: sequences with about as many rows and keys are
+/// gathered together and attended in one call of torch's fused attention, in the dtype of the pools. Numbers of blocks and positions are
+/// uploaded once in a step (<see cref="Prepare"/>); nothing is read back. Shorter sequences of a call are padded with keys of their own
+/// that have no weight, so a row's result depends on the other rows of the call in its last bits at most.
+/// </summary>
+public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
+{
+    // sequences with fewer blocks than this are padded to the longest of them: their keys are few beside the weights that a step reads
+    private const int FewBlocks = 64;
+
+    private readonly PlainAttention _plain = new();
+
+    public bool ReadsWholeBlocks => true;
+
+    public AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes)
+    {
+        var layout = BlockLayout.Check([pool], [], rows, group);
+        if (slopes is not null && slopes.Length != layout.QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
+        var plan = new Plan(rows, layout);
+        var numbers = transfer.Upload(plan.Numbers);
+        var heads = arange(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(layout.Group);
+        var slope = slopes is null ? null : transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1);
+        return new PreparedRows(
+            rows.Tables, rows.Rows, layout,
+            plan.Appended.Count == 0 ? null : plan.Appended.Count == rows.Rows.Length ? null : plan.Appended.Of(numbers),
+            plan.Appended.Count == 0 ? null : Places(plan.Places.Of(numbers), layout, pool.device),
+            [.. plan.Batches.Select(batch => batch.On(numbers, heads, slope, layout, pool.dtype, rows.Rows.Length))]);
+    }
+
+    public void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows)
+    {
+        using var scope = NewDisposeScope();
+        var prepared = rows as PreparedRows;
+        if (prepared is null)
+        {
+            BlockLayout.Check([keys, values], [newKeys, newValues], rows);
+            prepared = (PreparedRows)Prepare(rows, keys, 1, null);
+        }
+
+        if (prepared.Places is null) return;
+        foreach (var (pool, added) in new[] { (keys, newKeys), (values, newValues) })
+        {
+            var written = prepared.Appended is null ? added : added.index_select(0, prepared.Appended);
+            pool.view(-1, prepared.Layout.Head).index_copy_(0, prepared.Places, written.reshape(-1, prepared.Layout.Head));
+        }
+    }
+
+    public Tensor Forward(Tensor query, Tensor keys, Tensor values, AttentionRows rows, float[]? slopes)
+    {
+        using var scope = NewDisposeScope();
+        var prepared = rows as PreparedRows;
+        if (prepared is null) prepared = (PreparedRows)Prepare(rows, keys, BlockLayout.CheckQuery([keys, values], query, rows, slopes).Group, slopes);
+        var layout = prepared.Layout;
+        if (query.shape[0] != rows.Rows.Length || query.shape[1] != layout.QueryWidth) throw new ArgumentException($"[{string.Join(", ", query.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
+        if (prepared.Batches is [{ IsWhole: true } only]) return Attend(only, query, keys, values, layout).MoveToOuterDisposeScope();
+        var output = zeros(query.shape, query.dtype, query.device);
+        foreach (var batch in prepared.Batches)
+        {
+            using var part = NewDisposeScope();
+            var mixed = Attend(batch, query, keys, values, layout);
+            output.index_copy_(0, batch.Targets!, batch.Valid is null ? mixed : mixed.index_select(0, batch.Valid));
+        }
+
+        return output.MoveToOuterDisposeScope();
+    }
+
+    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) => _plain.Weights(query, keys, rows, row, slopes);
+
+    // [sequences × rows, query heads × head]
+    private static Tensor Attend(Batch batch, Tensor query, Tensor keys, Tensor values, BlockLayout layout)
+    {
+        var rows = batch.Queries is null ? query : query.index_select(0, batch.Queries);
+        var q = rows.reshape(batch.Sequences, batch.Rows, layout.QueryHeads, layout.Head).transpose(1, 2);    // [sequences, query heads, rows, head]
+        var mixed = F.scaled_dot_product_attention(q, Gather(keys), Gather(values), attn_mask: batch.Bias);
+        return mixed.transpose(1, 2).reshape(batch.Sequences * batch.Rows, layout.QueryWidth);
+
+        // [sequences, query heads, keys, head]
+        Tensor Gather(Tensor pool) => pool.view(-1, layout.BlockTokens * layout.Head).index_select(0, batch.Blocks).view(batch.Sequences, layout.QueryHeads, -1, layout.Head);
+    }
+
+    // of each appended row and head, its place among all tokens of all heads of all blocks: [rows × heads]
+    private static Tensor Places(Tensor places, BlockLayout layout, Device device) =>
+        (places.unsqueeze(1) + arange(layout.Heads, ScalarType.Int64, device) * layout.BlockTokens).flatten();
+
+    /// <summary>Part of the numbers that a step uploads.</summary>
+    private readonly record struct Part(int First, int Count)
+    {
+        public Tensor Of(Tensor numbers) => numbers.slice(0, First, First + Count, 1);
+    }
+
+    /// <summary>Rows that <see cref="Prepare"/> was given, and what it made of them on the device.</summary>
+    /// <param name="Appended">Rows that have a key and a value to write; null for all.</param>
+    /// <param name="Places">Where they are written; null if there are none.</param>
+    private sealed record PreparedRows(int[] Tables, AttentionRow[] Rows, BlockLayout Layout, Tensor? Appended, Tensor? Places, Batch[] Batches) : AttentionRows(Tables, Rows);
+
+    /// <summary>Sequences that are attended in one call, on the device.</summary>
+    /// <param name="Queries">Per sequence and row of the call, the row of the query; null if these are all rows in their order.</param>
+    /// <param name="Blocks">Per sequence, query head and block: the block's place among all heads of all blocks.</param>
+    /// <param name="Bias">Added to scores, [sequences, query heads or 1, rows, keys]; null for none.</param>
+    /// <param name="Valid">Results that are wanted; null for all.</param>
+    /// <param name="Targets">Rows of the output that they are; null if these are all rows in their order.</param>
+    private sealed record Batch(int Sequences, int Rows, Tensor? Queries, Tensor Blocks, Tensor? Bias, Tensor? Valid, Tensor? Targets)
+    {
+        public bool IsWhole => Targets is null;
+    }
+
+    /// <summary>A batch as numbers of the host.</summary>
+    private sealed record PlannedBatch(int Sequences, int Rows, int BlocksEach, bool IsFull, Part Queries, Part Tables, Part Lengths, Part Valid, Part Targets)
+    {
+        public Batch On(Tensor numbers, Tensor heads, Tensor? slopes, BlockLayout layout, ScalarType dtype, int allRows)
+        {
+            var tables = Tables.Of(numbers).view(Sequences, 1, BlocksEach);
+            var blocks = (tables * layout.Heads + heads.view(1, -1, 1)).flatten();                           // [sequences × query heads × blocks]
+            var isWhole = Targets.Count == allRows && Valid.Count == 0;
+            return new Batch(
+                Sequences, Rows, isWhole ? null : Queries.Of(numbers), blocks, IsFull && slopes is null ? null : Bias(numbers, slopes, layout, dtype),
+                Valid.Count == 0 ? null : Valid.Of(numbers), isWhole ? null : Targets.Of(numbers));
+        }
+
+        // −∞ behind what a row sees, slope × (j − (length − 1)) before
+        private Tensor Bias(Tensor numbers, Tensor? slopes, BlockLayout layout, ScalarType dtype)
+        {
+            var distance = arange(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1) - (Lengths.Of(numbers).view(Sequences, 1, Rows, 1) - 1);
+            var bias = slopes is null ? zeros(distance.shape, ScalarType.Float32, numbers.device) : distance.to(ScalarType.Float32) * slopes;
+            return bias.masked_fill(distance.gt(0), float.NegativeInfinity).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
+        }
+    }
+
+    /// <summary>Which rows are attended together, as one list of numbers to upload.</summary>
+    private sealed class Plan
+    {
+        private readonly List<long> _numbers = [];
+
+        public Plan(AttentionRows rows, BlockLayout layout)
+        {
+            var appended = Enumerable.Range(0, rows.Rows.Length).Where(row => rows.Rows[row].Length > 0).ToArray();
+            Appended = Add(appended.Select(row => (long)row));
+            Places = Add(appended.Select(row => rows.Rows[row]).Select(row =>
+                (long)rows.Tables[row.Table + (row.Length - 1) / layout.BlockTokens] * layout.Heads * layout.BlockTokens + (row.Length - 1) % layout.BlockTokens));
+            var kinds = RowTile.Split(rows.Rows, int.MaxValue)
+                .GroupBy(tile => (BitOperations.RoundUpToPowerOf2((uint)tile.Count), Math.Max(FewBlocks, BitOperations.RoundUpToPowerOf2((uint)layout.BlocksFor(tile.Longest)))));
+            Batches = [.. kinds.Select(kind => Batch([.. kind], rows, layout))];
+        }
+
+        public Part Appended { get; }
+
+        public Part Places { get; }
+
+        public IReadOnlyList<PlannedBatch> Batches { get; }
+
+        public ReadOnlySpan<long> Numbers => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_numbers);
+
+        private PlannedBatch Batch(RowTile[] tiles, AttentionRows rows, BlockLayout layout)
+        {
+            var (most, blocks) = (tiles.Max(tile => tile.Count), layout.BlocksFor(tiles.Max(tile => tile.Longest)));
+            var (queries, tables, lengths) = (new List<long>(), new List<long>(), new List<long>());
+            var (valid, targets) = (new List<long>(), new List<long>());
+            foreach (var (sequence, tile) in tiles.Index())
+            {
+                var table = rows.Tables.AsSpan(rows.Rows[tile.First].Table, layout.BlocksFor(tile.Longest));
+                for (var block = 0; block < blocks; block++) tables.Add(table[block < table.Length ? block : 0]); // its own first again, without weight
+                for (var row = 0; row < most; row++)
+                {
+                    var own = tile.First + (row < tile.Count ? row : 0);                                    // its own first again, and no result
+                    queries.Add(own);
+                    lengths.Add(rows.Rows[own].Length);
+                    if (row < tile.Count)
+                    {
+                        valid.Add(sequence * most + row);
+                        targets.Add(own);
+                    }
+                }
+            }
+
+            var isFull = lengths.TrueForAll(length => length == blocks * layout.BlockTokens);
+            return new PlannedBatch(
+                tiles.Length, most, blocks, isFull, Add(queries), Add(tables), Add(lengths), valid.Count == queries.Count ? default : Add(valid), Add(targets));
+        }
+
+        private Part Add(IEnumerable<long> numbers)
+        {
+            var first = _numbers.Count;
+            _numbers.AddRange(numbers);
+            return new Part(first, _numbers.Count - first);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+using System.Runtime.InteropServices;
+using Flamingo.Stages;
+
+namespace Flamingo.Modeling.Tests.Devices;
+
+/// <summary>What callers get when the device has no memory or fails, in the words that torch 2.10 and 2.11 use.</summary>
+public sealed class DeviceFaultTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB")]
+    [InlineData("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4398046511104 bytes.")]
+    [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")]
+    [InlineData("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
+    public async Task Without_memory_the_call_is_told_to_come_again_and_others_go_on(string message)
+    {
+        var ended = 0;
+        using var thread = new InferenceThread(1, () => ended++);
+        var refused = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
+        Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+        Assert.NotNull(refused.RetryAfter);
+        Assert.Contains("memory", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(7, await thread.RunAsync(() => 7, Cancellation));
+        Assert.Equal(0, ended);
+    }
+
+    [Fact]
+    public async Task Torch_itself_without_memory_is_such_a_case()
+    {
+        using var thread = new InferenceThread(1);
+        var refused = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync(() => TorchSharp.torch.empty(1L << 46).numel(), Cancellation));
+        Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+    }
+
+    [Theory]
+    [InlineData("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported at some other API call")]
+    [InlineData("CUDA error: an illegal memory access was encountered")]
+    [InlineData("CUDA error: unspecified launch failure")]
+    [InlineData("CUDA error: uncorrectable ECC error encountered")]
+    [InlineData("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx(...)`")]
+    public async Task A_device_that_failed_ends_the_process_once_and_refuses_everything_later(string message)
+    {
+        var ended = 0;
+        using var thread = new InferenceThread(1, () => ended++);
+        var first = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
+        Assert.Equal(StageErrorKind.Unavailable, first.Kind); // the gateway asks another replica
+        Assert.Contains(message.Split('\n')[0], first.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', first.Message);
+        for (var call = 0; call < 3; call++)
+        {
+            var later = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync(() => 7, Cancellation));
+            Assert.Equal(StageErrorKind.Unavailable, later.Kind);
+        }
+
+        Assert.Equal(1, ended);
+    }
+
+    [Fact]
+    public async Task Other_errors_stay_what_they_are()
+    {
+        using var thread = new InferenceThread(1, () => Assert.Fail("nothing failed for good"));
+        await Assert.ThrowsAsync<ArgumentException>(() => thread.RunAsync<int>(() => throw new ArgumentException("a shape"), Cancellation));
+        var unavailable = new StageException(StageErrorKind.Unavailable, "stopping");
+        Assert.Same(unavailable, await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw unavailable, Cancellation)));
+        Assert.Equal(7, await thread.RunAsync(() => 7, Cancellation));
+    }
+}
