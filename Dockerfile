@@ -1,5 +1,9 @@
 # One image per service: docker build --target gateway | vision-encoder | resampler | language-model .
-# Fetched are the two base images and NuGet packages, nothing else.
+# For GPUs one image with all three stages: docker build --target gpu . (docker-compose.gpu.yml runs them)
+# Fetched are the base images and NuGet packages, nothing else.
+
+# The PyTorch installation whose libtorch and CUDA the target gpu uses; its version must be one that this build is proven with.
+ARG PyTorchImage=pytorch/pytorch:2.10.0-cuda12.8-cudnn9-runtime
 
 # The project files alone: as long as they stay the same, so does everything that restore depends on.
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS projects
@@ -31,6 +35,38 @@ RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
       && cmp "$library" "/vision-encoder/$name" && cmp "$library" "/language-model/$name" \
       && mv "$library" /libtorch/ && rm "/vision-encoder/$name" "/language-model/$name" || exit 1; \
     done
+
+# The stages without a libtorch of their own.
+FROM build AS build-gpu
+RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
+    for stage in VisionEncoder Resampler LanguageModel; do \
+      dotnet publish "services/$stage/Host" -c Release -p:UseAppHost=false -p:TorchBackend=pytorch -p:ArtifactsPath=/gpu-artifacts || exit 1; \
+    done \
+ && mkdir /gpu \
+ && mv /gpu-artifacts/publish/Flamingo.VisionEncoder.Host/release /gpu/vision-encoder \
+ && mv /gpu-artifacts/publish/Flamingo.Resampler.Host/release /gpu/resampler \
+ && mv /gpu-artifacts/publish/Flamingo.LanguageModel.Host/release /gpu/language-model
+
+FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS aspnet
+# wherever the image keeps it
+RUN cp -a "$(dirname "$(readlink -f "$(command -v dotnet)")")" /dotnet
+
+# All three stages over the libtorch of a PyTorch image. Which one runs is the container's working directory and command.
+FROM ${PyTorchImage} AS gpu
+USER root
+# .NET needs ICU for the tokenizers' Unicode normal forms
+RUN ldconfig -p | grep -q libicuuc || { apt-get update && apt-get install -y --no-install-recommends libicu-dev && rm -rf /var/lib/apt/lists/*; }
+RUN ln -s "$(python3 -c 'import torch; print(torch.__path__[0])')" /pytorch
+COPY --from=aspnet /dotnet /usr/share/dotnet
+RUN ln -sf /usr/share/dotnet/dotnet /usr/local/bin/dotnet
+COPY --from=build-gpu /gpu /app
+COPY models/shapes /model
+ENV Model__Directory=/model Model__TorchLibraries=/pytorch Model__Device=cuda Endpoints__GrpcPort=8080 ASPNETCORE_HTTP_PORTS= DOTNET_EnableDiagnostics=0 DOTNET_NOLOGO=1
+EXPOSE 8080
+USER 1654
+WORKDIR /app/language-model
+ENTRYPOINT ["dotnet"]
+CMD ["Flamingo.LanguageModel.Host.dll"]
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS service
 WORKDIR /app

@@ -1,79 +1,36 @@
-using Flamingo.Modeling;
-using TorchSharp;
-using static TorchSharp.torch;
+using System.CommandLine;
+using System.Globalization;
+using Flamingo.GpuCheck;
 
-TorchLibraries.Load(new ModelOptions { TorchLibraries = args[0], TorchVersion = args[1] });
-void Say(string name, Func<object?> what)
-{
-    try { Console.WriteLine($"{name}: {what()}"); }
-    catch (Exception exception) { Console.WriteLine($"{name}: FAILED {exception.GetType().Name} {exception.Message}"); }
-}
+// numbers are the same in every locale
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
-Say("cuda", () => cuda.is_available());
-var device = cuda.is_available() ? torch.device("cuda:0") : CPU;
-Tensor Random(params long[] shape) => rand(shape).sub(0.5).to(device);
-Say("sum", () => ones(4, 4).to(device).sum().cpu().item<float>());
-foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 })
-{
-    var (a, b) = (Random(64, 512), Random(512, 256));
-    var truth = a.cpu().to(ScalarType.Float64).matmul(b.cpu().to(ScalarType.Float64));
-    Say($"matmul {dtype}", () => (a.to(dtype).matmul(b.to(dtype)).cpu().to(ScalarType.Float64) - truth).abs().max().item<double>());
-    Say($"linear {dtype}", () => nn.functional.linear(a.to(dtype), b.t().contiguous().to(dtype), Random(256).to(dtype)).cpu().shape.Length);
-    Say($"layer_norm {dtype}", () => nn.functional.layer_norm(a.to(dtype), [512], Random(512).to(dtype), null, 1e-5).cpu().to(ScalarType.Float32).abs().max().item<float>());
-    var (q, k, v) = (Random(2, 8, 16, 64), Random(2, 8, 48, 64), Random(2, 8, 48, 64));
-    var mask = Random(2, 8, 16, 48);
-    Tensor Reference() => (q.cpu().to(ScalarType.Float64).matmul(k.cpu().to(ScalarType.Float64).transpose(2, 3)) / 8 + mask.cpu()).softmax(-1).matmul(v.cpu().to(ScalarType.Float64));
-    Say($"sdpa mask {dtype}", () => (nn.functional.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), attn_mask: mask.to(dtype)).cpu().to(ScalarType.Float64) - Reference()).abs().max().item<double>());
-    Say($"sdpa {dtype}", () => nn.functional.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype)).cpu().shape.Length);
-    Say($"gelu silu sigmoid {dtype}", () => { nn.functional.gelu(q.to(dtype), inplace: true); nn.functional.silu(q.to(dtype), inplace: true); return q.to(dtype).sigmoid_().cpu().numel(); });
-}
+var torchOption = new Option<string>("--torch") { HelpName = "DIR", DefaultValueFactory = _ => "", Description = "PyTorch installation whose libtorch is used; empty for the build's own." };
+var deviceOption = new Option<string>("--device") { HelpName = "cuda|cuda:N|cpu", DefaultValueFactory = _ => "cuda", Description = "What is compared with the goldens, and measured." };
+var data = new Option<DirectoryInfo>("--data") { HelpName = "DIR", Required = true, Description = "Folder with families, evaluation and shapes, as 'gather' makes it." };
+var minutes = new Option<double>("--minutes") { DefaultValueFactory = _ => 9.5, Description = "What has not begun after so long is left out, and the verdict is 'incomplete'." };
+var geometry = new Option<string>("--geometry") { HelpName = "openflamingo-3b|none", Description = "What speed is measured on: random weights of these sizes, or the trained model in DIR. Default: openflamingo-3b on cuda, none on cpu." };
+geometry.AcceptOnlyFromAmong("openflamingo-3b", "none");
+var parts = new Option<string[]>("--parts") { HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Description = "Only these of goldens, answers, flips and speed. Default: all." };
+parts.AcceptOnlyFromAmong([.. CheckRequest.AllParts]);
+var reference = new Argument<DirectoryInfo>("REFERENCE") { Description = "The repository's tests/reference." };
+var model = new Argument<DirectoryInfo>("MODEL") { Description = "The repository's models/shapes." };
+var output = new Argument<DirectoryInfo>("OUTPUT") { Description = "The folder to make." };
 
-Say("index ops", () =>
-{
-    var pool = zeros(64, 16, ScalarType.Float32, device);
-    var index = tensor(new long[] { 3, 5, 7 }, device: device);
-    pool.index_copy_(0, index, Random(3, 16));
-    pool.view(8, 8, 16).index_put_(Random(2, 16), tensor(new long[] { 1, 2 }, device: device), tensor(new long[] { 1, 2 }, device: device));
-    return pool.index_select(0, index).abs().sum().cpu().item<float>();
-});
-Say("pinned", () => { var pinned = ones(1024).pin_memory(); return pinned.to(device.type, device.index, non_blocking: true).sum().cpu().item<float>(); });
-Say("pinned back", () => { var host = empty(1024).pin_memory(); host.copy_(Random(1024), true); cuda.synchronize(); return host.sum().item<float>(); });
-Say("log_softmax gather", () => Random(4, 100).to(ScalarType.Float64).log_softmax(-1).gather(1, tensor(new long[] { 1, 2, 3, 4 }, device: device).unsqueeze(1)).cpu().numel());
-Say("argmax", () => Random(4, 100).argmax(1).cpu().numel());
-Say("tanh addcmul", () => Random(4, 100).addcmul(Random(4, 100), Random(1).tanh(), 1).cpu().numel());
-Say("interpolate", () => nn.functional.interpolate(rand(1, 3, 40, 50).mul(255).to(ScalarType.Byte), [20L, 25L], mode: InterpolationMode.Bicubic, align_corners: false, antialias: true).shape.Length);
-Say("out of memory", () => empty(1L << 42, ScalarType.Byte, device).numel());
-Say("after it", () => ones(4, device: device).sum().cpu().item<float>());
-Say("tf32", () => (backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32));
-if (device.type == DeviceType.CUDA)
-{
-    double Time(Action action, int count)
+var gather = new Command("gather", "Import the reference families and put everything that a check needs into one folder. Needs no libtorch.") { reference, model, output };
+gather.SetAction(parsed => CheckData.Gather(parsed.GetRequiredValue(reference).FullName, parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(output).FullName));
+var root = new RootCommand("Compares what this build computes on a GPU with what the original code computed, and measures its speed. One JSON line per figure, then a verdict. " +
+    "Exit codes: 0 passed, 1 failed or incomplete, 2 wrong usage.") { torchOption, deviceOption, data, minutes, parts, geometry, gather };
+root.SetAction((parsed, cancellation) => Check.RunAsync(
+    new CheckRequest(parsed.GetValue(torchOption)!, parsed.GetValue(deviceOption)!, parsed.GetRequiredValue(data).FullName, TimeSpan.FromMinutes(parsed.GetValue(minutes)), parsed.GetValue(geometry))
     {
-        for (var i = 0; i < 3; i++) action();
-        cuda.synchronize();
-        var watch = System.Diagnostics.Stopwatch.StartNew();
-        for (var i = 0; i < count; i++) action();
-        cuda.synchronize();
-        return watch.Elapsed.TotalSeconds / count;
-    }
-
-    var n = 8192L;
-    var (x, y) = (randn(n, n, ScalarType.BFloat16, device), randn(n, n, ScalarType.BFloat16, device));
-    Say("gemm TFLOP/s", () => 2.0 * n * n * n / Time(() => { using var z = x.matmul(y); }, 20) / 1e12);
-    var big = zeros(1L << 31, ScalarType.Byte, device);
-    var other = zeros_like(big);
-    Say("copy GB/s", () => 2.0 * (1L << 31) / Time(() => other.copy_(big), 20) / 1e9);
-    var small = ones(1, 2048, ScalarType.BFloat16, device);
-    Say("add µs", () => Time(() => { using var z = small + small; }, 5000) * 1e6);
-    var weight = randn(8192, 2048, ScalarType.BFloat16, device);
-    Say("linear µs", () => Time(() => { using var z = nn.functional.linear(small, weight); }, 5000) * 1e6);
-    foreach (var rows in new[] { 1, 4, 8, 16, 64 })
-    {
-        var xs = randn(rows, 2048, ScalarType.BFloat16, device);
-        var weights = Enumerable.Range(0, 64).Select(_ => randn(8192, 2048, ScalarType.BFloat16, device)).ToArray();
-        Say($"linear {rows} rows, GB/s", () => 64 * 8192 * 2048 * 2.0 / Time(() => { foreach (var w in weights) { using var z = nn.functional.linear(xs, w); } }, 20) / 1e9);
-        foreach (var w in weights) w.Dispose();
-    }
-
-    Say("scope of 10 adds µs", () => Time(() => { using var scope = NewDisposeScope(); for (var i = 0; i < 10; i++) _ = small + small; }, 1000) * 1e6);
+        Parts = parsed.GetValue(parts) is { Length: > 0 } some ? some : CheckRequest.AllParts,
+    }, Console.Out, cancellation));
+var parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    foreach (var error in parsed.Errors) Console.Error.WriteLine($"gpu-check: {error.Message}");
+    return 2;
 }
+
+return await parsed.InvokeAsync();

@@ -9,8 +9,13 @@ namespace Flamingo.Cli.Generating;
 public static class AnswerJson
 {
     private sealed record Answer(
-        string Text, IReadOnlyList<int> Ids, string FinishReason, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens,
+        IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
+        /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public ulong? Seed { get; init; }
+
         /// <summary>With a support set.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
@@ -42,8 +47,11 @@ public static class AnswerJson
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
         IReadOnlyList<LogProbability>? Told(GatheredSample sample) => sampling.LogProbabilities is null ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
-        var answer = new Answer(first.Text, first.Ids, Name(whole.Finished.Reason), prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
+        var answer = new Answer(
+            first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens,
+            prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
         {
+            Seed = sampling.Temperature > 0 ? whole.Finished.Seed : null,
             Shots = prompt.Shots,
             CachedTokens = cachedTokens ? whole.Finished.CachedTokens : null,
             LogProbabilities = Told(first),

@@ -1,12 +1,14 @@
 using Flamingo.Stages;
+using Flamingo.VisionEncoder.Decoding;
+using Flamingo.VisionEncoder.Preprocessing;
 using SkiaSharp;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
 /// What each generated token looked at, as a picture: one panel per token in reading order, each answer from a row of
-/// its own. A panel is the last picture's middle square, as the model crops it, dark where nothing was looked at; its
-/// grid alone where the picture came by id.
+/// its own. A panel is the last picture as the model saw it: turned upright or not, cropped or squared, transparency dropped
+/// or laid over a ground; dark where nothing was looked at; its grid alone where the picture came by id.
 /// </summary>
 public static class AttentionSheet
 {
@@ -14,8 +16,10 @@ public static class AttentionSheet
     private const int Gap = 8;
     private const int Columns = 8;
 
+    /// <param name="vision">The vision encoder that answered: it tells what became of the picture.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static async Task WriteAsync(string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, TextWriter error)
+    public static async Task WriteAsync(
+        string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
     {
         var rows = answer.Samples.SelectMany(sample => sample.Looks.Where(look => look.Map is not null).Chunk(Columns)).ToList();
         if (rows.Count == 0)
@@ -24,7 +28,8 @@ public static class AttentionSheet
             return;
         }
 
-        using var picture = segments.LastOrDefault(segment => segment is not FlamingoText) is FlamingoPicture sent ? SKImage.FromEncodedData(sent.Bytes.Span) : null;
+        var last = segments.LastOrDefault(segment => segment is not FlamingoText);
+        using var picture = last is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
         using var surface = SKSurface.Create(new SKImageInfo(Gap + (rows.Max(row => row.Length) * (Panel + Gap)), Gap + (rows.Count * (Panel + Gap)), SKColorType.Rgba8888, SKAlphaType.Opaque));
         surface.Canvas.Clear(SKColors.White);
         foreach (var (row, looks) in rows.Index())
@@ -41,14 +46,29 @@ public static class AttentionSheet
         using var ground = new SKPaint { Color = new SKColor(96, 96, 96) };
         canvas.DrawRect(panel, ground);
         var smooth = new SKSamplingOptions(SKFilterMode.Linear, SKMipmapMode.Linear);
-        if (picture is not null)
-        {
-            var side = Math.Min(picture.Width, picture.Height);
-            canvas.DrawImage(picture, SKRect.Create((picture.Width - side) / 2f, (picture.Height - side) / 2f, side, side), panel, smooth);
-        }
-
+        if (picture is not null) canvas.DrawImage(picture, panel, smooth);
         using var heat = Heat(map);
         canvas.DrawImage(heat, panel, smooth);
+    }
+
+    // The client may have no torch, so Skia scales; null for what cannot be decoded here.
+    private static SKImage? AsSeen(ReadOnlyMemory<byte> file, VisionEncoderDescription vision)
+    {
+        if (IPictureDecoder.Compiled.Decode(file) is not { } picture) return null;
+        var (width, height) = PicturePreprocessor.UprightSize(picture, vision.Orientation);
+        var (size, planes) = (width * height, new byte[3 * width * height]);
+        PicturePreprocessor.WritePlanes(picture, vision.Orientation, vision.Alpha, planes);
+        var pixels = new byte[4 * size];
+        for (var place = 0; place < size; place++)
+        {
+            for (var channel = 0; channel < 3; channel++) pixels[(4 * place) + channel] = planes[(channel * size) + place];
+            pixels[(4 * place) + 3] = byte.MaxValue;
+        }
+
+        var whole = SKImage.FromPixelCopy(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
+        if (vision.Resize == "square") return whole;
+        var side = Math.Min(width, height);
+        using (whole) return whole.Subset(SKRectI.Create((width - side) / 2, (height - side) / 2, side, side));
     }
 
     // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied

@@ -13,7 +13,7 @@ public sealed class SamplingOptions(int maxTokens = 32)
     private readonly Option<float?> _temperature = new("--temperature") { HelpName = "T", Description = "0 is greedy, up to 2. Default: 0." };
     private readonly Option<int?> _topK = new("--top-k") { HelpName = "K", Description = "Sample among the K most likely tokens; 0 is all. Default: 0." };
     private readonly Option<float?> _topP = new("--top-p") { HelpName = "P", Description = "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1." };
-    private readonly Option<ulong?> _seed = new("--seed") { HelpName = "SEED", Description = "Seed of the sampling; the same seed gives the same answer. Default: drawn, and printed on standard error." };
+    private readonly Option<ulong?> _seed = new("--seed") { HelpName = "SEED", Description = "Seed of the sampling; the same seed gives the same answer. Default: drawn, and told on standard error or in the object of --json." };
     private readonly Option<float?> _repetitionPenalty = new("--repetition-penalty") { HelpName = "R", Description = "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1." };
     private readonly Option<string[]> _stop = new("--stop") { HelpName = "STRING", Description = "End the answer before STRING would appear; repeatable, at most 16." };
     private readonly Option<int?> _samples = new("--samples") { HelpName = "N", Description = "Answers of the prompt, one per line; with --beams the N best. Default: 1." };

@@ -27,8 +27,15 @@ public static class ImportCommand
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
         dtype.AcceptOnlyFromAmong("keep", "bf16", "f16", "f32", "bfloat16", "float16", "float32");
+        var alpha = new Option<string>("--alpha")
+        {
+            HelpName = "drop|white|black",
+            Description = "What becomes of transparency: dropped (the colours beneath it show, often black), or laid over white or black. "
+                + "Default: as the family was trained, drop for openflamingo, white for idefics.",
+        };
+        alpha.AcceptOnlyFromAmong("drop", "white", "black");
         var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
-        var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, modelId };
+        var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, alpha, modelId };
         command.Validators.Add(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -36,9 +43,9 @@ public static class ImportCommand
             if (weights == "KEEP") weights = null;
             var (name, target) = (parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
-                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, ModelId = name }, target, progress, cancellation)
+                ? IdeficsImport.Run(new IdeficsSource(parsed.GetRequiredValue(folder).FullName) { Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name }, target, progress, cancellation)
                 : OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, ModelId = name },
+                    new OpenFlamingoSource(parsed.GetRequiredValue(vision).FullName, parsed.GetRequiredValue(language).FullName, parsed.GetRequiredValue(checkpoint).FullName, parsed.GetValue(every)) { Dtype = weights, Alpha = parsed.GetValue(alpha), ModelId = name },
                     target, progress, cancellation);
 
             var (error, stood) = (parsed.InvocationConfiguration.Error, Directory.Exists(target));

@@ -22,7 +22,8 @@ public static class AnswerCommand
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var request = new AnswerTask(task.Read(parsed), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters()));
             await using var opened = await task.OpenAsync(parsed, error, cancellation);
-            await TaskReport.WriteAsync(await opened.Tasks.AnswerAsync(request, cancellation), parsed.GetValue(json), output, error);
+            var answer = await opened.Tasks.AnswerAsync(request, cancellation);
+            await TaskReport.WriteAsync(answer, request.Sampling, parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

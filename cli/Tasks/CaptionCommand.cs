@@ -20,7 +20,8 @@ public static class CaptionCommand
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var request = new CaptionTask(task.Read(parsed), sampling.Apply(parsed, new SamplingParameters()));
             await using var opened = await task.OpenAsync(parsed, error, cancellation);
-            await TaskReport.WriteAsync(await opened.Tasks.CaptionAsync(request, cancellation), parsed.GetValue(json), output, error);
+            var answer = await opened.Tasks.CaptionAsync(request, cancellation);
+            await TaskReport.WriteAsync(answer, request.Sampling, parsed.GetValue(json), output, error);
             return ExitCode.Done;
         });
         return command;

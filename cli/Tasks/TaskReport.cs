@@ -14,6 +14,10 @@ public static class TaskReport
     private sealed record Answer(
         string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
+        /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public ulong? Seed { get; init; }
+
         /// <summary>With a support set.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
@@ -27,19 +31,24 @@ public static class TaskReport
         public PromptReport.ShotsDrawn? Shots { get; init; }
     }
 
-    public static Option<bool> JsonOption() => new("--json") { Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set." };
+    public static Option<bool> JsonOption() => new("--json") { Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); seed where it was sampled, shots with --support-set." };
 
-    public static async Task WriteAsync(TaskAnswer answer, bool json, TextWriter output, TextWriter error)
+    public static async Task WriteAsync(TaskAnswer answer, SamplingParameters sampling, bool json, TextWriter output, TextWriter error)
     {
         var (prompt, end, timings) = (PromptReport.Of(answer.Pictures), answer.Finished, PromptReport.Timings.Of(answer.Finished.Timings));
         if (json)
         {
-            await output.WriteLineAsync(JsonSerializer.Serialize(new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots }, Page.Json));
+            var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
+            {
+                Seed = sampling.Temperature > 0 ? end.Seed : null, Shots = prompt.Shots,
+            };
+            await output.WriteLineAsync(JsonSerializer.Serialize(whole, Page.Json));
             return;
         }
 
         await output.WriteLineAsync(answer.Text);
-        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}]");
+        var seed = sampling is { Temperature: > 0, Seed: null } ? $"; seed {end.Seed}" : "";
+        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}{seed}]");
     }
 
     public static async Task WriteAsync(Classification found, bool json, TextWriter output, TextWriter error)

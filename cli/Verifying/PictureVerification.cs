@@ -11,8 +11,14 @@ using static TorchSharp.torch;
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>Pixels, features and latents. The networks start from the golden pixels, so that decoding and computing are judged apart.</summary>
-public sealed class PictureVerification(ModelDirectory model, InferenceThread thread)
+/// <param name="orientation">exif or ignore, in place of the model's own.</param>
+public sealed class PictureVerification(ModelDirectory model, InferenceThread thread, string? orientation)
 {
+    private readonly PreprocessingConfig _preprocessing = model.Config.Vision.Preprocessing with
+    {
+        Orientation = orientation ?? model.Config.Vision.Preprocessing.Orientation,
+    };
+
     /// <returns>Latents of every picture, f32 [latents, width], for the prompts.</returns>
     public async Task<IReadOnlyList<TensorData>> RunAsync(Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
     {
@@ -24,8 +30,15 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var goldenPixels = tensors.Find("pixels");
         return await thread.RunAsync(() =>
         {
-            var own = Preprocess(files);
-            report(ComparePixels(goldenPixels, own));
+            var (own, turned) = Preprocess(files);
+            var pixels = ComparePixels(goldenPixels, own);
+            if (pixels.Outcome == Outcome.Broken && turned.Count > 0)
+            {
+                const string Remedy = "was turned upright by EXIF, which the original code ignores: compare with --orientation ignore";
+                pixels = pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} {Remedy}" };
+            }
+
+            report(pixels);
             if (goldenPixels is { } read && !read.Shape.SequenceEqual(own.Shape)) goldenPixels = null;
             var (features, latents) = Compute(goldenPixels ?? own);
             report(tensors.Compare("features", features.ToData(TensorDtype.Float32)));
@@ -34,12 +47,14 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         }, cancellation);
     }
 
-    private TensorData Preprocess(string[] files)
+    private (TensorData Pixels, IReadOnlyList<string> Turned) Preprocess(string[] files)
     {
-        var (decoder, preprocessor) = (new PictureDecoder(), new PicturePreprocessor(model.Config.Vision));
-        var levels = files.Select(file => preprocessor.Resize(decoder.Decode(File.ReadAllBytes(file))
-            ?? throw new UsageException($"{file} cannot be decoded. Use the files that the golden was made from."))).ToArray();
-        return preprocessor.Normalize(stack(levels)).ToData(TensorDtype.Float32);      // [pictures, 3, size, size]
+        var preprocessor = new PicturePreprocessor(model.Config.Vision.ImageSize, _preprocessing);
+        var pictures = files.Select(file => IPictureDecoder.Compiled.Decode(File.ReadAllBytes(file))
+            ?? throw new UsageException($"{file} cannot be decoded. Use the files that the golden was made from.")).ToArray();
+        var turned = files.Where((_, index) => _preprocessing.Orientation != "ignore" && pictures[index].Orientation != 1);
+        var pixels = preprocessor.Normalize(stack(pictures.Select(preprocessor.Resize)));      // [pictures, 3, size, size]
+        return (pixels.ToData(TensorDtype.Float32), [.. turned.Select(file => Path.GetFileName(file))]);
     }
 
     // in grey levels, as they stand before scaling and normalising
@@ -50,7 +65,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var (expected, actual, plane, largest) = (golden.ToFloats(), own.ToFloats(), own.Shape[2] * own.Shape[3], 0.0);
         for (var index = 0; index < expected.Length; index++)
         {
-            var levels = Math.Abs(expected[index] - actual[index]) * model.Config.Vision.Preprocessing.Std[index / plane % 3] * 255;
+            var levels = Math.Abs(expected[index] - actual[index]) * _preprocessing.Std[index / plane % 3] * 255;
             largest = Math.Max(largest, float.IsNaN(levels) ? double.PositiveInfinity : levels);
         }
 

@@ -17,15 +17,21 @@ public static class VerifyCommand
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.AcceptExistingOnly();
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true, Description = "Folder with golden.json and golden.safetensors, as the original code wrote them." }.AcceptExistingOnly();
         var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.AcceptExistingOnly();
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, SettingOption.Create() };
+        var orientation = new Option<string>("--orientation")
+        {
+            HelpName = "exif|ignore",
+            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
+        };
+        orientation.AcceptOnlyFromAmong("exif", "ignore");
+        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation, SettingOption.Create() };
         command.SetAction((parsed, cancellation) => RunAsync(
             parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName,
-            SettingOption.Of(parsed), parsed.InvocationConfiguration.Output, cancellation));
+            parsed.GetValue(orientation), SettingOption.Of(parsed), parsed.InvocationConfiguration.Output, cancellation));
         return command;
     }
 
     private static async Task<int> RunAsync(
-        string directory, string goldenDirectory, string pictures, IReadOnlyList<string> settings, TextWriter output,
+        string directory, string goldenDirectory, string pictures, string? orientation, IReadOnlyList<string> settings, TextWriter output,
         CancellationToken cancellation)
     {
         using var golden = Golden.Open(goldenDirectory);
@@ -39,7 +45,7 @@ public static class VerifyCommand
         await using var services = EmbeddedServices.Build(directory, settings, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
         var tensors = new GoldenTensors(golden.Tensors);
-        var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>()).RunAsync(golden, tensors, pictures, Report, cancellation);
+        var latents = await new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation).RunAsync(golden, tensors, pictures, Report, cancellation);
         var prompts = new PromptVerification((LanguageModelStage)services.GetRequiredService<ILanguageModel>(), model.Config.Tokens.Image.Id, latents);
         foreach (var prompt in golden.Prompts) await prompts.RunAsync(prompt, tensors, Report, cancellation);
         foreach (var name in tensors.Unused) Report(new(name, Outcome.Skipped, "this build does not know this tensor"));

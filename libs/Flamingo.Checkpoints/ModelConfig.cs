@@ -62,8 +62,17 @@ public sealed record PreprocessingConfig
     /// <summary>shortest_side_crop (open_clip) or square (IDEFICS).</summary>
     public required string Resize { get; init; }
 
-    /// <summary>drop (open_clip) or white (IDEFICS).</summary>
+    /// <summary>
+    /// What becomes of transparency: drop (open_clip: colours as they stand beneath it), white (IDEFICS: laid over white) or
+    /// black.
+    /// </summary>
     public required string Alpha { get; init; }
+
+    /// <summary>
+    /// exif: a picture is turned upright as its EXIF data tells. ignore: it is taken as it lies in the file, as the original
+    /// code does.
+    /// </summary>
+    public string Orientation { get; init; } = "exif";
 
     public required IReadOnlyList<float> Mean { get; init; }
 

@@ -33,6 +33,10 @@ internal static class ModelConfigRules
         Range("vision.pooled_width", vision.PooledWidth, 0, MostWidth, faults);
         Heads("vision", vision.Width, vision.Heads, faults);
         Positive("vision.layer_norm_epsilon", vision.LayerNormEpsilon, faults);
+        OneOf("vision.activation", vision.Activation, ["quick_gelu", "gelu"], faults);
+        OneOf("vision.preprocessing.resize", vision.Preprocessing.Resize, ["shortest_side_crop", "square"], faults);
+        OneOf("vision.preprocessing.alpha", vision.Preprocessing.Alpha, ["drop", "white", "black"], faults);
+        OneOf("vision.preprocessing.orientation", vision.Preprocessing.Orientation, ["exif", "ignore"], faults);
         if (vision.Preprocessing.Mean.Count != 3 || !vision.Preprocessing.Mean.All(float.IsFinite)) faults.Add("vision.preprocessing.mean is not three numbers");
         if (vision.Preprocessing.Std.Count != 3 || !vision.Preprocessing.Std.All(value => float.IsFinite(value) && value > 0)) faults.Add("vision.preprocessing.std is not three positive numbers");
     }
@@ -47,6 +51,9 @@ internal static class ModelConfigRules
         Range("resampler.feed_forward_width", resampler.FeedForwardWidth, 1, MostWidth, faults);
         Range("resampler.frame_embeddings", resampler.FrameEmbeddings, 0, MostWidth, faults);
         Range("resampler.media_time_embeddings", resampler.MediaTimeEmbeddings, 0, MostWidth, faults);
+        OneOf("resampler.query_key_norm", resampler.QueryKeyNorm, ["none", "per_head"], faults);
+        OneOf("resampler.activation", resampler.Activation, ["gelu", "relu"], faults);
+        OneOf("resampler.latent_dtype", resampler.LatentDtype, ["float32", "float16", "bfloat16"], faults);
         Positive("resampler.layer_norm_epsilon", resampler.LayerNormEpsilon, faults);
     }
 
@@ -82,6 +89,11 @@ internal static class ModelConfigRules
     {
         Range($"{part}.width", width, 1, MostWidth, faults);
         if (heads < 1 || width % heads != 0) faults.Add($"{part}.heads is {heads}, no divisor of the width {width}");
+    }
+
+    private static void OneOf(string name, string value, string[] known, List<string> faults)
+    {
+        if (!known.Contains(value)) faults.Add($"{name} is '{value}', not {string.Join(" or ", known)}");
     }
 
     private static void Range(string name, int value, int least, int most, List<string> faults)

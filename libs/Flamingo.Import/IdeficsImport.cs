@@ -9,6 +9,9 @@ public sealed record IdeficsSource(string Folder)
     /// <summary>F32, F16 or BF16 for all weights; null keeps each weight's own.</summary>
     public string? Dtype { get; init; }
 
+    /// <summary>drop, white or black: what becomes of transparency; null keeps what the family was trained with.</summary>
+    public string? Alpha { get; init; }
+
     /// <summary>Name of the model; null takes the output folder's.</summary>
     public string? ModelId { get; init; }
 }

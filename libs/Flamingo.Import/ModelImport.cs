@@ -62,11 +62,12 @@ internal static class ModelImport
         var meter = new ProgressMeter(progress, time, publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(TextFile.Length));
         UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
         var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize); // small, and may fail: first
+        var preprocessing = publication.Vision.Preprocessing;
         var config = new ModelConfig
         {
             FormatVersion = ModelConfig.CurrentFormatVersion,
             ModelId = modelId,
-            Vision = publication.Vision,
+            Vision = publication.Vision with { Preprocessing = preprocessing with { Alpha = reader.Alpha ?? preprocessing.Alpha } },
             Resampler = publication.Resampler,
             Language = publication.Language,
             Tokens = tokens,

@@ -19,6 +19,9 @@ internal interface IPublicationReader : IDisposable
     /// <summary>F32, F16 or BF16 for all weights; null keeps each weight's own.</summary>
     string? Dtype { get; }
 
+    /// <summary>drop, white or black: what becomes of transparency; null keeps what the family was trained with.</summary>
+    string? Alpha { get; }
+
     /// <summary>Every file that is read.</summary>
     IReadOnlyList<string> Files { get; }
 

@@ -7,15 +7,15 @@ public sealed class ModelOptions
 {
     public const string Section = "Model";
 
-    /// <summary>What a stage's own <c>Device</c> option may be, as a regular expression.</summary>
-    public const string DeviceOrEmpty = @"|cpu|cuda(:\d+)?";
+    /// <summary>What a device option may be, as a regular expression; that of a stage may be empty as well.</summary>
+    public const string Devices = @"cpu|cuda(:\d+)?";
 
     /// <summary>The model directory (flamingo.json and weights).</summary>
     [Required(ErrorMessage = "a model directory, as 'flamingo import' makes them")]
     public string Directory { get; set; } = "models/shapes";
 
     /// <summary>Torch device of all stages of the process that name none of their own: cpu, cuda or cuda:N.</summary>
-    [Required, RegularExpression(@"cpu|cuda(:\d+)?", ErrorMessage = "cpu, cuda or cuda:N")]
+    [Required, RegularExpression(Devices, ErrorMessage = "cpu, cuda or cuda:N")]
     public string Device { get; set; } = "cpu";
 
     /// <summary>
@@ -28,7 +28,7 @@ public sealed class ModelOptions
     /// A version of PyTorch such as 2.12 that <see cref="TorchLibraries"/> may have although this build does not list it as proven.
     /// Run <c>bench/gpu-check.sh</c> with that installation first: it compares every golden value.
     /// </summary>
-    [RegularExpression(@"|\d+\.\d+", ErrorMessage = "a major and a minor version such as 2.12, or nothing")]
+    [RegularExpression(@"\d+\.\d+", ErrorMessage = "a major and a minor version such as 2.12, or nothing")]
     public string TorchVersion { get; set; } = "";
 
     /// <summary>

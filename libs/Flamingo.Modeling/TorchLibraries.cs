@@ -12,7 +12,7 @@ namespace Flamingo.Modeling;
 public static partial class TorchLibraries
 {
     /// <summary>Versions whose libraries answered every golden value with this build's TorchSharp (bench/gpu-check.sh).</summary>
-    public static readonly IReadOnlyList<string> Proven = ["2.10"];
+    public static readonly IReadOnlyList<string> Proven = ["2.10", "2.11"];
 
     // In this order: each needs some of those before it. Builds without CUDA lack two of them.
     private static readonly string[] Names = ["libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];

@@ -31,7 +31,20 @@ public sealed record PictureFeatures(TensorData Features, TensorData? Pooled);
 /// <param name="MaxFrames">Most frames taken from one clip.</param>
 public sealed record VisionEncoderDescription(
     string ModelId, string WeightsDigest, string PreprocessingVersion, int ImageSize, int Patches, int Width, int PooledWidth,
-    TensorDtype Dtype, long MaxPixels, int MaxPictureBytes, int MaxPictures, int MaxFrames = 1);
+    TensorDtype Dtype, long MaxPixels, int MaxPictureBytes, int MaxPictures, int MaxFrames = 1)
+{
+    /// <summary>
+    /// shortest_side_crop: the short side is scaled to <see cref="ImageSize"/> and the middle square is cut out. square: the
+    /// whole picture is made a square.
+    /// </summary>
+    public string Resize { get; init; } = "shortest_side_crop";
+
+    /// <summary>What becomes of transparency: drop, white or black.</summary>
+    public string Alpha { get; init; } = "drop";
+
+    /// <summary>Whether a picture is turned upright by the orientation that EXIF tells: exif or ignore.</summary>
+    public string Orientation { get; init; } = "exif";
+}
 
 /// <param name="Pictures">Pictures and clips whose features were computed, whoever asked.</param>
 /// <param name="Frames">Their frames.</param>

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Flamingo.Testing;
 
 namespace Flamingo.Checkpoints.Tests;
@@ -90,6 +91,34 @@ public sealed class ModelDirectoryTests : IDisposable
     {
         File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), json);
         Assert.Contains("is damaged", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A typing error would compute something else in silence.</summary>
+    [Theory]
+    [InlineData("vision.activation", "quik_gelu", "quick_gelu or gelu")]
+    [InlineData("vision.preprocessing.resize", "crop", "shortest_side_crop or square")]
+    [InlineData("vision.preprocessing.alpha", "White", "drop or white or black")]
+    [InlineData("vision.preprocessing.orientation", "none", "exif or ignore")]
+    [InlineData("resampler.activation", "silu", "gelu or relu")]
+    [InlineData("resampler.query_key_norm", "full_width", "none or per_head")]
+    [InlineData("resampler.latent_dtype", "f32", "float32 or float16 or bfloat16")]
+    public void A_word_that_is_not_known_is_refused_by_name(string key, string value, string known)
+    {
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, ModelDirectory.ConfigFile)))!;
+        var parent = key.Split('.')[..^1].Aggregate(config, (node, part) => node[part]!);
+        parent[key.Split('.')[^1]] = value;
+        File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), config.ToJsonString());
+        var refused = Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder));
+        Assert.Contains($"{key} is '{value}', not {known}", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_no_orientation_is_named_it_is_that_of_exif()
+    {
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, ModelDirectory.ConfigFile)))!;
+        Assert.True(config["vision"]!["preprocessing"]!.AsObject().Remove("orientation"));
+        File.WriteAllText(Path.Combine(_folder, ModelDirectory.ConfigFile), config.ToJsonString());
+        Assert.Equal("exif", ModelDirectory.Open(_folder).Config.Vision.Preprocessing.Orientation);
     }
 
     [Fact]

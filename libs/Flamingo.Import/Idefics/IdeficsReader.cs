@@ -38,9 +38,11 @@ internal sealed class IdeficsReader : IPublicationReader
 
     public string Layout => "idefics";
 
-    public string Settings => $"dtype {_source.Dtype ?? "as published"}";
+    public string Settings => $"dtype {_source.Dtype ?? "as published"}{(Alpha is null ? "" : $", alpha {Alpha}")}";
 
     public string? Dtype => _source.Dtype;
+
+    public string? Alpha => _source.Alpha;
 
     public IReadOnlyList<string> Files { get; }
 

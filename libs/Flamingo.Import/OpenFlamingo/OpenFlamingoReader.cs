@@ -34,9 +34,12 @@ internal sealed class OpenFlamingoReader : IPublicationReader
 
     public string Layout => "openflamingo";
 
-    public string Settings => $"cross-attention every {_source.CrossAttentionEvery}, dtype {_source.Dtype ?? "as published"}";
+    public string Settings =>
+        $"cross-attention every {_source.CrossAttentionEvery}, dtype {_source.Dtype ?? "as published"}{(Alpha is null ? "" : $", alpha {Alpha}")}";
 
     public string? Dtype => _source.Dtype;
+
+    public string? Alpha => _source.Alpha;
 
     public IReadOnlyList<string> Files { get; }
 

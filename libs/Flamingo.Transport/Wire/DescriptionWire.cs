@@ -11,12 +11,15 @@ public static class DescriptionWire
     {
         ModelId = record.ModelId, WeightsDigest = record.WeightsDigest, PreprocessingVersion = record.PreprocessingVersion, ImageSize = record.ImageSize, Patches = record.Patches,
         Width = record.Width, PooledWidth = record.PooledWidth, Dtype = (V1.Dtype)record.Dtype, MaxPixels = record.MaxPixels, MaxPictureBytes = record.MaxPictureBytes, MaxPictures = record.MaxPictures,
-        MaxFrames = record.MaxFrames,
+        MaxFrames = record.MaxFrames, Resize = record.Resize, Alpha = record.Alpha, Orientation = record.Orientation,
     };
 
     public static VisionEncoderDescription ToRecord(this V1.VisionEncoderDescription message) => new(
         message.ModelId, message.WeightsDigest, message.PreprocessingVersion, message.ImageSize, message.Patches, message.Width, message.PooledWidth,
-        (TensorDtype)message.Dtype, message.MaxPixels, message.MaxPictureBytes, message.MaxPictures, Math.Max(1, message.MaxFrames));
+        (TensorDtype)message.Dtype, message.MaxPixels, message.MaxPictureBytes, message.MaxPictures, Math.Max(1, message.MaxFrames))
+    {
+        Resize = message.Resize, Alpha = message.Alpha, Orientation = message.Orientation,
+    };
 
     public static V1.ResamplerDescription ToMessage(this ResamplerDescription record) => new()
     {

@@ -16,7 +16,7 @@ public sealed class ShotPromptsTests
             var file = one.Next();
             Assert.Equal(file.ToArray(), again.Next().ToArray());
             Assert.True(seen.Add(Convert.ToHexString(file.Span)) && seen.Add(Convert.ToHexString(other.Next().Span)));
-            var decoded = new PictureDecoder().Decode(file);
+            var decoded = IPictureDecoder.Compiled.Decode(file);
             Assert.Equal((5, 5), (decoded!.Width, decoded.Height));
         }
     }

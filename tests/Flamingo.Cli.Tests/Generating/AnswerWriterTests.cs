@@ -2,6 +2,7 @@ using System.Text.Json;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;
+using SkiaSharp;
 
 namespace Flamingo.Cli.Tests.Generating;
 
@@ -14,7 +15,7 @@ public sealed class AnswerWriterTests
     public async Task One_answer_has_the_promised_members_and_no_others()
     {
         var (output, _, _) = await WriteAsync(Plain, json: true);
-        Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
     }
 
     [Fact]
@@ -22,7 +23,7 @@ public sealed class AnswerWriterTests
     {
         var (output, _, _) = await WriteAsync(Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } }, json: true);
         var answer = JsonDocument.Parse(output).RootElement;
-        Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
         Assert.Equal("a dog", answer.GetProperty("text").GetString());
         Assert.Equal("[1,2]", answer.GetProperty("ids").GetRawText());
         Assert.Equal(5, answer.GetProperty("cached_tokens").GetInt32());
@@ -32,6 +33,21 @@ public sealed class AnswerWriterTests
         Assert.Equal(["a dog", "a cat"], samples.Select(sample => sample.GetProperty("text").GetString()));
         Assert.Equal(["stop", "length"], samples.Select(sample => sample.GetProperty("finish_reason").GetString()));
         Assert.Equal([-0.25, -0.75], samples.Select(sample => sample.GetProperty("score").GetDouble()));
+    }
+
+    /// <summary>A greedy answer has no seed; a drawn one can be told again.</summary>
+    [Fact]
+    public async Task Prompt_tokens_and_the_seed_of_a_sampled_answer_are_told()
+    {
+        JsonElement Read(string output) => JsonDocument.Parse(output).RootElement;
+        var greedy = Read((await WriteAsync(Plain, json: true)).Output);
+        Assert.Equal(7, greedy.GetProperty("prompt_tokens").GetInt32());
+        Assert.False(greedy.TryGetProperty("seed", out _));
+        foreach (var seed in new ulong?[] { null, ulong.MaxValue })
+        {
+            var sampled = Read((await WriteAsync(Plain with { Sampling = new() { Temperature = 1, Seed = seed } }, json: true)).Output);
+            Assert.Equal(ulong.MaxValue, sampled.GetProperty("seed").GetUInt64());
+        }
     }
 
     [Fact]
@@ -65,9 +81,9 @@ public sealed class AnswerWriterTests
         var (_, _, whole) = await WriteAsync(Plain with { Sampling = new() { Samples = 2 } }, json: true);
         var error = new StringWriter();
         FlamingoSegment[] segments = [new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)), new FlamingoText("x")];
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, error);
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, Vision(), error);
         Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal); // the second answer begins a row; its second token saw nothing
-        using var sheet = SkiaSharp.SKBitmap.Decode(folder.File("maps.png"));
+        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
         Assert.Equal((8 + (2 * 232), 8 + (2 * 232)), (sheet.Width, sheet.Height));
         int Red(int panel, int x, int y) => sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
         Assert.True(Red(0, 20, 20) > Red(0, 204, 204) + 60, "the first token looked at the upper left");
@@ -80,12 +96,63 @@ public sealed class AnswerWriterTests
         using var folder = new TemporaryFolder();
         var error = new StringWriter();
         var blind = new WholeAnswer([new GatheredSample()], [], End);
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), blind, Plain.Segments, error);
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), blind, Plain.Segments, Vision(), error);
         Assert.Contains("not written", error.ToString(), StringComparison.Ordinal);
         Assert.False(File.Exists(folder.File("maps.png")));
     }
 
-    private static AnswerFinished End => new(FinishReason.Stop, 7, 4, 0, new(default, default, default, default, default, default), new("v", "r", "l"))
+    /// <summary>
+    /// The picture is red in its left half as people see it and lies on its side in its file, with a strip to the left that
+    /// is transparent above black. Every panel's pixels are what the model saw: turned or not, cropped or squared, over white or not.
+    /// </summary>
+    [Theory]
+    [InlineData("exif", "shortest_side_crop", "drop", "red blue")]
+    [InlineData("exif", "square", "drop", "black blue")]
+    [InlineData("exif", "square", "white", "white blue")]
+    [InlineData("ignore", "square", "drop", "blue blue")]
+    public async Task The_map_is_drawn_over_the_picture_as_the_model_saw_it(string orientation, string resize, string alpha, string expected)
+    {
+        using var folder = new TemporaryFolder();
+        var (_, _, whole) = await WriteAsync(Plain, json: true);
+        FlamingoSegment[] segments = [new FlamingoPicture(OnItsSide()), new FlamingoText("x")];
+        var vision = Vision() with { Orientation = orientation, Resize = resize, Alpha = alpha };
+        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, vision, new StringWriter());
+        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
+        // the second token looked at the lower right: its panel's top is under the same veil everywhere
+        Assert.Equal(expected, $"{Name(sheet.GetPixel(8 + 232 + 10, 8 + 10))} {Name(sheet.GetPixel(8 + 232 + 214, 8 + 10))}");
+
+        static string Name(SKColor color) => (color.Red > 40, color.Green > 40, color.Blue > 40) switch
+        {
+            (true, false, false) => "red",
+            (false, false, true) => "blue",
+            (true, true, true) => "white",
+            _ => "black",
+        };
+    }
+
+    private static VisionEncoderDescription Vision() =>
+        new("model", "weights", "pixels", ImageSize: 64, Patches: 4, Width: 8, PooledWidth: 0, TensorDtype.Float32, 1, 1, 1);
+
+    /// <summary>
+    /// 192 × 64 pixels as people see them, 64 transparent columns, 32 red ones and 96 blue ones, in a WebP file of 64 × 192
+    /// whose EXIF orientation is 6.
+    /// </summary>
+    private static byte[] OnItsSide()
+    {
+        using var bitmap = new SKBitmap(new SKImageInfo(64, 192, SKColorType.Rgba8888, SKAlphaType.Unpremul));
+        for (var row = 0; row < 192; row++)
+            for (var column = 0; column < 64; column++)
+                bitmap.SetPixel(column, row, (191 - row) switch { < 64 => new(0, 0, 0, 0), < 96 => SKColors.Red, _ => SKColors.Blue });
+        using var pixels = bitmap.PeekPixels();
+        var still = pixels.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50))!.ToArray();
+        byte[] exif = [.. "MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+        byte[] head = [.. "WEBPVP8X"u8, 10, 0, 0, 0, 0x18, 0, 0, 0, 63, 0, 0, 191, 0, 0];
+        var chunks = still[(still.AsSpan(12).StartsWith("VP8X"u8) ? 30 : 12)..];
+        byte[] body = [.. head, .. chunks, .. "EXIF"u8, (byte)exif.Length, 0, 0, 0, .. exif];
+        return [.. "RIFF"u8, .. BitConverter.GetBytes(body.Length), .. body];
+    }
+
+    private static AnswerFinished End => new(FinishReason.Stop, 7, 4, ulong.MaxValue, new(default, default, default, default, default, default), new("v", "r", "l"))
     {
         CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
     };

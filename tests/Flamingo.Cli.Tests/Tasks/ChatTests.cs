@@ -40,7 +40,7 @@ public sealed class ChatTests : IDisposable
         var said = (await FlamingoCommand.RunAsync(Piped($"{Star}\n/picture {Pictures.Query}\n{HowMany}"), "chat", "--server", server.Address, "--json", "--picture", Pictures.Shot)).MustReturn(0);
         var replies = Lines(said.Output).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(["no", Second], replies.Select(reply => reply.GetProperty("text").GetString()));
-        Assert.All(replies, reply => Assert.Equal(["text", "ids", "finish_reason", "pictures", "cache", "timings", "cached_tokens"], reply.EnumerateObject().Select(member => member.Name)));
+        Assert.All(replies, reply => Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings", "cached_tokens"], reply.EnumerateObject().Select(member => member.Name)));
         Assert.Equal(0, replies[0].GetProperty("cached_tokens").GetInt32());
         Assert.True(replies[1].GetProperty("cached_tokens").GetInt32() > 0);
         Assert.Equal([1, 2], replies.Select(reply => reply.GetProperty("pictures").GetArrayLength()));

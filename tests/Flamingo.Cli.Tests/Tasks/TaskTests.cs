@@ -27,6 +27,19 @@ public sealed class TaskTests(RunningServer server) : IClassFixture<RunningServe
     }
 
     [Fact]
+    public async Task A_sampled_answer_tells_its_seed_and_can_be_repeated()
+    {
+        string[] caption = ["caption", Examples.Prompt("caption-query.png"), "--temperature", "2", "--server", server.Address];
+        using var drawn = JsonDocument.Parse((await FlamingoCommand.RunAsync([.. caption, "--json"])).MustReturn(0).Output);
+        var seed = drawn.RootElement.GetProperty("seed").GetUInt64();
+        var repeated = (await FlamingoCommand.RunAsync([.. caption, "--json", "--seed", $"{seed}"])).MustReturn(0);
+        using var again = JsonDocument.Parse(repeated.Output);
+        Assert.Equal(drawn.RootElement.GetProperty("text").GetString(), again.RootElement.GetProperty("text").GetString());
+        Assert.Equal(seed, again.RootElement.GetProperty("seed").GetUInt64());
+        Assert.Matches("; seed [0-9]+]", (await FlamingoCommand.RunAsync(caption)).MustReturn(0).Error);
+    }
+
+    [Fact]
     public async Task Wrong_usage_is_said_before_anything_is_loaded()
     {
         var caption = Examples.Prompt("caption-query.png");

@@ -76,6 +76,56 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains(said, refused.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>The original code takes a picture as it lies in its file, and so does a golden made by it.</summary>
+    [Fact]
+    public async Task A_golden_of_a_rotated_file_holds_where_orientation_is_ignored()
+    {
+        using var folder = new TemporaryFolder();
+        RepositoryFiles.Copy(Pictures, folder.Path);
+        var jpeg = await File.ReadAllBytesAsync(folder.File("picture-1.jpg"), TestContext.Current.CancellationToken);
+        byte[] exif = [0xFF, 0xE1, 0, 34, .. "Exif\0\0MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+        byte[] rotated = [.. jpeg[..2], .. exif, .. jpeg[2..]];
+        await File.WriteAllBytesAsync(folder.File("picture-1.jpg"), rotated, TestContext.Current.CancellationToken);
+
+        string[] verify = ["verify", family.Model, "--golden", ImportedFamily.Family(), "--pictures", folder.Path];
+        async Task<Finished> Verify(params string[] more) => await FlamingoCommand.RunAsync([.. verify, .. more]);
+        var turned = (await Verify()).MustReturn(3);
+        Assert.Contains("picture-1.jpg was turned upright by EXIF", turned.Output, StringComparison.Ordinal);
+        Assert.Contains("--orientation ignore", turned.Output, StringComparison.Ordinal);
+        Assert.Contains(" 1 broken", turned.Output, StringComparison.Ordinal);
+        Assert.Contains(" 0 broken", (await Verify("--orientation", "ignore")).MustReturn(0).Output, StringComparison.Ordinal);
+        (await Verify("--orientation", "exif")).MustReturn(3);
+        Assert.Contains("sideways", (await Verify("--orientation", "sideways")).MustReturn(2).Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>
+    /// Transparency is what the family was trained with, unless the import says otherwise. The same import finds its work
+    /// done, another does not.
+    /// </summary>
+    [Theory]
+    [InlineData("openflamingo", "drop", "black")]
+    [InlineData("idefics", "white", "black")]
+    public async Task Transparency_is_chosen_at_import(string layout, string own, string chosen)
+    {
+        using var folder = new TemporaryFolder();
+        string Part(string part) => ImportedFamily.Family(part);
+        string[] source = layout == "idefics"
+            ? ["--source", RepositoryFiles.Path("tests", "reference", "families", "idefics")]
+            : ["--vision", Part("vision"), "--language", Part("language"), "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", "1"];
+        string[] import = ["import", "--layout", layout, .. source];
+        (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("own")])).MustReturn(0);
+        await InspectTells($"alpha {own}, orientation exif", folder.File("own"));
+        string[] other = [.. import, "--alpha", chosen, "--output", folder.File("chosen")];
+        (await FlamingoCommand.RunAsync(other)).MustReturn(0);
+        await InspectTells($"alpha {chosen}, orientation exif", folder.File("chosen"));
+        Assert.Contains("already, from the same", (await FlamingoCommand.RunAsync(other)).MustReturn(0).Error, StringComparison.Ordinal);
+        var refused = (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("chosen")])).MustReturn(1);
+        Assert.Contains("exists already", refused.Error, StringComparison.Ordinal);
+
+        static async Task InspectTells(string said, string model) =>
+            Assert.Contains(said, (await FlamingoCommand.RunAsync("inspect", model)).MustReturn(0).Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("features")]
     [InlineData("latents")]

@@ -38,7 +38,7 @@ public sealed class ArrowsTests
         ("Microsoft.ML.Tokenizers", ["Flamingo.LanguageModel"]),
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
         ("Microsoft.Extensions.Caching.StackExchangeRedis", ["Flamingo.Gateway"]),
-        ("System.CommandLine", ["Flamingo.Cli"]),
+        ("System.CommandLine", ["Flamingo.Cli", "Flamingo.GpuCheck"]),
         ("Spectre.Console", ["Flamingo.Cli"]),
     ];
 
@@ -78,12 +78,12 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_measuring_room_knows_everything_but_hosts_and_only_the_command_line_knows_it()
+    public void The_measuring_room_knows_everything_but_hosts_and_only_the_command_line_and_the_check_of_GPUs_know_it()
     {
         var bench = Project.All["Flamingo.Bench"].Closure();
         Assert.DoesNotContain(bench, name => name.EndsWith(".Host", StringComparison.Ordinal) || name == "Flamingo.Cli");
         Assert.Superset(Stages.ToHashSet(), bench.ToHashSet());
-        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli"], Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
+        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli", "Flamingo.GpuCheck"], Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
     }
 
     [Theory, MemberData(nameof(HostNames))]

@@ -44,24 +44,51 @@ internal static class Animations
     }
 
     /// <summary>Lossless; every frame covers the canvas.</summary>
-    public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors)
+    public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors) =>
+        WebP(width, height, [.. colors.Select(color => Still(width, height, color, SKEncodedImageFormat.Webp))]);
+
+    /// <param name="stills">WebP files of the canvas's size.</param>
+    public static byte[] WebP(int width, int height, IReadOnlyList<byte[]> stills) =>
+        WebP(width, height, [.. stills.Select(still => (0, 0, width, height, 2, still))]);
+
+    /// <param name="frames">
+    /// Place and size of each, WebP's flags (1: cleared afterwards, 2: replaces instead of being laid over), and a WebP file.
+    /// </param>
+    public static byte[] WebP(
+        int width, int height, params IReadOnlyList<(int Left, int Top, int Width, int Height, int Flags, byte[] Still)> frames)
     {
         using var body = new MemoryStream();
         body.Write("WEBP"u8);
         Chunk(body, "VP8X"u8, [0x02, 0, 0, 0, .. Int24(width - 1), .. Int24(height - 1)]);
         Chunk(body, "ANIM"u8, [0, 0, 0, 0, 0, 0]);
-        foreach (var color in colors)
-            Chunk(body, "ANMF"u8, [.. Int24(0), .. Int24(0), .. Int24(width - 1), .. Int24(height - 1), .. Int24(100), 0x02, .. Still(width, height, color, SKEncodedImageFormat.Webp)[12..]]);
+        foreach (var frame in frames)
+        {
+            byte[] place = [.. Int24(frame.Left / 2), .. Int24(frame.Top / 2), .. Int24(frame.Width - 1), .. Int24(frame.Height - 1)];
+            var chunks = frame.Still[(frame.Still.AsSpan(12).StartsWith("VP8X"u8) ? 30 : 12)..];
+            Chunk(body, "ANMF"u8, [.. place, .. Int24(100), (byte)frame.Flags, .. chunks]);
+        }
+
         using var file = new MemoryStream();
         Chunk(file, "RIFF"u8, body.ToArray());
         return file.ToArray();
     }
 
     /// <summary>One colour, without loss.</summary>
-    public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png)
+    public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png) =>
+        Drawn(width, height, (_, _) => color, format);
+
+    /// <summary>A colour for each place, without loss.</summary>
+    public static byte[] Drawn(
+        int width, int height, Func<int, int, int> color, SKEncodedImageFormat format = SKEncodedImageFormat.Png, byte alpha = 255)
     {
-        using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque));
-        bitmap.Erase(new SKColor(Palette(color).Red, Palette(color).Green, Palette(color).Blue));
+        var kind = alpha == 255 ? SKAlphaType.Opaque : SKAlphaType.Unpremul;
+        using var bitmap = new SKBitmap(new SKImageInfo(width, height, SKColorType.Rgba8888, kind));
+        for (var pixel = 0; pixel < width * height; pixel++)
+        {
+            var (red, green, blue) = Palette(color(pixel % width, pixel / width));
+            bitmap.SetPixel(pixel % width, pixel / width, new SKColor(red, green, blue, alpha));
+        }
+
         using var pixels = bitmap.PeekPixels();
         using var data = format == SKEncodedImageFormat.Webp ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
         return data!.ToArray();

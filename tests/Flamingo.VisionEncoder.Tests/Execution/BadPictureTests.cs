@@ -1,11 +1,16 @@
-using System.Buffers.Binary;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Execution;
+using Flamingo.VisionEncoder.Tests.Decoding;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
 
-public sealed class BadPictureTests(Models models)
+public sealed class SkiaBadPictureTests(Models models) : BadPictureTests(models, new SkiaPictureDecoder());
+
+public sealed class ImageSharpBadPictureTests(Models models) : BadPictureTests(models, new ImageSharpPictureDecoder());
+
+/// <summary>What the stage says of pictures that it refuses, with each of the decoders.</summary>
+public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -14,7 +19,7 @@ public sealed class BadPictureTests(Models models)
     [Fact]
     public async Task All_bad_pictures_of_a_call_are_named_at_once()
     {
-        var faults = await Faults(new(), Good, [], [1, 2, 3], Good, Header(100_000, 100_000), Header(0, 5), Header(5, 0), "GIF89a"u8.ToArray());
+        var faults = await Faults(new(), Good, [], [1, 2, 3], Good, Png.Header(100_000, 100_000), Png.Header(0, 5), Png.Header(5, 0), "GIF89a"u8.ToArray());
         Assert.Equal(["pictures[1]", "pictures[2]", "pictures[4]", "pictures[5]", "pictures[6]", "pictures[7]"], faults.Select(fault => fault.Field));
         Assert.All(faults, fault => Assert.NotEmpty(fault.Remedy));
         Assert.Contains("100000", faults[2].Problem, StringComparison.Ordinal);
@@ -58,10 +63,8 @@ public sealed class BadPictureTests(Models models)
     }
 
     [Fact]
-    public void An_animation_gives_its_first_frame_and_rotation_is_ignored()
+    public void An_animation_gives_its_first_frame()
     {
-        var decoder = new PictureDecoder();
-        Assert.Equal((130, 101), decoder.ReadSize(Golden.Input("jpeg-exif-rotated.jpg")));
         Assert.Equal((130, 101), decoder.ReadSize(Golden.Input("gif-animated.gif")));
         Assert.Equal(130 * 101 * 4, decoder.Decode(Golden.Input("gif-animated.gif"))!.Rgba.Length);
     }
@@ -69,7 +72,6 @@ public sealed class BadPictureTests(Models models)
     [Fact]
     public void Mutated_files_decode_or_are_refused_and_never_crash()
     {
-        var decoder = new PictureDecoder();
         foreach (var name in new[] { "png-palette.png", "jpeg-progressive.jpg", "webp-lossy.webp", "webp-lossless.webp", "gif.gif", "bmp.bmp" })
         {
             var random = new Random(7);
@@ -83,6 +85,57 @@ public sealed class BadPictureTests(Models models)
         }
     }
 
+    /// <summary>First bytes in hexadecimal, what the refusal calls them, and a word of the remedy.</summary>
+    public static TheoryData<string, string, string> Foreign => new()
+    {
+        { "00000018 66747970 68656963 00000000 6D696631 68656963", "HEIC", "JPEG" },
+        { "00000018 66747970 6D696631 00000000 6D696631 68656963", "HEIC", "JPEG" },
+        { "0000001C 66747970 6D696631 00000000 6D696631 61766966 6D696166", "AVIF", "JPEG" },
+        { "0000001C 66747970 61766966 00000000 61766966 6D696631 6D696166", "AVIF", "JPEG" },
+        { "00000020 66747970 69736F6D 00000200 69736F6D 69736F32 61766331 6D703431", "MP4", "frames" },
+        { "00000014 66747970 71742020 20050300 71742020", "QuickTime", "frames" },
+        { "1A45DFA3 9F428681", "WebM", "frames" },
+        { "52494646 00000000 41564920 4C495354", "AVI", "frames" },
+        { "49492A00 08000000", "TIFF", "JPEG" },
+        { "4D4D002A 00000008", "TIFF", "JPEG" },
+        { "0000000C 4A584C20 0D0A870A", "JPEG XL", "JPEG" },
+        { "FF0A FA1F", "JPEG XL", "JPEG" },
+        { "0000000C 6A502020 0D0A870A", "JPEG 2000", "JPEG" },
+        { "38425053 0001", "Photoshop", "JPEG" },
+        { "1F8B0800", "gzip", "Unpack" },
+        { "504B0304 1400", "ZIP", "Unpack" },
+        { Hex("%PDF-1.7\n"), "PDF", "PNG" },
+        { Hex("<?xml version='1.0'?>\n<!-- drawn by hand -->\n<svg xmlns='http://www.w3.org/2000/svg'/>"), "SVG", "PNG" },
+        { Hex("<!DOCTYPE html><title>404</title>"), "web page", "address" },
+        { Hex("version https://git-lfs.github.com/spec/v1\noid sha256:0"), "Git LFS", "git lfs pull" },
+        { Hex("data:image/png;base64,iVBORw0KGgo="), "data URL", "bytes" },
+        { Hex("iVBORw0KGgoAAAANSUhEUg=="), "base64", "bytes" },
+    };
+
+    [Theory, MemberData(nameof(Foreign))]
+    public async Task Other_formats_are_refused_by_name_and_with_a_remedy(string head, string name, string remedy)
+    {
+        var fault = Assert.Single(await Faults(new(), Convert.FromHexString(head.Replace(" ", "", StringComparison.Ordinal))));
+        Assert.Equal("pictures[0]", fault.Field);
+        Assert.Contains(name, fault.Problem, StringComparison.Ordinal);
+        Assert.Contains(remedy, fault.Remedy, StringComparison.Ordinal);
+    }
+
+    /// <summary>Both are whole, and the libraries beneath could read them or some of their kind.</summary>
+    [Fact]
+    public async Task What_nothing_promises_is_refused()
+    {
+        var png = Golden.Input("rgb-64x64.png");
+        byte[] icon = [0, 0, 1, 0, 1, 0, 64, 64, 0, 0, 1, 0, 32, 0, .. BitConverter.GetBytes(png.Length), 22, 0, 0, 0, .. png];
+        Assert.Contains("ICO", Assert.Single(await Faults(new(), icon)).Problem, StringComparison.Ordinal);
+        byte[] wirelessBitmap = [0, 0, 8, 8, .. Enumerable.Repeat((byte)0xAA, 8)];
+        Assert.Contains("JPEG, PNG, WebP, GIF or BMP", Assert.Single(await Faults(new(), wirelessBitmap)).Remedy, StringComparison.Ordinal);
+        byte[] portableMap = [.. "P6\n2 1\n255\n"u8, 1, 2, 3, 4, 5, 6];
+        Assert.Contains("JPEG, PNG, WebP, GIF or BMP", Assert.Single(await Faults(new(), portableMap)).Remedy, StringComparison.Ordinal);
+    }
+
+    private static string Hex(string text) => Convert.ToHexString(System.Text.Encoding.ASCII.GetBytes(text));
+
     private async Task<IReadOnlyList<FieldFault>> Faults(VisionEncoderOptions options, params byte[][] pictures)
     {
         var faults = await FaultsOrNone(options, pictures);
@@ -92,7 +145,7 @@ public sealed class BadPictureTests(Models models)
 
     private async Task<IReadOnlyList<FieldFault>> FaultsOrNone(VisionEncoderOptions options, params byte[][] pictures)
     {
-        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), options);
+        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), options, decoder: decoder);
         try
         {
             await stage.EncodeAsync(new([.. pictures.Select(picture => VisualInput.Still(picture))]), Cancellation);
@@ -102,37 +155,5 @@ public sealed class BadPictureTests(Models models)
         {
             return exception.Faults;
         }
-    }
-
-    /// <summary>A PNG that is all header: an 8-bit RGB IHDR with a right checksum, an empty IDAT, an end.</summary>
-    private static byte[] Header(int width, int height)
-    {
-        var header = new byte[13];
-        BinaryPrimitives.WriteInt32BigEndian(header, width);
-        BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(4), height);
-        (header[8], header[9]) = (8, 2);
-        return [0x89, .. "PNG\r\n\u001a\n"u8, .. Chunk("IHDR"u8, header), .. Chunk("IDAT"u8, []), .. Chunk("IEND"u8, [])];
-    }
-
-    private static byte[] Chunk(ReadOnlySpan<byte> kind, byte[] data)
-    {
-        byte[] body = [.. kind, .. data];
-        var chunk = new byte[body.Length + 8];
-        BinaryPrimitives.WriteInt32BigEndian(chunk, data.Length);
-        body.CopyTo(chunk, 4);
-        BinaryPrimitives.WriteUInt32BigEndian(chunk.AsSpan(chunk.Length - 4), Crc32(body));
-        return chunk;
-    }
-
-    private static uint Crc32(byte[] bytes)
-    {
-        var crc = uint.MaxValue;
-        foreach (var value in bytes)
-        {
-            crc ^= value;
-            for (var bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0xEDB88320u & (uint)-(int)(crc & 1));
-        }
-
-        return ~crc;
     }
 }

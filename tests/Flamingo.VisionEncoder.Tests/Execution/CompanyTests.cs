@@ -60,7 +60,7 @@ public sealed class CompanyTests(Models models)
     [Fact]
     public async Task No_more_pictures_are_decoded_at_once_than_allowed()
     {
-        var decoder = new CountingDecoder(new PictureDecoder());
+        var decoder = new CountingDecoder(IPictureDecoder.Compiled);
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new() { MaxDecodes = 2 }, decoder: decoder);
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => stage.EncodeAsync(new(Pictures(5)), Cancellation)));
         Assert.Equal(100, decoder.Decoded);

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Preprocessing;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
@@ -19,6 +20,7 @@ public sealed class DigestTests(Models models)
         ["image size"] = vision => vision with { ImageSize = 65 },
         ["resize"] = vision => vision with { Preprocessing = vision.Preprocessing with { Resize = "square" } },
         ["alpha"] = vision => vision with { Preprocessing = vision.Preprocessing with { Alpha = "white" } },
+        ["orientation"] = vision => vision with { Preprocessing = vision.Preprocessing with { Orientation = "ignore" } },
         ["mean"] = vision => vision with { Preprocessing = vision.Preprocessing with { Mean = [0.5f, 0.4578275f, 0.40821072f] } },
         ["std"] = vision => vision with { Preprocessing = vision.Preprocessing with { Std = [0.26862955f, 0.2613026f, 0.5f] } },
     };
@@ -56,9 +58,22 @@ public sealed class DigestTests(Models models)
     [Fact]
     public void The_decoder_changes_the_preprocessing_version()
     {
-        var preprocessor = new PicturePreprocessor(models.DirectoryOf("shapes").Config.Vision);
+        var config = models.DirectoryOf("shapes").Config.Vision;
+        var preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         Assert.NotEqual(preprocessor.Version("skia"), preprocessor.Version("imagesharp"));
-        Assert.Equal(preprocessor.Version("skia"), models.Stage("shapes").Description.PreprocessingVersion);
+        Assert.Equal(preprocessor.Version(IPictureDecoder.Compiled.Name), models.Stage("shapes").Description.PreprocessingVersion);
+    }
+
+    /// <summary>Latents that were made before pictures were turned upright have another name, whatever the orientation.</summary>
+    [Fact]
+    public void The_version_is_not_that_of_the_time_before_orientation()
+    {
+        var config = models.DirectoryOf("shapes").Config.Vision;
+        foreach (var orientation in new[] { "exif", "ignore" })
+        {
+            var preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing with { Orientation = orientation });
+            Assert.StartsWith("2-", preprocessor.Version("skia"), StringComparison.Ordinal);
+        }
     }
 
     [Fact]

@@ -41,7 +41,8 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
         var idefics = expectedFile.Contains(".idefics.", StringComparison.Ordinal);
         var columnsFirst = (file, size, idefics) == ("rgb-223x500.png", 64, false);
         var expected = Rgb(File.ReadAllBytes(Path.Combine(Folder, "out", expectedFile)));
-        var actual = await Levels(Golden.Input(file), size, idefics);
+        var golden = (idefics ? Idefics : OpenClip) with { Orientation = "ignore" }; // the original code knows no orientation
+        var actual = await Levels(new SkiaPictureDecoder().Decode(Golden.Input(file))!, size, golden);
         Assert.Equal(expected.Length, actual.Length);
         var differences = expected.Zip(actual, (one, other) => Math.Abs(one - other)).ToArray();
         output.WriteLine($"{file} at {size}: at most {differences.Max()}, {differences.Average():F5} on average");
@@ -54,40 +55,59 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     [Fact]
     public void The_reference_covers_every_format_and_both_sizes() => Assert.Equal(34 + 28, Cases.Count);
 
+    /// <summary>The pixel is (10, 20, 30) with 128 of 255 of alpha.</summary>
     [Theory]
     [InlineData("drop", 10, 20, 30)]
     [InlineData("white", 132, 137, 142)]
-    public async Task Alpha_is_dropped_or_laid_over_white(string alpha, int red, int green, int blue)
+    [InlineData("black", 5, 10, 15)]
+    public async Task Alpha_is_dropped_or_laid_over_a_ground(string alpha, int red, int green, int blue)
     {
-        var config = Config(4) with { Preprocessing = Config(4).Preprocessing with { Alpha = alpha, Resize = "square" } };
         byte[] pixel = [10, 20, 30, 128];
         var picture = new DecodedPicture(2, 3, [.. Enumerable.Repeat(pixel, 6).SelectMany(bytes => bytes)]);
-        var levels = await models.Thread.RunAsync(() => new PicturePreprocessor(config).Resize(picture).data<byte>().ToArray(), TestContext.Current.CancellationToken);
         byte[] expected = [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16), .. Enumerable.Repeat((byte)blue, 16)];
-        Assert.Equal(expected, levels);
+        Assert.Equal(expected, await Levels(picture, 4, OpenClip with { Alpha = alpha, Resize = "square" }));
     }
 
-    private static VisionConfig Config(int size) => new()
+    /// <summary>What a viewer shows of pixels that lie as A B C / D E F, by EXIF's number.</summary>
+    [Theory]
+    [InlineData(1, 3, "ABCDEF")]
+    [InlineData(2, 3, "CBAFED")]
+    [InlineData(3, 3, "FEDCBA")]
+    [InlineData(4, 3, "DEFABC")]
+    [InlineData(5, 2, "ADBECF")]
+    [InlineData(6, 2, "DAEBFC")]
+    [InlineData(7, 2, "FCEBDA")]
+    [InlineData(8, 2, "CFBEAD")]
+    public async Task A_picture_is_turned_upright_unless_that_is_to_be_ignored(int orientation, int width, string upright)
     {
-        ImageSize = size,
-        PatchSize = 1,
-        Width = 1,
-        Layers = 1,
-        Heads = 1,
-        FeedForwardWidth = 1,
-        PooledWidth = 0,
-        Activation = "quick_gelu",
-        Preprocessing = new() { Resize = "shortest_side_crop", Alpha = "drop", Mean = [0, 0, 0], Std = [1, 1, 1] },
+        var file = new DecodedPicture(3, 2, Rgba("ABCDEF")) { Orientation = orientation };
+        var shown = new DecodedPicture(width, 6 / width, Rgba(upright));
+        foreach (var resize in new[] { "shortest_side_crop", "square" })
+        {
+            var turning = OpenClip with { Resize = resize };
+            Assert.Equal(await Levels(shown, 8, turning), await Levels(file, 8, turning));
+            Assert.Equal(await Levels(file with { Orientation = 1 }, 8, turning), await Levels(file, 8, turning with { Orientation = "ignore" }));
+        }
+
+        static byte[] Rgba(string letters) =>
+            [.. letters.SelectMany(letter => new[] { (byte)(letter * 3), (byte)(255 - (letter * 2)), (byte)(letter * letter), byte.MaxValue })];
+    }
+
+    private static PreprocessingConfig OpenClip { get; } = new()
+    {
+        Resize = "shortest_side_crop", Alpha = "drop", Mean = [0, 0, 0], Std = [1, 1, 1],
     };
 
+    private static PreprocessingConfig Idefics { get; } = OpenClip with { Resize = "square", Alpha = "white" };
+
     /// <summary>Grey levels as the preprocessor gives them, [3, size, size].</summary>
-    private Task<byte[]> Levels(byte[] file, int size, bool idefics) => models.Thread.RunAsync(
-        () => new PicturePreprocessor(idefics ? Config(size) with { Preprocessing = Config(size).Preprocessing with { Resize = "square", Alpha = "white" } } : Config(size)).Resize(new PictureDecoder().Decode(file)!).contiguous().data<byte>().ToArray(), TestContext.Current.CancellationToken);
+    private Task<byte[]> Levels(DecodedPicture picture, int size, PreprocessingConfig config) =>
+        models.Thread.RunAsync(() => new PicturePreprocessor(size, config).Levels(picture), TestContext.Current.CancellationToken);
 
     /// <summary>The expected picture plane by plane; it is an RGB PNG of the final size, so that decoding it loses nothing.</summary>
     private static byte[] Rgb(byte[] file)
     {
-        var picture = new PictureDecoder().Decode(file)!;
+        var picture = new SkiaPictureDecoder().Decode(file)!;
         return [.. Enumerable.Range(0, 3).SelectMany(channel => Enumerable.Range(0, picture.Width * picture.Height).Select(pixel => picture.Rgba[(pixel * 4) + channel]))];
     }
 }

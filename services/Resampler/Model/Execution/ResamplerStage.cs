@@ -17,7 +17,7 @@ public sealed class ResamplerOptions
     public const string Section = "Resampler";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.DeviceOrEmpty, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Most pictures in one call.</summary>

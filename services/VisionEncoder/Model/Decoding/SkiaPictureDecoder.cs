@@ -1,12 +1,15 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Decoding;
 
 /// <summary>SkiaSharp. Unpremultiplied RGBA with alpha dropped is bit-identical to Pillow's convert("RGB").</summary>
-public sealed class PictureDecoder : IPictureDecoder
+public sealed class SkiaPictureDecoder : IPictureDecoder
 {
     private const int None = -1;
+
+    private const ushort OrientationTag = 0x0112;
 
     public string Name => "skia";
 
@@ -27,7 +30,9 @@ public sealed class PictureDecoder : IPictureDecoder
         using var codec = Open(file);
         if (codec is null) return null;
         var (info, canvas) = Canvas(codec);
-        return codec.GetPixels(info, Address(canvas)) == SKCodecResult.Success ? new DecodedPicture(info.Width, info.Height, canvas) : null;
+        return codec.GetPixels(info, Address(canvas)) == SKCodecResult.Success
+            ? new DecodedPicture(info.Width, info.Height, canvas) { Orientation = Orientation(codec, file.Span) }
+            : null;
     }
 
     public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames)
@@ -42,7 +47,7 @@ public sealed class PictureDecoder : IPictureDecoder
 
         // The canvas holds frame `held`. Skia would decode what a frame stands on by itself, but all of it again for
         // every frame, and recursively: a long animation would end the process.
-        var ((info, canvas), held) = (Canvas(codec), None);
+        var ((info, canvas), held, orientation) = (Canvas(codec), None, Orientation(codec, file.Span));
         foreach (var frame in frames)
         {
             var missing = new Stack<int>();
@@ -67,7 +72,7 @@ public sealed class PictureDecoder : IPictureDecoder
                 held = next;
             }
 
-            yield return new DecodedPicture(info.Width, info.Height, canvas);
+            yield return new DecodedPicture(info.Width, info.Height, canvas) { Orientation = orientation };
             if (before is null) continue;
             before.CopyTo(canvas, 0);
             held = heldBefore;
@@ -86,6 +91,43 @@ public sealed class PictureDecoder : IPictureDecoder
     {
         // the data is copied: Skia may read it lazily, and a caller's memory need not be pinned that long
         using var data = SKData.CreateCopy(file.Span);
-        return SKCodec.Create(data);
+        var codec = SKCodec.Create(data);
+        if (codec?.EncodedFormat is SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Png or SKEncodedImageFormat.Webp
+            or SKEncodedImageFormat.Gif or SKEncodedImageFormat.Bmp) return codec;
+        codec?.Dispose(); // Skia reads ICO and WBMP too, which nothing promises
+        return null;
+    }
+
+    // Skia numbers origins as EXIF does, and reads the EXIF data of JPEG and WebP, but not that of PNG.
+    private static int Orientation(SKCodec codec, ReadOnlySpan<byte> file) =>
+        codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation(file) : (int)codec.EncodedOrigin;
+
+    // A PNG's EXIF data is the content of its eXIf chunk. A chunk is: length, kind, content, checksum.
+    private static int PngOrientation(ReadOnlySpan<byte> file)
+    {
+        for (var rest = file[8..]; rest.Length >= 12;)
+        {
+            var length = BinaryPrimitives.ReadUInt32BigEndian(rest);
+            if (length > rest.Length - 12) break;
+            if (rest[4..8].SequenceEqual("eXIf"u8)) return ExifOrientation(rest.Slice(8, (int)length));
+            rest = rest[(12 + (int)length)..];
+        }
+
+        return 1;
+    }
+
+    // EXIF data is a TIFF file: byte order, a number, the offset of the first directory; a directory is a count and entries of 12 bytes.
+    private static int ExifOrientation(ReadOnlySpan<byte> tiff)
+    {
+        var littleEndian = tiff.StartsWith("II"u8);
+        if (tiff.Length < 8 || (!littleEndian && !tiff.StartsWith("MM"u8))) return 1;
+        ushort Read16(ReadOnlySpan<byte> at) =>
+            littleEndian ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
+        var first = littleEndian ? BinaryPrimitives.ReadUInt32LittleEndian(tiff[4..]) : BinaryPrimitives.ReadUInt32BigEndian(tiff[4..]);
+        if (first > tiff.Length - 2) return 1;
+        var entries = tiff[((int)first + 2)..];
+        for (var count = Read16(tiff[(int)first..]); count > 0 && entries.Length >= 12; count--, entries = entries[12..])
+            if (Read16(entries) == OrientationTag) return Read16(entries[8..]) is var value and >= 1 and <= 8 ? value : 1;
+        return 1;
     }
 }

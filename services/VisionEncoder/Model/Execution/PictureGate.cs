@@ -57,7 +57,13 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
     {
         if (file.Length == 0) return ("The picture is empty.", Formats);
         if (file.Length > options.MaxPictureBytes) return ($"{file.Length} bytes are more than {options.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway.");
-        if (decoder.ReadSize(file) is not var (width, height)) return ("The format is unknown or the header is damaged.", Formats);
+        if (decoder.ReadSize(file) is not var (width, height))
+        {
+            return ForeignFormat.Of(file.Span) is { } foreign
+                ? ($"The file is {foreign.Name}, which is not read.", foreign.Remedy)
+                : ("The format is unknown or the header is damaged.", Formats);
+        }
+
         if (width < 1 || height < 1) return ($"The picture is {width} × {height}.", "Send at least one pixel.");
         if ((long)width * height > options.MaxPixels) return ($"{width} × {height} by its header is more than {options.MaxPixels} pixels.", "Scale the picture down before sending.");
         // the short side is scaled to the tower's size and the long one with it: a line of pixels would become gigabytes

@@ -33,7 +33,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
     {
         var (config, limits) = (model.Config.Vision, options.Value);
-        _preprocessor = new PicturePreprocessor(config);
+        _preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         _gate = new PictureGate(decoder, limits);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
@@ -52,7 +52,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
-            limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames);
+            limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames)
+        {
+            Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
+        };
     }
 
     public VisionEncoderDescription Description { get; }
@@ -131,7 +134,7 @@ public static class VisionEncoderRegistration
     {
         services.AddModelRuntime();
         services.AddOptionSection<VisionEncoderOptions>(VisionEncoderOptions.Section);
-        services.TryAddSingleton<IPictureDecoder, PictureDecoder>();
+        services.TryAddSingleton(IPictureDecoder.Compiled);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
         return services;

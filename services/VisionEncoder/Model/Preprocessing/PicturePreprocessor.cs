@@ -9,17 +9,19 @@ namespace Flamingo.VisionEncoder.Preprocessing;
 /// <summary>
 /// Pixels as the vision tower expects them. Follows open_clip 2.20's image_transform (short side to S by bicubic,
 /// centre crop) and transformers' IdeficsImageProcessor (square, alpha over white); resizing is torch's antialiased
-/// bicubic on uint8, which equals Pillow's within one grey level.
+/// bicubic on uint8, which equals Pillow's within one grey level. Unlike both, it turns a picture upright first by the
+/// orientation that EXIF tells, unless the configuration says that the orientation is to be ignored.
 /// </summary>
-public sealed class PicturePreprocessor(VisionConfig config)
+/// <param name="size">Side of the picture that the vision tower sees, in pixels.</param>
+public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
 {
     /// <summary>Raise it whenever a change here or in decoding would change pixels.</summary>
-    private const int CodeVersion = 1;
+    private const int CodeVersion = 2;
 
     /// <summary>Enters latent keys: this code, the decoder and everything in the configuration that shapes pixels.</summary>
     /// <param name="decoder">See <see cref="IPictureDecoder.Name"/>.</param>
     public string Version(string decoder) =>
-        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{config.ImageSize} {JsonSerializer.Serialize(config.Preprocessing)}")[..32]}";
+        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
 
     /// <summary>What the stage keeps of a picture while it waits for its batch; the picture itself may go.</summary>
     /// <returns>Grey levels plane by plane, [3, size, size].</returns>
@@ -32,11 +34,10 @@ public sealed class PicturePreprocessor(VisionConfig config)
     /// <summary>A picture's grey levels before scaling: uint8 [3, size, size].</summary>
     public Tensor Resize(DecodedPicture picture)
     {
-        var size = config.ImageSize;
-        var rgb = DropAlpha(picture);                                                         // [1, 3, height, width]
-        var (height, width) = (picture.Height, picture.Width);
+        var rgb = Planes(picture);                                                            // [1, 3, height, width]
+        var (height, width) = ((int)rgb.shape[2], (int)rgb.shape[3]);
         // of the two passes Pillow takes the one first that leaves less
-        if (config.Preprocessing.Resize == "square") return Bicubic(height > width ? Bicubic(rgb, size, width) : rgb, size, size)[0];
+        if (config.Resize == "square") return Bicubic(height > width ? Bicubic(rgb, size, width) : rgb, size, size)[0];
 
         // open_clip's _resize: the long side is truncated, never below the short one
         (height, width) = height <= width
@@ -51,8 +52,8 @@ public sealed class PicturePreprocessor(VisionConfig config)
     /// <summary>Grey levels scaled to 0…1 and normalised: f32 [batch, 3, size, size].</summary>
     public Tensor Normalize(Tensor levels)
     {
-        var mean = tensor(config.Preprocessing.Mean.ToArray(), device: levels.device).view(1, 3, 1, 1);
-        var std = tensor(config.Preprocessing.Std.ToArray(), device: levels.device).view(1, 3, 1, 1);
+        var mean = tensor(config.Mean.ToArray(), device: levels.device).view(1, 3, 1, 1);
+        var std = tensor(config.Std.ToArray(), device: levels.device).view(1, 3, 1, 1);
         return levels.to(ScalarType.Float32).div(255).sub(mean).div(std);
     }
 
@@ -61,29 +62,55 @@ public sealed class PicturePreprocessor(VisionConfig config)
             ? image
             : nn.functional.interpolate(image, [height, width], mode: InterpolationMode.Bicubic, align_corners: false, antialias: true);
 
-    // plane by plane and without floats of the whole picture: a large one would take gigabytes
-    private Tensor DropAlpha(DecodedPicture picture)
+    // without floats of the whole picture: a large one would take gigabytes
+    private Tensor Planes(DecodedPicture picture)
     {
-        var (pixels, white) = (picture.Width * picture.Height, config.Preprocessing.Alpha == "white");
-        var planes = empty([1, 3, picture.Height, picture.Width], ScalarType.Byte, CPU);
-        var levels = planes.bytes;
-        for (var channel = 0; channel < 3; channel++)
-        {
-            ReadOnlySpan<byte> rgba = picture.Rgba;
-            var plane = levels.Slice(channel * pixels, pixels);
-            for (var pixel = 0; pixel < plane.Length; pixel++)
-            {
-                var level = rgba[(pixel * 4) + channel];
-                plane[pixel] = white ? OverWhite(level, rgba[(pixel * 4) + 3]) : level;
-            }
-        }
-
+        var (width, height) = UprightSize(picture, config.Orientation);
+        var planes = empty([1, 3, height, width], ScalarType.Byte, CPU);
+        WritePlanes(picture, config.Orientation, config.Alpha, planes.bytes);
         return planes;
     }
 
-    private static byte OverWhite(byte level, byte alpha)
+    /// <param name="orientation">See <see cref="PreprocessingConfig.Orientation"/>.</param>
+    public static (int Width, int Height) UprightSize(DecodedPicture picture, string orientation) =>
+        orientation != "ignore" && picture.Orientation >= 5 ? (picture.Height, picture.Width) : (picture.Width, picture.Height);
+
+    /// <summary>The picture upright and without alpha, before it is resized. Needs no torch.</summary>
+    /// <param name="alpha">See <see cref="PreprocessingConfig.Alpha"/>.</param>
+    /// <param name="planes">Takes the grey levels plane by plane, [3, height, width] of <see cref="UprightSize"/>.</param>
+    public static void WritePlanes(DecodedPicture picture, string orientation, string alpha, Span<byte> planes)
+    {
+        var (columns, rows) = (picture.Width, picture.Height);
+        // The first pixel of the upright picture, its right-hand neighbour and the one below it, as places in the file.
+        var (first, right, down) = (orientation == "ignore" ? 1 : picture.Orientation) switch
+        {
+            2 => (columns - 1, -1, columns),
+            3 => ((columns * rows) - 1, -1, -columns),
+            4 => (columns * (rows - 1), 1, -columns),
+            5 => (0, columns, 1),
+            6 => (columns * (rows - 1), -columns, 1),
+            7 => ((columns * rows) - 1, -columns, -1),
+            8 => (columns - 1, columns, -1),
+            _ => (0, 1, columns),
+        };
+        var (width, height) = UprightSize(picture, orientation);
+        float? ground = alpha switch { "white" => 255, "black" => 0, _ => null };
+        var (pixels, pixel) = (width * height, 0);
+        ReadOnlySpan<byte> rgba = picture.Rgba;
+        for (var y = 0; y < height; y++)
+        {
+            for (var x = 0; x < width; x++, pixel++)
+            {
+                var seen = rgba.Slice((first + (y * down) + (x * right)) * 4, 4);
+                for (var channel = 0; channel < 3; channel++)
+                    planes[(channel * pixels) + pixel] = ground is { } level ? Over(level, seen[channel], seen[3]) : seen[channel];
+            }
+        }
+    }
+
+    private static byte Over(float ground, byte level, byte alpha)
     {
         var share = alpha / 255f;
-        return (byte)MathF.Round((level * share) + (255 - (255 * share)), MidpointRounding.ToEven);
+        return (byte)MathF.Round((level * share) + (ground - (ground * share)), MidpointRounding.ToEven);
     }
 }

@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Flamingo.GpuCheck;
+
+/// <summary>One line of the report.</summary>
+/// <param name="Unit">share, ratio, answers, tokens/s, ms, GB/s, TFLOP/s, GiB or relative error.</param>
+/// <param name="Against">What the value is relative to, in words.</param>
+/// <param name="Limit">The value that must not be exceeded; null for a figure that passes by being there.</param>
+public sealed record CheckLine(string Check, double Value, string Unit, string Against, double? Limit = null)
+{
+    public bool Passed => double.IsFinite(Value) && (Limit is not { } limit || Value <= limit);
+}
+
+/// <summary>Writes JSON lines as they come and keeps the verdict.</summary>
+public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    private readonly long _started = time.GetTimestamp();
+    private readonly List<string> _failed = [], _leftOut = [];
+    private int _passed;
+
+    /// <summary>What the machine is, in words.</summary>
+    public void Fact(string name, string value) => output.WriteLine(JsonSerializer.Serialize(new { fact = name, value }, Json));
+
+    public void Add(CheckLine line)
+    {
+        if (line.Passed) _passed++;
+        else _failed.Add(line.Check);
+        output.WriteLine(JsonSerializer.Serialize(line with { Value = double.IsFinite(line.Value) ? double.Parse(line.Value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) : line.Value }, Json));
+    }
+
+    /// <summary>Runs a part of the check unless time is up; what it throws fails the part and not the check.</summary>
+    public async Task PartAsync(string name, Func<Task> run, CancellationToken cancellation)
+    {
+        if (time.GetElapsedTime(_started) > limit)
+        {
+            _leftOut.Add(name);
+            return;
+        }
+
+        var begun = time.GetTimestamp();
+        try
+        {
+            await run();
+        }
+        catch (Exception exception) when (!cancellation.IsCancellationRequested)
+        {
+            _failed.Add(name);
+            output.WriteLine(JsonSerializer.Serialize(new { check = name, failed = exception.GetType().Name, message = string.Join(' ', exception.Message.Split('\n').Take(6)), at = exception.StackTrace?.Split('\n').Take(8) }, Json));
+        }
+
+        Fact($"seconds of {name}", time.GetElapsedTime(begun).TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture));
+    }
+
+    /// <returns>The exit code.</returns>
+    public int Verdict()
+    {
+        var verdict = _failed.Count > 0 ? "failed" : _leftOut.Count > 0 || _passed == 0 ? "incomplete" : "passed";
+        output.WriteLine(JsonSerializer.Serialize(new { verdict, passed = _passed, failed = _failed, left_out = _leftOut, minutes = Math.Round(time.GetElapsedTime(_started).TotalMinutes, 1) }, Json));
+        return verdict == "passed" ? 0 : 1;
+    }
+}
