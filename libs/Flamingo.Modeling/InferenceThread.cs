@@ -64,7 +64,7 @@ public sealed class InferenceThread : IDisposable
             {
                 using var inference = torch.inference_mode();
                 using var scope = torch.NewDisposeScope();
-                completion.TrySetResult(compute());
+                completion.TrySetResult(Guarded(compute));
             }
             catch (OperationCanceledException exception)
             {
@@ -72,17 +72,33 @@ public sealed class InferenceThread : IDisposable
             }
             catch (Exception exception)
             {
-                var fault = DeviceFault.Of(exception);
-                if (DeviceFault.IsLost(fault))
-                {
-                    _lost = fault;
-                    _deviceLost?.Invoke();
-                }
-
-                completion.TrySetException(fault);
+                completion.TrySetException(exception);
             }
         }, CancellationToken.None);
         return completion.Task;
+    }
+
+    /// <summary>
+    /// Runs <paramref name="compute"/> here and now, and turns errors of the device into what callers get. For work whose errors are caught
+    /// before <see cref="RunAsync{T}"/> sees them, as those of a batch are.
+    /// </summary>
+    /// <exception cref="StageException">As <see cref="RunAsync{T}"/> has it.</exception>
+    public T Guarded<T>(Func<T> compute)
+    {
+        try
+        {
+            return compute();
+        }
+        catch (Exception exception) when (DeviceFault.Of(exception) is var fault && fault != exception)
+        {
+            if (DeviceFault.IsLost(fault) && _lost is null)
+            {
+                _lost = fault;
+                _deviceLost?.Invoke();
+            }
+
+            throw fault;
+        }
     }
 
     /// <summary>The same for work that has no result and is not cancelled while it waits.</summary>

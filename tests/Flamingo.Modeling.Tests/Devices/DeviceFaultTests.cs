@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Flamingo.Modeling.Batching;
 using Flamingo.Stages;
 
 namespace Flamingo.Modeling.Tests.Devices;
@@ -54,6 +55,20 @@ public sealed class DeviceFaultTests
         }
 
         Assert.Equal(1, ended);
+    }
+
+    [Theory]
+    [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB.", StageErrorKind.Overloaded, 0)]
+    [InlineData("CUDA error: an illegal memory access was encountered", StageErrorKind.Unavailable, 1)]
+    public async Task A_batch_whose_errors_its_queue_catches_is_judged_alike(string message, StageErrorKind kind, int ends)
+    {
+        var ended = 0;
+        using var thread = new InferenceThread(1, () => ended++);
+        using var queue = new BatchQueue<int, int>(
+            new BatchBounds(4, TimeSpan.Zero), _ => null, _ => thread.Guarded<IReadOnlyList<int>>(() => throw new ExternalException(message)), thread.RunAsync, TimeProvider.System);
+        Assert.Equal(kind, (await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([1, 2], Cancellation))).Kind);
+        Assert.Equal(ends, ended);
+        if (ends > 0) Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([3], Cancellation))).Kind);
     }
 
     [Fact]

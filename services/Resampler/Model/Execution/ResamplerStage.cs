@@ -60,7 +60,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _network = new PerceiverResampler(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
-            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, Resample, thread.RunAsync, time, _metrics.Waited);
+            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)), thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
             model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);

@@ -45,7 +45,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
-            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, Encode, thread.RunAsync, time, _metrics.Waited);
+            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => thread.Guarded(() => Encode(frames)), thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
         var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
