@@ -18,8 +18,8 @@ namespace Flamingo.Cli;
 /// <summary>The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.</summary>
 public static class CommandLine
 {
-    // Ctrl-C cancels; a server then lets calls in flight end, for which ServiceDefaults allow 20 seconds
-    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(30);
+    // Ctrl-C cancels; a command that has not ended by itself after so long (a model is being loaded, say) is left
+    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
 
     /// <param name="input">For commands that read lines; null: standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
@@ -27,12 +27,16 @@ public static class CommandLine
     {
         try
         {
-            var parsed = Root(input).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            var parsed = Parse(SettingOption.Fold(args));
+            if (parsed.UnmatchedTokens.Contains(SettingOption.Name)) parsed = Parse(args); // a command without: it is refused as it was written
             if (parsed.Action is not ParseErrorAction refused)
             {
+                // a server deals with signals itself: it lets calls under way end, and stops at once on the second
+                var ownsSignals = parsed.CommandResult.Command.Name == ServeCommand.Name;
                 var invocation = new InvocationConfiguration
                 {
-                    Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = LongestStop,
+                    Output = output, Error = error, EnableDefaultExceptionHandler = false,
+                    ProcessTerminationTimeout = ownsSignals ? null : LongestStop,
                 };
                 return await parsed.InvokeAsync(invocation, cancellation);
             }
@@ -46,11 +50,15 @@ public static class CommandLine
         {
             return FailureReport.Write(exception, error);
         }
+
+        ParseResult Parse(string[] words) => Root(input).Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null });
     }
 
     /// <summary>The command tree, without side effects.</summary>
     /// <inheritdoc cref="RunAsync"/>
-    public static RootCommand Root(UserInput? input = null) => new("Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold.")
+    public static RootCommand Root(UserInput? input = null) => new(
+        "Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\n"
+        + "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold, 130 interrupted.")
     {
         GenerateCommand.Create(),
         RankCommand.Create(),

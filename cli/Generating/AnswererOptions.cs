@@ -14,6 +14,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
     private readonly Option<Uri> _server = ServerAddress.Create(required: false);
+    private readonly Option<string[]> _settings = SettingOption.Create();
     private readonly Option<string> _tenant = TenantOption.Create();
     private readonly Option<double?> _pin = NumberOption.Create<double>(
         "--pin", "SECONDS", $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
@@ -21,10 +22,12 @@ public sealed class AnswererOptions(bool takesExamples = true)
     public void AddTo(Command command)
     {
         _examples?.AddTo(command);
-        foreach (var option in new Option[] { _model, _server, _tenant, _pin }) command.Add(option);
+        foreach (var option in new Option[] { _model, _server, _tenant, _pin, _settings }) command.Add(option);
         command.AddRule(result =>
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
+            if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
+                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where that is started.");
         });
     }
 
@@ -53,7 +56,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
         if (Tenant(parsed) != TenantName.Default) await error.WriteLineAsync("flamingo: --tenant has no effect without --server.");
 
         var examples = _examples?.ReadFile(parsed, Tenant(parsed), names);
-        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName ?? DefaultModel.Find(), error);
+        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName, SettingOption.Of(parsed), error);
         try
         {
             if (examples is not null) await names.AskAsync(() => opened.SupportSets.PutAsync(examples, cancellation));

@@ -29,7 +29,7 @@ public static class ImportCommand
             "--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
-        dtype.MustBeOneOf("keep", "bf16", "f16", "f32");
+        dtype.MustBeOneOf("keep", "bf16", "f16", "f32", "bfloat16", "float16", "float32");
         var alpha = new Option<string>("--alpha")
         {
             HelpName = "drop|white|black",
@@ -42,7 +42,9 @@ public static class ImportCommand
         command.AddRule(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {
-            var (weights, name, target) = (parsed.GetValue(dtype) is { } wanted && wanted != "keep" ? wanted.ToUpperInvariant() : null, parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
+            var weights = parsed.GetRequiredValue(dtype).Replace("float", "f", StringComparison.Ordinal).ToUpperInvariant();
+            if (weights == "KEEP") weights = null;
+            var (name, target) = (parsed.GetValue(modelId), parsed.GetRequiredValue(output).FullName);
             static void Read(string tokenizer) => JsonTokenizer.Load(tokenizer);
             ModelDirectory Import(IProgress<ImportProgress> progress) => parsed.GetValue(layout) == Idefics
                 ? IdeficsImport.Run(

@@ -10,7 +10,13 @@ public static class FailureReport
     public static int Write(Exception exception, TextWriter error)
     {
         foreach (var line in Lines(exception)) error.WriteLine($"flamingo: {line}");
-        return exception is UsageException ? ExitCode.Usage : ExitCode.Failed;
+        return exception switch
+        {
+            UsageException or OptionsValidationException => ExitCode.Usage,
+            AggregateException several when several.InnerExceptions.All(inner => inner is OptionsValidationException) => ExitCode.Usage,
+            OperationCanceledException => ExitCode.Interrupted,
+            _ => ExitCode.Failed,
+        };
     }
 
     private static IEnumerable<string> Lines(Exception exception) => exception switch
@@ -19,12 +25,11 @@ public static class FailureReport
         StageException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
         StageException { Kind: StageErrorKind.NotFound, MissingResource: StageException.Picture } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
         StageException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
-        StageException { Kind: StageErrorKind.Unavailable } gone => [$"{gone.Message} Check the address, and that the server runs ('flamingo serve' starts one)."],
         StageException stage => [stage.Message],
         OptionsValidationException options => options.Failures,
         CheckpointException or IOException or UnauthorizedAccessException => [exception.Message],
         OperationCanceledException => ["cancelled."],
-        AggregateException { InnerExceptions.Count: 1 } one => Lines(one.InnerExceptions[0]),
+        AggregateException several => several.InnerExceptions.SelectMany(Lines),
         TypeInitializationException { InnerException: { } inner } => Lines(inner),
         _ => [$"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} This is a defect: please report it with the command that you ran."],
     };

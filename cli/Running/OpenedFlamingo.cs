@@ -1,5 +1,6 @@
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Spectre.Console;
 
@@ -15,15 +16,17 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSet
     public ISupportSets SupportSets { get; } = supportSets;
 
     /// <summary>Loads a model into this process.</summary>
+    /// <inheritdoc cref="EmbeddedServices.Build"/>
     /// <exception cref="Checkpoints.CheckpointException">The directory is damaged or incomplete.</exception>
-    public static OpenedFlamingo Load(string modelDirectory, TextWriter error)
+    public static OpenedFlamingo Load(string? modelDirectory, IReadOnlyList<string> settings, TextWriter error)
     {
-        var services = EmbeddedServices.Build(modelDirectory, stages => stages.AddEmbeddedFlamingo());
+        var services = EmbeddedServices.Build(modelDirectory, settings, stages => stages.AddEmbeddedFlamingo());
         try
         {
+            var directory = services.GetRequiredService<IConfiguration>()["Model:Directory"]!;
             var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(error) });
             var flamingo = console.Profile.Out.IsTerminal
-                ? console.Status().Start($"loading {Markup.Escape(modelDirectory)}", _ => services.GetRequiredService<IFlamingo>())
+                ? console.Status().Start($"loading {Markup.Escape(directory)}", _ => services.GetRequiredService<IFlamingo>())
                 : services.GetRequiredService<IFlamingo>();
             return new OpenedFlamingo(flamingo, services.GetRequiredService<ITasks>(), services.GetRequiredService<ISupportSets>(), services);
         }

@@ -27,12 +27,17 @@ public static class VerifyCommand
             Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
         };
         orientation.MustBeOneOf("exif", "ignore");
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName, parsed.GetValue(orientation), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, cancellation));
+        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation, SettingOption.Create() };
+        command.SetAction((parsed, cancellation) => RunAsync(
+            parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName,
+            parsed.GetValue(orientation), SettingOption.Of(parsed),
+            parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(string directory, string goldenDirectory, string pictures, string? orientation, TextWriter output, TextWriter error, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        string directory, string goldenDirectory, string pictures, string? orientation, IReadOnlyList<string> settings,
+        TextWriter output, TextWriter error, CancellationToken cancellation)
     {
         var counts = new int[3];
         void Report(Comparison comparison)
@@ -42,7 +47,7 @@ public static class VerifyCommand
         }
 
         var goldens = Golden.OpenAll(goldenDirectory, Report);
-        await using var services = EmbeddedServices.Build(directory, stages => stages.AddLanguageModelStage());
+        await using var services = EmbeddedServices.Build(directory, settings, stages => stages.AddLanguageModelStage());
         var model = services.GetRequiredService<ModelDirectory>();
         var (verification, language) = (new PictureVerification(model, services.GetRequiredService<InferenceThread>(), orientation),
             (LanguageModelStage)services.GetRequiredService<ILanguageModel>());

@@ -11,7 +11,8 @@ namespace Flamingo.Client;
 /// <summary>
 /// The public service. One client serves any number of threads and calls; it owns its connection. A picture travels as
 /// bytes until the service was seen to hold it and by its id from then on; what the service has lost meanwhile is sent
-/// again by itself, so that a miss never fails a request that holds the bytes.
+/// again by itself, so that a miss never fails a request that holds the bytes. Where nobody listens, a call waits up to 5 s
+/// for a server that is just being started.
 /// </summary>
 public sealed class FlamingoClient : IDisposable
 {

@@ -10,6 +10,9 @@ public sealed record RequestFault(string Field, string Problem, string Remedy);
 /// <summary>A call that the service refused or could not finish.</summary>
 public sealed class FlamingoException : Exception
 {
+    private static readonly SocketError[] BrokenConnection =
+        [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
+
     private FlamingoException(RpcException inner, string message)
         : base(message, inner) => StatusCode = IsGone(inner) ? StatusCode.Unavailable : inner.StatusCode;
 
@@ -25,11 +28,17 @@ public sealed class FlamingoException : Exception
     /// <summary>For ResourceExhausted: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; private init; }
 
-    internal static FlamingoException From(RpcException exception)
+    /// <summary>Nobody listened at the address: no part of the call was sent.</summary>
+    internal bool NeverConnected { get; private init; }
+
+    /// <param name="address">Of the gateway, where the call may not have reached it.</param>
+    internal static FlamingoException From(RpcException exception, string address = "")
     {
-        var status = exception.GetRpcStatus();
-        return new FlamingoException(exception, status?.Message ?? exception.Status.Detail)
+        var (status, reason) = (exception.GetRpcStatus(), NotReached(exception));
+        var unreached = $"{address} cannot be reached: {reason}. Check the address, and that the server runs.";
+        return new FlamingoException(exception, status?.Message ?? (reason is null ? exception.Status.Detail : unreached))
         {
+            NeverConnected = reason is not null,
             Faults = [.. status?.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
             MissingPictures = [.. status?.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).Where(missing => missing.ResourceType == "picture").Select(missing => missing.ResourceName) ?? []],
             RetryAfter = status?.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
@@ -43,6 +52,14 @@ public sealed class FlamingoException : Exception
         for (var inner = exception.Status.DebugException; inner is not null; inner = inner.InnerException)
             if (inner is IOException or HttpRequestException or SocketException) return true;
         return false;
+    }
+
+    // why there was no connection, in the system's words; a connection that broke was one
+    private static string? NotReached(RpcException exception)
+    {
+        var inner = exception.Status.DebugException;
+        while (inner is not (null or SocketException)) inner = inner.InnerException;
+        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
     }
 
     // the service writes the remedy as the description's last line

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -23,7 +24,7 @@ public static partial class ModelRuntime
     public static IServiceCollection AddModelRuntime(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
-        services.AddOptions<ModelOptions>().BindConfiguration(ModelOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<ModelOptions>(ModelOptions.Section);
         services.TryAddSingleton(provider => ModelDirectory.Open(provider.GetRequiredService<IOptions<ModelOptions>>().Value.Directory));
         services.TryAddSingleton(_ => AvailableMemory.OfThisProcess());
         services.TryAddSingleton<Func<string, DeviceMemory>>(DeviceMemory.Of);

@@ -25,7 +25,7 @@ public static class StageTensors
     {
         "float32" => TensorDtype.Float32,
         "float16" => TensorDtype.Float16,
-        "bfloat16" => TensorDtype.BFloat16,
+        "bfloat16" or "bf16" => TensorDtype.BFloat16,
         _ => throw new Checkpoints.CheckpointException($"'{name}' is no dtype; flamingo.json takes float32, float16 or bfloat16."),
     };
 

@@ -12,7 +12,7 @@ public sealed class EndpointOptions
     public int GrpcPort { get; set; } = 8080;
 
     /// <summary>any (all addresses) or loopback.</summary>
-    [Required, RegularExpression("any|loopback")]
+    [AllowedValues("any", "loopback")]
     public string Listen { get; set; } = "any";
 
     /// <summary>How long calls in flight may go on after the signal to stop.</summary>

@@ -1,3 +1,5 @@
+using System.Reflection;
+using Flamingo.Configuration;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -13,41 +15,56 @@ using OpenTelemetry.Trace;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>What every service process does the same: endpoints, health, reflection, telemetry, refusal to start, drain.</summary>
-public static class FlamingoService
+public static partial class FlamingoService
 {
+    private const int Interrupted = 130; // as shells say it of SIGINT
+
     /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
     /// <param name="register">Adds the service's own parts.</param>
     /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
-    /// <returns>0 after an orderly stop; 1 where the start was refused, with one report on standard error.</returns>
-    public static async Task<int> RunAsync(string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
+    /// <returns>
+    /// 0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.
+    /// </returns>
+    public static async Task<int> RunAsync(
+        string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
     {
-        var builder = WebApplication.CreateBuilder(args.Where(argument => argument != HealthProbe.Argument).ToArray());
+        var program = Assembly.GetEntryAssembly()!.GetName().Name;
         try
         {
-            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Endpoints(builder).GrpcPort);
+            string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
+            // the appsettings.json beside the program holds its defaults, wherever it is started
+            var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+            {
+                Args = arguments, ContentRootPath = AppContext.BaseDirectory,
+            });
+            builder.Configuration.AddOptionSources(arguments);
+            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort);
 
             builder.AddServiceDefaults();
             register(builder);
             await using var app = builder.Build();
-            app.Services.GetService<IStartupValidator>()?.Validate();
+            app.CheckBeforeStart();
             map(app);
             app.MapServiceDefaults();
-            await app.RunAsync(cancellation);
-            return Environment.ExitCode; // not 0 where a part of the process ended it, because its device failed for example
+            var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
+            var orderly = await app.ServeAsync(() => Task.CompletedTask, sentence => Stopping(logger, sentence), cancellation);
+            // not 0 where a part of the process ended it, because its device failed for example
+            return orderly ? Environment.ExitCode : Interrupted;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
             // before the first request nothing but the operator reads this: one report, no stack
             var faults = Faults(exception).ToList();
-            await Console.Error.WriteLineAsync($"{builder.Environment.ApplicationName} does not start: {(faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}")))}");
+            var report = faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}"));
+            await Console.Error.WriteLineAsync($"{program} does not start: {report}");
             return 1;
         }
     }
 
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
-        builder.Services.AddOptions<EndpointOptions>().BindConfiguration(EndpointOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        var endpoints = Endpoints(builder);
+        builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
+        var endpoints = Endpoints(builder).Read();
 
         // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
@@ -55,10 +72,17 @@ public static class FlamingoService
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
             var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // another is reported with all other faults, not by Kestrel before them
-            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, listen => listen.Protocols = HttpProtocols.Http2);
-            else kestrel.ListenAnyIP(port, listen => listen.Protocols = HttpProtocols.Http2);
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
+            else kestrel.ListenAnyIP(port, Listen);
         });
 
+        void Listen(ListenOptions listen)
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
+        }
+
+        builder.Services.AddSingleton<RunningCalls>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
         builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
         builder.Services.AddGrpcReflection();
@@ -74,18 +98,30 @@ public static class FlamingoService
 
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
+        app.Use(app.Services.GetRequiredService<RunningCalls>().CountAsync);
         app.MapGrpcHealthChecksService();
         app.MapGrpcReflectionService();
         return app;
     }
 
-    private static EndpointOptions Endpoints(WebApplicationBuilder builder) => builder.Configuration.GetSection(EndpointOptions.Section).Get<EndpointOptions>() ?? new EndpointOptions();
+    // before the container that validates options is built
+    private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
+        new(builder.Configuration, EndpointOptions.Section);
+
+    private static EndpointOptions Checked(OptionSection<EndpointOptions> section)
+    {
+        var (options, wrong) = (section.Read(), section.Validate(null, section.Read()));
+        return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
+    }
+
+    [LoggerMessage(1, LogLevel.Information, "{Sentence}")]
+    private static partial void Stopping(ILogger logger, string sentence);
 
     // options of several sections fail together, each with several members
     private static IEnumerable<string> Faults(Exception exception) => exception switch
     {
         AggregateException several => several.InnerExceptions.SelectMany(Faults),
-        System.Reflection.TargetInvocationException { InnerException: { } inner } => Faults(inner),
+        TargetInvocationException { InnerException: { } inner } => Faults(inner),
         OptionsValidationException options => options.Failures,
         _ => [exception.Message],
     };

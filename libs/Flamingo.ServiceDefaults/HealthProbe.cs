@@ -21,7 +21,8 @@ public static class HealthProbe
         }
         catch (RpcException exception)
         {
-            await Console.Error.WriteLineAsync($"No health from port {port}: {exception.Status.Detail}");
+            var reason = exception.Status.DebugException?.GetBaseException().Message ?? exception.Status.Detail;
+            await Console.Error.WriteLineAsync($"No health from port {port}: {reason}");
             return 1;
         }
     }

@@ -25,10 +25,13 @@ internal sealed class Gateway : IDisposable
         var options = new GrpcChannelOptions { MaxReceiveMessageSize = MostBytes, MaxSendMessageSize = MostBytes };
         if (!alone || IsName(address)) FailFast(options);
         if (IsName(address)) Balance(options);
+        Address = address;
         _channel = GrpcChannel.ForAddress(address, options);
         var calls = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
         (Public, Tasks, Sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new Tasks.TasksClient(calls), new SupportSets.SupportSetsClient(calls));
     }
+
+    public string Address { get; }
 
     public Protos.V1.Flamingo.FlamingoClient Public { get; }
 

@@ -15,12 +15,15 @@ internal sealed class ServiceCalls : IDisposable
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50), LongestPause = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>How long a call waits for somebody to listen, so that a server that is just being started answers it.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     /// <summary>How long a gateway that failed is passed over while there is another.</summary>
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(2);
 
     private readonly Gateway[] _gateways;
     private readonly long?[] _failed; // when a call last failed there
-    private readonly int _attempts;   // 1 at a lone gateway: who asks wants to know at once that nobody is there
+    private readonly int _attempts;   // where somebody listens; 1 at a lone gateway
     private readonly TimeProvider _time;
     private uint _turn;
 
@@ -34,9 +37,11 @@ internal sealed class ServiceCalls : IDisposable
         _time = time;
     }
 
+    /// <summary>Where nobody listens anywhere, it is tried until <see cref="Patience"/> ends.</summary>
     /// <param name="once">For what would meet its own first time: Put and Delete of support sets.</param>
     public async Task<T> RunAsync<T>(Func<Gateway, Task<T>> call, CancellationToken cancellation, bool once = false)
     {
+        var begun = _time.GetTimestamp();
         for (var (attempt, pause) = (1, FirstPause); ; attempt++)
         {
             var gateway = Next();
@@ -47,7 +52,7 @@ internal sealed class ServiceCalls : IDisposable
             catch (RpcException exception)
             {
                 cancellation.ThrowIfCancellationRequested();
-                var failure = FlamingoException.From(exception);
+                var failure = FlamingoException.From(exception, _gateways[gateway].Address);
                 if (failure.StatusCode != StatusCode.Unavailable)
                 {
                     // who misses pictures is the one to send them to
@@ -56,7 +61,9 @@ internal sealed class ServiceCalls : IDisposable
                 }
 
                 lock (_failed) _failed[gateway] = _time.GetTimestamp();
-                if (once || attempt == _attempts) throw failure;
+                // a call that reached nobody may be made again whatever it is
+                var waits = failure.NeverConnected && _time.GetElapsedTime(begun) < Patience;
+                if (!waits && (once || attempt >= _attempts)) throw failure;
             }
 
             if (attempt < _gateways.Length) continue; // another one is asked at once

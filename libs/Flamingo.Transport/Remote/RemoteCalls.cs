@@ -10,13 +10,16 @@ namespace Flamingo.Transport.Remote;
 /// Calls to one peer: failures come back as <see cref="StageException"/>, the caller's own cancellation as itself. A call
 /// whose replica is gone is made again at another: each is a pure function of its request. A stream that has begun is not.
 /// </summary>
-/// <param name="peer">Name of who answers, for messages.</param>
+/// <param name="peer">Name of who answers, for messages; they add the address.</param>
 /// <param name="patience">
 /// How long a call waits for a lost connection. A channel that lost all its servers pauses before it tries again and fails
 /// calls meanwhile; asking it to connect ends the pause, so that the first call after a restart is answered.
 /// </param>
-internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan patience)
+/// <param name="remedy">What to do where nobody can be reached, one sentence.</param>
+internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan patience, string remedy = "")
 {
+    private readonly string _peer = $"{peer} at {channel.Address}";
+
     /// <summary>Each at another replica, where there is one: three may die under a call.</summary>
     private const int Attempts = 4;
 
@@ -25,6 +28,9 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
 
     /// <summary>gRPC's balancer now and then leaves a call waiting for ever for a change that has already come: after so long without being sent it is taken back and made again.</summary>
     private static readonly TimeSpan LongestUnsent = TimeSpan.FromSeconds(5);
+
+    /// <summary>For a stage of a gateway.</summary>
+    public static string RemedyFor(string stage) => $"See that it runs, and that the gateway's Stages:{stage} is its address.";
 
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
     /// <param name="call">Makes the call, with these headers and this token.</param>
@@ -88,7 +94,8 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && unsent.IsCancellationRequested)
         {
-            throw new StageException(StageErrorKind.Unavailable, $"{peer}: no connection took the call for {LongestUnsent.TotalSeconds:0} s.");
+            var waited = $"{LongestUnsent.TotalSeconds:0} s";
+            throw new StageException(StageErrorKind.Unavailable, $"{_peer}: no connection took the call for {waited}.");
         }
         finally
         {
@@ -122,7 +129,7 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         catch (RpcException exception)
         {
             cancellation.ThrowIfCancellationRequested();
-            var failure = exception.ToStage(peer);
+            var failure = exception.ToStage(_peer, remedy);
             if (failure.Kind == StageErrorKind.Unavailable) begun.Fail();
             throw failure;
         }

@@ -8,6 +8,9 @@ namespace Flamingo.Transport.Remote;
 /// <summary>The public service at an address, with the same promise as in one process.</summary>
 public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IDisposable
 {
+    /// <summary>A server that is just being started is waited for.</summary>
+    private static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(5);
+
     private readonly StageChannel _channel;
     private readonly V1.Flamingo.FlamingoClient _client;
     private readonly V1.Tasks.TasksClient _tasks;
@@ -16,12 +19,14 @@ public sealed class RemoteFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     private readonly RemoteCalls _calls;
 
     /// <param name="address"><c>http://host:port</c>, <c>https://…</c> or <c>dns:///name:port</c>.</param>
-    public RemoteFlamingo(string address)
+    /// <param name="patience">How long a call waits for somebody to listen there; null: 5 s.</param>
+    public RemoteFlamingo(string address, TimeSpan? patience = null)
     {
         _channel = StageChannel.Open(address, new RemoteStageOptions(), TimeProvider.System);
         (_client, _tasks) = (new V1.Flamingo.FlamingoClient(_channel.Channel), new V1.Tasks.TasksClient(_channel.Channel));
         (_sets, _cache) = (new V1.SupportSets.SupportSetsClient(_channel.Channel), new V1.LatentCache.LatentCacheClient(_channel.Channel));
-        _calls = new RemoteCalls(_channel, "The server", TimeSpan.Zero); // who asks by hand wants to know at once that nobody is there
+        const string Remedy = "Check the address, and that the server runs ('flamingo serve' starts one).";
+        _calls = new RemoteCalls(_channel, "The server", patience ?? DefaultPatience, Remedy);
     }
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)

@@ -7,13 +7,15 @@ public sealed class RemoteStageOptions
 {
     public const string Section = "Stages";
 
-    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    private const string Form = "dns:///name:port, http://host:port or https://host:port";
+
+    [Required, RegularExpression("(dns:///|http://|https://).+", ErrorMessage = Form)]
     public string VisionEncoder { get; set; } = "";
 
-    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    [Required, RegularExpression("(dns:///|http://|https://).+", ErrorMessage = Form)]
     public string Resampler { get; set; } = "";
 
-    [Required(AllowEmptyStrings = false), RegularExpression(@"(dns:///|http://|https://).+")]
+    [Required, RegularExpression("(dns:///|http://|https://).+", ErrorMessage = Form)]
     public string LanguageModel { get; set; } = "";
 
     /// <summary>

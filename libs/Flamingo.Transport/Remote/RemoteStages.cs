@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Configuration;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
@@ -13,7 +14,7 @@ namespace Flamingo.Transport.Remote;
 public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience) : IVisionEncoder
 {
     private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
+    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience, RemoteCalls.RemedyFor("VisionEncoder"));
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: token)).ToRecord());
@@ -30,7 +31,7 @@ public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience)
 public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : IResampler
 {
     private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
+    private readonly RemoteCalls _calls = new(channel, "Resampler", patience, RemoteCalls.RemedyFor("Resampler"));
 
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: token)).ToRecord());
@@ -44,7 +45,7 @@ public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : I
 public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience) : ILanguageModel
 {
     private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
+    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience, RemoteCalls.RemedyFor("LanguageModel"));
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: token)).ToRecord());
@@ -71,7 +72,7 @@ public static class RemoteStagesRegistration
     /// <summary>The three stages over gRPC, where AddXStage() would put them into this process.</summary>
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
-        services.AddOptions<RemoteStageOptions>().BindConfiguration(RemoteStageOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<RemoteStageOptions>(RemoteStageOptions.Section);
         services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
         services.AddSingleton<IResampler>(provider => Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
         services.AddSingleton<ILanguageModel>(provider => Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));

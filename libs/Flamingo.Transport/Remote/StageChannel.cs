@@ -14,7 +14,10 @@ namespace Flamingo.Transport.Remote;
 /// </summary>
 public sealed class StageChannel : IDisposable
 {
-    private StageChannel(GrpcChannel channel, ReplicaChoice replicas, TimeProvider time) => (Channel, Replicas, Time) = (channel, replicas, time);
+    private StageChannel(string address, GrpcChannel channel, ReplicaChoice replicas, TimeProvider time) =>
+        (Address, Channel, Replicas, Time) = (address, channel, replicas, time);
+
+    public string Address { get; }
 
     public GrpcChannel Channel { get; }
 
@@ -39,7 +42,7 @@ public sealed class StageChannel : IDisposable
         var balancer = new ReplicaBalancerFactory(replicas);
         var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh)).AddSingleton<LoadBalancerFactory>(balancer);
         if (resolver is not null) services.AddSingleton(resolver);
-        return new StageChannel(GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        return new StageChannel(address, GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
             Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
             HttpHandler = new SentHandler(handler, replicas),

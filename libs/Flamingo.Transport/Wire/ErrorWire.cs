@@ -11,6 +11,9 @@ public static class ErrorWire
 {
     private const string Domain = "flamingo";
 
+    private static readonly SocketError[] BrokenConnection =
+        [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
+
     public static RpcException ToRpc(this StageException exception)
     {
         var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
@@ -28,12 +31,16 @@ public static class ErrorWire
     }
 
     /// <param name="peer">Who answered, for messages of its absence.</param>
-    public static StageException ToStage(this RpcException exception, string peer)
+    /// <param name="remedy">What to do about that, one sentence.</param>
+    public static StageException ToStage(this RpcException exception, string peer, string remedy = "")
     {
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
-            return new StageException(KindOf(exception), $"{peer}: {DetailOf(exception)}", exception);
+        {
+            var unreached = NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
+            return new StageException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
+        }
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
         return new StageException(kind, status.Message, exception)
@@ -77,9 +84,27 @@ public static class ErrorWire
         _ => StageErrorKind.Internal,
     };
 
-    private static string DetailOf(RpcException exception) => exception.StatusCode == StatusCode.Unimplemented
-        ? $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; see that the address is right."
-        : exception.Status.Detail;
+    private static string DetailOf(RpcException exception) => exception switch
+    {
+        { StatusCode: StatusCode.Unimplemented } =>
+            $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; "
+            + "see that the address is right.",
+        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError } } =>
+            "what listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). See that the address is right.",
+        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } insecure } =>
+            $"no TLS connection could be made ({insecure.GetBaseException().Message}). Flamingo's own services have none: use http://.",
+        { Status.DebugException: { } broken } when HasBrokenTransport(broken) =>
+            $"the connection broke ({broken.GetBaseException().Message}).",
+        _ => exception.Status.Detail,
+    };
+
+    /// <returns>Why there is no connection, in the system's words; null: there was one.</returns>
+    private static string? NotReached(RpcException exception)
+    {
+        var inner = exception.Status.DebugException;
+        while (inner is not (null or SocketException)) inner = inner.InnerException;
+        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
+    }
 
     private static bool HasBrokenTransport(Exception? exception)
     {

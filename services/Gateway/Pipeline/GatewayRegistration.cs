@@ -1,3 +1,4 @@
+using Flamingo.Configuration;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.LatentCache;
@@ -17,8 +18,11 @@ public static class GatewayRegistration
     /// <summary>The public face over whatever stages are registered, local or remote.</summary>
     public static IServiceCollection AddGatewayPipeline(this IServiceCollection services)
     {
-        services.AddOptions<GatewayOptions>().BindConfiguration(GatewayOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddOptions<RedisOptions>().BindConfiguration(RedisOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<GatewayOptions>(GatewayOptions.Section);
+        services.AddOptionSection<RedisOptions>(RedisOptions.Section).Validate(
+            options => RedisConnection.IsConnectionString(options.ConnectionString), // which may hold a password, and so is not shown
+            "Redis:ConnectionString is no connection string. Give host:port, and options behind commas, such as localhost:6379,ssl=true; "
+            + "empty is off.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton(provider => new RequestPermits(Gateway(provider)));

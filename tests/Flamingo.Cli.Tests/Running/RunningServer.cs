@@ -11,17 +11,18 @@ public sealed class RunningServer : IAsyncLifetime
 
     public string Address { get; private set; } = "";
 
+    public int Port { get; init; } = FreePort();
+
     /// <summary>Of <c>serve</c>, besides its port.</summary>
     public string[] Arguments { get; init; } = [];
 
     public async ValueTask InitializeAsync()
     {
-        var port = FreePort();
         var (listening, error) = (new AnnouncedLine(), new StringWriter());
-        _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{port}", .. Arguments], listening, error, _stop.Token);
+        _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{Port}", .. Arguments], listening, error, _stop.Token);
         var first = await Task.WhenAny(listening.Announced, _serving);
         Assert.True(first == listening.Announced, error.ToString());
-        Address = $"http://localhost:{port}";
+        Address = $"http://localhost:{Port}";
         Assert.Contains(Address, await listening.Announced, StringComparison.Ordinal);
     }
 

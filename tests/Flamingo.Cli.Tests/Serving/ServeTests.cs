@@ -1,7 +1,9 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Flamingo.Cli.Tests.Caching;
 using Flamingo.Cli.Tests.Running;
+using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tests.Serving;
 
@@ -30,20 +32,72 @@ public sealed class ServeTests
         Assert.Contains(unknown, refused.Error, StringComparison.Ordinal);
     }
 
+    // as a process of its own: a logger writes past the command line's own error writer
     [Fact]
     public async Task A_port_in_use_is_said_in_one_line()
     {
         using var holder = new TcpListener(IPAddress.Any, 0);
         holder.Start();
         var port = ((IPEndPoint)holder.LocalEndpoint).Port;
-        var finished = (await FlamingoCommand.RunAsync("serve", "--grpc-port", $"{port}")).MustReturn(1);
-        Assert.Contains($"{port}", finished.Error, StringComparison.Ordinal);
+        using var folder = new TemporaryFolder();
+        var finished = (await FlamingoCommand.SpawnAsync(folder.Path, "serve", "--grpc-port", $"{port}")).MustReturn(1);
+        Assert.Contains($"{port}", Assert.Single(finished.Error.Trim().Split('\n')), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task A_server_that_is_not_there_is_a_failure_with_a_remedy()
+    public async Task A_server_that_is_not_there_is_a_failure_with_its_address_and_a_remedy()
     {
-        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("caption.json"), "--server", $"http://localhost:{RunningServer.FreePort()}")).MustReturn(1);
+        var address = $"http://localhost:{RunningServer.FreePort()}";
+        var asked = await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("caption.json"), "--server", address);
+        var finished = asked.MustReturn(1);
+        Assert.Contains(address, finished.Error, StringComparison.Ordinal);
         Assert.Contains("flamingo serve", finished.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("subchannel", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_server_that_is_just_being_started_is_waited_for()
+    {
+        await using var serving = new RunningServer { Port = RunningServer.FreePort() };
+        var asking = FlamingoCommand.RunAsync("cache", "stats", "--server", $"http://localhost:{serving.Port}");
+        await Task.Delay(TimeSpan.FromSeconds(0.5), TestContext.Current.CancellationToken); // it has asked, and nobody was there
+        Assert.False(asking.IsCompleted);
+        await serving.InitializeAsync();
+        (await asking).MustReturn(0);
+    }
+
+    [Fact]
+    public async Task A_gateway_whose_stages_are_gone_says_so_and_its_own_address_is_not_in_doubt()
+    {
+        await using var gateway = await FakeGateway.StartAsync();
+        gateway.Encoding = () => throw new StageException(
+            StageErrorKind.Unavailable, "LanguageModel at dns:///language-model:8080 cannot be reached: Name or service not known.");
+        var finished = (await FlamingoCommand.RunAsync("cache", "warm", Examples.Prompt("."), "--server", gateway.Address)).MustReturn(1);
+        Assert.Contains("LanguageModel at dns:///language-model:8080 cannot be reached", finished.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Check the address", finished.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_listens_and_is_no_grpc_server_is_said_to_be_none()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var answering = AnswerAsync();
+        var address = $"http://localhost:{((IPEndPoint)listener.LocalEndpoint).Port}";
+        var finished = (await FlamingoCommand.RunAsync("cache", "stats", "--server", address)).MustReturn(1);
+        Assert.Contains("does not answer as a gRPC server", finished.Error, StringComparison.Ordinal);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answering);
+
+        async Task AnswerAsync()
+        {
+            while (true)
+            {
+                using var taken = await listener.AcceptSocketAsync(stop.Token);
+                await taken.ReceiveAsync(new byte[1 << 16], stop.Token);
+                await taken.SendAsync("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), stop.Token);
+            }
+        }
     }
 }

@@ -94,7 +94,7 @@ public sealed class ChatTests : IDisposable
         var running = CommandLine.RunAsync(["chat", "--model", _folder.Path], TextWriter.Null, TextWriter.Null, leaving.Token, new UserInput(lines, IsTerminal: true));
         await lines.Asked.WaitAsync(TestContext.Current.CancellationToken);
         await leaving.CancelAsync();
-        Assert.Equal(1, await running);
+        Assert.Equal(130, await running);
     }
 
     private static UserInput Piped(string lines) => new(new StringReader(lines), IsTerminal: false);

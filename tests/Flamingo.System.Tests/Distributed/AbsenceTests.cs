@@ -1,6 +1,8 @@
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Stages;
 using Flamingo.SystemTests.Episodes;
+using Flamingo.Transport.Remote;
 using Grpc.Core;
 using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
@@ -53,7 +55,37 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<RpcException>(() => hanging.ResponseAsync)).StatusCode);
         await StartReadyAsync("VisionEncoder", vision.Port);
         var encoded = await client.EncodeAsync([Episode.Picture("0011.png").Bytes], cancellation: Cancellation);
-        Assert.Equal(PictureSource.Encoded, Assert.Single(encoded.Pictures).Source);
+        Assert.Equal(V1.PictureSource.Encoded, Assert.Single(encoded.Pictures).Source);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_stage_that_is_gone_is_named_with_its_address_and_not_the_gateways()
+    {
+        var port = FreePort.Next();
+        var gateway = await StartGatewayAsync(language: port);
+        using var client = new FlamingoClient(gateway.Address);
+        var prompt = new Prompt().Text("Output:");
+        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(prompt, cancellation: Cancellation));
+        Assert.StartsWith($"LanguageModel at http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("Check the address", gone.Message, StringComparison.Ordinal);
+        using var remote = new RemoteFlamingo(gateway.Address);
+        var ranking = new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]);
+        var same = await Assert.ThrowsAsync<StageException>(() => remote.RankAsync(ranking, Cancellation));
+        Assert.Equal(gone.Message, same.Message);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_client_waits_for_a_gateway_that_is_just_being_started_and_then_names_its_address()
+    {
+        var port = FreePort.Next();
+        using var client = new FlamingoClient($"http://localhost:{port}");
+        var asking = client.PutSupportSetAsync("late", [(Episode.Picture("0010.png").Bytes, "a")], cancellation: Cancellation);
+        var stages = Stack.StagesAt(Shared.VisionEncoder.Port, Shared.Resampler.Port, Shared.LanguageModel.Port);
+        var gateway = await StartReadyAsync("Gateway", port, stages);
+        await asking;
+        await gateway.KillAsync();
+        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(Cancellation));
+        Assert.StartsWith($"http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
     }
 
     private static async Task<StatusCode> StatusAsync(HostProcess gateway)

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Google.Protobuf.Reflection;
 using Grpc.Core;
 using Grpc.Health.V1;
@@ -37,6 +38,7 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         Assert.Equal(1, await nobody.ExitAsync());
         Assert.Single(nobody.Error.Split('\n'));
         Assert.Contains($"{nobody.Port}", nobody.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("subchannel", nobody.Error, StringComparison.Ordinal);
     }
 
     [Theory(Timeout = 60_000), MemberData(nameof(Services))]
@@ -73,7 +75,17 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         using var old = new HttpRequestMessage(HttpMethod.Post, $"{Running(host).Address}/{service}/Describe") { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         using var refused = await client.SendAsync(old, Cancellation);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        Assert.Contains("HTTP/2 only", await refused.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+        var line = await refused.Content.ReadAsStringAsync(Cancellation);
+        string[] parts = [$"gRPC endpoint of Flamingo.{host}.Host", "HTTP/2 only", "request came as HTTP/1", $"HOST:{Running(host).Port}"];
+        Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
+        Assert.Single(line.TrimEnd().Split('\n'));
+
+        // a method that begins as HTTP/2 does, and a request that comes letter by letter
+        using var socket = new TcpClient("localhost", Running(host).Port);
+        foreach (var letter in "PROPFIND / HTTP/1.1\r\n\r\n"u8.ToArray())
+            await socket.GetStream().WriteAsync(new[] { letter }, Cancellation);
+        using var reader = new StreamReader(socket.GetStream());
+        Assert.EndsWith(line, await reader.ReadToEndAsync(Cancellation), StringComparison.Ordinal);
     }
 
     private static async Task<ServerReflectionResponse> AskAsync(AsyncDuplexStreamingCall<ServerReflectionRequest, ServerReflectionResponse> call, ServerReflectionRequest request)

@@ -41,12 +41,20 @@ public sealed class HostProcess : IAsyncDisposable
 
     /// <param name="service">VisionEncoder, Resampler, LanguageModel or Gateway.</param>
     /// <param name="options">As environment variables, <c>Section__Option</c>; they win over the usual ones.</param>
-    public static HostProcess Start(string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments)
+    public static HostProcess Start(
+        string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments) =>
+        Start(null, service, port, options, arguments);
+
+    /// <summary>The same in another folder than the program's own.</summary>
+    public static HostProcess Start(
+        string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments)
     {
         var name = $"Flamingo.{service}.Host";
         var folder = RepositoryFiles.Path("artifacts", "bin", name, new DirectoryInfo(AppContext.BaseDirectory).Name);
-        // appsettings.json is read from the folder that it starts in
-        var start = new ProcessStartInfo("dotnet", [$"{name}.dll", .. arguments]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(folder, $"{name}.dll"), .. arguments])
+        {
+            WorkingDirectory = workingDirectory ?? folder, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
         (string, string)[] usual = [("Endpoints__GrpcPort", $"{port}"), ("Endpoints__Listen", "loopback"), ("Model__Directory", RepositoryFiles.Path("models", "shapes")), ("Model__Threads", "1")];
         foreach (var (option, value) in usual.Concat(options)) start.Environment[option] = value;
         return new HostProcess(Process.Start(start)!, name, port);

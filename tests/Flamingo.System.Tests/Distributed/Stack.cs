@@ -85,6 +85,14 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         return process;
     }
 
+    /// <summary>The same in a folder of the test's choice.</summary>
+    protected HostProcess StartIn(string folder, string service, (string Option, string Value)[] options, params string[] arguments)
+    {
+        var process = HostProcess.Start(folder, service, FreePort.Next(), options, arguments);
+        _own.Add(process);
+        return process;
+    }
+
     /// <summary>A host of this test's own that serves.</summary>
     protected async Task<HostProcess> StartReadyAsync(string service, int? port = null, params (string Option, string Value)[] options)
     {

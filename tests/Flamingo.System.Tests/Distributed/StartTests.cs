@@ -51,6 +51,26 @@ public sealed class StartTests(Stack shared) : HostTests(shared)
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task Options_come_from_the_program_the_current_directory_the_environment_and_arguments()
+    {
+        var folder = NewFolder();
+        File.WriteAllText(Path.Combine(folder, "appsettings.json"), """
+            {
+              "Gateway": { "MemoryCacheBytes": "of the file", "MaxQueuedRequests": "of the file" },
+              "Redis": { "LookupBudget": "of the file" }
+            }
+            """);
+        // the addresses of the stages are right in the program's own file, which does not stand in this folder
+        (string, string)[] environment =
+            [("Redis__LookupBudget", "of the environment"), ("Gateway__MaxQueuedRequests", "of the environment")];
+        var gateway = StartIn(folder, "Gateway", environment, "--Gateway:MaxQueuedRequests=of the arguments");
+        await RefusedAsync(
+            gateway, "Gateway:MemoryCacheBytes is 'of the file'", "Redis:LookupBudget is 'of the environment'",
+            "Gateway:MaxQueuedRequests is 'of the arguments'");
+        Assert.Equal(4, gateway.Error.Split('\n').Length); // these three and the line above them
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_port_in_use_is_reported() => await RefusedAsync(Start("Gateway", Shared.Gateway.Port, Stack.StagesAt(1, 2, 3)), $"{Shared.Gateway.Port}");
 
     private static async Task RefusedAsync(HostProcess process, params string[] named)

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using CsCheck;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
@@ -55,6 +56,17 @@ public sealed class ErrorWireTests
         var back = new RpcException(new Status(code, "said")).ToStage("Resampler");
         Assert.Equal(kind, back.Kind);
         Assert.Equal("Resampler: said", back.Message);
+    }
+
+    [Fact]
+    public void A_peer_that_cannot_be_reached_is_named_with_the_reason_and_the_remedy()
+    {
+        var refused = new SocketException((int)SocketError.ConnectionRefused);
+        var reset = new SocketException((int)SocketError.ConnectionReset);
+        var gone = new RpcException(new Status(StatusCode.Unavailable, "Error connecting to subchannel.", refused));
+        Assert.Equal($"X at http://a cannot be reached: {refused.Message}. Start it.", gone.ToStage("X at http://a", "Start it.").Message);
+        var broken = new RpcException(new Status(StatusCode.Internal, "Error reading next message.", new IOException("aborted", reset)));
+        Assert.Equal($"X at http://a: the connection broke ({reset.Message}).", broken.ToStage("X at http://a", "Start it.").Message);
     }
 
     [Fact]

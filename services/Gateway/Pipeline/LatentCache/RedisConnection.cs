@@ -41,7 +41,12 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
             configuration.BacklogPolicy = BacklogPolicy.FailFast;
             configuration.ConnectTimeout = 1000;
             configuration.ReconnectRetryPolicy = new LinearRetry(1000); // the default waits ever longer, up to a minute after Redis is back
-            return await ConnectionMultiplexer.ConnectAsync(configuration);
+            var connection = await ConnectionMultiplexer.ConnectAsync(configuration);
+            // not the connection string, which may hold a password
+            var servers = string.Join(", ", configuration.EndPoints.Select(EndPointCollection.ToString));
+            connection.ConnectionRestored += (_, _) => Restored(servers);
+            if (!connection.IsConnected) Absent(servers);
+            return connection;
         });
         if (IsOn) _ = _connecting.Value; // begins now, so that the first lookup finds it connected
     }
@@ -54,6 +59,19 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
 
     /// <summary>Cancelled as soon as this is disposed of.</summary>
     public CancellationToken Closing => _closing.Token;
+
+    /// <returns>Whether the client library understands it; an empty one is off.</returns>
+    public static bool IsConnectionString(string text)
+    {
+        try
+        {
+            return text.Length == 0 || ConfigurationOptions.Parse(text).EndPoints.Count > 0;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>For what <see cref="TryAsync"/> cannot do. Never fails for a server that is not there.</summary>
     public Task<IConnectionMultiplexer> ConnectAsync() => IsOn ? _connecting.Value : throw new InvalidOperationException("Redis is off.");
@@ -109,6 +127,13 @@ public sealed partial class RedisConnection : IAsyncDisposable, IDisposable
     }
 
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    [LoggerMessage(2, LogLevel.Warning, "Redis at {Servers} does not answer. Until it does, latents are held in memory alone, "
+        + "and support sets can neither be put nor used.")]
+    private partial void Absent(string servers);
+
+    [LoggerMessage(3, LogLevel.Information, "Redis at {Servers} is connected again.")]
+    private partial void Restored(string servers);
 
     [LoggerMessage(1, LogLevel.Warning, "Redis {What} failed, it goes on without: {Reason}")]
     private partial void Failed(string what, string reason);

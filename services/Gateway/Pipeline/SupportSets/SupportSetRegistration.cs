@@ -1,3 +1,4 @@
+using Flamingo.Configuration;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
@@ -11,7 +12,7 @@ internal static class SupportSetRegistration
 {
     public static IServiceCollection AddSupportSets(this IServiceCollection services)
     {
-        services.AddOptions<SupportSetOptions>().BindConfiguration(SupportSetOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<SupportSetOptions>(SupportSetOptions.Section);
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SupportSetOptions>>().Value);
         services.AddSingleton<ISupportSetStore>(provider => !provider.GetRequiredService<RedisConnection>().IsOn
             ? ActivatorUtilities.CreateInstance<MemorySupportSetStore>(provider)

@@ -9,7 +9,7 @@ public sealed class LanguageModelOptions
     public const string Section = "LanguageModel";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "LanguageModel:Device is cpu, cuda, cuda:N, or empty for Model:Device.")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.</summary>

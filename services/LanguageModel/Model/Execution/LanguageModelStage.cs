@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
@@ -124,7 +125,7 @@ public static class LanguageModelRegistration
     public static IServiceCollection AddLanguageModelStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<LanguageModelOptions>().BindConfiguration(LanguageModelOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<LanguageModelOptions>(LanguageModelOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(Claim);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
 using Flamingo.Resampler.Network;
@@ -16,7 +17,7 @@ public sealed class ResamplerOptions
     public const string Section = "Resampler";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "Resampler:Device is cpu, cuda, cuda:N, or empty for Model:Device.")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Most pictures in one call.</summary>
@@ -125,7 +126,7 @@ public static class ResamplerRegistration
     public static IServiceCollection AddResamplerStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<ResamplerOptions>().BindConfiguration(ResamplerOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<ResamplerOptions>(ResamplerOptions.Section);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler", provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.Device));
         services.AddSingleton<IResampler, ResamplerStage>();
         return services;

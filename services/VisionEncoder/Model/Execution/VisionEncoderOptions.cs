@@ -10,7 +10,7 @@ public sealed class VisionEncoderOptions
     public const string Section = "VisionEncoder";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "VisionEncoder:Device is cpu, cuda, cuda:N, or empty for Model:Device.")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Largest width × height by a file's header, checked before anything is decoded.</summary>

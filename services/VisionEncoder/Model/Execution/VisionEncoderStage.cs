@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Configuration;
 using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
 using Flamingo.Stages;
@@ -132,7 +133,7 @@ public static class VisionEncoderRegistration
     public static IServiceCollection AddVisionEncoderStage(this IServiceCollection services)
     {
         services.AddModelRuntime();
-        services.AddOptions<VisionEncoderOptions>().BindConfiguration(VisionEncoderOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptionSection<VisionEncoderOptions>(VisionEncoderOptions.Section);
         services.TryAddSingleton(IPictureDecoder.Compiled);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();

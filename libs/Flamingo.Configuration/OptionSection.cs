@@ -1,0 +1,173 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Reflection;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+
+namespace Flamingo.Configuration;
+
+/// <summary>A section of the configuration that this process reads.</summary>
+public sealed record KnownSection(string Name);
+
+/// <summary>The one way in which an options class becomes part of a process.</summary>
+public static class OptionSectionRegistration
+{
+    /// <summary>
+    /// Reads a section into <typeparamref name="T"/> and checks it at start: sizes and durations as <see cref="Quantity"/> has them, the
+    /// property's validation attributes, and that every key of the section is a property. Several registrations of one class count once.
+    /// </summary>
+    /// <typeparam name="T">
+    /// Properties are string, int, long, double, bool or TimeSpan. A whole number whose name ends in <c>Bytes</c> is a size. An attribute's
+    /// error message, where there is one, is the second half of the sentence "Give …." and says what the property takes.
+    /// </typeparam>
+    public static OptionsBuilder<T> AddOptionSection<T>(this IServiceCollection services, string section)
+        where T : class, new()
+    {
+        OptionSection<T> Create(IServiceProvider provider) => new(provider.GetRequiredService<IConfiguration>(), section);
+        services.AddSingleton(new KnownSection(section));
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IConfigureOptions<T>, OptionSection<T>>(Create));
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<T>, OptionSection<T>>(Create));
+        return services.AddOptions<T>().ValidateOnStart();
+    }
+}
+
+/// <summary>
+/// The reader of one section. .NET's own binder has one converter per type and reports failures with expressions and type names; this one
+/// knows sizes from numbers, and says of each fault the key, the value and what is expected.
+/// </summary>
+public sealed class OptionSection<T>(IConfiguration configuration, string section) : IConfigureOptions<T>, IValidateOptions<T>
+    where T : class, new()
+{
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+    private static readonly PropertyInfo[] Properties = [.. typeof(T).GetProperties().Where(property => property.CanWrite)];
+
+    /// <summary>What can be read, without a check: for what a process needs to know before its options are validated.</summary>
+    public T Read()
+    {
+        var options = new T();
+        Configure(options);
+        return options;
+    }
+
+    public void Configure(T options) => Read(options, []);
+
+    public ValidateOptionsResult Validate(string? name, T options)
+    {
+        var faults = new List<string>();
+        var misread = Read(new T(), faults);
+        foreach (var property in Properties.Except(misread).Where(property => !IsValid(property, property.GetValue(options))))
+        {
+            var value = configuration[Key(property.Name)] ?? Convert.ToString(property.GetValue(options), Invariant);
+            faults.Add(Fault(property, value));
+        }
+
+        return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
+    }
+
+    /// <returns>Properties whose value could not be read.</returns>
+    private HashSet<PropertyInfo> Read(T options, List<string> faults)
+    {
+        var misread = new HashSet<PropertyInfo>();
+        foreach (var entry in configuration.GetSection(section).GetChildren())
+        {
+            var property = Array.Find(Properties, property => string.Equals(property.Name, entry.Key, StringComparison.OrdinalIgnoreCase));
+            if (property is null) faults.Add(UnknownFault(entry.Key));
+            else if (entry.GetChildren().FirstOrDefault() is { } nested)
+                faults.Add($"{nested.Path} is no option: {entry.Path} takes one value.");
+            else if (entry.Value is null) continue; // null in a file is the default
+            else if (TryParse(property, entry.Value, out var value)) property.SetValue(options, value);
+            else if (misread.Add(property)) faults.Add(Fault(property, entry.Value));
+        }
+
+        return misread;
+    }
+
+    private static bool TryParse(PropertyInfo property, string text, out object? value)
+    {
+        var type = property.PropertyType;
+        (var read, value) = type switch
+        {
+            _ when type == typeof(string) => (true, (object)text),
+            _ when type == typeof(TimeSpan) => (Quantity.TryParseDuration(text, out var duration), duration),
+            _ when type == typeof(bool) => (bool.TryParse(text, out var flag), flag),
+            _ when type == typeof(double) => (double.TryParse(text, NumberStyles.Float, Invariant, out var number), number),
+            _ when type != typeof(int) && type != typeof(long) =>
+                throw new NotSupportedException($"{typeof(T).Name}.{property.Name} is a {type.Name}."),
+            _ when IsSize(property) => (Quantity.TryParseSize(text, out var bytes), bytes),
+            _ => (long.TryParse(text, NumberStyles.Integer, Invariant, out var whole), whole),
+        };
+        if (value is not long wide || type != typeof(int)) return read;
+        value = (int)Math.Clamp(wide, int.MinValue, int.MaxValue);
+        return read && wide is >= int.MinValue and <= int.MaxValue;
+    }
+
+    // a range of durations is compared here: the attribute would read its own bounds in the culture of the machine
+    private static bool IsValid(PropertyInfo property, object? value) =>
+        property.GetCustomAttributes<ValidationAttribute>().All(attribute => (attribute, value) switch
+        {
+            (RangeAttribute range, TimeSpan duration) => duration >= Bound(range.Minimum) && duration <= Bound(range.Maximum),
+            _ => attribute.IsValid(value),
+        });
+
+    private string Fault(PropertyInfo property, string? value) =>
+        $"{Key(property.Name)} is {(string.IsNullOrEmpty(value) ? "empty" : $"'{value}'")}. Give {Expected(property)}.";
+
+    private static string Expected(PropertyInfo property)
+    {
+        var attributes = property.GetCustomAttributes<ValidationAttribute>().ToList();
+        // some attributes of .NET come with a message of their own, which has a placeholder
+        var told = attributes.Find(attribute => attribute.ErrorMessage?.Contains("{0}", StringComparison.Ordinal) == false);
+        if (told is not null) return told.ErrorMessage!;
+        if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed) return string.Join(" or ", allowed.Values);
+        var range = attributes.OfType<RangeAttribute>().FirstOrDefault();
+        var type = property.PropertyType;
+        if (type == typeof(TimeSpan))
+            return $"a duration{Between(range, bound => Quantity.Duration(Bound(bound)))}, such as 100ms, 5s or 00:00:05";
+        if (type == typeof(bool)) return "true or false";
+        if (type == typeof(string)) return "a text that is not empty";
+        return IsSize(property)
+            ? $"a size{Between(range, bound => Quantity.Size(Convert.ToInt64(bound, Invariant)))}, such as 512MB, 2GiB or a number of bytes"
+            : $"a {(type == typeof(double) ? "number" : "whole number")}{Between(range, bound => Convert.ToString(bound, Invariant)!)}";
+    }
+
+    // a bound that is the largest long is none; as a double it is just beyond
+    private static string Between(RangeAttribute? range, Func<object, string> write) => range switch
+    {
+        null => "",
+        { Maximum: double and >= (double)long.MaxValue } => $" of at least {write(range.Minimum)}",
+        _ => $" from {write(range.Minimum)} to {write(range.Maximum)}",
+    };
+
+    private string UnknownFault(string key)
+    {
+        var nearest = Properties.MinBy(property => Distance(property.Name, key))!.Name;
+        return Distance(nearest, key) <= Math.Max(2, key.Length / 3)
+            ? $"{Key(key)} is no option. Did you mean {Key(nearest)}?"
+            : $"{Key(key)} is no option. Known are {string.Join(", ", Properties.Select(property => property.Name))}.";
+    }
+
+    private string Key(string name) => $"{section}:{name}";
+
+    private static bool IsSize(PropertyInfo property) => property.Name.EndsWith("Bytes", StringComparison.Ordinal);
+
+    private static TimeSpan Bound(object bound) => bound as TimeSpan? ?? TimeSpan.Parse((string)bound, Invariant);
+
+    /// <returns>Letters to insert, remove or exchange until one word is the other, in any case.</returns>
+    private static int Distance(string one, string other)
+    {
+        var row = Enumerable.Range(0, other.Length + 1).ToArray();
+        for (var i = 1; i <= one.Length; i++)
+        {
+            var diagonal = row[0]++;
+            for (var j = 1; j <= other.Length; j++)
+            {
+                var same = char.ToUpperInvariant(one[i - 1]) == char.ToUpperInvariant(other[j - 1]);
+                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (same ? 0 : 1)));
+            }
+        }
+
+        return row[^1];
+    }
+}

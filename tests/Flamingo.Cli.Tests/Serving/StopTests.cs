@@ -1,0 +1,81 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Flamingo.Cli.Tests.Running;
+
+namespace Flamingo.Cli.Tests.Serving;
+
+/// <summary>Ctrl-C, once and twice.</summary>
+public sealed class StopTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    // a penalty below 1 draws a greedy answer to the words of its prompt, which never hold the stop token
+    private static string[] LongAnswer(int tokens) =>
+    [
+        "generate", "--picture", Examples.Prompt("caption-query.png"), "small red circle small red circle small red circle",
+        "--max-tokens", $"{tokens}", "--repetition-penalty", "0.1",
+    ];
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task Serve_says_what_it_waits_for_and_lets_it_end()
+    {
+        var (serving, address) = await ServeAsync();
+        await using var _ = serving;
+        await using var asking = SpawnedCommand.Start(_folder.Path, [], [.. LongAnswer(600), "--server", address]);
+        await asking.SaidAsync("circle");
+        serving.CtrlC();
+        await serving.SaidAsync("waiting for 1 call (flamingo.v1.Flamingo/Generate), 20 s at most. Ctrl-C again stops at once.");
+        Assert.Equal(0, await asking.ExitAsync());
+        Assert.Equal(0, await serving.ExitAsync());
+    }
+
+    [Fact]
+    public async Task A_second_signal_stops_at_once()
+    {
+        var (serving, address) = await ServeAsync("--Endpoints:DrainTimeout=10min");
+        await using var _ = serving;
+        await using var asking = SpawnedCommand.Start(_folder.Path, [], [.. LongAnswer(1900), "--server", address]);
+        await asking.SaidAsync("circle");
+        serving.CtrlC();
+        await serving.SaidAsync("600 s at most");
+        var begun = Stopwatch.GetTimestamp();
+        serving.CtrlC();
+        Assert.Equal(130, await serving.ExitAsync());
+        Assert.InRange(Stopwatch.GetElapsedTime(begun).TotalSeconds, 0, 10);
+        Assert.Equal(1, await asking.ExitAsync());
+        Assert.Contains(address, asking.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_connection_that_says_nothing_is_not_waited_for()
+    {
+        var (serving, address) = await ServeAsync();
+        await using var _ = serving;
+        using var silent = new TcpClient("localhost", new Uri(address).Port);
+        serving.CtrlC();
+        var begun = Stopwatch.GetTimestamp();
+        Assert.Equal(0, await serving.ExitAsync());
+        Assert.InRange(Stopwatch.GetElapsedTime(begun).TotalSeconds, 0, 10);
+    }
+
+    [Fact]
+    public async Task Generate_that_is_interrupted_ends_with_130()
+    {
+        await using var asking = SpawnedCommand.Start(_folder.Path, [], LongAnswer(1900));
+        await asking.SaidAsync("circle");
+        asking.CtrlC();
+        Assert.Equal(130, await asking.ExitAsync());
+        Assert.Contains("flamingo: cancelled.", asking.Error, StringComparison.Ordinal);
+    }
+
+    private async Task<(SpawnedCommand Serving, string Address)> ServeAsync(params string[] settings)
+    {
+        var address = $"http://localhost:{RunningServer.FreePort()}";
+        string[] serve = ["serve", "--grpc-port", $"{new Uri(address).Port}", "--Model:Threads=1", .. settings];
+        var serving = SpawnedCommand.Start(_folder.Path, [], serve);
+        await serving.SaidAsync(address);
+        return (serving, address);
+    }
+}
