@@ -33,11 +33,15 @@ public static class Check
             {
                 var installation = TorchLibraries.Find(request.Torch);
                 report.Fact("pytorch", $"{installation.Version} in {installation.Folder}");
-                // whether this version may be used elsewhere is what the check is to find out
+                // The check is to find out whether this version may be used elsewhere, so it accepts the version itself.
                 (settings["Model:TorchLibraries"], settings["Model:TorchVersion"]) = (request.Torch, installation.MajorMinor);
             }
 
-            TorchLibraries.Load(new ModelOptions { TorchLibraries = request.Torch, TorchVersion = settings.GetValueOrDefault("Model:TorchVersion") ?? "" });
+            TorchLibraries.Load(new ModelOptions
+            {
+                TorchLibraries = request.Torch,
+                TorchVersion = settings.GetValueOrDefault("Model:TorchVersion") ?? "",
+            });
             report.Fact("device", Describe(request.Device, request.Torch));
             ModelRuntime.Device(new ModelOptions { Device = request.Device });
         }
@@ -49,26 +53,49 @@ public static class Check
 
         report.Fact("processors", $"{Environment.ProcessorCount}");
         foreach (var family in request.Parts.Contains("goldens") ? CheckData.Families : [])
-            await report.PartAsync($"goldens of {family}", () => FamilyCheck.RunAsync(Path.Combine(request.Data, "families", family), family, settings, report, cancellation), cancellation);
+        {
+            var folder = Path.Combine(request.Data, "families", family);
+            await report.PartAsync(
+                $"goldens of {family}", () => FamilyCheck.RunAsync(folder, family, settings, report, cancellation), cancellation);
+        }
 
         var shapes = ModelDirectory.Open(Path.Combine(request.Data, "shapes"));
         Task<EmbeddedStack> LoadAsync(params (string Key, string Value)[] more) =>
-            EmbeddedStack.LoadAsync(shapes, new BenchRequest([], null, shapes.Path, Environment.ProcessorCount, 1, 3) { Settings = With(settings, more) }, time, cancellation);
-        if (request.Parts.Contains("answers")) await report.PartAsync("answers of shapes", () => AnswerCheck.RunAsync($"all stages on {request.Device}", () => LoadAsync(), request.Data, every: 1, report, cancellation), cancellation);
+            EmbeddedStack.LoadAsync(
+                shapes,
+                new BenchRequest([], null, shapes.Path, Environment.ProcessorCount, 1, 3) { Settings = With(settings, more) },
+                time, cancellation);
+        if (request.Parts.Contains("answers"))
+        {
+            await report.PartAsync("answers of shapes", () => AnswerCheck.RunAsync(
+                $"all stages on {request.Device}", () => LoadAsync(), request.Data, every: 1, report, cancellation), cancellation);
+        }
+
         if (cuda && request.Parts.Contains("answers"))
         {
             foreach (var stage in new[] { "VisionEncoder", "Resampler", "LanguageModel" })
+            {
                 await report.PartAsync($"answers with the {stage} alone on {request.Device}", () => AnswerCheck.RunAsync(
-                    $"{stage} on {request.Device}, the others on the cpu", () => LoadAsync(("Model:Device", "cpu"), ($"{stage}:Device", request.Device)), request.Data, every: 8, report, cancellation), cancellation);
+                    $"{stage} on {request.Device}, the others on the cpu",
+                    () => LoadAsync(("Model:Device", "cpu"), ($"{stage}:Device", request.Device)),
+                    request.Data, every: 8, report, cancellation), cancellation);
+            }
         }
 
-        if (request.Parts.Contains("flips")) await report.PartAsync("flips", () => FlipCheck.RunAsync(LoadAsync, request.Data, report, cancellation), cancellation);
+        if (request.Parts.Contains("flips"))
+            await report.PartAsync("flips", () => FlipCheck.RunAsync(LoadAsync, request.Data, report, cancellation), cancellation);
         var geometry = request.Geometry ?? (cuda ? "openflamingo-3b" : "none");
-        if (request.Parts.Contains("speed")) await report.PartAsync("speed", () => SpeedCheck.RunAsync(request.Device, geometry == "none" ? null : geometry, shapes, settings, report, time, cancellation), cancellation);
+        if (request.Parts.Contains("speed"))
+        {
+            await report.PartAsync("speed", () => SpeedCheck.RunAsync(
+                request.Device, geometry == "none" ? null : geometry, shapes, settings, report, time, cancellation), cancellation);
+        }
+
         return report.Verdict();
     }
 
-    public static Dictionary<string, string?> With(IReadOnlyDictionary<string, string?> settings, params IEnumerable<(string Key, string Value)> more)
+    public static Dictionary<string, string?> With(
+        IReadOnlyDictionary<string, string?> settings, params IEnumerable<(string Key, string Value)> more)
     {
         var all = new Dictionary<string, string?>(settings, StringComparer.OrdinalIgnoreCase);
         foreach (var (key, value) in more) all[key] = value;

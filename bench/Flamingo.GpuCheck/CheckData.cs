@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace Flamingo.GpuCheck;
 
-/// <summary>The folder that a check reads: <c>families/NAME/{model,golden.json,golden.safetensors}</c>, <c>evaluation</c> and <c>shapes</c>.</summary>
+/// <summary>
+/// The folder that a check reads: <c>families/NAME/{model,golden.json,golden.safetensors}</c>, <c>evaluation</c> and <c>shapes</c>.
+/// </summary>
 public static class CheckData
 {
     public static readonly IReadOnlyList<string> Families = ["mpt1b", "mpt7b", "neox", "pythia", "llama", "idefics"];
@@ -13,7 +15,8 @@ public static class CheckData
     {
         foreach (var family in Families)
         {
-            var (source, target) = (Path.Combine(reference, "families", family), Directory.CreateDirectory(Path.Combine(output, "families", family)).FullName);
+            var source = Path.Combine(reference, "families", family);
+            var target = Directory.CreateDirectory(Path.Combine(output, "families", family)).FullName;
             var model = Path.Combine(target, "model");
             if (family == "idefics") IdeficsImport.Run(new IdeficsSource(source), model, progress: null, CancellationToken.None);
             else
@@ -21,14 +24,19 @@ public static class CheckData
                 using var golden = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(source, "golden.json")));
                 var every = golden.RootElement.GetProperty("cross_attn_every_n_layers").GetInt32();
                 OpenFlamingoImport.Run(
-                    new OpenFlamingoSource(Path.Combine(source, "vision"), Path.Combine(source, "language"), Path.Combine(source, "checkpoint.pt"), every), model, progress: null, CancellationToken.None);
+                    new OpenFlamingoSource(
+                        Path.Combine(source, "vision"), Path.Combine(source, "language"), Path.Combine(source, "checkpoint.pt"), every),
+                    model, progress: null, CancellationToken.None);
             }
 
-            foreach (var file in new[] { "golden.json", "golden.safetensors" }) File.Copy(Path.Combine(source, file), Path.Combine(target, file));
+            foreach (var file in new[] { "golden.json", "golden.safetensors" })
+                File.Copy(Path.Combine(source, file), Path.Combine(target, file));
         }
 
         Copy(shapes, Path.Combine(output, "shapes"), file => !file.Contains("examples", StringComparison.Ordinal));
-        Copy(Path.Combine(reference, "shapes", "evaluation"), Path.Combine(output, "evaluation"), file => !file.EndsWith(".safetensors", StringComparison.Ordinal));
+        Copy(
+            Path.Combine(reference, "shapes", "evaluation"), Path.Combine(output, "evaluation"),
+            file => !file.EndsWith(".safetensors", StringComparison.Ordinal));
     }
 
     private static void Copy(string from, string to, Func<string, bool> wanted)

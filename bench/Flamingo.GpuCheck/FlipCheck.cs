@@ -5,38 +5,53 @@ using Flamingo.Stages;
 namespace Flamingo.GpuCheck;
 
 /// <summary>
-/// Tokens that come out otherwise in company than alone, and otherwise in bf16 than in f32, on prompts of the trained model's evaluation.
-/// A GPU chooses its kernels by the size of a batch, so results are not promised bit for bit there: this says how often it shows.
+/// How often a token differs when prompts run together and not alone, and in bf16 and not f32, on prompts of the trained model's
+/// evaluation. A GPU chooses its kernels by the size of a batch, so there results are not promised to be the same bit for bit; this
+/// check measures how often tokens show it.
 /// </summary>
 internal static class FlipCheck
 {
     private const int Prompts = 96, Tokens = 14;
 
-    public static async Task RunAsync(Func<(string, string)[], Task<EmbeddedStack>> load, string data, Report report, CancellationToken cancellation)
+    public static async Task RunAsync(
+        Func<(string, string)[], Task<EmbeddedStack>> load, string data, Report report, CancellationToken cancellation)
     {
         var exact = await AnswersAsync("float32");
         var narrow = await AnswersAsync("bfloat16");
         var flips = Flips.Between(exact.Alone.Take(Prompts), narrow.Alone.Take(Prompts));
-        report.Add(new CheckLine("bf16_flips_against_f32", flips.Share, "share", $"{flips.Compared} greedy tokens, all stages in bf16 against all in f32, alone"));
+        report.Add(new CheckLine(
+            "bf16_flips_against_f32", flips.Share, "share",
+            $"{flips.Compared} greedy tokens, all stages in bf16 against all in f32, alone"));
 
         async Task<(List<IReadOnlyList<int>> Alone, Flips Company)> AnswersAsync(string dtype)
         {
-            await using var stack = await load([("Model:Dtype", dtype), ("LanguageModel:MaxSequences", "64"), ("LanguageModel:MaxQueued", "256"), ("Gateway:MaxConcurrentRequests", "64")]);
+            await using var stack = await load(
+            [
+                ("Model:Dtype", dtype),
+                ("LanguageModel:MaxSequences", "64"),
+                ("LanguageModel:MaxQueued", "256"),
+                ("Gateway:MaxConcurrentRequests", "64"),
+            ]);
             var (answers, episodes) = AnswerCheck.Read(data);
             var step = answers.Count / Prompts;
-            var segments = Enumerable.Range(0, Prompts).Select(index => answers[index * step]).Select(answer => AnswerCheck.Segments(episodes[answer.Episode], answer.Shots, data)).ToList();
-            // all greedily, then all sampled
+            var segments = Enumerable.Range(0, Prompts).Select(index => answers[index * step])
+                .Select(answer => AnswerCheck.Segments(episodes[answer.Episode], answer.Shots, data)).ToList();
+            // all prompts greedily, then all of them sampled
             (IReadOnlyList<FlamingoSegment> Prompt, SamplingParameters Sampling)[] all =
             [
                 .. segments.Select(prompt => (prompt, new SamplingParameters { MaxTokens = Tokens })),
-                .. segments.Select((prompt, index) => (prompt, new SamplingParameters { MaxTokens = Tokens, Temperature = 1, Seed = (ulong)index })),
+                .. segments.Select((prompt, index) =>
+                    (prompt, new SamplingParameters { MaxTokens = Tokens, Temperature = 1, Seed = (ulong)index })),
             ];
             var alone = new List<IReadOnlyList<int>>();
             foreach (var (prompt, sampling) in all) alone.Add((await AnswerCheck.AskAsync(stack, prompt, sampling, cancellation)).Ids);
-            var together = await Task.WhenAll(all.Select(item => Task.Run(async () => (IReadOnlyList<int>)(await AnswerCheck.AskAsync(stack, item.Prompt, item.Sampling, cancellation)).Ids, cancellation)));
+            var together = await Task.WhenAll(all.Select(item => Task.Run(
+                async () => (IReadOnlyList<int>)(await AnswerCheck.AskAsync(stack, item.Prompt, item.Sampling, cancellation)).Ids,
+                cancellation)));
             var company = Flips.Between(alone, together);
             report.Add(new CheckLine(
-                $"{(dtype == "float32" ? "f32" : "bf16")}_flips_in_company", company.Share, "share", $"{company.Compared} tokens, greedy and sampled, alone against up to 64 together, {dtype}"));
+                $"{(dtype == "float32" ? "f32" : "bf16")}_flips_in_company", company.Share, "share",
+                $"{company.Compared} tokens, greedy and sampled, alone against up to 64 together, {dtype}"));
             return (alone, company);
         }
     }

@@ -34,7 +34,10 @@ public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
     {
         if (line.Passed) _passed++;
         else _failed.Add(line.Check);
-        output.WriteLine(JsonSerializer.Serialize(line with { Value = double.IsFinite(line.Value) ? double.Parse(line.Value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) : line.Value }, Json));
+        var value = double.IsFinite(line.Value)
+            ? double.Parse(line.Value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture)
+            : line.Value;
+        output.WriteLine(JsonSerializer.Serialize(line with { Value = value }, Json));
     }
 
     /// <summary>Runs a part of the check unless time is up; what it throws fails the part and not the check.</summary>
@@ -54,7 +57,13 @@ public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
         catch (Exception exception) when (!cancellation.IsCancellationRequested)
         {
             _failed.Add(name);
-            output.WriteLine(JsonSerializer.Serialize(new { check = name, failed = exception.GetType().Name, message = string.Join(' ', exception.Message.Split('\n').Take(6)), at = exception.StackTrace?.Split('\n').Take(8) }, Json));
+            output.WriteLine(JsonSerializer.Serialize(new
+            {
+                check = name,
+                failed = exception.GetType().Name,
+                message = string.Join(' ', exception.Message.Split('\n').Take(6)),
+                at = exception.StackTrace?.Split('\n').Take(8),
+            }, Json));
         }
 
         Fact($"seconds of {name}", time.GetElapsedTime(begun).TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture));
@@ -64,7 +73,14 @@ public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
     public int Verdict()
     {
         var verdict = _failed.Count > 0 ? "failed" : _leftOut.Count > 0 || _passed == 0 ? "incomplete" : "passed";
-        output.WriteLine(JsonSerializer.Serialize(new { verdict, passed = _passed, failed = _failed, left_out = _leftOut, minutes = Math.Round(time.GetElapsedTime(_started).TotalMinutes, 1) }, Json));
+        output.WriteLine(JsonSerializer.Serialize(new
+        {
+            verdict,
+            passed = _passed,
+            failed = _failed,
+            left_out = _leftOut,
+            minutes = Math.Round(time.GetElapsedTime(_started).TotalMinutes, 1),
+        }, Json));
         return verdict == "passed" ? 0 : 1;
     }
 }

@@ -15,7 +15,9 @@ public sealed partial record DeviceMemory(string Name, long Free, long Total)
     /// <exception cref="CheckpointException">The device is not there.</exception>
     public static DeviceMemory Of(string device)
     {
-        var ordinal = device.Contains(':') ? int.Parse(device.AsSpan(device.IndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture) : 0;
+        var ordinal = device.Contains(':')
+            ? int.Parse(device.AsSpan(device.IndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture)
+            : 0;
         try
         {
             Check(cuInit(0));
@@ -38,13 +40,17 @@ public sealed partial record DeviceMemory(string Name, long Free, long Total)
         }
         catch (DllNotFoundException)
         {
-            throw new CheckpointException($"The device is '{device}', but this machine has no NVIDIA driver (libcuda.so.1). Install it, pass the GPU to the container, or set cpu.");
+            throw new CheckpointException(
+                $"The device is '{device}', but this machine has no NVIDIA driver (libcuda.so.1). " +
+                "Install it, pass the GPU to the container, or set cpu.");
         }
 
         void Check(int result)
         {
             if (result != 0)
-                throw new CheckpointException($"The device is '{device}', but the NVIDIA driver answers error {result} for it (101: there is no such device). Look at nvidia-smi, or set cpu.");
+                throw new CheckpointException(
+                    $"The device is '{device}', but the NVIDIA driver answers error {result} for it (101: there is no such device). " +
+                    "Look at nvidia-smi, or set cpu.");
         }
     }
 

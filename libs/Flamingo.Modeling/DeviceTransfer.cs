@@ -43,7 +43,10 @@ public sealed class DeviceTransfer(Device device) : IDisposable
         return uploaded;
     }
 
-    /// <summary>A contiguous tensor of the host with the same elements. It may be reused: its contents are valid until the next download.</summary>
+    /// <summary>
+    /// A contiguous tensor of the host with the same elements. The next download may reuse its memory, so its contents are valid
+    /// until then.
+    /// </summary>
     public Tensor Download(Tensor tensor)
     {
         Downloads++;

@@ -82,7 +82,7 @@ public sealed class InferenceThread : IDisposable
     /// Runs <paramref name="compute"/> here and now, and turns errors of the device into what callers get. For work whose errors are caught
     /// before <see cref="RunAsync{T}"/> sees them, as those of a batch are.
     /// </summary>
-    /// <exception cref="StageException">As <see cref="RunAsync{T}"/> has it.</exception>
+    /// <exception cref="StageException">In the same cases as from <see cref="RunAsync{T}"/>.</exception>
     public T Guarded<T>(Func<T> compute)
     {
         try
@@ -101,7 +101,7 @@ public sealed class InferenceThread : IDisposable
         }
     }
 
-    /// <summary>The same for work that has no result and is not cancelled while it waits.</summary>
+    /// <summary>Runs work that has no result and is not cancelled while it waits.</summary>
     public Task RunAsync(Action compute) => RunAsync(() => { compute(); return true; }, CancellationToken.None);
 
     public void Dispose()

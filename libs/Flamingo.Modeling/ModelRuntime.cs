@@ -31,12 +31,13 @@ public static partial class ModelRuntime
         services.TryAddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
-            // here, because every stage asks for the thread before it makes a tensor or reads a weight
+            // This is done here because every stage asks for the thread before it makes a tensor or reads a weight.
             TorchLibraries.Load(options);
             CheckMemory(provider);
             return new InferenceThread(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, () =>
             {
-                // the host ends orderly and with an exit code, so that whoever supervises it starts another; embedded there is none to end
+                // The host stops in order and with an exit code, so that whoever supervises it starts another.
+                // Where stages are embedded there is no host to stop.
                 Environment.ExitCode = DeviceFault.ExitCode;
                 provider.GetService<IHostApplicationLifetime>()?.StopApplication();
             });
@@ -52,7 +53,9 @@ public static partial class ModelRuntime
         var name = DeviceName(options, ofStage);
         if (name == "cpu") return torch.CPU;
         if (!torch.cuda.is_available())
-            throw new CheckpointException($"The device is '{name}', but this build or machine has no CUDA. On a GPU machine build with -p:TorchBackend=pytorch and set " +
+            throw new CheckpointException(
+                $"The device is '{name}', but this build or machine has no CUDA. " +
+                "On a GPU machine build with -p:TorchBackend=pytorch and set " +
                 "Model:TorchLibraries to its PyTorch installation, or set cpu.");
         // exact products: TF32 rounds f32 operands to 11 bits
         torch.backends.cuda.matmul.allow_tf32 = false;
@@ -62,17 +65,21 @@ public static partial class ModelRuntime
 
     public static ScalarType Dtype(ModelOptions options) => options.Dtype == "bfloat16" ? ScalarType.BFloat16 : ScalarType.Float32;
 
-    public static WeightStorage Storage(ModelOptions options) => options.WeightStorage == "int8" ? WeightStorage.Int8 : WeightStorage.Native;
+    public static WeightStorage Storage(ModelOptions options) =>
+        options.WeightStorage == "int8" ? WeightStorage.Int8 : WeightStorage.Native;
 
-    /// <summary>The name of weights as they are computed: the same file answers otherwise in another dtype or storage, so it needs another name.</summary>
-    /// <param name="digest">Of the file.</param>
-    public static string ComputedDigest(string digest, ScalarType dtype, WeightStorage storage) => dtype == ScalarType.Float32 && storage == WeightStorage.Native
-        ? digest
-        : Hash($"{digest} in {Computing(dtype, storage)}");
+    /// <summary>
+    /// The name of weights as they are computed. The same file gives other results in another dtype or storage, so it gets another name.
+    /// </summary>
+    /// <param name="digest">The digest of the file.</param>
+    public static string ComputedDigest(string digest, ScalarType dtype, WeightStorage storage) =>
+        dtype == ScalarType.Float32 && storage == WeightStorage.Native ? digest : Hash($"{digest} in {Computing(dtype, storage)}");
 
-    /// <summary>The same of a stage whose configuration shapes results too: equal weights under another head count are another model.</summary>
-    /// <param name="digest">Of the file, over what shapes results.</param>
-    /// <param name="config">What shapes results besides; a record of flamingo.json.</param>
+    /// <summary>
+    /// The name of the weights of a stage whose configuration shapes results too: equal weights under another head count are another model.
+    /// </summary>
+    /// <param name="digest">The digest of what shapes results in the file.</param>
+    /// <param name="config">What else shapes results; a record of flamingo.json.</param>
     public static string ComputedDigest<TConfig>(string digest, TConfig config, ScalarType dtype, WeightStorage storage) =>
         Hash($"{digest} with {JsonSerializer.Serialize(config)} in {Computing(dtype, storage)}");
 
@@ -86,21 +93,27 @@ public static partial class ModelRuntime
     {
         var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
         using var file = provider.GetRequiredService<ModelDirectory>().OpenWeights(part);
-        return new MemoryClaim(holder, [MemoryReport.Weights(file, Dtype(options), Storage(options))]) { Device = DeviceName(options, device) };
+        return new MemoryClaim(holder, [MemoryReport.Weights(file, Dtype(options), Storage(options))])
+        {
+            Device = DeviceName(options, device),
+        };
     }
 
     /// <summary>cpu or cuda:N.</summary>
-    public static string DeviceName(ModelOptions options, string ofStage) => (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
+    public static string DeviceName(ModelOptions options, string ofStage) =>
+        (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
 
     private static void CheckMemory(IServiceProvider provider)
     {
         var report = new MemoryReport([.. provider.GetServices<MemoryClaim>()]);
         report.Check(provider.GetRequiredService<AvailableMemory>(), provider.GetRequiredService<Func<string, DeviceMemory>>());
-        if (provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(MemoryReport)) is { } logger) MemoryStated(logger, report.ToString());
+        if (provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(MemoryReport)) is { } logger)
+            MemoryStated(logger, report.ToString());
     }
 
     [LoggerMessage(1, LogLevel.Information, "Memory held: {Memory}")]
     private static partial void MemoryStated(ILogger logger, string memory);
 
-    private static string Computing(ScalarType dtype, WeightStorage storage) => storage == WeightStorage.Native ? $"{dtype}" : $"{dtype} from {storage}";
+    private static string Computing(ScalarType dtype, WeightStorage storage) =>
+        storage == WeightStorage.Native ? $"{dtype}" : $"{dtype} from {storage}";
 }

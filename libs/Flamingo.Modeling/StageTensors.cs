@@ -15,7 +15,8 @@ public static class StageTensors
     };
 
     /// <summary>How a compute dtype travels.</summary>
-    public static TensorDtype ToTensorDtype(this ScalarType dtype) => dtype == TorchSharp.torch.ScalarType.BFloat16 ? TensorDtype.BFloat16 : TensorDtype.Float32;
+    public static TensorDtype ToTensorDtype(this ScalarType dtype) =>
+        dtype == TorchSharp.torch.ScalarType.BFloat16 ? TensorDtype.BFloat16 : TensorDtype.Float32;
 
     /// <summary>Bytes of one element of a dtype that weights are computed in.</summary>
     public static int ElementBytes(this ScalarType dtype) => dtype == TorchSharp.torch.ScalarType.Float32 ? 4 : 2;

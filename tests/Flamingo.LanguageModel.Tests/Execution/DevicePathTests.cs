@@ -11,7 +11,8 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Execution;
 
 /// <summary>
-/// The arithmetic of the path that a GPU takes, on the CPU and against the goldens. That it names its device everywhere: <see cref="NamedDeviceTests"/>.
+/// The arithmetic of the path that a GPU takes, computed on the CPU and compared with the goldens.
+/// <see cref="NamedDeviceTests"/> tests that this path names its device everywhere.
 /// </summary>
 public sealed class DevicePathTests(Models models)
 {
@@ -28,9 +29,13 @@ public sealed class DevicePathTests(Models models)
         for (var (start, chunk) = (0, 11); start < prompt.Ids.Count; start += chunk) // in chunks, so that earlier blocks are read
         {
             var count = Math.Min(chunk, prompt.Ids.Count - start);
-            var outputs = await runner.RunAsync(new ScheduledBatch([], [], [Chunk(prompt, start, count, blocks: 0) with { LogitRows = count }]), TestContext.Current.CancellationToken);
+            var step = new ScheduledBatch([], [], [Chunk(prompt, start, count, blocks: 0) with { LogitRows = count }]);
+            var outputs = await runner.RunAsync(step, TestContext.Current.CancellationToken);
             for (var row = 0; row < count; row++)
-                Assert.InRange(Golden.Error(expected[((start + row) * shape[1])..((start + row + 1) * shape[1])], outputs[0].Logits[row]), 0, 1e-4);
+            {
+                var token = start + row;
+                Assert.InRange(Golden.Error(expected[(token * shape[1])..((token + 1) * shape[1])], outputs[0].Logits[row]), 0, 1e-4);
+            }
         }
     }
 
@@ -47,7 +52,8 @@ public sealed class DevicePathTests(Models models)
 
         // a sequence that sees a broken picture writes into blocks that the prompt gets next
         var latents = prompt.Latents.Values.First();
-        var broken = new TensorData(latents.Dtype, latents.Shape, Enumerable.Repeat((byte)0xff, latents.Bytes.Length).ToArray()); // NaN in every element
+        byte[] notNumbers = [.. Enumerable.Repeat((byte)0xff, latents.Bytes.Length)]; // NaN in every element
+        var broken = new TensorData(latents.Dtype, latents.Shape, notNumbers);
         await runner.RunAsync(new ScheduledBatch([new Projection(7, broken)], [], []), TestContext.Current.CancellationToken);
         var chunk = Chunk(prompt, 0, prompt.Ids.Count, blocks: 20);
         var wrong = await RunAsync(runner, chunk with { Slots = [.. chunk.Slots.Select(_ => 7)], LogitRows = 1 });
@@ -68,8 +74,10 @@ public sealed class DevicePathTests(Models models)
         Assert.Empty(logits);
         var (uploads, downloads) = (decoder.Transfer.Uploads, decoder.Transfer.Downloads);
         var step = await RunAsync(runner, Chunk(prompt, last, 1, blocks: 0) with { LogitRows = 1, OnlyBest = true });
-        // ids; numbers and slopes of text; numbers of pictures; blocks to clear where the token begins one
-        Assert.Equal((last % MemoryPlan.BlockTokens == 0 ? 5 : 4, 1), (decoder.Transfer.Uploads - uploads, decoder.Transfer.Downloads - downloads));
+        // The uploads are ids, numbers and slopes of text, numbers of pictures, and blocks to clear where the token begins a block.
+        Assert.Equal(
+            (last % MemoryPlan.BlockTokens == 0 ? 5 : 4, 1),
+            (decoder.Transfer.Uploads - uploads, decoder.Transfer.Downloads - downloads));
         var (expected, shape) = Golden.Tensor(["families", "mpt1b", "golden.safetensors"], "logits.three-shot");
         Assert.Equal(System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(expected.AsSpan(last * shape[1], shape[1])), step.Best);
     }
@@ -87,11 +95,15 @@ public sealed class DevicePathTests(Models models)
     }
 
     private TorchModelRunner NewRunner(Decoder decoder, string family) => new(
-        decoder, new ModelMemory(64, MemoryPlan.BlockTokens, 8), models.DirectoryOf(family).Config.Language.CrossAttention.Heads, models.DirectoryOf(family).Config.Resampler.Latents,
+        decoder,
+        new ModelMemory(64, MemoryPlan.BlockTokens, 8),
+        models.DirectoryOf(family).Config.Language.CrossAttention.Heads,
+        models.DirectoryOf(family).Config.Resampler.Latents,
         models.Thread, new BatchedAttention(decoder.Transfer));
 
     private static Task ProjectAsync(TorchModelRunner runner, SequencePrompt prompt) => runner.RunAsync(
-        new ScheduledBatch([.. prompt.Latents.Index().Select(item => new Projection(item.Index, item.Item.Value))], [], []), TestContext.Current.CancellationToken);
+        new ScheduledBatch([.. prompt.Latents.Index().Select(item => new Projection(item.Index, item.Item.Value))], [], []),
+        TestContext.Current.CancellationToken);
 
     private static async Task<StepOutput> RunAsync(TorchModelRunner runner, ScheduledChunk chunk) =>
         (await runner.RunAsync(new ScheduledBatch([], [], [chunk]), TestContext.Current.CancellationToken))[0];
@@ -101,7 +113,9 @@ public sealed class DevicePathTests(Models models)
     {
         var keys = prompt.Latents.Keys.ToList();
         return new ScheduledChunk(
-            [.. prompt.Ids.Skip(start).Take(count)], start, [.. Enumerable.Range(blocks, (prompt.Ids.Count + MemoryPlan.BlockTokens - 1) / MemoryPlan.BlockTokens)],
+            [.. prompt.Ids.Skip(start).Take(count)],
+            start,
+            [.. Enumerable.Range(blocks, (prompt.Ids.Count + MemoryPlan.BlockTokens - 1) / MemoryPlan.BlockTokens)],
             [.. prompt.Pictures.Skip(start).Take(count).Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture]))]);
     }
 }

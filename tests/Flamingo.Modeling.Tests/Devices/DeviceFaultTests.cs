@@ -11,14 +11,16 @@ public sealed class DeviceFaultTests
 
     [Theory]
     [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB")]
-    [InlineData("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4398046511104 bytes.")]
+    [InlineData("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: " +
+        "you tried to allocate 4398046511104 bytes.")]
     [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")]
     [InlineData("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
     public async Task Without_memory_the_call_is_told_to_come_again_and_others_go_on(string message)
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
-        var refused = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
+        var refused = await Assert.ThrowsAsync<StageException>(
+            () => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
         Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
         Assert.NotNull(refused.RetryAfter);
         Assert.Contains("memory", refused.Message, StringComparison.Ordinal);
@@ -30,7 +32,8 @@ public sealed class DeviceFaultTests
     public async Task Torch_itself_without_memory_is_such_a_case()
     {
         using var thread = new InferenceThread(1);
-        var refused = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync(() => TorchSharp.torch.empty(1L << 46).numel(), Cancellation));
+        var refused = await Assert.ThrowsAsync<StageException>(
+            () => thread.RunAsync(() => TorchSharp.torch.empty(1L << 46).numel(), Cancellation));
         Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
     }
 
@@ -44,7 +47,8 @@ public sealed class DeviceFaultTests
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
-        var first = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
+        var first = await Assert.ThrowsAsync<StageException>(
+            () => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
         Assert.Equal(StageErrorKind.Unavailable, first.Kind); // the gateway asks another replica
         Assert.Contains(message.Split('\n')[0], first.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', first.Message);
@@ -65,10 +69,16 @@ public sealed class DeviceFaultTests
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
         using var queue = new BatchQueue<int, int>(
-            new BatchBounds(4, TimeSpan.Zero), _ => null, _ => thread.Guarded<IReadOnlyList<int>>(() => throw new ExternalException(message)), thread.RunAsync, TimeProvider.System);
+            new BatchBounds(4, TimeSpan.Zero), _ => null,
+            _ => thread.Guarded<IReadOnlyList<int>>(() => throw new ExternalException(message)),
+            thread.RunAsync, TimeProvider.System);
         Assert.Equal(kind, (await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([1, 2], Cancellation))).Kind);
         Assert.Equal(ends, ended);
-        if (ends > 0) Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([3], Cancellation))).Kind);
+        if (ends > 0)
+        {
+            var later = await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([3], Cancellation));
+            Assert.Equal(StageErrorKind.Unavailable, later.Kind);
+        }
     }
 
     [Fact]
@@ -77,7 +87,9 @@ public sealed class DeviceFaultTests
         using var thread = new InferenceThread(1, () => Assert.Fail("nothing failed for good"));
         await Assert.ThrowsAsync<ArgumentException>(() => thread.RunAsync<int>(() => throw new ArgumentException("a shape"), Cancellation));
         var unavailable = new StageException(StageErrorKind.Unavailable, "stopping");
-        Assert.Same(unavailable, await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw unavailable, Cancellation)));
+        Assert.Same(
+            unavailable,
+            await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw unavailable, Cancellation)));
         Assert.Equal(7, await thread.RunAsync(() => 7, Cancellation));
     }
 }

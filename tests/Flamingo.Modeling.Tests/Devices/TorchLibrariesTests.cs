@@ -2,7 +2,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Modeling.Tests.Devices;
 
-/// <summary>Which PyTorch installations are taken. That one is then loaded and computes is tested by the packed gpu-check, in a process without a libtorch of its own.</summary>
+/// <summary>
+/// Which PyTorch installations are accepted. The test of the packed gpu-check, whose process has no libtorch of its own, shows that an
+/// accepted installation loads and computes.
+/// </summary>
 public sealed class TorchLibrariesTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-torch-").FullName;
@@ -39,7 +42,8 @@ public sealed class TorchLibrariesTests : IDisposable
     public void Libraries_of_no_known_version_are_refused()
     {
         Install(null);
-        Assert.Contains("version", Assert.Throws<CheckpointException>(() => TorchLibraries.Find(_folder)).Message, StringComparison.Ordinal);
+        var refused = Assert.Throws<CheckpointException>(() => TorchLibraries.Find(_folder));
+        Assert.Contains("version", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -49,7 +53,8 @@ public sealed class TorchLibrariesTests : IDisposable
         foreach (var version in new[] { "2.9.1+cu128", "2.1.0", "2.101.0", "3.10.0" })
         {
             var refused = Assert.Throws<CheckpointException>(() => TorchLibraries.Check(Installation(version), ""));
-            foreach (var part in new[] { version, TorchLibraries.Proven[0], "bench/gpu-check.sh", "Model:TorchVersion" }) Assert.Contains(part, refused.Message, StringComparison.Ordinal);
+            foreach (var part in new[] { version, TorchLibraries.Proven[0], "bench/gpu-check.sh", "Model:TorchVersion" })
+                Assert.Contains(part, refused.Message, StringComparison.Ordinal);
         }
 
         TorchLibraries.Check(Installation("2.99.0+cu130"), "2.99");
@@ -72,6 +77,10 @@ public sealed class TorchLibrariesTests : IDisposable
     {
         Directory.CreateDirectory(Path.Combine(_folder, "torch", "lib"));
         File.WriteAllText(Path.Combine(_folder, "torch", "lib", "libtorch_cpu.so"), "");
-        File.WriteAllText(Path.Combine(_folder, "torch", "version.py"), version is null ? "debug = False\n" : $"from typing import Optional\n\n__version__ = '{version}'\ndebug = False\n");
+        File.WriteAllText(
+            Path.Combine(_folder, "torch", "version.py"),
+            version is null
+                ? "debug = False\n"
+                : $"from typing import Optional\n\n__version__ = '{version}'\ndebug = False\n");
     }
 }

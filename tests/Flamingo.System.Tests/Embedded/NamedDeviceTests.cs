@@ -29,7 +29,9 @@ public sealed class NamedDeviceTests
             var answer = await Answer.ReadAsync(embedded.Flamingo, request, TestContext.Current.CancellationToken);
             Assert.NotEmpty(answer.Text);
             if (dtype == "float32") Assert.Equal(expected.Text, answer.Text);
-            var ranking = await embedded.Flamingo.RankAsync(new FlamingoRankRequest(Episode.All[expected.Episode].Segments(1), [" yes", " no"]), TestContext.Current.CancellationToken);
+            var ranking = await embedded.Flamingo.RankAsync(
+                new FlamingoRankRequest(Episode.All[expected.Episode].Segments(1), [" yes", " no"]),
+                TestContext.Current.CancellationToken);
             Assert.All(ranking.Candidates, candidate => Assert.True(double.IsFinite(candidate.Sum)));
         }
         finally

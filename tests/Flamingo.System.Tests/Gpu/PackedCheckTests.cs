@@ -6,7 +6,7 @@ namespace Flamingo.SystemTests.Gpu;
 
 /// <summary>
 /// bench/gpu-check.sh from packing to verdict, on the CPU: a build without a libtorch of its own loads that of a PyTorch installation and
-/// answers every golden. On a GPU the same archive is run by hand; README says where it was.
+/// answers every golden. On a GPU the same archive is run by hand; README says where that was done.
 /// </summary>
 public sealed class PackedCheckTests : IDisposable
 {
@@ -26,32 +26,41 @@ public sealed class PackedCheckTests : IDisposable
 
         string[] onTheCpu = ["--torch", Path.Combine(_folder, "site-packages"), "--device", "cpu"];
         var lines = (await RunAsync(0, script, [.. onTheCpu, "--parts", "goldens", "answers"])).Output;
-        Assert.Equal(6 * 6 + 1, lines.Count(line => line.TryGetProperty("passed", out var passed) && passed.ValueKind == JsonValueKind.True));
+        Assert.Equal(
+            6 * 6 + 1,
+            lines.Count(line => line.TryGetProperty("passed", out var passed) && passed.ValueKind == JsonValueKind.True));
         Assert.Equal("passed", lines[^1].GetProperty("verdict").GetString());
-        foreach (var check in new[] { "mpt1b_logits", "idefics_latents", "llama_greedy_answers_that_differ", "shapes_answers_that_differ, all stages on cpu" })
+        string[] checks =
+            ["mpt1b_logits", "idefics_latents", "llama_greedy_answers_that_differ", "shapes_answers_that_differ, all stages on cpu"];
+        foreach (var check in checks)
             Assert.Contains(lines, line => line.TryGetProperty("check", out var name) && name.GetString() == check);
 
-        // a golden that does not hold is a verdict and an exit code
+        // a golden value that the check does not reach makes the verdict 'failed' and the exit code 1
         var golden = Path.Combine(_folder, "gpu-check", "data", "families", "mpt1b", "golden.json");
         var text = await File.ReadAllTextAsync(golden, TestContext.Current.CancellationToken);
-        await File.WriteAllTextAsync(golden, text.Replace("320", "321", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        var changed = text.Replace("320", "321", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(golden, changed, TestContext.Current.CancellationToken);
         var broken = (await RunAsync(1, script, [.. onTheCpu, "--parts", "goldens"])).Output;
         Assert.Equal("failed", broken[^1].GetProperty("verdict").GetString());
 
-        // what is not there is said in one line
-        Assert.Contains("NVIDIA driver", (await RunAsync(1, script, "--torch", Path.Combine(_folder, "site-packages"))).Error, StringComparison.Ordinal);
-        Assert.Contains("libtorch_cpu.so", (await RunAsync(1, script, "--torch", _folder + "/nowhere", "--device", "cpu")).Error, StringComparison.Ordinal);
+        // the message names the driver, the library or the argument that is missing
+        var noDriver = await RunAsync(1, script, "--torch", Path.Combine(_folder, "site-packages"));
+        Assert.Contains("NVIDIA driver", noDriver.Error, StringComparison.Ordinal);
+        var noLibrary = await RunAsync(1, script, "--torch", _folder + "/nowhere", "--device", "cpu");
+        Assert.Contains("libtorch_cpu.so", noLibrary.Error, StringComparison.Ordinal);
         Assert.Contains("--pack", (await RunAsync(2, RepositoryFiles.Path("bench", "gpu-check.sh"))).Error, StringComparison.Ordinal);
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private static async Task<(IReadOnlyList<JsonElement> Output, string Error)> RunAsync(int expected, string program, params string[] arguments)
+    private static async Task<(IReadOnlyList<JsonElement> Output, string Error)> RunAsync(
+        int expected, string program, params string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1"; // no build server outlives the test
         using var process = Process.Start(start)!;
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(CancellationToken.None), process.StandardError.ReadToEndAsync(CancellationToken.None));
+        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        var error = process.StandardError.ReadToEndAsync(CancellationToken.None);
         try
         {
             await process.WaitForExitAsync(TestContext.Current.CancellationToken);
@@ -62,7 +71,10 @@ public sealed class PackedCheckTests : IDisposable
             throw;
         }
 
-        Assert.True(process.ExitCode == expected, $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.\n{await output}\n{await error}");
-        return ([.. (await output).Split('\n').Where(line => line.StartsWith('{')).Select(line => JsonDocument.Parse(line).RootElement)], await error);
+        Assert.True(
+            process.ExitCode == expected,
+            $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.\n{await output}\n{await error}");
+        var lines = (await output).Split('\n').Where(line => line.StartsWith('{'));
+        return ([.. lines.Select(line => JsonDocument.Parse(line).RootElement)], await error);
     }
 }

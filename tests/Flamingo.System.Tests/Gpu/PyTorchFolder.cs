@@ -1,6 +1,8 @@
 namespace Flamingo.SystemTests.Gpu;
 
-/// <summary>A folder like a PyTorch installation: version.py, and this build's own libtorch under torch/lib, which is the same library without CUDA.</summary>
+/// <summary>
+/// A folder like a PyTorch installation: version.py, and this build's own libtorch under torch/lib, which is the same library without CUDA.
+/// </summary>
 internal static class PyTorchFolder
 {
     /// <param name="folder">Becomes site-packages.</param>
@@ -17,5 +19,7 @@ internal static class PyTorchFolder
         }
     }
 
-    private static bool IsTorch(string path) => Path.GetFileName(path) is "libtorch.so" or "libtorch_cpu.so" or "libc10.so" || Path.GetFileName(path).StartsWith("libgomp", StringComparison.Ordinal);
+    private static bool IsTorch(string path) =>
+        Path.GetFileName(path) is "libtorch.so" or "libtorch_cpu.so" or "libc10.so" ||
+        Path.GetFileName(path).StartsWith("libgomp", StringComparison.Ordinal);
 }

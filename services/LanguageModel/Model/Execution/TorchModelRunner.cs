@@ -26,22 +26,28 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     /// <param name="attention">How rows read the blocks; results must not depend on what else is in the batch.</param>
     public TorchModelRunner(Decoder decoder, ModelMemory memory, int heads, int latents, InferenceThread thread, IBlockAttention attention)
     {
-        (_decoder, Memory, _heads, _latents, _thread, _transfer, _attention) = (decoder, memory, heads, latents, thread, decoder.Transfer, attention);
+        (_decoder, Memory, _heads, _latents, _thread, _transfer, _attention) =
+            (decoder, memory, heads, latents, thread, decoder.Transfer, attention);
         _text = decoder.NewTextStore(memory.Blocks, memory.BlockTokens);
         _pictures = decoder.NewPictureStore(memory.PictureSlots, latents);
     }
 
     public ModelMemory Memory { get; }
 
-    public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation) => _thread.RunAsync<IReadOnlyList<StepOutput>>(() =>
-    {
-        foreach (var (slot, latents) in batch.Projections) _decoder.Project(latents.ToTensor(_transfer, _decoder.Dtype), _pictures, slot);
-        foreach (var (from, to) in batch.Copies) _text.Copy(from, to);
-        if (_attention.ReadsWholeBlocks) ClearNewBlocks(batch.Chunks);
-        return batch.Chunks.Count == 0 ? [] : Compute(batch.Chunks);
-    }, cancellation);
+    public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation) =>
+        _thread.RunAsync<IReadOnlyList<StepOutput>>(() =>
+        {
+            foreach (var (slot, latents) in batch.Projections)
+                _decoder.Project(latents.ToTensor(_transfer, _decoder.Dtype), _pictures, slot);
+            foreach (var (from, to) in batch.Copies) _text.Copy(from, to);
+            if (_attention.ReadsWholeBlocks) ClearNewBlocks(batch.Chunks);
+            return batch.Chunks.Count == 0 ? [] : Compute(batch.Chunks);
+        }, cancellation);
 
-    /// <summary>The plain twin: logits of every token of a prompt in one pass without reuse, f32 [tokens, vocabulary]. Its pictures must all have latents.</summary>
+    /// <summary>
+    /// The plain twin: logits of every token of a prompt in one pass without reuse, f32 [tokens, vocabulary].
+    /// Its pictures must all have latents.
+    /// </summary>
     public Task<TensorData> LogitsAsync(SequencePrompt prompt, CancellationToken cancellation) => _thread.RunAsync(() =>
     {
         var keys = prompt.Keys.Distinct().ToList();
@@ -72,12 +78,13 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         _ => 1,
     };
 
-    // the blocks whose first token is among the new ones
+    // Clears the blocks whose first token is among the new ones.
     private void ClearNewBlocks(IReadOnlyList<ScheduledChunk> chunks)
     {
         var blocks = chunks.SelectMany(chunk =>
         {
-            var (first, end) = ((chunk.Start + Memory.BlockTokens - 1) / Memory.BlockTokens, (chunk.Start + chunk.Ids.Count + Memory.BlockTokens - 1) / Memory.BlockTokens);
+            var first = (chunk.Start + Memory.BlockTokens - 1) / Memory.BlockTokens;
+            var end = (chunk.Start + chunk.Ids.Count + Memory.BlockTokens - 1) / Memory.BlockTokens;
             return chunk.Blocks.Skip(first).Take(end - first).Select(block => (long)block);
         }).ToArray();
         if (blocks.Length > 0) _text.Clear(_transfer.Upload(blocks));
@@ -90,16 +97,20 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
 
         var (ends, end) = (new int[chunks.Count], 0);
         foreach (var (index, chunk) in chunks.Index()) ends[index] = end += chunk.Ids.Count;
-        var logits = Logits(hidden, [.. chunks.Zip(ends).Where(item => !item.First.OnlyBest).SelectMany(item => Enumerable.Range(item.Second - item.First.LogitRows, item.First.LogitRows))]);
+        var logits = Logits(hidden, [.. chunks.Zip(ends).Where(item => !item.First.OnlyBest)
+            .SelectMany(item => Enumerable.Range(item.Second - item.First.LogitRows, item.First.LogitRows))]);
         var best = Best(hidden, [.. chunks.Zip(ends).Where(item => item.First.OnlyBest).Select(item => item.Second - 1)]);
-        var scores = Scores(hidden, [.. chunks.Zip(ends).SelectMany(item => item.First.Targets.Select((id, row) => (item.Second - item.First.Targets.Count + row, id)))]);
+        var scores = Scores(hidden, [.. chunks.Zip(ends)
+            .SelectMany(item => item.First.Targets.Select((id, row) => (item.Second - item.First.Targets.Count + row, id)))]);
 
         var (outputs, logitsRead, bestRead, scoresRead) = (new List<StepOutput>(chunks.Count), 0, 0, 0);
         foreach (var (chunk, last) in chunks.Zip(ends))
         {
             var logitRows = chunk.OnlyBest ? 0 : chunk.LogitRows;
             outputs.Add(new StepOutput(
-                logits.GetRange(logitsRead, logitRows), scores.GetRange(scoresRead, chunk.Targets.Count), chunk.Attention is null ? null : probe!.Of(last - 1))
+                logits.GetRange(logitsRead, logitRows),
+                scores.GetRange(scoresRead, chunk.Targets.Count),
+                chunk.Attention is null ? null : probe!.Of(last - 1))
             {
                 Best = chunk.OnlyBest ? best[bestRead++] : null,
             });
@@ -131,7 +142,8 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         foreach (var part in wanted.Chunk(MostScoredRows))
         {
             using var scope = NewDisposeScope();
-            var likelihoods = _decoder.Logits(Select(hidden, [.. part.Select(item => item.Row)])).slice(0, 0, part.Length, 1).to(ScalarType.Float64).log_softmax(-1); // [part, vocabulary]
+            var likelihoods = _decoder.Logits(Select(hidden, [.. part.Select(item => item.Row)]))               // [part, vocabulary]
+                .slice(0, 0, part.Length, 1).to(ScalarType.Float64).log_softmax(-1);
             var targets = _transfer.Upload([.. part.Select(item => (long)item.Target)]).unsqueeze(1);
             scores.AddRange(_transfer.Download(likelihoods.gather(1, targets).to(ScalarType.Float32)).data<float>().ToArray());
         }
@@ -139,7 +151,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         return scores;
     }
 
-    // filled up with a row that is there anyway; all rows in their order need no selection
+    // Repeats the first of the rows to fill their number up. All rows in their order need no selection.
     private Tensor Select(Tensor hidden, IReadOnlyList<int> rows)
     {
         var missing = StepRows.Missing(rows.Count, RowMultiple);

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
 
-/// <summary>Keys and values in blocks: of text, a few tokens each, or of pictures, all latents of one picture each. Which block is whose is the engine's business.</summary>
+/// <summary>
+/// Keys and values in blocks. A block of text holds a few tokens; a block of pictures holds all latents of one picture.
+/// The engine decides which block belongs to which sequence or picture.
+/// </summary>
 public sealed class BlockStore : IDisposable
 {
     private readonly Tensor _room; // [layers × 2, blocks, heads, block tokens, head]
@@ -15,7 +18,8 @@ public sealed class BlockStore : IDisposable
     {
         BlockTokens = blockTokens;
         _room = empty([2 * layers, blocks, heads, blockTokens, headWidth], dtype, device).DetachFromDisposeScope();
-        _layers = [.. Enumerable.Range(0, layers).Select(layer => (_room[2 * layer].DetachFromDisposeScope(), _room[(2 * layer) + 1].DetachFromDisposeScope()))];
+        _layers = [.. Enumerable.Range(0, layers).Select(layer =>
+            (_room[2 * layer].DetachFromDisposeScope(), _room[(2 * layer) + 1].DetachFromDisposeScope()))];
     }
 
     public int BlockTokens { get; }

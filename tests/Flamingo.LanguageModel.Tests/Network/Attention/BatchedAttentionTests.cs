@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
-/// <summary>The attention of GPUs, computed on the CPU and held to the plain twin.</summary>
+/// <summary>The attention of GPUs, computed on the CPU and compared with the plain twin.</summary>
 public sealed class BatchedAttentionTests(Models models) : IDisposable
 {
     private readonly DeviceTransfer _transfer = new(CPU);
@@ -22,15 +22,19 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         Assert.Equal(expected.shape, output.shape);
         AssertClose(expected, output, dtype, $"seed {seed}");
         var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, call.Slopes);
-        Assert.True(AttentionCase.Same(output, (call with { Rows = rows }).Forward(batched)), $"seed {seed}: prepared once for all layers, the same bits");
+        Assert.True(
+            AttentionCase.Same(output, (call with { Rows = rows }).Forward(batched)),
+            $"seed {seed}: prepared once for all layers, the same bits");
     });
 
     [Theory, MemberData(nameof(Dtypes))]
     public Task Rows_that_see_nothing_get_zeros(ScalarType dtype) => Each(20, dtype, (_, call) =>
     {
-        var padded = call with { Rows = call.Rows with { Rows = [.. call.Rows.Rows.Select((row, index) => index % 2 == 0 ? row with { Length = 0 } : row)] } };
+        AttentionRow[] rows = [.. call.Rows.Rows.Select((row, index) => index % 2 == 0 ? row with { Length = 0 } : row)];
+        var padded = call with { Rows = call.Rows with { Rows = rows } };
         var output = padded.Forward(new BatchedAttention(_transfer));
-        for (var row = 0; row < call.Rows.Rows.Length; row += 2) Assert.All(AttentionCase.Floats(output[row]), value => Assert.Equal(0, value));
+        for (var row = 0; row < call.Rows.Rows.Length; row += 2)
+            Assert.All(AttentionCase.Floats(output[row]), value => Assert.Equal(0, value));
         AssertClose(padded.Forward(_plain), output, dtype, "the others");
     });
 
@@ -39,7 +43,9 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     {
         var rows = call.Rows with
         {
-            Rows = [.. call.Rows.Rows.DistinctBy(row => row.Length == 0 ? -1 : call.Rows.Tables[row.Table + (row.Length - 1) / call.BlockTokens] * 1000 + (row.Length - 1) % call.BlockTokens)],
+            Rows = [.. call.Rows.Rows.DistinctBy(row => row.Length == 0
+                ? -1
+                : call.Rows.Tables[row.Table + (row.Length - 1) / call.BlockTokens] * 1000 + (row.Length - 1) % call.BlockTokens)],
         };
         var added = AttentionCase.Normal(new Random(seed), rows.Rows.Length, 3 * call.Heads * call.Head).to(dtype).chunk(3, -1);
         var (keys, values, batched) = (call.Keys.clone(), call.Values.clone(), new BatchedAttention(_transfer));
@@ -59,7 +65,10 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         for (var layer = 0; layer < 5; layer++)
         {
             prepared.Forward(batched);
-            batched.Append(call.Keys, call.Values, call.Query.slice(1, 0, call.Heads * call.Head, 1), call.Query.slice(1, 0, call.Heads * call.Head, 1), rows);
+            batched.Append(
+                call.Keys, call.Values,
+                call.Query.slice(1, 0, call.Heads * call.Head, 1), call.Query.slice(1, 0, call.Heads * call.Head, 1),
+                rows);
         }
 
         Assert.Equal((before + 1, 0), (_transfer.Uploads, _transfer.Downloads));
@@ -82,7 +91,8 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     public Task Calls_that_would_reach_beyond_memory_are_refused() => Each(5, ScalarType.Float32, (_, call) =>
     {
         var (sees, rows, beyond) = (Array.FindIndex(call.Rows.Rows, row => row.Length > 0), call.Rows.Rows, (int)call.Keys.shape[0]);
-        Refused(call with { Rows = call.Rows with { Rows = [.. rows[..sees], rows[sees] with { Length = 100_000 }, .. rows[(sees + 1)..]] } });
+        AttentionRow[] tooLong = [.. rows[..sees], rows[sees] with { Length = 100_000 }, .. rows[(sees + 1)..]];
+        Refused(call with { Rows = call.Rows with { Rows = tooLong } });
         Refused(call with { Rows = call.Rows with { Rows = rows[1..] } });
         Refused(call with { Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(_ => beyond)] } });
         Refused(call with { Query = call.Query.to(ScalarType.BFloat16) });
@@ -109,6 +119,11 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     {
         var (left, right) = (AttentionCase.Floats(expected), AttentionCase.Floats(actual));
         var allowed = (dtype == ScalarType.BFloat16 ? 3e-2f : 1e-5f) * Math.Max(1e-3f, left.Max(Math.Abs));
-        for (var index = 0; index < left.Length; index++) Assert.True(Math.Abs(left[index] - right[index]) <= allowed, $"{message}: {right[index]} is not {left[index]} at {index}");
+        for (var index = 0; index < left.Length; index++)
+        {
+            Assert.True(
+                Math.Abs(left[index] - right[index]) <= allowed,
+                $"{message}: {right[index]} is not {left[index]} at {index}");
+        }
     }
 }

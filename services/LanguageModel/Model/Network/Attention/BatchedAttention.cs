@@ -23,7 +23,8 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     public AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes)
     {
         var layout = BlockLayout.Check([pool], [], rows, group);
-        if (slopes is not null && slopes.Length != layout.QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
+        if (slopes is not null && slopes.Length != layout.QueryHeads)
+            throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
         var plan = new Plan(rows, layout);
         var numbers = transfer.Upload(plan.Numbers);
         var heads = arange(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(layout.Group);
@@ -57,9 +58,16 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     {
         using var scope = NewDisposeScope();
         var prepared = rows as PreparedRows;
-        if (prepared is null) prepared = (PreparedRows)Prepare(rows, keys, BlockLayout.CheckQuery([keys, values], query, rows, slopes).Group, slopes);
+        if (prepared is null)
+        {
+            var group = BlockLayout.CheckQuery([keys, values], query, rows, slopes).Group;
+            prepared = (PreparedRows)Prepare(rows, keys, group, slopes);
+        }
+
         var layout = prepared.Layout;
-        if (query.shape[0] != rows.Rows.Length || query.shape[1] != layout.QueryWidth) throw new ArgumentException($"[{string.Join(", ", query.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
+        if (query.shape[0] != rows.Rows.Length || query.shape[1] != layout.QueryWidth)
+            throw new ArgumentException(
+                $"[{string.Join(", ", query.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
         if (prepared.Batches is [{ IsWhole: true } only]) return Attend(only, query, keys, values, layout).MoveToOuterDisposeScope();
         var output = zeros(query.shape, query.dtype, query.device);
         foreach (var batch in prepared.Batches)
@@ -72,21 +80,25 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
         return output.MoveToOuterDisposeScope();
     }
 
-    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) => _plain.Weights(query, keys, rows, row, slopes);
+    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) =>
+        _plain.Weights(query, keys, rows, row, slopes);
 
     // [sequences × rows, query heads × head]
     private static Tensor Attend(Batch batch, Tensor query, Tensor keys, Tensor values, BlockLayout layout)
     {
         var rows = batch.Queries is null ? query : query.index_select(0, batch.Queries);
-        var q = rows.reshape(batch.Sequences, batch.Rows, layout.QueryHeads, layout.Head).transpose(1, 2);    // [sequences, query heads, rows, head]
+        // [sequences, query heads, rows, head]
+        var q = rows.reshape(batch.Sequences, batch.Rows, layout.QueryHeads, layout.Head).transpose(1, 2);
         var mixed = F.scaled_dot_product_attention(q, Gather(keys), Gather(values), attn_mask: batch.Bias);
         return mixed.transpose(1, 2).reshape(batch.Sequences * batch.Rows, layout.QueryWidth);
 
         // [sequences, query heads, keys, head]
-        Tensor Gather(Tensor pool) => pool.view(-1, layout.BlockTokens * layout.Head).index_select(0, batch.Blocks).view(batch.Sequences, layout.QueryHeads, -1, layout.Head);
+        Tensor Gather(Tensor pool) =>
+            pool.view(-1, layout.BlockTokens * layout.Head).index_select(0, batch.Blocks)
+                .view(batch.Sequences, layout.QueryHeads, -1, layout.Head);
     }
 
-    // of each appended row and head, its place among all tokens of all heads of all blocks: [rows × heads]
+    // The place of each appended row and head among all tokens of all heads of all blocks: [rows × heads].
     private static Tensor Places(Tensor places, BlockLayout layout, Device device) =>
         (places.unsqueeze(1) + arange(layout.Heads, ScalarType.Int64, device) * layout.BlockTokens).flatten();
 
@@ -99,37 +111,47 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     /// <summary>Rows that <see cref="Prepare"/> was given, and what it made of them on the device.</summary>
     /// <param name="Appended">Rows that have a key and a value to write; null for all.</param>
     /// <param name="Places">Where they are written; null if there are none.</param>
-    private sealed record PreparedRows(int[] Tables, AttentionRow[] Rows, BlockLayout Layout, Tensor? Appended, Tensor? Places, Batch[] Batches) : AttentionRows(Tables, Rows);
+    private sealed record PreparedRows(
+        int[] Tables, AttentionRow[] Rows, BlockLayout Layout, Tensor? Appended, Tensor? Places, Batch[] Batches)
+        : AttentionRows(Tables, Rows);
 
     /// <summary>Sequences that are attended in one call, on the device.</summary>
     /// <param name="Queries">Per sequence and row of the call, the row of the query; null if these are all rows in their order.</param>
     /// <param name="Blocks">Per sequence, query head and block: the block's place among all heads of all blocks.</param>
     /// <param name="Bias">Added to scores, [sequences, query heads or 1, rows, keys]; null for none.</param>
-    /// <param name="Valid">Results that are wanted; null for all.</param>
-    /// <param name="Targets">Rows of the output that they are; null if these are all rows in their order.</param>
+    /// <param name="Valid">The results that are wanted; null for all.</param>
+    /// <param name="Targets">The rows of the output that these results become; null if these are all rows in their order.</param>
     private sealed record Batch(int Sequences, int Rows, Tensor? Queries, Tensor Blocks, Tensor? Bias, Tensor? Valid, Tensor? Targets)
     {
         public bool IsWhole => Targets is null;
     }
 
     /// <summary>A batch as numbers of the host.</summary>
-    private sealed record PlannedBatch(int Sequences, int Rows, int BlocksEach, bool IsFull, Part Queries, Part Tables, Part Lengths, Part Valid, Part Targets)
+    private sealed record PlannedBatch(
+        int Sequences, int Rows, int BlocksEach, bool IsFull, Part Queries, Part Tables, Part Lengths, Part Valid, Part Targets)
     {
         public Batch On(Tensor numbers, Tensor heads, Tensor? slopes, BlockLayout layout, ScalarType dtype, int allRows)
         {
             var tables = Tables.Of(numbers).view(Sequences, 1, BlocksEach);
-            var blocks = (tables * layout.Heads + heads.view(1, -1, 1)).flatten();                           // [sequences × query heads × blocks]
+            var blocks = (tables * layout.Heads + heads.view(1, -1, 1)).flatten();       // [sequences × query heads × blocks]
             var isWhole = Targets.Count == allRows && Valid.Count == 0;
             return new Batch(
-                Sequences, Rows, isWhole ? null : Queries.Of(numbers), blocks, IsFull && slopes is null ? null : Bias(numbers, slopes, layout, dtype),
-                Valid.Count == 0 ? null : Valid.Of(numbers), isWhole ? null : Targets.Of(numbers));
+                Sequences, Rows,
+                isWhole ? null : Queries.Of(numbers),
+                blocks,
+                IsFull && slopes is null ? null : Bias(numbers, slopes, layout, dtype),
+                Valid.Count == 0 ? null : Valid.Of(numbers),
+                isWhole ? null : Targets.Of(numbers));
         }
 
-        // −∞ behind what a row sees, slope × (j − (length − 1)) before
+        // A position behind what a row sees gets −∞. Position j among those that it sees gets slope × (j − (length − 1)).
         private Tensor Bias(Tensor numbers, Tensor? slopes, BlockLayout layout, ScalarType dtype)
         {
-            var distance = arange(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1) - (Lengths.Of(numbers).view(Sequences, 1, Rows, 1) - 1);
-            var bias = slopes is null ? zeros(distance.shape, ScalarType.Float32, numbers.device) : distance.to(ScalarType.Float32) * slopes;
+            var distance = arange(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1)
+                - (Lengths.Of(numbers).view(Sequences, 1, Rows, 1) - 1);
+            var bias = slopes is null
+                ? zeros(distance.shape, ScalarType.Float32, numbers.device)
+                : distance.to(ScalarType.Float32) * slopes;
             return bias.masked_fill(distance.gt(0), float.NegativeInfinity).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
         }
     }
@@ -144,9 +166,12 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
             var appended = Enumerable.Range(0, rows.Rows.Length).Where(row => rows.Rows[row].Length > 0).ToArray();
             Appended = Add(appended.Select(row => (long)row));
             Places = Add(appended.Select(row => rows.Rows[row]).Select(row =>
-                (long)rows.Tables[row.Table + (row.Length - 1) / layout.BlockTokens] * layout.Heads * layout.BlockTokens + (row.Length - 1) % layout.BlockTokens));
+                (long)rows.Tables[row.Table + (row.Length - 1) / layout.BlockTokens] * layout.Heads * layout.BlockTokens
+                + (row.Length - 1) % layout.BlockTokens));
             var kinds = RowTile.Split(rows.Rows, int.MaxValue)
-                .GroupBy(tile => (BitOperations.RoundUpToPowerOf2((uint)tile.Count), Math.Max(FewBlocks, BitOperations.RoundUpToPowerOf2((uint)layout.BlocksFor(tile.Longest)))));
+                .GroupBy(tile => (
+                    BitOperations.RoundUpToPowerOf2((uint)tile.Count),
+                    Math.Max(FewBlocks, BitOperations.RoundUpToPowerOf2((uint)layout.BlocksFor(tile.Longest)))));
             Batches = [.. kinds.Select(kind => Batch([.. kind], rows, layout))];
         }
 
@@ -166,10 +191,12 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
             foreach (var (sequence, tile) in tiles.Index())
             {
                 var table = rows.Tables.AsSpan(rows.Rows[tile.First].Table, layout.BlocksFor(tile.Longest));
-                for (var block = 0; block < blocks; block++) tables.Add(table[block < table.Length ? block : 0]); // its own first again, without weight
+                // A shorter sequence is padded with its own first block, whose keys get no weight there.
+                for (var block = 0; block < blocks; block++) tables.Add(table[block < table.Length ? block : 0]);
                 for (var row = 0; row < most; row++)
                 {
-                    var own = tile.First + (row < tile.Count ? row : 0);                                    // its own first again, and no result
+                    // A sequence with fewer rows is padded with its own first row, whose result is not used.
+                    var own = tile.First + (row < tile.Count ? row : 0);
                     queries.Add(own);
                     lengths.Add(rows.Rows[own].Length);
                     if (row < tile.Count)
@@ -182,7 +209,9 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
 
             var isFull = lengths.TrueForAll(length => length == blocks * layout.BlockTokens);
             return new PlannedBatch(
-                tiles.Length, most, blocks, isFull, Add(queries), Add(tables), Add(lengths), valid.Count == queries.Count ? default : Add(valid), Add(targets));
+                tiles.Length, most, blocks, isFull,
+                Add(queries), Add(tables), Add(lengths),
+                valid.Count == queries.Count ? default : Add(valid), Add(targets));
         }
 
         private Part Add(IEnumerable<long> numbers)
