@@ -19,7 +19,7 @@ namespace Flamingo.VisionEncoder.Decoding;
 /// </summary>
 public sealed class ImageSharpPictureDecoder : IPictureDecoder
 {
-    private static readonly Configuration Formats = new(
+    private static readonly SixLabors.ImageSharp.Configuration Formats = new(
         new JpegConfigurationModule(), new PngConfigurationModule(), new WebpConfigurationModule(), new GifConfigurationModule(),
         new BmpConfigurationModule());
 
