@@ -53,9 +53,9 @@ internal static class HttpTwoAlone
             + $"or for a gateway 'flamingo generate --server http://HOST:{port}'.\n";
         var head = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n";
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(head + line));
-        await connection.Transport.Output.CompleteAsync();
 
-        // a socket that is closed with something unread resets the connection, and the caller may lose the answer
+        // The server closes the socket when this method returns or the output is completed. With something unread that resets the
+        // connection, and the caller may lose the answer.
         using var patience = Patience(connection, LongestRest);
         try
         {
