@@ -89,7 +89,7 @@ public static class ErrorWire
         { StatusCode: StatusCode.Unimplemented } =>
             $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; "
             + "see that the address is right.",
-        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError } } =>
+        { Status.DebugException: { } ended } when HasNoHandshake(ended) =>
             "what listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). See that the address is right.",
         { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } insecure } =>
             $"no TLS connection could be made ({insecure.GetBaseException().Message}). Flamingo's own services have none: use http://.",
@@ -105,6 +105,13 @@ public static class ErrorWire
         while (inner is not (null or SocketException)) inner = inner.InnerException;
         return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
     }
+
+    // .NET tells in three ways that HTTP/2 was never agreed on: the peer sent something else, ended instead, or was gone when
+    // its answer was looked for. A peer that dies later leaves a socket's error or an answer that ended early beneath.
+    private static bool HasNoHandshake(Exception exception) =>
+        exception is HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError or HttpRequestError.InvalidResponse }
+        || exception.GetBaseException() is (IOException and not HttpIOException) or ObjectDisposedException
+            or HttpRequestException { HttpRequestError: HttpRequestError.Unknown };
 
     private static bool HasBrokenTransport(Exception? exception)
     {
