@@ -23,7 +23,7 @@ public static class ItemByItem
     /// <summary>x σ(1.702 x) of a tensor that nobody else needs; CLIP's own approximation of GELU.</summary>
     public static Tensor QuickGelu(Tensor x)
     {
-        var gate = x * 1.702;
+        var gate = x.mul(Scalars.Of(1.702));
         foreach (var item in Items(gate)) item.sigmoid_();
         return x.mul_(gate);
     }

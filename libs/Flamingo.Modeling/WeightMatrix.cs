@@ -104,7 +104,7 @@ public sealed class WeightMatrix : IDisposable
             var part = expanded.slice(0, 0, count, 1);
             part.copy_(values.slice(0, first, first + count, 1));
             var sums = nn.functional.linear(x, part) * scales.slice(0, first, first + count, 1); // [..., some outputs], f32
-            if (bias is not null) sums.add_(bias.slice(0, first, first + count, 1));
+            if (bias is not null) sums.add_(bias.slice(0, first, first + count, 1), Scalars.One);
             results.slice(-1, first, first + count, 1).copy_(sums);
         }
 

@@ -132,7 +132,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     {
         if (rows.Count == 0) return [];
         var logits = _decoder.Logits(Select(hidden, rows)).slice(0, 0, rows.Count, 1);                      // [rows, vocabulary]
-        var ids = logits.argmax(1).masked_fill(logits.isfinite().all(1).logical_not(), -1);
+        var ids = logits.argmax(1).masked_fill(logits.isfinite().all(1).logical_not(), Scalars.Of(-1));
         return [.. _transfer.Download(ids).data<long>().Select(id => (int)id)];
     }
 

@@ -42,7 +42,7 @@ public sealed class BlockStore : IDisposable
 
     /// <summary>Fills blocks with zeros, all layers.</summary>
     /// <param name="blocks">int64 [blocks], on the store's device.</param>
-    public void Clear(Tensor blocks) => _room.index_fill_(1, blocks, 0);
+    public void Clear(Tensor blocks) => _room.index_fill_(1, blocks, Scalars.Of(0));
 
     public void Dispose()
     {

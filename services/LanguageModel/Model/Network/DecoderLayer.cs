@@ -36,8 +36,8 @@ internal sealed class DecoderLayer : IDisposable
     /// <param name="slopes">ALiBi slope per head; null where positions are rotary.</param>
     public Tensor Forward(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention) // [rows, width]
     {
-        var attended = x + Attend(_attentionNorm.Forward(x), rotation, store, rows, slopes, attention);
-        return attended + _feedForward.Forward(_feedForwardNorm.Forward(_config.ParallelResidual ? x : attended));
+        var attended = x.Plus(Attend(_attentionNorm.Forward(x), rotation, store, rows, slopes, attention));
+        return attended.Plus(_feedForward.Forward(_feedForwardNorm.Forward(_config.ParallelResidual ? x : attended)));
     }
 
     public void Dispose()

@@ -69,7 +69,8 @@ public sealed class GatedCrossAttention : IDisposable
     }
 
     // text + added × gate: rounded twice on the CPU, as the original does it there; elsewhere one launch, rounded once
-    private static Tensor Gated(Tensor text, Tensor added, Tensor gate) => text.device_type == TorchSharp.DeviceType.CPU ? text + (added * gate) : text.addcmul(added, gate, 1);
+    private static Tensor Gated(Tensor text, Tensor added, Tensor gate) =>
+        text.device_type == TorchSharp.DeviceType.CPU ? text.Plus(added * gate) : text.addcmul(added, gate, Scalars.One);
 
     private Tensor Attend(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe)
     {

@@ -36,6 +36,6 @@ public sealed class Norm : IDisposable
     private Tensor RootMeanSquare(Tensor x, Tensor scale)
     {
         var wide = x.to(ScalarType.Float32);
-        return (wide * (wide.pow(2).mean([-1], keepdim: true) + _epsilon).rsqrt()).to(x.dtype) * scale;
+        return (wide * wide.pow(Scalars.Of(2)).mean([-1], keepdim: true).add(Scalars.Of(_epsilon), Scalars.One).rsqrt()).to(x.dtype) * scale;
     }
 }

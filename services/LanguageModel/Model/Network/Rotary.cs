@@ -1,3 +1,4 @@
+using Flamingo.Modeling;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
@@ -48,7 +49,7 @@ internal sealed record Rotation(Tensor Cosines, Tensor Sines)
         var heads = x.unflatten(1, [-1, head]);                                      // [rows, heads, head]
         var half = Cosines.shape[2];
         var (first, second, rest) = (heads.slice(2, 0, half, 1), heads.slice(2, half, 2 * half, 1), heads.slice(2, 2 * half, head, 1));
-        var turned = cat([(first * Cosines) - (second * Sines), (second * Cosines) + (first * Sines)], 2).to(x.dtype);
+        var turned = cat([(first * Cosines) - (second * Sines), (second * Cosines).Plus(first * Sines)], 2).to(x.dtype);
         return cat([turned, rest], 2).flatten(1);                                    // [rows, heads × head]
     }
 }

@@ -44,16 +44,16 @@ public sealed class PerceiverResampler : IDisposable
         var (batch, media, frames, width) = (features.shape[0], features.shape[1], features.shape[2], features.shape[4]);
         if (_latents is null) return (features.flatten(2, 3), includeAttention ? OverPatches(PassesOn(features), frames) : null);
         var x = features;
-        if (_frameEmbeddings is not null) x = x + _frameEmbeddings.slice(0, 0, frames, 1).view(1, 1, frames, 1, width);
+        if (_frameEmbeddings is not null) x = x.Plus(_frameEmbeddings.slice(0, 0, frames, 1).view(1, 1, frames, 1, width));
         x = x.reshape(batch, media, -1, width);                                               // [batch, media, frames × patches, width]
-        if (_mediaTimeEmbeddings is not null) x = x + _mediaTimeEmbeddings.slice(0, 0, media, 1); // + [media, 1, width]
+        if (_mediaTimeEmbeddings is not null) x = x.Plus(_mediaTimeEmbeddings.slice(0, 0, media, 1)); // + [media, 1, width]
         var latents = _latents.expand(batch, media, -1, -1);                                  // [batch, media, latents, width]
         Tensor? read = null;
         foreach (var (layer, (attention, feedForward)) in _layers.Index())
         {
             if (includeAttention && layer == _layers.Length - 1) read = OverPatches(attention.MediaWeights(x, latents), frames);
-            latents = attention.Forward(x, latents) + latents;
-            latents = feedForward.Forward(latents) + latents;
+            latents = attention.Forward(x, latents).Plus(latents);
+            latents = feedForward.Forward(latents).Plus(latents);
         }
 
         return (_norm!.Forward(latents), read);
@@ -77,7 +77,7 @@ public sealed class PerceiverResampler : IDisposable
     {
         // [batch, media, latents, frames × patches]
         var patches = read.unflatten(3, [frames, -1]).slice(4, _classToken ? 1 : 0, long.MaxValue, 1).flatten(3, 4);
-        return patches / patches.sum(-1, keepdim: true).clamp_min(1e-30);
+        return patches / patches.sum(-1, keepdim: true).clamp_min(Scalars.Of(1e-30));
     }
 
     // each latent is one feature
@@ -116,7 +116,7 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         latents = _normLatents.Forward(latents);
         var query = Heads(_query.ForwardTiled(latents), _normQuery);
         var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
-        var weights = matmul(query, keys.transpose(-2, -1)).mul(1 / Math.Sqrt(config.HeadWidth)).softmax(-1); // [batch × media, heads, latents, patches + latents]
+        var weights = matmul(query, keys.transpose(-2, -1)).mul(Scalars.Of(1 / Math.Sqrt(config.HeadWidth))).softmax(-1); // [batch × media, heads, latents, patches + latents]
         return weights.mean([1]).slice(-1, 0, media.shape[^2], 1).reshape(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 

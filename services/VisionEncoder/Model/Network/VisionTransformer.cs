@@ -42,7 +42,7 @@ public sealed class VisionTransformer : IDisposable
     public (Tensor Features, Tensor? Pooled) Forward(Tensor pixels)
     {
         var x = _patchEmbedding.ForwardTiled(Patches(pixels));                                      // [batch, patches, width]
-        x = cat([_classEmbedding.expand(x.shape[0], 1, -1), x], 1) + _positions;                    // [batch, 1 + patches, width]
+        x = cat([_classEmbedding.expand(x.shape[0], 1, -1), x], 1).Plus(_positions);                    // [batch, 1 + patches, width]
         x = _normBefore.Forward(x);
         foreach (var block in _blocks)
         {
@@ -88,9 +88,9 @@ internal sealed class VisionBlock : IDisposable
 
     public Tensor Forward(Tensor x)                                                  // [batch, tokens, width]
     {
-        x = x + Attend(_norm1.Forward(x));
+        x = x.Plus(Attend(_norm1.Forward(x)));
         var hidden = _up.ForwardTiled(_norm2.Forward(x));
-        return x + _down.ForwardTiled(_config.Activation == "quick_gelu" ? ItemByItem.QuickGelu(hidden) : ItemByItem.Gelu(hidden));
+        return x.Plus(_down.ForwardTiled(_config.Activation == "quick_gelu" ? ItemByItem.QuickGelu(hidden) : ItemByItem.Gelu(hidden)));
     }
 
     public void Dispose()

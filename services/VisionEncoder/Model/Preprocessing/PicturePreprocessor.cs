@@ -54,7 +54,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
     {
         var mean = tensor(config.Mean.ToArray(), device: levels.device).view(1, 3, 1, 1);
         var std = tensor(config.Std.ToArray(), device: levels.device).view(1, 3, 1, 1);
-        return levels.to(ScalarType.Float32).div(255).sub(mean).div(std);
+        return levels.to(ScalarType.Float32).div(Scalars.Of(255)).sub(mean).div(std);
     }
 
     private static Tensor Bicubic(Tensor image, int height, int width) =>

@@ -27,7 +27,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
             throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
         var plan = new Plan(rows, layout);
         var numbers = transfer.Upload(plan.Numbers);
-        var heads = arange(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(layout.Group);
+        var heads = Scalars.Range(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(Scalars.Of(layout.Group));
         var slope = slopes is null ? null : transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1);
         return new PreparedRows(
             rows.Tables, rows.Rows, layout,
@@ -100,7 +100,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
 
     // The place of each appended row and head among all tokens of all heads of all blocks: [rows × heads].
     private static Tensor Places(Tensor places, BlockLayout layout, Device device) =>
-        (places.unsqueeze(1) + arange(layout.Heads, ScalarType.Int64, device) * layout.BlockTokens).flatten();
+        places.unsqueeze(1).Plus(Scalars.Range(layout.Heads, ScalarType.Int64, device).mul(Scalars.Of(layout.BlockTokens))).flatten();
 
     /// <summary>Part of the numbers that a step uploads.</summary>
     private readonly record struct Part(int First, int Count)
@@ -133,7 +133,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
         public Batch On(Tensor numbers, Tensor heads, Tensor? slopes, BlockLayout layout, ScalarType dtype, int allRows)
         {
             var tables = Tables.Of(numbers).view(Sequences, 1, BlocksEach);
-            var blocks = (tables * layout.Heads + heads.view(1, -1, 1)).flatten();       // [sequences × query heads × blocks]
+            var blocks = tables.mul(Scalars.Of(layout.Heads)).Plus(heads.view(1, -1, 1)).flatten(); // [sequences × query heads × blocks]
             var isWhole = Targets.Count == allRows && Valid.Count == 0;
             return new Batch(
                 Sequences, Rows,
@@ -147,12 +147,12 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
         // A position behind what a row sees gets −∞. Position j among those that it sees gets slope × (j − (length − 1)).
         private Tensor Bias(Tensor numbers, Tensor? slopes, BlockLayout layout, ScalarType dtype)
         {
-            var distance = arange(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1)
-                - (Lengths.Of(numbers).view(Sequences, 1, Rows, 1) - 1);
+            var distance = Scalars.Range(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1)
+                - Lengths.Of(numbers).view(Sequences, 1, Rows, 1).sub(Scalars.One);
             var bias = slopes is null
                 ? zeros(distance.shape, ScalarType.Float32, numbers.device)
                 : distance.to(ScalarType.Float32) * slopes;
-            return bias.masked_fill(distance.gt(0), float.NegativeInfinity).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
+            return bias.masked_fill(distance.gt(Scalars.Of(0)), Scalars.Of(double.NegativeInfinity)).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
         }
     }
 

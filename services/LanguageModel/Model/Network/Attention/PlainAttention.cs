@@ -1,3 +1,4 @@
+using Flamingo.Modeling;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
 
@@ -48,7 +49,8 @@ public sealed class PlainAttention : IBlockAttention
         using var scope = NewDisposeScope();
         var tile = new RowTile(row, 1, rows.Rows[row].Length);
         var q = Heads(query.slice(0, row, row + 1, 1), layout);
-        var scores = q.matmul(Gather(keys, layout, rows, tile).transpose(1, 2)) / Math.Sqrt(layout.Head) + Bias(rows, tile, slopes, q);
+        var products = q.matmul(Gather(keys, layout, rows, tile).transpose(1, 2)).div(Scalars.Of(Math.Sqrt(layout.Head)));
+        var scores = products.Plus(Bias(rows, tile, slopes, q));
         return scores.softmax(-1).cpu().data<float>().ToArray();
     }
 
@@ -56,8 +58,10 @@ public sealed class PlainAttention : IBlockAttention
     private static Tensor Bias(AttentionRows rows, RowTile tile, float[]? slopes, Tensor q)
     {
         var lengths = rows.Rows.Skip(tile.First).Take(tile.Count).Select(row => (float)row.Length).ToArray();
-        var distance = arange(tile.Longest, ScalarType.Float32, q.device).unsqueeze(0) - (tensor(lengths, device: q.device).unsqueeze(1) - 1); // [rows, longest]
-        return (tensor(slopes ?? [0], device: q.device).view(-1, 1, 1) * distance).masked_fill(distance.gt(0), float.NegativeInfinity);       // [heads or 1, rows, longest]
+        var last = tensor(lengths, device: q.device).unsqueeze(1).sub(Scalars.One);
+        var distance = Scalars.Range(tile.Longest, ScalarType.Float32, q.device).unsqueeze(0) - last;          // [rows, longest]
+        var bias = tensor(slopes ?? [0], device: q.device).view(-1, 1, 1) * distance;                          // [heads or 1, rows, longest]
+        return bias.masked_fill(distance.gt(Scalars.Of(0)), Scalars.Of(double.NegativeInfinity));
     }
 
     private static Tensor Gather(Tensor pool, BlockLayout layout, AttentionRows rows, RowTile tile)
