@@ -39,7 +39,8 @@ public sealed class ModelDirectory
         if (!File.Exists(file)) throw new CheckpointException($"{path} is not a model directory: it has no {ConfigFile}. Make one with 'flamingo import'.");
         try
         {
-            var config = JsonSerializer.Deserialize<ModelConfig>(TextFile.ReadJson(file).Span, Json) ?? throw new JsonException("the file is empty");
+            var config = JsonSerializer.Deserialize<ModelConfig>(TextFile.ReadJson(file).Span, Json)
+                ?? throw new JsonException("the file is empty");
             if (config.FormatVersion != ModelConfig.CurrentFormatVersion)
                 throw new CheckpointException($"{file} has format_version {config.FormatVersion}; this build reads {ModelConfig.CurrentFormatVersion}. Import the checkpoint again.");
             ThrowIfFaulty(file, config);

@@ -47,12 +47,16 @@ public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
     {
         foreach (var place in Claims.GroupBy(claim => claim.Device))
         {
-            if (place.Key == "cpu") Check([.. place], process.Bytes, $"this process may use {Size(process.Bytes)}");
-            else if (devices(place.Key) is var device)
-                Check(
-                    [.. place], device.Usable,
-                    $"{place.Key} ({device.Name}) has {Size(device.Free)} free of {Size(device.Total)}, " +
-                    $"of which {Size(device.Usable)} may be held");
+            if (place.Key == "cpu")
+            {
+                Check([.. place], process.Bytes, $"this process may use {Size(process.Bytes)}");
+                continue;
+            }
+
+            var device = devices(place.Key);
+            Check(
+                [.. place], device.Usable,
+                $"{place.Key} ({device.Name}) has {Size(device.Free)} free of {Size(device.Total)}, of which {Size(device.Usable)} may be held");
         }
     }
 

@@ -50,7 +50,8 @@ public sealed class WeightMatrix : IDisposable
     {
         var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps it
-        var (values, scales) = (memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope(), empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope());
+        var values = memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope();
+        var scales = empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope();
         Int8Rounding.Round(weight, values, scales);
         return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
     }
@@ -94,7 +95,8 @@ public sealed class WeightMatrix : IDisposable
     {
         var (outputs, inputs, shape) = (values.shape[0], values.shape[1], x.shape);
         var results = empty([.. shape[..^1], outputs], x.dtype, x.device);
-        var step = Math.Max(16, (x.device_type == TorchSharp.DeviceType.CPU ? ExpandedElements : ExpandedElementsOfDevice) / inputs / 16 * 16);
+        var elements = x.device_type == TorchSharp.DeviceType.CPU ? ExpandedElements : ExpandedElementsOfDevice;
+        var step = Math.Max(16, elements / inputs / 16 * 16);
         using var scope = NewDisposeScope();
         var expanded = empty([Math.Min(step, outputs), inputs], x.dtype, x.device);
         for (var first = 0L; first < outputs; first += step)

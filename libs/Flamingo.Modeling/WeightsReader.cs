@@ -119,7 +119,11 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         }
 
         if (!_mappings.TryGetValue(type, out var mapping))
-            _mappings[type] = mapping = from_file(file.Path, shared: false, size: new FileInfo(file.Path).Length / size, dtype: type, device: CPU).DetachFromDisposeScope();
+        {
+            var elements = new FileInfo(file.Path).Length / size;
+            _mappings[type] = mapping = from_file(file.Path, shared: false, size: elements, dtype: type, device: CPU).DetachFromDisposeScope();
+        }
+
         return mapping.slice(0, entry.Offset / size, (entry.Offset + entry.Length) / size, 1).view(shape);
     }
 }

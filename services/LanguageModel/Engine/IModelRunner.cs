@@ -37,7 +37,10 @@ public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnly
     /// <summary>Logits of this many last rows are wanted.</summary>
     public int LogitRows { get; init; }
 
-    /// <summary>Of the last row only the most likely id is wanted (<see cref="StepOutput.Best"/>), not its logits: a greedy answer that nothing else shapes.</summary>
+    /// <summary>
+    /// Of the last row only the most likely id is wanted (<see cref="StepOutput.Best"/>), not its logits: the answer is greedy, and nothing
+    /// else shapes it.
+    /// </summary>
     public bool OnlyBest { get; init; }
 
     /// <summary>Per row the id whose log-likelihood is wanted; empty if none is.</summary>
@@ -52,6 +55,8 @@ public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnly
 /// <param name="Attention">[latents] of the last row, where asked for and where it sees a picture.</param>
 public sealed record StepOutput(IReadOnlyList<float[]> Logits, IReadOnlyList<float> Scores, float[]? Attention)
 {
-    /// <summary>Where only the best is wanted: the id with the highest logit, the lowest of equals; −1 if a logit is not finite.</summary>
+    /// <summary>
+    /// The id with the highest logit, the lowest of equals; −1 if a logit is not finite. Null where logits were wanted instead.
+    /// </summary>
     public int? Best { get; init; }
 }

@@ -37,14 +37,17 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         (_time, _tokens) = (time, config.Tokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         if (_tokenizer.Size > config.Language.VocabularySize) throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings {config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
-        var (device, dtype, storage) = (ModelRuntime.Device(modelOptions.Value, limits.Device), ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
+        var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
+        var (dtype, storage) = (ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(config, file, limits, dtype, storage);
         var weights = new WeightsReader(file, device, dtype, storage, thread.Team);
         _decoder = new Decoder(config.Language, weights, device);
         weights.Finish();
         var cross = config.Language.CrossAttention;
-        IBlockAttention attention = device.type == DeviceType.CPU ? new PagedAttention(thread.Team) : new BatchedAttention(_decoder.Transfer);
+        IBlockAttention attention = device.type == DeviceType.CPU
+            ? new PagedAttention(thread.Team)
+            : new BatchedAttention(_decoder.Transfer);
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, attention);
         var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
@@ -137,6 +140,7 @@ public static class LanguageModelRegistration
         var (model, options) = (provider.GetRequiredService<ModelDirectory>(), provider.GetRequiredService<IOptions<ModelOptions>>().Value);
         var limits = provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value;
         using var file = model.OpenWeights("language");
-        return MemoryPlan.Make(model.Config, file, limits, ModelRuntime.Dtype(options), ModelRuntime.Storage(options)).Claim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
+        var plan = MemoryPlan.Make(model.Config, file, limits, ModelRuntime.Dtype(options), ModelRuntime.Storage(options));
+        return plan.Claim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
     }
 }

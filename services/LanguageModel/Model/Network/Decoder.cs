@@ -79,7 +79,8 @@ public sealed class Decoder : IDisposable
         for (var layer = 0; layer < _layers.Length; layer++)
         {
             using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer
-            if (_gated.TryGetValue(layer, out var gated)) x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], pictureRows, attention, step.Probe);
+            if (_gated.TryGetValue(layer, out var gated))
+                x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], pictureRows, attention, step.Probe);
             x = _layers[layer].Forward(x, rotation, text[layer], textRows, _slopes, attention).MoveToOuterDisposeScope();
         }
 

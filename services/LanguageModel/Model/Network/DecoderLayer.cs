@@ -34,8 +34,9 @@ internal sealed class DecoderLayer : IDisposable
     /// <param name="rotation">Turns queries and keys; null where positions are not rotary.</param>
     /// <param name="store">Keys and values of this layer; those of the new rows are written.</param>
     /// <param name="slopes">ALiBi slope per head; null where positions are rotary.</param>
-    public Tensor Forward(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention) // [rows, width]
-    {
+    public Tensor Forward(
+        Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention)
+    {                                                                                         // [rows, width]
         var attended = x.Plus(Attend(_attentionNorm.Forward(x), rotation, store, rows, slopes, attention));
         return attended.Plus(_feedForward.Forward(_feedForwardNorm.Forward(_config.ParallelResidual ? x : attended)));
     }
@@ -45,7 +46,8 @@ internal sealed class DecoderLayer : IDisposable
         foreach (var part in new IDisposable?[] { _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _queryKeyValue, _output, _feedForward }) part?.Dispose();
     }
 
-    private Tensor Attend(Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention)
+    private Tensor Attend(
+        Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention)
     {
         var parts = _queryKeyValue.Forward(x).split([_config.Width, _config.KeyValueWidth, _config.KeyValueWidth], -1);
         var query = _queryNorm?.Forward(parts[0]) ?? parts[0];                                // [rows, heads × head]

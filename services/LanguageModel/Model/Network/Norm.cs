@@ -36,6 +36,7 @@ public sealed class Norm : IDisposable
     private Tensor RootMeanSquare(Tensor x, Tensor scale)
     {
         var wide = x.to(ScalarType.Float32);
-        return (wide * wide.pow(Scalars.Of(2)).mean([-1], keepdim: true).add(Scalars.Of(_epsilon), Scalars.One).rsqrt()).to(x.dtype) * scale;
+        var square = wide.pow(Scalars.Of(2)).mean([-1], keepdim: true).add(Scalars.Of(_epsilon), Scalars.One);
+        return (wide * square.rsqrt()).to(x.dtype) * scale;
     }
 }

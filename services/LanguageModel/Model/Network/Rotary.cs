@@ -31,7 +31,8 @@ internal sealed class Rotary : IDisposable
 
     /// <summary>How far each row turns: by its own position in its sequence.</summary>
     /// <param name="positions">int64 [rows], on the device.</param>
-    public Rotation Of(Tensor positions) => new(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
+    public Rotation Of(Tensor positions) =>
+        new(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
 
     public void Dispose()
     {

@@ -60,7 +60,8 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _network = new PerceiverResampler(config, weights, model.Config.Vision.ClassTokenInFeatures);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
-            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)), thread.RunAsync, time, _metrics.Waited);
+            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)),
+            thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
             model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
@@ -87,9 +88,11 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     private List<Resampled> Resample(IReadOnlyList<Item> items)
     {
-        var batch = items.Select(item => item.Features).ToList().ToTensor(_transfer, _dtype).unsqueeze(1); // [batch, 1, frames, patches, width]
+        var features = items.Select(item => item.Features).ToList();
+        var batch = features.ToTensor(_transfer, _dtype).unsqueeze(1);                        // [batch, 1, frames, patches, width]
         var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);          // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
-        var (ofItems, read) = (latents.squeeze(1).ToItems(Description.LatentDtype, _transfer), attention?.squeeze(1).ToItems(TensorDtype.Float32, _transfer));
+        var ofItems = latents.squeeze(1).ToItems(Description.LatentDtype, _transfer);
+        var read = attention?.squeeze(1).ToItems(TensorDtype.Float32, _transfer);
         List<Resampled> results = [.. items.Select((_, index) => new Resampled(ofItems[index], read?[index]))];
         _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
         return results;
@@ -127,7 +130,8 @@ public static class ResamplerRegistration
     {
         services.AddModelRuntime();
         services.AddOptionSection<ResamplerOptions>(ResamplerOptions.Section);
-        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "resampler", "resampler", provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.Device));
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(
+            provider, "resampler", "resampler", provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.Device));
         services.AddSingleton<IResampler, ResamplerStage>();
         return services;
     }

@@ -26,7 +26,9 @@ public interface IPictureDecoder
     /// <summary>Enters latent keys: decoders may differ by a grey level.</summary>
     string Name { get; }
 
-    /// <summary>Size by the file's header alone, as the pixels lie in the file, nothing decoded; null for a format that is not read.</summary>
+    /// <summary>
+    /// Size by the file's header alone, as the pixels lie in the file; nothing is decoded. Null for a format that is not read.
+    /// </summary>
     (int Width, int Height)? ReadSize(ReadOnlyMemory<byte> file);
 
     /// <summary>Frames of an animated GIF or WebP, nothing decoded; 1 of anything else.</summary>

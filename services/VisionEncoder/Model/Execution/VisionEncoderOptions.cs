@@ -45,7 +45,10 @@ public sealed class VisionEncoderOptions
     [Range(1, 256)]
     public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
 
-    /// <summary>Frames in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded. 0: 8 on the CPU, 64 on a GPU.</summary>
+    /// <summary>
+    /// Frames in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded. 0: 8 on the CPU,
+    /// 64 on a GPU.
+    /// </summary>
     [Range(0, 256)]
     public int BatchSize { get; set; }
 

@@ -45,7 +45,8 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
-            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => thread.Guarded(() => Encode(frames)), thread.RunAsync, time, _metrics.Waited);
+            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => thread.Guarded(() => Encode(frames)),
+            thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
         var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
@@ -117,7 +118,8 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         var (features, pooled) = _network.Forward(_preprocessor.Normalize(_transfer.Upload(levels)).to(_dtype));
         var ofFrames = features.ToItems(Description.Dtype, _transfer, leading: 1);             // each [1, patches, width]
         var pooledOfFrames = frames.Any(frame => frame.WantsPooled) ? pooled!.ToItems(TensorDtype.Float32, _transfer) : null;
-        List<PictureFeatures> encoded = [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
+        List<PictureFeatures> encoded =
+            [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
         _metrics.Computed(frames.Count, frames.Count(frame => frame.IsLast), frames.Count);
         return encoded;
     }
@@ -135,7 +137,8 @@ public static class VisionEncoderRegistration
         services.AddModelRuntime();
         services.AddOptionSection<VisionEncoderOptions>(VisionEncoderOptions.Section);
         services.TryAddSingleton(IPictureDecoder.Compiled);
-        services.AddSingleton(provider => ModelRuntime.WeightsClaim(provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
+        services.AddSingleton(provider => ModelRuntime.WeightsClaim(
+            provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
         return services;
     }

@@ -23,15 +23,19 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     public AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes)
     {
         var layout = BlockLayout.Check([pool], [], rows, group);
-        if (slopes is not null && slopes.Length != layout.QueryHeads)
-            throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
+        layout.CheckSlopes(slopes);
+        return Prepared(rows, pool, layout, slopes);
+    }
+
+    private PreparedRows Prepared(AttentionRows rows, Tensor pool, BlockLayout layout, float[]? slopes)
+    {
         var plan = new Plan(rows, layout);
         var numbers = transfer.Upload(plan.Numbers);
         var heads = Scalars.Range(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(Scalars.Of(layout.Group));
         var slope = slopes is null ? null : transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1);
         return new PreparedRows(
             rows.Tables, rows.Rows, layout,
-            plan.Appended.Count == 0 ? null : plan.Appended.Count == rows.Rows.Length ? null : plan.Appended.Of(numbers),
+            plan.Appended.Count == 0 || plan.Appended.Count == rows.Rows.Length ? null : plan.Appended.Of(numbers),
             plan.Appended.Count == 0 ? null : Places(plan.Places.Of(numbers), layout, pool.device),
             [.. plan.Batches.Select(batch => batch.On(numbers, heads, slope, layout, pool.dtype, rows.Rows.Length))]);
     }
@@ -39,13 +43,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     public void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows)
     {
         using var scope = NewDisposeScope();
-        var prepared = rows as PreparedRows;
-        if (prepared is null)
-        {
-            BlockLayout.Check([keys, values], [newKeys, newValues], rows);
-            prepared = (PreparedRows)Prepare(rows, keys, 1, null);
-        }
-
+        var prepared = rows as PreparedRows ?? Prepared(rows, keys, BlockLayout.Check([keys, values], [newKeys, newValues], rows), null);
         if (prepared.Places is null) return;
         foreach (var (pool, added) in new[] { (keys, newKeys), (values, newValues) })
         {
@@ -57,13 +55,8 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     public Tensor Forward(Tensor query, Tensor keys, Tensor values, AttentionRows rows, float[]? slopes)
     {
         using var scope = NewDisposeScope();
-        var prepared = rows as PreparedRows;
-        if (prepared is null)
-        {
-            var group = BlockLayout.CheckQuery([keys, values], query, rows, slopes).Group;
-            prepared = (PreparedRows)Prepare(rows, keys, group, slopes);
-        }
-
+        var prepared = rows as PreparedRows
+            ?? Prepared(rows, keys, BlockLayout.CheckQuery([keys, values], query, rows, slopes), slopes);
         var layout = prepared.Layout;
         if (query.shape[0] != rows.Rows.Length || query.shape[1] != layout.QueryWidth)
             throw new ArgumentException(
@@ -152,7 +145,8 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
             var bias = slopes is null
                 ? zeros(distance.shape, ScalarType.Float32, numbers.device)
                 : distance.to(ScalarType.Float32) * slopes;
-            return bias.masked_fill(distance.gt(Scalars.Of(0)), Scalars.Of(double.NegativeInfinity)).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
+            var hidden = distance.gt(Scalars.Of(0));
+            return bias.masked_fill(hidden, Scalars.Of(double.NegativeInfinity)).to(dtype).expand(Sequences, layout.QueryHeads, Rows, -1);
         }
     }
 

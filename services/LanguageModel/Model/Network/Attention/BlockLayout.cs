@@ -21,8 +21,14 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
         var width = pools[0].dim() == 4 ? pools[0].shape[1] * pools[0].shape[3] : 0;
         var group = query.dim() == 2 && width > 0 && query.shape[1] % width == 0 ? (int)(query.shape[1] / width) : 1;
         var layout = Check(pools, [query], rows, group);
-        if (slopes is not null && slopes.Length != layout.QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {layout.QueryHeads} heads.");
+        layout.CheckSlopes(slopes);
         return layout;
+    }
+
+    /// <summary>One slope for each query head, or none at all.</summary>
+    public void CheckSlopes(float[]? slopes)
+    {
+        if (slopes is not null && slopes.Length != QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {QueryHeads} heads.");
     }
 
     /// <param name="rowTensors">[rows, heads × group × head] each.</param>

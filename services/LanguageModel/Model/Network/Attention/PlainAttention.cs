@@ -60,7 +60,7 @@ public sealed class PlainAttention : IBlockAttention
         var lengths = rows.Rows.Skip(tile.First).Take(tile.Count).Select(row => (float)row.Length).ToArray();
         var last = tensor(lengths, device: q.device).unsqueeze(1).sub(Scalars.One);
         var distance = Scalars.Range(tile.Longest, ScalarType.Float32, q.device).unsqueeze(0) - last;          // [rows, longest]
-        var bias = tensor(slopes ?? [0], device: q.device).view(-1, 1, 1) * distance;                          // [heads or 1, rows, longest]
+        var bias = tensor(slopes ?? [0], device: q.device).view(-1, 1, 1) * distance;              // [heads or 1, rows, longest]
         return bias.masked_fill(distance.gt(Scalars.Of(0)), Scalars.Of(double.NegativeInfinity));
     }
 
