@@ -51,7 +51,7 @@ internal static class FamilyCheck
         foreach (var prompt in prompts)
         {
             var expected = Floats(golden, $"logits.{prompt.GetProperty("name").GetString()}");
-            var sequence = Sequence(prompt, pictures, model.Config.Tokens.Image.Id);
+            var sequence = Sequence(prompt, pictures, model.Config.Tokens);
             plain = Math.Max(plain, Error(expected, (await stage.Runner.LogitsAsync(sequence, cancellation)).ToFloats()));
             served = Math.Max(served, Error(expected, await ServedAsync(stage.Runner, sequence, cancellation)));
         }
@@ -154,15 +154,14 @@ internal static class FamilyCheck
         return [.. logits];
     }
 
-    private static SequencePrompt Sequence(JsonElement prompt, TensorData[] pictures, int imageToken)
+    private static SequencePrompt Sequence(JsonElement prompt, TensorData[] pictures, TokensConfig tokens)
     {
-        var (ids, seen) = (Ids(prompt.GetProperty("ids")), 0);
-        var pictureOf = ids.Select(id => (id == imageToken ? ++seen : seen) - 1).ToArray();
+        var ids = Ids(prompt.GetProperty("ids"));
         var keys = prompt.GetProperty("segments").EnumerateArray()
             .Where(segment => segment.TryGetProperty("picture", out _))
             .Select(segment => Key(pictures[segment.GetProperty("picture").GetInt32()])).ToList();
         var latents = pictures.DistinctBy(Key).Where(picture => keys.Contains(Key(picture))).ToDictionary(Key);
-        return new SequencePrompt(ids, pictureOf, keys, latents, ids.Length);
+        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents, ids.Length);
     }
 
     private static TensorData[] Pictures(SafetensorsFile golden)
