@@ -21,7 +21,8 @@ if [ "${1:-}" = "--pack" ]; then
   dotnet publish "$root/bench/Flamingo.GpuCheck" -c Release -r linux-x64 --self-contained -p:TorchBackend=pytorch -p:DebugType=none \
     -p:GenerateDocumentationFile=false -p:ArtifactsPath="$work/artifacts" -o "$work/gpu-check/app" </dev/null >&2
   # The check serves nothing and is not debugged. Without its list of dependencies the program takes what lies beside it.
-  (cd "$work/gpu-check/app" && rm gpu-check.deps.json Microsoft.AspNetCore.*.dll createdump libmscordbi.so libmscordaccore.so libHarfBuzzSharp.so)
+  (cd "$work/gpu-check/app" && rm gpu-check.deps.json Microsoft.AspNetCore.*.dll \
+      createdump libmscordbi.so libmscordaccore.so libHarfBuzzSharp.so)
   "$work/gpu-check/app/gpu-check" gather "$root/tests/reference" "$root/models/shapes" "$work/gpu-check/data"
   cp "$here/gpu-check.sh" "$work/gpu-check/"
   tar -c -C "$work" gpu-check | xz -T0 -6 > "$target"
@@ -41,7 +42,8 @@ if ! ldconfig -p 2>/dev/null | grep -q libicuuc; then
 fi
 arguments=("$@")
 if [[ " ${arguments[*]-} " != *" --torch "* ]]; then
-  folder=$(python3 -c 'import torch; print(torch.__path__[0])') || { echo "python3 has no PyTorch here: name an installation with --torch DIR." >&2; exit 2; }
+  folder=$(python3 -c 'import torch; print(torch.__path__[0])') || {
+      echo "python3 has no PyTorch here: name an installation with --torch DIR." >&2; exit 2; }
   arguments+=(--torch "$folder")
 fi
 exec timeout --kill-after=5 600 "$here/app/gpu-check" --data "$here/data" "${arguments[@]}"
