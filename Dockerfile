@@ -40,7 +40,8 @@ RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
 FROM build AS build-gpu
 RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
     for stage in VisionEncoder Resampler LanguageModel; do \
-      dotnet publish "services/$stage/Host" -c Release -p:UseAppHost=false -p:TorchBackend=pytorch -p:ArtifactsPath=/gpu-artifacts || exit 1; \
+      dotnet publish "services/$stage/Host" -c Release \
+        -p:UseAppHost=false -p:TorchBackend=pytorch -p:ArtifactsPath=/gpu-artifacts || exit 1; \
     done \
  && mkdir /gpu \
  && mv /gpu-artifacts/publish/Flamingo.VisionEncoder.Host/release /gpu/vision-encoder \
@@ -55,13 +56,15 @@ RUN cp -a "$(dirname "$(readlink -f "$(command -v dotnet)")")" /dotnet
 FROM ${PyTorchImage} AS gpu
 USER root
 # .NET needs ICU for the tokenizers' Unicode normal forms
-RUN ldconfig -p | grep -q libicuuc || { apt-get update && apt-get install -y --no-install-recommends libicu-dev && rm -rf /var/lib/apt/lists/*; }
+RUN ldconfig -p | grep -q libicuuc \
+ || { apt-get update && apt-get install -y --no-install-recommends libicu-dev && rm -rf /var/lib/apt/lists/*; }
 RUN ln -s "$(python3 -c 'import torch; print(torch.__path__[0])')" /pytorch
 COPY --from=aspnet /dotnet /usr/share/dotnet
 RUN ln -sf /usr/share/dotnet/dotnet /usr/local/bin/dotnet
 COPY --from=build-gpu /gpu /app
 COPY models/shapes /model
-ENV Model__Directory=/model Model__TorchLibraries=/pytorch Model__Device=cuda Endpoints__GrpcPort=8080 ASPNETCORE_HTTP_PORTS= DOTNET_EnableDiagnostics=0 DOTNET_NOLOGO=1
+ENV Model__Directory=/model Model__TorchLibraries=/pytorch Model__Device=cuda Endpoints__GrpcPort=8080 \
+    ASPNETCORE_HTTP_PORTS= DOTNET_EnableDiagnostics=0 DOTNET_NOLOGO=1
 EXPOSE 8080
 USER 1654
 WORKDIR /app/language-model

@@ -28,7 +28,8 @@ public static class CommandLine
         try
         {
             var parsed = Parse(SettingOption.Fold(args));
-            if (parsed.UnmatchedTokens.Contains(SettingOption.Name)) parsed = Parse(args); // a command without: it is refused as it was written
+            // a command without: it is refused as it was written
+            if (parsed.UnmatchedTokens.Contains(SettingOption.Name)) parsed = Parse(args);
             if (parsed.Action is not ParseErrorAction refused)
             {
                 // a server deals with signals itself: it lets calls under way end, and stops at once on the second

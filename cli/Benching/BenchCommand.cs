@@ -31,11 +31,19 @@ public static class BenchCommand
             "--repetitions", "N", "Timed rounds that a median is taken of. Default: 9 for shapes, 3 for others.", least: 1);
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Description = "With shapes: measure this model directory instead. With others: keep the made model here, or use it if it is there." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = true, Description = "Configuration of the services, for example LanguageModel:MaxQueued=128." };
-        var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." }.MustBeWritable();
+        var file = new Option<FileInfo>("--output", "-o") { HelpName = "FILE", Description = "Write the lines to this file too." }
+            .MustBeWritable();
         var soak = NumberOption.Create<double>(
-            "--soak", "MINUTES", "Measure nothing else, but offer twice the load that is admitted for so long, and see whether anything grows, stays leased or fails: exit code 1 if so. Limits that suit models/shapes are set unless --set says otherwise.", 0, 100_000, moreThan: true);
-        var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR", Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." }.MustExist("the folder with retrieval.json and its pictures");
-        var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." }.MustBeWritable(".svg", ".png");
+            "--soak", "MINUTES",
+            "Measure nothing else, but offer twice the load that is admitted for so long, "
+                + "and see whether anything grows, stays leased or fails: exit code 1 if so. "
+                + "Limits that suit models/shapes are set unless --set says otherwise.", 0, 100_000, moreThan: true);
+        var newWords = new Option<DirectoryInfo>("--new-words") { HelpName = "DIR",
+            Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, "
+            + "at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation." }
+            .MustExist("the folder with retrieval.json and its pictures");
+        var plot = new Option<FileInfo>("--plot") { HelpName = "FILE", Description = "With --new-words: draw it, as .svg or .png." }
+            .MustBeWritable(".svg", ".png");
         var fullSize = new Option<bool>("--full-size") { Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, and deleted. Needs a --geometry other than shapes, and disk for publication and model: 18, 22, 38 or 37 GB in TMPDIR." };
         figures.Validators.Add(result =>
         {
@@ -75,14 +83,16 @@ public static class BenchCommand
             }
 
             var request = new BenchRequest(chosen, Geometry.All.FirstOrDefault(known => known.Name == parsed.GetValue(geometry)), synthetic ? DefaultModel.Find() : folder ?? DefaultModel.Find(),
-                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetRequiredValue(seed)!.Value, parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
+                parsed.GetValue(threads) ?? Environment.ProcessorCount, parsed.GetRequiredValue(seed)!.Value,
+                parsed.GetValue(repetitions) ?? (synthetic ? 3 : 9))
             {
                 Keep = synthetic ? folder : null,
                 StreamTokens = synthetic ? 24 : 48,
                 Settings = (parsed.GetValue(settings) ?? []).Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => (string?)pair[1]),
             };
             if (parsed.GetResult(repetitions) is not null
-                && new Option[] { soak, newWords, fullSize }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+                && new Option[] { soak, newWords, fullSize }
+                    .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
                 await error.WriteLineAsync($"flamingo: --repetitions has no effect with {other.Name}, which is measured once.");
             await using var copy = parsed.GetValue(file) is { } target ? target.CreateText() : TextWriter.Null;
             if (parsed.GetValue(soak) is { } minutes)
@@ -101,7 +111,8 @@ public static class BenchCommand
 
             if (parsed.GetValue(newWords) is { } folderOfWords)
             {
-                var accuracies = await NewWordRun.RunAsync(request, Words(folderOfWords.FullName), RandomDraws, error, TimeProvider.System, cancellation);
+                var accuracies = await NewWordRun.RunAsync(request, Words(folderOfWords.FullName),
+                    RandomDraws, error, TimeProvider.System, cancellation);
                 foreach (var measurement in NewWordRun.Measurements(accuracies)) await WriteAsync(measurement);
                 if (parsed.GetValue(plot) is { } picture) NewWordPlot.Write(accuracies, picture.FullName);
                 return ExitCode.Done;

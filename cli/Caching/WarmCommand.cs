@@ -10,7 +10,12 @@ public static class WarmCommand
 {
     public static Command Create()
     {
-        var source = new Argument<string>("SOURCE") { Description = "A folder, searched with all below it for JPEG, PNG, WebP, GIF and BMP files, one such file, or a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", …}, whose other members are ignored." };
+        var source = new Argument<string>("SOURCE")
+        {
+            Description = "A folder, searched with all below it for JPEG, PNG, WebP, GIF and BMP files, "
+                + "one such file, or a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", …}, "
+                + "whose other members are ignored.",
+        };
         var (server, tenant) = (ServerAddress.Create(required: true), TenantOption.Create());
         var batch = NumberOption.Create<int>(
             "--batch", "N", "Pictures per request; a server takes 64 unless told otherwise.", 1, 64, value: 16);

@@ -17,7 +17,9 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly Option<string[]> _settings = SettingOption.Create();
     private readonly Option<string> _tenant = TenantOption.Create();
     private readonly Option<double?> _pin = NumberOption.Create<double>(
-        "--pin", "SECONDS", $"Keep the computed prompt for so long, for a server that will be asked again with the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
+        "--pin", "SECONDS",
+        "Keep the computed prompt for so long, for a server that will be asked again with "
+            + $"the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
 
     public void AddTo(Command command)
     {

@@ -9,7 +9,8 @@ namespace Flamingo.Cli.Generating;
 public sealed class EnsembleOptions
 {
     private readonly Option<int?> _permutations = NumberOption.Create<int>(
-        "--ensemble", "N", "With --support-set: the mean over N orders of the examples, the selected one and permutations of it, 2 to 24.", 2, 24);
+        "--ensemble", "N",
+        "With --support-set: the mean over N orders of the examples, the selected one and permutations of it, 2 to 24.", 2, 24);
 
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--ensemble-seed", "SEED", "Seed of --ensemble. Default: 0.");
 

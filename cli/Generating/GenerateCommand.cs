@@ -10,8 +10,16 @@ public static class GenerateCommand
 {
     public static Command Create()
     {
-        var json = new Option<bool>("--json") { Description = "Print one JSON object when the answer is whole: text, ids, finish_reason, prompt_tokens, pictures, cache, timings (milliseconds); seed where it was sampled, shots with --support-set, cached_tokens with --pin, log_probabilities and samples where asked for." };
-        var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png", Description = "Draw what each generated token looked at, over the last picture, as a sheet of panels in reading order; every answer begins a row." }.MustBeWritable(".png");
+        var json = new Option<bool>("--json")
+        {
+            Description = "Print one JSON object when the answer is whole: text, ids, finish_reason, prompt_tokens, pictures, cache, "
+                + "timings (milliseconds); seed where it was sampled, shots with --support-set, cached_tokens with --pin, "
+                + "log_probabilities and samples where asked for.",
+        };
+        var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png",
+            Description = "Draw what each generated token looked at, over the last picture, as a sheet of panels "
+            + "in reading order; every answer begins a row." }
+            .MustBeWritable(".png");
         var (question, sampling) = (new QuestionOptions(), new SamplingOptions());
         var command = new Command("generate", "Continue an interleaved prompt of pictures and text. The text goes to standard output as it is made, everything else to standard error.");
         question.AddTo(command);
@@ -23,11 +31,17 @@ public static class GenerateCommand
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var names = new FieldNames();
             var request = question.Read(parsed, names);
-            request = request with { Sampling = sampling.Apply(parsed, request.Sampling, names, error), Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []) };
+            request = request with
+            {
+                Sampling = sampling.Apply(parsed, request.Sampling, names, error),
+                Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []),
+            };
             names.Add("attention", attention.Name);
             await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
             request = await question.EndShotsAsync(parsed, request, opened.Flamingo, cancellation);
-            var answer = await names.AskAsync(() => new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null).WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation));
+            var answer = await names.AskAsync(() =>
+                new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null)
+                    .WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation));
             if (parsed.GetValue(attention) is not { } sheet) return ExitCode.Done;
             var model = await opened.Flamingo.GetModelAsync(cancellation);
             await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, model.Vision, error);

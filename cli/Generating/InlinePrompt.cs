@@ -21,7 +21,8 @@ public sealed class InlinePrompt
     private readonly Option<string[]> _picture = new("--picture")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = "The question: a picture ('-' is standard input) and the text that the answer continues (may be left out). Repeatable, order kept.",
+        Description = "The question: a picture ('-' is standard input) and the text that the answer continues (may be left out). "
+            + "Repeatable, order kept.",
     };
 
     private readonly Option<string[]> _video = new("--video")

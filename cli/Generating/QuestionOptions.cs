@@ -10,7 +10,13 @@ namespace Flamingo.Cli.Generating;
 /// <summary>What <c>generate</c> and <c>rank</c> have in common: a prompt, with or without examples of a support set, and who answers it.</summary>
 public sealed class QuestionOptions
 {
-    private readonly Option<string> _prompt = new("--prompt", "-p") { HelpName = "FILE.json", Description = "The prompt, '-' for standard input: {\"segments\": [{\"picture\": \"path beside the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, {\"video\": \"path\", \"max_frames\": 8}], \"sampling\": {\"max_tokens\": 14, \"temperature\": 0}}." };
+    private readonly Option<string> _prompt = new("--prompt", "-p")
+    {
+        HelpName = "FILE.json",
+        Description = "The prompt, '-' for standard input: {\"segments\": [{\"picture\": "
+            + "\"path beside the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, "
+            + "{\"video\": \"path\", \"max_frames\": 8}], \"sampling\": {\"max_tokens\": 14, \"temperature\": 0}}.",
+    };
     private readonly InlinePrompt _inline = new();
     private readonly AnswererOptions _answerer = new();
 
@@ -34,7 +40,10 @@ public sealed class QuestionOptions
         var request = parsed.GetValue(_prompt) is { } file
             ? PromptFile.Read(file, names)
             : new FlamingoRequest(_inline.Read(parsed, names), new SamplingParameters());
-        return request with { Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed, names), PinPrefix = _answerer.Pin(parsed) };
+        return request with
+        {
+            Tenant = _answerer.Tenant(parsed), SupportSet = _answerer.SupportSet(parsed, names), PinPrefix = _answerer.Pin(parsed),
+        };
     }
 
     /// <summary>The request with every shot ended as the model that answers has its examples ended.</summary>

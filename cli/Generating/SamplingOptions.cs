@@ -23,7 +23,8 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
 
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>(
         "--seed", "SEED",
-        "Seed of the sampling; the same seed gives the same answer. Default: drawn, and told on standard error or in the object of --json.");
+        "Seed of the sampling; the same seed gives the same answer. "
+            + "Default: drawn, and told on standard error or in the object of --json.");
 
     private readonly Option<float?> _repetitionPenalty = NumberOption.Create<float>(
         "--repetition-penalty", "R", "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1.");
@@ -107,7 +108,8 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
         foreach (var (field, _) in ofSampling.Where(option => option.Given && sampling.Temperature == 0))
             yield return $"{Name(field)} has no effect at temperature 0: the likeliest token is taken. Set {_temperature.Name} above 0.";
         if (sampling is { Temperature: 0, Beams: 1, Samples: > 1 })
-            yield return $"{Name("samples")}: at temperature 0 all answers are the same. Set {_temperature.Name} above 0, or {_beams.Name}.";
+            yield return $"{Name("samples")}: at temperature 0 all answers are the same. "
+                + $"Set {_temperature.Name} above 0, or {_beams.Name}.";
         if (sampling is { Beams: 1, LengthPenalty: not 1 }) yield return $"{Name("length_penalty")} has no effect without {_beams.Name}.";
         if (oneAnswer && sampling.LogProbabilities is not null)
             yield return $"{Name("log_probabilities")} has no effect here: 'flamingo generate' tells them.";

@@ -14,7 +14,8 @@ public sealed class SupportSetOptions
     private readonly Option<string> _set = new("--support-set")
     {
         HelpName = "NAME|FILE.jsonl",
-        Description = "Put examples before the prompt: of a server's set with --server, else of a file ('-' is standard input) of lines {\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
+        Description = "Put examples before the prompt: of a server's set with --server, else of a file ('-' is standard input) of lines "
+            + "{\"picture\": \"path beside the file\", \"text\": \"This is a jano\"}.",
     };
 
     private readonly Option<int?> _shots = NumberOption.Create<int>(

@@ -17,16 +17,25 @@ public static class ImportCommand
     {
         var layout = new Option<string>("--layout") { HelpName = "LAYOUT", Required = true, Description = "How the publication is laid out." };
         layout.MustBeOneOf(OpenFlamingo, Idefics);
-        var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR", Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }.MustExist("the publication's folder");
-        var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR", Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }.MustExist("CLIP's weights or their folder");
-        var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR", Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }.MustExist("the folder of the language model");
+        var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR",
+            Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }
+            .MustExist("the publication's folder");
+        var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR",
+            Description = "openflamingo: CLIP weights of open_clip (open_clip_config.json beside them), "
+            + "OpenAI (the .pt archive) or Hugging Face (config.json beside them)." }
+            .MustExist("CLIP's weights or their folder");
+        var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR",
+            Description = "openflamingo: the Hugging Face folder of the language model, with config.json, tokenizer.json or "
+            + "tokenizer.model, and weights (.bin or .safetensors, sharded or not)." }
+            .MustExist("the folder of the language model");
         var checkpoint = new Option<FileSystemInfo>("--checkpoint")
         {
             HelpName = "FILE|DIR",
             Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that holds it alone.",
         }.MustExist("checkpoint.pt or its folder");
         var every = NumberOption.Create<int>(
-            "--cross-attention-every", "N", "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
+            "--cross-attention-every", "N",
+            "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
         var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
         var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
         dtype.MustBeOneOf("keep", "bf16", "f16", "f32", "bfloat16", "float16", "float32");
@@ -38,7 +47,9 @@ public static class ImportCommand
         };
         alpha.MustBeOneOf("drop", "white", "black");
         var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
-        var command = new Command("import", "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.") { layout, folder, vision, language, checkpoint, every, output, dtype, alpha, modelId };
+        var command = new Command("import",
+            "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.")
+            { layout, folder, vision, language, checkpoint, every, output, dtype, alpha, modelId };
         command.AddRule(result => CheckLayout(result, result.GetValue(layout), folder, [vision, language, checkpoint, every]));
         command.SetAction(async (parsed, cancellation) =>
         {

@@ -13,7 +13,9 @@ public static class ModelSummary
         output.WriteLine($"{config.ModelId} (format {config.FormatVersion}) in {model.Path}");
         output.WriteLine();
         output.WriteLine($"vision     ViT {vision.ImageSize} × {vision.ImageSize}, patch {vision.PatchSize}, width {vision.Width}, {vision.Layers} layers, {vision.Heads} heads, {vision.Activation}, pooled width {vision.PooledWidth}");
-        output.WriteLine($"pictures   {vision.Preprocessing.Resize}, alpha {vision.Preprocessing.Alpha}, orientation {vision.Preprocessing.Orientation}, mean [{string.Join(", ", vision.Preprocessing.Mean)}], std [{string.Join(", ", vision.Preprocessing.Std)}]");
+        output.WriteLine($"pictures   {vision.Preprocessing.Resize}, alpha {vision.Preprocessing.Alpha}, "
+            + $"orientation {vision.Preprocessing.Orientation}, "
+            + $"mean [{string.Join(", ", vision.Preprocessing.Mean)}], std [{string.Join(", ", vision.Preprocessing.Std)}]");
         output.WriteLine($"resampler  {(resampler.PassesOn ? "none; features pass as " : "")}{resampler.Latents} latents of width {resampler.Width} ({resampler.LatentDtype}), {resampler.Layers} layers, {resampler.Heads} heads of {resampler.HeadWidth}, {resampler.FrameEmbeddings} frame and {resampler.MediaTimeEmbeddings} media-time embeddings");
         output.WriteLine($"language   vocabulary {language.VocabularySize}, width {language.Width}, {language.Layers} layers, {language.Heads} heads{(language.KeyValueHeads is { } shared ? $" sharing {shared} of keys and values" : "")}, context {language.ContextLength}, {language.Norm}, {language.Positions}{(language.Positions == "rotary" && language.RotaryFraction < 1 ? $" over {language.RotaryFraction:0.##}" : "")}{(language.ParallelResidual ? ", parallel residual" : "")}, {language.FeedForward}, QK-norm {language.QueryKeyNorm}{(language.TiedEmbeddings ? ", tied" : "")}");
         output.WriteLine($"gated      before layers {string.Join(", ", cross.Layers)}; {cross.Heads} heads of {cross.HeadWidth}, latents of {cross.LatentWidth}");

@@ -22,18 +22,23 @@ public static class VisualJson
         if (item.TryGetProperty(MaxFrames, out var given))
         {
             if (kind == "picture") faults.Add($"{Member(at, MaxFrames)}: a picture has one frame. Leave it out.");
-            else if (given.ValueKind != JsonValueKind.Number || !given.TryGetInt32(out most) || most < 0) faults.Add($"{Member(at, MaxFrames)}: must be a whole number, 0 or more.");
+            else if (given.ValueKind != JsonValueKind.Number || !given.TryGetInt32(out most) || most < 0)
+                faults.Add($"{Member(at, MaxFrames)}: must be a whole number, 0 or more.");
         }
 
         var value = item.GetProperty(kind);
-        if (kind != "frames") return ReadFile(value, folder, Member(at, kind), faults) is { } file && faults.Count == before ? kind == "picture" ? new FlamingoPicture(file) : new FlamingoVideo(new VisualInput([file], most)) : null;
+        if (kind != "frames")
+            return ReadFile(value, folder, Member(at, kind), faults) is { } file && faults.Count == before
+                ? kind == "picture" ? new FlamingoPicture(file) : new FlamingoVideo(new VisualInput([file], most))
+                : null;
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
         {
             faults.Add($"{Member(at, kind)}: must be a list of paths, one per frame.");
             return null;
         }
 
-        var frames = value.EnumerateArray().Index().Select(frame => ReadFile(frame.Item, folder, $"{Member(at, kind)}[{frame.Index}]", faults)).ToList();
+        var frames = value.EnumerateArray().Index()
+            .Select(frame => ReadFile(frame.Item, folder, $"{Member(at, kind)}[{frame.Index}]", faults)).ToList();
         return faults.Count == before ? new FlamingoVideo(new VisualInput([.. frames.Select(frame => (ReadOnlyMemory<byte>)frame)], most)) : null;
     }
 

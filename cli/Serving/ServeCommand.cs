@@ -21,7 +21,8 @@ public static class ServeCommand
     public static Command Create()
     {
         var model = ModelOption.Create();
-        var port = NumberOption.Create<int>("--grpc-port", "N", "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080.", 1, 65535);
+        var port = NumberOption.Create<int>(
+            "--grpc-port", "N", "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080.", 1, 65535);
         var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory alone." };
         var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
             + "support sets and the latent cache over gRPC, with health and reflection.")

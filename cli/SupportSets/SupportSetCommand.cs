@@ -14,12 +14,19 @@ public static class SupportSetCommand
 
     private static Command Put()
     {
-        var examples = new Argument<string>("FILE") { Description = "Lines {\"picture\": \"path beside the file\", \"text\": \"Output:A dog.\"}; instead of 'picture' also 'video' (an animated GIF or WebP) or 'frames' (a list of paths), with 'max_frames'. '-' is standard input." };
+        var examples = new Argument<string>("FILE")
+        {
+            Description = "Lines {\"picture\": \"path beside the file\", \"text\": \"Output:A dog.\"}; "
+                + "instead of 'picture' also 'video' (an animated GIF or WebP) or 'frames' (a list of paths), "
+                + "with 'max_frames'. '-' is standard input.",
+        };
         var life = NumberOption.Create<double>(
             "--ttl", "SECONDS", "Delete the set after so long, at most ten years. Default: never.", 0, 315_360_000, moreThan: true);
         var version = NumberOption.Create<long>(
-            "--expected-version", "N", "Refuse unless the set has this version; 0 for 'not there yet'. Default: replace whatever is there.", least: 0);
-        return Asking("put", "Create a set of a file's examples, or replace it under the next version.", [Name(), examples], [life, version], async (parsed, sets, tenant, cancellation) =>
+            "--expected-version", "N",
+            "Refuse unless the set has this version; 0 for 'not there yet'. Default: replace whatever is there.", least: 0);
+        return Asking("put", "Create a set of a file's examples, or replace it under the next version.",
+            [Name(), examples], [life, version], async (parsed, sets, tenant, cancellation) =>
         {
             var names = new FieldNames();
             names.Add("name", "NAME");

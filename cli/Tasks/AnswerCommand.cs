@@ -21,7 +21,8 @@ public static class AnswerCommand
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var names = new FieldNames();
-            var request = new AnswerTask(task.Read(parsed, names), parsed.GetRequiredValue(question), sampling.Apply(parsed, new SamplingParameters(), names, error));
+            var request = new AnswerTask(task.Read(parsed, names), parsed.GetRequiredValue(question),
+                sampling.Apply(parsed, new SamplingParameters(), names, error));
             names.Add("question", "QUESTION");
             await using var opened = await task.OpenAsync(parsed, names, error, cancellation);
             var answer = await names.AskAsync(() => opened.Tasks.AnswerAsync(request, cancellation));

@@ -64,7 +64,8 @@ public sealed class TaskOptions
         }).ToList();
         var prompt = new TaskPrompt(PictureFile.Read(shown, faults))
         {
-            Tenant = _answerer.Tenant(parsed), Examples = examples, SupportSet = _answerer.SupportSet(parsed, names), ZeroShot = parsed.GetValue(_noZeroShot) ? false : null, PinPrefix = _answerer.Pin(parsed),
+            Tenant = _answerer.Tenant(parsed), Examples = examples, SupportSet = _answerer.SupportSet(parsed, names),
+            ZeroShot = parsed.GetValue(_noZeroShot) ? false : null, PinPrefix = _answerer.Pin(parsed),
         };
         return faults.Count == 0 ? prompt : throw new UsageException(faults);
     }

@@ -31,14 +31,19 @@ public static class TaskReport
         public PromptReport.ShotsDrawn? Shots { get; init; }
     }
 
-    public static Option<bool> JsonOption() => new("--json") { Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); seed where it was sampled, shots with --support-set." };
+    public static Option<bool> JsonOption() => new("--json")
+    {
+        Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); "
+            + "seed where it was sampled, shots with --support-set.",
+    };
 
     public static async Task WriteAsync(TaskAnswer answer, SamplingParameters sampling, bool json, TextWriter output, TextWriter error)
     {
         var (prompt, end, timings) = (PromptReport.Of(answer.Pictures), answer.Finished, PromptReport.Timings.Of(answer.Finished.Timings));
         if (json)
         {
-            var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason), end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
+            var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason),
+                end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
             {
                 Seed = sampling.Temperature > 0 ? end.Seed : null, Shots = prompt.Shots,
             };
@@ -48,7 +53,8 @@ public static class TaskReport
 
         await output.WriteLineAsync(answer.Text);
         var seed = sampling is { Temperature: > 0, Seed: null } ? $"; seed {end.Seed}" : "";
-        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, {AnswerJson.Name(end.Reason)}{prompt}; {timings}{seed}]");
+        await error.WriteLineAsync($"[{end.GeneratedTokens} tokens after {end.PromptTokens}, "
+            + $"{AnswerJson.Name(end.Reason)}{prompt}; {timings}{seed}]");
     }
 
     public static async Task WriteAsync(Classification found, bool json, TextWriter output, TextWriter error)

@@ -20,14 +20,20 @@ public static class VerifyCommand
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR", Required = true,
             Description = "Folder with golden.json and golden.safetensors, as the original code wrote them; every other golden*.json of "
             + "that form is checked too, and the rest is named as skipped." }.MustExist("a folder with goldens");
-        var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true, Description = "Folder with the picture files that golden.json lists." }.MustExist("the folder with the pictures of the goldens");
+        var pictures = new Option<DirectoryInfo>("--pictures", "-p") { HelpName = "DIR", Required = true,
+            Description = "Folder with the picture files that golden.json lists." }
+            .MustExist("the folder with the pictures of the goldens");
         var orientation = new Option<string>("--orientation")
         {
             HelpName = "exif|ignore",
-            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; the original code ignores EXIF.",
+            Description = "Whether pictures are turned upright by EXIF, in place of what flamingo.json says; "
+                + "the original code ignores EXIF.",
         };
         orientation.MustBeOneOf("exif", "ignore");
-        var command = new Command("verify", "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.") { model, golden, pictures, orientation, SettingOption.Create() };
+        var command = new Command("verify",
+            "Compare a model with golden values: pixels within one grey level, tensors within 1e-5 of the largest value, "
+            + "ids identical, log-likelihoods and the scores of beams within 1e-3. Exit code 3 if one does not hold.")
+            { model, golden, pictures, orientation, SettingOption.Create() };
         command.SetAction((parsed, cancellation) => RunAsync(
             parsed.GetRequiredValue(model).FullName, parsed.GetRequiredValue(golden).FullName, parsed.GetRequiredValue(pictures).FullName,
             parsed.GetValue(orientation), SettingOption.Of(parsed),
@@ -92,6 +98,7 @@ public static class VerifyCommand
                 + "verify an import with --dtype keep or f32, then use this one.";
 
         if (options.Dtype != "float32") yield return $"Model:Dtype is {options.Dtype}: goldens hold in float32.";
-        if (options.WeightStorage != "native") yield return $"Model:WeightStorage is {options.WeightStorage}: goldens hold with native weights.";
+        if (options.WeightStorage != "native")
+            yield return $"Model:WeightStorage is {options.WeightStorage}: goldens hold with native weights.";
     }
 }

@@ -96,7 +96,9 @@ public sealed class ModelDirectoryTests : IDisposable
         var message = Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message;
         Assert.Contains("is damaged", message, StringComparison.Ordinal);
         Assert.Contains(said, message, StringComparison.Ordinal);
-        foreach (var advice in new[] { "System.", "Flamingo.Checkpoints", "LineNumber", "reader options", "isFinalBlock", "deserialization" }) Assert.DoesNotContain(advice, message, StringComparison.Ordinal);
+        foreach (var advice in new[] { "System.", "Flamingo.Checkpoints", "LineNumber", "reader options",
+            "isFinalBlock", "deserialization" })
+            Assert.DoesNotContain(advice, message, StringComparison.Ordinal);
     }
 
     [Fact]

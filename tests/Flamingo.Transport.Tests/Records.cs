@@ -194,7 +194,8 @@ internal static class Records
         from set in Gen.Bool
         select new StageException(kind, message) { Faults = faults, Missing = missing, MissingResource = set && missing.Length > 0 ? StageException.SupportSet : StageException.Picture, RetryAfter = delayed ? delay : null };
 
-    public static readonly VisionEncoderDescription Vision = new("flamingo-shapes", "v1", "clip-1", 32, 16, 48, 24, TensorDtype.Float32, 5_000_000_000, 20 << 20, 64, MaxFrames: 32)
+    public static readonly VisionEncoderDescription Vision = new(
+        "flamingo-shapes", "v1", "clip-1", 32, 16, 48, 24, TensorDtype.Float32, 5_000_000_000, 20 << 20, 64, MaxFrames: 32)
     {
         Resize = "square", Alpha = "white", Orientation = "ignore",
     };

@@ -40,7 +40,8 @@ public sealed class Models : IDisposable
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
     public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null, string dtype = "float32", IPictureDecoder? decoder = null, string storage = "native") =>
-        new(model, thread ?? Thread, decoder ?? IPictureDecoder.Compiled, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
+        new(model, thread ?? Thread, decoder ?? IPictureDecoder.Compiled, Options.Create(options),
+            Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)

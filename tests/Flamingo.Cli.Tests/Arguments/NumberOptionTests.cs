@@ -67,7 +67,8 @@ public sealed class NumberOptionTests
         {
             (string Option, string Value, string Said)[] wrong =
             [
-                ("--temperature", "0,5", "Write the decimal comma as a point: 0.5."), ("--temperature", "2.5", "--temperature: 2.5 is out of range"),
+                ("--temperature", "0,5", "Write the decimal comma as a point: 0.5."),
+                ("--temperature", "2.5", "--temperature: 2.5 is out of range"),
                 ("--logit-bias", "7=0,5", "'7=0,5' is not ID=VALUE"), ("--logit-bias", "7=1,000", "'7=1,000' is not ID=VALUE"),
             ];
             foreach (var (option, value, said) in wrong)

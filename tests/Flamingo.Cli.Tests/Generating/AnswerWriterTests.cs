@@ -15,7 +15,8 @@ public sealed class AnswerWriterTests
     public async Task One_answer_has_the_promised_members_and_no_others()
     {
         var (output, _, _) = await WriteAsync(Plain, json: true);
-        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"], JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"],
+            JsonDocument.Parse(output).RootElement.EnumerateObject().Select(member => member.Name));
     }
 
     [Fact]
@@ -23,7 +24,9 @@ public sealed class AnswerWriterTests
     {
         var (output, _, _) = await WriteAsync(Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } }, json: true);
         var answer = JsonDocument.Parse(output).RootElement;
-        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings", "cached_tokens", "log_probabilities", "samples"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings",
+            "cached_tokens", "log_probabilities", "samples"],
+            answer.EnumerateObject().Select(member => member.Name));
         Assert.Equal("a dog", answer.GetProperty("text").GetString());
         Assert.Equal("[1,2]", answer.GetProperty("ids").GetRawText());
         Assert.Equal(5, answer.GetProperty("cached_tokens").GetInt32());
@@ -110,7 +113,8 @@ public sealed class AnswerWriterTests
     [InlineData("exif", "square", "drop", "black blue")]
     [InlineData("exif", "square", "white", "white blue")]
     [InlineData("ignore", "square", "drop", "blue blue")]
-    public async Task The_map_is_drawn_over_the_picture_as_the_model_saw_it(string orientation, string resize, string alpha, string expected)
+    public async Task The_map_is_drawn_over_the_picture_as_the_model_saw_it(
+        string orientation, string resize, string alpha, string expected)
     {
         using var folder = new TemporaryFolder();
         var (_, _, whole) = await WriteAsync(Plain, json: true);
@@ -152,7 +156,8 @@ public sealed class AnswerWriterTests
         return [.. "RIFF"u8, .. BitConverter.GetBytes(body.Length), .. body];
     }
 
-    private static AnswerFinished End => new(FinishReason.Stop, 7, 4, ulong.MaxValue, new(default, default, default, default, default, default), new("v", "r", "l"))
+    private static AnswerFinished End => new(FinishReason.Stop, 7, 4, ulong.MaxValue,
+        new(default, default, default, default, default, default), new("v", "r", "l"))
     {
         CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
     };

@@ -22,7 +22,8 @@ public sealed class GenerateTests
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json")).MustReturn(0);
         using var json = JsonDocument.Parse(finished.Output);
         var answer = json.RootElement;
-        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"], answer.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"],
+            answer.EnumerateObject().Select(member => member.Name));
         var golden = Examples.Golden("new-word-query.png", 8);
         Assert.Equal(golden.Text.Trim(), answer.GetProperty("text").GetString()!.Trim());
         Assert.Equal(golden.Ids, answer.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));

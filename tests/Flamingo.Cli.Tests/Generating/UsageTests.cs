@@ -16,7 +16,9 @@ public sealed class UsageTests
     [InlineData("--model: '' does not exist", "generate", "--picture", "PICTURE", "--model", "")]
     [InlineData("--golden: PICTURE is a file. Name a folder with goldens.", "verify", "/", "--golden", "PICTURE", "--pictures", "/")]
     [InlineData("--source: PICTURE is a file", "import", "--layout", "idefics", "--source", "PICTURE", "--output", "x")]
-    [InlineData("--language: PICTURE is a file", "import", "--layout", "openflamingo", "--vision", "/", "--language", "PICTURE", "--checkpoint", "PICTURE", "--cross-attention-every", "1", "--output", "x")]
+    [InlineData("--language: PICTURE is a file",
+        "import", "--layout", "openflamingo", "--vision", "/", "--language", "PICTURE",
+        "--checkpoint", "PICTURE", "--cross-attention-every", "1", "--output", "x")]
     [InlineData("--picture: / is a folder. Name a JPEG", "generate", "--picture", "/")]
     [InlineData("--shot: / is a folder. Name a JPEG", "generate", "--shot", "/", "a")]
     [InlineData("/ is a folder. Name a prompt file", "generate", "--prompt", "/")]
@@ -24,12 +26,15 @@ public sealed class UsageTests
     [InlineData("/ is a folder. Name a JPEG", "chat", "--picture", "/")]
     [InlineData("standard input holds the turns", "chat", "--picture", "-")]
     [InlineData("--support-set: / is a folder. Name a file of examples", "generate", "--picture", "PICTURE", "--support-set", "/")]
-    [InlineData("/ is a folder. Name a file of one JSON object per line", "support-set", "put", "words", "/", "--server", "http://localhost:1")]
+    [InlineData("/ is a folder. Name a file of one JSON object per line",
+        "support-set", "put", "words", "/", "--server", "http://localhost:1")]
     [InlineData("NAME: 'two words' is no name of a set", "support-set", "put", "two words", "a.jsonl", "--server", "http://localhost:1")]
     [InlineData("missing.png does not exist", "cache", "warm", "missing.png", "--server", "http://localhost:1")]
-    [InlineData("--attention: the folder /no/such/folder does not exist", "generate", "--picture", "PICTURE", "--attention", "/no/such/folder/maps.png")]
+    [InlineData("--attention: the folder /no/such/folder does not exist",
+        "generate", "--picture", "PICTURE", "--attention", "/no/such/folder/maps.png")]
     [InlineData("--attention: / is a folder", "generate", "--picture", "PICTURE", "--attention", "/")]
-    [InlineData("--output: the folder /no/such/folder does not exist", "bench", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
+    [InlineData("--output: the folder /no/such/folder does not exist",
+        "bench", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
     [InlineData("--plot: maps.gif is no .svg or .png file", "bench", "--new-words", "/", "--plot", "maps.gif")]
     [InlineData("--new-words: /retrieval.json does not exist", "bench", "--new-words", "/")]
     [InlineData("--samples: A task has one answer", "caption", "PICTURE", "--samples", "2")]
@@ -59,26 +64,32 @@ public sealed class UsageTests
     [InlineData("belong to --support-set", "generate", "--picture", "PICTURE", "--shots", "2")]
     [InlineData("needs --shots", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "rices")]
     [InlineData("leave out --shots", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "all", "--shots", "2")]
-    [InlineData("--shots takes a whole number of 1 or more, not '0'", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "0")]
+    [InlineData("--shots takes a whole number of 1 or more, not '0'",
+        "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "0")]
     [InlineData("--selection-seed belongs", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "2", "--selection-seed", "1")]
     [InlineData("nearest", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "nearest")]
-    [InlineData("words does not exist. Name a file of examples, or a server with --server", "generate", "--picture", "PICTURE", "--support-set", "words")]
+    [InlineData("words does not exist. Name a file of examples, or a server with --server",
+        "generate", "--picture", "PICTURE", "--support-set", "words")]
     [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server", "http://localhost:1")]
     [InlineData("no name of a tenant", "generate", "--picture", "PICTURE", "--tenant", "two words")]
     [InlineData("--candidate", "rank", "--picture", "PICTURE")]
     [InlineData("a candidate is empty", "rank", "--picture", "PICTURE", "--candidate", "")]
-    [InlineData("--ensemble takes a whole number from 2 to 24, not '25'", "rank", "--picture", "PICTURE", "--candidate", "a", "--support-set", "words", "--ensemble", "25")]
+    [InlineData("--ensemble takes a whole number from 2 to 24, not '25'",
+        "rank", "--picture", "PICTURE", "--candidate", "a", "--support-set", "words", "--ensemble", "25")]
     [InlineData("Name one", "rank", "--picture", "PICTURE", "--candidate", "a", "--ensemble", "2")]
     [InlineData("one of them", "rank", "--candidate", "a")]
     [InlineData("Required command", "cache")]
     [InlineData("'clean' is not understood. Did you mean clear?", "cache", "clean")]
-    [InlineData("'is' is not understood here: values follow their option, and a text with blanks is quoted.", "answer", "PICTURE", "what", "is", "this")]
+    [InlineData("'is' is not understood here: values follow their option, and a text with blanks is quoted.",
+        "answer", "PICTURE", "what", "is", "this")]
     [InlineData("--shot takes a picture and a text, not 1 value. Quote the text", "generate", "--shot", "PICTURE")]
-    [InlineData("support-set put NAME sets/words", "generate", "--picture", "PICTURE", "--support-set", "sets/words", "--server", "http://localhost:1")]
+    [InlineData("support-set put NAME sets/words",
+        "generate", "--picture", "PICTURE", "--support-set", "sets/words", "--server", "http://localhost:1")]
     [InlineData("--server", "cache", "stats")]
     [InlineData("'flamingo cache warm --help'", "cache", "warm")]
     [InlineData("/no/such/folder does not exist", "cache", "warm", "/no/such/folder", "--server", "http://localhost:1")]
-    [InlineData("--batch takes a whole number from 1 to 64, not '65'", "cache", "warm", "/", "--server", "http://localhost:1", "--batch", "65")]
+    [InlineData("--batch takes a whole number from 1 to 64, not '65'",
+        "cache", "warm", "/", "--server", "http://localhost:1", "--batch", "65")]
     [InlineData("--ttl takes a number above 0", "support-set", "put", "words", "a.jsonl", "--server", "http://localhost:1", "--ttl", "0")]
     [InlineData("a.jsonl does not exist", "support-set", "put", "words", "a.jsonl", "--server", "http://localhost:1")]
     [InlineData("NAME", "support-set", "get", "--server", "http://localhost:1")]
@@ -133,7 +144,8 @@ public sealed class UsageTests
     [InlineData("sampling.temperature: 3 is out of range", """{"segments": [{"text": "a"}], "sampling": {"temperature": 3}}""")]
     [InlineData("Duplicate property 'segments'.", """{"segments": [{"text": "a"}], "segments": []}""")]
     [InlineData("line 1, column 28: a comma stands before the closing bracket", """{"segments":[{"text":"a"}],}""")]
-    [InlineData("line 2, column 2: '{' is invalid after a value. Expected either ',', '}', or ']'.", "{\"segments\":[{\"text\":\"a\"}\n {\"text\":\"b\"}]}")]
+    [InlineData("line 2, column 2: '{' is invalid after a value. Expected either ',', '}', or ']'.",
+        "{\"segments\":[{\"text\":\"a\"}\n {\"text\":\"b\"}]}")]
     [InlineData("Write a backslash as \\\\", """{"segments":[{"picture":"c:\pictures\a.png"}]}""")]
     [InlineData("prompt.json is empty", "")]
     [InlineData("segments[0].picture: '-' is no path", """{"segments": [{"picture": "-"}]}""")]
@@ -144,7 +156,8 @@ public sealed class UsageTests
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", folder.Write("prompt.json", content))).MustReturn(2);
         Assert.Contains(expected, finished.Error, StringComparison.OrdinalIgnoreCase);
         Assert.Contains("prompt.json", finished.Error, StringComparison.Ordinal);
-        foreach (var advice in new[] { "reader options", "BytePositionInLine", "isFinalBlock", "deserialization", "this mode" }) Assert.DoesNotContain(advice, finished.Error, StringComparison.Ordinal);
+        foreach (var advice in new[] { "reader options", "BytePositionInLine", "isFinalBlock", "deserialization", "this mode" })
+            Assert.DoesNotContain(advice, finished.Error, StringComparison.Ordinal);
     }
 
     [Fact]

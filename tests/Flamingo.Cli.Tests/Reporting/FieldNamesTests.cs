@@ -84,7 +84,8 @@ public sealed class FieldNamesTests : IDisposable
     public async Task What_has_an_effect_is_not()
     {
         string[] sampling = ["--temperature", "1", "--top-k", "3", "--top-p", "0.5", "--seed", "7", "--samples", "2"];
-        var sampled = (await FlamingoCommand.RunAsync(["generate", "--picture", Good, "Output:", "--max-tokens", "1", .. sampling])).MustReturn(0);
+        var sampled = (await FlamingoCommand.RunAsync(
+            ["generate", "--picture", Good, "Output:", "--max-tokens", "1", .. sampling])).MustReturn(0);
         Assert.DoesNotContain("flamingo:", sampled.Error, StringComparison.Ordinal);
     }
 

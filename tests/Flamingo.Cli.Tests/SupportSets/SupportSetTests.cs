@@ -83,7 +83,8 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
             {
             """);
         var error = (await FlamingoCommand.RunAsync(["support-set", "put", "words", file, .. Server])).MustReturn(2).Error;
-        foreach (var (line, fault) in new[] { (1, ": picture: "), (1, "gone.png does not exist"), (3, "must be a string"), (4, "not 0"), (5, "not 2"), (6, "unknown member 'txt'"), (6, "needs 'text'"), (7, "must be an object"), (8, "not valid JSON") })
+        foreach (var (line, fault) in new[] { (1, ": picture: "), (1, "gone.png does not exist"), (3, "must be a string"),
+            (4, "not 0"), (5, "not 2"), (6, "unknown member 'txt'"), (6, "needs 'text'"), (7, "must be an object"), (8, "not valid JSON") })
             Assert.Contains(error.Split('\n'), said => said.Contains($"line {line}", StringComparison.Ordinal) && said.Contains(fault, StringComparison.Ordinal));
     }
 
@@ -91,12 +92,15 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
     public async Task A_clip_is_refused_where_the_model_sees_still_pictures_alone()
     {
         var inline = (await FlamingoCommand.RunAsync("generate", "--video", Examples.Prompt("caption-query.png"), "Output:", "--max-frames", "2")).MustReturn(1);
-        Assert.Contains($"--video {Examples.Prompt("caption-query.png")}: This checkpoint has no frame embeddings", inline.Error, StringComparison.Ordinal);
+        Assert.Contains($"--video {Examples.Prompt("caption-query.png")}: This checkpoint has no frame embeddings",
+            inline.Error, StringComparison.Ordinal);
         using var folder = new TemporaryFolder();
         File.Copy(Examples.Prompt("caption-query.png"), folder.File("a.png"));
         var prompt = folder.Write("prompt.json", """{"segments": [{"frames": ["a.png", "a.png"], "max_frames": 2}, {"text": "Output:"}]}""");
         Assert.Contains("no frame embeddings", (await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
         var examples = folder.Write("clips.jsonl", """{"video": "a.png", "text": "a"}""");
-        Assert.Contains("clips.jsonl, line 1 (a.png): This checkpoint has no frame embeddings", (await FlamingoCommand.RunAsync(["support-set", "put", "clips", examples, .. Server])).MustReturn(1).Error, StringComparison.Ordinal);
+        Assert.Contains("clips.jsonl, line 1 (a.png): This checkpoint has no frame embeddings",
+            (await FlamingoCommand.RunAsync(["support-set", "put", "clips", examples, .. Server])).MustReturn(1).Error,
+            StringComparison.Ordinal);
     }
 }

@@ -40,7 +40,9 @@ public sealed class ChatTests : IDisposable
         var said = (await FlamingoCommand.RunAsync(Piped($"{Star}\n/picture {Pictures.Query}\n{HowMany}"), "chat", "--server", server.Address, "--json", "--picture", Pictures.Shot)).MustReturn(0);
         var replies = Lines(said.Output).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(["no", Second], replies.Select(reply => reply.GetProperty("text").GetString()));
-        Assert.All(replies, reply => Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings", "cached_tokens"], reply.EnumerateObject().Select(member => member.Name)));
+        Assert.All(replies, reply => Assert.Equal(
+            ["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings", "cached_tokens"],
+            reply.EnumerateObject().Select(member => member.Name)));
         Assert.Equal(0, replies[0].GetProperty("cached_tokens").GetInt32());
         Assert.True(replies[1].GetProperty("cached_tokens").GetInt32() > 0);
         Assert.Equal([1, 2], replies.Select(reply => reply.GetProperty("pictures").GetArrayLength()));
@@ -53,7 +55,9 @@ public sealed class ChatTests : IDisposable
         var said = (await FlamingoCommand.RunAsync(new UserInput(new StringReader(lines), IsTerminal: true), "chat", "--model", _folder.Path)).MustReturn(0);
         Assert.Equal(["no"], Lines(said.Output)); // what was refused was never said
         Assert.Equal(8, said.Error.Split("> ").Length - 1);
-        foreach (var told in new[] { "Ctrl-D ends", "nowhere.png does not exist", "'/help' is no command", "broken.png: The f", "nothing was said about the last picture" }) Assert.Contains(told, said.Error, StringComparison.Ordinal);
+        foreach (var told in new[] { "Ctrl-D ends", "nowhere.png does not exist",
+            "'/help' is no command", "broken.png: The f", "nothing was said about the last picture" })
+            Assert.Contains(told, said.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -62,7 +66,9 @@ public sealed class ChatTests : IDisposable
         var unknown = (await RunAsync($"/help\n{Star}\n")).MustReturn(2);
         Assert.Contains("'/picture FILE' is the only one", unknown.Error, StringComparison.Ordinal);
         Assert.Empty(unknown.Output);
-        Assert.Contains("broken.png: The f", (await RunAsync($"/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n{Star}\n")).MustReturn(1).Error, StringComparison.Ordinal);
+        Assert.Contains("broken.png: The f",
+            (await RunAsync($"/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n{Star}\n")).MustReturn(1).Error,
+            StringComparison.Ordinal);
         Assert.Contains("standard input holds the turns", (await RunAsync("/picture -\n")).MustReturn(2).Error, StringComparison.Ordinal);
         Assert.Contains("nowhere.png does not exist", (await RunAsync(Star, "--picture", "nowhere.png")).MustReturn(2).Error, StringComparison.Ordinal);
         (await RunAsync(Star, "--support-set", "words")).MustReturn(2); // a conversation has no examples
@@ -72,7 +78,8 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task A_model_without_a_template_is_refused_before_anybody_says_anything()
     {
-        var refused = (await FlamingoCommand.RunAsync(new UserInput(TextReader.Null, IsTerminal: true), "chat")).MustReturn(1); // the default model holds no conversation
+        // the default model holds no conversation
+        var refused = (await FlamingoCommand.RunAsync(new UserInput(TextReader.Null, IsTerminal: true), "chat")).MustReturn(1);
         Assert.Contains("prompts.chat", refused.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Say something", refused.Error, StringComparison.Ordinal);
     }

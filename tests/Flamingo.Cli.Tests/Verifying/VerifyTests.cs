@@ -115,7 +115,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         string Part(string part) => ImportedFamily.Family(part);
         string[] source = layout == "idefics"
             ? ["--source", RepositoryFiles.Path("tests", "reference", "families", "idefics")]
-            : ["--vision", Part("vision"), "--language", Part("language"), "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", "1"];
+            : ["--vision", Part("vision"), "--language", Part("language"),
+                "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", "1"];
         string[] import = ["import", "--layout", layout, .. source];
         (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("own")])).MustReturn(0);
         await InspectTells($"alpha {own}, orientation exif", folder.File("own"));
@@ -207,12 +208,17 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     {
         using var folder = new TemporaryFolder();
         string[] import =
-            ["import", "--layout", "openflamingo", "--vision", ImportedFamily.Family("vision"), "--language", ImportedFamily.Family("language"), "--checkpoint", ImportedFamily.Family("checkpoint.pt"), "--cross-attention-every", "1"];
+            ["import", "--layout", "openflamingo", "--vision", ImportedFamily.Family("vision"),
+                "--language", ImportedFamily.Family("language"),
+                "--checkpoint", ImportedFamily.Family("checkpoint.pt"), "--cross-attention-every", "1"];
         var model = folder.File("rounded to 16 bits");
         var imported = (await FlamingoCommand.RunAsync([.. import, "--dtype", "bf16", "--output", model])).MustReturn(0);
-        Assert.EndsWith($"flamingo serve --model '{Path.GetRelativePath(Environment.CurrentDirectory, model)}'", imported.Error.TrimEnd(), StringComparison.Ordinal);
-        var rounded = (await FlamingoCommand.RunAsync("verify", model, "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(3);
-        Assert.Contains("vision.safetensors, resampler.safetensors, language.safetensors hold weights of 16 bits", rounded.Error, StringComparison.Ordinal);
+        Assert.EndsWith($"flamingo serve --model '{Path.GetRelativePath(Environment.CurrentDirectory, model)}'",
+            imported.Error.TrimEnd(), StringComparison.Ordinal);
+        var rounded = (await FlamingoCommand.RunAsync(
+            "verify", model, "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(3);
+        Assert.Contains("vision.safetensors, resampler.safetensors, language.safetensors hold weights of 16 bits",
+            rounded.Error, StringComparison.Ordinal);
 
         // the same goldens against whole weights: what is broken there has another reason
         using var wrong = new TemporaryFolder();
@@ -229,7 +235,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         using var folder = new TemporaryFolder();
         CopyGolden(folder);
         var text = await File.ReadAllTextAsync(folder.File("golden.json"), TestContext.Current.CancellationToken);
-        await File.WriteAllTextAsync(folder.File("golden.json"), text, new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(folder.File("golden.json"), text,
+            new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
         (await VerifyAsync(folder.Path)).MustReturn(0);
         folder.Write("golden.json", "{\"pictures\": [],\n \"prompts\": [{\"name\": \"a\", \"segments\": [], \"ids\": [\"one\"]}]}");
         var refused = (await VerifyAsync(folder.Path)).MustReturn(2);
@@ -241,18 +248,26 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     public async Task The_files_of_a_publication_may_begin_with_byte_order_marks_and_a_malformed_one_is_told_by_its_line()
     {
         using var folder = new TemporaryFolder();
-        foreach (var part in new[] { "vision", "language" }) RepositoryFiles.Copy(ImportedFamily.Family(part), Directory.CreateDirectory(folder.File(part)).FullName);
+        foreach (var part in new[] { "vision", "language" })
+            RepositoryFiles.Copy(ImportedFamily.Family(part), Directory.CreateDirectory(folder.File(part)).FullName);
         File.Copy(ImportedFamily.Family("checkpoint.pt"), folder.File("checkpoint.pt"));
         var files = Directory.GetFiles(folder.Path, "*.json", SearchOption.AllDirectories);
-        foreach (var file in files) await File.WriteAllTextAsync(file, await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken), new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
+        foreach (var file in files)
+            await File.WriteAllTextAsync(file, await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken),
+                new System.Text.UTF8Encoding(true), TestContext.Current.CancellationToken);
         Assert.Contains(files, file => file.EndsWith("tokenizer.json", StringComparison.Ordinal));
         string[] import =
-            ["import", "--layout", "openflamingo", "--vision", folder.File("vision"), "--language", folder.File("language"), "--checkpoint", folder.File("checkpoint.pt"), "--cross-attention-every", "1", "--output", folder.File("model")];
+            ["import", "--layout", "openflamingo", "--vision", folder.File("vision"),
+                "--language", folder.File("language"), "--checkpoint", folder.File("checkpoint.pt"),
+                "--cross-attention-every", "1", "--output", folder.File("model")];
         (await FlamingoCommand.RunAsync(import)).MustReturn(0);
-        (await FlamingoCommand.RunAsync("verify", folder.File("model"), "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(0);
+        (await FlamingoCommand.RunAsync(
+            "verify", folder.File("model"), "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(0);
 
-        await File.WriteAllTextAsync(folder.File("language/config.json"), "{\"model_type\": \"mpt\",\n}", TestContext.Current.CancellationToken);
-        Assert.Contains("config.json is damaged: line 2, column 1: a comma stands before the closing bracket", (await FlamingoCommand.RunAsync([.. import[..^1], folder.File("other")])).MustReturn(1).Error, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(folder.File("language/config.json"), "{\"model_type\": \"mpt\",\n}",
+            TestContext.Current.CancellationToken);
+        Assert.Contains("config.json is damaged: line 2, column 1: a comma stands before the closing bracket",
+            (await FlamingoCommand.RunAsync([.. import[..^1], folder.File("other")])).MustReturn(1).Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -47,11 +47,17 @@ public sealed class ScalarsTests
     [Fact]
     public void Networks_make_no_numbers_of_their_own()
     {
-        string[] rooms = ["services/VisionEncoder/Model/Network", "services/Resampler/Model/Network", "services/LanguageModel/Model/Network"];
-        var made = rooms.SelectMany(room => Directory.EnumerateFiles(Testing.RepositoryFiles.Path(room.Split('/')), "*.cs", SearchOption.AllDirectories))
-            .SelectMany(file => File.ReadLines(file).Index().Select(line => (File: Path.GetFileName(file), Line: line.Index + 1, Text: line.Item)))
-            .Where(line => !line.Text.TrimStart().StartsWith("//", StringComparison.Ordinal) && System.Text.RegularExpressions.Regex.IsMatch(
-                line.Text, @"(?<!Scalars\.R)\barange\(|\.(mul|div|add|sub|pow|gt|lt|masked_fill|clamp_min|addcmul)_?\(([^()]*, *)?-?\d|(x|text|attended|latents) \+ \w"))
+        string[] rooms =
+            ["services/VisionEncoder/Model/Network", "services/Resampler/Model/Network", "services/LanguageModel/Model/Network"];
+        var made = rooms.SelectMany(room =>
+            Directory.EnumerateFiles(Testing.RepositoryFiles.Path(room.Split('/')), "*.cs", SearchOption.AllDirectories))
+            .SelectMany(file => File.ReadLines(file).Index()
+                .Select(line => (File: Path.GetFileName(file), Line: line.Index + 1, Text: line.Item)))
+            .Where(line => !line.Text.TrimStart().StartsWith("//", StringComparison.Ordinal)
+                && System.Text.RegularExpressions.Regex.IsMatch(
+                    line.Text,
+                    @"(?<!Scalars\.R)\barange\(|\.(mul|div|add|sub|pow|gt|lt|masked_fill|clamp_min|addcmul)_?\(([^()]*, *)?-?\d"
+                        + @"|(x|text|attended|latents) \+ \w"))
             .Select(line => $"{line.File}:{line.Line}: {line.Text.Trim()}");
         Assert.Empty(made);
     }

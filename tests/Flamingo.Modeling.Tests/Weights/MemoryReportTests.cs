@@ -27,14 +27,20 @@ public sealed class MemoryReportTests
     public void Each_device_is_compared_with_its_own_free_memory_and_the_process_with_the_rest()
     {
         var report = new MemoryReport([Two.Claims[0] with { Device = "cuda:1" }, Two.Claims[1]]);
-        DeviceMemory Card(string device) => device == "cuda:1" ? new DeviceMemory("Card X", 4L << 30, 8L << 30) : throw new InvalidOperationException(device);
-        report.Check(new AvailableMemory(512L << 20), Card);                                    // 3.5 GiB of the 3.6 that may be held, 0.5 of 0.5
+        DeviceMemory Card(string device) =>
+            device == "cuda:1" ? new DeviceMemory("Card X", 4L << 30, 8L << 30)
+                : throw new InvalidOperationException(device);
+        // 3.5 GiB of the 3.6 that may be held, 0.5 of 0.5
+        report.Check(new AvailableMemory(512L << 20), Card);
         Assert.Contains("one on cuda:1: weights", report.ToString(), StringComparison.Ordinal);
         var process = Assert.Throws<CheckpointException>(() => report.Check(new AvailableMemory((512L << 20) - 1), Card));
         Assert.Contains("two: cache", process.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("one: weights", process.Message, StringComparison.Ordinal);
-        var full = Assert.Throws<CheckpointException>(() => report.Check(new AvailableMemory(512L << 20), device => Card(device) with { Free = 3L << 30 }));
-        foreach (var part in new[] { "3.5 GiB are to be held", "cuda:1 (Card X) has 3.0 GiB free of 8.0 GiB, of which 2.7 GiB may be held", "one: weights 3.0 GiB; set Model:WeightStorage to int8" })
+        var full = Assert.Throws<CheckpointException>(() =>
+            report.Check(new AvailableMemory(512L << 20), device => Card(device) with { Free = 3L << 30 }));
+        foreach (var part in new[] { "3.5 GiB are to be held",
+            "cuda:1 (Card X) has 3.0 GiB free of 8.0 GiB, of which 2.7 GiB may be held",
+            "one: weights 3.0 GiB; set Model:WeightStorage to int8" })
             Assert.Contains(part, full.Message, StringComparison.Ordinal);
     }
 

@@ -30,7 +30,8 @@ public sealed class DeviceLostTests
             var stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
             var noMemory = await Assert.ThrowsAsync<StageException>(
                 () => thread.RunAsync<int>(() => throw new ExternalException("CUDA out of memory."), cancellation));
-            Assert.Equal((StageErrorKind.Overloaded, false, before), (noMemory.Kind, stopping.IsCancellationRequested, Environment.ExitCode));
+            Assert.Equal((StageErrorKind.Overloaded, false, before),
+                (noMemory.Kind, stopping.IsCancellationRequested, Environment.ExitCode));
 
             var lost = await Assert.ThrowsAsync<StageException>(
                 () => thread.RunAsync<int>(() => throw new ExternalException("CUDA error: unspecified launch failure"), cancellation));

@@ -83,7 +83,8 @@ public sealed class ArrowsTests
         var bench = Project.All["Flamingo.Bench"].Closure();
         Assert.DoesNotContain(bench, name => name.EndsWith(".Host", StringComparison.Ordinal) || name == "Flamingo.Cli");
         Assert.Superset(Stages.ToHashSet(), bench.ToHashSet());
-        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli", "Flamingo.GpuCheck"], Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
+        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli", "Flamingo.GpuCheck"],
+            Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
     }
 
     [Theory, MemberData(nameof(HostNames))]

@@ -8,8 +8,10 @@ public sealed class HabitsTests
 {
     private static readonly string[] HomelessNames = ["Common", "Shared", "Utils", "Helpers", "Core", "Extensions", "Manager"];
 
-    // Generated code has nothing to test; the others are exercised by the tests of the rooms that stand on them, and GpuCheck as a program here.
-    private static readonly string[] WithoutTestsOfTheirOwn = ["Flamingo.Protos", "Flamingo.ServiceDefaults", "Flamingo.Client", "Flamingo.GpuCheck"];
+    // Generated code has nothing to test; the others are exercised by the tests of the rooms that stand on them,
+    // and GpuCheck as a program here.
+    private static readonly string[] WithoutTestsOfTheirOwn =
+        ["Flamingo.Protos", "Flamingo.ServiceDefaults", "Flamingo.Client", "Flamingo.GpuCheck"];
 
     private static string[] Sources { get; } =
         [.. new[] { "libs", "services", "cli", "tests", "bench" }.Select(room => RepositoryFiles.Path(room)).Where(Directory.Exists)

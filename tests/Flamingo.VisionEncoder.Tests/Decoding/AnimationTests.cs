@@ -59,7 +59,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         var file = Animations.WebP(8, 4, 1, 2, 3, 4, 5);
         Assert.Equal((8, 4), decoder.ReadSize(file));
         Assert.Equal(5, decoder.CountFrames(file));
-        Assert.Equal(["1 1 1 1 1 1 1 1", "3 3 3 3 3 3 3 3", "5 5 5 5 5 5 5 5"], decoder.DecodeFrames(file, [0, 2, 4]).Select(picture => Row(picture!)));
+        Assert.Equal(["1 1 1 1 1 1 1 1", "3 3 3 3 3 3 3 3", "5 5 5 5 5 5 5 5"],
+            decoder.DecodeFrames(file, [0, 2, 4]).Select(picture => Row(picture!)));
         Assert.Equal("1 1 1 1 1 1 1 1", Row(decoder.Decode(file)!));
     }
 
@@ -81,7 +82,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     {
         byte[] Still(int color, byte alpha) => Animations.Drawn(8, 4, (_, _) => color, SKEncodedImageFormat.Webp, alpha);
         var file = Animations.WebP(
-            8, 4, (0, 0, 8, 4, 2, Still(1, 255)), (0, 0, 8, 4, 0, Still(2, 128)), (0, 0, 8, 4, 2, Still(3, 64)), (0, 0, 8, 4, 0, Still(4, 128)));
+            8, 4, (0, 0, 8, 4, 2, Still(1, 255)), (0, 0, 8, 4, 0, Still(2, 128)),
+            (0, 0, 8, 4, 2, Still(3, 64)), (0, 0, 8, 4, 0, Still(4, 128)));
         var shown = decoder.DecodeFrames(file, [1, 2, 3]).Select(picture => picture!.Rgba[..4]).ToArray();
         AssertNear(Over(2, 128, 1, 255), shown[0]);
         AssertNear([Animations.Palette(3).Red, Animations.Palette(3).Green, Animations.Palette(3).Blue, 64], shown[1]);

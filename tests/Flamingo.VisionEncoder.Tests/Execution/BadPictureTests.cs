@@ -19,7 +19,8 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
     [Fact]
     public async Task All_bad_pictures_of_a_call_are_named_at_once()
     {
-        var faults = await Faults(new(), Good, [], [1, 2, 3], Good, Png.Header(100_000, 100_000), Png.Header(0, 5), Png.Header(5, 0), "GIF89a"u8.ToArray());
+        var faults = await Faults(
+            new(), Good, [], [1, 2, 3], Good, Png.Header(100_000, 100_000), Png.Header(0, 5), Png.Header(5, 0), "GIF89a"u8.ToArray());
         Assert.Equal(["pictures[1]", "pictures[2]", "pictures[4]", "pictures[5]", "pictures[6]", "pictures[7]"], faults.Select(fault => fault.Field));
         Assert.All(faults, fault => Assert.NotEmpty(fault.Remedy));
         Assert.Contains("100000", faults[2].Problem, StringComparison.Ordinal);

@@ -24,7 +24,8 @@ public sealed class OrientationTests(Models models)
     public async Task A_picture_on_its_side_has_the_features_of_the_upright_one()
     {
         PreprocessingConfig Ignoring(VisionConfig vision) => vision.Preprocessing with { Orientation = "ignore" };
-        var altered = models.Altered("shapes", config => config with { Vision = config.Vision with { Preprocessing = Ignoring(config.Vision) } });
+        var altered = models.Altered("shapes", config =>
+            config with { Vision = config.Vision with { Preprocessing = Ignoring(config.Vision) } });
         using var ignoring = models.NewStage(altered, new());
         var stage = models.Stage("shapes");
         VisualInput[] both = [VisualInput.Still(OnItsSide), VisualInput.Still(Upright)];

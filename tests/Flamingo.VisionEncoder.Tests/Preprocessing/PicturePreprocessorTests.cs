@@ -86,11 +86,13 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
         {
             var turning = OpenClip with { Resize = resize };
             Assert.Equal(await Levels(shown, 8, turning), await Levels(file, 8, turning));
-            Assert.Equal(await Levels(file with { Orientation = 1 }, 8, turning), await Levels(file, 8, turning with { Orientation = "ignore" }));
+            Assert.Equal(await Levels(file with { Orientation = 1 }, 8, turning),
+                await Levels(file, 8, turning with { Orientation = "ignore" }));
         }
 
         static byte[] Rgba(string letters) =>
-            [.. letters.SelectMany(letter => new[] { (byte)(letter * 3), (byte)(255 - (letter * 2)), (byte)(letter * letter), byte.MaxValue })];
+            [.. letters.SelectMany(letter =>
+                new[] { (byte)(letter * 3), (byte)(255 - (letter * 2)), (byte)(letter * letter), byte.MaxValue })];
     }
 
     private static PreprocessingConfig OpenClip { get; } = new()
