@@ -56,7 +56,8 @@ public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
             var device = devices(place.Key);
             Check(
                 [.. place], device.Usable,
-                $"{place.Key} ({device.Name}) has {Size(device.Free)} free of {Size(device.Total)}, of which {Size(device.Usable)} may be held");
+                $"{place.Key} ({device.Name}) has {Size(device.Free)} free of {Size(device.Total)}, "
+                + $"of which {Size(device.Usable)} may be held");
         }
     }
 

@@ -121,7 +121,8 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         if (!_mappings.TryGetValue(type, out var mapping))
         {
             var elements = new FileInfo(file.Path).Length / size;
-            _mappings[type] = mapping = from_file(file.Path, shared: false, size: elements, dtype: type, device: CPU).DetachFromDisposeScope();
+            mapping = from_file(file.Path, shared: false, size: elements, dtype: type, device: CPU).DetachFromDisposeScope();
+            _mappings[type] = mapping;
         }
 
         return mapping.slice(0, entry.Offset / size, (entry.Offset + entry.Length) / size, 1).view(shape);

@@ -35,7 +35,8 @@ internal sealed class OpenFlamingoReader : IPublicationReader
     public string Layout => "openflamingo";
 
     public string Settings =>
-        $"cross-attention every {_source.CrossAttentionEvery}, dtype {_source.Dtype ?? "as published"}{(Alpha is null ? "" : $", alpha {Alpha}")}";
+        $"cross-attention every {_source.CrossAttentionEvery}, dtype {_source.Dtype ?? "as published"}"
+        + (Alpha is null ? "" : $", alpha {Alpha}");
 
     public string? Dtype => _source.Dtype;
 

@@ -64,7 +64,8 @@ internal sealed record ConfigKeys(string Computed, string Harmless, params (stri
     {
         JsonValueKind.String => value.GetString() == wanted,
         JsonValueKind.Number =>
-            double.TryParse(wanted, CultureInfo.InvariantCulture, out var number) && value.TryGetDouble(out var given) && given.Equals(number),
+            double.TryParse(wanted, CultureInfo.InvariantCulture, out var number)
+            && value.TryGetDouble(out var given) && given.Equals(number),
         JsonValueKind.Object => wanted == "{}" && !value.EnumerateObject().Any(),
         JsonValueKind.Array => wanted == "[]" && value.GetArrayLength() == 0,
         _ => value.GetRawText() == wanted,

@@ -61,7 +61,8 @@ internal sealed class TokenizerTranslation
         var file = FileIn(folder);
         if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson(IsLegacy(folder)));
         using (ConfigJson.Open(file)) { }
-        var json = JsonNode.Parse(TextFile.ReadJson(file).Span) as JsonObject ?? throw new CheckpointException($"{file} is no tokenizer.json.");
+        var json = JsonNode.Parse(TextFile.ReadJson(file).Span) as JsonObject
+            ?? throw new CheckpointException($"{file} is no tokenizer.json.");
         return new TokenizerTranslation(folder, file, json);
     }
 

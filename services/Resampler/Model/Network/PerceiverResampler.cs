@@ -117,7 +117,7 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         var query = Heads(_query.ForwardTiled(latents), _normQuery);
         var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
         var scores = matmul(query, keys.transpose(-2, -1)).mul(Scalars.Of(1 / Math.Sqrt(config.HeadWidth)));
-        var weights = scores.softmax(-1);                                                    // [batch × media, heads, latents, patches + latents]
+        var weights = scores.softmax(-1);                                               // [batch × media, heads, latents, patches + latents]
         return weights.mean([1]).slice(-1, 0, media.shape[^2], 1).reshape(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 

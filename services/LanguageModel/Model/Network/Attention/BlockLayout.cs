@@ -28,7 +28,8 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
     /// <summary>One slope for each query head, or none at all.</summary>
     public void CheckSlopes(float[]? slopes)
     {
-        if (slopes is not null && slopes.Length != QueryHeads) throw new ArgumentException($"{slopes.Length} slopes for {QueryHeads} heads.");
+        if (slopes is not null && slopes.Length != QueryHeads)
+            throw new ArgumentException($"{slopes.Length} slopes for {QueryHeads} heads.");
     }
 
     /// <param name="rowTensors">[rows, heads × group × head] each.</param>
