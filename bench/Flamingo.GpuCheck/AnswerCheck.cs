@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Bench.Stacks;
 using Flamingo.Stages;
 

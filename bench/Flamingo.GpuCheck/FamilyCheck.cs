@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench;
 using Flamingo.Bench.Machine;
 using Flamingo.Bench.Measuring;

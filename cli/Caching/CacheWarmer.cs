@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 
@@ -24,7 +25,7 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
     /// <summary>Files that cannot be read or are no pictures, by name.</summary>
     public IReadOnlyList<(string File, string Problem)> Bad => [.. _bad.OrderBy(bad => bad.File, StringComparer.Ordinal)];
 
-    /// <exception cref="StageException">The server cannot go on; what is done stays done.</exception>
+    /// <exception cref="FlamingoException">The server cannot go on; what is done stays done.</exception>
     public Task RunAsync(IReadOnlyList<string> files, int batch, int concurrency, Action<Progressed> report, CancellationToken cancellation) =>
         Parallel.ForEachAsync(files.Chunk(batch), new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellation }, async (some, cancelled) =>
         {
@@ -54,7 +55,7 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
             await EncodeAsync([.. ids.Select(id => new FlamingoPictureId(id))], cancellation);
             return [];
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.NotFound)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.NotFound)
         {
             return [.. refusal.Missing];
         }
@@ -69,7 +70,7 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
             await EncodeAsync([.. pictures.Select(picture => new FlamingoPicture(picture.Bytes))], cancellation);
             Interlocked.Add(ref _sent, pictures.Count);
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
         {
             if (pictures is [var (file, _)]) _bad.Enqueue((file, string.Join(' ', refusal.Faults.Select(fault => $"{fault.Problem} {fault.Remedy}"))));
             else foreach (var picture in pictures) await SendAsync([picture], cancellation);
@@ -85,7 +86,7 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
                 await flamingo.EncodeAsync(new FlamingoEncodeRequest(pictures, includePooled) { Tenant = tenant }, cancellation);
                 return;
             }
-            catch (StageException busy) when (busy.Kind == StageErrorKind.Overloaded && refusals < MostRefusals)
+            catch (FlamingoException busy) when (busy.Kind == FlamingoErrorKind.Overloaded && refusals < MostRefusals)
             {
                 await Task.Delay(busy.RetryAfter is { } delay && delay > ShortestDelay ? delay : ShortestDelay, time, cancellation);
             }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;
 

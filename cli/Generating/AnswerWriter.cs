@@ -1,4 +1,5 @@
 using System.Globalization;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using static Flamingo.Cli.Generating.AnswerJson;
 
@@ -34,7 +35,7 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingPa
             if (streams && samples[0].Text.Length > 0) await output.WriteLineAsync();
         }
 
-        if (finished is null) throw new StageException(StageErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
+        if (finished is null) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
         var whole = new WholeAnswer([.. samples.Values], pictures.Pictures, finished) { Cache = pictures.Cache, Shots = pictures.Shots };
         if (json)
         {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;

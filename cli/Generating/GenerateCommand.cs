@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;

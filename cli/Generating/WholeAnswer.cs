@@ -1,4 +1,5 @@
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using Microsoft.Extensions.Options;
@@ -22,10 +23,10 @@ public static class FailureReport
     private static IEnumerable<string> Lines(Exception exception) => exception switch
     {
         UsageException usage => usage.Faults,
-        StageException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
-        StageException { Kind: StageErrorKind.NotFound, MissingResource: StageException.Picture } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
-        StageException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
-        StageException stage => [stage.Message],
+        FlamingoException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
+        FlamingoException { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
+        FlamingoException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
+        FlamingoException stage => [stage.Message],
         OptionsValidationException options => options.Failures,
         CheckpointException or IOException or UnauthorizedAccessException => [exception.Message],
         OperationCanceledException => ["cancelled."],

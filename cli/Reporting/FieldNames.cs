@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Reporting;
@@ -31,9 +32,9 @@ public sealed class FieldNames
         {
             return await ask();
         }
-        catch (StageException refusal) when (refusal.Faults.Count > 0)
+        catch (FlamingoException refusal) when (refusal.Faults.Count > 0)
         {
-            throw StageException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Of(fault.Field) })]);
+            throw FlamingoException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Of(fault.Field) })]);
         }
     }
 }

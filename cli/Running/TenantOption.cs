@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Cli.Running;

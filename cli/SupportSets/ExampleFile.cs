@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;

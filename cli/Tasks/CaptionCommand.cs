@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
@@ -46,7 +47,7 @@ public static class ChatCommand
             // told before the user says anything
             var model = (await opened.Flamingo.GetModelAsync(cancellation)).Language;
             if (model.Prompts.Chat is null)
-                throw new StageException(StageErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. "
+                throw new FlamingoException(FlamingoErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. "
                     + "Use 'flamingo answer' or 'flamingo generate', "
                     + "a model with one (IDEFICS instruct), or put prompts.chat into flamingo.json.");
             var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
@@ -18,7 +19,7 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
 
     /// <summary>Until the lines end.</summary>
     /// <param name="pictures">Of the first turn.</param>
-    /// <exception cref="UsageException">A line that is no turn, where nobody types; <see cref="StageException"/> alike.</exception>
+    /// <exception cref="UsageException">A line that is no turn, where nobody types; <see cref="FlamingoException"/> alike.</exception>
     public async Task RunAsync(IEnumerable<(string File, FlamingoPicture Picture)> pictures, CancellationToken cancellation)
     {
         _shown.AddRange(pictures);
@@ -29,7 +30,7 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
             {
                 await TakeAsync(line, cancellation);
             }
-            catch (Exception fault) when (input.IsTerminal && fault is UsageException or StageException)
+            catch (Exception fault) when (input.IsTerminal && fault is UsageException or FlamingoException)
             {
                 FailureReport.Write(fault, error);
             }

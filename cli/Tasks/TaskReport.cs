@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
 using Flamingo.Stages;

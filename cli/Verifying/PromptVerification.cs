@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
@@ -32,7 +33,7 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         {
             await compare();
         }
-        catch (StageException exception) when (exception.Kind is not StageErrorKind.Cancelled)
+        catch (FlamingoException exception) when (exception.Kind is not FlamingoErrorKind.Cancelled)
         {
             report(new(name, Outcome.Broken, $"the model refuses: {exception.Message}"));
         }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Modeling;
@@ -16,11 +17,11 @@ internal static class DeviceFault
     private static readonly string[] Failed =
         ["CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "device-side assert", "AcceleratorError"];
 
-    /// <returns>A <see cref="StageException"/> in place of a device's error; any other error as it is.</returns>
+    /// <returns>A <see cref="FlamingoException"/> in place of a device's error; any other error as it is.</returns>
     public static Exception Of(Exception exception) =>
-        exception is StageException or OperationCanceledException ? exception
-        : Mentions(exception, NoMemory) ? new StageException(
-            StageErrorKind.Overloaded,
+        exception is FlamingoException or OperationCanceledException ? exception
+        : Mentions(exception, NoMemory) ? new FlamingoException(
+            FlamingoErrorKind.Overloaded,
             "The device has no memory left for this request. " +
             "Send it again later, or with fewer pictures, a shorter prompt or fewer samples.",
             exception) { RetryAfter = TimeSpan.FromSeconds(1) }
@@ -29,10 +30,10 @@ internal static class DeviceFault
 
     /// <summary>Whether the process cannot go on after this error.</summary>
     public static bool IsLost(Exception exception) =>
-        exception is StageException { Kind: StageErrorKind.Unavailable, InnerException: { } inner } && Mentions(inner, Failed);
+        exception is FlamingoException { Kind: FlamingoErrorKind.Unavailable, InnerException: { } inner } && Mentions(inner, Failed);
 
-    private static StageException Lost(Exception exception) =>
-        new(StageErrorKind.Unavailable, $"The device failed, and this process ends: {FirstLine(exception.Message)}", exception);
+    private static FlamingoException Lost(Exception exception) =>
+        new(FlamingoErrorKind.Unavailable, $"The device failed, and this process ends: {FirstLine(exception.Message)}", exception);
 
     private static bool Mentions(Exception exception, string[] words) =>
         words.Any(word => exception.Message.Contains(word, StringComparison.OrdinalIgnoreCase));

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Flamingo.Abstractions;
 using Flamingo.Modeling.Kernels;
 using Flamingo.Stages;
 using TorchSharp;
@@ -40,7 +41,7 @@ public sealed class InferenceThread : IDisposable
     /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it
     /// returns, save those it moves out of the scope. A call cancelled while it waits never starts.
     /// </summary>
-    /// <exception cref="StageException">
+    /// <exception cref="FlamingoException">
     /// Overloaded: the device had no memory for it; other work goes on. Unavailable: the device failed; all later work is refused so.
     /// </exception>
     public Task<T> RunAsync<T>(Func<T> compute, CancellationToken cancellation)
@@ -82,7 +83,7 @@ public sealed class InferenceThread : IDisposable
     /// Runs <paramref name="compute"/> here and now, and turns errors of the device into what callers get. For work whose errors are caught
     /// before <see cref="RunAsync{T}"/> sees them, as those of a batch are.
     /// </summary>
-    /// <exception cref="StageException">In the same cases as from <see cref="RunAsync{T}"/>.</exception>
+    /// <exception cref="FlamingoException">In the same cases as from <see cref="RunAsync{T}"/>.</exception>
     public T Guarded<T>(Func<T> compute)
     {
         try

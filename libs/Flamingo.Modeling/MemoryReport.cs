@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using ScalarType = TorchSharp.torch.ScalarType;

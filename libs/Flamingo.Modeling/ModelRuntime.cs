@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
 using Flamingo.Stages;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 

@@ -1,3 +1,5 @@
+using Flamingo.Abstractions;
+
 namespace Flamingo.Stages;
 
 /// <summary>What one part of a process will hold, known from options and file headers before anything is read. Parts that share a process are compared with its memory together.</summary>

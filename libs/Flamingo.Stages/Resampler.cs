@@ -1,3 +1,5 @@
+using Flamingo.Abstractions;
+
 namespace Flamingo.Stages;
 
 /// <summary>Patch features to latents.</summary>
@@ -6,7 +8,7 @@ public interface IResampler
     Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation);
 
     /// <summary>Resamples each picture or video on its own; several ride in one batch.</summary>
-    /// <exception cref="StageException">InvalidArgument: wrong shape, or more frames than the checkpoint has frame embeddings for.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument: wrong shape, or more frames than the checkpoint has frame embeddings for.</exception>
     Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation);
 }
 
@@ -18,8 +20,3 @@ public sealed record ResampleRequest(IReadOnlyList<TensorData> Features, bool In
 /// <param name="Latents">Each [latents, width], rounded to the latent dtype.</param>
 /// <param name="Attention">Where asked for, each f32 [latents, frames × patches]: the last layer's attention, mean over heads, patches alone, each row scaled to sum one.</param>
 public sealed record Resampling(string WeightsDigest, IReadOnlyList<TensorData> Latents, IReadOnlyList<TensorData> Attention);
-
-/// <param name="MaxFrames">Most frames of a video; 1 where the checkpoint has no frame embeddings.</param>
-/// <param name="MaxItems">Most pictures in one call.</param>
-public sealed record ResamplerDescription(
-    string ModelId, string WeightsDigest, int FeatureWidth, int Latents, int Width, int MaxFrames, TensorDtype LatentDtype, int MaxItems);

@@ -47,7 +47,7 @@ public sealed class BenchRunTests
         {
             Settings = new Dictionary<string, string?> { ["Gateway:MaxPicturesPerRequest"] = "4" },
         };
-        var refused = await Assert.ThrowsAsync<Stages.StageException>(() => RunAsync(request));
+        var refused = await Assert.ThrowsAsync<Abstractions.FlamingoException>(() => RunAsync(request));
         Assert.Contains("9 pictures are more than 4", refused.Message, StringComparison.Ordinal);
     }
 

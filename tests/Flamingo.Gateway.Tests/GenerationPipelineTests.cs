@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
@@ -56,8 +57,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task Unknown_ids_are_all_named()
     {
         string[] unknown = [PictureId.Of([8]), PictureId.Of([9])];
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(new FlamingoPictureId(unknown[0]), Picture(1), new FlamingoPictureId(unknown[1])));
-        Assert.Equal(StageErrorKind.NotFound, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(new FlamingoPictureId(unknown[0]), Picture(1), new FlamingoPictureId(unknown[1])));
+        Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal(unknown, refusal.Missing);
         Assert.Empty(_stage.Encodes);
     }
@@ -71,8 +72,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         {
             PinPrefix = TimeSpan.FromMinutes(2), Attention = new AttentionChoice([3], [0]),
         };
-        var refusal = await Assert.ThrowsAsync<StageException>(async () => await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync());
-        Assert.Equal(StageErrorKind.InvalidArgument, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(async () => await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync());
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, refusal.Kind);
         Assert.Equal(
             ["attention", "attention.layers", "pin_prefix", "sampling.max_tokens", "sampling.samples", "sampling.top_p", "segments", "segments[0].text", "segments[1].picture_id", "segments[2].picture"],
             refusal.Faults.Select(fault => fault.Field).Order(StringComparer.Ordinal));
@@ -83,7 +84,7 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task A_picture_that_cannot_be_decoded_is_named_as_the_caller_sent_it()
     {
         await _flamingo.AskAsync(Picture(1));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1), new FlamingoText("x"), Picture(2), Picture(Stage.Broken)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1), new FlamingoText("x"), Picture(2), Picture(Stage.Broken)));
         Assert.Equal("segments[3].picture", Assert.Single(refusal.Faults).Field);
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(2))); // the failure was not kept
     }
@@ -137,7 +138,7 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1), new FlamingoText("a")], ["cat", "dog"]), TestContext.Current.CancellationToken);
         Assert.Equal(["cat", "dog"], ranking.Candidates.Select(candidate => candidate.Text));
         Assert.Equal(PictureSource.Encoded, Assert.Single(ranking.Pictures).Source);
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.RankAsync(new FlamingoRankRequest([new FlamingoText("<image>")], ["", "b"]), TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest([new FlamingoText("<image>")], ["", "b"]), TestContext.Current.CancellationToken));
         Assert.Equal(["candidates[0]", "segments[0].text"], refusal.Faults.Select(fault => fault.Field).Order(StringComparer.Ordinal));
     }
 
@@ -147,7 +148,7 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         var encoding = await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2)], IncludePooled: true), TestContext.Current.CancellationToken);
         Assert.Equal([1f, 2f], encoding.Pooled.Select(pooled => pooled.ToFloats()[0]));
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(new FlamingoPictureId(encoding.Pictures[1].Id)));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(0), new FlamingoPicture(new byte[101])]), TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(0), new FlamingoPicture(new byte[101])]), TestContext.Current.CancellationToken));
         Assert.Equal("pictures[1].picture", Assert.Single(refusal.Faults).Field);
     }
 }

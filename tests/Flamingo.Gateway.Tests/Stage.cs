@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -25,7 +26,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public Exception? DescribeFails { get; set; }
 
     /// <summary>How the language model refuses a prompt.</summary>
-    public StageException? PromptFails { get; set; }
+    public FlamingoException? PromptFails { get; set; }
 
     public int Describes;
 
@@ -99,7 +100,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
-        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)) throw StageException.Invalid("features[0]", "It is too wide.", "Send others.");
+        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)) throw FlamingoException.Invalid("features[0]", "It is too wide.", "Send others.");
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
@@ -129,7 +130,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var pictures = segments.OfType<PictureSegment>().ToList();
         foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
         var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
-        if (missing.Count > 0) throw new StageException(StageErrorKind.LatentsMissing, "Send them.") { Missing = missing };
+        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send them.") { Missing = missing };
         if (PromptFails is not null) throw PromptFails;
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 
 namespace Flamingo.Stages.Tests;
 

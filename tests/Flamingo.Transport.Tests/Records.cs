@@ -1,4 +1,5 @@
 using CsCheck;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Transport.Tests;
@@ -184,15 +185,15 @@ internal static class Records
     public static readonly Gen<Classification> Classifications = Gen.Select(Gen.Select(Text, Gen.Int, Gen.Double).Select((label, index, score) => new ScoredLabel(label, index, score)).Array[0, 4], PublicRanking)
         .Select((labels, ranking) => new Classification(labels, ranking));
 
-    public static readonly Gen<StageException> Error =
-        from kind in Gen.Enum<StageErrorKind>()
+    public static readonly Gen<FlamingoException> Error =
+        from kind in Gen.Enum<FlamingoErrorKind>()
         from message in Text
         from faults in Gen.Select(Text, Text, Text.Where(text => !text.Contains('\n'))).Select((field, problem, remedy) => new FieldFault(field, problem, remedy)).Array[0, 3]
         from missing in Text.Array[0, 3]
         from delay in Time
         from delayed in Gen.Bool
         from set in Gen.Bool
-        select new StageException(kind, message) { Faults = faults, Missing = missing, MissingResource = set && missing.Length > 0 ? StageException.SupportSet : StageException.Picture, RetryAfter = delayed ? delay : null };
+        select new FlamingoException(kind, message) { Faults = faults, Missing = missing, MissingResource = set && missing.Length > 0 ? FlamingoException.SupportSet : FlamingoException.Picture, RetryAfter = delayed ? delay : null };
 
     public static readonly VisionEncoderDescription Vision = new(
         "flamingo-shapes", "v1", "clip-1", 32, 16, 48, 24, TensorDtype.Float32, 5_000_000_000, 20 << 20, 64, MaxFrames: 32)

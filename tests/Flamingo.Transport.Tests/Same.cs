@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Transport.Tests;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
 using Flamingo.Stages;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
 using Flamingo.Stages;
 
@@ -7,7 +8,7 @@ namespace Flamingo.Bench.Soaking;
 /// <param name="Refusal">How a request that is wrong must be refused; null for one that is right.</param>
 /// <param name="Leaves">Whether the caller may go away before the answer is whole.</param>
 /// <param name="RunAsync">Returns once the answer is whole.</param>
-public sealed record SoakCall(string Kind, StageErrorKind? Refusal, bool Leaves, Func<IFlamingo, CancellationToken, Task> RunAsync);
+public sealed record SoakCall(string Kind, FlamingoErrorKind? Refusal, bool Leaves, Func<IFlamingo, CancellationToken, Task> RunAsync);
 
 /// <summary>The mix of one caller, the same sequence for the same seed: half its pictures are known to everybody, half are new.</summary>
 /// <param name="tokens">Of each generated answer.</param>
@@ -40,11 +41,11 @@ public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePi
             7 => new("rank", null, false, async (flamingo, cancellation) => Whole((await flamingo.RankAsync(new(prompt, Candidates), cancellation)).Candidates.Count == Candidates.Length)),
             8 => Cancelled(new(prompt, greedy with { MaxTokens = 4 * tokens }), TimeSpan.FromMilliseconds(1 + _random.Next(400))),
             9 => Left(new(prompt, sampled with { Samples = 2 }), after: 1 + _random.Next(tokens)),
-            10 => Wrong("wrong sampling", StageErrorKind.InvalidArgument, new(prompt, greedy with { MaxTokens = 0, TopP = 2 })),
+            10 => Wrong("wrong sampling", FlamingoErrorKind.InvalidArgument, new(prompt, greedy with { MaxTokens = 0, TopP = 2 })),
             11 => _random.Next(2) == 0
-                ? Wrong("a picture that is none", StageErrorKind.InvalidArgument, new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
-                : Wrong("a marker in the text", StageErrorKind.InvalidArgument, new([.. prompt, new FlamingoText(imageToken)], greedy)),
-            12 => Wrong("an unknown picture", StageErrorKind.NotFound, new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
+                ? Wrong("a picture that is none", FlamingoErrorKind.InvalidArgument, new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
+                : Wrong("a marker in the text", FlamingoErrorKind.InvalidArgument, new([.. prompt, new FlamingoText(imageToken)], greedy)),
+            12 => Wrong("an unknown picture", FlamingoErrorKind.NotFound, new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such kind."),
         };
     }
@@ -57,7 +58,7 @@ public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePi
 
     private static SoakCall Generate(string kind, FlamingoRequest request) => new(kind, null, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
-    private static SoakCall Wrong(string kind, StageErrorKind refusal, FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
+    private static SoakCall Wrong(string kind, FlamingoErrorKind refusal, FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
     // anywhere on its way: among the waiting, in the vision encoder, half-way through the answer
     private SoakCall Cancelled(FlamingoRequest request, TimeSpan after) => new("cancelled", null, true, async (flamingo, cancellation) =>

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Bench.Soaking;
@@ -22,12 +23,12 @@ public sealed class SoakCaller(int number, IFlamingo flamingo, SoakCalls calls, 
             if (call.Refusal is null) ledger.Answer();
             else ledger.Failure($"{call.Kind}: answered where {call.Refusal} was due");
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.Overloaded)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.Overloaded)
         {
             ledger.Refusal(refusal.RetryAfter);
             await Task.Delay(Wait(refusal.RetryAfter), time, cancellation);
         }
-        catch (StageException refusal) when (refusal.Kind == call.Refusal)
+        catch (FlamingoException refusal) when (refusal.Kind == call.Refusal)
         {
             ledger.Rejection();
         }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Gateway;
 using Flamingo.Stages;
 using Microsoft.Extensions.Configuration;

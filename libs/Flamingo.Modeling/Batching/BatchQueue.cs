@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Modeling.Batching;
@@ -36,7 +37,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     }
 
     /// <returns>A result per item, in order.</returns>
-    /// <exception cref="StageException">Unavailable: the stage is being stopped.</exception>
+    /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
     /// <exception cref="OperationCanceledException">The caller left; items of it that wait are not computed.</exception>
     public async Task<IReadOnlyList<TResult>> RunAsync(IReadOnlyList<TItem> items, CancellationToken cancellation)
     {
@@ -68,7 +69,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         posted?.Task.GetAwaiter().GetResult();
     }
 
-    private static StageException Closed() => new(StageErrorKind.Unavailable, "The stage is being stopped.");
+    private static FlamingoException Closed() => new(FlamingoErrorKind.Unavailable, "The stage is being stopped.");
 
     // starts a batch if one is due, or sees to it that somebody asks again when one will be
     private void Consider()

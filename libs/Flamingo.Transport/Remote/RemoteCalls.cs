@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
@@ -7,7 +8,7 @@ using Grpc.Core;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>
-/// Calls to one peer: failures come back as <see cref="StageException"/>, the caller's own cancellation as itself. A call
+/// Calls to one peer: failures come back as <see cref="FlamingoException"/>, the caller's own cancellation as itself. A call
 /// whose replica is gone is made again at another: each is a pure function of its request. A stream that has begun is not.
 /// </summary>
 /// <param name="peer">Name of who answers, for messages; they add the address.</param>
@@ -75,7 +76,7 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
             {
                 return await SendAsync(begun, cancellation, call);
             }
-            catch (StageException failure) when (again && failure.Kind == StageErrorKind.Unavailable)
+            catch (FlamingoException failure) when (again && failure.Kind == FlamingoErrorKind.Unavailable)
             {
                 await Task.Delay(pause, channel.Time, cancellation);
             }
@@ -95,7 +96,7 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && unsent.IsCancellationRequested)
         {
             var waited = $"{LongestUnsent.TotalSeconds:0} s";
-            throw new StageException(StageErrorKind.Unavailable, $"{_peer}: no connection took the call for {waited}.");
+            throw new FlamingoException(FlamingoErrorKind.Unavailable, $"{_peer}: no connection took the call for {waited}.");
         }
         finally
         {
@@ -130,7 +131,7 @@ internal sealed class RemoteCalls(StageChannel channel, string peer, TimeSpan pa
         {
             cancellation.ThrowIfCancellationRequested();
             var failure = exception.ToStage(_peer, remedy);
-            if (failure.Kind == StageErrorKind.Unavailable) begun.Fail();
+            if (failure.Kind == FlamingoErrorKind.Unavailable) begun.Fail();
             throw failure;
         }
     }

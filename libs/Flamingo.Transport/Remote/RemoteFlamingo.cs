@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using V1 = Flamingo.Protos.V1;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Replicas;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Grpc.Core;

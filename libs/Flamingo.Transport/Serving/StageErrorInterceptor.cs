@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Grpc.Core;
@@ -35,11 +36,11 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
 
     private RpcException Translate(Exception exception, ServerCallContext context)
     {
-        if (exception is StageException expected) return expected.ToRpc();
+        if (exception is FlamingoException expected) return expected.ToRpc();
         if (context.CancellationToken.IsCancellationRequested)
-            return new StageException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? StageErrorKind.DeadlineExceeded : StageErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpc();
+            return new FlamingoException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpc();
         Unexpected(exception, context.Method);
-        return new StageException(StageErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpc();
+        return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpc();
     }
 
     [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly")]

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
@@ -14,13 +15,13 @@ public static class AnswerWire
         _ => throw new InvalidOperationException($"{item.GetType().Name} does not travel."),
     };
 
-    /// <exception cref="StageException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
+    /// <exception cref="FlamingoException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
     public static AnswerEvent ToRecord(this V1.GenerateResponse message) => message.EventCase switch
     {
         V1.GenerateResponse.EventOneofCase.Pictures => ToRecord(message.Pictures),
         V1.GenerateResponse.EventOneofCase.Tokens => ToRecord(message.Tokens),
         V1.GenerateResponse.EventOneofCase.Finished => ToRecord(message.Finished),
-        _ => throw new StageException(StageErrorKind.Internal, "The server sent an empty event."),
+        _ => throw new FlamingoException(FlamingoErrorKind.Internal, "The server sent an empty event."),
     };
 
     internal static V1.PicturesResolved ToMessage(PicturesResolved record)

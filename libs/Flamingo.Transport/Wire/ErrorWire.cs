@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
@@ -6,7 +7,7 @@ using Grpc.Core;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>The one place where <see cref="StageException"/> becomes a gRPC status with rich details, and the one where it comes back.</summary>
+/// <summary>The one place where <see cref="FlamingoException"/> becomes a gRPC status with rich details, and the one where it comes back.</summary>
 public static class ErrorWire
 {
     private const string Domain = "flamingo";
@@ -14,7 +15,7 @@ public static class ErrorWire
     private static readonly SocketError[] BrokenConnection =
         [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
 
-    public static RpcException ToRpc(this StageException exception)
+    public static RpcException ToRpc(this FlamingoException exception)
     {
         var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
         status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = exception.Kind.ToString() }));
@@ -32,22 +33,22 @@ public static class ErrorWire
 
     /// <param name="peer">Who answered, for messages of its absence.</param>
     /// <param name="remedy">What to do about that, one sentence.</param>
-    public static StageException ToStage(this RpcException exception, string peer, string remedy = "")
+    public static FlamingoException ToStage(this RpcException exception, string peer, string remedy = "")
     {
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
-        if (status is null || info?.Domain != Domain || !System.Enum.TryParse<StageErrorKind>(info.Reason, out var kind))
+        if (status is null || info?.Domain != Domain || !System.Enum.TryParse<FlamingoErrorKind>(info.Reason, out var kind))
         {
             var unreached = NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
-            return new StageException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
+            return new FlamingoException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
         }
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
-        return new StageException(kind, status.Message, exception)
+        return new FlamingoException(kind, status.Message, exception)
         {
             Faults = [.. status.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
             Missing = [.. missing.Select(resource => resource.ResourceName)],
-            MissingResource = missing.FirstOrDefault()?.ResourceType ?? StageException.Picture,
+            MissingResource = missing.FirstOrDefault()?.ResourceType ?? FlamingoException.Picture,
             RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
     }
@@ -59,29 +60,29 @@ public static class ErrorWire
         return end < 0 ? new FieldFault(violation.Field, text, "") : new FieldFault(violation.Field, text[..end], text[(end + 1)..]);
     }
 
-    private static StatusCode CodeOf(StageErrorKind kind) => kind switch
+    private static StatusCode CodeOf(FlamingoErrorKind kind) => kind switch
     {
-        StageErrorKind.InvalidArgument => StatusCode.InvalidArgument,
-        StageErrorKind.NotFound => StatusCode.NotFound,
-        StageErrorKind.LatentsMissing or StageErrorKind.Mismatch or StageErrorKind.Conflict => StatusCode.FailedPrecondition,
-        StageErrorKind.Overloaded => StatusCode.ResourceExhausted,
-        StageErrorKind.Unavailable => StatusCode.Unavailable,
-        StageErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,
-        StageErrorKind.Cancelled => StatusCode.Cancelled,
+        FlamingoErrorKind.InvalidArgument => StatusCode.InvalidArgument,
+        FlamingoErrorKind.NotFound => StatusCode.NotFound,
+        FlamingoErrorKind.LatentsMissing or FlamingoErrorKind.Mismatch or FlamingoErrorKind.Conflict => StatusCode.FailedPrecondition,
+        FlamingoErrorKind.Overloaded => StatusCode.ResourceExhausted,
+        FlamingoErrorKind.Unavailable => StatusCode.Unavailable,
+        FlamingoErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,
+        FlamingoErrorKind.Cancelled => StatusCode.Cancelled,
         _ => StatusCode.Internal,
     };
 
     // A peer that died in mid-answer shows as INTERNAL or UNKNOWN with a broken transport beneath, one that could not be
     // connected in time as CANCELLED; a caller's own cancellation never comes here. UNIMPLEMENTED is a stranger's answer: the
     // address of a replica that is gone may belong to another service before name resolution knows it (containers restart so).
-    private static StageErrorKind KindOf(RpcException exception) => exception.StatusCode switch
+    private static FlamingoErrorKind KindOf(RpcException exception) => exception.StatusCode switch
     {
-        StatusCode.InvalidArgument => StageErrorKind.InvalidArgument,
-        StatusCode.ResourceExhausted => StageErrorKind.Overloaded,
-        StatusCode.DeadlineExceeded => StageErrorKind.DeadlineExceeded,
-        StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Unimplemented => StageErrorKind.Unavailable,
-        _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => StageErrorKind.Unavailable,
-        _ => StageErrorKind.Internal,
+        StatusCode.InvalidArgument => FlamingoErrorKind.InvalidArgument,
+        StatusCode.ResourceExhausted => FlamingoErrorKind.Overloaded,
+        StatusCode.DeadlineExceeded => FlamingoErrorKind.DeadlineExceeded,
+        StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Unimplemented => FlamingoErrorKind.Unavailable,
+        _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => FlamingoErrorKind.Unavailable,
+        _ => FlamingoErrorKind.Internal,
     };
 
     private static string DetailOf(RpcException exception) => exception switch

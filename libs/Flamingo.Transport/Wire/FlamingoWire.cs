@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
@@ -21,7 +22,7 @@ public static class FlamingoWire
         V1.PromptSegment.SegmentOneofCase.Picture => new FlamingoPicture(message.Picture.Memory),
         V1.PromptSegment.SegmentOneofCase.PictureId => new FlamingoPictureId(message.PictureId),
         V1.PromptSegment.SegmentOneofCase.Video => new FlamingoVideo(message.Video.ToRecord()),
-        _ => throw StageException.Invalid($"segments[{index}]", "The segment is empty.", "Set text, picture, picture_id or video."),
+        _ => throw FlamingoException.Invalid($"segments[{index}]", "The segment is empty.", "Set text, picture, picture_id or video."),
     }))];
 
     public static V1.GenerateRequest ToMessage(this FlamingoRequest record)
@@ -106,7 +107,7 @@ public static class FlamingoWire
         V1.Visual.VisualOneofCase.Picture => new FlamingoPicture(message.Picture.Memory),
         V1.Visual.VisualOneofCase.PictureId => new FlamingoPictureId(message.PictureId),
         V1.Visual.VisualOneofCase.Video => new FlamingoVideo(message.Video.ToRecord()),
-        _ => throw StageException.Invalid(path, "The picture is empty.", "Set picture, picture_id or video."),
+        _ => throw FlamingoException.Invalid(path, "The picture is empty.", "Set picture, picture_id or video."),
     };
 
     internal static V1.PictureReport ToMessage(PictureReport record) => new() { Id = record.Id, Source = (V1.PictureSource)record.Source };

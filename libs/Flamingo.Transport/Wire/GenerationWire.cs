@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
@@ -13,12 +14,12 @@ public static class GenerationWire
         _ => throw new InvalidOperationException($"{item.GetType().Name} does not travel."),
     };
 
-    /// <exception cref="StageException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
+    /// <exception cref="FlamingoException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
     public static GenerationEvent ToRecord(this V1.GenerateTokensResponse message) => message.EventCase switch
     {
         V1.GenerateTokensResponse.EventOneofCase.Tokens => ToRecord(message.Tokens),
         V1.GenerateTokensResponse.EventOneofCase.Finished => ToRecord(message.Finished),
-        _ => throw new StageException(StageErrorKind.Internal, "The language model sent an empty event."),
+        _ => throw new FlamingoException(FlamingoErrorKind.Internal, "The language model sent an empty event."),
     };
 
     private static V1.TokensGenerated ToMessage(TokensGenerated record)

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
@@ -17,7 +18,7 @@ public static class LanguageWire
     {
         V1.Segment.SegmentOneofCase.Text => new TextSegment(message.Text),
         V1.Segment.SegmentOneofCase.Picture => new PictureSegment(message.Picture.Key, message.Picture.Latents?.ToRecord($"segments[{index}].picture.latents")),
-        _ => throw StageException.Invalid($"segments[{index}]", "The segment is empty.", "Set text or picture."),
+        _ => throw FlamingoException.Invalid($"segments[{index}]", "The segment is empty.", "Set text or picture."),
     }))];
 
     public static V1.GenerateTokensRequest ToMessage(this LanguageModelRequest record)

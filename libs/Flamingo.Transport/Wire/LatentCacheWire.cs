@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using V1 = Flamingo.Protos.V1;

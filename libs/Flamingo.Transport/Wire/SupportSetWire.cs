@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using V1 = Flamingo.Protos.V1;
@@ -27,7 +28,7 @@ public static class SupportSetWire
             {
                 V1.Example.VisualOneofCase.Picture => new FlamingoPicture(example.Picture.Memory),
                 V1.Example.VisualOneofCase.Video => new FlamingoVideo(example.Video.ToRecord()),
-                _ => throw StageException.Invalid($"examples[{index}]", "The example has no picture.", "Set picture or video."),
+                _ => throw FlamingoException.Invalid($"examples[{index}]", "The example has no picture.", "Set picture or video."),
             },
             example.Text))],
         message.TimeToLive.ToRecord("time_to_live"),

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
@@ -77,7 +78,7 @@ public static class TaskWire
     }
 
     private static TaskPrompt ToRecord(V1.TaskPrompt? message, string tenant) => message?.Visual is null
-        ? throw StageException.Invalid("prompt.visual", "There is no picture to ask about.", "Set picture, picture_id or video.")
+        ? throw FlamingoException.Invalid("prompt.visual", "There is no picture to ask about.", "Set picture, picture_id or video.")
         : new(message.Visual.ToRecord("prompt.visual"))
         {
             Tenant = tenant,

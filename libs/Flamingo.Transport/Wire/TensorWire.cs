@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf;
 using V1 = Flamingo.Protos.V1;
@@ -16,17 +17,17 @@ public static class TensorWire
     }
 
     /// <param name="field">Name for errors.</param>
-    /// <exception cref="StageException">InvalidArgument: missing, or bytes that do not fit the shape.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument: missing, or bytes that do not fit the shape.</exception>
     public static TensorData ToRecord(this V1.Tensor? message, string field)
     {
-        if (message is null) throw StageException.Invalid(field, "The tensor is missing.", "Send it.");
+        if (message is null) throw FlamingoException.Invalid(field, "The tensor is missing.", "Send it.");
         try
         {
             return new TensorData((TensorDtype)message.Dtype, [.. message.Shape], message.Data.Memory);
         }
-        catch (StageException exception)
+        catch (FlamingoException exception)
         {
-            throw StageException.Invalid([.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
+            throw FlamingoException.Invalid([.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
         }
     }
 
@@ -40,7 +41,7 @@ public static class TensorWire
             {
                 tensors.Add(message.ToRecord($"{field}[{index}]"));
             }
-            catch (StageException exception)
+            catch (FlamingoException exception)
             {
                 faults.AddRange(exception.Faults);
             }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 
@@ -11,7 +12,7 @@ internal static class TimeWire
     public static Duration? ToMessage(this TimeSpan? time) => time is { } given ? Duration.FromTimeSpan(given) : null;
 
     /// <param name="field">Name for errors.</param>
-    /// <exception cref="StageException">InvalidArgument: seconds and nanoseconds of different signs or beyond their range.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument: seconds and nanoseconds of different signs or beyond their range.</exception>
     public static TimeSpan? ToRecord(this Duration? message, string field)
     {
         try
@@ -20,7 +21,7 @@ internal static class TimeWire
         }
         catch (InvalidOperationException)
         {
-            throw StageException.Invalid(field, "It is no duration.", "Send seconds, and nanoseconds of the same sign below one second.");
+            throw FlamingoException.Invalid(field, "It is no duration.", "Send seconds, and nanoseconds of the same sign below one second.");
         }
     }
 }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Delivery;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Attention;
 using Flamingo.Gateway.Delivery;
@@ -130,7 +131,7 @@ public sealed class GenerationPipeline(
     {
         if (seen is null) return null;
         var read = seen.Picture >= 0 && seen.Picture < prompt.Pictures.Count ? prompt.Resolution.Pictures[prompt.Pictures[seen.Picture].Id].Attention : null;
-        return AttentionProjection.Map(seen, read ?? throw new StageException(StageErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Pictures.Count}, which is not the last."), model.Vision.Patches);
+        return AttentionProjection.Map(seen, read ?? throw new FlamingoException(FlamingoErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Pictures.Count}, which is not the last."), model.Vision.Patches);
     }
 
     // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place
@@ -140,7 +141,7 @@ public sealed class GenerationPipeline(
         {
             return await call();
         }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
+        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
         {
             throw await descriptions.MisfitAsync(exception);
         }

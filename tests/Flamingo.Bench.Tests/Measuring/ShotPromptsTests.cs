@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;

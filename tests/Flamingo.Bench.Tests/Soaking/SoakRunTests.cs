@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench.Soaking;
 using Flamingo.Stages;
 using Flamingo.Testing;
@@ -61,17 +62,17 @@ public sealed class SoakRunTests
     {
         var (ledger, cancellation) = (new SoakLedger(), TestContext.Current.CancellationToken);
         var caller = new SoakCaller(1, null!, null!, ledger, TimeProvider.System);
-        Task Call(StageErrorKind? due, bool leaves, Exception? thrown) => caller.CallAsync(new SoakCall("call", due, leaves, (_, _) => thrown is null ? Task.CompletedTask : Task.FromException(thrown)), cancellation);
+        Task Call(FlamingoErrorKind? due, bool leaves, Exception? thrown) => caller.CallAsync(new SoakCall("call", due, leaves, (_, _) => thrown is null ? Task.CompletedTask : Task.FromException(thrown)), cancellation);
         await Call(null, false, null);
-        await Call(null, false, new StageException(StageErrorKind.Overloaded, "full") { RetryAfter = TimeSpan.FromMilliseconds(1) });
-        await Call(StageErrorKind.NotFound, false, new StageException(StageErrorKind.NotFound, "nobody"));
+        await Call(null, false, new FlamingoException(FlamingoErrorKind.Overloaded, "full") { RetryAfter = TimeSpan.FromMilliseconds(1) });
+        await Call(FlamingoErrorKind.NotFound, false, new FlamingoException(FlamingoErrorKind.NotFound, "nobody"));
         await Call(null, true, new OperationCanceledException());
         Assert.Equal((1, 1, 1, 1, 1, 0), (ledger.Answers, ledger.Refusals, ledger.RefusalsWithDelay, ledger.Rejected, ledger.Left, ledger.Failures));
 
-        await Call(StageErrorKind.NotFound, false, null);
-        await Call(StageErrorKind.NotFound, false, new StageException(StageErrorKind.Internal, "other"));
+        await Call(FlamingoErrorKind.NotFound, false, null);
+        await Call(FlamingoErrorKind.NotFound, false, new FlamingoException(FlamingoErrorKind.Internal, "other"));
         await Call(null, false, new OperationCanceledException());
-        Assert.Equal(["call: answered where NotFound was due", "call: StageException: other", "call: OperationCanceledException: The operation was canceled."], ledger.FirstFailures);
+        Assert.Equal(["call: answered where NotFound was due", "call: FlamingoException: other", "call: OperationCanceledException: The operation was canceled."], ledger.FirstFailures);
         Assert.Equal(3, ledger.Failures);
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
@@ -105,7 +106,7 @@ public sealed class CacheTests : IAsyncLifetime
         var calls = 0;
         _gateway.Encoding = () =>
         {
-            if (Interlocked.Increment(ref calls) <= 3) throw new StageException(StageErrorKind.Overloaded, "Full.") { RetryAfter = TimeSpan.FromMilliseconds(1) };
+            if (Interlocked.Increment(ref calls) <= 3) throw new FlamingoException(FlamingoErrorKind.Overloaded, "Full.") { RetryAfter = TimeSpan.FromMilliseconds(1) };
         };
         Assert.Equal("1 pictures: 1 sent, 0 held already, 0 bad.", (await FlamingoCommand.RunAsync(["cache", "warm", _folder.Path, .. Server])).MustReturn(0).Output.Trim());
         Assert.Equal(5, calls); // asked in vain three times, then by id, then sent
@@ -118,7 +119,7 @@ public sealed class CacheTests : IAsyncLifetime
         string[] warm = ["cache", "warm", _folder.Path, "--batch", "2", "--concurrency", "1", .. Server];
         _gateway.Encoding = () =>
         {
-            if (_gateway.Held.Count >= 4) throw new StageException(StageErrorKind.Unavailable, "The vision encoder is gone.");
+            if (_gateway.Held.Count >= 4) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The vision encoder is gone.");
         };
         var broken = (await FlamingoCommand.RunAsync(warm)).MustReturn(1);
         Assert.Equal("10 pictures: 4 sent, 0 held already, 0 bad, 6 left: run it again.", broken.Output.Trim());

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Protos.V1;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
@@ -63,7 +64,7 @@ internal sealed class FakeGateway : IAsyncDisposable
                 gateway.AlwaysPooled &= request.IncludePooled;
                 return Task.FromResult(Encode(request, context.RequestHeaders.GetValue(TenantHeader.Name) ?? ""));
             }
-            catch (StageException refusal)
+            catch (FlamingoException refusal)
             {
                 throw refusal.ToRpc();
             }
@@ -73,10 +74,10 @@ internal sealed class FakeGateway : IAsyncDisposable
         {
             gateway.Sent.Enqueue(request.Pictures.Count(picture => picture.HasPicture));
             var bad = request.Pictures.Index().Where(picture => picture.Item.HasPicture && picture.Item.Picture.Length > 0 && picture.Item.Picture[0] == 'X').ToList();
-            if (bad.Count > 0) throw StageException.Invalid([.. bad.Select(picture => new FieldFault($"pictures[{picture.Index}].picture", "This is no picture.", "Send one."))]);
+            if (bad.Count > 0) throw FlamingoException.Invalid([.. bad.Select(picture => new FieldFault($"pictures[{picture.Index}].picture", "This is no picture.", "Send one."))]);
             foreach (var picture in request.Pictures.Where(picture => picture.HasPicture)) gateway.Held[(tenant, Convert.ToHexStringLower(SHA256.HashData(picture.Picture.Span)))] = true;
             var missing = request.Pictures.Where(picture => !picture.HasPicture && !gateway.Held.ContainsKey((tenant, picture.PictureId))).Select(picture => picture.PictureId).ToList();
-            if (missing.Count > 0) throw new StageException(StageErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
+            if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
             return new EncodeResponse { Timings = new Protos.V1.StageTimings(), Digests = new Protos.V1.ModelDigests() };
         }
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;
@@ -24,11 +25,11 @@ public sealed class FieldNamesTests : IDisposable
         Assert.Equal("a.png", names.Of("segments[1].picture"));
         Assert.Equal("frame.png", names.Of("segments[1].video.files[0]"));
         Assert.Equal("segments[11].picture", names.Of("segments[11].picture"));
-        var refusal = await Assert.ThrowsAsync<StageException>(
-            () => names.AskAsync<int>(() => throw StageException.Invalid("segments[1].picture", "No.", "Yes.")));
-        Assert.Equal((StageErrorKind.InvalidArgument, "a.png: No. Yes."), (refusal.Kind, Assert.Single(refusal.Faults).ToString()));
-        var busy = await Assert.ThrowsAsync<StageException>(
-            () => names.AskAsync<int>(() => throw new StageException(StageErrorKind.Overloaded, "busy")));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => names.AskAsync<int>(() => throw FlamingoException.Invalid("segments[1].picture", "No.", "Yes.")));
+        Assert.Equal((FlamingoErrorKind.InvalidArgument, "a.png: No. Yes."), (refusal.Kind, Assert.Single(refusal.Faults).ToString()));
+        var busy = await Assert.ThrowsAsync<FlamingoException>(
+            () => names.AskAsync<int>(() => throw new FlamingoException(FlamingoErrorKind.Overloaded, "busy")));
         Assert.Equal("busy", busy.Message);
     }
 

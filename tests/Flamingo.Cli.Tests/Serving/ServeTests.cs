@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Tests.Caching;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Stages;
@@ -70,8 +71,8 @@ public sealed class ServeTests
     public async Task A_gateway_whose_stages_are_gone_says_so_and_its_own_address_is_not_in_doubt()
     {
         await using var gateway = await FakeGateway.StartAsync();
-        gateway.Encoding = () => throw new StageException(
-            StageErrorKind.Unavailable, "LanguageModel at dns:///language-model:8080 cannot be reached: Name or service not known.");
+        gateway.Encoding = () => throw new FlamingoException(
+            FlamingoErrorKind.Unavailable, "LanguageModel at dns:///language-model:8080 cannot be reached: Name or service not known.");
         var finished = (await FlamingoCommand.RunAsync("cache", "warm", Examples.Prompt("."), "--server", gateway.Address)).MustReturn(1);
         Assert.Contains("LanguageModel at dns:///language-model:8080 cannot be reached", finished.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Check the address", finished.Error, StringComparison.Ordinal);

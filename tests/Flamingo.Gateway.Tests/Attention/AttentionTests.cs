@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
@@ -71,8 +72,8 @@ public sealed class AttentionTests : IAsyncDisposable
         string[] ids = [PictureId.Of([9]), PictureId.Of([2])];
         Assert.Equal([PictureSource.Memory, PictureSource.Encoded], Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2)))); // the first needs none
         await _flamingo.AskAsync(Picture(3));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
-        Assert.Equal(StageErrorKind.NotFound, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
+        Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal([ids[0], PictureId.Of([3])], refusal.Missing);
         Assert.Contains("attention", refusal.Message, StringComparison.Ordinal);
     }

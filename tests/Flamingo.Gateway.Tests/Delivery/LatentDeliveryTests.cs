@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -61,8 +62,8 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
     public async Task One_that_asks_for_what_it_was_sent_fails_that_request_after_one_more_call()
     {
         _stage.Forgets = true;
-        var failure = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)));
-        Assert.Equal(StageErrorKind.Internal, failure.Kind);
+        var failure = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)));
+        Assert.Equal(FlamingoErrorKind.Internal, failure.Kind);
         Assert.Equal(2, _stage.Prompts.Count);
         _stage.Forgets = false;
         await _flamingo.AskAsync(Picture(1));

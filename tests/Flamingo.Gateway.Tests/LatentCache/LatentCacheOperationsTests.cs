@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
 using Flamingo.Testing;
@@ -131,7 +132,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             await Ask(gateway, 1);
             _proxy.Become(fault);
             var operations = gateway.GetRequiredService<ILatentCacheOperations>();
-            Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => operations.ClearAsync(Cancellation))).Kind);
+            Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => operations.ClearAsync(Cancellation))).Kind);
             var statistics = await operations.GetStatisticsAsync(Cancellation);
             Assert.Equal((0, false), (statistics.Memory.Entries, statistics.Redis!.Reachable));
         }

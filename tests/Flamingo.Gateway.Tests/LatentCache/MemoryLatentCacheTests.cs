@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Bench.Caching;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Stages;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
 using Flamingo.Testing;

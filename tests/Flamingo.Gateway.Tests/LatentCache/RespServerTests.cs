@@ -1,4 +1,5 @@
 using System.Buffers;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;

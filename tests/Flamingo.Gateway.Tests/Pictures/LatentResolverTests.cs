@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -54,7 +55,7 @@ public sealed class LatentResolverTests : IAsyncDisposable
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var good = _flamingo.SourcesAsync(new FlamingoText("x"), Picture(1));
         _gate.SetResult();
-        Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => bad)).Faults).Field);
+        Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => bad)).Faults).Field);
         Assert.Equal([PictureSource.Encoded], await good);
     }
 
@@ -97,12 +98,12 @@ public sealed class LatentResolverTests : IAsyncDisposable
     {
         var fitting = _stage.Resampler;
         _stage.Resampler = fitting with { FeatureWidth = 7 };
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)));
-        Assert.Equal(StageErrorKind.Mismatch, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)));
+        Assert.Equal(FlamingoErrorKind.Mismatch, refusal.Kind);
         Assert.Contains("6 wide", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("reads 7", refusal.Message, StringComparison.Ordinal);
         _stage.Resampler = fitting with { Latents = 3 };
-        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
+        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
         _stage.Resampler = fitting;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }
@@ -113,29 +114,29 @@ public sealed class LatentResolverTests : IAsyncDisposable
         await _flamingo.AskAsync(Picture(1));
         var fitting = _stage.Resampler;
         _stage.Resampler = fitting with { FeatureWidth = 7 };
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(2)));
-        Assert.Equal((StageErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads 7", StringComparison.Ordinal)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(2)));
+        Assert.Equal((FlamingoErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads 7", StringComparison.Ordinal)));
         _stage.Resampler = fitting;
         await _flamingo.AskAsync(Picture(2));
 
         var (language, segments) = (_stage.Language, new FlamingoSegment[] { Picture(1) });
         _stage.Language = language with { LatentWidth = 9 };
-        _stage.PromptFails = StageException.Invalid("segments[0].latents", "The shape is [2, 5].", "Send [2, 9].");
-        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(segments))).Message, StringComparison.Ordinal);
+        _stage.PromptFails = FlamingoException.Invalid("segments[0].latents", "The shape is [2, 5].", "Send [2, 9].");
+        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Message, StringComparison.Ordinal);
         _stage.Language = language; // replaced once more, before the gateway could ask
         await _flamingo.GetModelAsync(TestContext.Current.CancellationToken);
-        refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
-        Assert.Equal((StageErrorKind.Mismatch, 0), (refusal.Kind, refusal.Faults.Count));
+        refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
+        Assert.Equal((FlamingoErrorKind.Mismatch, 0), (refusal.Kind, refusal.Faults.Count));
 
-        _stage.PromptFails = StageException.Invalid("segments", "The prompt is too long.", "Send less.");
-        Assert.Equal(StageErrorKind.InvalidArgument, (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(segments))).Kind);
+        _stage.PromptFails = FlamingoException.Invalid("segments", "The prompt is too long.", "Send less.");
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Kind);
     }
 
     [Fact]
     public async Task A_stage_that_is_down_fails_that_request_alone()
     {
-        _stage.DescribeFails = new StageException(StageErrorKind.Unavailable, "down");
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
+        _stage.DescribeFails = new FlamingoException(FlamingoErrorKind.Unavailable, "down");
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
         _stage.DescribeFails = null;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }
@@ -149,8 +150,8 @@ public sealed class LatentResolverTests : IAsyncDisposable
         var working = flamingo.SourcesAsync(Picture(1));
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var waiting = flamingo.SourcesAsync(Picture(2));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => flamingo.AskAsync(Picture(3)));
-        Assert.Equal(StageErrorKind.Overloaded, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => flamingo.AskAsync(Picture(3)));
+        Assert.Equal(FlamingoErrorKind.Overloaded, refusal.Kind);
         Assert.True(refusal.RetryAfter > TimeSpan.Zero);
         _gate.SetResult();
         await Task.WhenAll(working, waiting);

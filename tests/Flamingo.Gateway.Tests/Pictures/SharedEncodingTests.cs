@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Tests.LatentCache;
@@ -83,12 +84,12 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var alsoBad = Flamingo(gateways[2]).SourcesAsync(new FlamingoText("a"), new FlamingoText("b"), Picture(Stage.Broken));
         await UntilAsync(async () => await SumAsync(gateways, cache => cache.SharedWaits) == 2);
         _gate.SetResult();
-        Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => bad)).Faults).Field);
-        Assert.Equal("segments[2].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => alsoBad)).Faults).Field);
+        Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => bad)).Faults).Field);
+        Assert.Equal("segments[2].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => alsoBad)).Faults).Field);
         Assert.Equal([PictureSource.Encoded], await good);
         Assert.Equal([1, 1, 2], _stage.Encodes.Order()); // each bad picture was looked at by whoever sent it
 
-        await Assert.ThrowsAsync<StageException>(() => Flamingo(gateways[1]).SourcesAsync(Picture(Stage.Broken)));
+        await Assert.ThrowsAsync<FlamingoException>(() => Flamingo(gateways[1]).SourcesAsync(Picture(Stage.Broken)));
         Assert.Equal(4, _stage.Encodes.Count);
         await using var connection = await _server.ConnectAsync();
         await UntilAsync(() => Task.FromResult(Keys(connection, "*").Count == 1)); // the good one's latents, no lease, nothing of the bad one

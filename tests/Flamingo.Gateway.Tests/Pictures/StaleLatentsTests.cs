@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tests.LatentCache;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
@@ -45,8 +46,8 @@ public sealed class StaleLatentsTests : IDisposable
         await using var gateway = new Stage().Services();
         await SourceAsync(gateway, 1, "a");
         await SourceAsync(gateway, 1, "a", withFile: false);
-        var refusal = await Assert.ThrowsAsync<StageException>(() => SourceAsync(gateway, 1, "b", withFile: false));
-        Assert.Equal((StageErrorKind.NotFound, PictureId.Of([1])), (refusal.Kind, Assert.Single(refusal.Missing)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => SourceAsync(gateway, 1, "b", withFile: false));
+        Assert.Equal((FlamingoErrorKind.NotFound, PictureId.Of([1])), (refusal.Kind, Assert.Single(refusal.Missing)));
     }
 
     private ServiceProvider Gateway(Stage stage, string salt) =>

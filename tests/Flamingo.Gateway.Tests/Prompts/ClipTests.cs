@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
@@ -55,12 +56,12 @@ public sealed class ClipTests : IAsyncDisposable
     [InlineData(-1, new byte[] { 1 }, "segments[0].video.max_frames")]
     [InlineData(2, new byte[0], "segments[0].video.files")]
     public async Task What_does_not_fit_is_refused_by_field(int maxFrames, byte[] files, string field) =>
-        Assert.Equal(field, Assert.Single((await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
+        Assert.Equal(field, Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
 
     [Fact]
     public async Task A_broken_frame_is_named_by_the_callers_field()
     {
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
         Assert.Equal("segments[1].video", Assert.Single(refusal.Faults).Field);
     }
 
@@ -68,7 +69,7 @@ public sealed class ClipTests : IAsyncDisposable
     public async Task A_checkpoint_without_frame_embeddings_says_so()
     {
         await using var services = new Stage().Services();
-        var refusal = await Assert.ThrowsAsync<StageException>(() => services.GetRequiredService<IFlamingo>().AskAsync(Clip(0, 1, 2)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => services.GetRequiredService<IFlamingo>().AskAsync(Clip(0, 1, 2)));
         Assert.Equal("segments[0].video", Assert.Single(refusal.Faults).Field);
         Assert.Contains("no frame embeddings", refusal.Message, StringComparison.Ordinal);
     }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Stages;
@@ -70,7 +71,7 @@ public sealed class PromptTests : IAsyncDisposable
         await PutAsync(1);
         Empty();
         var refusal = await RefusedAsync(new SupportSetChoice("animals"), new FlamingoPictureId(PictureId.Of([7])), new FlamingoText("x"));
-        Assert.Equal(StageErrorKind.NotFound, refusal.Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal([PictureId.Of([7])], refusal.Missing);
     }
 
@@ -89,16 +90,16 @@ public sealed class PromptTests : IAsyncDisposable
     }
 
     [Theory]
-    [InlineData("nothing", ShotSelection.All, 0, 0L, StageErrorKind.NotFound, null)]
-    [InlineData("animals", ShotSelection.All, 0, 7L, StageErrorKind.NotFound, null)]
-    [InlineData("animals", ShotSelection.First, 6, 0L, StageErrorKind.InvalidArgument, "support_set.count")]
-    [InlineData("animals", ShotSelection.First, 4, 0L, StageErrorKind.InvalidArgument, "support_set.count")] // with the query's five pictures, the gateway takes four
-    [InlineData("animals", ShotSelection.Random, 0, 0L, StageErrorKind.InvalidArgument, "support_set.count")]
-    [InlineData("animals", ShotSelection.All, 1, 0L, StageErrorKind.InvalidArgument, "support_set.count")]
-    [InlineData("animals", ShotSelection.First, 1, -1L, StageErrorKind.InvalidArgument, "support_set.version")]
-    [InlineData("an/mals", ShotSelection.First, 1, 0L, StageErrorKind.InvalidArgument, "support_set.name")]
-    [InlineData("animals", (ShotSelection)9, 1, 0L, StageErrorKind.InvalidArgument, "support_set.selection")]
-    public async Task A_choice_that_does_not_fit_is_refused_by_field(string name, ShotSelection selection, int count, long version, StageErrorKind kind, string? field)
+    [InlineData("nothing", ShotSelection.All, 0, 0L, FlamingoErrorKind.NotFound, null)]
+    [InlineData("animals", ShotSelection.All, 0, 7L, FlamingoErrorKind.NotFound, null)]
+    [InlineData("animals", ShotSelection.First, 6, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
+    [InlineData("animals", ShotSelection.First, 4, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")] // with the query's five pictures, the gateway takes four
+    [InlineData("animals", ShotSelection.Random, 0, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
+    [InlineData("animals", ShotSelection.All, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
+    [InlineData("animals", ShotSelection.First, 1, -1L, FlamingoErrorKind.InvalidArgument, "support_set.version")]
+    [InlineData("an/mals", ShotSelection.First, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.name")]
+    [InlineData("animals", (ShotSelection)9, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.selection")]
+    public async Task A_choice_that_does_not_fit_is_refused_by_field(string name, ShotSelection selection, int count, long version, FlamingoErrorKind kind, string? field)
     {
         await PutAsync(1, 2, 3, 4, 5);
         var refusal = await RefusedAsync(new SupportSetChoice(name, selection, count, Version: version), Picture(9));
@@ -112,22 +113,22 @@ public sealed class PromptTests : IAsyncDisposable
         await PutAsync(1);
         Assert.Equal("segments", Assert.Single((await RefusedAsync(new SupportSetChoice("animals", ShotSelection.Rices, 1), new FlamingoText("x"))).Faults).Field);
         await using var blind = new Stage { Vision = _stage.Vision with { PooledWidth = 0 } }.Services();
-        Assert.Equal("support_set.selection", Assert.Single((await Assert.ThrowsAsync<StageException>(() => blind.GetRequiredService<IFlamingo>()
+        Assert.Equal("support_set.selection", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => blind.GetRequiredService<IFlamingo>()
             .GenerateAsync(new FlamingoRequest([Picture(9)], new SamplingParameters()) { SupportSet = new SupportSetChoice("animals", ShotSelection.Rices, 1) }, Cancellation).ToListAsync().AsTask())).Faults).Field);
     }
 
     [Fact]
     public async Task All_that_is_wrong_with_a_new_set_is_said_at_once()
     {
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _sets.PutAsync(new PutSupportSet(
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(new PutSupportSet(
             "a b",
             [new SupportExample(Picture(1), ""), new SupportExample(new FlamingoPicture(new byte[101]), "x<image>"), new SupportExample(Picture(2), "x<|endofchunk|>"), new SupportExample(new FlamingoVideo(new VisualInput([new byte[1]], 2)), "x")],
             TimeSpan.Zero, -1), Cancellation));
         Assert.Equal(
             ["name", "time_to_live", "expected_version", "examples[0].text", "examples[1].picture", "examples[1].text", "examples[2].text", "examples[3].video"],
             refusal.Faults.Select(fault => fault.Field));
-        Assert.Equal("examples", Assert.Single((await Assert.ThrowsAsync<StageException>(() => _sets.PutAsync(new PutSupportSet("a", []), Cancellation))).Faults).Field);
-        Assert.Equal("examples[1].picture", Assert.Single((await Assert.ThrowsAsync<StageException>(() => _sets.PutAsync(
+        Assert.Equal("examples", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(new PutSupportSet("a", []), Cancellation))).Faults).Field);
+        Assert.Equal("examples[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(
             new PutSupportSet("a", [new SupportExample(Picture(1), "x"), new SupportExample(Picture(Stage.Broken), "x")]), Cancellation))).Faults).Field);
         Assert.Empty(await _sets.ListAsync("", Cancellation));
     }
@@ -136,8 +137,8 @@ public sealed class PromptTests : IAsyncDisposable
     public async Task A_tenants_set_picture_and_prefix_are_its_own()
     {
         await _sets.PutAsync(new PutSupportSet("animals", [new SupportExample(Picture(1), "a 1")]) { Tenant = "a" }, Cancellation);
-        Assert.Equal(StageErrorKind.NotFound, (await Assert.ThrowsAsync<StageException>(() => _sets.GetAsync("b", "animals", Cancellation))).Kind);
-        Assert.Equal(StageErrorKind.NotFound, (await RefusedAsync(new SupportSetChoice("animals"), Picture(9))).Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound, (await Assert.ThrowsAsync<FlamingoException>(() => _sets.GetAsync("b", "animals", Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound, (await RefusedAsync(new SupportSetChoice("animals"), Picture(9))).Kind);
         Assert.Equal("a 1", (await _sets.GetAsync("a", "animals", Cancellation)).Examples.Single().Text);
 
         _stage.Encodes.Clear();
@@ -147,7 +148,7 @@ public sealed class PromptTests : IAsyncDisposable
         await AskAsAsync("b", Picture(1));
         Assert.Equal([1], _stage.Encodes);
         Assert.NotEqual(prefix, _stage.Asked.Tenant);
-        Assert.Equal(StageErrorKind.NotFound, (await Assert.ThrowsAsync<StageException>(() => AskAsAsync("c", new FlamingoPictureId(PictureId.Of([1]))))).Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound, (await Assert.ThrowsAsync<FlamingoException>(() => AskAsAsync("c", new FlamingoPictureId(PictureId.Of([1]))))).Kind);
 
         Task<List<AnswerEvent>> AskAsAsync(string tenant, FlamingoVisual picture) =>
             _flamingo.GenerateAsync(new FlamingoRequest([picture], new SamplingParameters()) { Tenant = tenant }, Cancellation).ToListAsync().AsTask();
@@ -173,7 +174,7 @@ public sealed class PromptTests : IAsyncDisposable
     [Fact]
     public async Task An_ensemble_without_a_set_or_of_absurd_size_is_refused()
     {
-        var refusal = await Assert.ThrowsAsync<StageException>(() => _flamingo.RankAsync(new FlamingoRankRequest([Picture(9)], ["x"]) { Ensemble = new Ensemble(1000, 1) }, Cancellation));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest([Picture(9)], ["x"]) { Ensemble = new Ensemble(1000, 1) }, Cancellation));
         Assert.Equal(["ensemble", "ensemble.permutations"], refusal.Faults.Select(fault => fault.Field));
     }
 
@@ -192,7 +193,7 @@ public sealed class PromptTests : IAsyncDisposable
     private async Task<PicturesResolved> AskAsync(SupportSetChoice choice, params FlamingoSegment[] segments) =>
         (PicturesResolved)(await _flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters()) { SupportSet = choice }, Cancellation).ToListAsync())[0];
 
-    private Task<StageException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) => Assert.ThrowsAsync<StageException>(() => AskAsync(choice, segments));
+    private Task<FlamingoException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) => Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
 
     // everything that is held leaves for one large value
     private void Empty() => _services.GetRequiredService<MemoryLatentCache>().Put("large", new LatentEntry(ChecksummedLatents.Of(TensorData.FromFloats(new float[64 << 20], 64 << 20)), TimeSpan.Zero));

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Stages;
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Gateway.Tests.LatentCache;
@@ -53,7 +54,7 @@ public sealed class StoreTests : IDisposable
         Assert.Equal("one", (await store.GetAsync(A, "s", Cancellation))!.Shots.Single().Text);
 
         static async Task ConflictAsync(ISupportSetStore store, long expected) =>
-            Assert.Equal(StageErrorKind.Conflict, (await Assert.ThrowsAsync<StageException>(() => store.PutAsync(A, Set("s", "other"), expected, Cancellation))).Kind);
+            Assert.Equal(FlamingoErrorKind.Conflict, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("s", "other"), expected, Cancellation))).Kind);
     }
 
     [Theory(Timeout = 60_000), InlineData("memory"), InlineData("redis")]
@@ -88,7 +89,7 @@ public sealed class StoreTests : IDisposable
     {
         var store = await StoreAsync(kind, TestContext.Current.CancellationToken);
         foreach (var name in new[] { "a", "b", "c" }) await store.PutAsync(A, Set(name, "one"), null, Cancellation);
-        Assert.Equal(StageErrorKind.Overloaded, (await Assert.ThrowsAsync<StageException>(() => store.PutAsync(A, Set("d", "one"), null, Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("d", "one"), null, Cancellation))).Kind);
         Assert.Equal(2, (await store.PutAsync(A, Set("c", "two"), null, Cancellation)).Version);
         Assert.Equal(1, (await store.PutAsync(B, Set("d", "one"), null, Cancellation)).Version);
     }
@@ -104,7 +105,7 @@ public sealed class StoreTests : IDisposable
             {
                 return (await store.PutAsync(A, Set("s", $"{number}"), null, Cancellation)).Version;
             }
-            catch (StageException exception) when (exception.Kind == StageErrorKind.Conflict)
+            catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Conflict)
             {
                 return 0; // told to try again
             }
@@ -120,7 +121,7 @@ public sealed class StoreTests : IDisposable
     {
         var store = await StoreAsync("memory", TestContext.Current.CancellationToken);
         await store.PutAsync(A, Set("s", new string('x', 900)) with { Expires = _time.GetUtcNow().AddMinutes(1) }, null, Cancellation);
-        Assert.Equal(StageErrorKind.Overloaded, (await Assert.ThrowsAsync<StageException>(() => store.PutAsync(A, Set("t", new string('x', 900)), null, Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("t", new string('x', 900)), null, Cancellation))).Kind);
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(await store.GetAsync(A, "s", Cancellation));
         Assert.Empty(await store.ListAsync(A, Cancellation));
@@ -157,7 +158,7 @@ public sealed class StoreTests : IDisposable
             () => store.GetAsync(A, "unseen", Cancellation), () => store.PutAsync(A, Set("s", "two"), null, Cancellation),
             () => store.DeleteAsync(A, "unseen", Cancellation), () => store.ListAsync(A, Cancellation),
         })
-            Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(change)).Kind);
+            Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(change)).Kind);
     }
 
     private async Task<ISupportSetStore> StoreAsync(string kind, CancellationToken cancellation)

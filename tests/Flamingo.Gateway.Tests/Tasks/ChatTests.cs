@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -112,9 +113,9 @@ public sealed class ChatTests : IAsyncDisposable
     [Fact]
     public async Task A_model_that_holds_no_conversations_says_so()
     {
-        var refused = await Assert.ThrowsAsync<StageException>(() => ChatAsync(null, new ChatTurn([], "what?")));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => ChatAsync(null, new ChatTurn([], "what?")));
         var fault = Assert.Single(refused.Faults);
-        Assert.Equal((StageErrorKind.InvalidArgument, "turns"), (refused.Kind, fault.Field));
+        Assert.Equal((FlamingoErrorKind.InvalidArgument, "turns"), (refused.Kind, fault.Field));
         Assert.Contains("has no template for chat", fault.Problem, StringComparison.Ordinal);
         Assert.Contains("prompts.chat", fault.Remedy, StringComparison.Ordinal);
         Assert.Empty(_stage.Prompts);
@@ -132,7 +133,7 @@ public sealed class ChatTests : IAsyncDisposable
         Assert.Equal(["turns"], await FieldsAsync(new ChatTurn([.. Enumerable.Repeat(Picture(1), 65)], "all?"))); // more than a request may hold
         Assert.Equal(["sampling.top_p"], await FieldsAsync(new SamplingParameters { TopP = 2 }, null, words));
         Assert.Equal(["pin_prefix"], await FieldsAsync(new SamplingParameters(), TimeSpan.FromDays(1), words));
-        _stage.PromptFails = StageException.Invalid("segments", "The prompt has 3000 tokens.", "Send fewer.");
+        _stage.PromptFails = FlamingoException.Invalid("segments", "The prompt has 3000 tokens.", "Send fewer.");
         Assert.Equal(["turns"], await FieldsAsync(words));
     }
 
@@ -142,14 +143,14 @@ public sealed class ChatTests : IAsyncDisposable
         var beams = new ChatTask([new([], "what?")], new() { Beams = 2 });
         await Tasks(Talking).ChatAsync(beams, Cancellation).ToListAsync(Cancellation);
         Assert.Equal(2, _stage.Sampling!.Beams);
-        var refused = await Assert.ThrowsAsync<StageException>(async () => await Tasks(new PromptTemplate("{picture}Q:{question} A:{answer}\n")).ChatAsync(beams, Cancellation).ToListAsync(Cancellation));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(async () => await Tasks(new PromptTemplate("{picture}Q:{question} A:{answer}\n")).ChatAsync(beams, Cancellation).ToListAsync(Cancellation));
         Assert.Equal("sampling.beams", Assert.Single(refused.Faults).Field);
     }
 
     private Task<IEnumerable<string>> FieldsAsync(params ChatTurn[] turns) => FieldsAsync(new SamplingParameters(), null, turns);
 
     private async Task<IEnumerable<string>> FieldsAsync(SamplingParameters sampling, TimeSpan? pin, params ChatTurn[] turns) =>
-        (await Assert.ThrowsAsync<StageException>(async () => await Tasks(Talking).ChatAsync(new(turns, sampling) { PinPrefix = pin }, Cancellation).ToListAsync(Cancellation))).Faults.Select(fault => fault.Field);
+        (await Assert.ThrowsAsync<FlamingoException>(async () => await Tasks(Talking).ChatAsync(new(turns, sampling) { PinPrefix = pin }, Cancellation).ToListAsync(Cancellation))).Faults.Select(fault => fault.Field);
 
     private async Task<List<AnswerEvent>> ChatAsync(PromptTemplate? template, params ChatTurn[] turns) =>
         await Tasks(template).ChatAsync(new(turns, new()), Cancellation).ToListAsync(Cancellation);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -124,8 +125,8 @@ public sealed class TemplateTasksTests : IAsyncDisposable
     public async Task A_model_without_a_template_refuses_and_says_what_to_do()
     {
         var tasks = Tasks(Talking);
-        var refused = await Assert.ThrowsAsync<StageException>(() => tasks.CaptionAsync(new(new(Picture(1)), new()), Cancellation));
-        Assert.Equal(StageErrorKind.InvalidArgument, refused.Kind);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => tasks.CaptionAsync(new(new(Picture(1)), new()), Cancellation));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, refused.Kind);
         Assert.Contains("has no template for caption", refused.Message, StringComparison.Ordinal);
         Assert.Contains("prompts.caption", refused.Message, StringComparison.Ordinal);
         Assert.Empty(_stage.Prompts);
@@ -155,7 +156,7 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         Assert.Equal("prompt.zero_shot", await FieldAsync(() => Tasks(new() { Caption = Plain.Caption! with { ZeroShot = [] } }).CaptionAsync(new(prompt with { ZeroShot = true }, new()), Cancellation)));
     }
 
-    private static async Task<string> FieldAsync(Func<Task> call) => Assert.Single((await Assert.ThrowsAsync<StageException>(call)).Faults).Field;
+    private static async Task<string> FieldAsync(Func<Task> call) => Assert.Single((await Assert.ThrowsAsync<FlamingoException>(call)).Faults).Field;
 
     private ITasks Tasks(PromptTemplates prompts, string endOfChunk = "<|endofchunk|>")
     {

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Sampling;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
@@ -77,7 +78,7 @@ public sealed class AnswersTests
         TrackedRequest[] bad = [_engine.Ask("abk"), _engine.Ask("abk", sampling: new() { Beams = 2 }), _engine.Ask("ak", sampling: SteppedEngine.Endless with { Temperature = 1, Samples = 3 }), _engine.Rank("abk", "a", "bb"), _engine.Rank("ab", "akc", "bb")];
         var good = _engine.Ask("abc");
         await _engine.RunAsync();
-        Assert.All(bad, request => Assert.Equal(StageErrorKind.Internal, Assert.IsType<StageException>(request.Failure).Kind));
+        Assert.All(bad, request => Assert.Equal(FlamingoErrorKind.Internal, Assert.IsType<FlamingoException>(request.Failure).Kind));
         good.AssertAnswersLikeTwin();
         Assert.Equal(0, _engine.Now.LeasedBlocks);
     }

@@ -1,5 +1,6 @@
 #pragma warning disable xUnit1069 // Timely is that token
 
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
@@ -135,8 +136,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         var running = Read(Ask("a", new() { Samples = 4 }));
         var (_, through) = await _gate.ArrivalAsync(Timely);
         var waiting = Enumerable.Range(0, 4).Select(_ => Read(Ask("b"))).ToList();
-        var refused = await Assert.ThrowsAsync<StageException>(() => Read(Ask("b")));
-        Assert.True(refused.Kind == StageErrorKind.Overloaded && refused.RetryAfter > TimeSpan.Zero, refused.ToString());
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Read(Ask("b")));
+        Assert.True(refused.Kind == FlamingoErrorKind.Overloaded && refused.RetryAfter > TimeSpan.Zero, refused.ToString());
         through.SetResult();
         _gate.Open();
         await Task.WhenAll([running, .. waiting]);
@@ -168,8 +169,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         var waiting = Read(Ask("b", new() { Samples = 4 }));
         var ranking = _engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), Timely);
         await _engine.DisposeAsync();
-        foreach (var stream in new Task[] { running, waiting, ranking }) Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => stream)).Kind);
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => Read(Ask("a")))).Kind);
+        foreach (var stream in new Task[] { running, waiting, ranking }) Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => stream)).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => Read(Ask("a")))).Kind);
         Assert.True(_engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 });
     }
 
@@ -194,7 +195,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
                     catch (OperationCanceledException)
                     {
                     }
-                    catch (StageException overloaded) when (overloaded.Kind == StageErrorKind.Overloaded)
+                    catch (FlamingoException overloaded) when (overloaded.Kind == FlamingoErrorKind.Overloaded)
                     {
                     }
                 }

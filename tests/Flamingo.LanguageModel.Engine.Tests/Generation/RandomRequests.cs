@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;

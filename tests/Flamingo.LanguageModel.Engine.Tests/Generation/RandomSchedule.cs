@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
@@ -94,12 +95,12 @@ internal sealed class RandomSchedule
             Assert.False(neverFits);
             _tracked.Add(request);
         }
-        catch (StageException refusal)
+        catch (FlamingoException refusal)
         {
             _exercise = _exercise with { Refused = _exercise.Refused + 1 };
-            Assert.Equal(neverFits, refusal.Kind == StageErrorKind.InvalidArgument);
-            if (refusal.Kind == StageErrorKind.LatentsMissing) AssertMissing(request, refusal);
-            else if (!neverFits) Assert.True(refusal.Kind == StageErrorKind.Overloaded && waiting == _limits.MaxQueued && refusal.RetryAfter > TimeSpan.Zero, refusal.ToString());
+            Assert.Equal(neverFits, refusal.Kind == FlamingoErrorKind.InvalidArgument);
+            if (refusal.Kind == FlamingoErrorKind.LatentsMissing) AssertMissing(request, refusal);
+            else if (!neverFits) Assert.True(refusal.Kind == FlamingoErrorKind.Overloaded && waiting == _limits.MaxQueued && refusal.RetryAfter > TimeSpan.Zero, refusal.ToString());
         }
     }
 
@@ -140,8 +141,8 @@ internal sealed class RandomSchedule
         Assert.True(request.HasEnded);
         if (request.Failure is OperationCanceledException && _cancelled.Contains(request)) _exercise = _exercise with { Cancelled = _exercise.Cancelled + 1 };
         else if (request.Failure is BreakdownException && _brokenDown.Contains(request)) _exercise = _exercise with { BrokenDown = _exercise.BrokenDown + 1 };
-        else if (request.Failure is StageException { Kind: StageErrorKind.LatentsMissing } missing) AssertMissing(request, missing);
-        else if (request.Failure is StageException { Kind: StageErrorKind.Overloaded } overloaded) Assert.True(request.Request.Terms.PinPrefix is not null && overloaded.RetryAfter >= TimeSpan.Zero);
+        else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.LatentsMissing } missing) AssertMissing(request, missing);
+        else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.Overloaded } overloaded) Assert.True(request.Request.Terms.PinPrefix is not null && overloaded.RetryAfter >= TimeSpan.Zero);
         else AssertTwin(request);
     }
 
@@ -165,7 +166,7 @@ internal sealed class RandomSchedule
         };
     }
 
-    private void AssertMissing(TrackedRequest request, StageException missing)
+    private void AssertMissing(TrackedRequest request, FlamingoException missing)
     {
         _exercise = _exercise with { LatentsMissing = _exercise.LatentsMissing + 1 };
         Assert.Empty(request.Prompt.Latents);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
@@ -56,7 +57,7 @@ public sealed class StepEngineTests
         Assert.Equal((0, 0, 0), (engine.Now.LeasedBlocks, engine.Now.LeasedPictures, engine.Now.IdlePictures));
         await engine.RunAsync();
         waiting.AssertAnswersLikeTwin(); // it had not been admitted
-        Assert.Equal(["picture 1"], Assert.Throws<StageException>(() => engine.Ask("1a", latents: false)).Missing);
+        Assert.Equal(["picture 1"], Assert.Throws<FlamingoException>(() => engine.Ask("1a", latents: false)).Missing);
         await Ended(engine, engine.Ask("1a"));
         await Ended(engine, engine.Ask("11a1", latents: false)); // held now
     }
@@ -65,13 +66,13 @@ public sealed class StepEngineTests
     public async Task Missing_latents_are_listed_at_once_or_when_they_have_gone_while_the_request_waited()
     {
         var engine = new SteppedEngine(slots: 2, limits: new EngineLimits(16, 1, 64, 64, 4));
-        Assert.Equal(["picture 1", "picture 2"], Assert.Throws<StageException>(() => engine.Ask("a1b2b1", latents: false)).Missing.Order());
+        Assert.Equal(["picture 1", "picture 2"], Assert.Throws<FlamingoException>(() => engine.Ask("a1b2b1", latents: false)).Missing.Order());
         await Ended(engine, engine.Ask("1a2"));
         engine.Ask("3c");
         var late = engine.Ask("1b2", latents: false);
         await engine.RunAsync();
-        var missing = Assert.IsType<StageException>(late.Failure);
-        Assert.Equal(StageErrorKind.LatentsMissing, missing.Kind);
+        var missing = Assert.IsType<FlamingoException>(late.Failure);
+        Assert.Equal(FlamingoErrorKind.LatentsMissing, missing.Kind);
         Assert.Single(missing.Missing);
     }
 
@@ -85,12 +86,12 @@ public sealed class StepEngineTests
         Refused("segments", () => engine.Ask("a", answer: 7, sampling: SteppedEngine.Endless with { Samples = 3 }));
         Refused("pin_prefix", () => engine.Ask("abcabcabcabc", answer: 1, pin: Minute));
         Assert.Equal((0, 0), (engine.Now.Waiting, engine.Now.Running));
-        Assert.Equal(2, Assert.Throws<StageException>(() => engine.Ask("1a2b3", answer: 99)).Faults.Count); // all faults at once
+        Assert.Equal(2, Assert.Throws<FlamingoException>(() => engine.Ask("1a2b3", answer: 99)).Faults.Count); // all faults at once
 
         static void Refused(string field, Action ask)
         {
-            var refusal = Assert.Throws<StageException>(ask);
-            Assert.Equal((StageErrorKind.InvalidArgument, field), (refusal.Kind, Assert.Single(refusal.Faults).Field));
+            var refusal = Assert.Throws<FlamingoException>(ask);
+            Assert.Equal((FlamingoErrorKind.InvalidArgument, field), (refusal.Kind, Assert.Single(refusal.Faults).Field));
         }
     }
 
@@ -128,8 +129,8 @@ public sealed class StepEngineTests
 
         double RetryAfter()
         {
-            var refused = Assert.Throws<StageException>(() => engine.Ask("c"));
-            Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+            var refused = Assert.Throws<FlamingoException>(() => engine.Ask("c"));
+            Assert.Equal(FlamingoErrorKind.Overloaded, refused.Kind);
             return refused.RetryAfter!.Value.TotalSeconds;
         }
     }
@@ -142,12 +143,12 @@ public sealed class StepEngineTests
         Assert.Equal((3, 3), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
         await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // takes all the rest
         Assert.Equal(8, (await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 2))).Request.CachedTokens);
-        Assert.Equal(StageErrorKind.Overloaded, Assert.IsType<StageException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, Assert.IsType<FlamingoException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
 
         var whole = engine.Ask("c", answer: 31); // all eight blocks
         Assert.False(await engine.Engine.StepAsync(default));
         Assert.Equal(Minute, engine.Engine.UntilPinEnds);
-        Assert.Equal(Minute, Assert.Throws<StageException>(() => engine.Ask("c")).RetryAfter);
+        Assert.Equal(Minute, Assert.Throws<FlamingoException>(() => engine.Ask("c")).RetryAfter);
         engine.Time.Advance(Minute);
         await Ended(engine, whole);
         Assert.Equal((0, null), (engine.Now.PinnedBlocks, engine.Engine.UntilPinEnds));
@@ -184,8 +185,8 @@ public sealed class StepEngineTests
         TrackedRequest[] requests = [engine.Ask("ab"), engine.Rank("b", "ab"), engine.Ask("c")];
         await engine.StepAsync();
         engine.Engine.Stop();
-        Assert.All(requests, request => Assert.Equal(StageErrorKind.Unavailable, Assert.IsType<StageException>(request.Failure).Kind));
-        Assert.Equal(StageErrorKind.Unavailable, Assert.Throws<StageException>(() => engine.Ask("ab")).Kind);
+        Assert.All(requests, request => Assert.Equal(FlamingoErrorKind.Unavailable, Assert.IsType<FlamingoException>(request.Failure).Kind));
+        Assert.Equal(FlamingoErrorKind.Unavailable, Assert.Throws<FlamingoException>(() => engine.Ask("ab")).Kind);
         Assert.Equal((0, 0, 0), (engine.Now.Running, engine.Now.Waiting, engine.Now.LeasedBlocks));
     }
 

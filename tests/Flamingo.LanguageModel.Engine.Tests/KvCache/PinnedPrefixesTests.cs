@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.Stages;
 using Microsoft.Extensions.Time.Testing;
@@ -71,11 +72,11 @@ public sealed class PinnedPrefixesTests
         Ended(2, Minute);
         var promised = Names(2);
         _pins.Promise(promised);
-        var refused = Assert.Throws<StageException>(() => _pins.Promise(Names(1)));
-        Assert.Equal((StageErrorKind.Overloaded, Minute), (refused.Kind, refused.RetryAfter));
+        var refused = Assert.Throws<FlamingoException>(() => _pins.Promise(Names(1)));
+        Assert.Equal((FlamingoErrorKind.Overloaded, Minute), (refused.Kind, refused.RetryAfter));
         _pins.Promise(promised); // the same prefix again takes no more
         _pins.Withdraw(promised);
-        Assert.Throws<StageException>(() => _pins.Promise(Names(1)));
+        Assert.Throws<FlamingoException>(() => _pins.Promise(Names(1)));
         _pins.Withdraw(promised);
         _pins.Promise(Names(1));
         Assert.Equal(3, _pins.Blocks);

@@ -1,4 +1,5 @@
 using CsCheck;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Sampling;
 using Flamingo.Stages;
 
@@ -131,7 +132,7 @@ public sealed class TokenSamplerTests
     [InlineData(float.PositiveInfinity)]
     [InlineData(float.NegativeInfinity)]
     public void A_logit_that_is_not_finite_is_internal(float value) =>
-        Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => Next([0, value, 1], new())).Kind);
+        Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => Next([0, value, 1], new())).Kind);
 
     private static int Next(float[] logits, SamplingParameters sampling, int position = 0, HashSet<int>? seen = null) =>
         TokenSampler.Next([.. logits], sampling, seen ?? Nothing, position);

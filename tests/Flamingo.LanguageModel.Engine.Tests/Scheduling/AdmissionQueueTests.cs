@@ -1,4 +1,5 @@
 using CsCheck;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
 
@@ -30,8 +31,8 @@ public sealed class AdmissionQueueTests
         var queue = new AdmissionQueue<string>(2);
         queue.Enqueue("A", "A1", NoWait);
         queue.Enqueue("B", "B1", NoWait);
-        var refused = Assert.Throws<StageException>(() => queue.Enqueue("C", "C1", () => TimeSpan.FromSeconds(3)));
-        Assert.Equal((StageErrorKind.Overloaded, TimeSpan.FromSeconds(3)), (refused.Kind, refused.RetryAfter));
+        var refused = Assert.Throws<FlamingoException>(() => queue.Enqueue("C", "C1", () => TimeSpan.FromSeconds(3)));
+        Assert.Equal((FlamingoErrorKind.Overloaded, TimeSpan.FromSeconds(3)), (refused.Kind, refused.RetryAfter));
         Assert.Equal(["A1", "B1"], Drain(queue));
     }
 
@@ -39,9 +40,9 @@ public sealed class AdmissionQueueTests
     public void Closing_returns_all_and_refuses_whoever_comes_later()
     {
         var queue = Queue("A1", "B1", "A2");
-        Assert.Equal(["A1", "A2", "B1"], queue.Close(() => new StageException(StageErrorKind.Unavailable, "closed")).Order());
+        Assert.Equal(["A1", "A2", "B1"], queue.Close(() => new FlamingoException(FlamingoErrorKind.Unavailable, "closed")).Order());
         Assert.Equal((0, null), (queue.Count, queue.Peek()));
-        Assert.Equal(StageErrorKind.Unavailable, Assert.Throws<StageException>(() => queue.Enqueue("A", "A3", NoWait)).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, Assert.Throws<FlamingoException>(() => queue.Enqueue("A", "A3", NoWait)).Kind);
     }
 
     // thousands of random arrivals, admissions and departures against plain lists
@@ -59,7 +60,7 @@ public sealed class AdmissionQueueTests
                 case 0 or 1 or 2:
                     var full = waiting.Values.Sum(list => list.Count) == 6;
                     var request = tenant + number;
-                    if (full) Assert.Throws<StageException>(() => queue.Enqueue(tenant, request, NoWait));
+                    if (full) Assert.Throws<FlamingoException>(() => queue.Enqueue(tenant, request, NoWait));
                     else queue.Enqueue(tenant, request, NoWait);
                     if (full) break;
                     if (!waiting.TryGetValue(tenant, out var list)) (waiting[tenant], passedOver[tenant]) = (list = [], 0);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.Stages;
 using Microsoft.Extensions.Time.Testing;

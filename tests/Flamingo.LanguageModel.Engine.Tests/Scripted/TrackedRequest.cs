@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
@@ -80,7 +81,7 @@ internal sealed class TrackedRequest
 
         if (scores is null && (answers is null || answers.Contains(null)))
         {
-            Assert.True(Failure is StageException { Kind: StageErrorKind.Internal }, $"{this} should have failed for logits that are not finite. {Failure}");
+            Assert.True(Failure is FlamingoException { Kind: FlamingoErrorKind.Internal }, $"{this} should have failed for logits that are not finite. {Failure}");
             return;
         }
 

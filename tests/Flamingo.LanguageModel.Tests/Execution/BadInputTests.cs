@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Stages;
 
@@ -37,8 +38,8 @@ public sealed class BadInputTests(Models models)
     [Fact]
     public async Task Missing_latents_are_named_all_and_once()
     {
-        var refused = await Assert.ThrowsAsync<StageException>(() => Generate([new PictureSegment("b", null), Picture, new PictureSegment("c", null), new PictureSegment("b", null)], new()));
-        Assert.Equal(StageErrorKind.LatentsMissing, refused.Kind);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Generate([new PictureSegment("b", null), Picture, new PictureSegment("c", null), new PictureSegment("b", null)], new()));
+        Assert.Equal(FlamingoErrorKind.LatentsMissing, refused.Kind);
         Assert.Equal(["b", "c"], refused.Missing);
     }
 
@@ -55,20 +56,20 @@ public sealed class BadInputTests(Models models)
     public async Task Candidates_are_refused_that_are_empty_hold_markers_or_do_not_fit()
     {
         var stage = models.Stage("mpt1b");
-        Task<StageException> Rank(params string[] candidates) => Assert.ThrowsAsync<StageException>(() => stage.RankAsync(new([Picture], candidates), TestContext.Current.CancellationToken));
+        Task<FlamingoException> Rank(params string[] candidates) => Assert.ThrowsAsync<FlamingoException>(() => stage.RankAsync(new([Picture], candidates), TestContext.Current.CancellationToken));
         Assert.Equal(["candidates[0]", "candidates[2]"], (await Rank("", "fine", "an <image>")).Faults.Select(fault => fault.Field));
         Assert.Equal(["candidates"], (await Rank()).Faults.Select(fault => fault.Field));
         Assert.Equal(["candidates[1]"], (await Rank("fine", string.Concat(Enumerable.Repeat(" red", 600)))).Faults.Select(fault => fault.Field));
         var few = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions { MaxCandidates = 1 });
-        var refused = await Assert.ThrowsAsync<StageException>(() => few.RankAsync(new([Picture], ["a", "b"]), TestContext.Current.CancellationToken));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => few.RankAsync(new([Picture], ["a", "b"]), TestContext.Current.CancellationToken));
         Assert.Equal("candidates", Assert.Single(refused.Faults).Field);
         few.Dispose();
     }
 
-    private async Task<StageException> Refused(IReadOnlyList<PromptSegment> segments, SamplingParameters? sampling = null)
+    private async Task<FlamingoException> Refused(IReadOnlyList<PromptSegment> segments, SamplingParameters? sampling = null)
     {
-        var refused = await Assert.ThrowsAsync<StageException>(() => Generate(segments, sampling ?? new()));
-        Assert.Equal(StageErrorKind.InvalidArgument, refused.Kind);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Generate(segments, sampling ?? new()));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, refused.Kind);
         return refused;
     }
 

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Stages;
 using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;

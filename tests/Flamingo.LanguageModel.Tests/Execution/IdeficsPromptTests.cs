@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
@@ -27,8 +28,8 @@ public sealed class IdeficsPromptTests(Models models)
     {
         foreach (var texts in new string[][] { ["<fake_token_around_image>"], ["<image>"], ["<fake_token_", "around_image>"] })
         {
-            var refused = await Assert.ThrowsAsync<StageException>(() => models.Stage("idefics").TokenizeAsync([.. texts.Select(text => new TextSegment(text))], TestContext.Current.CancellationToken));
-            Assert.Equal(StageErrorKind.InvalidArgument, refused.Kind);
+            var refused = await Assert.ThrowsAsync<FlamingoException>(() => models.Stage("idefics").TokenizeAsync([.. texts.Select(text => new TextSegment(text))], TestContext.Current.CancellationToken));
+            Assert.Equal(FlamingoErrorKind.InvalidArgument, refused.Kind);
         }
     }
 
@@ -40,7 +41,7 @@ public sealed class IdeficsPromptTests(Models models)
         Assert.Equal(plain.Ids, (await Generate(models.Stage("idefics"), request)).Ids);
         var sampled = await Generate(models.Stage("idefics"), request with { Sampling = request.Sampling with { Temperature = 2, Seed = 3, AllowedTokens = [Image, Around, 300] } });
         Assert.All(sampled.Ids, id => Assert.Equal(300, id));
-        var refused = await Assert.ThrowsAsync<StageException>(() => Generate(models.Stage("idefics"), request with { Sampling = request.Sampling with { AllowedTokens = [Image, Around] } }));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Generate(models.Stage("idefics"), request with { Sampling = request.Sampling with { AllowedTokens = [Image, Around] } }));
         Assert.Equal("sampling.allowed_tokens", Assert.Single(refused.Faults).Field);
     }
 

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling;
@@ -133,8 +134,8 @@ public sealed class LanguageModelStageTests(Models models)
                 await foreach (var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 400, StopTokens = [] }), source.Token)) await source.CancelAsync();
             });
             var nan = TensorData.FromFloats(Enumerable.Repeat(float.NaN, 64 * 32).ToArray(), 64, 32);
-            var failed = await Assert.ThrowsAsync<StageException>(() => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
-            Assert.Equal(StageErrorKind.Internal, failed.Kind);
+            var failed = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
+            Assert.Equal(FlamingoErrorKind.Internal, failed.Kind);
         }
     }
 

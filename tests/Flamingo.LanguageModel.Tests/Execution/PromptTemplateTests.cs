@@ -36,7 +36,7 @@ public sealed class PromptTemplateTests(Models models)
         foreach (var named in new[] { "flamingo.json", "prompts.caption", "{caption}", "<image>" }) Assert.Contains(named, refused.Message, StringComparison.Ordinal);
     }
 
-    private Stages.LanguageModelDescription Described(string name, Func<ModelConfig, ModelConfig> change)
+    private Abstractions.LanguageModelDescription Described(string name, Func<ModelConfig, ModelConfig> change)
     {
         var model = models.Variant(name, "mpt1b", config => config, (_, tensor) => tensor);
         ModelDirectory.WriteConfig(model.Path, change(model.Config));

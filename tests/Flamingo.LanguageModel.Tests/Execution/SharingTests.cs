@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Stages;
 using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
@@ -35,8 +36,8 @@ public sealed class SharingTests(Models models)
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
         var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
         LanguageModelRequest Ask(params (string Key, ChecksummedLatents? Latents)[] pictures) => new([.. pictures.Select(picture => new PictureSegment(picture.Key, picture.Latents)), new TextSegment("Output:")], new() { MaxTokens = 3 });
-        var missing = await Assert.ThrowsAsync<StageException>(() => Generate(stage, Ask(("a", null), ("b", latents), ("c", null))));
-        Assert.Equal((StageErrorKind.LatentsMissing, "a c"), (missing.Kind, string.Join(' ', missing.Missing)));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(("a", null), ("b", latents), ("c", null))));
+        Assert.Equal((FlamingoErrorKind.LatentsMissing, "a c"), (missing.Kind, string.Join(' ', missing.Missing)));
         var sent = await Generate(stage, Ask(("a", latents)));
         Assert.Equal(sent.Ids, (await Generate(stage, Ask(("a", null)))).Ids);
         await Idle(stage);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.Stages;
 using Flamingo.Testing;

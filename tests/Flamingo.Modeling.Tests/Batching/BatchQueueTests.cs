@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Modeling.Tests.Batching;
@@ -146,8 +147,8 @@ public sealed class BatchQueueTests
         var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2, Wait);
         var waits = queue.Call("a1");
         queue.Dispose();
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => waits)).Kind);
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => queue.Call("a2"))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => waits)).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => queue.Call("a2"))).Kind);
         Assert.Empty(queue.Batches);
     }
 

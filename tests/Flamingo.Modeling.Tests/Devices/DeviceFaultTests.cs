@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Flamingo.Abstractions;
 using Flamingo.Modeling.Batching;
 using Flamingo.Stages;
 
@@ -19,9 +20,9 @@ public sealed class DeviceFaultTests
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
-        var refused = await Assert.ThrowsAsync<StageException>(
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
             () => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
-        Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, refused.Kind);
         Assert.NotNull(refused.RetryAfter);
         Assert.Contains("memory", refused.Message, StringComparison.Ordinal);
         Assert.Equal(7, await thread.RunAsync(() => 7, Cancellation));
@@ -32,9 +33,9 @@ public sealed class DeviceFaultTests
     public async Task Torch_itself_without_memory_is_such_a_case()
     {
         using var thread = new InferenceThread(1);
-        var refused = await Assert.ThrowsAsync<StageException>(
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
             () => thread.RunAsync(() => TorchSharp.torch.empty(1L << 46).numel(), Cancellation));
-        Assert.Equal(StageErrorKind.Overloaded, refused.Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, refused.Kind);
     }
 
     [Theory]
@@ -47,24 +48,24 @@ public sealed class DeviceFaultTests
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
-        var first = await Assert.ThrowsAsync<StageException>(
+        var first = await Assert.ThrowsAsync<FlamingoException>(
             () => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
-        Assert.Equal(StageErrorKind.Unavailable, first.Kind); // the gateway asks another replica
+        Assert.Equal(FlamingoErrorKind.Unavailable, first.Kind); // the gateway asks another replica
         Assert.Contains(message.Split('\n')[0], first.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', first.Message);
         for (var call = 0; call < 3; call++)
         {
-            var later = await Assert.ThrowsAsync<StageException>(() => thread.RunAsync(() => 7, Cancellation));
-            Assert.Equal(StageErrorKind.Unavailable, later.Kind);
+            var later = await Assert.ThrowsAsync<FlamingoException>(() => thread.RunAsync(() => 7, Cancellation));
+            Assert.Equal(FlamingoErrorKind.Unavailable, later.Kind);
         }
 
         Assert.Equal(1, ended);
     }
 
     [Theory]
-    [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB.", StageErrorKind.Overloaded, 0)]
-    [InlineData("CUDA error: an illegal memory access was encountered", StageErrorKind.Unavailable, 1)]
-    public async Task A_batch_whose_errors_its_queue_catches_is_judged_alike(string message, StageErrorKind kind, int ends)
+    [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB.", FlamingoErrorKind.Overloaded, 0)]
+    [InlineData("CUDA error: an illegal memory access was encountered", FlamingoErrorKind.Unavailable, 1)]
+    public async Task A_batch_whose_errors_its_queue_catches_is_judged_alike(string message, FlamingoErrorKind kind, int ends)
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
@@ -72,12 +73,12 @@ public sealed class DeviceFaultTests
             new BatchBounds(4, TimeSpan.Zero), _ => null,
             _ => thread.Guarded<IReadOnlyList<int>>(() => throw new ExternalException(message)),
             thread.RunAsync, TimeProvider.System);
-        Assert.Equal(kind, (await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([1, 2], Cancellation))).Kind);
+        Assert.Equal(kind, (await Assert.ThrowsAsync<FlamingoException>(() => queue.RunAsync([1, 2], Cancellation))).Kind);
         Assert.Equal(ends, ended);
         if (ends > 0)
         {
-            var later = await Assert.ThrowsAsync<StageException>(() => queue.RunAsync([3], Cancellation));
-            Assert.Equal(StageErrorKind.Unavailable, later.Kind);
+            var later = await Assert.ThrowsAsync<FlamingoException>(() => queue.RunAsync([3], Cancellation));
+            Assert.Equal(FlamingoErrorKind.Unavailable, later.Kind);
         }
     }
 
@@ -86,10 +87,10 @@ public sealed class DeviceFaultTests
     {
         using var thread = new InferenceThread(1, () => Assert.Fail("nothing failed for good"));
         await Assert.ThrowsAsync<ArgumentException>(() => thread.RunAsync<int>(() => throw new ArgumentException("a shape"), Cancellation));
-        var unavailable = new StageException(StageErrorKind.Unavailable, "stopping");
+        var unavailable = new FlamingoException(FlamingoErrorKind.Unavailable, "stopping");
         Assert.Same(
             unavailable,
-            await Assert.ThrowsAsync<StageException>(() => thread.RunAsync<int>(() => throw unavailable, Cancellation)));
+            await Assert.ThrowsAsync<FlamingoException>(() => thread.RunAsync<int>(() => throw unavailable, Cancellation)));
         Assert.Equal(7, await thread.RunAsync(() => 7, Cancellation));
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using Flamingo.Testing;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Resampler.Execution;
 using Flamingo.Resampler.Tests.Network;
@@ -27,7 +28,7 @@ public sealed class ClipTests(Models models)
         using var stage = NewStage();
         var (values, shape) = Golden.Tensor("modules", "video.8.features");
         var nine = TensorData.FromFloats([.. values, .. values.AsSpan(0, shape[1] * shape[2])], 9, shape[1], shape[2]);
-        var fault = Assert.Single((await Assert.ThrowsAsync<StageException>(() => stage.ResampleAsync(new([Clip("video.8"), nine]), Cancellation))).Faults);
+        var fault = Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => stage.ResampleAsync(new([Clip("video.8"), nine]), Cancellation))).Faults);
         Assert.Equal("features[1]", fault.Field);
         Assert.Contains("9 frames", fault.Problem, StringComparison.Ordinal);
         Assert.Contains("8", fault.Remedy, StringComparison.Ordinal);

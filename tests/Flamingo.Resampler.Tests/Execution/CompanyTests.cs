@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Flamingo.Abstractions;
 using Flamingo.Resampler.Execution;
 using Flamingo.Stages;
 

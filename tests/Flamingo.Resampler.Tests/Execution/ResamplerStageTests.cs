@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
 using Flamingo.Resampler.Execution;
@@ -135,8 +136,8 @@ public sealed class ResamplerStageTests(Models models)
         var video = TensorData.FromFloats(new float[2 * 16 * 32], 2, 16, 32);
         var narrow = TensorData.FromFloats(new float[16 * 16], 1, 16, 16);
         var flat = TensorData.FromFloats(new float[32], 32);
-        var exception = await Assert.ThrowsAsync<StageException>(() => models.Stage("mpt1b").ResampleAsync(new([good, video, narrow, flat]), Cancellation));
-        Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
+        var exception = await Assert.ThrowsAsync<FlamingoException>(() => models.Stage("mpt1b").ResampleAsync(new([good, video, narrow, flat]), Cancellation));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(["features[1]", "features[2]", "features[3]"], exception.Faults.Select(fault => fault.Field));
         Assert.Contains("2 frames", exception.Faults[0].Problem, StringComparison.Ordinal);
     }
@@ -148,7 +149,7 @@ public sealed class ResamplerStageTests(Models models)
     {
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new ResamplerOptions { MaxItems = 2 });
         var items = Enumerable.Repeat(Frames("mpt1b")[0], count).ToArray();
-        var exception = await Assert.ThrowsAsync<StageException>(() => stage.ResampleAsync(new(items), Cancellation));
+        var exception = await Assert.ThrowsAsync<FlamingoException>(() => stage.ResampleAsync(new(items), Cancellation));
         Assert.Equal("features", Assert.Single(exception.Faults).Field);
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Gateway.Attention;
 using Flamingo.Stages;

@@ -1,8 +1,10 @@
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Client;
 
@@ -45,7 +47,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         Assert.Equal(("words", 0), (answer.Shots!.Name, Assert.Single(answer.Shots.Examples)));
         var asked = (FlamingoRequest)_gateway.Asked.Single();
         Assert.Equal((TimeSpan.FromSeconds(3), 1), (asked.PinPrefix, asked.Attention!.Layers.Single()));
-        Assert.Equal(new("words", Stages.ShotSelection.Rices, 4), asked.SupportSet);
+        Assert.Equal(new("words", Abstractions.ShotSelection.Rices, 4), asked.SupportSet);
     }
 
     [Fact(Timeout = 60_000)]
@@ -74,7 +76,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task A_refusal_names_field_problem_and_remedy()
     {
-        _gateway.Refusal = StageException.Invalid("segments[0].text", "A problem\nof two lines.", "Send another.");
+        _gateway.Refusal = Abstractions.FlamingoException.Invalid("segments[0].text", "A problem\nof two lines.", "Send another.");
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _client.GenerateAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(StatusCode.InvalidArgument, refusal.StatusCode);
         Assert.Equal(new RequestFault("segments[0].text", "A problem\nof two lines.", "Send another."), Assert.Single(refusal.Faults));
@@ -95,7 +97,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         Assert.Equal(("", "words"), _gateway.Asked.Last());
 
         // the name of a set is no picture to send again
-        _gateway.Refusal = new StageException(StageErrorKind.NotFound, "There is none.") { Missing = ["words"], MissingResource = StageException.SupportSet };
+        _gateway.Refusal = new Abstractions.FlamingoException(FlamingoErrorKind.NotFound, "There is none.") { Missing = ["words"], MissingResource = Abstractions.FlamingoException.SupportSet };
         var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.GetSupportSetAsync("words", cancellation));
         Assert.Equal(StatusCode.NotFound, missing.StatusCode);
         Assert.Empty(missing.MissingPictures);

@@ -1,7 +1,9 @@
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Grpc.Core;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Client;
 
@@ -94,7 +96,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         var cancellation = TestContext.Current.CancellationToken;
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         _gateway.Asked.Clear();
-        _gateway.Breaks = new StageException(StageErrorKind.NotFound, "Gone in mid-answer.") { Missing = [PictureId.Of(Dog)] };
+        _gateway.Breaks = new Abstractions.FlamingoException(FlamingoErrorKind.NotFound, "Gone in mid-answer.") { Missing = [PictureId.Of(Dog)] };
         var seen = new List<GenerateResponse.EventOneofCase>();
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -139,6 +140,6 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         }
 
         var missing = reports.Select(report => report.Id).Where(id => !_held.ContainsKey((tenant, id))).Distinct().ToList();
-        return missing.Count == 0 ? reports : throw new StageException(StageErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
+        return missing.Count == 0 ? reports : throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
     }
 }

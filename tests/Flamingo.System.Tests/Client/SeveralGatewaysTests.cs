@@ -2,9 +2,11 @@ using System.Net;
 using System.Net.Sockets;
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Distributed;
 using Grpc.Core;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Client;
 
@@ -69,7 +71,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var client = new FlamingoClient([_one.Address, _other.Address]);
-        _one.Breaks = _other.Breaks = new StageException(StageErrorKind.Unavailable, "died");
+        _one.Breaks = _other.Breaks = new Abstractions.FlamingoException(FlamingoErrorKind.Unavailable, "died");
         var tokens = 0;
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
@@ -82,7 +84,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     public async Task What_would_meet_its_own_first_time_is_not_tried_again()
     {
         using var client = new FlamingoClient([_one.Address, _other.Address]);
-        _one.Refusal = _other.Refusal = new StageException(StageErrorKind.Unavailable, "The store is down.");
+        _one.Refusal = _other.Refusal = new Abstractions.FlamingoException(FlamingoErrorKind.Unavailable, "The store is down.");
         await Assert.ThrowsAsync<FlamingoException>(() => client.PutSupportSetAsync("words", [(new byte[] { 1 }, "a dog")], cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(1, _one.Asked.Count + _other.Asked.Count);
     }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Client;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Pictures;

@@ -1,11 +1,13 @@
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Transport.Remote;
 using Grpc.Core;
 using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -70,7 +72,7 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         Assert.DoesNotContain("Check the address", gone.Message, StringComparison.Ordinal);
         using var remote = new RemoteFlamingo(gateway.Address);
         var ranking = new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]);
-        var same = await Assert.ThrowsAsync<StageException>(() => remote.RankAsync(ranking, Cancellation));
+        var same = await Assert.ThrowsAsync<Abstractions.FlamingoException>(() => remote.RankAsync(ranking, Cancellation));
         Assert.Equal(gone.Message, same.Message);
     }
 

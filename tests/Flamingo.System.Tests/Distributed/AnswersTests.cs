@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;

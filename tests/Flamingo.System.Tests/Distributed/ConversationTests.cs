@@ -1,5 +1,6 @@
 using Flamingo.Client;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
@@ -7,6 +8,7 @@ using Flamingo.SystemTests.Tasks;
 using Flamingo.Testing;
 using Flamingo.Transport.Remote;
 using Grpc.Core;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -25,7 +27,7 @@ public sealed class ConversationTests(Stack shared) : HostTests(shared)
         await using var embedded = await EmbeddedFlamingo.StartAsync(folder, ("Model:Threads", "1"));
         using var distributed = new RemoteFlamingo(gateway.Address);
 
-        var (first, second) = (new Stages.ChatTurn([Episode.Picture("0001.png")], HowMany), new Stages.ChatTurn([Episode.Picture("0002.png")], Star));
+        var (first, second) = (new Abstractions.ChatTurn([Episode.Picture("0001.png")], HowMany), new Abstractions.ChatTurn([Episode.Picture("0002.png")], Star));
         ChatTask[] tasks = [new([first], new()), new([first with { Reply = "three" }, second], new()), new([first], new() { Temperature = 1.5f, Seed = 7, MaxTokens = 20 })];
         foreach (var task in tasks)
         {

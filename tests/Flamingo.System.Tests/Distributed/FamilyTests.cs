@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Cli.Verifying;
 using Flamingo.Import;
 using Flamingo.Stages;

@@ -1,12 +1,14 @@
 using Flamingo.Client;
 using Flamingo.Import;
 using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
 using Grpc.Core;
 using PictureSource = Flamingo.Protos.V1.PictureSource;
+using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
@@ -49,13 +50,13 @@ public sealed class ClipTests : IDisposable
     public async Task What_is_wrong_with_a_clip_is_said_of_its_field_and_the_default_model_takes_none()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(_folder);
-        var broken = await Assert.ThrowsAsync<StageException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation[..200], Episode.Picture("0010.png").Bytes], 0))));
+        var broken = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation[..200], Episode.Picture("0010.png").Bytes], 0))));
         Assert.StartsWith("segments[0].video", Assert.Single(broken.Faults).Field, StringComparison.Ordinal);
-        var many = await Assert.ThrowsAsync<StageException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation], FramesCheckpoint.Frames + 1))));
+        var many = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation], FramesCheckpoint.Frames + 1))));
         Assert.Equal("segments[0].video.max_frames", Assert.Single(many.Faults).Field);
 
         await using var still = await EmbeddedFlamingo.StartAsync();
-        var refused = await Assert.ThrowsAsync<StageException>(() => AskAsync(still, new FlamingoVideo(new VisualInput([Animation], 0))));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(still, new FlamingoVideo(new VisualInput([Animation], 0))));
         Assert.Equal("segments[0].video", Assert.Single(refused.Faults).Field);
     }
 

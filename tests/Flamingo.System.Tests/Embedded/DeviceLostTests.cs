@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Flamingo.Abstractions;
 using Flamingo.Modeling;
 using Flamingo.Stages;
 using Flamingo.Testing;
@@ -28,14 +29,14 @@ public sealed class DeviceLostTests
             await host.StartAsync(cancellation);
             var thread = host.Services.GetRequiredService<InferenceThread>();
             var stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
-            var noMemory = await Assert.ThrowsAsync<StageException>(
+            var noMemory = await Assert.ThrowsAsync<FlamingoException>(
                 () => thread.RunAsync<int>(() => throw new ExternalException("CUDA out of memory."), cancellation));
-            Assert.Equal((StageErrorKind.Overloaded, false, before),
+            Assert.Equal((FlamingoErrorKind.Overloaded, false, before),
                 (noMemory.Kind, stopping.IsCancellationRequested, Environment.ExitCode));
 
-            var lost = await Assert.ThrowsAsync<StageException>(
+            var lost = await Assert.ThrowsAsync<FlamingoException>(
                 () => thread.RunAsync<int>(() => throw new ExternalException("CUDA error: unspecified launch failure"), cancellation));
-            Assert.Equal((StageErrorKind.Unavailable, true, 70), (lost.Kind, stopping.IsCancellationRequested, Environment.ExitCode));
+            Assert.Equal((FlamingoErrorKind.Unavailable, true, 70), (lost.Kind, stopping.IsCancellationRequested, Environment.ExitCode));
             await host.WaitForShutdownAsync(cancellation);
         }
         finally

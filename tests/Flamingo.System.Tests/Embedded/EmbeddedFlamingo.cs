@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Resampler.Execution;

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Import;
 using Flamingo.Stages;
@@ -106,7 +107,7 @@ public sealed partial class ConversationTests : IDisposable
     public async Task A_model_that_holds_no_conversation_refuses()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync();
-        var refused = await Assert.ThrowsAsync<StageException>(() => Replied.ReadAsync(embedded.Tasks, new([new([], "hello")], new()), Cancellation));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Replied.ReadAsync(embedded.Tasks, new([new([], "hello")], new()), Cancellation));
         Assert.Equal("turns", Assert.Single(refused.Faults).Field);
     }
 

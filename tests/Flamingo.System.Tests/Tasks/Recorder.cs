@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.SystemTests.Tasks;

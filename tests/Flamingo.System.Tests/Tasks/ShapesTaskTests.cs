@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Tests.Serving;
@@ -106,9 +107,9 @@ public sealed class AffinityTests : IAsyncLifetime
 
         Assert.Equal(0, Load);
         _refusals = int.MaxValue;
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => AskAsync("refused", ""))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => AskAsync("refused", ""))).Kind);
         foreach (var server in _servers) await server.StopAsync();
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => AskAsync("nobody there", ""))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => AskAsync("nobody there", ""))).Kind);
         Assert.Equal(0, Load);
     }
 
@@ -140,7 +141,7 @@ public sealed class AffinityTests : IAsyncLifetime
     {
         var text = ((TextSegment)request.Segments[0]).Text;
         _asked.Enqueue((server, text));
-        if (Interlocked.Decrement(ref _refusals) >= 0) throw new StageException(StageErrorKind.Unavailable, "Not now.");
+        if (Interlocked.Decrement(ref _refusals) >= 0) throw new FlamingoException(FlamingoErrorKind.Unavailable, "Not now.");
         yield return new TokensGenerated("a", [1]);
         if (text == "held") await _gate.Task.WaitAsync(cancellation);
         yield return new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1");

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Tests.Serving;
@@ -70,9 +71,9 @@ public sealed class FailoverTests
 
                 answered++;
             }
-            catch (StageException failure)
+            catch (FlamingoException failure)
             {
-                Assert.Equal((StageErrorKind.Unavailable, 1), (failure.Kind, events.Count));
+                Assert.Equal((FlamingoErrorKind.Unavailable, 1), (failure.Kind, events.Count));
                 failures++;
             }
         }
@@ -119,8 +120,8 @@ public sealed class FailoverTests
     {
         await using var stranger = await LoopbackServer.StartAsync(language: null);
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(stranger.Port));
-        var refusal = await Assert.ThrowsAsync<StageException>(() => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
-        Assert.Equal(StageErrorKind.Unavailable, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(FlamingoErrorKind.Unavailable, refusal.Kind);
         Assert.Contains("serves no such call", refusal.Message, StringComparison.Ordinal);
     }
 
@@ -131,7 +132,7 @@ public sealed class FailoverTests
         await using var second = await DyingServer.StartAsync([]);
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
         var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
         Assert.InRange(first.Asked + second.Asked, 1, 4);
     }
 
@@ -149,7 +150,7 @@ public sealed class FailoverTests
             await Task.Yield();
         }
 
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => call)).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => call)).Kind);
     }
 
     private sealed class SilentResolverFactory : ResolverFactory
@@ -211,7 +212,7 @@ public sealed class FailoverTests
                 await ask();
                 answered = true;
             }
-            catch (StageException) when (!answered)
+            catch (FlamingoException) when (!answered)
             {
                 TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
             }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Transport.Tests.Serving;
@@ -21,7 +22,7 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     public (string Method, string Tenant, object? Request) Asked { get; private set; }
 
     /// <summary>Thrown after pictures were resolved.</summary>
-    public StageException? Breaks { get; set; }
+    public FlamingoException? Breaks { get; set; }
 
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) => StreamAsync("Generate", request.Tenant, request, cancellation);
 
@@ -52,7 +53,7 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => Answer("Put", request.Tenant, request, Words);
 
     public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => name == "words" ? Answer("Get", tenant, name, Words)
-        : throw new StageException(StageErrorKind.NotFound, "There is none.") { Missing = [name], MissingResource = StageException.SupportSet };
+        : throw new FlamingoException(FlamingoErrorKind.NotFound, "There is none.") { Missing = [name], MissingResource = FlamingoException.SupportSet };
 
     public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => Answer<IReadOnlyList<SupportSet>>("List", tenant, null, [Words with { Examples = [] }]);
 

@@ -1,4 +1,5 @@
 using System.Net;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;
@@ -118,7 +119,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
         Told(encode.GetTrailers());
 
         // an answer that breaks off has told by then
-        _fake.Breaks = new StageException(StageErrorKind.Internal, "broken");
+        _fake.Breaks = new FlamingoException(FlamingoErrorKind.Internal, "broken");
         using var broken = Raw.Generate(new V1.GenerateRequest(), cancellationToken: cancellation);
         await Assert.ThrowsAsync<RpcException>(async () => await broken.ResponseStream.ReadAllAsync(cancellation).ToListAsync(cancellation));
         Told(broken.GetTrailers());
@@ -135,8 +136,8 @@ public sealed class PublicServiceTests : IAsyncLifetime
         Same.Content(FakeFlamingo.Words, await _remote.PutAsync(new PutSupportSet("words", []), cancellation));
         Same.Content(FakeFlamingo.Words, await _remote.GetAsync("", "words", cancellation));
         Same.Content(new[] { FakeFlamingo.Words with { Examples = [] } }, await _remote.ListAsync("", cancellation));
-        var missing = await Assert.ThrowsAsync<StageException>(() => _remote.GetAsync("", "others", cancellation));
-        Assert.Equal((StageErrorKind.NotFound, StageException.SupportSet, "others"), (missing.Kind, missing.MissingResource, Assert.Single(missing.Missing)));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _remote.GetAsync("", "others", cancellation));
+        Assert.Equal((FlamingoErrorKind.NotFound, FlamingoException.SupportSet, "others"), (missing.Kind, missing.MissingResource, Assert.Single(missing.Missing)));
     }
 
     [Fact(Timeout = Limit)]

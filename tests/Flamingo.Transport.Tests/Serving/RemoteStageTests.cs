@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Transport.Tests.Serving;
@@ -67,21 +68,21 @@ public sealed class RemoteStageTests
     public async Task A_server_that_dies_in_mid_answer_is_unavailable()
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
-        var failure = await Assert.ThrowsAsync<StageException>(async () =>
+        var failure = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
             await foreach (var _ in server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken)) await server.StopAsync();
         });
-        Assert.Equal(StageErrorKind.Unavailable, failure.Kind);
-        Assert.Equal(StageErrorKind.Unavailable, (await Assert.ThrowsAsync<StageException>(() => server.Resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, failure.Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => server.Resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
     }
 
     [Fact(Timeout = Limit)]
     public async Task A_refusal_keeps_its_kind_and_details()
     {
-        var model = new ScriptedLanguageModel { Script = (_, _) => throw new StageException(StageErrorKind.LatentsMissing, "Send them.") { Missing = ["k1", "k2"], RetryAfter = TimeSpan.FromSeconds(2) } };
+        var model = new ScriptedLanguageModel { Script = (_, _) => throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send them.") { Missing = ["k1", "k2"], RetryAfter = TimeSpan.FromSeconds(2) } };
         await using var server = await LoopbackServer.StartAsync(model);
-        var refusal = await Assert.ThrowsAsync<StageException>(async () => await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
-        Assert.Equal(StageErrorKind.LatentsMissing, refusal.Kind);
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(async () => await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
+        Assert.Equal(FlamingoErrorKind.LatentsMissing, refusal.Kind);
         Assert.Equal(["k1", "k2"], refusal.Missing);
         Assert.Equal(TimeSpan.FromSeconds(2), refusal.RetryAfter);
     }
@@ -90,8 +91,8 @@ public sealed class RemoteStageTests
     public async Task An_unexpected_failure_is_internal_and_keeps_its_insides()
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
-        var failure = await Assert.ThrowsAsync<StageException>(() => server.LanguageModel.TokenizeAsync(Request.Segments, TestContext.Current.CancellationToken));
-        Assert.Equal(StageErrorKind.Internal, failure.Kind);
+        var failure = await Assert.ThrowsAsync<FlamingoException>(() => server.LanguageModel.TokenizeAsync(Request.Segments, TestContext.Current.CancellationToken));
+        Assert.Equal(FlamingoErrorKind.Internal, failure.Kind);
         Assert.DoesNotContain("secret", failure.ToString());
     }
 }

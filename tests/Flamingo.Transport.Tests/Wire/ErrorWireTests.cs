@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using CsCheck;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Google.Rpc;
@@ -18,22 +19,22 @@ public sealed class ErrorWireTests
     });
 
     [Theory]
-    [InlineData(StageErrorKind.InvalidArgument, StatusCode.InvalidArgument)]
-    [InlineData(StageErrorKind.NotFound, StatusCode.NotFound)]
-    [InlineData(StageErrorKind.LatentsMissing, StatusCode.FailedPrecondition)]
-    [InlineData(StageErrorKind.Overloaded, StatusCode.ResourceExhausted)]
-    [InlineData(StageErrorKind.Unavailable, StatusCode.Unavailable)]
-    [InlineData(StageErrorKind.Mismatch, StatusCode.FailedPrecondition)]
-    [InlineData(StageErrorKind.Conflict, StatusCode.FailedPrecondition)]
-    [InlineData(StageErrorKind.Internal, StatusCode.Internal)]
-    [InlineData(StageErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
-    [InlineData(StageErrorKind.Cancelled, StatusCode.Cancelled)]
-    public void Kinds_have_their_status(StageErrorKind kind, StatusCode code) => Assert.Equal(code, new StageException(kind, "why").ToRpc().StatusCode);
+    [InlineData(FlamingoErrorKind.InvalidArgument, StatusCode.InvalidArgument)]
+    [InlineData(FlamingoErrorKind.NotFound, StatusCode.NotFound)]
+    [InlineData(FlamingoErrorKind.LatentsMissing, StatusCode.FailedPrecondition)]
+    [InlineData(FlamingoErrorKind.Overloaded, StatusCode.ResourceExhausted)]
+    [InlineData(FlamingoErrorKind.Unavailable, StatusCode.Unavailable)]
+    [InlineData(FlamingoErrorKind.Mismatch, StatusCode.FailedPrecondition)]
+    [InlineData(FlamingoErrorKind.Conflict, StatusCode.FailedPrecondition)]
+    [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
+    [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
+    [InlineData(FlamingoErrorKind.Cancelled, StatusCode.Cancelled)]
+    public void Kinds_have_their_status(FlamingoErrorKind kind, StatusCode code) => Assert.Equal(code, new FlamingoException(kind, "why").ToRpc().StatusCode);
 
     [Fact]
     public void Details_are_those_that_any_language_reads()
     {
-        var status = new StageException(StageErrorKind.InvalidArgument, "why")
+        var status = new FlamingoException(FlamingoErrorKind.InvalidArgument, "why")
         {
             Faults = [new("sampling.top_p", "2 is out of range.", "Send at most 1.")],
             Missing = ["abc"],
@@ -45,13 +46,13 @@ public sealed class ErrorWireTests
     }
 
     [Theory]
-    [InlineData(StatusCode.Unavailable, StageErrorKind.Unavailable)]
-    [InlineData(StatusCode.DeadlineExceeded, StageErrorKind.DeadlineExceeded)]
-    [InlineData(StatusCode.Cancelled, StageErrorKind.Unavailable)]
-    [InlineData(StatusCode.ResourceExhausted, StageErrorKind.Overloaded)]
-    [InlineData(StatusCode.InvalidArgument, StageErrorKind.InvalidArgument)]
-    [InlineData(StatusCode.Unknown, StageErrorKind.Internal)]
-    public void A_status_without_our_details_is_judged_by_its_code(StatusCode code, StageErrorKind kind)
+    [InlineData(StatusCode.Unavailable, FlamingoErrorKind.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded, FlamingoErrorKind.DeadlineExceeded)]
+    [InlineData(StatusCode.Cancelled, FlamingoErrorKind.Unavailable)]
+    [InlineData(StatusCode.ResourceExhausted, FlamingoErrorKind.Overloaded)]
+    [InlineData(StatusCode.InvalidArgument, FlamingoErrorKind.InvalidArgument)]
+    [InlineData(StatusCode.Unknown, FlamingoErrorKind.Internal)]
+    public void A_status_without_our_details_is_judged_by_its_code(StatusCode code, FlamingoErrorKind kind)
     {
         var back = new RpcException(new Status(code, "said")).ToStage("Resampler");
         Assert.Equal(kind, back.Kind);
@@ -71,5 +72,5 @@ public sealed class ErrorWireTests
 
     [Fact]
     public void A_broken_transport_is_unavailable_whatever_the_code() =>
-        Assert.Equal(StageErrorKind.Unavailable, new RpcException(new Status(StatusCode.Internal, "died", new InvalidOperationException("outer", new IOException("reset")))).ToStage("Peer").Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable, new RpcException(new Status(StatusCode.Internal, "died", new InvalidOperationException("outer", new IOException("reset")))).ToStage("Peer").Kind);
 }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Google.Protobuf;
@@ -62,8 +63,8 @@ public sealed class HostileInputTests
     [Fact]
     public void An_empty_event_is_no_answer()
     {
-        Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => new V1.GenerateTokensResponse().ToRecord()).Kind);
-        Assert.Equal(StageErrorKind.Internal, Assert.Throws<StageException>(() => new V1.GenerateResponse().ToRecord()).Kind);
+        Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => new V1.GenerateTokensResponse().ToRecord()).Kind);
+        Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => new V1.GenerateResponse().ToRecord()).Kind);
     }
 
     [Theory]
@@ -87,10 +88,10 @@ public sealed class HostileInputTests
         Assert.True(message.ToRecord("tensor").Bytes.Equals(tensor.Bytes));
     }
 
-    private static StageException Refusal(Action receive)
+    private static FlamingoException Refusal(Action receive)
     {
-        var exception = Assert.Throws<StageException>(receive);
-        Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
+        var exception = Assert.Throws<FlamingoException>(receive);
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         return exception;
     }
 

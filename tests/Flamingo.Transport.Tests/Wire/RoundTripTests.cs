@@ -1,4 +1,5 @@
 using CsCheck;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Google.Protobuf;
@@ -91,8 +92,8 @@ public sealed class RoundTripTests
     public void A_task_without_a_picture_is_refused_by_field_and_an_absent_scoring_is_the_mean()
     {
         foreach (var message in new[] { new V1.CaptionRequest(), new V1.CaptionRequest { Prompt = new() }, new V1.CaptionRequest { Prompt = new() { Visual = new() } } })
-            Assert.Equal("prompt.visual", Assert.Single(Assert.Throws<StageException>(() => message.ToRecord("")).Faults).Field);
-        Assert.Equal("turns[1].visuals[0]", Assert.Single(Assert.Throws<StageException>(() => new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Visuals = { new V1.Visual() } } } }.ToRecord("")).Faults).Field);
+            Assert.Equal("prompt.visual", Assert.Single(Assert.Throws<FlamingoException>(() => message.ToRecord("")).Faults).Field);
+        Assert.Equal("turns[1].visuals[0]", Assert.Single(Assert.Throws<FlamingoException>(() => new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Visuals = { new V1.Visual() } } } }.ToRecord("")).Faults).Field);
         Assert.Equal([null, ""], new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Reply = "" } } }.ToRecord("").Turns.Select(turn => turn.Reply)); // nothing said is no absence
         Assert.Equal(LabelScoring.Mean, new V1.ClassifyRequest { Prompt = new() { Visual = new() { PictureId = "a" } } }.ToRecord("").Scoring);
         Same.Content(new PromptTemplates(), new V1.LanguageModelDescription().ToRecord().Prompts); // a stage of an older build

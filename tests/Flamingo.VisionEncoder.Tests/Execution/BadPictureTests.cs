@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Execution;
@@ -152,7 +153,7 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
             await stage.EncodeAsync(new([.. pictures.Select(picture => VisualInput.Still(picture))]), Cancellation);
             return [];
         }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
             return exception.Faults;
         }

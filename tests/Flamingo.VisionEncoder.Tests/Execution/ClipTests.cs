@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Execution;
 using Flamingo.VisionEncoder.Tests.Decoding;
@@ -97,7 +98,7 @@ public sealed class ClipTests(Models models)
             await stage.EncodeAsync(new(pictures), Cancellation);
             return [];
         }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
             return exception.Faults;
         }

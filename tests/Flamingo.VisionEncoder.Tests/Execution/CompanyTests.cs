@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Execution;
@@ -50,7 +51,7 @@ public sealed class CompanyTests(Models models)
         var calls = Enumerable.Range(0, 12).Select(index => stage.EncodeAsync(new([Pictures(1)[0], index % 3 == 0 ? bad : Pictures(2)[1]]), Cancellation)).ToList();
         foreach (var (index, call) in calls.Index())
         {
-            if (index % 3 == 0) Assert.Equal("pictures[1]", Assert.Single((await Assert.ThrowsAsync<StageException>(() => call)).Faults).Field);
+            if (index % 3 == 0) Assert.Equal("pictures[1]", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => call)).Faults).Field);
             else Assert.Equal(2, (await call).Pictures.Count);
         }
 

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Tests.Decoding;

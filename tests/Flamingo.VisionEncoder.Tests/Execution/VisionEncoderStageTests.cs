@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Modeling;
 using Flamingo.Stages;

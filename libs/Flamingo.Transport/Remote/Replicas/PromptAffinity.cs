@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Transport.Remote.Replicas;

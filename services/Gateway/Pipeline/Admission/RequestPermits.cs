@@ -1,4 +1,5 @@
 using System.Threading.RateLimiting;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Admission;
@@ -17,13 +18,13 @@ public sealed class RequestPermits : IDisposable
     });
 
     /// <summary>Disposing the permit lets the next request in.</summary>
-    /// <exception cref="StageException">Overloaded, with RetryAfter.</exception>
+    /// <exception cref="FlamingoException">Overloaded, with RetryAfter.</exception>
     public async ValueTask<IDisposable> EnterAsync(CancellationToken cancellation)
     {
         var lease = await _limiter.AcquireAsync(1, cancellation);
         if (lease.IsAcquired) return lease;
         lease.Dispose();
-        throw new StageException(StageErrorKind.Overloaded, "The gateway has as many requests as it takes. Try again in 1 s, or raise Gateway:MaxQueuedRequests.") { RetryAfter = RetryAfter };
+        throw new FlamingoException(FlamingoErrorKind.Overloaded, "The gateway has as many requests as it takes. Try again in 1 s, or raise Gateway:MaxQueuedRequests.") { RetryAfter = RetryAfter };
     }
 
     public void Dispose() => _limiter.Dispose();

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Attention;
@@ -11,13 +12,13 @@ public static class AttentionProjection
     /// Features of one frame: a square grid in reading order, and a class token, which is not read, where the number is no square.
     /// </param>
     /// <returns>The map [frames × rows, columns], summing to one.</returns>
-    /// <exception cref="StageException">Internal: shapes that do not fit together.</exception>
+    /// <exception cref="FlamingoException">Internal: shapes that do not fit together.</exception>
     public static AttentionMap Map(TokenAttention seen, TensorData read, int patches)
     {
         var (weights, reads) = (seen.Weights.ToFloats(), read.ToFloats());
         var side = (int)Math.Sqrt(patches);
         if (read.Shape.Length != 2 || weights.Length != read.Shape[0] || read.Shape[1] % (side * side) != 0)
-            throw new StageException(StageErrorKind.Internal,
+            throw new FlamingoException(FlamingoErrorKind.Internal,
                 $"Attention [{string.Join(", ", seen.Weights.Shape)}] over latents does not fit [{string.Join(", ", read.Shape)}] over "
                 + $"{side * side} patches.");
         var map = new float[read.Shape[1]];

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Delivery;
@@ -15,7 +16,7 @@ public sealed class LatentDelivery(ILanguageModel language)
     private readonly DeliveredKeys _delivered = new(MostKeys);
 
     /// <param name="request">With all latents.</param>
-    /// <exception cref="StageException">Any kind but LatentsMissing.</exception>
+    /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // nothing has been passed on before the first event: until then the call may be made again
@@ -47,7 +48,7 @@ public sealed class LatentDelivery(ILanguageModel language)
         {
             answer = await ask(needed);
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.LatentsMissing)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
             GatewayMetrics.Redeliveries.Add(1);
             foreach (var key in refusal.Missing) _delivered.Remove(key);
@@ -64,9 +65,9 @@ public sealed class LatentDelivery(ILanguageModel language)
         {
             return await ask(all);
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.LatentsMissing)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
-            throw new StageException(StageErrorKind.Internal, "The language model asks for latents that were sent to it.", refusal);
+            throw new FlamingoException(FlamingoErrorKind.Internal, "The language model asks for latents that were sent to it.", refusal);
         }
     }
 

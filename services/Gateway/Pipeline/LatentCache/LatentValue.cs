@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.LatentCache;
@@ -30,7 +31,7 @@ public static class LatentValue
     public static ReadOnlySequence<byte> Write(string key, LatentEntry entry)
     {
         var tensor = entry.Latents.Tensor;
-        if (tensor.Shape.Length > MostDimensions) throw new StageException(StageErrorKind.Internal, $"Latents [{string.Join(", ", tensor.Shape)}] have more than {MostDimensions} dimensions.");
+        if (tensor.Shape.Length > MostDimensions) throw new FlamingoException(FlamingoErrorKind.Internal, $"Latents [{string.Join(", ", tensor.Shape)}] have more than {MostDimensions} dimensions.");
         var header = new byte[HeaderBytes];
         BinaryPrimitives.WriteUInt32LittleEndian(header, Magic);
         (header[4], header[5], header[6]) = (Version, (byte)tensor.Dtype, (byte)tensor.Shape.Length);

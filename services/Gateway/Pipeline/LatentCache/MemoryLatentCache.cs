@@ -1,4 +1,5 @@
 using System.Numerics;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.LatentCache;

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using StackExchange.Redis;
 
@@ -25,7 +26,7 @@ public sealed class RedisClearing
     private RedisChannel Channel => RedisChannel.Literal($"clear:{_options.InstanceName}");
 
     /// <returns>Entries that left Redis.</returns>
-    /// <exception cref="StageException">Unavailable.</exception>
+    /// <exception cref="FlamingoException">Unavailable.</exception>
     public async Task<long> ClearAsync(CancellationToken cancellation)
     {
         try
@@ -40,7 +41,7 @@ public sealed class RedisClearing
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
         {
-            throw new StageException(StageErrorKind.Unavailable, $"Redis does not answer, its latents stay: {exception.Message} The memory of this gateway has been emptied.", exception);
+            throw new FlamingoException(FlamingoErrorKind.Unavailable, $"Redis does not answer, its latents stay: {exception.Message} The memory of this gateway has been emptied.", exception);
         }
     }
 

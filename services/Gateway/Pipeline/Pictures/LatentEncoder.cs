@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.Tenants;
@@ -10,7 +11,7 @@ public sealed class LatentEncoder(
     IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentTiers tiers, LatentCacheCounters counters, TimeProvider time)
 {
     /// <param name="landed">Called for each picture, by its index, as soon as it is done.</param>
-    /// <exception cref="StageException">InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.</exception>
     public async Task<(TimeSpan Vision, TimeSpan Resample)> EncodeAsync(IReadOnlyList<PictureToEncode> pictures, FlamingoModel model, Tenant tenant, Action<int, ResolvedPicture> landed)
     {
         var times = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
@@ -49,11 +50,11 @@ public sealed class LatentEncoder(
             counters.Encode(pictures.Count);
             var encoding = await vision.EncodeAsync(new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled), CancellationToken.None);
             return encoding.Pictures.Count == pictures.Count && (!includePooled || encoding.Pictures.All(picture => picture.Pooled is not null)) ? encoding
-                : throw new StageException(StageErrorKind.Internal, $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features and {encoding.Pictures.Count(picture => picture.Pooled is not null)} embeddings.");
+                : throw new FlamingoException(FlamingoErrorKind.Internal, $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features and {encoding.Pictures.Count(picture => picture.Pooled is not null)} embeddings.");
         }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
-            throw StageException.Invalid([.. exception.Faults.Select(fault => fault with { Field = Rename(fault.Field, pictures) })]);
+            throw FlamingoException.Invalid([.. exception.Faults.Select(fault => fault with { Field = Rename(fault.Field, pictures) })]);
         }
     }
 
@@ -63,9 +64,9 @@ public sealed class LatentEncoder(
         {
             var resampling = await resampler.ResampleAsync(new ResampleRequest(features, includeAttention), CancellationToken.None);
             return resampling.Latents.Count == features.Count && (!includeAttention || resampling.Attention.Count == features.Count) ? resampling
-                : throw new StageException(StageErrorKind.Internal, $"{features.Count} features came back as {resampling.Latents.Count} latents and {resampling.Attention.Count} attentions.");
+                : throw new FlamingoException(FlamingoErrorKind.Internal, $"{features.Count} features came back as {resampling.Latents.Count} latents and {resampling.Attention.Count} attentions.");
         }
-        catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
             throw await descriptions.MisfitAsync(exception);
         }

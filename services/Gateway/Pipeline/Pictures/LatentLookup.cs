@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;

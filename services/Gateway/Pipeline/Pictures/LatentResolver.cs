@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.Tenants;
@@ -11,7 +12,7 @@ public sealed class LatentResolver(LatentLookup lookup, SharedEncoding encoding,
     private readonly Flights _flights = new();
 
     /// <param name="pictures">Distinct by id.</param>
-    /// <exception cref="StageException">NotFound for ids that nobody holds as they are needed, all of them; InvalidArgument for bad pictures, named by their fields.</exception>
+    /// <exception cref="FlamingoException">NotFound for ids that nobody holds as they are needed, all of them; InvalidArgument for bad pictures, named by their fields.</exception>
     public async Task<Resolution> ResolveAsync(IReadOnlyList<RequestedPicture> pictures, Tenant tenant, CancellationToken cancellation)
     {
         if (pictures.Count == 0) return Resolution.Empty;
@@ -36,7 +37,7 @@ public sealed class LatentResolver(LatentLookup lookup, SharedEncoding encoding,
         var said = new List<string>();
         if (gone.Count > 0) said.Add($"Nobody holds {(gone.Count == 1 ? "this picture" : "these pictures")} any more: {string.Join(", ", gone)}.");
         if (partial.Count > 0) said.Add($"Held without what attention maps or embeddings need: {string.Join(", ", partial)}.");
-        throw new StageException(StageErrorKind.NotFound, $"{string.Join(' ', said)} Send the bytes again.") { Missing = [.. unknown.Select(miss => miss.Picture.Id)] };
+        throw new FlamingoException(FlamingoErrorKind.NotFound, $"{string.Join(' ', said)} Send the bytes again.") { Missing = [.. unknown.Select(miss => miss.Picture.Id)] };
     }
 
     // own pictures fly in one call; pictures that another request has in the air are waited for
@@ -78,7 +79,7 @@ public sealed class LatentResolver(LatentLookup lookup, SharedEncoding encoding,
             {
                 found[miss.Picture.Id] = await flight.Landed.Task.WaitAsync(cancellation);
             }
-            catch (StageException exception) when (exception.Kind == StageErrorKind.InvalidArgument)
+            catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
             {
                 left.Add(miss); // a picture beside it may be the bad one, and its fields are another caller's
             }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
@@ -93,8 +94,8 @@ public sealed class SharedEncoding(LatentLookup lookup, LatentEncoder encoder, R
 
     private static Exception Joined(IReadOnlyCollection<Exception> failures)
     {
-        var faults = failures.OfType<StageException>().Where(failure => failure.Kind == StageErrorKind.InvalidArgument).SelectMany(failure => failure.Faults).ToList();
-        return failures.FirstOrDefault(failure => failure is not StageException { Kind: StageErrorKind.InvalidArgument }) ?? StageException.Invalid(faults);
+        var faults = failures.OfType<FlamingoException>().Where(failure => failure.Kind == FlamingoErrorKind.InvalidArgument).SelectMany(failure => failure.Faults).ToList();
+        return failures.FirstOrDefault(failure => failure is not FlamingoException { Kind: FlamingoErrorKind.InvalidArgument }) ?? FlamingoException.Invalid(faults);
     }
 
     /// <summary>One of three: found, ours to encode, or elsewhere.</summary>

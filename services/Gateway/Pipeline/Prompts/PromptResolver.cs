@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
@@ -10,7 +11,7 @@ public sealed class PromptResolver(LatentResolver latents, SupportSetShots shots
 {
     /// <param name="query">Pictures of the segments, in order, already checked.</param>
     /// <param name="needsAttention">Whether attention maps will be drawn.</param>
-    /// <exception cref="StageException">As <see cref="LatentResolver.ResolveAsync"/>; NotFound for a set that is not there; InvalidArgument for a choice that does not fit it.</exception>
+    /// <exception cref="FlamingoException">As <see cref="LatentResolver.ResolveAsync"/>; NotFound for a set that is not there; InvalidArgument for a choice that does not fit it.</exception>
     internal async Task<ResolvedPrompt> ResolveAsync(
         IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice? choice, bool needsAttention, Tenant tenant, FlamingoModel model, CancellationToken cancellation)
     {
@@ -41,7 +42,7 @@ public sealed class PromptResolver(LatentResolver latents, SupportSetShots shots
         {
             return await latents.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.NotFound)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.NotFound)
         {
             var files = await shots.FilesAsync(drawn, refusal.Missing, tenant, cancellation);
             if (files.Count == 0) throw;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Stages;
@@ -7,7 +8,7 @@ public sealed class StageDescriptions(IVisionEncoder vision, IResampler resample
 {
     private volatile FlamingoModel? _known;
 
-    /// <exception cref="StageException">Mismatch, naming both sides; Unavailable.</exception>
+    /// <exception cref="FlamingoException">Mismatch, naming both sides; Unavailable.</exception>
     public async ValueTask<FlamingoModel> GetAsync(CancellationToken cancellation)
     {
         if (_known is { } known) return known;
@@ -23,19 +24,19 @@ public sealed class StageDescriptions(IVisionEncoder vision, IResampler resample
 
     /// <summary>What to answer when a stage refuses what another one made: that is no fault of the caller, a stage was replaced by one that does not fit.</summary>
     /// <returns>Mismatch, naming both sides.</returns>
-    public async Task<StageException> MisfitAsync(StageException refusal)
+    public async Task<FlamingoException> MisfitAsync(FlamingoException refusal)
     {
         Forget();
         try
         {
             await GetAsync(CancellationToken.None);
         }
-        catch (StageException exception)
+        catch (FlamingoException exception)
         {
             return exception; // Mismatch, or Unavailable where the stage has gone since
         }
 
-        return new StageException(StageErrorKind.Mismatch, $"A stage was replaced while this request was under way: {refusal.Message} Ask again.", refusal);
+        return new FlamingoException(FlamingoErrorKind.Mismatch, $"A stage was replaced while this request was under way: {refusal.Message} Ask again.", refusal);
     }
 
     private static void Check(FlamingoModel model)
@@ -47,5 +48,5 @@ public sealed class StageDescriptions(IVisionEncoder vision, IResampler resample
             throw Mismatch($"Resampler '{resampler.ModelId}' makes latents [{resampler.Latents}, {resampler.Width}], LanguageModel '{language.ModelId}' reads [{language.Latents}, {language.LatentWidth}]");
     }
 
-    private static StageException Mismatch(string sides) => new(StageErrorKind.Mismatch, $"The stages do not fit together: {sides}. Start all stages on one model directory.");
+    private static FlamingoException Mismatch(string sides) => new(FlamingoErrorKind.Mismatch, $"The stages do not fit together: {sides}. Start all stages on one model directory.");
 }

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
@@ -7,14 +8,14 @@ namespace Flamingo.Gateway.SupportSets;
 public interface ISupportSetStore
 {
     /// <returns>Null where there is none of that name.</returns>
-    /// <exception cref="StageException">Unavailable: the store is down and this process has not seen the set lately.</exception>
+    /// <exception cref="FlamingoException">Unavailable: the store is down and this process has not seen the set lately.</exception>
     Task<StoredSet?> GetAsync(Tenant tenant, string name, CancellationToken cancellation);
 
     /// <summary>Files of a set's pictures, by id; those that are gone are left out.</summary>
     Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation);
 
     /// <param name="expectedVersion">Null replaces whatever is there; 0 is "not there yet".</param>
-    /// <exception cref="StageException">Conflict: another version is there; Overloaded: no more sets fit; Unavailable.</exception>
+    /// <exception cref="FlamingoException">Conflict: another version is there; Overloaded: no more sets fit; Unavailable.</exception>
     Task<StoredSet> PutAsync(Tenant tenant, NewSet set, long? expectedVersion, CancellationToken cancellation);
 
     /// <summary>By name, without their shots.</summary>
@@ -26,11 +27,11 @@ public interface ISupportSetStore
 
 internal static class SupportSetRefusals
 {
-    public static StageException Missing(string name, string problem = "There is no such support set") =>
-        new(StageErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.") { Missing = [name], MissingResource = StageException.SupportSet };
+    public static FlamingoException Missing(string name, string problem = "There is no such support set") =>
+        new(FlamingoErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.") { Missing = [name], MissingResource = FlamingoException.SupportSet };
 
-    public static StageException Conflict(string name, long expected, long there) => new(
-        StageErrorKind.Conflict, $"Support set {name} {(there == 0 ? "is not there" : $"has version {there}")}, expected was {(expected == 0 ? "that it is not there" : $"version {expected}")}. Get it and decide anew.");
+    public static FlamingoException Conflict(string name, long expected, long there) => new(
+        FlamingoErrorKind.Conflict, $"Support set {name} {(there == 0 ? "is not there" : $"has version {there}")}, expected was {(expected == 0 ? "that it is not there" : $"version {expected}")}. Get it and decide anew.");
 
-    public static StageException Full(string bound) => new(StageErrorKind.Overloaded, $"No more support sets fit: {bound}. Delete some, or let the operator raise the bound.") { RetryAfter = TimeSpan.FromMinutes(1) };
+    public static FlamingoException Full(string bound) => new(FlamingoErrorKind.Overloaded, $"No more support sets fit: {bound}. Delete some, or let the operator raise the bound.") { RetryAfter = TimeSpan.FromMinutes(1) };
 }

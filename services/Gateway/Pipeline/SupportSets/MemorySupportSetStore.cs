@@ -1,4 +1,5 @@
 using System.Globalization;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging;
@@ -38,7 +39,7 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
                 return set;
             }, cancellation);
         }
-        catch (StageException) when (_seen.Get(key) is { } known && !(known.Expires <= time.GetUtcNow()))
+        catch (FlamingoException) when (_seen.Get(key) is { } known && !(known.Expires <= time.GetUtcNow()))
         {
             return known;
         }
@@ -81,7 +82,7 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
             await database.KeyDeleteAsync(pictures);
         }
 
-        throw new StageException(StageErrorKind.Conflict, $"Support set {set.Name} is being replaced by others all the time. Try again.");
+        throw new FlamingoException(FlamingoErrorKind.Conflict, $"Support set {set.Name} is being replaced by others all the time. Try again.");
     }, cancellation);
 
     public Task<IReadOnlyList<StoredSet>> ListAsync(Tenant tenant, CancellationToken cancellation) =>
@@ -119,10 +120,10 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
         {
             return await RunAsync().WaitAsync(options.RedisTimeout, time, cancellation);
         }
-        catch (Exception exception) when (exception is not StageException && !cancellation.IsCancellationRequested)
+        catch (Exception exception) when (exception is not FlamingoException && !cancellation.IsCancellationRequested)
         {
             Failed(exception.Message);
-            throw new StageException(StageErrorKind.Unavailable, "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
+            throw new FlamingoException(FlamingoErrorKind.Unavailable, "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
         }
 
         async Task<T> RunAsync() => await ask(await connect());

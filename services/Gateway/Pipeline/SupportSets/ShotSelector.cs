@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Stages;

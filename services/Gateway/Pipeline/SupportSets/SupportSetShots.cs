@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Gateway.Pictures;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
@@ -16,7 +17,7 @@ public sealed class SupportSetShots(ISupportSetStore store, LatentResolver laten
 {
     private readonly SeenSets _embedded = new();
 
-    /// <exception cref="StageException">NotFound: no such set or version; InvalidArgument: more shots than there are, or than a prompt takes.</exception>
+    /// <exception cref="FlamingoException">NotFound: no such set or version; InvalidArgument: more shots than there are, or than a prompt takes.</exception>
     public async Task<DrawnShots> DrawAsync(SupportSetChoice choice, IReadOnlyList<RequestedPicture> query, int segments, Tenant tenant, FlamingoModel model, CancellationToken cancellation)
     {
         var set = await store.GetAsync(tenant, choice.Name, cancellation) ?? throw SupportSetRefusals.Missing(choice.Name);

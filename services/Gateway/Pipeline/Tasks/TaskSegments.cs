@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
@@ -35,7 +36,7 @@ internal sealed partial class TaskSegments(string whole)
     }
 
     /// <summary>The same refusal in the request's own words.</summary>
-    public StageException Translate(StageException refusal) => refusal.Faults.Count == 0 ? refusal : StageException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })]);
+    public FlamingoException Translate(FlamingoException refusal) => refusal.Faults.Count == 0 ? refusal : FlamingoException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })]);
 
     private string Path(string field)
     {

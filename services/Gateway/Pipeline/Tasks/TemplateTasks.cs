@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
@@ -72,7 +73,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
         return choose(model.Prompts) is { } template
             ? new TaskTemplate(template, new PlainWords(model))
-            : throw StageException.Invalid(field, $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
+            : throw FlamingoException.Invalid(field, $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
     }
 
     // examples, then the query; the papers' zero-shot is examples of words alone
@@ -105,7 +106,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
             }
         }
 
-        if (pictures is null || finished is null) throw new StageException(StageErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
+        if (pictures is null || finished is null) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
         return new TaskAnswer(template.Cut(text.ToString()), ids, pictures, finished);
     }
 
@@ -115,7 +116,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         {
             return await ask();
         }
-        catch (StageException refusal) when (refusal.Kind == StageErrorKind.InvalidArgument)
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
         {
             throw segments.Translate(refusal);
         }

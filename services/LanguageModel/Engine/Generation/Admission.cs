@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
 using Flamingo.LanguageModel.Engine.Scheduling;
@@ -12,7 +13,7 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
 {
     /// <summary>What no waiting can mend.</summary>
-    /// <exception cref="StageException">InvalidArgument, or LatentsMissing.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, or LatentsMissing.</exception>
     public void Check(EngineRequest request)
     {
         var faults = new List<FieldFault>();
@@ -32,7 +33,7 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
     }
 
     /// <returns>False if it must wait for others to end.</returns>
-    /// <exception cref="StageException">LatentsMissing, or Overloaded where its prefix cannot be pinned.</exception>
+    /// <exception cref="FlamingoException">LatentsMissing, or Overloaded where its prefix cannot be pinned.</exception>
     public bool TryAdmit(EngineRequest request)
     {
         RequireLatents(request);
@@ -64,6 +65,6 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
     {
         var missing = Distinct(request).Where(key => !request.Prompt.Latents.ContainsKey(key) && !pictures.Holds(key)).ToList();
         if (missing.Count > 0)
-            throw new StageException(StageErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
+            throw new FlamingoException(FlamingoErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
     }
 }

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
 

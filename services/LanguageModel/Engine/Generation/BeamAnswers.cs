@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Sampling;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;

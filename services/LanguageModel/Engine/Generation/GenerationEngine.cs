@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
 
@@ -15,7 +16,7 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
 
     /// <summary>The events of all answers. Leaving the enumeration early ends the request before the next step.</summary>
     /// <param name="newText">Makes the text of one answer.</param>
-    /// <exception cref="StageException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
         SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms, [EnumeratorCancellation] CancellationToken cancellation)
     {
@@ -35,7 +36,7 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
     }
 
     /// <summary>Scores every candidate after the prompt, which is computed once.</summary>
-    /// <exception cref="StageException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
     public async Task<CandidateScores> RankAsync(SequencePrompt prompt, IReadOnlyList<Candidate> candidates, RequestTerms terms,
         CancellationToken cancellation)
     {

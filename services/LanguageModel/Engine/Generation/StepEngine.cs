@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
 using Flamingo.LanguageModel.Engine.Scheduling;
@@ -50,7 +51,7 @@ public sealed class StepEngine
     public TimeSpan? UntilPinEnds => _queue.Count > 0 ? _pins.NextEnd : null;
 
     /// <summary>Queues a request; from any thread.</summary>
-    /// <exception cref="StageException">InvalidArgument or LatentsMissing; Overloaded, with the time until a place should be free; Unavailable once stopped.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument or LatentsMissing; Overloaded, with the time until a place should be free; Unavailable once stopped.</exception>
     public void Submit(EngineRequest request)
     {
         _admission.Check(request);
@@ -95,7 +96,7 @@ public sealed class StepEngine
         Report(0, 0, 0);
     }
 
-    private static StageException Stopping() => new(StageErrorKind.Unavailable, "The language model is stopping.");
+    private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
     private void LetGoCancelled()
     {

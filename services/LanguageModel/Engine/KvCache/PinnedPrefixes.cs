@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.KvCache;
@@ -28,14 +29,14 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixIndex index, TimeProvid
 
     /// <summary>Makes sure that the prefix of an admitted request can be pinned when it ends; follow with <see cref="Keep"/> or <see cref="Withdraw"/>.</summary>
     /// <param name="chain">Names from the prompt's first block on.</param>
-    /// <exception cref="StageException">Overloaded, with the time at which the next pin ends.</exception>
+    /// <exception cref="FlamingoException">Overloaded, with the time at which the next pin ends.</exception>
     public void Promise(IReadOnlyList<BlockHash> chain)
     {
         if (chain.Count == 0) return;
         if (!_pins.TryGetValue(chain[^1], out var pin))
         {
             if (Blocks + chain.Count > MostBlocks(pool.Total))
-                throw new StageException(StageErrorKind.Overloaded, $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
+                throw new FlamingoException(FlamingoErrorKind.Overloaded, $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
             _pins[chain[^1]] = pin = new Pin(chain.Count);
             Blocks += chain.Count;
         }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Sampling;
@@ -10,7 +11,7 @@ public static class TokenSampler
     /// <param name="seen">Ids that prompt or answer already hold.</param>
     /// <param name="position">Position of the token to choose in the whole sequence: the generator's counter.</param>
     /// <param name="sample">Which of several answers; each draws with a seed of its own.</param>
-    /// <exception cref="StageException">Internal: a logit is not finite.</exception>
+    /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
     public static int Next(Span<float> logits, SamplingParameters sampling, IReadOnlySet<int> seen, int position, int sample = 0)
     {
         CheckFinite(logits);
@@ -18,13 +19,13 @@ public static class TokenSampler
         return sampling.Temperature == 0 ? Greedy(logits) : Draw(logits, sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
     }
 
-    /// <exception cref="StageException">Internal: a logit is not finite.</exception>
+    /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
     public static void CheckFinite(ReadOnlySpan<float> logits)
     {
         if (!TensorPrimitives.IsFiniteAll(logits)) throw NotFinite();
     }
 
-    public static StageException NotFinite() => new(StageErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
+    public static FlamingoException NotFinite() => new(FlamingoErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
 
     /// <summary>What changes scores before one is chosen: bias, allowed tokens, repetition penalty.</summary>
     public static void Adjust(Span<float> scores, SamplingParameters sampling, IReadOnlySet<int> seen)

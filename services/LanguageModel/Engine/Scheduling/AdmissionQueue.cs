@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
@@ -17,7 +18,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
     public int Count { get; private set; }
 
     /// <param name="retryAfter">Asked only if the request is refused: when a place should be free.</param>
-    /// <exception cref="StageException">Overloaded, with RetryAfter; once closed, what it was closed with.</exception>
+    /// <exception cref="FlamingoException">Overloaded, with RetryAfter; once closed, what it was closed with.</exception>
     public void Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
     {
         lock (_lock)
@@ -26,7 +27,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
             if (Count >= mostWaiting)
             {
                 var wait = retryAfter();
-                throw new StageException(StageErrorKind.Overloaded, $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
+                throw new FlamingoException(FlamingoErrorKind.Overloaded, $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
             }
 
             var turn = _turns.FirstOrDefault(turn => turn.Tenant == tenant).Waiting;

@@ -35,7 +35,7 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public virtual bool WantsOnlyBest => false;
 
     /// <summary>Whether cross-attention weights of generated tokens are wanted.</summary>
-    public virtual Stages.AttentionChoice? Attention => null;
+    public virtual Abstractions.AttentionChoice? Attention => null;
 
     /// <summary>Whether blocks behind the prompt may serve other prompts.</summary>
     public virtual bool PublishesAnswer => false;

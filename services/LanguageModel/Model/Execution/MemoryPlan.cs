@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;

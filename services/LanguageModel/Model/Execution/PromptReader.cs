@@ -1,4 +1,5 @@
 using System.Text;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Tokenization;
@@ -10,7 +11,7 @@ namespace Flamingo.LanguageModel.Execution;
 public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, LanguageModelDescription model)
 {
     /// <summary>Ids of a prompt that is not to be run.</summary>
-    /// <exception cref="StageException">InvalidArgument, all faults.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, all faults.</exception>
     public IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments)
     {
         var faults = new List<FieldFault>();
@@ -21,7 +22,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
 
     /// <param name="answerTokens">Most tokens that follow the prompt; the capacity is cut at the context length.</param>
     /// <param name="faults">Faults found so far; this adds its own and throws if there are any.</param>
-    /// <exception cref="StageException">InvalidArgument (all faults).</exception>
+    /// <exception cref="FlamingoException">InvalidArgument (all faults).</exception>
     public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, List<FieldFault> faults)
     {
         var latents = Latents(segments, faults);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
 using Flamingo.Modeling;

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 
@@ -8,11 +9,11 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
 {
     public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
-    /// <exception cref="StageException">InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.</exception>
     public IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
     {
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
-            throw StageException.Invalid("pictures", $"{pictures.Count} pictures in one call.", $"Send 1 to {options.MaxPictures}.");
+            throw FlamingoException.Invalid("pictures", $"{pictures.Count} pictures in one call.", $"Send 1 to {options.MaxPictures}.");
         var faults = new List<FieldFault>();
         var plans = pictures.Select((picture, index) => Plan(picture, $"pictures[{index}]", faults)).ToList();
         PromptRules.ThrowIfAny(faults);

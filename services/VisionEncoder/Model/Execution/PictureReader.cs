@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Preprocessing;
@@ -14,7 +15,7 @@ internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor
     private readonly SemaphoreSlim _slots = new(slots);
 
     /// <returns>Of every picture the levels of its frames, each u8 [3, size, size].</returns>
-    /// <exception cref="StageException">InvalidArgument, naming every picture or file that is truncated or damaged.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, naming every picture or file that is truncated or damaged.</exception>
     public async Task<IReadOnlyList<IReadOnlyList<byte[]>>> ReadAsync(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
     {
         var (levels, faults) = (new IReadOnlyList<byte[]>[plans.Count], new IReadOnlyList<FieldFault>[plans.Count]);

@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
 using Flamingo.Modeling;
@@ -69,11 +70,11 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
         if (request.IncludePooled && Description.PooledWidth == 0)
-            throw StageException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
+            throw FlamingoException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
         var plans = _gate.Check(request.Pictures);
         var (frames, bytes) = (plans.Sum(plan => plan.Frames.Count), (long)Description.Patches * Description.Width * TensorData.ElementSize(Description.Dtype));
         if (frames * bytes > MaxFeatureBytes)
-            throw StageException.Invalid("pictures", $"The features of {frames} frames do not fit one answer.", $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
+            throw FlamingoException.Invalid("pictures", $"The features of {frames} frames do not fit one answer.", $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
 
         var levels = await _reader.ReadAsync(plans, cancellation);
         var items = levels.SelectMany(picture => picture.Select((frame, index) => new Frame(frame, request.IncludePooled, index == picture.Count - 1))).ToList();

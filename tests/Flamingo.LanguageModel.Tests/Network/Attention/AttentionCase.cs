@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.Modeling;
 using Flamingo.Stages;

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Flamingo.Stages.Tests;
+namespace Flamingo.Abstractions.Tests;
 
 public sealed class PromptRulesTests
 {
@@ -143,8 +143,8 @@ public sealed class PromptRulesTests
             new() { MaxTokens = 0, Temperature = float.NaN, TopK = -1, TopP = float.NaN, RepetitionPenalty = float.NaN, StopStrings = [""], StopTokens = [-1, 7, 512] }, Model, faults);
         PromptRules.CheckCandidates(["", "ok", "<fake>"], Model, faults);
 
-        var exception = Assert.Throws<StageException>(() => PromptRules.ThrowIfAny(faults));
-        Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
+        var exception = Assert.Throws<FlamingoException>(() => PromptRules.ThrowIfAny(faults));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(
             [
                 "segments", "segments[1].text", "segments[1].text", "segments[4].text",

@@ -1,19 +1,19 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>Named, versioned lists of examples that prompts may draw their shots from.</summary>
 public interface ISupportSets
 {
     /// <summary>Creates a set, or replaces it under the next version; its pictures are encoded before it is there.</summary>
-    /// <exception cref="StageException">InvalidArgument; Conflict: another version than expected; Unavailable: the store is down.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument; Conflict: another version than expected; Unavailable: the store is down.</exception>
     Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation);
 
-    /// <exception cref="StageException">NotFound.</exception>
+    /// <exception cref="FlamingoException">NotFound.</exception>
     Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation);
 
     /// <summary>By name, without their examples.</summary>
     Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation);
 
-    /// <exception cref="StageException">NotFound.</exception>
+    /// <exception cref="FlamingoException">NotFound.</exception>
     Task DeleteAsync(string tenant, string name, CancellationToken cancellation);
 }
 

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>Element types that travel between stages.</summary>
 public enum TensorDtype
@@ -21,26 +21,26 @@ public sealed class TensorData
     /// <param name="dtype">Element type.</param>
     /// <param name="shape">Sizes, outermost first; every size at least 1.</param>
     /// <param name="bytes">Exactly product(shape) × element size bytes.</param>
-    /// <exception cref="StageException">InvalidArgument: the bytes do not fit the shape.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument: the bytes do not fit the shape.</exception>
     public TensorData(TensorDtype dtype, ImmutableArray<int> shape, ReadOnlyMemory<byte> bytes)
     {
         var size = dtype switch
         {
             TensorDtype.Float32 => 4,
             TensorDtype.Float16 or TensorDtype.BFloat16 => 2,
-            _ => throw StageException.Invalid("tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
+            _ => throw FlamingoException.Invalid("tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
         };
-        if (shape.IsDefault) throw StageException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
+        if (shape.IsDefault) throw FlamingoException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
         long elements = 1;
         foreach (var length in shape)
         {
             if (length < 1 || elements > int.MaxValue / length)
-                throw StageException.Invalid("tensor.shape", $"[{string.Join(", ", shape)}] has a size below 1 or holds more than 2^31 elements.", "Send a dense tensor with positive sizes.");
+                throw FlamingoException.Invalid("tensor.shape", $"[{string.Join(", ", shape)}] has a size below 1 or holds more than 2^31 elements.", "Send a dense tensor with positive sizes.");
             elements *= length;
         }
 
         if (elements * size != bytes.Length)
-            throw StageException.Invalid("tensor.data", $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.", "Send row-major little-endian elements, all of them and nothing else.");
+            throw FlamingoException.Invalid("tensor.data", $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.", "Send row-major little-endian elements, all of them and nothing else.");
         Dtype = dtype;
         Shape = shape;
         Bytes = bytes;

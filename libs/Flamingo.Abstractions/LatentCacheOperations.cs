@@ -1,4 +1,4 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>For operators: the latent cache of one gateway, all tenants together.</summary>
 public interface ILatentCacheOperations
@@ -7,7 +7,7 @@ public interface ILatentCacheOperations
     Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation);
 
     /// <summary>Empties Redis of this installation's latents and the memory of every gateway on it.</summary>
-    /// <exception cref="StageException">Unavailable: Redis is on and does not answer; memory has been emptied.</exception>
+    /// <exception cref="FlamingoException">Unavailable: Redis is on and does not answer; memory has been emptied.</exception>
     Task<ClearedCache> ClearAsync(CancellationToken cancellation);
 }
 

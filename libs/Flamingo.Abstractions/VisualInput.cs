@@ -1,4 +1,4 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>A picture or a clip as files.</summary>
 /// <param name="Files">Encoded files (JPEG, PNG, WebP, GIF, BMP): one still picture; or one animated GIF or WebP; or the frames of a clip in order, each the first frame of its file. Never changed while anyone holds this.</param>

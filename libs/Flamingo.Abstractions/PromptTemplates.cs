@@ -1,4 +1,4 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>How a checkpoint was trained to be asked; a task without a template is one that the checkpoint does not know.</summary>
 public sealed record PromptTemplates

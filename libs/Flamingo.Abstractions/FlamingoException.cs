@@ -1,18 +1,18 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>Every way in which a stage can refuse or fail; closed, and mapped to gRPC status in one place.</summary>
-public enum StageErrorKind
+public enum FlamingoErrorKind
 {
-    /// <summary>The caller's input is wrong; <see cref="StageException.Faults"/> names each field and the remedy.</summary>
+    /// <summary>The caller's input is wrong; <see cref="FlamingoException.Faults"/> names each field and the remedy.</summary>
     InvalidArgument,
 
-    /// <summary>A picture id or support set that is not there; <see cref="StageException.Missing"/> lists the ids to send again as bytes.</summary>
+    /// <summary>A picture id or support set that is not there; <see cref="FlamingoException.Missing"/> lists the ids to send again as bytes.</summary>
     NotFound,
 
-    /// <summary>The language model does not hold latents it was believed to hold; <see cref="StageException.Missing"/> lists their keys.</summary>
+    /// <summary>The language model does not hold latents it was believed to hold; <see cref="FlamingoException.Missing"/> lists their keys.</summary>
     LatentsMissing,
 
-    /// <summary>Too many requests; <see cref="StageException.RetryAfter"/> says when to return.</summary>
+    /// <summary>Too many requests; <see cref="FlamingoException.RetryAfter"/> says when to return.</summary>
     Overloaded,
 
     /// <summary>A stage cannot be reached or died in mid-answer.</summary>
@@ -44,15 +44,15 @@ public sealed record FieldFault(string Field, string Problem, string Remedy)
 }
 
 /// <summary>The only exception that crosses a stage's border on purpose.</summary>
-public sealed class StageException : Exception
+public sealed class FlamingoException : Exception
 {
     /// <summary>Kinds of <see cref="MissingResource"/>.</summary>
     public const string Picture = "picture", SupportSet = "support set";
 
-    public StageException(StageErrorKind kind, string message, Exception? inner = null)
+    public FlamingoException(FlamingoErrorKind kind, string message, Exception? inner = null)
         : base(message, inner) => Kind = kind;
 
-    public StageErrorKind Kind { get; }
+    public FlamingoErrorKind Kind { get; }
 
     /// <summary>For InvalidArgument: all faults at once.</summary>
     public IReadOnlyList<FieldFault> Faults { get; init; } = [];
@@ -66,8 +66,8 @@ public sealed class StageException : Exception
     /// <summary>For Overloaded: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    public static StageException Invalid(string field, string problem, string remedy) => Invalid([new FieldFault(field, problem, remedy)]);
+    public static FlamingoException Invalid(string field, string problem, string remedy) => Invalid([new FieldFault(field, problem, remedy)]);
 
-    public static StageException Invalid(IReadOnlyList<FieldFault> faults) =>
-        new(StageErrorKind.InvalidArgument, string.Join(' ', faults)) { Faults = faults };
+    public static FlamingoException Invalid(IReadOnlyList<FieldFault> faults) =>
+        new(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults)) { Faults = faults };
 }

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using CsCheck;
 
-namespace Flamingo.Stages.Tests;
+namespace Flamingo.Abstractions.Tests;
 
 public sealed class TensorDataTests
 {
@@ -89,8 +89,8 @@ public sealed class TensorDataTests
 
     private static void AssertFault(string field, Func<TensorData> make)
     {
-        var exception = Assert.Throws<StageException>(make);
-        Assert.Equal(StageErrorKind.InvalidArgument, exception.Kind);
+        var exception = Assert.Throws<FlamingoException>(make);
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(field, Assert.Single(exception.Faults).Field);
     }
 }

@@ -1,9 +1,9 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>What models like these are mostly asked, in the words that the checkpoint was trained on: thin calls over <see cref="IFlamingo"/>.</summary>
 public interface ITasks
 {
-    /// <exception cref="StageException">As <see cref="IFlamingo.GenerateAsync"/>; InvalidArgument also where the checkpoint has no template for it.</exception>
+    /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>; InvalidArgument also where the checkpoint has no template for it.</exception>
     Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation);
 
     /// <inheritdoc cref="CaptionAsync"/>
@@ -32,7 +32,7 @@ public sealed record TaskPrompt(FlamingoVisual Visual)
     /// <summary>Whether the checkpoint's own examples without pictures go first. Null: where there are no others.</summary>
     public bool? ZeroShot { get; init; }
 
-    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    /// <inheritdoc cref="FlamingoRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
 }
 
@@ -65,7 +65,7 @@ public sealed record ChatTask(IReadOnlyList<ChatTurn> Turns, SamplingParameters 
     /// <inheritdoc cref="TenantName"/>
     public string Tenant { get; init; } = TenantName.Default;
 
-    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    /// <inheritdoc cref="FlamingoRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
 }
 

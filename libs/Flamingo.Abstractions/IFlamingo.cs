@@ -1,10 +1,10 @@
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>The public face: what the Gateway promises its callers, the same in one process and over gRPC.</summary>
 public interface IFlamingo
 {
     /// <summary>First one <see cref="PicturesResolved"/>, then any number of <see cref="AnswerTokens"/>, then one <see cref="AnswerFinished"/>.</summary>
-    /// <exception cref="StageException">Any kind but LatentsMissing.</exception>
+    /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
     IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation);
 
     Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation);
@@ -39,7 +39,7 @@ public sealed record FlamingoRequest(IReadOnlyList<FlamingoSegment> Segments, Sa
     /// <summary>Examples that go before the segments, which are then the query.</summary>
     public SupportSetChoice? SupportSet { get; init; }
 
-    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    /// <summary>How long the prompt's keys and values are kept from eviction after the answer; null leaves them to chance.</summary>
     public TimeSpan? PinPrefix { get; init; }
 
     /// <summary>Attention maps per generated token; null is off and costs nothing.</summary>
@@ -57,7 +57,7 @@ public sealed record FlamingoRankRequest(IReadOnlyList<FlamingoSegment> Segments
     /// <summary>Log-likelihoods as the mean over permutations of the support set's shots.</summary>
     public Ensemble? Ensemble { get; init; }
 
-    /// <inheritdoc cref="LanguageModelRequest.PinPrefix"/>
+    /// <inheritdoc cref="FlamingoRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
 }
 
@@ -138,7 +138,7 @@ public sealed record AttentionMap(int Picture, TensorData Weights, TensorData Ma
 /// <param name="Seed">The seed used, so that a sampled answer can be repeated.</param>
 public sealed record AnswerFinished(FinishReason Reason, int PromptTokens, int GeneratedTokens, ulong Seed, StageTimings Timings, ModelDigests Digests) : AnswerEvent
 {
-    /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
+    /// <summary>Prompt tokens whose keys and values another request had computed.</summary>
     public int CachedTokens { get; init; }
 
     /// <summary>One per answer.</summary>
@@ -147,7 +147,7 @@ public sealed record AnswerFinished(FinishReason Reason, int PromptTokens, int G
 
 public sealed record FlamingoRanking(IReadOnlyList<RankedCandidate> Candidates, IReadOnlyList<PictureReport> Pictures, int PromptTokens, StageTimings Timings, ModelDigests Digests)
 {
-    /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
+    /// <inheritdoc cref="AnswerFinished.CachedTokens"/>
     public int CachedTokens { get; init; }
 
     public CacheUse Cache { get; init; } = CacheUse.None;
@@ -162,4 +162,26 @@ public sealed record FlamingoEncoding(IReadOnlyList<PictureReport> Pictures, IRe
     public CacheUse Cache { get; init; } = CacheUse.None;
 }
 
-public sealed record FlamingoModel(VisionEncoderDescription Vision, ResamplerDescription Resampler, LanguageModelDescription Language);
+/// <param name="LogProbability">Natural logarithm.</param>
+/// <param name="Top">The most likely tokens, best first.</param>
+public sealed record TokenLogProbability(int Id, float LogProbability, IReadOnlyList<(int Id, float LogProbability)> Top);
+
+/// <param name="Score">Of a beam; null without beam search.</param>
+public sealed record FinishedSample(FinishReason Reason, int GeneratedTokens, double? Score);
+
+public enum FinishReason
+{
+    /// <summary>A stop token or stop string.</summary>
+    Stop = 1,
+
+    /// <summary>max_tokens or the context length.</summary>
+    Length = 2,
+}
+
+/// <param name="TokenLogLikelihoods">Natural logarithm, one per token of the candidate.</param>
+public sealed record RankedCandidate(string Text, IReadOnlyList<int> Ids, IReadOnlyList<float> TokenLogLikelihoods)
+{
+    public double Sum => TokenLogLikelihoods.Sum(value => (double)value);
+
+    public double Mean => Sum / TokenLogLikelihoods.Count;
+}

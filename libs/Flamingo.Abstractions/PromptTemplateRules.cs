@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>What every template must obey, checked where it is loaded; all faults at once.</summary>
 public static partial class PromptTemplateRules

@@ -1,7 +1,7 @@
 using System.Numerics;
 using static System.FormattableString;
 
-namespace Flamingo.Stages;
+namespace Flamingo.Abstractions;
 
 /// <summary>What every prompt must obey, checked by the Gateway and again by the LanguageModel; all faults at once.</summary>
 public static class PromptRules
@@ -80,10 +80,10 @@ public static class PromptRules
         }
     }
 
-    /// <exception cref="StageException">InvalidArgument, if there are faults.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, if there are faults.</exception>
     public static void ThrowIfAny(List<FieldFault> faults)
     {
-        if (faults.Count > 0) throw StageException.Invalid(faults);
+        if (faults.Count > 0) throw FlamingoException.Invalid(faults);
     }
 
     // several answers, or the best of several beams; a stage that does not say how many makes one

@@ -1,4 +1,4 @@
-namespace Flamingo.Stages.Tests;
+namespace Flamingo.Abstractions.Tests;
 
 public sealed class PromptTemplateRulesTests
 {
