@@ -84,7 +84,7 @@ internal static class FamilyCheck
                 var ids = new List<int>();
                 var request = new LanguageModelRequest(segments, new SamplingParameters { MaxTokens = 12 });
                 await foreach (var part in stage.GenerateAsync(request, cancellation))
-                    if (part is TokensGenerated tokens) ids.AddRange(tokens.Ids);
+                    if (part is AnswerTokens tokens) ids.AddRange(tokens.Ids);
                 (different, answers) = (different + (ids.SequenceEqual(Ids(greedy.GetProperty("ids"))) ? 0 : 1), answers + 1);
             }
 

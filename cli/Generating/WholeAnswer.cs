@@ -16,7 +16,7 @@ public sealed class GatheredSample
     public List<TokenLogProbability> LogProbabilities { get; } = [];
 
     /// <summary>What was said and what it looked at, one per id; the text of several ids that came at once stands at the first.</summary>
-    public List<(string Text, int Id, AttentionMap? Map)> Looks { get; } = [];
+    public List<(string Text, int Id, TokenAttention? Map)> Looks { get; } = [];
 
     public void Add(AnswerTokens tokens)
     {

@@ -132,17 +132,17 @@ internal static class Records
 
     public static readonly Gen<Resampling> Resampling = Gen.Select(Text, Tensor.Array[0, 3], Tensor.Array[0, 3]).Select((digest, latents, attention) => new Resampling(digest, latents, attention));
 
-    public static readonly Gen<GenerationEvent> Generation = Gen.OneOf<GenerationEvent>(
+    public static readonly Gen<AnswerEvent> Generation = Gen.OneOf<AnswerEvent>(
         Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor).Select((picture, weights) => new TokenAttention(picture, weights)).Null().Array[0, 3])
-            .Select((text, ids, sample, logs, attention) => (GenerationEvent)new TokensGenerated(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
+            .Select((text, ids, sample, logs, attention) => (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
         from end in Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Int, Time, Time, Time, Text)
         from cached in Gen.Int
         from samples in Sample.Array[0, 3]
-        select (GenerationEvent)new GenerationFinished(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6, end.Item7) { CachedTokens = cached, Samples = samples });
+        select (AnswerEvent)AnswerFinished.OfLanguageModel(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6, end.Item7) { CachedTokens = cached, Samples = samples });
 
     public static readonly Gen<AnswerEvent> Answer = Gen.OneOf<AnswerEvent>(
         Gen.Select(Picture.Array[0, 3], Time, Time, Time, Cache, Shots.Null()).Select((pictures, a, b, c, cache, shots) => (AnswerEvent)new PicturesResolved(pictures, a, b, c) { Cache = cache, Shots = shots }),
-        Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor, Tensor).Select((picture, weights, map) => new AttentionMap(picture, weights, map)).Null().Array[0, 3])
+        Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor, Tensor).Select((picture, weights, map) => new TokenAttention(picture, weights, map)).Null().Array[0, 3])
             .Select((text, ids, sample, logs, attention) => (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
         from end in Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Int, Gen.ULong, Timings, Digests)
         from cached in Gen.Int

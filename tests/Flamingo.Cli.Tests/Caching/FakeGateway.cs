@@ -66,7 +66,7 @@ internal sealed class FakeGateway : IAsyncDisposable
             }
             catch (FlamingoException refusal)
             {
-                throw refusal.ToRpc();
+                throw refusal.ToRpcException();
             }
         }
 

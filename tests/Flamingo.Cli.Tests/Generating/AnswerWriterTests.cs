@@ -163,7 +163,7 @@ public sealed class AnswerWriterTests
         CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
     };
 
-    private static AttentionMap Map(params float[] map) => new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats(map, 2, 2));
+    private static TokenAttention Map(params float[] map) => new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats(map, 2, 2));
 
     private static async Task<(string Output, string Error, WholeAnswer Whole)> WriteAsync(FlamingoRequest request, bool json, PicturesResolved? resolved = null)
     {

@@ -64,19 +64,19 @@ public sealed class AnswerTextTests
         Assert.Equal("E", (await Say([7], new() { StopStrings = ["END"] }, answer: 1)).Text);
     }
 
-    private static async Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
+    private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
     {
-        var channel = Channel.CreateUnbounded<GenerationEvent>();
+        var channel = Channel.CreateUnbounded<AnswerEvent>();
         var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider());
         var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), channel.Writer, "digest", new FakeTimeProvider());
         engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
         for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);
 
         var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken).ToListAsync(TestContext.Current.CancellationToken);
-        var tokens = events.OfType<TokensGenerated>().ToList();
+        var tokens = events.OfType<AnswerTokens>().ToList();
         Assert.Equal(tokens.Count + 1, events.Count);
         var pieces = tokens.Select(generated => generated.Text).ToList();
-        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<GenerationFinished>(events[^1]), pieces);
+        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<AnswerFinished>(events[^1]), pieces);
     }
 
     /// <summary>Says these ids, one a step, whatever it is asked.</summary>

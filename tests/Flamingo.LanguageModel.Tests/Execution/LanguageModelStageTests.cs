@@ -150,18 +150,18 @@ public sealed class LanguageModelStageTests(Models models)
 
     private static string Words(int count) => string.Concat(Enumerable.Repeat(" red", count));
 
-    internal static async Task<(string Text, List<int> Ids, GenerationFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
+    internal static async Task<(string Text, List<int> Ids, AnswerFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
     {
-        var (text, ids, finished) = ("", new List<int>(), (GenerationFinished?)null);
+        var (text, ids, finished) = ("", new List<int>(), (AnswerFinished?)null);
         await foreach (var generated in stage.GenerateAsync(request, TestContext.Current.CancellationToken))
         {
-            if (generated is TokensGenerated tokens)
+            if (generated is AnswerTokens tokens)
             {
                 text += tokens.Text;
                 ids.AddRange(tokens.Ids);
             }
 
-            finished = generated as GenerationFinished;
+            finished = generated as AnswerFinished;
         }
 
         return (text, ids, finished!);

@@ -55,7 +55,7 @@ public sealed class AttentionMapTests
             var (weights, shape) = Read(golden, $"{name}.cross_attention");                 // [layers, heads, tokens, latents]
             var (maps, _) = Read(golden, $"{name}.map");                                    // [tokens, 8, 8]
             var pictures = prompt.GetProperty("pictures").EnumerateArray().Select(file => File.ReadAllBytes(Episode.Evaluation("pictures", file.GetString()!))).ToList();
-            var (ids, seen) = (new List<int>(), new List<AttentionMap?>());
+            var (ids, seen) = (new List<int>(), new List<TokenAttention?>());
             AnswerFinished? finished = null;
             await foreach (var item in embedded.Flamingo.GenerateAsync(new FlamingoRequest(Question(prompt.GetProperty("text").GetString()!, pictures), new() { MaxTokens = 14 }) { Attention = new([], []) }, TestContext.Current.CancellationToken))
             {

@@ -107,8 +107,8 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         var (ids, score) = (new List<int>(), (double?)null);
         await foreach (var item in language.GenerateAsync(new LanguageModelRequest(segments, sampling), Cancellation))
         {
-            if (item is TokensGenerated { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
-            if (item is GenerationFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
+            if (item is AnswerTokens { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
+            if (item is AnswerFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
         }
 
         return (ids, score);

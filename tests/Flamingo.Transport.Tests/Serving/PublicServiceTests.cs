@@ -91,7 +91,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
             () => new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), headers, cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
         })
         {
-            var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToStage("Gateway");
+            var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToFlamingoException("Gateway");
             Assert.Equal("metadata flamingo-tenant", Assert.Single(refusal.Faults).Field);
         }
 

@@ -17,11 +17,11 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
     /// <summary>The events of all answers. Leaving the enumeration early ends the request before the next step.</summary>
     /// <param name="newText">Makes the text of one answer.</param>
     /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
         SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms, [EnumeratorCancellation] CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var channel = Channel.CreateUnbounded<GenerationEvent>(new() { SingleReader = true, SingleWriter = true });
+        var channel = Channel.CreateUnbounded<AnswerEvent>(new() { SingleReader = true, SingleWriter = true });
         var answer = new AnswerTerms(modelStops, newText, channel.Writer, weightsDigest, time);
         EngineRequest request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
         _loop.Submit(request);

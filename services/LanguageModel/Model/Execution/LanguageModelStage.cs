@@ -75,7 +75,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => Task.FromResult(_reader.Tokenize(segments));
 
-    public IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();

@@ -1,13 +1,14 @@
 using System.Net.Sockets;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using Grpc.Core;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
-/// <summary>The one place where <see cref="FlamingoException"/> becomes a gRPC status with rich details, and the one where it comes back.</summary>
+/// <summary>
+/// The one place where <see cref="FlamingoException"/> becomes a gRPC status with rich details, and the one where it comes back.
+/// </summary>
 public static class ErrorWire
 {
     private const string Domain = "flamingo";
@@ -15,31 +16,34 @@ public static class ErrorWire
     private static readonly SocketError[] BrokenConnection =
         [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
 
-    public static RpcException ToRpc(this FlamingoException exception)
+    public static RpcException ToRpcException(this FlamingoException exception)
     {
         var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
         status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = exception.Kind.ToString() }));
         if (exception.Faults.Count > 0)
         {
             var request = new BadRequest();
-            request.FieldViolations.AddRange(exception.Faults.Select(fault => new BadRequest.Types.FieldViolation { Field = fault.Field, Description = $"{fault.Problem}\n{fault.Remedy}" }));
+            request.FieldViolations.AddRange(exception.Faults.Select(fault =>
+                new BadRequest.Types.FieldViolation { Field = fault.Field, Description = $"{fault.Problem}\n{fault.Remedy}" }));
             status.Details.Add(Any.Pack(request));
         }
 
-        foreach (var missing in exception.Missing) status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = exception.MissingResource, ResourceName = missing }));
-        if (exception.RetryAfter is { } delay) status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
+        foreach (var missing in exception.Missing)
+            status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = exception.MissingResource, ResourceName = missing }));
+        if (exception.RetryAfter is { } delay)
+            status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
         return status.ToRpcException();
     }
 
-    /// <param name="peer">Who answered, for messages of its absence.</param>
-    /// <param name="remedy">What to do about that, one sentence.</param>
-    public static FlamingoException ToStage(this RpcException exception, string peer, string remedy = "")
+    /// <param name="peer">The service that was called, for messages of its absence.</param>
+    /// <param name="remedy">What to do about its absence, one sentence.</param>
+    public static FlamingoException ToFlamingoException(this RpcException exception, string peer, string remedy = "")
     {
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
         if (status is null || info?.Domain != Domain || !System.Enum.TryParse<FlamingoErrorKind>(info.Reason, out var kind))
         {
-            var unreached = NotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
+            var unreached = WhyNotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
             return new FlamingoException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
         }
 
@@ -53,11 +57,21 @@ public static class ErrorWire
         };
     }
 
+    /// <returns>Why the call reached nobody, in the system's words; null where there was a connection.</returns>
+    public static string? WhyNotReached(this RpcException exception)
+    {
+        var inner = exception.Status.DebugException;
+        while (inner is not (null or SocketException)) inner = inner.InnerException;
+        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
+    }
+
     // the remedy travels as the description's last line; a problem may quote a caller's text, line breaks included
     private static FieldFault ToFault(BadRequest.Types.FieldViolation violation)
     {
         var (text, end) = (violation.Description, violation.Description.LastIndexOf('\n'));
-        return end < 0 ? new FieldFault(violation.Field, text, "") : new FieldFault(violation.Field, text[..end], text[(end + 1)..]);
+        return end < 0
+            ? new FieldFault(violation.Field, text, "")
+            : new FieldFault(violation.Field, text[..end], text[(end + 1)..]);
     }
 
     private static StatusCode CodeOf(FlamingoErrorKind kind) => kind switch
@@ -98,14 +112,6 @@ public static class ErrorWire
             $"the connection broke ({broken.GetBaseException().Message}).",
         _ => exception.Status.Detail,
     };
-
-    /// <returns>Why there is no connection, in the system's words; null: there was one.</returns>
-    private static string? NotReached(RpcException exception)
-    {
-        var inner = exception.Status.DebugException;
-        while (inner is not (null or SocketException)) inner = inner.InnerException;
-        return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
-    }
 
     // .NET tells in three ways that HTTP/2 was never agreed on: the peer sent something else, ended instead, or was gone when
     // its answer was looked for. A peer that dies later leaves a socket's error or an answer that ended early beneath.

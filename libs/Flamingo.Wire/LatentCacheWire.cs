@@ -1,9 +1,8 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using V1 = Flamingo.Protos.V1;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
 /// <summary>What the latent cache did and holds.</summary>
 public static class LatentCacheWire
@@ -49,4 +48,9 @@ public static class LatentCacheWire
             redis is null ? null : new RedisTierStatistics(redis.Reachable, redis.Hits, redis.Misses, redis.Failures, redis.Corrupt, redis.BytesRead, redis.BytesWritten),
             message.Encoded, message.Waits, message.SharedWaits, message.Saved?.ToTimeSpan() ?? TimeSpan.Zero);
     }
+
+    public static V1.ClearCacheResponse ToMessage(this ClearedCache record) =>
+        new() { RedisEntries = record.RedisEntries, MemoryEntries = record.MemoryEntries };
+
+    public static ClearedCache ToRecord(this V1.ClearCacheResponse message) => new(message.RedisEntries, message.MemoryEntries);
 }

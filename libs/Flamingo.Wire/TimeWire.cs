@@ -1,11 +1,10 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
-/// <summary>Times: measured ones travel as milliseconds, given ones as durations.</summary>
-internal static class TimeWire
+/// <summary>Times: what was measured travels as milliseconds, what a caller chooses as a duration.</summary>
+public static class TimeWire
 {
     public static TimeSpan Milliseconds(double value) => TimeSpan.FromTicks((long)Math.Round(value * TimeSpan.TicksPerMillisecond));
 

@@ -1,4 +1,4 @@
-namespace Flamingo.Transport;
+namespace Flamingo.Wire;
 
 /// <summary>
 /// The largest message that travels: 64 pictures, each as large as a file may be by default (20 MiB), would be 1280 MiB;

@@ -1,7 +1,4 @@
-using Flamingo.Protos.V1;
-using Google.Protobuf;
-
-namespace Flamingo.Client;
+namespace Flamingo.Abstractions;
 
 /// <summary>
 /// A conversation, written in the order in which it is held:
@@ -11,14 +8,17 @@ public sealed class Conversation
 {
     private readonly List<ChatTurn> _turns = [];
 
-    /// <summary>In order; the last is to be answered where it has no reply.</summary>
+    /// <summary>In order; the last one is to be answered where it has no reply.</summary>
     public IReadOnlyList<ChatTurn> Turns => _turns;
 
     /// <param name="words">May be empty beside a picture.</param>
-    /// <param name="pictures">Encoded files, which go before the words: JPEG, PNG, WebP, GIF or BMP. Not copied: leave them unchanged while the conversation lasts.</param>
+    /// <param name="pictures">
+    /// Encoded files, which go before the words: JPEG, PNG, WebP, GIF or BMP. Not copied: they stay unchanged while the
+    /// conversation lasts.
+    /// </param>
     public Conversation User(string words, params IEnumerable<ReadOnlyMemory<byte>> pictures)
     {
-        _turns.Add(new ChatTurn { Text = words, Visuals = { pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }) } });
+        _turns.Add(new ChatTurn([.. pictures.Select(picture => new FlamingoPicture(picture))], words));
         return this;
     }
 
@@ -26,8 +26,9 @@ public sealed class Conversation
     /// <exception cref="InvalidOperationException">No turn of the user's waits for a reply.</exception>
     public Conversation Assistant(string reply)
     {
-        if (_turns.LastOrDefault() is not { HasReply: false } turn) throw new InvalidOperationException("No turn of the user's waits for a reply. Call User first.");
-        turn.Reply = reply;
+        if (_turns is not [.., { Reply: null } turn])
+            throw new InvalidOperationException("No turn of the user's waits for a reply. Call User first.");
+        _turns[^1] = turn with { Reply = reply };
         return this;
     }
 }

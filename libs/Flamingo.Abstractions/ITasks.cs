@@ -4,17 +4,17 @@ namespace Flamingo.Abstractions;
 public interface ITasks
 {
     /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>; InvalidArgument also where the checkpoint has no template for it.</exception>
-    Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation);
+    Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation = default);
 
     /// <inheritdoc cref="CaptionAsync"/>
-    Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation);
+    Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation = default);
 
     /// <inheritdoc cref="CaptionAsync"/>
-    Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation);
+    Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation = default);
 
     /// <summary>The model's next words in a conversation: the events of <see cref="IFlamingo.GenerateAsync"/>.</summary>
     /// <inheritdoc cref="CaptionAsync"/>
-    IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation);
+    IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation = default);
 }
 
 /// <summary>What all tasks are told: a picture, and examples before it.</summary>

@@ -1,9 +1,8 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Google.Protobuf.WellKnownTypes;
 using V1 = Flamingo.Protos.V1;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
 /// <summary>Support sets, and what prompts draw from them.</summary>
 public static class SupportSetWire

@@ -4,11 +4,11 @@ namespace Flamingo.Abstractions;
 public interface ILatentCacheOperations
 {
     /// <summary>Counts since the gateway started.</summary>
-    Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation);
+    Task<CacheStatistics> GetStatisticsAsync(CancellationToken cancellation = default);
 
     /// <summary>Empties Redis of this installation's latents and the memory of every gateway on it.</summary>
     /// <exception cref="FlamingoException">Unavailable: Redis is on and does not answer; memory has been emptied.</exception>
-    Task<ClearedCache> ClearAsync(CancellationToken cancellation);
+    Task<ClearedCache> ClearAsync(CancellationToken cancellation = default);
 }
 
 /// <param name="Evictions">Entries that left for others.</param>

@@ -5,16 +5,16 @@ public interface ISupportSets
 {
     /// <summary>Creates a set, or replaces it under the next version; its pictures are encoded before it is there.</summary>
     /// <exception cref="FlamingoException">InvalidArgument; Conflict: another version than expected; Unavailable: the store is down.</exception>
-    Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation);
+    Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation = default);
 
     /// <exception cref="FlamingoException">NotFound.</exception>
-    Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation);
+    Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation = default);
 
     /// <summary>By name, without their examples.</summary>
-    Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation);
+    Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation = default);
 
     /// <exception cref="FlamingoException">NotFound.</exception>
-    Task DeleteAsync(string tenant, string name, CancellationToken cancellation);
+    Task DeleteAsync(string tenant, string name, CancellationToken cancellation = default);
 }
 
 /// <param name="Visual">A picture or clip with its bytes, never an id.</param>

@@ -1,12 +1,14 @@
 using System.Collections.Immutable;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Google.Protobuf;
 using V1 = Flamingo.Protos.V1;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
-/// <summary>Tensors and latents. Bytes are read in place on arrival and sent without a copy: <see cref="TensorData"/> is immutable and never pooled.</summary>
+/// <summary>
+/// Tensors. Their bytes are read in place on arrival and sent without a copy, because <see cref="TensorData"/> is immutable and
+/// never pooled.
+/// </summary>
 public static class TensorWire
 {
     public static V1.Tensor ToMessage(this TensorData tensor)
@@ -27,7 +29,8 @@ public static class TensorWire
         }
         catch (FlamingoException exception)
         {
-            throw FlamingoException.Invalid([.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
+            throw FlamingoException.Invalid(
+                [.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
         }
     }
 
@@ -51,10 +54,6 @@ public static class TensorWire
         return tensors.ToImmutable();
     }
 
-    public static V1.Latents ToMessage(this ChecksummedLatents latents) =>
-        new() { Tensor = latents.Tensor.ToMessage(), Checksum = UnsafeByteOperations.UnsafeWrap(latents.Checksum) };
-
-    public static ChecksummedLatents ToRecord(this V1.Latents message, string field) => new(message.Tensor.ToRecord($"{field}.tensor"), message.Checksum.Memory);
-
+    /// <summary>Without a copy: the bytes must not change before the message has been sent.</summary>
     public static ByteString ToByteString(this ReadOnlyMemory<byte> bytes) => UnsafeByteOperations.UnsafeWrap(bytes);
 }

@@ -1,8 +1,7 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
-namespace Flamingo.Transport.Wire;
+namespace Flamingo.Wire;
 
 /// <summary>Captions, answers, classifications and conversations.</summary>
 public static class TaskWire
