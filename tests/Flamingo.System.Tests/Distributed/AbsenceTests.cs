@@ -4,10 +4,10 @@ using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Transport.Remote;
+using Flamingo.Testing;
 using Grpc.Core;
 using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -70,9 +70,9 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(prompt, cancellation: Cancellation));
         Assert.StartsWith($"LanguageModel at http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("Check the address", gone.Message, StringComparison.Ordinal);
-        using var remote = new RemoteFlamingo(gateway.Address);
+        using var remote = new FlamingoClient(gateway.Address);
         var ranking = new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]);
-        var same = await Assert.ThrowsAsync<Abstractions.FlamingoException>(() => remote.RankAsync(ranking, Cancellation));
+        var same = await Assert.ThrowsAsync<FlamingoException>(() => remote.RankAsync(ranking, Cancellation));
         Assert.Equal(gone.Message, same.Message);
     }
 

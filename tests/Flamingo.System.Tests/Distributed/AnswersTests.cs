@@ -19,7 +19,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     public async Task Embedded_and_distributed_give_the_same_tokens()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Threads", "1"));
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
 
         var expected = await Answer.ReadAsync(embedded.Flamingo, NewWord, Cancellation);
         var answer = await Answer.ReadAsync(distributed, NewWord, Cancellation);
@@ -45,7 +45,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     public async Task Embedded_and_distributed_rank_alike()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Threads", "1"));
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
         var request = new FlamingoRankRequest(NewWord.Segments, [" jano", " pilu", " small red circle"]);
         var expected = await embedded.Flamingo.RankAsync(request, Cancellation);
         var ranking = await distributed.RankAsync(request, Cancellation);
@@ -64,7 +64,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     [Fact(Timeout = 60_000)]
     public async Task The_gateway_tells_whose_weights_answer()
     {
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
         var model = await distributed.GetModelAsync(Cancellation);
         var config = ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")).Config;
         await using (var embedded = await EmbeddedFlamingo.StartAsync())

@@ -8,7 +8,6 @@ using Flamingo.SystemTests.Tasks;
 using Flamingo.Testing;
 using Flamingo.Transport.Remote;
 using Grpc.Core;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -25,7 +24,7 @@ public sealed class ConversationTests(Stack shared) : HostTests(shared)
         var language = await StartReadyAsync("LanguageModel", null, ("Model__Directory", folder));
         var gateway = await StartGatewayAsync(language: language.Port);
         await using var embedded = await EmbeddedFlamingo.StartAsync(folder, ("Model:Threads", "1"));
-        using var distributed = new RemoteFlamingo(gateway.Address);
+        using var distributed = new FlamingoClient(gateway.Address);
 
         var (first, second) = (new Abstractions.ChatTurn([Episode.Picture("0001.png")], HowMany), new Abstractions.ChatTurn([Episode.Picture("0002.png")], Star));
         ChatTask[] tasks = [new([first], new()), new([first with { Reply = "three" }, second], new()), new([first], new() { Temperature = 1.5f, Seed = 7, MaxTokens = 20 })];

@@ -49,7 +49,7 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         Close(tensors.Find("latents")!, resampled.Latents, 1e-5);
         var latents = Slices(tensors.Find("latents")!);
 
-        using var flamingo = new RemoteFlamingo(gateway.Address);
+        using var flamingo = new FlamingoClient(gateway.Address);
         Assert.All(goldens, one => Assert.NotEmpty(one.Prompts));
         Assert.Equal(family == "idefics" ? 2 : 1, goldens.Count);
         foreach (var prompt in goldens.SelectMany(one => one.Prompts))

@@ -8,7 +8,6 @@ using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
 using Grpc.Core;
 using PictureSource = Flamingo.Protos.V1.PictureSource;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 

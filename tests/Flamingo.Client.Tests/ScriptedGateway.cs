@@ -1,9 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -12,7 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace Flamingo.SystemTests.Client;
+namespace Flamingo.Client.Tests;
 
 /// <summary>A gateway on a real port that holds pictures per tenant as the true one does, and whose answers a test writes.</summary>
 internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IAsyncDisposable
@@ -30,6 +29,9 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     /// <summary>The authority of every call.</summary>
     public ConcurrentQueue<string> Hosts { get; } = [];
 
+    /// <summary>The authorization of every call that had one.</summary>
+    public ConcurrentQueue<string> Authorizations { get; } = [];
+
     /// <summary>Instead of an answer.</summary>
     public Exception? Refusal { get; set; }
 
@@ -39,18 +41,25 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     /// <summary>Before every look at what is held; for evictions at the worst moment.</summary>
     public Action? Looking { get; set; }
 
-    public static async Task<ScriptedGateway> StartAsync()
+    /// <param name="certificate">With one the port speaks TLS.</param>
+    public static async Task<ScriptedGateway> StartAsync(X509Certificate2? certificate = null)
     {
         var gateway = new ScriptedGateway();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            if (certificate is not null) listen.UseHttps(certificate);
+        }));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
-        builder.Services.AddStageServing().AddSingleton<IFlamingo>(gateway).AddSingleton<ITasks>(gateway).AddSingleton<ISupportSets>(gateway).AddSingleton<ILatentCacheOperations>(gateway);
+        builder.Services.AddStageServing().AddSingleton<IFlamingo>(gateway).AddSingleton<ITasks>(gateway)
+            .AddSingleton<ISupportSets>(gateway).AddSingleton<ILatentCacheOperations>(gateway);
         gateway._server = builder.Build();
         gateway._server.Use((context, next) =>
         {
             gateway.Hosts.Enqueue(context.Request.Host.Value!);
+            if (context.Request.Headers.Authorization is [{ } authorization]) gateway.Authorizations.Enqueue(authorization);
             return next(context);
         });
         gateway._server.MapFlamingo();
@@ -81,7 +90,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         yield return new PicturesResolved(pictures, default, default, default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
         yield return new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
         if (Breaks is not null) throw Breaks;
-        yield return new AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats([1, 0, 0, 0], 2, 2))] };
+        yield return new AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats([1, 0, 0, 0], 2, 2) }] };
         yield return new AnswerTokens(" dog", [2]);
         yield return new AnswerFinished(FinishReason.Stop, 7, 4, 0, Timings, Digests) { CachedTokens = 5 };
     }
@@ -131,8 +140,8 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         {
             var id = picture switch
             {
-                FlamingoPicture still => Convert.ToHexStringLower(SHA256.HashData(still.Bytes.Span)),
-                FlamingoVideo video => Flamingo.Gateway.Pictures.PictureId.Of(video.Input),
+                FlamingoPicture still => PictureId.Of(still.Bytes.Span),
+                FlamingoVideo video => PictureId.Of(video.Input),
                 _ => ((FlamingoPictureId)picture).Id,
             };
             if (picture is not FlamingoPictureId) _held[(tenant, id)] = true;

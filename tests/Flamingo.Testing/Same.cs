@@ -2,12 +2,12 @@ using System.Collections;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
+using Xunit;
 
-namespace Flamingo.Transport.Tests;
+namespace Flamingo.Testing;
 
 /// <summary>Equality by content, through lists, tensors and bytes, where a record's own stops at references.</summary>
-internal static class Same
+public static class Same
 {
     public static void Content(object? expected, object? actual) => Assert.Equal(Text(expected), Text(actual));
 

@@ -1,11 +1,6 @@
-using Flamingo.Client;
-using Flamingo.Protos.V1;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
-using Grpc.Core;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
-namespace Flamingo.SystemTests.Client;
+namespace Flamingo.Client.Tests;
 
 /// <summary>Pictures travel once, and again by themselves when the service has lost them.</summary>
 public sealed class PictureResendTests : IAsyncLifetime
@@ -54,10 +49,10 @@ public sealed class PictureResendTests : IAsyncLifetime
     public async Task A_picture_that_stands_twice_goes_with_its_bytes_again_at_both_places()
     {
         var prompt = new Prompt().Picture(Dog).Text("a").Picture(Dog).Text("b");
-        await _client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken);
-        await _client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         _gateway.Evict(PictureId.Of(Dog));
-        await _client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal(["dog dog", "id id", "id id", "dog dog"], [Kinds(), Kinds(), Kinds(), Kinds()]);
     }
 
@@ -65,11 +60,11 @@ public sealed class PictureResendTests : IAsyncLifetime
     public async Task More_that_is_evicted_meanwhile_is_sent_the_second_time_and_then_it_ends()
     {
         var prompt = new Prompt().Picture(Dog).Picture(Cat).Picture(Bird).Text("x");
-        await _client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal("dog cat bird", Kinds());
         var looks = 0;
         _gateway.Looking = () => _gateway.Evict(PictureId.Of(++looks == 1 ? Dog : Cat));
-        await _client.GenerateAsync(prompt, cancellation: TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal(["id id id", "dog id id", "dog cat bird"], [Kinds(), Kinds(), Kinds()]);
     }
 
@@ -80,12 +75,12 @@ public sealed class PictureResendTests : IAsyncLifetime
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         Assert.Equal("dog", Kinds());
         _gateway.Evict(PictureId.Of(Dog));
-        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.GenerateAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
-        Assert.Equal((StatusCode.NotFound, PictureId.Of(Cat)), (missing.StatusCode, Assert.Single(missing.MissingPictures)));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.CompleteAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
+        Assert.Equal((FlamingoErrorKind.NotFound, PictureId.Of(Cat)), (missing.Kind, Assert.Single(missing.Missing)));
         Assert.Equal(["id id", "dog id"], [Kinds(), Kinds()]);
 
-        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync(new EncodeRequest { Pictures = { new Visual { PictureId = PictureId.Of(Bird) } } }, cancellation));
-        Assert.Equal(PictureId.Of(Bird), Assert.Single(missing.MissingPictures));
+        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPictureId(PictureId.Of(Bird))]), cancellation));
+        Assert.Equal(PictureId.Of(Bird), Assert.Single(missing.Missing));
         Assert.Equal("id", Kinds());
         Assert.Empty(_gateway.Asked);
     }
@@ -96,36 +91,40 @@ public sealed class PictureResendTests : IAsyncLifetime
         var cancellation = TestContext.Current.CancellationToken;
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         _gateway.Asked.Clear();
-        _gateway.Breaks = new Abstractions.FlamingoException(FlamingoErrorKind.NotFound, "Gone in mid-answer.") { Missing = [PictureId.Of(Dog)] };
-        var seen = new List<GenerateResponse.EventOneofCase>();
+        _gateway.Breaks = new FlamingoException(FlamingoErrorKind.NotFound, "Gone in mid-answer.") { Missing = [PictureId.Of(Dog)] };
+        var seen = new List<Type>();
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
-            await foreach (var message in _client.StreamAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation)) seen.Add(message.EventCase);
+            await foreach (var item in _client.GenerateAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation)) seen.Add(item.GetType());
         });
-        Assert.Equal(StatusCode.NotFound, broken.StatusCode);
-        Assert.Equal([GenerateResponse.EventOneofCase.Pictures, GenerateResponse.EventOneofCase.Tokens], seen);
+        Assert.Equal(FlamingoErrorKind.NotFound, broken.Kind);
+        Assert.Equal([typeof(PicturesResolved), typeof(AnswerTokens)], seen);
         Assert.Equal("id", Kinds());
         Assert.Empty(_gateway.Asked);
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task The_callers_messages_stay_as_they_are()
+    public async Task The_callers_requests_stay_as_they_are()
     {
-        var request = new GenerateRequest { Segments = { new Prompt().Picture(Dog).Text("x").Segments } };
-        var before = request.Clone();
-        await _client.GenerateAsync(request, TestContext.Current.CancellationToken);
-        await _client.GenerateAsync(request, TestContext.Current.CancellationToken);
-        Assert.Equal(before, request);
+        var segments = new Prompt().Picture(Dog).Text("x").Segments;
+        var before = segments.ToList();
+        var request = new FlamingoRequest(segments, new());
+        await _client.CompleteAsync(request, TestContext.Current.CancellationToken);
+        await _client.CompleteAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal(before, request.Segments);
         Assert.Equal(["dog", "id"], [Kinds(), Kinds()]);
     }
 
-    [Fact(Timeout = 60_000)]
-    public async Task One_tenants_pictures_are_sent_anew_for_another()
+    [Theory(Timeout = 60_000)]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task One_tenants_pictures_are_sent_anew_for_another(bool byRequest)
     {
         var cancellation = TestContext.Current.CancellationToken;
-        using var other = new FlamingoClient(_gateway.Address, "other");
+        using var other = new FlamingoClient(new FlamingoClientOptions { Addresses = [_gateway.Address], Tenant = "other" });
         await _client.EncodeAsync([Dog], cancellation: cancellation);
-        await other.EncodeAsync([Dog], cancellation: cancellation);
+        if (byRequest) await _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPicture(Dog)]) { Tenant = "other" }, cancellation);
+        else await other.EncodeAsync([Dog], cancellation: cancellation);
         Assert.Equal(["dog", "dog"], [Kinds(), Kinds()]);
     }
 
@@ -142,7 +141,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         Assert.Equal("id dog", Kinds());
     }
 
-    private static Protos.V1.VisualInput Clip(int most) => new() { Files = { Google.Protobuf.ByteString.CopyFrom(7, 7) }, MaxFrames = most };
+    private static VisualInput Clip(int most) => new([new byte[] { 7, 7 }], most);
 
     private Task AskAsync(string call)
     {
@@ -150,13 +149,14 @@ public sealed class PictureResendTests : IAsyncLifetime
         var prompt = new Prompt().Picture(Dog).Text("a").Picture(Cat).Video(new byte[] { 7, 7 }).Video([new byte[] { 8 }, new byte[] { 9 }], 2).Text("b");
         return call switch
         {
-            "generate" => _client.GenerateAsync(prompt, cancellation: cancellation),
+            "generate" => _client.CompleteAsync(prompt, cancellation: cancellation),
             "rank" => _client.RankAsync(prompt, ["y"], cancellation),
-            "chat" => _client.ChatAsync(new ChatRequest { Turns = { new Protos.V1.ChatTurn { Text = "a", Visuals = { Shown().Take(1) }, Reply = "b" }, new Protos.V1.ChatTurn { Text = "c", Visuals = { Shown().Skip(1) } } } }, cancellation),
-            _ => _client.EncodeAsync(new EncodeRequest { Pictures = { Shown() } }, cancellation),
+            "chat" => _client.ReplyAsync(
+                new ChatTask([new([.. Shown().Take(1)], "a", "b"), new([.. Shown().Skip(1)], "c")], new()), cancellation),
+            _ => _client.EncodeAsync(new FlamingoEncodeRequest([.. Shown()]), cancellation),
         };
 
-        IEnumerable<Visual> Shown() => prompt.Segments.Where(segment => !segment.HasText).Select(segment => segment.Video is { } video ? new Visual { Video = video } : new Visual { Picture = segment.Picture });
+        IEnumerable<FlamingoVisual> Shown() => prompt.Segments.OfType<FlamingoVisual>();
     }
 
     // how the pictures of the next request on the list travelled

@@ -1,13 +1,12 @@
 using System.Net.Sockets;
 using CsCheck;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
-using Flamingo.Transport.Wire;
+using Flamingo.Testing;
 using Google.Rpc;
 using Grpc.Core;
 using Status = Grpc.Core.Status;
 
-namespace Flamingo.Transport.Tests.Wire;
+namespace Flamingo.Wire.Tests;
 
 public sealed class ErrorWireTests
 {

@@ -2,10 +2,10 @@ using CsCheck;
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 
-namespace Flamingo.Transport.Tests;
+namespace Flamingo.Testing;
 
 /// <summary>Random records of every kind that travels, small and odd ones included.</summary>
-internal static class Records
+public static class Records
 {
     public const string Tenant = "tenant-1";
 
@@ -132,22 +132,27 @@ internal static class Records
 
     public static readonly Gen<Resampling> Resampling = Gen.Select(Text, Tensor.Array[0, 3], Tensor.Array[0, 3]).Select((digest, latents, attention) => new Resampling(digest, latents, attention));
 
+    /// <summary>What a language model stage sends.</summary>
     public static readonly Gen<AnswerEvent> Generation = Gen.OneOf<AnswerEvent>(
-        Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor).Select((picture, weights) => new TokenAttention(picture, weights)).Null().Array[0, 3])
-            .Select((text, ids, sample, logs, attention) => (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
+        Tokens(Gen.Select(Gen.Int, Tensor).Select((picture, weights) => new TokenAttention(picture, weights))),
         from end in Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Int, Time, Time, Time, Text)
         from cached in Gen.Int
         from samples in Sample.Array[0, 3]
-        select (AnswerEvent)AnswerFinished.OfLanguageModel(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6, end.Item7) { CachedTokens = cached, Samples = samples });
+        select (AnswerEvent)(AnswerFinished.OfLanguageModel(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6, end.Item7)
+            with { CachedTokens = cached, Samples = samples }));
 
+    /// <summary>What a gateway sends.</summary>
     public static readonly Gen<AnswerEvent> Answer = Gen.OneOf<AnswerEvent>(
-        Gen.Select(Picture.Array[0, 3], Time, Time, Time, Cache, Shots.Null()).Select((pictures, a, b, c, cache, shots) => (AnswerEvent)new PicturesResolved(pictures, a, b, c) { Cache = cache, Shots = shots }),
-        Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], Gen.Select(Gen.Int, Tensor, Tensor).Select((picture, weights, map) => new TokenAttention(picture, weights, map)).Null().Array[0, 3])
-            .Select((text, ids, sample, logs, attention) => (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = attention }),
+        Gen.Select(Picture.Array[0, 3], Time, Time, Time, Cache, Shots.Null()).Select((pictures, lookup, vision, resample, cache, shots) =>
+            (AnswerEvent)new PicturesResolved(pictures, lookup, vision, resample) { Cache = cache, Shots = shots }),
+        Tokens(Gen.Select(Gen.Int, Tensor, Tensor).Select((picture, weights, map) => new TokenAttention(picture, weights) { Map = map })),
         from end in Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Int, Gen.ULong, Timings, Digests)
         from cached in Gen.Int
         from samples in Sample.Array[0, 3]
-        select (AnswerEvent)new AnswerFinished(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6) { CachedTokens = cached, Samples = samples });
+        select (AnswerEvent)new AnswerFinished(end.Item1, end.Item2, end.Item3, end.Item4, end.Item5, end.Item6)
+        {
+            CachedTokens = cached, Samples = samples,
+        });
 
     public static readonly Gen<Ranking> Ranking = Gen.Select(Candidate.Array[0, 3], Gen.Int, Time, Time, Text, Gen.Int)
         .Select((candidates, tokens, prefill, total, digest, cached) => new Ranking(candidates, tokens, prefill, total, digest) { CachedTokens = cached });
@@ -214,4 +219,8 @@ internal static class Records
             Chat = new("User:{picture}{question}\nAssistant: {answer}\n"),
         },
     };
+
+    private static Gen<AnswerEvent> Tokens(Gen<TokenAttention> attention) =>
+        Gen.Select(Text, Ids, Gen.Int, LogProbability.Array[0, 3], attention.Null().Array[0, 3]).Select((text, ids, sample, logs, seen) =>
+            (AnswerEvent)new AnswerTokens(text, ids) { Sample = sample, LogProbabilities = logs, Attention = seen });
 }

@@ -1,10 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace Flamingo.SystemTests.Distributed;
+namespace Flamingo.Testing;
 
 /// <summary>Ports below those that the system hands out to outgoing connections, so that a port stays free between two processes that serve on it.</summary>
-internal static class FreePort
+public static class FreePort
 {
     private const int First = 20_000, Count = 12_000;
     private static int _next = Environment.ProcessId * 61 % Count; // test runs beside this one look elsewhere first
