@@ -28,10 +28,10 @@ public sealed class AttentionTests : IAsyncDisposable
         var maps = Maps(await LookAsync(Picture(1), Picture(2), new FlamingoText("x")));
         Assert.Equal(new AttentionChoice([1], [0]).Layers, _stage.Asked!.Attention!.Layers);
         Assert.Equal([1, 1, 1], maps.Select(map => map!.Picture));
-        Assert.Equal([0, 0.25f, 0.25f, 0.5f], maps[0]!.Map.ToFloats());
-        Assert.Equal([1, 0, 0, 0], maps[1]!.Map.ToFloats());
-        Assert.Equal([0.5f, 0.125f, 0.125f, 0.25f], maps[2]!.Map.ToFloats());
-        Assert.Equal([2, 2], maps[0]!.Map.Shape);
+        Assert.Equal([0, 0.25f, 0.25f, 0.5f], maps[0]!.Map!.ToFloats());
+        Assert.Equal([1, 0, 0, 0], maps[1]!.Map!.ToFloats());
+        Assert.Equal([0.5f, 0.125f, 0.125f, 0.25f], maps[2]!.Map!.ToFloats());
+        Assert.Equal([2, 2], maps[0]!.Map!.Shape);
         Assert.Equal([2], _stage.Encodes);
         Assert.Equal([false, true], _stage.Resamples.Order());
     }

@@ -19,7 +19,9 @@ public sealed class AnswerTextTests
         var (text, ids, finished, _) = await Say([0, 1, Stop]);
         Assert.Equal("red circle", text);
         Assert.Equal([0, 1, Stop], ids);
-        Assert.Equal((FinishReason.Stop, 2, 3, "digest"), (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.WeightsDigest));
+        Assert.Equal(
+            (FinishReason.Stop, 2, 3, "digest"),
+            (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.Digests.Language));
     }
 
     [Fact]

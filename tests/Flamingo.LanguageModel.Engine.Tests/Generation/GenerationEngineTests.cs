@@ -219,7 +219,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
             finished = generated as AnswerFinished;
         }
 
-        Assert.Equal("digest", finished!.WeightsDigest);
+        Assert.Equal("digest", finished!.Digests.Language);
         return (ids, finished);
     }
 

@@ -26,7 +26,8 @@ public sealed class LanguageModelStageTests(Models models)
         Assert.Equal(ids.Count, finished.GeneratedTokens);
         Assert.Equal(Golden.Prompt(family, name).GetProperty("ids").GetArrayLength(), finished.PromptTokens);
         Assert.Equal(models.DirectoryOf(family).Config.Tokens.Stop.Contains(ids[^1]) ? FinishReason.Stop : FinishReason.Length, finished.Reason);
-        Assert.True(finished.Prefill > TimeSpan.Zero && finished.Prefill <= finished.FirstToken && finished.FirstToken <= finished.Total);
+        var times = finished.Timings;
+        Assert.True(times.Prefill > TimeSpan.Zero && times.Prefill <= times.FirstToken && times.FirstToken <= times.Total);
     }
 
     [Theory]

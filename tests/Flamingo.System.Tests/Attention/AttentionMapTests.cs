@@ -31,7 +31,7 @@ public sealed class AttentionMapTests
             for (var token = 0; token < shape[2]; token++)
             {
                 var mean = Mean(weights, shape, token);
-                var map = AttentionProjection.Map(new TokenAttention(0, TensorData.FromFloats(mean, shape[3])), resampling.Attention[0], patches: 64).Map;
+                var map = AttentionProjection.Map(new TokenAttention(0, TensorData.FromFloats(mean, shape[3])), resampling.Attention[0], patches: 64).Map!;
                 Assert.Equal([8, 8], map.Shape);
                 Assert.Equal(maps.AsSpan(token * 64, 64).ToArray(), map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
                 compared++;
@@ -79,7 +79,7 @@ public sealed class AttentionMapTests
                 var mean = Mean(weights, shape, row);
                 Assert.Equal(pictures.Count - 1, map!.Picture);
                 Assert.Equal(mean, map.Weights.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4);
-                Assert.Equal(maps.AsSpan(row * 64, 64).ToArray(), map.Map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
+                Assert.Equal(maps.AsSpan(row * 64, 64).ToArray(), map.Map!.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
                 compared++;
             }
         }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Verifying;
+using Flamingo.Client;
 using Flamingo.Import;
 using Flamingo.Stages;
 using Flamingo.Testing;

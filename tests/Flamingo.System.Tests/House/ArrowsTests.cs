@@ -14,8 +14,9 @@ public sealed class ArrowsTests
         ["Flamingo.Configuration"] = [],
         ["Flamingo.Checkpoints"] = [],
         ["Flamingo.Import"] = ["Flamingo.Checkpoints"],
-        ["Flamingo.Client"] = ["Flamingo.Protos"],
-        ["Flamingo.Transport"] = ["Flamingo.Configuration", "Flamingo.Protos", "Flamingo.Stages"],
+        ["Flamingo.Wire"] = ["Flamingo.Abstractions", "Flamingo.Protos"],
+        ["Flamingo.Client"] = ["Flamingo.Wire"],
+        ["Flamingo.Transport"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Wire"],
         ["Flamingo.Modeling"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Checkpoints"],
         ["Flamingo.ServiceDefaults"] = ["Flamingo.Configuration"],
         ["Flamingo.VisionEncoder"] = ["Flamingo.Modeling"],
@@ -68,6 +69,10 @@ public sealed class ArrowsTests
         foreach (var stage in Stages) Assert.Empty(Project.All[stage].Closure().Intersect(Stages));
         foreach (var stage in Stages) Assert.Equal([stage], Project.All[stage + ".Host"].Closure().Intersect(Stages));
     }
+
+    [Fact]
+    public void The_client_knows_the_public_model_and_its_wire_alone() =>
+        Assert.Equal(["Flamingo.Abstractions", "Flamingo.Protos", "Flamingo.Wire"], Project.All["Flamingo.Client"].Closure());
 
     [Fact]
     public void The_command_line_knows_everything_but_hosts()
