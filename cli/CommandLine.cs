@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
-using Flamingo.Cli.Benching;
 using Flamingo.Cli.Caching;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
@@ -73,7 +72,6 @@ public static class CommandLine
         ImportCommand.Create(),
         VerifyCommand.Create(),
         InspectCommand.Create(),
-        BenchCommand.Create(),
     };
 
     // one line for all that is not understood, and none for what only follows from it

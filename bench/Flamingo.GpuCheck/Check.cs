@@ -1,6 +1,7 @@
 using Flamingo.Bench;
 using Flamingo.Bench.Stacks;
 using Flamingo.Checkpoints;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Modeling;
 using TorchSharp;
 
@@ -52,13 +53,14 @@ public static class Check
         }
 
         report.Fact("processors", $"{Environment.ProcessorCount}");
-        foreach (var family in request.Parts.Contains("goldens") ? CheckData.Families : [])
+        foreach (var family in request.Parts.Contains("goldens") ? FamilyGolden.Families : [])
         {
             var folder = Path.Combine(request.Data, "families", family);
             await report.PartAsync(
                 $"goldens of {family}", () => FamilyCheck.RunAsync(folder, family, settings, report, cancellation), cancellation);
         }
 
+        var evaluation = new ShapesEvaluation(Path.Combine(request.Data, "evaluation"));
         var shapes = ModelDirectory.Open(Path.Combine(request.Data, "shapes"));
         Task<EmbeddedStack> LoadAsync(params (string Key, string Value)[] more) =>
             EmbeddedStack.LoadAsync(
@@ -68,7 +70,7 @@ public static class Check
         if (request.Parts.Contains("answers"))
         {
             await report.PartAsync("answers of shapes", () => AnswerCheck.RunAsync(
-                $"all stages on {request.Device}", () => LoadAsync(), request.Data, every: 1, report, cancellation), cancellation);
+                $"all stages on {request.Device}", () => LoadAsync(), evaluation, every: 1, report, cancellation), cancellation);
         }
 
         if (cuda && request.Parts.Contains("answers"))
@@ -78,12 +80,12 @@ public static class Check
                 await report.PartAsync($"answers with the {stage} alone on {request.Device}", () => AnswerCheck.RunAsync(
                     $"{stage} on {request.Device}, the others on the cpu",
                     () => LoadAsync(("Model:Device", "cpu"), ($"{stage}:Device", request.Device)),
-                    request.Data, every: 8, report, cancellation), cancellation);
+                    evaluation, every: 8, report, cancellation), cancellation);
             }
         }
 
         if (request.Parts.Contains("flips"))
-            await report.PartAsync("flips", () => FlipCheck.RunAsync(LoadAsync, request.Data, report, cancellation), cancellation);
+            await report.PartAsync("flips", () => FlipCheck.RunAsync(LoadAsync, evaluation, report, cancellation), cancellation);
         var geometry = request.Geometry ?? (cuda ? "openflamingo-3b" : "none");
         if (request.Parts.Contains("speed"))
         {

@@ -1,5 +1,5 @@
+using Flamingo.Fixtures.Reference;
 using Flamingo.Import;
-using System.Text.Json;
 
 namespace Flamingo.GpuCheck;
 
@@ -8,12 +8,10 @@ namespace Flamingo.GpuCheck;
 /// </summary>
 public static class CheckData
 {
-    public static readonly IReadOnlyList<string> Families = ["mpt1b", "mpt7b", "neox", "pythia", "llama", "idefics"];
-
     /// <summary>Imports the families and copies the rest.</summary>
     public static void Gather(string reference, string shapes, string output)
     {
-        foreach (var family in Families)
+        foreach (var family in FamilyGolden.Families)
         {
             var source = Path.Combine(reference, "families", family);
             var target = Directory.CreateDirectory(Path.Combine(output, "families", family)).FullName;
@@ -21,8 +19,7 @@ public static class CheckData
             if (family == "idefics") IdeficsImport.Run(new IdeficsSource(source), model, progress: null, CancellationToken.None);
             else
             {
-                using var golden = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(source, "golden.json")));
-                var every = golden.RootElement.GetProperty("cross_attn_every_n_layers").GetInt32();
+                var every = new FamilyGolden(source).Root.GetProperty("cross_attn_every_n_layers").GetInt32();
                 OpenFlamingoImport.Run(
                     new OpenFlamingoSource(
                         Path.Combine(source, "vision"), Path.Combine(source, "language"), Path.Combine(source, "checkpoint.pt"), every),

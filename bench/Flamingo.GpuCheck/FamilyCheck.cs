@@ -1,7 +1,7 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
+using Flamingo.Fixtures.Reference;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling;
@@ -26,8 +26,7 @@ internal static class FamilyCheck
     public static async Task RunAsync(
         string folder, string family, Dictionary<string, string?> settings, Report report, CancellationToken cancellation)
     {
-        using var golden = SafetensorsFile.Open(Path.Combine(folder, "golden.safetensors"));
-        using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(folder, "golden.json"), cancellation));
+        var golden = new FamilyGolden(folder);
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(Check.With(settings,
         [
@@ -40,52 +39,46 @@ internal static class FamilyCheck
         var model = provider.GetRequiredService<ModelDirectory>();
         var thread = provider.GetRequiredService<InferenceThread>();
         var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
+        var (pixels, shape) = golden.Tensor("pixels");
         var (features, latents) = await thread.RunAsync(
-            () => Compute(model, ModelRuntime.Device(options), Floats(golden, "pixels"), Shape(golden, "pixels")), cancellation);
-        Add("features", Error(Floats(golden, "features"), features));
-        Add("latents", Error(Floats(golden, "latents"), latents));
+            () => Compute(model, ModelRuntime.Device(options), pixels, [.. shape.Select(length => (long)length)]), cancellation);
+        Add("features", ReferenceTensors.Error(golden.Tensor("features").Values, features));
+        Add("latents", ReferenceTensors.Error(golden.Tensor("latents").Values, latents));
 
         var stage = (LanguageModelStage)provider.GetRequiredService<ILanguageModel>();
-        var pictures = Pictures(golden);
-        var prompts = json.RootElement.GetProperty("prompts").EnumerateArray().ToList();
         var (plain, served) = (0.0, 0.0);
-        foreach (var prompt in prompts)
+        foreach (var prompt in golden.Prompts)
         {
-            var expected = Floats(golden, $"logits.{prompt.GetProperty("name").GetString()}");
-            var sequence = Sequence(prompt, pictures, model.Config.Tokens);
-            plain = Math.Max(plain, Error(expected, (await stage.Runner.LogitsAsync(sequence, cancellation)).ToFloats()));
-            served = Math.Max(served, Error(expected, await ServedAsync(stage.Runner, sequence, cancellation)));
+            var expected = golden.Logits(prompt).Values;
+            var sequence = Sequence(golden, prompt, model.Config.Tokens);
+            var logits = (await stage.Runner.LogitsAsync(sequence, cancellation)).ToFloats();
+            plain = Math.Max(plain, ReferenceTensors.Error(expected, logits));
+            var logitsInChunks = await ServedAsync(stage.Runner, sequence, cancellation);
+            served = Math.Max(served, ReferenceTensors.Error(expected, logitsInChunks));
         }
 
         Add("logits", served);
         Add("logits_of_plain_twin", plain);
-        await AnswersAsync(stage, family, prompts, pictures, report, cancellation);
+        await AnswersAsync(stage, family, golden, report, cancellation);
 
         void Add(string name, double error) => report.Add(new CheckLine(
             $"{family}_{name}", error, "relative error", "the original's, largest difference over the largest value, f32", Tolerance));
     }
 
     private static async Task AnswersAsync(
-        LanguageModelStage stage, string family, List<JsonElement> prompts, TensorData[] pictures, Report report,
-        CancellationToken cancellation)
+        LanguageModelStage stage, string family, FamilyGolden golden, Report report, CancellationToken cancellation)
     {
         var (different, answers, off, candidates) = (0, 0, 0.0, 0);
-        foreach (var prompt in prompts)
+        foreach (var prompt in golden.Prompts)
         {
-            PromptSegment[] segments =
-            [
-                .. prompt.GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
-                    ? (PromptSegment)new PictureSegment(
-                        Key(pictures[picture.GetInt32()]), ChecksummedLatents.Of(pictures[picture.GetInt32()]))
-                    : new TextSegment(segment.GetProperty("text").GetString()!)),
-            ];
+            var segments = golden.Segments(prompt);
             if (prompt.TryGetProperty("greedy", out var greedy))
             {
                 var ids = new List<int>();
                 var request = new LanguageModelRequest(segments, new SamplingParameters { MaxTokens = 12 });
                 await foreach (var part in stage.GenerateAsync(request, cancellation))
                     if (part is AnswerTokens tokens) ids.AddRange(tokens.Ids);
-                (different, answers) = (different + (ids.SequenceEqual(Ids(greedy.GetProperty("ids"))) ? 0 : 1), answers + 1);
+                (different, answers) = (different + (ids.SequenceEqual(FamilyGolden.Ids(greedy.GetProperty("ids"))) ? 0 : 1), answers + 1);
             }
 
             if (!prompt.TryGetProperty("rank", out var rank)) continue;
@@ -155,36 +148,11 @@ internal static class FamilyCheck
         return [.. logits];
     }
 
-    private static SequencePrompt Sequence(JsonElement prompt, TensorData[] pictures, TokensConfig tokens)
+    private static SequencePrompt Sequence(FamilyGolden golden, JsonElement prompt, TokensConfig tokens)
     {
-        var ids = Ids(prompt.GetProperty("ids"));
-        var keys = prompt.GetProperty("segments").EnumerateArray()
-            .Where(segment => segment.TryGetProperty("picture", out _))
-            .Select(segment => Key(pictures[segment.GetProperty("picture").GetInt32()])).ToList();
-        var latents = pictures.DistinctBy(Key).Where(picture => keys.Contains(Key(picture))).ToDictionary(Key);
-        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents, ids.Length);
-    }
-
-    private static TensorData[] Pictures(SafetensorsFile golden)
-    {
-        var (values, shape) = (Floats(golden, "latents"), Shape(golden, "latents"));
-        var size = (int)(shape[1] * shape[2]);
-        return [.. Enumerable.Range(0, (int)shape[0]).Select(picture =>
-            TensorData.FromFloats(values.AsSpan(picture * size, size), (int)shape[1], (int)shape[2]))];
-    }
-
-    private static string Key(TensorData latents) => Convert.ToHexStringLower(SHA256.HashData(latents.Bytes.Span));
-
-    private static int[] Ids(JsonElement ids) => [.. ids.EnumerateArray().Select(id => id.GetInt32())];
-
-    private static float[] Floats(SafetensorsFile file, string name) =>
-        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(file.Read(file.Entries[name])).ToArray();
-
-    private static long[] Shape(SafetensorsFile file, string name) => [.. file.Entries[name].Shape];
-
-    private static double Error(float[] expected, float[] actual)
-    {
-        if (expected.Length != actual.Length || actual.Any(value => !float.IsFinite(value))) return double.PositiveInfinity;
-        return expected.Zip(actual, (left, right) => Math.Abs((double)left - right)).Max() / expected.Max(Math.Abs);
+        var ids = FamilyGolden.Ids(prompt.GetProperty("ids"));
+        var pictures = FamilyGolden.Pictures(prompt);
+        var latents = pictures.Distinct().ToDictionary(FamilyGolden.Key, picture => golden.Latents[picture]);
+        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), [.. pictures.Select(FamilyGolden.Key)], latents, ids.Length);
     }
 }

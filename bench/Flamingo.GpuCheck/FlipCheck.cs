@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Stages;
 
 namespace Flamingo.GpuCheck;
@@ -15,7 +16,7 @@ internal static class FlipCheck
     private const int Prompts = 96, Tokens = 14;
 
     public static async Task RunAsync(
-        Func<(string, string)[], Task<EmbeddedStack>> load, string data, Report report, CancellationToken cancellation)
+        Func<(string, string)[], Task<EmbeddedStack>> load, ShapesEvaluation evaluation, Report report, CancellationToken cancellation)
     {
         var exact = await AnswersAsync("float32");
         var narrow = await AnswersAsync("bfloat16");
@@ -33,10 +34,9 @@ internal static class FlipCheck
                 ("LanguageModel:MaxQueued", "256"),
                 ("Gateway:MaxConcurrentRequests", "64"),
             ]);
-            var (answers, episodes) = AnswerCheck.Read(data);
+            var answers = evaluation.Golden.Answers;
             var step = answers.Count / Prompts;
-            var segments = Enumerable.Range(0, Prompts).Select(index => answers[index * step])
-                .Select(answer => AnswerCheck.Segments(episodes[answer.Episode], answer.Shots, data)).ToList();
+            var segments = Enumerable.Range(0, Prompts).Select(index => evaluation.Segments(answers[index * step])).ToList();
             // all prompts greedily, then all of them sampled
             (IReadOnlyList<FlamingoSegment> Prompt, SamplingParameters Sampling)[] all =
             [

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Bench;
+using Flamingo.Bench.Figures;
 using Flamingo.Bench.Machine;
 using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
@@ -84,8 +85,8 @@ internal static class SpeedCheck
         foreach (var one in prompts) await stack.AskAsync(one with { Sampling = one.Sampling with { MaxTokens = 1 } }, cancellation);
         var rates = await Interleaved.RunAsync(
             Repetitions,
-            () => RateAsync(stack, prompts, time, cancellation),
-            () => RateAsync(stack, prompts[..1], time, cancellation));
+            () => DecodingFigures.RateAsync(time, stack, prompts, cancellation),
+            () => DecodingFigures.RateAsync(time, stack, prompts[..1], cancellation));
         report.Add(new CheckLine(
             "tokens_per_second_1_stream", rates.SecondMedian(rate => rate), "tokens/s",
             $"absolute: one stream after its first token; {where}"));
@@ -129,15 +130,6 @@ internal static class SpeedCheck
             "cold_encode_peak_share",
             ModelWork.VisionOperations(model.Config.Vision) / (Median.Of(encode) / 1e3) / peak, "share",
             $"vision tower's FLOP/s, decoding included, over the device's bf16 peak; {where}"));
-    }
-
-    // Each stream's first token is left out; the bench of the CPU leaves out the first of all, so the two figures differ by up to 2 %.
-    private static async Task<double> RateAsync(
-        EmbeddedStack stack, FlamingoRequest[] prompts, TimeProvider time, CancellationToken cancellation)
-    {
-        var answers = await Task.WhenAll(prompts.Select(prompt => Task.Run(() => stack.AskAsync(prompt, cancellation), cancellation)));
-        var elapsed = time.GetElapsedTime(answers.Min(answer => answer.FirstTokenAt), answers.Max(answer => answer.EndAt));
-        return answers.Sum(answer => answer.Tokens - 1) / elapsed.TotalSeconds;
     }
 
     // Returns bytes per second and FLOP per second.

@@ -1,6 +1,5 @@
-using System.Runtime.InteropServices;
 using Flamingo.Abstractions;
-using Flamingo.Checkpoints;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Stages;
 using Flamingo.Testing;
 
@@ -15,25 +14,11 @@ internal static class Golden
             : family == "attention" ? ["shapes", "evaluation", "golden_attention.safetensors"]
             : family == "modules" ? ["modules.safetensors"]
             : ["families", family, "golden.safetensors"];
-        using var opened = SafetensorsFile.Open(RepositoryFiles.Path(["tests", "reference", .. file]));
-        var entry = opened.Entries[name];
-        return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
+        return ReferenceTensors.Read(RepositoryFiles.Path(["tests", "reference", .. file]), name);
     }
 
-    /// <summary>Largest difference, relative to the largest expected absolute value.</summary>
-    public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
-    {
-        Assert.Equal(expected.Length, actual.Length);
-        var (error, largest) = (0.0, 0.0);
-        for (var index = 0; index < expected.Length; index++)
-        {
-            if (!float.IsFinite(actual[index])) return double.PositiveInfinity;
-            error = Math.Max(error, Math.Abs((double)expected[index] - actual[index]));
-            largest = Math.Max(largest, Math.Abs(expected[index]));
-        }
-
-        return error / largest;
-    }
+    /// <inheritdoc cref="ReferenceTensors.Error"/>
+    public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual) => ReferenceTensors.Error(expected, actual);
 
     /// <summary>The first dimension taken apart.</summary>
     public static IReadOnlyList<TensorData> Rows(string family, string name)

@@ -36,7 +36,7 @@ public static class DecodingFigures
         var stack = await bench.EmbeddedAsync(cancellation);
         var prompts = Enumerable.Range(0, Streams).Select(_ => stack.Prompts.New(shots: 0, bench.StreamTokens)).ToArray();
         foreach (var prompt in prompts) await stack.AskAsync(prompt with { Sampling = prompt.Sampling with { MaxTokens = 1 } }, cancellation);
-        return await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench, stack, prompts, cancellation), () => RateAsync(bench, stack, prompts[..1], cancellation));
+        return await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, prompts, cancellation), () => RateAsync(bench.Time, stack, prompts[..1], cancellation));
     });
 
     private static Task<(double Bytes, Paired<double> Pairs)> DecodingAsync(Workbench bench, CancellationToken cancellation) => bench.OnceAsync("decoding", async () =>
@@ -45,14 +45,16 @@ public static class DecodingFigures
         var prompt = stack.Prompts.New(shots: 0, bench.StreamTokens);
         await stack.AskAsync(prompt with { Sampling = prompt.Sampling with { MaxTokens = 1 } }, cancellation);
         var memory = new ReadBandwidth(bench.Threads);
-        var pairs = await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench, stack, [prompt], cancellation), () => Task.Run(() => memory.Measure(bench.Time), cancellation));
+        var pairs = await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, [prompt], cancellation), () => Task.Run(() => memory.Measure(bench.Time), cancellation));
         return ((double)ModelWork.DecodedTokenBytes(stack.Directory), pairs);
     });
 
-    internal static async Task<double> RateAsync(Workbench bench, EmbeddedStack stack, IReadOnlyList<FlamingoRequest> prompts, CancellationToken cancellation)
+    /// <summary>Tokens per second of prompts that are asked at once: all tokens but the first, from the first token to the last.</summary>
+    public static async Task<double> RateAsync(
+        TimeProvider time, EmbeddedStack stack, IReadOnlyList<FlamingoRequest> prompts, CancellationToken cancellation)
     {
         var answers = await Task.WhenAll(prompts.Select(prompt => Task.Run(() => stack.AskAsync(prompt, cancellation), cancellation)));
-        var seconds = bench.Time.GetElapsedTime(answers.Min(answer => answer.FirstTokenAt), answers.Max(answer => answer.EndAt)).TotalSeconds;
-        return (answers.Sum(answer => answer.Tokens) - 1) / seconds;
+        var elapsed = time.GetElapsedTime(answers.Min(answer => answer.FirstTokenAt), answers.Max(answer => answer.EndAt));
+        return (answers.Sum(answer => answer.Tokens) - 1) / elapsed.TotalSeconds;
     }
 }

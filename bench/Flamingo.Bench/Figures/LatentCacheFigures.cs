@@ -1,6 +1,6 @@
 using Flamingo.Abstractions;
-using Flamingo.Bench.Caching;
 using Flamingo.Bench.Measuring;
+using Flamingo.Fixtures.Caching;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Stages;
 
@@ -38,7 +38,7 @@ public static class LatentCacheFigures
     private static (double Ours, double Plain) Zipf(double skew)
     {
         const int requests = 200_000;
-        var (cache, plain, hits) = (new MemoryLatentCache(500 * Unit), new PlainLru(500 * Unit), (Ours: 0, Plain: 0));
+        var (cache, plain, hits) = (new MemoryLatentCache(500 * Unit), Plain(500 * Unit), (Ours: 0, Plain: 0));
         foreach (var key in ZipfKeys.Draw(10_000, skew, requests, seed: 11))
         {
             var entry = BySize[key[^1] % BySize.Length];
@@ -51,7 +51,7 @@ public static class LatentCacheFigures
 
     private static (double Ours, double Plain) Scan()
     {
-        var (cache, plain, entry) = (new MemoryLatentCache(1000 * Unit), new PlainLru(1000 * Unit), BySize[9]);
+        var (cache, plain, entry) = (new MemoryLatentCache(1000 * Unit), Plain(1000 * Unit), BySize[9]);
         var used = Enumerable.Range(0, 500).Select(number => $"used {number}").ToList();
         foreach (var key in Enumerable.Repeat(used, 3).SelectMany(round => round)) Both(key);
         for (var number = 0; number < 100_000; number++)
@@ -69,6 +69,8 @@ public static class LatentCacheFigures
         }
     }
 
+    private static PlainLru<LatentEntry> Plain(long bytes) => new(bytes, entry => entry.Latents.Tensor.Bytes.Length);
+
     private static bool Ask(MemoryLatentCache cache, string key, LatentEntry entry)
     {
         if (cache.Get(key) is not null) return true;
@@ -76,7 +78,7 @@ public static class LatentCacheFigures
         return false;
     }
 
-    private static bool Ask(PlainLru cache, string key, LatentEntry entry)
+    private static bool Ask(PlainLru<LatentEntry> cache, string key, LatentEntry entry)
     {
         if (cache.Get(key) is not null) return true;
         cache.Put(key, entry);

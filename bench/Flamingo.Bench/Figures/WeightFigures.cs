@@ -28,7 +28,7 @@ public static class WeightFigures
         Func<Task<double>> Rate(EmbeddedStack stack)
         {
             var prompt = stack.Prompts.New(shots: 0, bench.StreamTokens);
-            return () => DecodingFigures.RateAsync(bench, stack, [prompt], cancellation);
+            return () => DecodingFigures.RateAsync(bench.Time, stack, [prompt], cancellation);
         }
 
         var (first, second) = (Rate(int8), Rate(native));

@@ -70,7 +70,7 @@ public static class SyntheticModel
             Language = geometry.Language,
             Tokens = lender.Config.Tokens,
             Weights = weights,
-            Provenance = new Provenance { Layout = "synthetic", Tool = "flamingo bench", Sources = [], Note = $"random weights, seed {seed}" },
+            Provenance = new Provenance { Layout = "synthetic", Tool = "Flamingo.Bench", Sources = [], Note = $"random weights, seed {seed}" },
         });
     }
 

@@ -35,7 +35,7 @@ public sealed class NumberOptionTests
         Assert.True(found.Count >= 50, $"{found.Count} options take numbers");
         string[] known =
         [
-            "serve --grpc-port", "generate --pin", "rank --shots", "classify --ensemble", "chat --seed", "bench --threads", "bench --soak",
+            "serve --grpc-port", "generate --pin", "rank --shots", "classify --ensemble", "chat --seed",
             "cache warm --batch", "support-set put --ttl", "import --cross-attention-every",
         ];
         Assert.All(known, option => Assert.Contains(option, found));

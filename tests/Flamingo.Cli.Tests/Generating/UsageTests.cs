@@ -33,10 +33,6 @@ public sealed class UsageTests
     [InlineData("--attention: the folder /no/such/folder does not exist",
         "generate", "--picture", "PICTURE", "--attention", "/no/such/folder/maps.png")]
     [InlineData("--attention: / is a folder", "generate", "--picture", "PICTURE", "--attention", "/")]
-    [InlineData("--output: the folder /no/such/folder does not exist",
-        "bench", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
-    [InlineData("--plot: maps.gif is no .svg or .png file", "bench", "--new-words", "/", "--plot", "maps.gif")]
-    [InlineData("--new-words: /retrieval.json does not exist", "bench", "--new-words", "/")]
     [InlineData("--samples: A task has one answer", "caption", "PICTURE", "--samples", "2")]
     [InlineData("--prompt", "generate")]
     [InlineData("--nonsense", "generate", "--nonsense")]
@@ -99,13 +95,6 @@ public sealed class UsageTests
     [InlineData("/no/such/model", "inspect", "/no/such/model")]
     [InlineData("--checkpoint", "import", "--layout", "openflamingo")]
     [InlineData("idefics", "import", "--layout", "idefics")]
-    [InlineData("nonsense. Known: ttft_cold_over_warm_0_shots, ", "bench", "--figures", "read_bandwidth", "nonsense")]
-    [InlineData("openflamingo-900b", "bench", "--geometry", "openflamingo-900b")]
-    [InlineData("--threads takes a whole number of 1 or more, not '0'", "bench", "--threads", "0")]
-    [InlineData("KEY=VALUE", "bench", "--set", "LanguageModel:MaxQueued")]
-    [InlineData("--soak takes a number above 0 and at most 100000, not '0'", "bench", "--soak", "0")]
-    [InlineData("--soak measures no figures", "bench", "--soak", "1", "--figures", "read_bandwidth")]
-    [InlineData("means nothing for random weights", "bench", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
     public async Task Wrong_usage_is_named(string expected, params string[] args)
     {
         var picture = Examples.Prompt("caption-query.png");
@@ -190,7 +179,6 @@ public sealed class UsageTests
     [InlineData("import")]
     [InlineData("verify")]
     [InlineData("inspect")]
-    [InlineData("bench")]
     public async Task Help_describes_every_option(params string[] command)
     {
         var finished = (await FlamingoCommand.RunAsync([.. command, "--help"])).MustReturn(0);

@@ -1,4 +1,4 @@
-using Flamingo.Bench.Caching;
+using Flamingo.Fixtures.Caching;
 using Flamingo.Gateway.LatentCache;
 
 namespace Flamingo.Gateway.Tests.LatentCache;

@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Bench.Caching;
+using Flamingo.Fixtures.Caching;
 using Flamingo.Gateway.LatentCache;
 using Flamingo.Stages;
 
@@ -71,7 +71,7 @@ public sealed class MemoryLatentCacheTests
     public void A_scan_of_100_000_keys_stays_within_the_bound_and_does_not_flush_what_is_in_use()
     {
         const int bound = 1000 * 40;
-        var (cache, plain) = (new MemoryLatentCache(bound), new PlainLru(bound));
+        var (cache, plain) = (new MemoryLatentCache(bound), Plain(bound));
         var hot = Enumerable.Range(0, 500).Select(number => $"hot {number}").ToList();
         for (var round = 0; round < 5; round++)
             foreach (var key in hot) Use(key);
@@ -95,7 +95,7 @@ public sealed class MemoryLatentCacheTests
     [InlineData(0.7), InlineData(0.9), InlineData(1.1)]
     public void A_zipf_load_is_hit_more_often_than_by_plain_lru(double skew)
     {
-        var (cache, plain, hits) = (new MemoryLatentCache(500 * 40), new PlainLru(500 * 40), (Ours: 0, Plain: 0));
+        var (cache, plain, hits) = (new MemoryLatentCache(500 * 40), Plain(500 * 40), (Ours: 0, Plain: 0));
         foreach (var key in ZipfKeys.Draw(10_000, skew, 200_000, seed: 11))
         {
             var entry = Entry(1 + (key[^1] % 19)); // sizes differ
@@ -134,6 +134,8 @@ public sealed class MemoryLatentCacheTests
     }
 
     private static LatentEntry Entry(int floats) => new(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero);
+
+    private static PlainLru<LatentEntry> Plain(long bytes) => new(bytes, entry => entry.Latents.Tensor.Bytes.Length);
 
     private static long Size(LatentEntry entry) => entry.Latents.Tensor.Bytes.Length;
 }

@@ -1,4 +1,4 @@
-using Flamingo.Bench.Publications;
+using Flamingo.Fixtures.PyTorch;
 using System.Runtime.InteropServices;
 using Flamingo.Import.Pickles;
 using Flamingo.Import.Sources;

@@ -1,4 +1,4 @@
-using Flamingo.Bench.Publications;
+using Flamingo.Fixtures.PyTorch;
 using System.Text.Json;
 using Flamingo.Import.Sources;
 using Flamingo.Import.Tests.Sources;

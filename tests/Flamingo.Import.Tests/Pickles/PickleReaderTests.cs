@@ -1,4 +1,4 @@
-using Flamingo.Bench.Publications;
+using Flamingo.Fixtures.PyTorch;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Pickles;
 

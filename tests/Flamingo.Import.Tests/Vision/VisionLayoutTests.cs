@@ -1,4 +1,4 @@
-using Flamingo.Bench.Publications;
+using Flamingo.Fixtures.PyTorch;
 using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;

@@ -26,7 +26,7 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
 
         // its episode is the one that asks about the same picture after the same number of examples
         var pictures = segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!).ToList();
-        var golden = EvaluationGolden.Read().Answers.First(answer => answer.Shots == pictures.Count - 1
+        var golden = Episode.Golden.Answers.First(answer => answer.Shots == pictures.Count - 1
             && File.ReadAllBytes(Episode.Evaluation("pictures", Episode.All[answer.Episode].Query.Picture)).AsSpan().SequenceEqual(pictures[^1]));
         return new ExamplePrompt(segments, golden.Text, golden.Ids);
     }

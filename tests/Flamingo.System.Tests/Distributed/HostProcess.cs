@@ -47,15 +47,26 @@ public sealed class HostProcess : IAsyncDisposable
 
     /// <summary>The same in another folder than the program's own.</summary>
     public static HostProcess Start(
-        string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments)
+        string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments) =>
+        StartOf("", workingDirectory, service, port, options, arguments);
+
+    /// <summary>The same of another build.</summary>
+    /// <param name="build">Folder below artifacts, for example imagesharp; empty for the default build.</param>
+    public static HostProcess StartOf(
+        string build, string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options,
+        params string[] arguments)
     {
         var name = $"Flamingo.{service}.Host";
-        var folder = RepositoryFiles.Path("artifacts", "bin", name, new DirectoryInfo(AppContext.BaseDirectory).Name);
+        var folder = RepositoryFiles.Path("artifacts", build, "bin", name, new DirectoryInfo(AppContext.BaseDirectory).Name);
         var start = new ProcessStartInfo("dotnet", [Path.Combine(folder, $"{name}.dll"), .. arguments])
         {
             WorkingDirectory = workingDirectory ?? folder, RedirectStandardOutput = true, RedirectStandardError = true,
         };
-        (string, string)[] usual = [("Endpoints__GrpcPort", $"{port}"), ("Endpoints__Listen", "loopback"), ("Model__Directory", RepositoryFiles.Path("models", "shapes")), ("Model__Threads", "1")];
+        (string, string)[] usual =
+        [
+            ("Endpoints__GrpcPort", $"{port}"), ("Endpoints__Listen", "loopback"),
+            ("Model__Directory", RepositoryFiles.Path("models", "shapes")), ("Model__Threads", "1"),
+        ];
         foreach (var (option, value) in usual.Concat(options)) start.Environment[option] = value;
         return new HostProcess(Process.Start(start)!, name, port);
     }

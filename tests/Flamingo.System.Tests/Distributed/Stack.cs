@@ -94,6 +94,14 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         return process;
     }
 
+    /// <summary>A host of this test's own, of another build than the default one.</summary>
+    protected HostProcess StartOf(string build, string service, (string Option, string Value)[] options)
+    {
+        var process = HostProcess.StartOf(build, null, service, FreePort.Next(), options);
+        _own.Add(process);
+        return process;
+    }
+
     /// <summary>A host of this test's own that serves.</summary>
     protected async Task<HostProcess> StartReadyAsync(string service, int? port = null, params (string Option, string Value)[] options)
     {

@@ -25,7 +25,7 @@ public sealed class NamedDeviceTests
         {
             Assert.Equal(DeviceType.META, torch.zeros(2).device_type);
             await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Dtype", dtype), ("Model:WeightStorage", storage));
-            var expected = EvaluationGolden.Read().Answers.First(answer => answer.Shots == 1);
+            var expected = Episode.Golden.Answers.First(answer => answer.Shots == 1);
             var request = new FlamingoRequest(Episode.All[expected.Episode].Segments(1), new SamplingParameters { MaxTokens = 14 });
             var answer = await embedded.Flamingo.CompleteAsync(request, TestContext.Current.CancellationToken);
             Assert.NotEmpty(answer.Text);

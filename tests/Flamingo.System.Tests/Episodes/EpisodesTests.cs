@@ -10,7 +10,7 @@ public sealed class EpisodesTests(ITestOutputHelper output)
     [Fact(Timeout = 900_000)]
     public async Task Every_answer_is_the_originals_word_for_word()
     {
-        var golden = EvaluationGolden.Read();
+        var golden = Episode.Golden;
         var cancellation = TestContext.Current.CancellationToken;
         await using var embedded = await EmbeddedFlamingo.StartAsync();
 
@@ -48,7 +48,7 @@ public sealed class EpisodesTests(ITestOutputHelper output)
     public async Task Prompts_are_tokenized_as_the_original_did()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync();
-        foreach (var golden in EvaluationGolden.Read().Answers.Where(answer => answer.PromptIds is not null))
+        foreach (var golden in Episode.Golden.Answers.Where(answer => answer.PromptIds is not null))
         {
             var segments = Episode.All[golden.Episode].Segments(golden.Shots).Select(segment => segment switch
             {

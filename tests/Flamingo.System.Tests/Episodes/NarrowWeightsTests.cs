@@ -15,7 +15,7 @@ public sealed class NarrowWeightsTests(ITestOutputHelper output)
     [InlineData("bfloat16", "int8")]
     public async Task Answers_are_as_often_right(string dtype, string storage)
     {
-        var golden = EvaluationGolden.Read().Answers.Where((_, index) => index % Every == 0).ToList();
+        var golden = Episode.Golden.Answers.Where((_, index) => index % Every == 0).ToList();
         await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Dtype", dtype), ("Model:WeightStorage", storage));
         var (right, originalRight, same) = (0, 0, 0);
         foreach (var expected in golden)

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Flamingo.Testing;
 
@@ -56,25 +55,8 @@ public sealed class PackedCheckTests : IDisposable
     private static async Task<(IReadOnlyList<JsonElement> Output, string Error)> RunAsync(
         int expected, string program, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1"; // no build server outlives the test
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
-        var error = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        try
-        {
-            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            throw;
-        }
-
-        Assert.True(
-            process.ExitCode == expected,
-            $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.\n{await output}\n{await error}");
-        var lines = (await output).Split('\n').Where(line => line.StartsWith('{'));
-        return ([.. lines.Select(line => JsonDocument.Parse(line).RootElement)], await error);
+        var run = (await ProgramRun.RunAsync(program, arguments, TestContext.Current.CancellationToken)).MustReturn(expected);
+        var lines = run.Output.Split('\n').Where(line => line.StartsWith('{'));
+        return ([.. lines.Select(line => JsonDocument.Parse(line).RootElement)], run.Error);
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Xml.Linq;
 using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
@@ -40,13 +41,20 @@ public sealed class ArrowsTests
         ("Microsoft.ML.Tokenizers", ["Flamingo.LanguageModel"]),
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
         ("Microsoft.Extensions.Caching.StackExchangeRedis", ["Flamingo.Gateway"]),
-        ("System.CommandLine", ["Flamingo.Cli", "Flamingo.GpuCheck"]),
+        ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.GpuCheck"]),
         ("Spectre.Console", ["Flamingo.Cli"]),
+    ];
+
+    /// <summary>Packages that only packages ask for, in versions that do not exist: central versions replace those.</summary>
+    private static readonly string[] ForOthersPackages =
+    [
+        "SharpZipLib", "KeraLua", "Microsoft.IdentityModel.Protocols.OpenIdConnect", "Microsoft.IdentityModel.Validators",
+        "System.IdentityModel.Tokens.Jwt",
     ];
 
     private static readonly string[] Stages = ["Flamingo.VisionEncoder", "Flamingo.Resampler", "Flamingo.LanguageModel", "Flamingo.Gateway"];
 
-    private static IEnumerable<Project> Rooms => Project.All.Values.Where(project => project.File.StartsWith(RepositoryFiles.Path("libs"), StringComparison.Ordinal) || project.File.StartsWith(RepositoryFiles.Path("services"), StringComparison.Ordinal));
+    private static IEnumerable<Project> Rooms => Project.All.Values.Where(project => project.IsIn("libs") || project.IsIn("services"));
 
     public static TheoryData<string> RoomNames => [.. Rooms.Select(project => project.Name).Order()];
 
@@ -84,13 +92,37 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_measuring_room_knows_everything_but_hosts_and_only_the_command_line_and_the_check_of_GPUs_know_it()
+    public void The_product_knows_neither_bench_nor_tests()
+    {
+        var products = Project.All.Values.Where(project => new[] { "libs", "services", "cli" }.Any(project.IsIn)).ToList();
+        Assert.Superset(Arrows.Keys.Append("Flamingo.Cli").ToHashSet(), products.Select(project => project.Name).ToHashSet());
+        Assert.All(products, product => Assert.DoesNotContain(
+            product.Closure(), name => Project.All[name].IsIn("bench") || Project.All[name].IsIn("tests")));
+        // and no project compiles sources of another room by a link, which would be an arrow that no reference shows
+        Assert.All(Project.All.Values, project => Assert.DoesNotContain(
+            project.CompiledFiles, file => file.Contains("/bench/", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void The_bench_knows_everything_but_hosts_and_the_command_line()
     {
         var bench = Project.All["Flamingo.Bench"].Closure();
         Assert.DoesNotContain(bench, name => name.EndsWith(".Host", StringComparison.Ordinal) || name == "Flamingo.Cli");
         Assert.Superset(Stages.ToHashSet(), bench.ToHashSet());
-        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.Cli", "Flamingo.GpuCheck"],
+        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.GpuCheck"],
             Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
+    }
+
+    [Fact]
+    public void Every_package_with_a_version_is_used()
+    {
+        var used = Project.All.Values.SelectMany(project => project.Packages)
+            .Concat(new[] { RepositoryFiles.Path("Directory.Build.props"), RepositoryFiles.Path("tests", "Directory.Build.props") }
+                .SelectMany(file => XDocument.Load(file).Descendants("PackageReference")).Select(Included));
+        var versions = XDocument.Load(RepositoryFiles.Path("Directory.Packages.props")).Descendants("PackageVersion").Select(Included);
+        Assert.Equal(ForOthersPackages.Order(), versions.Except(used).Order());
+
+        static string Included(XElement element) => (string)element.Attribute("Include")!;
     }
 
     [Theory, MemberData(nameof(HostNames))]
@@ -101,10 +133,10 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_importer_is_known_to_the_command_line_the_measuring_room_and_tests_only()
+    public void The_importer_is_known_to_the_command_line_the_bench_and_tests_only()
     {
-        var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Import")).Select(project => project.Name);
-        Assert.All(known, name => Assert.True(name is "Flamingo.Cli" or "Flamingo.Bench" || name.EndsWith(".Tests", StringComparison.Ordinal) || name == "Flamingo.Testing", name));
+        var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Import"));
+        Assert.All(known, project => Assert.True(project.Name is "Flamingo.Cli" or "Flamingo.Bench" || project.IsIn("tests"), project.Name));
     }
 
     [Fact]

@@ -7,9 +7,15 @@ namespace Flamingo.SystemTests.House;
 /// <summary>A project file, read as XML: what it says, not what a build makes of it.</summary>
 /// <param name="References">Names of projects it compiles against (references for build order only are left out).</param>
 /// <param name="Packages">Package references, those under any condition included.</param>
-internal sealed record Project(string Name, string File, ImmutableSortedSet<string> References, ImmutableSortedSet<string> Packages)
+/// <param name="CompiledFiles">Sources outside its folder that it names.</param>
+internal sealed record Project(
+    string Name, string File, ImmutableSortedSet<string> References, ImmutableSortedSet<string> Packages,
+    ImmutableSortedSet<string> CompiledFiles)
 {
     public static IReadOnlyDictionary<string, Project> All { get; } = ReadAll();
+
+    /// <param name="room">A folder of the repository, for example libs.</param>
+    public bool IsIn(string room) => File.StartsWith(RepositoryFiles.Path(room) + System.IO.Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     /// <summary>Everything a project reaches through references.</summary>
     public ImmutableSortedSet<string> Closure()
@@ -39,6 +45,7 @@ internal sealed record Project(string Name, string File, ImmutableSortedSet<stri
             .Where(reference => !string.Equals((string?)reference.Attribute("ReferenceOutputAssembly"), "false", StringComparison.OrdinalIgnoreCase))
             .Select(reference => System.IO.Path.GetFileNameWithoutExtension((string)reference.Attribute("Include")!));
         var packages = xml.Descendants("PackageReference").Select(reference => (string)reference.Attribute("Include")!);
-        return new Project(System.IO.Path.GetFileNameWithoutExtension(file), file, [.. references], [.. packages]);
+        var compiled = xml.Descendants("Compile").Select(item => (string?)item.Attribute("Include")).OfType<string>();
+        return new Project(System.IO.Path.GetFileNameWithoutExtension(file), file, [.. references], [.. packages], [.. compiled]);
     }
 }

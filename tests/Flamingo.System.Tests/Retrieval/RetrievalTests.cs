@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
@@ -12,7 +13,7 @@ public sealed class RetrievalTests(ITestOutputHelper output)
     [Fact(Timeout = 300_000)]
     public async Task Order_and_accuracy_are_the_originals()
     {
-        var (data, golden, cancellation) = (RetrievalData.Read(), EvaluationGolden.Read(), TestContext.Current.CancellationToken);
+        var (data, golden, cancellation) = (RetrievalData.Read(), Episode.Golden, TestContext.Current.CancellationToken);
         await using var embedded = await EmbeddedFlamingo.StartAsync();
         var set = await embedded.SupportSets.PutAsync(new PutSupportSet("new-words", data.Examples), cancellation);
         Assert.Equal(64, set.ExampleCount);
@@ -62,5 +63,5 @@ internal sealed record RetrievalData(IReadOnlyList<string> Candidates, IReadOnly
 
     public IReadOnlyList<SupportExample> Examples => [.. Support.Select(example => new SupportExample(Episode.Picture(example.Picture), example.Text))];
 
-    public static RetrievalData Read() => JsonSerializer.Deserialize<RetrievalData>(File.ReadAllText(Episode.Evaluation("retrieval.json")), EvaluationGolden.Json)!;
+    public static RetrievalData Read() => JsonSerializer.Deserialize<RetrievalData>(File.ReadAllText(Episode.Evaluation("retrieval.json")), ShapesEvaluation.Json)!;
 }

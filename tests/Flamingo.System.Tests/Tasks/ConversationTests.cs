@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Import;
 using Flamingo.Stages;
@@ -27,7 +28,7 @@ public sealed partial class ConversationTests : IDisposable
         ChatCheckpoint.Write(_folder);
         await using var embedded = await EmbeddedFlamingo.StartAsync(_folder);
         var (asked, different) = (0, new List<string>());
-        foreach (var golden in EvaluationGolden.Read().Answers.Where(golden => golden.Shots > 0 && Episode.All[golden.Episode].Task == "vqa").Take(30))
+        foreach (var golden in Episode.Golden.Answers.Where(golden => golden.Shots > 0 && Episode.All[golden.Episode].Task == "vqa").Take(30))
         {
             var episode = Episode.All[golden.Episode];
             ChatTurn[] turns = [.. episode.Shots.Take(golden.Shots).Select(Answered), new([Episode.Picture(episode.Query.Picture)], Question().Match(episode.Query.Prompt).Groups[1].Value)];
@@ -116,7 +117,7 @@ public sealed partial class ConversationTests : IDisposable
 
     private static FlamingoPicture Reference(string name) => new(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name)));
 
-    private static ChatTurn Answered(Shot shot)
+    private static ChatTurn Answered(EpisodeShot shot)
     {
         var words = Question().Match(shot.Text);
         return new([Episode.Picture(shot.Picture)], words.Groups[1].Value, words.Groups[2].Value);

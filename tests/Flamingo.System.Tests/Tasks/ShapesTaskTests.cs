@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures.Reference;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
@@ -17,7 +18,7 @@ public sealed partial class ShapesTaskTests
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync();
         var (asked, different) = (0, new List<string>());
-        foreach (var golden in EvaluationGolden.Read().Answers)
+        foreach (var golden in Episode.Golden.Answers)
         {
             var episode = Episode.All[golden.Episode];
             if (episode.Task is not ("caption" or "vqa")) continue;
@@ -62,7 +63,7 @@ public sealed partial class ShapesTaskTests
         Assert.Equal((1, 2, 0), (ids.Count(id => id == 509), ids.Count(id => id == 510), ids.Count(id => id == 511))); // those that the template placed
     }
 
-    private static TaskExample Example(Shot shot)
+    private static TaskExample Example(EpisodeShot shot)
     {
         var words = Question().Match(shot.Text);
         return new TaskExample(Episode.Picture(shot.Picture), words.Groups[1].Value, words.Groups[2].Value);

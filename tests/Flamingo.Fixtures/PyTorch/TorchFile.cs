@@ -1,12 +1,15 @@
 using System.IO.Compression;
 using Flamingo.Import.Sources;
 
-namespace Flamingo.Bench.Publications;
+namespace Flamingo.Fixtures.PyTorch;
 
 /// <summary>Writes files as torch.save does: a zip, uncompressed, with a pickle and one entry per storage.</summary>
-internal static class TorchFile
+public static class TorchFile
 {
-    private static readonly Dictionary<string, string> Storages = new() { ["F32"] = "FloatStorage", ["F16"] = "HalfStorage", ["BF16"] = "BFloat16Storage", ["I64"] = "LongStorage", ["BOOL"] = "BoolStorage" };
+    private static readonly Dictionary<string, string> Storages = new()
+    {
+        ["F32"] = "FloatStorage", ["F16"] = "HalfStorage", ["BF16"] = "BFloat16Storage", ["I64"] = "LongStorage", ["BOOL"] = "BoolStorage",
+    };
 
     /// <param name="storages">Read one after the other, none twice.</param>
     public static void Write(string path, byte[] pickle, params IEnumerable<byte[]> storages)
@@ -22,12 +25,20 @@ internal static class TorchFile
         }
     }
 
-    /// <summary>A state dict of these tensors, under a prefix, and under model_state_dict where <paramref name="nested"/>. One tensor is in memory at a time.</summary>
+    /// <summary>
+    /// Writes a state dict of these tensors, with a prefix to their names. One tensor is in memory at a time.
+    /// </summary>
+    /// <param name="nested">The state dict is the member model_state_dict of a dict that also has an epoch.</param>
     public static void WriteStateDict(string path, IEnumerable<SourceTensor> tensors, string prefix = "", bool nested = false)
     {
         var (pickle, storages) = (new PickleWriter().Op("}("), tensors.ToList());
         if (nested) pickle.Text("epoch").Op("K\u0003").Text("model_state_dict").Op("}(");
-        foreach (var (index, tensor) in storages.Index()) pickle.Text(prefix + tensor.Name).Tensor($"{index}", Storages[tensor.Dtype], tensor.Shape.Aggregate(1L, (product, length) => product * length), 0, tensor.Shape);
+        foreach (var (index, tensor) in storages.Index())
+        {
+            var elements = tensor.Shape.Aggregate(1L, (product, length) => product * length);
+            pickle.Text(prefix + tensor.Name).Tensor($"{index}", Storages[tensor.Dtype], elements, 0, tensor.Shape);
+        }
+
         Write(path, pickle.Op(nested ? "uu" : "u").Stop(), storages.Select(tensor => tensor.Read()));
     }
 }

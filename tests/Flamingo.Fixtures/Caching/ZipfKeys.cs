@@ -1,7 +1,7 @@
-namespace Flamingo.Bench.Caching;
+namespace Flamingo.Fixtures.Caching;
 
-/// <summary>Keys as they are asked for in life: the n-th most popular one n^-skew times as often as the first.</summary>
-internal static class ZipfKeys
+/// <summary>Keys drawn from a Zipf distribution: the n-th most popular key comes n^-skew times as often as the first.</summary>
+public static class ZipfKeys
 {
     public static IEnumerable<string> Draw(int keys, double skew, int count, int seed)
     {

@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Flamingo.Bench.Publications;
+namespace Flamingo.Fixtures.PyTorch;
 
-/// <summary>Writes pickles opcode by opcode: what torch.save writes, and what an attacker would.</summary>
-internal sealed class PickleWriter
+/// <summary>Writes pickles opcode by opcode: those that torch.save writes, and malicious ones for tests.</summary>
+public sealed class PickleWriter
 {
     private readonly MemoryStream _bytes = new();
 
@@ -37,9 +37,11 @@ internal sealed class PickleWriter
     public PickleWriter Global(string module, string name) => Op($"c{module}\n{name}\n");
 
     /// <summary>A tensor as torch.save describes it.</summary>
-    public PickleWriter Tensor(string key, string storage, long elements, long offset, IReadOnlyList<long> shape, IReadOnlyList<long>? stride = null)
+    public PickleWriter Tensor(
+        string key, string storage, long elements, long offset, IReadOnlyList<long> shape, IReadOnlyList<long>? stride = null)
     {
-        Global("torch._utils", "_rebuild_tensor_v2").Op("((").Text("storage").Global("torch", storage).Text(key).Text("cpu").Number(elements).Op("tQ").Number(offset).Op("(");
+        Global("torch._utils", "_rebuild_tensor_v2").Op("((").Text("storage").Global("torch", storage).Text(key).Text("cpu")
+            .Number(elements).Op("tQ").Number(offset).Op("(");
         foreach (var length in shape) Number(length);
         Op("t(");
         foreach (var step in stride ?? Contiguous(shape)) Number(step);

@@ -1,0 +1,28 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Numerics;
+
+namespace Flamingo.Bench.Arguments;
+
+/// <summary>An option that takes one finite number, read with a decimal point and without separators in every locale.</summary>
+internal static class NumberOption
+{
+    /// <param name="range">The allowed range in words, for the message.</param>
+    /// <param name="value">What the option has where it is not given; null: nothing.</param>
+    public static Option<T?> Create<T>(
+        string name, string helpName, string description, string range, Func<T, bool> isInRange, T? value = null)
+        where T : struct, INumber<T>
+    {
+        var option = new Option<T?>(name) { HelpName = helpName, Description = description };
+        if (value is { } given) option.DefaultValueFactory = _ => given;
+        option.CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            const NumberStyles Styles = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint;
+            if (T.TryParse(text, Styles, CultureInfo.InvariantCulture, out var number) && T.IsFinite(number) && isInRange(number)) return number;
+            result.AddError($"{name} takes a {range}, not '{text}'.");
+            return null;
+        };
+        return option;
+    }
+}
