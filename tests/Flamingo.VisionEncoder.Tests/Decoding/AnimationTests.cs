@@ -10,7 +10,10 @@ public sealed class ImageSharpAnimationTests() : AnimationTests(new ImageSharpPi
 /// <summary>What both decoders make of animations.</summary>
 public abstract class AnimationTests(IPictureDecoder decoder)
 {
-    /// <summary>Each way in which a frame can go, before each way in which one can come; canvas 8 × 4, colour by pixel of the first row after every frame.</summary>
+    /// <summary>
+    /// Each way in which a frame can go, before each way in which one can come; canvas 8 × 4, colour by pixel of the first row
+    /// after every frame.
+    /// </summary>
     private static readonly GifFrame[] Frames =
     [
         new(0, 0, 8, 4, Color: 1),
@@ -103,7 +106,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     }
 
     [Theory]
-    [InlineData("gif.gif"), InlineData("rgb-64x64.png"), InlineData("jpeg-420.jpg"), InlineData("webp-lossless.webp"), InlineData("bmp.bmp")]
+    [InlineData("gif.gif"), InlineData("rgb-64x64.png"), InlineData("jpeg-420.jpg"), InlineData("webp-lossless.webp"),
+        InlineData("bmp.bmp")]
     public void A_still_has_one_frame(string name) => Assert.Equal(1, decoder.CountFrames(Golden.Input(name)));
 
     [Fact]
@@ -118,7 +122,9 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     [Fact]
     public void A_long_animation_takes_no_stack()
     {
-        var file = Animations.Gif(8, 4, [new(0, 0, 8, 4, 1), .. Enumerable.Range(0, 50_000).Select(index => new GifFrame(index % 8, 0, 1, 4, (byte)(1 + (index % 100))))]);
+        var file = Animations.Gif(8, 4,
+            [new(0, 0, 8, 4, 1), .. Enumerable.Range(0, 50_000)
+                .Select(index => new GifFrame(index % 8, 0, 1, 4, (byte)(1 + (index % 100))))]);
         Assert.Equal("1 1 1 1 1 1 1 1", Row(decoder.DecodeFrames(file, [0, 40_000]).First()!));
         Assert.NotNull(decoder.DecodeFrames(file, [50_000]).Single());
     }
@@ -126,7 +132,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     [Fact]
     public void Damaged_animations_end_with_null_and_never_crash()
     {
-        foreach (var original in new[] { Animations.Gif(8, 4, Frames), Animations.WebP(8, 4, 1, 2, 3, 4, 5), Golden.Input("gif-animated.gif") })
+        foreach (var original in new[] { Animations.Gif(8, 4, Frames), Animations.WebP(8, 4, 1, 2, 3, 4, 5),
+            Golden.Input("gif-animated.gif") })
         {
             var random = new Random(11);
             for (var round = 0; round < 150; round++)
@@ -147,6 +154,11 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     private static string Row(DecodedPicture picture)
     {
         Assert.Equal((8, 4, 8 * 4 * 4), (picture.Width, picture.Height, picture.Rgba.Length));
-        return string.Join(' ', Enumerable.Range(0, 8).Select(pixel => Enumerable.Range(1, 127).First(color => Animations.Palette(color) == (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1], picture.Rgba[(pixel * 4) + 2]))));
+        return string.Join(' ', Enumerable.Range(0, 8)
+            .Select(pixel =>
+                Enumerable.Range(1, 127).First(
+                    color =>
+                        Animations.Palette(color) == (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1],
+                            picture.Rgba[(pixel * 4) + 2]))));
     }
 }

@@ -13,7 +13,8 @@ internal static class Animations
     public const byte Transparent = 0;
 
     /// <summary>Colour i of all animations here.</summary>
-    public static (byte Red, byte Green, byte Blue) Palette(int index) => ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
+    public static (byte Red, byte Green,
+        byte Blue) Palette(int index) => ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
 
     public static byte[] Gif(int width, int height, params IReadOnlyList<GifFrame> frames)
     {
@@ -29,7 +30,8 @@ internal static class Animations
             Write16(frame.Left, frame.Top, frame.Width, frame.Height);
             stream.Write([0, 7]);
             // LZW that never grows its codes: eight bits each, and a clear code (128) before the table is full
-            var codes = Enumerable.Repeat(frame.Color, frame.Width * frame.Height).Chunk(100).SelectMany(chunk => chunk.Prepend((byte)128)).Append((byte)129);
+            var codes = Enumerable.Repeat(frame.Color, frame.Width * frame.Height).Chunk(100).SelectMany(chunk => chunk.Prepend((byte)128))
+                .Append((byte)129);
             foreach (var block in codes.Chunk(255)) stream.Write([(byte)block.Length, .. block]);
             stream.WriteByte(0);
         }
@@ -90,7 +92,8 @@ internal static class Animations
         }
 
         using var pixels = bitmap.PeekPixels();
-        using var data = format == SKEncodedImageFormat.Webp ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
+        using var data = format == SKEncodedImageFormat.Webp
+            ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
         return data!.ToArray();
     }
 

@@ -62,7 +62,8 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
             foreach (var next in missing)
             {
                 // a frame that is taken back after it was shown leaves the canvas as it was
-                if (next == frame && infos[next].DisposalMethod == SKCodecAnimationDisposalMethod.RestorePrevious) (before, heldBefore) = ([.. canvas], held);
+                if (next == frame && infos[next].DisposalMethod == SKCodecAnimationDisposalMethod.RestorePrevious)
+                    (before, heldBefore) = ([.. canvas], held);
                 if (codec.GetPixels(info, Address(canvas), new SKCodecOptions(next, held)) != SKCodecResult.Success)
                 {
                     yield return null;
