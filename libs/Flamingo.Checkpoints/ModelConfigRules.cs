@@ -1,14 +1,14 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>What every flamingo.json must keep to, whoever wrote it, so that no stage divides by zero or asks for a terabyte.</summary>
+/// <summary>Limits for the values of every flamingo.json. They prevent that a stage divides by zero or allocates a terabyte.</summary>
 internal static class ModelConfigRules
 {
     private const int MostLayers = 10_000;
     private const int MostWidth = 1 << 20;
-    private const int MostTokens = 1 << 24; // of a vocabulary, of a context
-    private const int MostPixels = 1 << 14; // of a side
+    private const int MostTokens = 1 << 24; // The limit applies to a vocabulary and to a context.
+    private const int MostPixels = 1 << 14; // The limit applies to one side.
 
-    /// <returns>Everything wrong; empty for a sane one.</returns>
+    /// <returns>One message per fault; an empty list for a valid configuration.</returns>
     public static IReadOnlyList<string> Faults(ModelConfig config)
     {
         var faults = new List<string>();
@@ -18,7 +18,7 @@ internal static class ModelConfigRules
         Language(config.Language, faults);
         if (config.Language.CrossAttention.Layers.Count > 0) CrossAttention(config.Language, faults);
         foreach (var id in TokenIds(config.Tokens)) Range("a token's id", id, 0, config.Language.VocabularySize - 1, faults);
-        // what the nullability of C# does not reach: members of lists and dictionaries, and parameters that a file leaves out
+        // The JSON reader does not check the members of lists and dictionaries, and constructor parameters that the file omits, for null.
         faults.AddRange(config.Weights.Where(
             part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null })
             .Select(part => $"weights.{part.Key} lacks its file or a digest"));

@@ -6,13 +6,16 @@ using System.Text.Json;
 namespace Flamingo.Checkpoints;
 
 /// <summary>One tensor of a safetensors file.</summary>
-/// <param name="Dtype">As the format spells it: F32, F16, BF16, I64, …</param>
-/// <param name="Offset">From the start of the file, in bytes.</param>
-/// <param name="Length">In bytes.</param>
+/// <param name="Name">Name of the tensor.</param>
+/// <param name="Dtype">Dtype as the format spells it: F32, F16, BF16, I64, …</param>
+/// <param name="Shape">Length of each dimension.</param>
+/// <param name="Offset">Position of the first byte in the file.</param>
+/// <param name="Length">Number of bytes.</param>
 public sealed record SafetensorsEntry(string Name, string Dtype, IReadOnlyList<long> Shape, long Offset, long Length);
 
 /// <summary>
-/// A memory-mapped safetensors file. Format: https://github.com/huggingface/safetensors (8-byte length, JSON header, data).
+/// A memory-mapped safetensors file. The format is an 8-byte length, a JSON header and the data; see
+/// https://github.com/huggingface/safetensors.
 /// </summary>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
@@ -30,12 +33,13 @@ public sealed unsafe class SafetensorsFile : IDisposable
 
     public string Path { get; }
 
+    /// <summary>All tensors by name.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
 
     /// <summary>Lowercase hexadecimal SHA-256 of length prefix and JSON header.</summary>
     public string HeaderSha256 { get; }
 
-    /// <summary>Bytes of one element; 0 for a dtype this reader does not know.</summary>
+    /// <summary>Returns the number of bytes of one element; 0 for a dtype that this reader does not know.</summary>
     public static int ElementSize(string dtype) => dtype switch
     {
         "F64" or "I64" or "U64" => 8,
@@ -45,7 +49,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         _ => 0,
     };
 
-    /// <exception cref="CheckpointException">Truncated, overlapping, or not a safetensors file.</exception>
+    /// <exception cref="CheckpointException">The file is truncated, has overlapping tensors, or is not a safetensors file.</exception>
     public static SafetensorsFile Open(string path)
     {
         var size = TextFile.Length(path);
@@ -72,14 +76,17 @@ public sealed unsafe class SafetensorsFile : IDisposable
             Convert.ToHexStringLower(SHA256.HashData(header)));
     }
 
-    /// <summary>The tensor's bytes in the mapping; valid until this file is disposed. At most 2 GiB.</summary>
+    /// <summary>Returns the bytes of a tensor in the mapping, at most 2 GiB. They are valid until this file is disposed.</summary>
     public ReadOnlySpan<byte> Read(SafetensorsEntry entry) => new(_start + entry.Offset, checked((int)entry.Length));
 
     /// <summary>
-    /// Part of the tensor's bytes through the file instead of the mapping, whose pages would all count as this process's memory.
+    /// Reads a part of a tensor through the file instead of the mapping. Pages that are read through the mapping would count as memory of
+    /// this process.
     /// </summary>
-    /// <param name="offset">From the tensor's first byte.</param>
-    /// <param name="target">Filled to its end.</param>
+    /// <param name="entry">The tensor.</param>
+    /// <param name="offset">Position of the part in the tensor, in bytes.</param>
+    /// <param name="target">Receives the bytes; its length is that of the part.</param>
+    /// <exception cref="CheckpointException">The file became shorter.</exception>
     public void Copy(SafetensorsEntry entry, long offset, Span<byte> target)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(target.Length, entry.Length - offset);
@@ -92,7 +99,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>Address of the tensor's bytes in the mapping; valid until this file is disposed.</summary>
+    /// <summary>Returns the address of a tensor in the mapping. It is valid until this file is disposed.</summary>
     public nint Address(SafetensorsEntry entry) => (nint)(_start + entry.Offset);
 
     public void Dispose()

@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests;
 
-/// <summary>What an import writes of how its checkpoint is asked, to the letter.</summary>
+/// <summary>Compares the prompt templates that an import writes with the expected ones, character by character.</summary>
 public sealed class PromptsTests : IDisposable
 {
     private const string Utterance = "<end_of_utterance>";
@@ -33,7 +33,10 @@ public sealed class PromptsTests : IDisposable
               },
               "answer": {
                 "template": "{picture}Question:{question} Short answer:{answer}<|endofchunk|>",
-                "zero_shot": [{ "question": "What color is the bus?", "answer": "red" }, { "question": "How many people are there?", "answer": "2" }],
+                "zero_shot": [
+                  { "question": "What color is the bus?", "answer": "red" },
+                  { "question": "How many people are there?", "answer": "2" }
+                ],
                 "cut_at": ["Question", "Answer", "Short"]
               },
               "classify": {
@@ -48,10 +51,26 @@ public sealed class PromptsTests : IDisposable
     [Fact]
     public void An_instruct_idefics_holds_conversations() => Written(Import(Idefics), """
         {
-          "caption": { "template": "User:{picture}Describe the image briefly.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "answer": { "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "classify": { "template": "User:{picture}What is in the image?<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "chat": { "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] }
+          "caption": {
+            "template": "User:{picture}Describe the image briefly.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "answer": {
+            "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "classify": {
+            "template": "User:{picture}What is in the image?<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "chat": {
+            "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          }
         }
         """);
 
@@ -69,7 +88,10 @@ public sealed class PromptsTests : IDisposable
               },
               "answer": {
                 "template": "{picture}Question: {question} Answer: {answer}\n",
-                "zero_shot": [{ "question": "What color is the bus?", "answer": "red" }, { "question": "How many people are there?", "answer": "2" }],
+                "zero_shot": [
+                  { "question": "What color is the bus?", "answer": "red" },
+                  { "question": "How many people are there?", "answer": "2" }
+                ],
                 "cut_at": []
               },
               "classify": {
@@ -81,7 +103,7 @@ public sealed class PromptsTests : IDisposable
             """);
     }
 
-    // in the file, and read back from it
+    /// <summary>Compares the prompts in the written file, and the prompts that are read back from it.</summary>
     private static void Written(ModelDirectory model, string prompts)
     {
         var written = JsonNode.Parse(File.ReadAllText(Path.Combine(model.Path, ModelDirectory.ConfigFile)))!["prompts"]!;
@@ -89,10 +111,10 @@ public sealed class PromptsTests : IDisposable
         Assert.Equivalent(model.Config.Prompts, ModelDirectory.Open(model.Path).Config.Prompts, strict: true);
     }
 
-    private ModelDirectory Import(
-        string source) => IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
+    private ModelDirectory Import(string source) =>
+        IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
 
-    /// <summary>The twin with the tokenizer of a base model: its last token is not there.</summary>
+    /// <summary>Copies the reference checkpoint with the tokenizer of a base model, which lacks the end of utterance.</summary>
     private string WithoutUtterances()
     {
         var folder = Directory.CreateDirectory(_folder["base"]).FullName;

@@ -8,8 +8,8 @@ using Flamingo.Import.Vision;
 namespace Flamingo.Import.Idefics;
 
 /// <summary>
-/// transformers' IdeficsForVisionText2Text: a CLIP tower, a resampler (or none), LLaMA with gated blocks and an additional
-/// vocabulary.
+/// Reads a checkpoint of transformers' IdeficsForVisionText2Text: a CLIP vision tower, a resampler (or none), and a LLaMA with gated
+/// blocks and an additional vocabulary.
 /// </summary>
 internal sealed class IdeficsReader : IPublicationReader
 {
@@ -69,9 +69,10 @@ internal sealed class IdeficsReader : IPublicationReader
         var resampler = IdeficsTranslation.TakeResampler(resamplerPart, config, vision);
         var llama = new Llama(config);
         IdeficsTranslation.CheckKeys(config, _configFile, llama, report);
-        if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize,
-            report);
-        TokenizerSettings.Check(_source.Folder, report, EndOfText); // it hides pictures
+        if (preprocessor is not null)
+            HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize, report);
+        // Text after the end-of-text token attends to no picture, so its id must be the one that the model was trained with.
+        TokenizerSettings.Check(_source.Folder, report, EndOfText);
         var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
         var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
@@ -88,14 +89,14 @@ internal sealed class IdeficsReader : IPublicationReader
     {
         var tokenizer = TokenizerTranslation.Read(_source.Folder);
         SpecialToken Required(string text) =>
-            tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
+            tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not an IDEFICS tokenizer.");
         var (image, around, end, utterance) = (Required(Image), Required(AroundImage), Required(EndOfText), tokenizer.Find(EndOfUtterance));
         tokenizer.Write(file, vocabulary, _source.CheckTokenizer);
         return new TokensConfig
         {
             Image = image,
             AroundImage = around,
-            EndOfChunk = utterance ?? end, // what separates shots: the base models have no utterances
+            EndOfChunk = utterance ?? end, // This token separates shots. Base checkpoints have no end of utterance.
             Beginning = tokenizer.Beginning,
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],

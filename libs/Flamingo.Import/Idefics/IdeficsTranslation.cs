@@ -6,12 +6,15 @@ using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.Idefics;
 
-/// <summary>What IDEFICS has besides a CLIP tower and LLaMA.</summary>
+/// <summary>Translates the parts of IDEFICS that neither CLIP nor LLaMA has: resampler, decoupled embeddings and gated blocks.</summary>
 internal static class IdeficsTranslation
 {
-    private const double LayerNormEpsilon = 1e-5; // torch's own: IDEFICS gives its resampler none
+    private const double LayerNormEpsilon = 1e-5; // This is torch's default: IDEFICS configures no epsilon for its resampler.
 
-    /// <summary>Keys of config.json: LLaMA's, whose positions and heads cannot be set here, and those of what stands around it.</summary>
+    /// <summary>
+    /// Checks the keys of config.json. LLaMA's rotary positions and its number of key-value heads are fixed in IDEFICS, so only one
+    /// value of each is accepted.
+    /// </summary>
     public static void CheckKeys(JsonElement config, string file, Llama llama, ImportReport report)
     {
         var keys = new ConfigKeys(
@@ -28,12 +31,14 @@ internal static class IdeficsTranslation
         keys.Check(config, file, report);
         HuggingFaceClip.CheckTower(config.GetProperty("vision_config"), file, report, "vision_config.");
         if (config.Member("perceiver_config") is not { } perceiver) return;
-        // the one at the top decides
+        // use_resampler is harmless here: transformers reads the key of that name at the top of config.json.
         new ConfigKeys("resampler_n_heads resampler_head_dim resampler_depth resampler_n_latents qk_layer_norms_perceiver",
             $"{ConfigKeys.Bookkeeping} use_resampler").Check(perceiver, file, report, "perceiver_config.");
     }
 
-    /// <summary>The perceiver resampler, or, where the checkpoint has none, one that passes features on.</summary>
+    /// <summary>
+    /// Takes the perceiver resampler. If the checkpoint has none, the returned configuration makes features pass unchanged.
+    /// </summary>
     public static ResamplerConfig TakeResampler(WeightCollector weights, JsonElement config, VisionConfig vision)
     {
         var width = vision.Width;
@@ -75,7 +80,8 @@ internal static class IdeficsTranslation
     }
 
     /// <summary>
-    /// Embeddings and head are in two parts each, a frozen and a trained one (decoupled embeddings); here they are one again.
+    /// Joins the rows of the decoupled embeddings: a published embedding or output projection is a frozen tensor for the original
+    /// vocabulary and a trained tensor for the additional vocabulary.
     /// </summary>
     public static void TakeEmbeddings(WeightCollector weights, Llama llama, JsonElement config)
     {
@@ -89,7 +95,7 @@ internal static class IdeficsTranslation
             : Rows.Join(weights.Find(frozen, vocabulary, llama.Width), weights.Find(trained, additional, llama.Width)));
     }
 
-    /// <summary>Block j stands before decoder layer j × interval.</summary>
+    /// <summary>Takes the gated blocks. Block j is computed before decoder layer j × interval.</summary>
     public static CrossAttentionConfig TakeGated(WeightCollector weights, JsonElement config, Llama llama, int latentWidth)
     {
         var (width, hidden, interval) =

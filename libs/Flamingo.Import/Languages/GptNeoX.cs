@@ -4,7 +4,10 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>GPT-NeoX: RedPajama-INCITE (sequential residual) and Pythia (parallel residual, rotary over a part of each head).</summary>
+/// <summary>
+/// Translates GPT-NeoX language models: RedPajama-INCITE (sequential residual) and Pythia (parallel residual, rotary positions over a
+/// part of each head).
+/// </summary>
 internal sealed class GptNeoX : ILanguageFamily
 {
     private static readonly ConfigKeys Keys = new(
@@ -38,7 +41,8 @@ internal sealed class GptNeoX : ILanguageFamily
     {
         var (heads, hidden, bias) = (_config.Count("num_attention_heads"), _config.GetProperty("intermediate_size").GetInt32(),
             _config.Flag("attention_bias", true));
-        // stored per head, (q, k, v) of the first, then of the second, …; wanted: all q, then all k, then all v
+        // A published tensor holds (q, k, v) of the first head, then of the second head, …; a model directory holds all q, then all k,
+        // then all v.
         var order = Enumerable.Range(0, 3).SelectMany(part => Enumerable.Range(0, heads).Select(head => (head * 3) + part)).ToArray();
         for (var layer = 0; layer < LayerCount; layer++)
         {

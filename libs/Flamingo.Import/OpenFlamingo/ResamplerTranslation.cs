@@ -3,7 +3,10 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.OpenFlamingo;
 
-/// <summary>The perceiver resampler of checkpoint.pt: names stay, sizes follow from the shapes, heads are always 8 × 64.</summary>
+/// <summary>
+/// Translates the perceiver resampler of checkpoint.pt. Tensor names lose the prefix <c>perceiver.</c>, sizes are read from the shapes,
+/// and attention always has 8 heads of width 64.
+/// </summary>
 internal static class ResamplerTranslation
 {
     public const int Heads = 8;

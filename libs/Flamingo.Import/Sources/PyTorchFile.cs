@@ -5,27 +5,29 @@ using Flamingo.Import.Pickles;
 namespace Flamingo.Import.Sources;
 
 /// <summary>
-/// A file of torch.save or torch.jit.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor
-/// is; a module's code is not read at all.
+/// A file of torch.save or torch.jit.save: a zip archive with a pickle and one entry per storage. A storage is read when a tensor in it is
+/// read. The code of a module is never read.
 /// </summary>
 public sealed class PyTorchFile : IDisposable
 {
     private const long MostPickleBytes = 256 << 20;
-    private const int MostInflation = 32; // torch stores what it saves; a repacked file may be deflated, a bomb is refused
+    private const int MostInflation = 32; // torch does not compress. Repacked files may be compressed; zip bombs are refused.
     private readonly string _path;
     private readonly ZipArchive _zip;
     private readonly string _folder;
 
-    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content,
-        bool isTorchScript) => (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
+    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) =>
+        (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
 
     /// <summary>The saved dictionary as the pickle describes it.</summary>
     public Dictionary<object, object?> Content { get; }
 
-    /// <summary>A module of torch.jit.save; its content is what state_dict would list.</summary>
+    /// <summary>Whether torch.jit.save wrote the file. Its content is then what the module's state_dict would list.</summary>
     public bool IsTorchScript { get; }
 
-    /// <exception cref="CheckpointException">No zip, no pickle in it, or a pickle that asks for more than plain data.</exception>
+    /// <exception cref="CheckpointException">
+    /// The file is not a zip archive, has no pickle, or has a pickle that needs more than plain data.
+    /// </exception>
     public static PyTorchFile Open(string path)
     {
         ZipArchive? zip = null;
@@ -55,8 +57,8 @@ public sealed class PyTorchFile : IDisposable
         }
     }
 
-    /// <summary>The tensors of a dictionary in this file; not read yet, but known to lie within their storages.</summary>
-    /// <exception cref="CheckpointException">One reaches beyond its storage.</exception>
+    /// <summary>Lists the tensors of a dictionary of this file. Their positions are checked; their elements are read later.</summary>
+    /// <exception cref="CheckpointException">A tensor reaches beyond its storage.</exception>
     public IEnumerable<SourceTensor> Tensors(Dictionary<object, object?> dictionary) =>
         from item in dictionary
         where item is { Key: string, Value: PickledTensor }
@@ -76,7 +78,8 @@ public sealed class PyTorchFile : IDisposable
             var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
             var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}")
                 ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
-            // expanded views (strides of zero) are no weights: a few bytes would become any number
+            // A view may repeat elements (a stride of zero), but must not have more elements than its storage: a small file could
+            // otherwise claim any amount of memory.
             if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0
                 || checked(elements * size) > entry.Length)
                 throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
@@ -137,7 +140,7 @@ public sealed class PyTorchFile : IDisposable
     {
         if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10))
             throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
-        using var stream = entry.Open(); // sees that the entry lies within the file, before memory is taken for it
+        using var stream = entry.Open(); // This call fails if the entry lies outside the file, before memory is allocated for it.
         var skip = new byte[Math.Min(offset, 1 << 20)];
         while (offset > 0)
         {

@@ -5,8 +5,8 @@ using Flamingo.Import.Pickles;
 namespace Flamingo.Import.Sources;
 
 /// <summary>
-/// Published weights, wherever they lie: one file or a folder; pytorch_model.bin, checkpoint.pt or safetensors; whole or
-/// sharded with an index. Tensors are listed at once and read one at a time.
+/// Published weights in one file or a folder: pytorch_model.bin, checkpoint.pt or safetensors, whole or sharded with an index. Opening
+/// lists the tensors; their elements are read one tensor at a time.
 /// </summary>
 public sealed class WeightSource : IDisposable
 {
@@ -15,15 +15,16 @@ public sealed class WeightSource : IDisposable
 
     private WeightSource(IReadOnlyList<string> files) => Files = files;
 
-    /// <summary>The weight files that were read.</summary>
+    /// <summary>Paths of the opened files.</summary>
     public IReadOnlyList<string> Files { get; }
 
+    /// <summary>All tensors by published name. They can be read until this source is disposed.</summary>
     public IReadOnlyDictionary<string, SourceTensor> Tensors => _tensors;
 
-    /// <summary>A module saved with its code (OpenAI's CLIP), of which the weights alone are read.</summary>
+    /// <summary>Whether the file is a TorchScript module (OpenAI's CLIP). Only its weights are read, not its code.</summary>
     public bool IsTorchScript { get; private set; }
 
-    /// <exception cref="CheckpointException">Nothing there, a shard missing, or a damaged file.</exception>
+    /// <exception cref="CheckpointException">There are no weights, a shard is missing, or a file is damaged.</exception>
     public static WeightSource Open(string path)
     {
         var source = new WeightSource(
@@ -46,7 +47,7 @@ public sealed class WeightSource : IDisposable
     private static List<string> FilesOf(string folder)
     {
         OtherWeights.RefuseFolder(folder);
-        // safetensors are preferred where a publication has both: no pickle is touched
+        // A publication may have both formats. Safetensors are preferred, because reading them needs no pickle.
         foreach (var ending in new[] { ".safetensors", ".bin" })
         {
             var index = Directory.GetFiles(folder, $"*{ending}.index.json").Order(StringComparer.Ordinal).FirstOrDefault();
@@ -110,7 +111,7 @@ public sealed class WeightSource : IDisposable
         var pickled = PyTorchFile.Open(file);
         _open.Add(pickled);
         var weights = pickled.Content;
-        // one level, as training writes it: a hostile pickle may hold itself
+        // Training nests the weights one level deep at most. The code follows one level only, because a hostile pickle may contain itself.
         if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner)
             weights = inner;
         IsTorchScript = pickled.IsTorchScript;

@@ -4,7 +4,7 @@ using Flamingo.Import.Tests.Pickles;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Pickles made of random opcodes: grammatical in the small, meaningless or wicked in the large.</summary>
+/// <summary>Generates pickles of random opcodes. Most opcodes are well-formed; the pickle as a whole is meaningless or hostile.</summary>
 internal static class OpcodeStreams
 {
     private static readonly (string Module, string Name)[] Classes =
@@ -58,8 +58,9 @@ internal static class OpcodeStreams
             case 19: pickle.Raw((byte)random.Next(256)); break;
             case 20: pickle.Op("P").Op($"{text}\n"); break;                                        // PERSID
             case 21: pickle.Raw(0x82, memo); break;                                                // EXT1
-            default: pickle.Raw(Encoding.Latin1.GetBytes("()]}N.012sulatedRQb\u0081\u0085\u0086\u0087\u0088"[random.Next(24)..][..1]));
-            break;
+            default:
+                pickle.Raw(Encoding.Latin1.GetBytes("()]}N.012sulatedRQb\u0081\u0085\u0086\u0087\u0088"[random.Next(24)..][..1]));
+                break;
         }
     }
 }

@@ -8,7 +8,7 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Pickles and the archives around them, from strangers.</summary>
+/// <summary>Reads damaged and hostile pickles, and archives of such pickles.</summary>
 public sealed class PickleFuzzTests : IDisposable
 {
     private static readonly byte[] Weights = MemoryMarshal.AsBytes<float>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).ToArray();
@@ -59,7 +59,7 @@ public sealed class PickleFuzzTests : IDisposable
     {
         Refuse("one list as many", pickle =>
         {
-            // one list of pairs, memoised, made into a dictionary again and again
+            // The pickle makes many dictionaries of one memoised list of pairs.
             pickle.Op("](");
             for (var pair = 0; pair < 20_000; pair++) pickle.Number(pair).Op("N").Raw(0x86);
             pickle.Op("eq\u0000").Global("collections", "OrderedDict").Op("q\u0001");
@@ -67,7 +67,7 @@ public sealed class PickleFuzzTests : IDisposable
         });
         Refuse("hold each other", pickle =>
         {
-            // each module holds the one below a hundred times: 100⁵ of them
+            // Each of five levels of modules holds the module below a hundred times: there are 100⁵ paths.
             pickle.Global("__torch__.a", "B").Op("q\u0000N");
             for (var level = 0; level < 5; level++)
             {

@@ -6,23 +6,34 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>An OpenFlamingo publication eight dimensions wide, of every kind of file: imported in milliseconds.</summary>
+/// <summary>Writes an OpenFlamingo publication of width 8 that has every kind of file. Importing it takes milliseconds.</summary>
 internal static class TinyPublication
 {
     private const int Width = 8, Inner = 512, Vocabulary = 544;
 
-    /// <param name="sentencePiece">With a tokenizer.model instead of a tokenizer.json.</param>
+    /// <param name="folder">Folder to write into.</param>
+    /// <param name="sentencePiece">Whether to write a tokenizer.model instead of a tokenizer.json.</param>
     public static OpenFlamingoSource Write(string folder, bool sentencePiece)
     {
         var (vision, language) = (Directory.CreateDirectory(Path.Combine(folder, "vision")).FullName,
             Directory.CreateDirectory(Path.Combine(folder, "language")).FullName);
         File.WriteAllText(Path.Combine(vision, "open_clip_config.json"), """
-            {"model_cfg": {"embed_dim": 8, "quick_gelu": true, "vision_cfg": {"image_size": 8, "layers": 1, "width": 8, "head_width": 4, "patch_size": 4}}, "preprocess_cfg": {"mean": [0.48, 0.45, 0.40], "std": [0.26, 0.26, 0.27]}}
+            {
+              "model_cfg": {
+                "embed_dim": 8, "quick_gelu": true,
+                "vision_cfg": {"image_size": 8, "layers": 1, "width": 8, "head_width": 4, "patch_size": 4}
+              },
+              "preprocess_cfg": {"mean": [0.48, 0.45, 0.40], "std": [0.26, 0.26, 0.27]}
+            }
             """);
         TorchFile.WriteStateDict(Path.Combine(vision, "open_clip_pytorch_model.bin"), Vision());
 
         File.WriteAllText(Path.Combine(language, "config.json"), """
-            {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-4, "hidden_act": "silu", "rope_theta": 10000, "rope_scaling": null, "head_dim": 4, "tie_word_embeddings": false}
+            {
+              "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+              "intermediate_size": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-4, "hidden_act": "silu", "rope_theta": 10000,
+              "rope_scaling": null, "head_dim": 4, "tie_word_embeddings": false
+            }
             """);
         var tensors = Language().ToList();
         string[] shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
@@ -33,8 +44,9 @@ internal static class TinyPublication
         File.WriteAllText(Path.Combine(language, "model.safetensors.index.json"),
             JsonSerializer.Serialize(new { metadata = new { total_size = 1 }, weight_map = map }));
         var tokenizer = RepositoryFiles.Path("tests", "reference", "tokenizers", "llama");
-        foreach (var name in new[] { sentencePiece ? "tokenizer.model" : "tokenizer.json", "tokenizer_config.json",
-            "special_tokens_map.json" }) File.WriteAllBytes(Path.Combine(language, name), File.ReadAllBytes(Path.Combine(tokenizer, name)));
+        string[] names = [sentencePiece ? "tokenizer.model" : "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+        foreach (var name in names)
+            File.WriteAllBytes(Path.Combine(language, name), File.ReadAllBytes(Path.Combine(tokenizer, name)));
 
         TorchFile.WriteStateDict(Path.Combine(folder, "checkpoint.pt"), Checkpoint());
         return new OpenFlamingoSource(vision, language, Path.Combine(folder, "checkpoint.pt"), 1);
@@ -88,9 +100,9 @@ internal static class TinyPublication
 
     private static SourceTensor[] Norm(string name) => [Tensor($"{name}.weight", Width), Tensor($"{name}.bias", Width)];
 
-    private static SourceTensor[] Linear(string name, long outputs,
-        long inputs) => [Tensor($"{name}.weight", outputs, inputs), Tensor($"{name}.bias", outputs)];
+    private static SourceTensor[] Linear(string name, long outputs, long inputs) =>
+        [Tensor($"{name}.weight", outputs, inputs), Tensor($"{name}.bias", outputs)];
 
-    private static SourceTensor Tensor(string name,
-        params long[] shape) => new(name, "F16", shape, () => new byte[2 * shape.Aggregate(1L, (product, length) => product * length)]);
+    private static SourceTensor Tensor(string name, params long[] shape) =>
+        new(name, "F16", shape, () => new byte[2 * shape.Aggregate(1L, (product, length) => product * length)]);
 }

@@ -105,10 +105,10 @@ public sealed class IdeficsImportTests : IDisposable
             Assert.Throws<CheckpointException>(() => Run(folder)).Message, StringComparison.Ordinal);
     }
 
-    private ModelDirectory Run(string folder,
-        string output = "model") => IdeficsImport.Run(new IdeficsSource(folder), _folder[output], null, CancellationToken.None);
+    private ModelDirectory Run(string folder, string output = "model") =>
+        IdeficsImport.Run(new IdeficsSource(folder), _folder[output], null, CancellationToken.None);
 
-    /// <summary>A copy with another configuration and other weights, in one file.</summary>
+    /// <summary>Copies the reference checkpoint with a changed configuration and with changed weights in one file.</summary>
     private string Altered(Action<JsonNode> config, Func<string, SourceTensor, bool>? keep = null,
         Func<SourceTensor, SourceTensor>? change = null)
     {

@@ -5,7 +5,7 @@ using static Flamingo.Import.Tests.OpenFlamingo.OpenFlamingoImportTests;
 
 namespace Flamingo.Import.Tests.OpenFlamingo;
 
-/// <summary>What an import leaves on the disk, and what it says meanwhile.</summary>
+/// <summary>Tests the files that an import leaves on the disk and the progress that it reports.</summary>
 public sealed class ImportOutputTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -47,7 +47,7 @@ public sealed class ImportOutputTests : IDisposable
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
         RepositoryFiles.Copy(source.Language, language);
         Run(source with { Language = language });
-        File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // says whether there is a padding token
+        File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // This file decides whether <PAD> is added.
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message,
             StringComparison.Ordinal);
 
@@ -55,7 +55,10 @@ public sealed class ImportOutputTests : IDisposable
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
     }
 
-    /// <summary>A service maps its model's weights: a byte written into them, or a file cut short, would reach it while it runs.</summary>
+    /// <summary>
+    /// A running service has its model's weights mapped into memory. A byte that is written into them would change the running model,
+    /// and a file that is cut would end the service.
+    /// </summary>
     [Fact]
     public void Nothing_is_ever_written_into_a_model_that_stands()
     {
@@ -73,7 +76,7 @@ public sealed class ImportOutputTests : IDisposable
 
         Assert.Equal(made.Config.Weights["language"].Digest, WeightsDigest.Compute(mapped, _ => true));
 
-        // times too: a file that was written with the same bytes is another file for a moment
+        // The times are compared too: a file that is rewritten with the same bytes is incomplete for a moment.
         List<(string File, DateTime Written, string Bytes)> Standing() =>
             [.. Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Order()
                 .Select(file => (file, File.GetLastWriteTimeUtc(file), Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))))];
@@ -119,8 +122,8 @@ public sealed class ImportOutputTests : IDisposable
         Assert.Equal(reports[^1].Total, reports[^1].Done);
     }
 
-    private ModelDirectory Run(OpenFlamingoSource source,
-        string output = "model") => OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
+    private ModelDirectory Run(OpenFlamingoSource source, string output = "model") =>
+        OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
 
     private sealed class SteppingTime : TimeProvider
     {

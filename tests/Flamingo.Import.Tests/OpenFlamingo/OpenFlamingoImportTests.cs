@@ -22,8 +22,8 @@ public sealed class OpenFlamingoImportTests : IDisposable
         Assert.Equal(("alibi", "full_width", 1e-5, true),
             (model.Config.Language.Positions, model.Config.Language.QueryKeyNorm, model.Config.Language.NormEpsilon,
                 model.Config.Language.TiedEmbeddings));
-        Assert.Equal((6, 64, 8,
-            64), (model.Config.Resampler.Layers, model.Config.Resampler.Latents, model.Config.Resampler.Heads,
+        Assert.Equal((6, 64, 8, 64),
+            (model.Config.Resampler.Layers, model.Config.Resampler.Latents, model.Config.Resampler.Heads,
                 model.Config.Resampler.HeadWidth));
         Assert.Equal((2, 32, 2, 32, "quick_gelu"),
             (model.Config.Vision.Layers, model.Config.Vision.Width, model.Config.Vision.Heads, model.Config.Vision.ImageSize,
@@ -83,7 +83,9 @@ public sealed class OpenFlamingoImportTests : IDisposable
             Assert.Equal(expected.Config.Weights[part].Digest, found.Config.Weights[part].Digest);
     }
 
-    /// <summary>openflamingo/OpenFlamingo-9B-deprecated: LLaMA, saved with everything that its training did not strip.</summary>
+    /// <summary>
+    /// openflamingo/OpenFlamingo-9B-deprecated uses LLaMA. Its checkpoint holds tensors that later versions remove before they save.
+    /// </summary>
     [Fact]
     public void Version_1_holds_blocks_twice_and_buffers_of_the_vision_tower()
     {
@@ -94,8 +96,10 @@ public sealed class OpenFlamingoImportTests : IDisposable
             const string Block = "lang_encoder.model.layers.", Second = "lang_encoder.gated_cross_attn_layers.";
             var twice = plain.Tensors.Values.Where(tensor => tensor.Name.StartsWith(Block, StringComparison.Ordinal))
                 .Select(tensor =>
-                    tensor with { Name = Second + tensor.Name[Block.Length..].Replace(".gated_cross_attn_layer", "",
-                        StringComparison.Ordinal) }).ToList();
+                {
+                    var name = tensor.Name[Block.Length..].Replace(".gated_cross_attn_layer", "", StringComparison.Ordinal);
+                    return tensor with { Name = Second + name };
+                }).ToList();
             Assert.NotEmpty(twice);
             var positions = new SourceTensor("vision_encoder.embeddings.position_ids", "I64", [1, 17], () => new byte[17 * 8]);
             var rotary = new SourceTensor("lang_encoder.model.layers.0.decoder_layer.self_attn.rotary_emb.inv_freq", "F32", [2],
@@ -124,7 +128,7 @@ public sealed class OpenFlamingoImportTests : IDisposable
         using var file = model.OpenWeights("language");
         var (stored, wanted) = (weights.Tensors["gpt_neox.layers.1.attention.query_key_value.bias"].Read(),
             file.Read(file.Entries["layers.1.attention.query_key_value.bias"]).ToArray());
-        const int Head = 16 * 2; // bytes of bf16
+        const int Head = 16 * 2; // 16 values of 2 bytes each
         for (var head = 0; head < 4; head++)
             for (var part = 0; part < 3; part++)
                 Assert.Equal(stored.AsSpan(((head * 3) + part) * Head, Head).ToArray(),
@@ -165,10 +169,8 @@ public sealed class OpenFlamingoImportTests : IDisposable
         foreach (var file in Directory.GetFiles(source.Language, "*.json")) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
         using (var weights = WeightSource.Open(source.Language))
             TorchFile.WriteStateDict(Path.Combine(language, "pytorch_model.bin"),
-                weights.Tensors.Values.Select(
-                    tensor =>
-                        tensor.Name == "lm_head.weight"
-                            ? tensor with { Shape = [541, 64], Read = () => [.. tensor.Read().Take(541 * 64 * 4)] } : tensor));
+                weights.Tensors.Values.Select(tensor => tensor.Name == "lm_head.weight"
+                    ? tensor with { Shape = [541, 64], Read = () => [.. tensor.Read().Take(541 * 64 * 4)] } : tensor));
         var model = Run(source with { Language = language });
         Assert.Contains("the last 3 tokens get logits of zero", model.Config.Provenance.Note, StringComparison.Ordinal);
         using var written = model.OpenWeights("language");
@@ -282,9 +284,9 @@ public sealed class OpenFlamingoImportTests : IDisposable
         }
     }
 
-    /// <summary>What a service would refuse to load is not imported.</summary>
+    /// <summary>The importer refuses a tokenizer that the services would refuse to load.</summary>
     [Theory]
-    [InlineData(1 << 20, 1, "the id 1048576 is no token's")]
+    [InlineData(1 << 20, 1, "the id 1048576 is not a token id")]
     [InlineData(600, 1025, "a token has 1025 characters; tokens have 1024 at most")]
     public void A_tokenizer_beyond_the_limits_of_services_is_refused(int id, int length, string named)
     {
@@ -340,8 +342,8 @@ public sealed class OpenFlamingoImportTests : IDisposable
             Path.Combine(folder, "checkpoint.pt"), every);
     }
 
-    private ModelDirectory Run(OpenFlamingoSource source,
-        string output = "model") => OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
+    private ModelDirectory Run(OpenFlamingoSource source, string output = "model") =>
+        OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
 
     private static void AssertSame(string sourcePath, string sourceName, ModelDirectory model, string part, string name)
     {

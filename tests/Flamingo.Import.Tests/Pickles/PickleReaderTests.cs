@@ -16,7 +16,7 @@ public sealed class PickleReaderTests
         { "an allowed name in another module", new PickleWriter().Global("os", "OrderedDict").Stop(), "'os.OrderedDict'" },
         { "INST", new PickleWriter().Op("(ios\nsystem\n").Stop(), "opcode 'i'" },
         { "OBJ", new PickleWriter().Op("(").Global("collections", "OrderedDict").Op("o").Stop(), "opcode 'o'" },
-        { "NEWOBJ", new PickleWriter().Global("collections", "OrderedDict").Op(")").Raw(0x81).Stop(), "no TorchScript module" },
+        { "NEWOBJ", new PickleWriter().Global("collections", "OrderedDict").Op(")").Raw(0x81).Stop(), "not a TorchScript module" },
         { "NEWOBJ_EX", new PickleWriter().Raw(0x92).Stop(), "opcode 0x92" },
         { "EXT1", new PickleWriter().Raw(0x82, 1).Stop(), "opcode 0x82" },
         { "EXT2", new PickleWriter().Raw(0x83, 1, 0).Stop(), "opcode 0x83" },

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Tokenizers;
 
-/// <summary>A LLaMA that comes with a tokenizer.model alone.</summary>
+/// <summary>Imports a LLaMA that has a tokenizer.model and no tokenizer.json.</summary>
 public sealed class SentencePieceModelTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -29,7 +29,7 @@ public sealed class SentencePieceModelTests : IDisposable
         Assert.Equal(new SpecialToken("<s>", 1), model.Config.Tokens.Beginning);
     }
 
-    /// <summary>As LlamaConverter of transformers' convert_slow_tokenizer.py has it.</summary>
+    /// <summary>The expected result is that of LlamaConverter in transformers' convert_slow_tokenizer.py.</summary>
     [Fact]
     public void One_that_is_not_legacy_gets_a_metaspace_instead_of_the_normalizer()
     {

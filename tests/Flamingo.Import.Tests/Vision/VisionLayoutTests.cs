@@ -8,7 +8,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Vision;
 
-/// <summary>One CLIP as four publishers lay it out: the same model each time.</summary>
+/// <summary>Imports one CLIP from four layouts, which must give the same model.</summary>
 public sealed class VisionLayoutTests : IDisposable
 {
     private static readonly string Family = RepositoryFiles.Path("tests", "reference", "families", "mpt7b");
@@ -21,19 +21,20 @@ public sealed class VisionLayoutTests : IDisposable
     {
         var folder = Directory.CreateDirectory(_folder["vision"]).FullName;
         File.Copy(Path.Combine(Family, "vision", "open_clip_config.json"), Path.Combine(folder, "open_clip_config.json"));
-        using (var source = WeightSource.Open(Path.Combine(Family, "vision"))) Write(Path.Combine(folder, "open_clip_model.safetensors"),
-            source.Tensors.Values.ToDictionary(tensor => tensor.Name));
+        using (var source = WeightSource.Open(Path.Combine(Family, "vision")))
+            Write(Path.Combine(folder, "open_clip_model.safetensors"), source.Tensors.Values.ToDictionary(tensor => tensor.Name));
         AssertSame(Run(folder), Run(Path.Combine(Family, "vision"), "expected"));
     }
 
     [Fact]
     public void Openais_archive_whose_sizes_follow_from_the_shapes()
     {
-        using (var source = WeightSource.Open(Path.Combine(Family, "vision"))) WriteArchive(_folder["ViT-L-14.pt"],
-            [.. source.Tensors.Values]);
+        using (var source = WeightSource.Open(Path.Combine(Family, "vision")))
+            WriteArchive(_folder["ViT-L-14.pt"], [.. source.Tensors.Values]);
         var (found, expected) = (Run(_folder["ViT-L-14.pt"]), Run(Path.Combine(Family, "vision"), "expected"));
         Assert.Equal(expected.Config.Weights["vision"].Digest, found.Config.Weights["vision"].Digest);
-        // a head is 64 wide in all of OpenAI's, the twin's is half as wide: everything else is the same
+        // All of OpenAI's models have heads of width 64, which the importer assumes. The test model has heads of width 16, so the numbers
+        // of heads differ.
         Assert.Equal(expected.Config.Vision with { Heads = 1, Preprocessing = null! }, found.Config.Vision with { Preprocessing = null! });
         Assert.Equal(expected.Config.Vision.Preprocessing.Mean, found.Config.Vision.Preprocessing.Mean);
     }
@@ -43,12 +44,18 @@ public sealed class VisionLayoutTests : IDisposable
     {
         var folder = Directory.CreateDirectory(_folder["vision"]).FullName;
         File.WriteAllText(Path.Combine(folder, "config.json"), """
-            {"model_type": "clip", "projection_dim": 32, "vision_config": {"hidden_size": 32, "image_size": 32, "patch_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128, "hidden_act": "quick_gelu"}}
+            {
+              "model_type": "clip", "projection_dim": 32,
+              "vision_config": {
+                "hidden_size": 32, "image_size": 32, "patch_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 128, "hidden_act": "quick_gelu"
+              }
+            }
             """);
         File.WriteAllText(Path.Combine(folder, "preprocessor_config.json"),
             """{"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}""");
-        using (var source = WeightSource.Open(Path.Combine(Family, "vision"))) Write(Path.Combine(folder, "model.safetensors"),
-            HuggingFace(source));
+        using (var source = WeightSource.Open(Path.Combine(Family, "vision")))
+            Write(Path.Combine(folder, "model.safetensors"), HuggingFace(source));
         AssertSame(Run(folder), Run(Path.Combine(Family, "vision"), "expected"));
 
         File.Delete(Path.Combine(folder, "config.json"));
@@ -59,9 +66,9 @@ public sealed class VisionLayoutTests : IDisposable
     [Fact]
     public void An_archive_whose_modules_hold_each_other_is_refused()
     {
-        // a module that is its own attribute
-        var pickle = new PickleWriter().Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(").Text("visual").Op(
-            "h\u0001ub").Stop();
+        // The module is its own attribute.
+        var pickle = new PickleWriter().Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(").Text("visual")
+            .Op("h\u0001ub").Stop();
         TorchFile.Write(_folder["clip.pt"], pickle);
         Assert.Contains("hold each other", Assert.Throws<CheckpointException>(() => Run(_folder["clip.pt"])).Message,
             StringComparison.Ordinal);
@@ -78,11 +85,10 @@ public sealed class VisionLayoutTests : IDisposable
         OpenFlamingoImport.Run(new OpenFlamingoSource(vision, Path.Combine(Family, "language"), Path.Combine(Family, "checkpoint.pt"), 2),
             _folder[output], null, CancellationToken.None);
 
-    private static void Write(string path,
-        Dictionary<string, SourceTensor> tensors) =>
+    private static void Write(string path, Dictionary<string, SourceTensor> tensors) =>
             SafetensorsWriter.Write(path, tensors, null, (_, _) => { }, [], CancellationToken.None);
 
-    // transformers' convert_clip_original_pytorch_to_hf.py, the other way round of what the importer does
+    // This conversion is that of transformers' convert_clip_original_pytorch_to_hf.py, the inverse of the importer's.
     private static Dictionary<string, SourceTensor> HuggingFace(WeightSource source)
     {
         var tensors = new Dictionary<string, SourceTensor> { ["logit_scale"] = source.Tensors["logit_scale"] };
@@ -120,7 +126,7 @@ public sealed class VisionLayoutTests : IDisposable
         [.. Enumerable.Range(0, columns)
             .SelectMany(column => Enumerable.Range(0, rows).SelectMany(row => bytes.Skip(((row * columns) + column) * 4).Take(4)))];
 
-    // as torch.jit.save nests modules: an object of a class of its own for each, built from its attributes
+    // torch.jit.save writes nested modules like this: each is an object of a TorchScript class that is built from its attributes.
     private static void WriteArchive(string path, IReadOnlyList<SourceTensor> tensors)
     {
         var (pickle, storages) = (new PickleWriter(), new List<byte[]>());

@@ -19,8 +19,8 @@ public sealed class DigestTests(Models models)
     public static TheoryData<string> Ingredients => [.. Changes.Keys];
 
     [Theory, MemberData(nameof(Ingredients))]
-    public void Whatever_shapes_latents_changes_the_digest(
-        string ingredient) => Assert.NotEqual(models.Stage("shapes").Description.WeightsDigest, Digest(Changes[ingredient]));
+    public void Whatever_shapes_latents_changes_the_digest(string ingredient) =>
+        Assert.NotEqual(models.Stage("shapes").Description.WeightsDigest, Digest(Changes[ingredient]));
 
     [Theory]
     [InlineData("bfloat16", "native")]

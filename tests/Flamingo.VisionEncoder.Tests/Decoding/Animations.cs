@@ -13,8 +13,8 @@ internal static class Animations
     public const byte Transparent = 0;
 
     /// <summary>Colour i of all animations here.</summary>
-    public static (byte Red, byte Green,
-        byte Blue) Palette(int index) => ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
+    public static (byte Red, byte Green, byte Blue) Palette(int index) =>
+        ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
 
     public static byte[] Gif(int width, int height, params IReadOnlyList<GifFrame> frames)
     {

@@ -14,8 +14,8 @@ public sealed class ClipTests(Models models)
     private static byte[] Gif(int frames) =>
         Animations.Gif(Side, Side, [.. Enumerable.Range(1, frames).Select(color => new GifFrame(0, 0, Side, Side, (byte)color))]);
 
-    private static ReadOnlyMemory<byte>[] Files(
-        int frames) => [.. Enumerable.Range(1, frames).Select(color => (ReadOnlyMemory<byte>)Animations.Still(Side, Side, color))];
+    private static ReadOnlyMemory<byte>[] Files(int frames) =>
+        [.. Enumerable.Range(1, frames).Select(color => (ReadOnlyMemory<byte>)Animations.Still(Side, Side, color))];
 
     public static TheoryData<int, int, int[]> Samplings => new()
     {

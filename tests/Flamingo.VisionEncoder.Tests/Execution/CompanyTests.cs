@@ -97,8 +97,8 @@ public sealed class CompanyTests(Models models)
             Assert.True(told[$"flamingo.vision_encoder.{name}"] > 0, name);
     }
 
-    private static VisualInput[] Pictures(
-        int count) => [.. Enumerable.Range(0, count).Select(number => VisualInput.Still(Golden.Picture(number % 5)))];
+    private static VisualInput[] Pictures(int count) =>
+        [.. Enumerable.Range(0, count).Select(number => VisualInput.Still(Golden.Picture(number % 5)))];
 
     private static void AssertSame(PictureFeatures expected, PictureFeatures actual)
     {
@@ -121,8 +121,8 @@ public sealed class CompanyTests(Models models)
 
         public int CountFrames(ReadOnlyMemory<byte> file) => inner.CountFrames(file);
 
-        public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file,
-            IReadOnlyList<int> frames) => inner.DecodeFrames(file, frames);
+        public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames) =>
+            inner.DecodeFrames(file, frames);
 
         public DecodedPicture? Decode(ReadOnlyMemory<byte> file)
         {
