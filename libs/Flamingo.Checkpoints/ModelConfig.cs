@@ -139,7 +139,9 @@ public sealed record ResamplerConfig
         new() { Width = width, Layers = 0, Latents = latents, Heads = 0, HeadWidth = 0, FeedForwardWidth = 0 };
 }
 
-/// <summary>A decoder-only language model with gated cross-attention blocks. The same code runs all families; this record selects one.</summary>
+/// <summary>
+/// A decoder-only language model with gated cross-attention blocks. The same code runs all families; this record selects one.
+/// </summary>
 public sealed record LanguageConfig
 {
     /// <summary>Rows of the token embedding, including the added tokens.</summary>

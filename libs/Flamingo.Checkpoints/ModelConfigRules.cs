@@ -19,8 +19,8 @@ internal static class ModelConfigRules
         if (config.Language.CrossAttention.Layers.Count > 0) CrossAttention(config.Language, faults);
         foreach (var id in TokenIds(config.Tokens)) Range("a token's id", id, 0, config.Language.VocabularySize - 1, faults);
         // The JSON reader does not check the members of lists and dictionaries, and constructor parameters that the file omits, for null.
-        faults.AddRange(config.Weights.Where(
-            part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null })
+        faults.AddRange(config.Weights
+            .Where(part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null })
             .Select(part => $"weights.{part.Key} lacks its file or a digest"));
         if (config.Provenance.Sources.Any(source => source is null)) faults.Add("a source of provenance is null");
         return faults;

@@ -1,6 +1,8 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>The prompt templates that a checkpoint was trained with. A template is null if the checkpoint does not support its task.</summary>
+/// <summary>
+/// The prompt templates that a checkpoint was trained with. A template is null if the checkpoint does not support its task.
+/// </summary>
 public sealed record PromptsConfig
 {
     public PromptConfig? Caption { get; init; }

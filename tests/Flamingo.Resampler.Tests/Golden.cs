@@ -6,7 +6,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Resampler.Tests;
 
-/// <summary>Tensors that the original computed.</summary>
+/// <summary>Reads tensors that the original implementation computed.</summary>
 internal static class Golden
 {
     public static (float[] Values, int[] Shape) Tensor(string family, string name)
@@ -20,7 +20,7 @@ internal static class Golden
         return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
     }
 
-    /// <summary>Largest difference, relative to the largest expected absolute value.</summary>
+    /// <summary>Returns the largest absolute difference, divided by the largest expected absolute value.</summary>
     public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
     {
         Assert.Equal(expected.Length, actual.Length);
@@ -35,7 +35,7 @@ internal static class Golden
         return error / largest;
     }
 
-    /// <summary>The first dimension taken apart.</summary>
+    /// <summary>Splits a tensor along its first dimension.</summary>
     public static IReadOnlyList<TensorData> Rows(string family, string name)
     {
         var (values, shape) = Tensor(family, name);
@@ -43,6 +43,6 @@ internal static class Golden
         return [.. Enumerable.Range(0, shape[0]).Select(row => TensorData.FromFloats(values.AsSpan(row * size, size), shape[1..]))];
     }
 
-    /// <summary>[patches, width] as the stage takes it: [1, patches, width].</summary>
+    /// <summary>Adds the dimension of frames that the stage expects: [patches, width] becomes [1, patches, width].</summary>
     public static TensorData AsFrame(TensorData features) => new(features.Dtype, [1, .. features.Shape], features.Bytes);
 }

@@ -10,8 +10,8 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Resampler.Tests;
 
 /// <summary>
-/// Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as
-/// committed.
+/// Model directories and loaded stages that all tests share. The families are imported from their publications; the model named shapes is
+/// that of the repository.
 /// </summary>
 public sealed class Models : IDisposable
 {
@@ -42,13 +42,18 @@ public sealed class Models : IDisposable
         }
     }
 
-    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
+    /// <summary>Loads a stage, which the caller disposes.</summary>
+    /// <param name="model">The model directory.</param>
+    /// <param name="options">Options of the stage.</param>
+    /// <param name="thread">Thread to run on. A test that counts live tensors passes its own; null takes the shared thread.</param>
+    /// <param name="dtype">Dtype of the weights.</param>
+    /// <param name="storage">Storage of the weights: native or int8.</param>
     public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null, string dtype = "float32",
         string storage = "native") =>
         new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }),
             TimeProvider.System);
 
-    /// <summary>A copy of the family's directory whose configuration says something else.</summary>
+    /// <summary>Copies the model directory of a family with a changed configuration.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)
     {
         var original = DirectoryOf(family);
@@ -59,7 +64,7 @@ public sealed class Models : IDisposable
         return ModelDirectory.Open(copy);
     }
 
-    /// <summary>An empty folder that goes when the tests are over.</summary>
+    /// <summary>Creates an empty folder, which is deleted after all tests.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
 
     public void Dispose()

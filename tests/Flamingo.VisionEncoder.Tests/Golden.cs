@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.VisionEncoder.Tests;
 
-/// <summary>Tensors that the original computed.</summary>
+/// <summary>Reads tensors that the original implementation computed, and reference pictures.</summary>
 internal static class Golden
 {
     public static (float[] Values, int[] Shape) Tensor(string family, string name)
@@ -17,7 +17,7 @@ internal static class Golden
         return (MemoryMarshal.Cast<byte, float>(opened.Read(entry)).ToArray(), [.. entry.Shape.Select(length => (int)length)]);
     }
 
-    /// <summary>Largest difference, relative to the largest expected absolute value.</summary>
+    /// <summary>Returns the largest absolute difference, divided by the largest expected absolute value.</summary>
     public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
     {
         Assert.Equal(expected.Length, actual.Length);

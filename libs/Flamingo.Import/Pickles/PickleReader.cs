@@ -26,7 +26,9 @@ public sealed class PickledModule
 
     public Dictionary<object, object?> Attributes { get; set; } = [];
 
-    /// <summary>Collects the attributes of this module and of all modules in it by their path, such as <c>visual.conv1.weight</c>.</summary>
+    /// <summary>
+    /// Collects the attributes of this module and of all modules in it by their path, such as <c>visual.conv1.weight</c>.
+    /// </summary>
     /// <param name="source">Name of the file, for messages.</param>
     /// <exception cref="CheckpointException">The modules contain each other, or are too many.</exception>
     public Dictionary<object, object?> StateDict(string source)

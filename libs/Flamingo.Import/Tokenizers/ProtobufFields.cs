@@ -41,7 +41,8 @@ internal static class ProtobufFields
     }
 
     public static ulong Integer(ReadOnlyMemory<byte> value) =>
-        value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span) : throw new FormatException("a field that should be a number is not one");
+        value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span)
+            : throw new FormatException("a field that should be a number is not one");
 
     private static ulong Varint(ReadOnlySpan<byte> bytes, ref int at)
     {

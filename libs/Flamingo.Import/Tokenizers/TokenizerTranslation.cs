@@ -101,7 +101,8 @@ internal sealed class TokenizerTranslation
     public void Write(string file, int vocabulary, Action<string>? check)
     {
         if (_next > vocabulary)
-            throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: the two "
+            throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: the "
+                + "two "
                 + "are not of the same model.");
         File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
         try

@@ -44,8 +44,8 @@ public sealed class ResamplerStageTests(Models models)
     }
 
     /// <summary>
-    /// The golden holds every weight of every layer and head for the last picture of its prompts; two of those pictures have
-    /// golden features.
+    /// The golden file holds the attention weights of all layers and heads for the last picture of each prompt. Two of these pictures also
+    /// have golden features.
     /// </summary>
     [Theory]
     [InlineData("episode0")]
@@ -63,10 +63,9 @@ public sealed class ResamplerStageTests(Models models)
         var expected = new float[full[2] * shape[0]];
         for (var latent = 0; latent < full[2]; latent++)
         {
+            double Weight(int head, int patch) => weights[(((((full[0] - 1) * full[1]) + head) * full[2]) + latent) * full[3] + patch];
             var row = Enumerable.Range(0, shape[0])
-                .Select(patch =>
-                    Enumerable.Range(0, full[1]).Average(
-                        head => (double)weights[(((((full[0] - 1) * full[1]) + head) * full[2]) + latent) * full[3] + patch])).ToArray();
+                .Select(patch => Enumerable.Range(0, full[1]).Average(head => Weight(head, patch))).ToArray();
             for (var patch = 0; patch < shape[0]; patch++) expected[(latent * shape[0]) + patch] = (float)(row[patch] / row.Sum());
         }
 
@@ -82,8 +81,8 @@ public sealed class ResamplerStageTests(Models models)
         var told = await turns.ResampleAsync(new(features, IncludeAttention: true), Cancellation);
         Assert.Empty(plain.Attention);
         Assert.Equal(features.Length, told.Attention.Count);
-        foreach (var (expected, actual) in plain.Latents.Zip(
-            told.Latents)) Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span));
+        foreach (var (expected, actual) in plain.Latents.Zip(told.Latents))
+            Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span));
         foreach (var attention in told.Attention)
         {
             Assert.Equal([turns.Description.Latents, features[0].Shape[1]], attention.Shape);
@@ -91,7 +90,9 @@ public sealed class ResamplerStageTests(Models models)
         }
     }
 
-    /// <summary>IDEFICS keeps the class token among the features: it is no patch, and each row is scaled without it.</summary>
+    /// <summary>
+    /// The features of IDEFICS include the class token, which is not a patch, so each row of the attention is scaled without it.
+    /// </summary>
     [Fact]
     public async Task Attention_is_over_patches_alone_where_features_hold_the_class_token()
     {

@@ -7,12 +7,12 @@ public sealed class SkiaAnimationTests() : AnimationTests(new SkiaPictureDecoder
 
 public sealed class ImageSharpAnimationTests() : AnimationTests(new ImageSharpPictureDecoder());
 
-/// <summary>What both decoders make of animations.</summary>
+/// <summary>Tests animations with both decoders.</summary>
 public abstract class AnimationTests(IPictureDecoder decoder)
 {
     /// <summary>
-    /// Each way in which a frame can go, before each way in which one can come; canvas 8 × 4, colour by pixel of the first row
-    /// after every frame.
+    /// Frames on a canvas of 8 × 4 pixels. Every disposal method is followed by every kind of next frame. <see cref="Shown"/> has the
+    /// expected colours of the first row after each frame.
     /// </summary>
     private static readonly GifFrame[] Frames =
     [
@@ -23,7 +23,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         new(6, 0, 2, 4, Color: 5),
         new(0, 0, 1, 4, Color: 6, Disposal: 3),
         new(1, 0, 1, 4, Color: 7),
-        new(0, 0, 8, 4, Color: 8), // stands on nothing
+        new(0, 0, 8, 4, Color: 8), // This frame covers the canvas, so it depends on no other frame.
         new(3, 0, 1, 4, Color: 9),
         new(0, 0, 2, 4, Color: 10, Disposal: 3),
         new(2, 0, 2, 4, Color: 11),
@@ -35,7 +35,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         "8 8 8 8 8 8 8 8", "8 8 8 9 8 8 8 8", "10 10 8 9 8 8 8 8", "8 8 11 11 8 8 8 8",
     ];
 
-    /// <summary>Every subset of frames, so that every frame is reached from every other.</summary>
+    /// <summary>The test requests every subset of the frames, so that every frame is decoded after every earlier frame.</summary>
     [Fact]
     public void Frames_are_what_is_shown_whichever_are_asked_for()
     {
@@ -79,7 +79,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         Assert.Equal(Animations.Palette(4), (last.Rgba[0], last.Rgba[1], last.Rgba[2]));
     }
 
-    /// <summary>With alpha and loss, and laid over one another: the libraries round differently, by a level.</summary>
+    /// <summary>The frames have an alpha channel and lossy colours. The two libraries may differ by a grey level.</summary>
     [Fact]
     public void Transparent_frames_of_a_webp_are_laid_over_what_was_there()
     {
@@ -118,7 +118,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         Assert.Equal(decoder.Decode(file)!.Rgba, decoder.DecodeFrames(file, [0, 1]).First()!.Rgba);
     }
 
-    /// <summary>Skia by itself would decode it recursively.</summary>
+    /// <summary>Skia's own decoding of a frame's dependencies is recursive and would overflow the stack.</summary>
     [Fact]
     public void A_long_animation_takes_no_stack()
     {
@@ -154,11 +154,10 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     private static string Row(DecodedPicture picture)
     {
         Assert.Equal((8, 4, 8 * 4 * 4), (picture.Width, picture.Height, picture.Rgba.Length));
-        return string.Join(' ', Enumerable.Range(0, 8)
-            .Select(pixel =>
-                Enumerable.Range(1, 127).First(
-                    color =>
-                        Animations.Palette(color) == (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1],
-                            picture.Rgba[(pixel * 4) + 2]))));
+        return string.Join(' ', Enumerable.Range(0, 8).Select(pixel =>
+        {
+            var seen = (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1], picture.Rgba[(pixel * 4) + 2]);
+            return Enumerable.Range(1, 127).First(color => Animations.Palette(color) == seen);
+        }));
     }
 }

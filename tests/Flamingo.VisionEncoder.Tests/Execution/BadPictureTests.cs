@@ -10,7 +10,7 @@ public sealed class SkiaBadPictureTests(Models models) : BadPictureTests(models,
 
 public sealed class ImageSharpBadPictureTests(Models models) : BadPictureTests(models, new ImageSharpPictureDecoder());
 
-/// <summary>What the stage says of pictures that it refuses, with each of the decoders.</summary>
+/// <summary>Tests the faults that the stage reports for pictures that it refuses, with both decoders.</summary>
 public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -90,7 +90,7 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
         }
     }
 
-    /// <summary>First bytes in hexadecimal, what the refusal calls them, and a word of the remedy.</summary>
+    /// <summary>First bytes of a file in hexadecimal, the name of the format in the fault, and a word of the remedy.</summary>
     public static TheoryData<string, string, string> Foreign => new()
     {
         { "00000018 66747970 68656963 00000000 6D696631 68656963", "HEIC", "JPEG" },
@@ -126,7 +126,7 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
         Assert.Contains(remedy, fault.Remedy, StringComparison.Ordinal);
     }
 
-    /// <summary>Both are whole, and the libraries beneath could read them or some of their kind.</summary>
+    /// <summary>These files are valid, and the libraries could read them, but the stage does not support their formats.</summary>
     [Fact]
     public async Task What_nothing_promises_is_refused()
     {

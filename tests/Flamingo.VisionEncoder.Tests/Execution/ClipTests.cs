@@ -22,7 +22,7 @@ public sealed class ClipTests(Models models)
         { 10, 4, [1, 3, 6, 8] }, { 3, 2, [0, 2] }, { 5, 5, [0, 1, 2, 3, 4] }, { 4, 9, [0, 1, 2, 3] }, { 10, 3, [1, 5, 8] },
     };
 
-    /// <summary>An animation, its frames as files, and those frames as stills are the same bits, in batches of any size.</summary>
+    /// <summary>An animation, its frames as files, and the frames as still pictures give bit-identical features.</summary>
     [Theory, MemberData(nameof(Samplings))]
     public async Task Frames_are_sampled_evenly(int there, int most, int[] expected)
     {
@@ -83,12 +83,13 @@ public sealed class ClipTests(Models models)
     [Fact]
     public async Task What_must_be_decoded_is_bounded_and_not_only_what_is_taken()
     {
-        Assert.Empty(await Faults(new() { MaxClipPixels = 8 * Side * Side }, new VisualInput([Gif(10)], 2))); // frame 7 is the last: eight
-        Assert.Contains("pixels", Assert.Single(
-            await Faults(new() { MaxClipPixels = (8 * Side * Side) - 1 }, new VisualInput([Gif(10)], 2))).Problem,
-            StringComparison.Ordinal);
+        // Two of ten frames are the frames 2 and 7 (counted from 0), so eight frames of the animation must be decoded.
+        Assert.Empty(await Faults(new() { MaxClipPixels = 8 * Side * Side }, new VisualInput([Gif(10)], 2)));
+        var fault = Assert.Single(await Faults(new() { MaxClipPixels = (8 * Side * Side) - 1 }, new VisualInput([Gif(10)], 2)));
+        Assert.Contains("pixels", fault.Problem, StringComparison.Ordinal);
         Assert.Empty(await Faults(new() { MaxClipPixels = 2 * Side * Side }, new VisualInput(Files(10), 2)));
-        Assert.Empty(await Faults(new() { MaxClipPixels = 1, MaxClipFrames = 1 }, new VisualInput([Gif(10)], 1))); // one frame is a picture
+        // With one frame, the animation is read as a still picture, to which the limits of clips do not apply.
+        Assert.Empty(await Faults(new() { MaxClipPixels = 1, MaxClipFrames = 1 }, new VisualInput([Gif(10)], 1)));
         var both = Files(2);
         Assert.Contains($"{both[0].Length + both[1].Length} bytes",
             Assert.Single(await Faults(new() { MaxPictureBytes = both[0].Length + both[1].Length - 1 }, new VisualInput(both, 2))).Problem,

@@ -39,7 +39,9 @@ public sealed class VisionEncoderStageTests(Models models)
         Assert.InRange(Golden.Error(Golden.Tensor(family, features).Values, actual), 0, 1e-5);
     }
 
-    /// <summary>Through decoding and resizing a pixel may differ by a grey level from Pillow's, and features with it.</summary>
+    /// <summary>
+    /// After decoding and resizing, a pixel may differ from Pillow's by a grey level, so features may differ slightly too.
+    /// </summary>
     [Theory]
     [InlineData("mpt1b")]
     [InlineData("mpt7b")]

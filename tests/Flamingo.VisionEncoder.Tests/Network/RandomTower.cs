@@ -5,7 +5,7 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.VisionEncoder.Tests.Network;
 
-/// <summary>Random weights for a vision tower of any geometry.</summary>
+/// <summary>Writes random weights for a vision tower of any geometry.</summary>
 internal static class RandomTower
 {
     public static void Write(string path, VisionConfig config, int seed)

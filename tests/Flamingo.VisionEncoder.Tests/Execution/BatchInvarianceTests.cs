@@ -6,8 +6,11 @@ using Flamingo.VisionEncoder.Execution;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
 
-/// <summary>Pictures of several calls in one forward pass: the same bits as alone, and nobody pays for another's fault.</summary>
-public sealed class CompanyTests(Models models)
+/// <summary>
+/// Tests that pictures of several calls in one forward pass have bit-identical features to pictures that are encoded alone, and that a bad
+/// picture fails only its own call.
+/// </summary>
+public sealed class BatchInvarianceTests(Models models)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -34,16 +37,18 @@ public sealed class CompanyTests(Models models)
     [Fact]
     public async Task Calls_share_batches_and_every_picture_is_counted_once()
     {
-        // full batches only
+        // The long wait makes the stage compute full batches only.
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new() { BatchSize = 8, BatchWait = TimeSpan.FromSeconds(10) });
         var pictures = Pictures(32);
         var calls = await Task.WhenAll(pictures.Select(picture => stage.EncodeAsync(new([picture], IncludePooled: true), Cancellation)));
         var statistics = await stage.GetStatisticsAsync(Cancellation);
         Assert.Equal((32, 32, 4), (statistics.Pictures, statistics.Frames, statistics.Batches));
         using var single = models.NewStage(models.DirectoryOf("mpt1b"), new() { BatchSize = 1 });
-        foreach (var (picture, call) in pictures.Zip(
-            calls)) AssertSame((await single.EncodeAsync(new([picture], IncludePooled: true), Cancellation)).Pictures[0],
-                Assert.Single(call.Pictures));
+        foreach (var (picture, call) in pictures.Zip(calls))
+        {
+            var alone = await single.EncodeAsync(new([picture], IncludePooled: true), Cancellation);
+            AssertSame(alone.Pictures[0], Assert.Single(call.Pictures));
+        }
     }
 
     [Fact]
@@ -77,9 +82,13 @@ public sealed class CompanyTests(Models models)
     public async Task What_was_computed_is_told_as_metrics()
     {
         var told = new Dictionary<string, double>();
-        using var listener = new MeterListener {
-            InstrumentPublished = (instrument,
-                listener) => { if (instrument.Meter.Name == "Flamingo.VisionEncoder") listener.EnableMeasurementEvents(instrument); } };
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Name == "Flamingo.VisionEncoder") listener.EnableMeasurementEvents(instrument);
+            },
+        };
         void Add(Instrument instrument, double value)
         {
             lock (told) told[instrument.Name] = told.GetValueOrDefault(instrument.Name) + value;
@@ -92,7 +101,7 @@ public sealed class CompanyTests(Models models)
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new());
         await stage.EncodeAsync(new(Pictures(3)), Cancellation);
         listener.RecordObservableInstruments();
-        // other tests' stages speak on the same meter
+        // The stages of other tests use the same meter, so only lower bounds are known.
         foreach (var name in new[] { "pictures", "frames", "batches", "batch_size", "queue_wait" })
             Assert.True(told[$"flamingo.vision_encoder.{name}"] > 0, name);
     }
