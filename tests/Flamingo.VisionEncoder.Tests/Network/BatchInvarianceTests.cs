@@ -5,10 +5,16 @@ using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Tests.Network;
 
-/// <summary>A picture's features and pooled embedding depend bit for bit on its own pixels and on nothing else, in geometries with awkward sizes.</summary>
-public sealed class CompanyTests(Models models)
+/// <summary>
+/// Tests that the features and the pooled embedding of a picture depend on its own pixels only, bit for bit, for sizes that do not fill
+/// vectors and tiles.
+/// </summary>
+public sealed class BatchInvarianceTests(Models models)
 {
-    /// <summary>CLIP ViT-L's 257 rows; rows too few for MKL's larger tiles, and widths that fill no vector; a picture that is no multiple of its patches.</summary>
+    /// <summary>
+    /// The first geometry has the 257 rows of CLIP ViT-L, the second has too few rows for MKL's larger tiles, and the third has widths that
+    /// fill no vector and a picture whose side is not a multiple of the patch's.
+    /// </summary>
     private static readonly VisionConfig[] Geometries =
     [
         Config(imageSize: 224, patch: 14, width: 96, heads: 3, feedForward: 400, "quick_gelu", classToken: true),
@@ -17,7 +23,10 @@ public sealed class CompanyTests(Models models)
     ];
 
     public static TheoryData<int, ScalarType, WeightStorage> Cases =>
-        [.. Geometries.Index().SelectMany(item => new[] { ScalarType.Float32, ScalarType.BFloat16 }.SelectMany(dtype => Enum.GetValues<WeightStorage>().Select(storage => (item.Index, dtype, storage))))];
+        [.. from geometry in Enumerable.Range(0, Geometries.Length)
+            from dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 }
+            from storage in Enum.GetValues<WeightStorage>()
+            select (geometry, dtype, storage)];
 
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
     public Task Alone_and_in_batches_of_up_to_nine(int geometry, ScalarType dtype, WeightStorage storage) => models.Thread.RunAsync(() =>
@@ -30,7 +39,8 @@ public sealed class CompanyTests(Models models)
         weights.Finish();
         Assert.Equal(WeightsReader.BytesOf(file, dtype, storage), weights.HeldBytes);
         var random = new Random(7);
-        var values = Enumerable.Range(0, 9 * 3 * config.ImageSize * config.ImageSize).Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray();
+        var values = Enumerable.Range(0, 9 * 3 * config.ImageSize * config.ImageSize)
+            .Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray();
         var pixels = tensor(values).view(9, 3, config.ImageSize, config.ImageSize).to(dtype);
         var alone = Enumerable.Range(0, 9).Select(picture => network.Forward(pixels.slice(0, picture, picture + 1, 1))).ToArray();
         Assert.True(alone[0].Features.isfinite().all().item<bool>() && !Same(alone[0].Features, alone[1].Features));
@@ -49,7 +59,8 @@ public sealed class CompanyTests(Models models)
 
     private static bool Same(Tensor one, Tensor other) => one.contiguous().bytes.SequenceEqual(other.contiguous().bytes);
 
-    private static VisionConfig Config(int imageSize, int patch, int width, int heads, int feedForward, string activation, bool classToken) => new()
+    private static VisionConfig Config(int imageSize, int patch, int width, int heads, int feedForward, string activation,
+        bool classToken) => new()
     {
         ImageSize = imageSize,
         PatchSize = patch,
