@@ -50,7 +50,7 @@ public static class ServeCommand
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddInMemoryCollection(
         [
-            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.Modeling.MemoryReport", "Information"),
+            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.Modeling.Memory.MemoryReport", "Information"),
         ]);
         builder.Configuration.AddCommandSources(settings, named);
         builder.AddServiceDefaults();

@@ -4,7 +4,6 @@ using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
 using Flamingo.Stages;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,6 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Execution;

@@ -7,7 +7,8 @@ using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.LanguageModel.Tokenization;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -50,7 +51,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             ? new PagedAttention(thread.Team)
             : new BatchedAttention(_decoder.Transfer);
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, attention);
-        var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
+        var digest = ComputedDigest.Of(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
             Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
         Description = new LanguageModelDescription(

@@ -2,7 +2,8 @@ using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 

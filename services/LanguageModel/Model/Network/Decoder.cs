@@ -1,6 +1,7 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;

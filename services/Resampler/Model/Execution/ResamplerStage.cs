@@ -2,8 +2,11 @@ using System.ComponentModel.DataAnnotations;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
-using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
@@ -64,7 +67,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)),
             thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
-            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
+            model.Config.ModelId, ComputedDigest.Of(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
     }
 

@@ -1,8 +1,11 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
-using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Network;
@@ -50,7 +53,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
-        var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
+        var digest = ComputedDigest.Of(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),

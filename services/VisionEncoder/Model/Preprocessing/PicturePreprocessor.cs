@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
+using Flamingo.Modeling.Tensors;
 using Flamingo.VisionEncoder.Decoding;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
     /// <summary>Enters latent keys: this code, the decoder and everything in the configuration that shapes pixels.</summary>
     /// <param name="decoder">See <see cref="IPictureDecoder.Name"/>.</param>
     public string Version(string decoder) =>
-        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
+        $"{CodeVersion}-{decoder}-{ComputedDigest.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
 
     /// <summary>What the stage keeps of a picture while it waits for its batch; the picture itself may go.</summary>
     /// <returns>Grey levels plane by plane, [3, size, size].</returns>

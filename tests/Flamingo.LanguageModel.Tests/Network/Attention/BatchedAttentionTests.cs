@@ -1,5 +1,5 @@
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
 using TorchSharp;
 using static TorchSharp.torch;
 

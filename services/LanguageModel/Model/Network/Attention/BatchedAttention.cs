@@ -1,5 +1,6 @@
 using System.Numerics;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Tensors;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
 

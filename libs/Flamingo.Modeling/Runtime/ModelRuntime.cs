@@ -1,9 +1,10 @@
-using System.Security.Cryptography;
-using System.Text;
-using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Natives;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -13,7 +14,7 @@ using Microsoft.Extensions.Options;
 using TorchSharp;
 using ScalarType = TorchSharp.torch.ScalarType;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Runtime;
 
 /// <summary>What the stages of one process share: the opened model directory and the inference thread.</summary>
 public static partial class ModelRuntime
@@ -69,24 +70,6 @@ public static partial class ModelRuntime
     public static WeightStorage Storage(ModelOptions options) =>
         options.WeightStorage == "int8" ? WeightStorage.Int8 : WeightStorage.Native;
 
-    /// <summary>
-    /// The name of weights as they are computed. The same file gives other results in another dtype or storage, so it gets another name.
-    /// </summary>
-    /// <param name="digest">The digest of the file.</param>
-    public static string ComputedDigest(string digest, ScalarType dtype, WeightStorage storage) =>
-        dtype == ScalarType.Float32 && storage == WeightStorage.Native ? digest : Hash($"{digest} in {Computing(dtype, storage)}");
-
-    /// <summary>
-    /// The name of the weights of a stage whose configuration shapes results too: equal weights under another head count are another model.
-    /// </summary>
-    /// <param name="digest">The digest of what shapes results in the file.</param>
-    /// <param name="config">What else shapes results; a record of flamingo.json.</param>
-    public static string ComputedDigest<TConfig>(string digest, TConfig config, ScalarType dtype, WeightStorage storage) =>
-        Hash($"{digest} with {JsonSerializer.Serialize(config)} in {Computing(dtype, storage)}");
-
-    /// <returns>SHA-256 in lowercase hexadecimal.</returns>
-    public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
-
     /// <summary>The claim of a stage that holds weights and nothing else of note.</summary>
     /// <param name="part">vision, resampler or language.</param>
     /// <param name="device">The stage's own device option.</param>
@@ -114,7 +97,4 @@ public static partial class ModelRuntime
 
     [LoggerMessage(1, LogLevel.Information, "Memory held: {Memory}")]
     private static partial void MemoryStated(ILogger logger, string memory);
-
-    private static string Computing(ScalarType dtype, WeightStorage storage) =>
-        storage == WeightStorage.Native ? $"{dtype}" : $"{dtype} from {storage}";
 }

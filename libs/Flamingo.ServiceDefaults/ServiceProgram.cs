@@ -15,7 +15,7 @@ using OpenTelemetry.Trace;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>What every service process does the same: endpoints, health, reflection, telemetry, refusal to start, drain.</summary>
-public static partial class FlamingoService
+public static partial class ServiceProgram
 {
     private const int Interrupted = 130; // as shells say it of SIGINT
 

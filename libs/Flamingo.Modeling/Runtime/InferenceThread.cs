@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
 using Flamingo.Abstractions;
+using Flamingo.Modeling.Devices;
 using Flamingo.Modeling.Kernels;
 using Flamingo.Stages;
 using TorchSharp;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Runtime;
 
 /// <summary>
 /// The one thread of a process on which tensors live: TorchSharp's dispose scopes are thread-static, and stages that
