@@ -132,17 +132,17 @@ public static class LanguageModelRegistration
         services.AddModelRuntime();
         services.AddOptionSection<LanguageModelOptions>(LanguageModelOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(Claim);
+        services.AddSingleton(MemoryClaimOf);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();
         return services;
     }
 
-    private static MemoryClaim Claim(IServiceProvider provider)
+    private static MemoryClaim MemoryClaimOf(IServiceProvider provider)
     {
         var (model, options) = (provider.GetRequiredService<ModelDirectory>(), provider.GetRequiredService<IOptions<ModelOptions>>().Value);
         var limits = provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value;
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(model.Config, file, limits, ModelRuntime.Dtype(options), ModelRuntime.Storage(options));
-        return plan.Claim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
+        return plan.MemoryClaim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
     }
 }
