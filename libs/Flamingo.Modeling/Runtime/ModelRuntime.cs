@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using TorchSharp;
 using ScalarType = TorchSharp.torch.ScalarType;
@@ -17,7 +18,7 @@ using ScalarType = TorchSharp.torch.ScalarType;
 namespace Flamingo.Modeling.Runtime;
 
 /// <summary>What the stages of one process share: the opened model directory and the inference thread.</summary>
-public static partial class ModelRuntime
+public static class ModelRuntime
 {
     /// <summary>
     /// Registers <see cref="ModelOptions"/>, <see cref="ModelDirectory"/> and <see cref="InferenceThread"/> once, however many stages ask.
@@ -35,14 +36,15 @@ public static partial class ModelRuntime
             var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
             // This is done here because every stage asks for the thread before it makes a tensor or reads a weight.
             TorchLibraries.Load(options);
-            CheckMemory(provider);
-            return new InferenceThread(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, () =>
+            var threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
+            CheckMemory(provider, options, threads);
+            return new InferenceThread(threads, () =>
             {
-                // The host stops in order and with an exit code, so that whoever supervises it starts another.
+                // The host stops in order and with an exit code, so that its supervisor starts another process.
                 // Where stages are embedded there is no host to stop.
                 Environment.ExitCode = DeviceFault.ExitCode;
                 provider.GetService<IHostApplicationLifetime>()?.StopApplication();
-            });
+            }, provider.GetService<ILogger<InferenceThread>>());
         });
         return services;
     }
@@ -87,14 +89,15 @@ public static partial class ModelRuntime
     public static string DeviceName(ModelOptions options, string ofStage) =>
         (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
 
-    private static void CheckMemory(IServiceProvider provider)
+    private static void CheckMemory(IServiceProvider provider, ModelOptions options, int threads)
     {
+        var model = provider.GetRequiredService<ModelDirectory>();
+        var log = provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(ModelRuntime)) ?? NullLogger.Instance;
+        log.ModelOpened(
+            model.Config.ModelId, Path.GetFullPath(model.Path), options.Dtype, options.WeightStorage, threads,
+            TorchLibraries.Loaded is { } loaded ? $"{loaded.Version} in {loaded.Folder}" : "of this build");
         var report = new MemoryReport([.. provider.GetServices<MemoryClaim>()]);
         report.Check(provider.GetRequiredService<AvailableMemory>(), provider.GetRequiredService<Func<string, DeviceMemory>>());
-        if (provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(MemoryReport)) is { } logger)
-            MemoryStated(logger, report.ToString());
+        log.MemoryPlanned(report.ToString());
     }
-
-    [LoggerMessage(1, LogLevel.Information, "Memory held: {Memory}")]
-    private static partial void MemoryStated(ILogger logger, string memory);
 }
