@@ -95,7 +95,7 @@ public static class ModelRuntime
         var log = provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(ModelRuntime)) ?? NullLogger.Instance;
         log.ModelOpened(
             model.Config.ModelId, Path.GetFullPath(model.Path), options.Dtype, options.WeightStorage, threads,
-            TorchLibraries.Loaded is { } loaded ? $"{loaded.Version} in {loaded.Folder}" : "of this build");
+            TorchLibraries.Loaded is { } loaded ? $"{loaded.Version} in {loaded.Folder}" : "of its own build");
         var report = new MemoryReport([.. provider.GetServices<MemoryClaim>()]);
         report.Check(provider.GetRequiredService<AvailableMemory>(), provider.GetRequiredService<Func<string, DeviceMemory>>());
         log.MemoryPlanned(report.ToString());
