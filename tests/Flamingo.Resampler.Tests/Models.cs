@@ -1,6 +1,7 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Execution;
 using Flamingo.Testing;
 using Microsoft.Extensions.Options;

@@ -1,9 +1,10 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
-using Flamingo.VisionEncoder.Execution;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Testing;
 using Flamingo.VisionEncoder.Decoding;
+using Flamingo.VisionEncoder.Execution;
 using Microsoft.Extensions.Options;
 
 [assembly: AssemblyFixture(typeof(Flamingo.VisionEncoder.Tests.Models))]

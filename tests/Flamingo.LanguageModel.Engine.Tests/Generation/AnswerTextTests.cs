@@ -3,6 +3,7 @@ using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
@@ -69,7 +70,7 @@ public sealed class AnswerTextTests
     private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
     {
         var channel = Channel.CreateUnbounded<AnswerEvent>();
-        var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider());
+        var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider(), NullLogger.Instance);
         var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), channel.Writer, "digest", new FakeTimeProvider());
         engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
         for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);

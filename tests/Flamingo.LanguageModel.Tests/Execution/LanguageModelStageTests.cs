@@ -1,7 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Stages;
 using TorchSharp;
 

@@ -1,6 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Resampler.Execution;
 using Flamingo.Stages;
 using TorchSharp;

@@ -1,6 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Execution;
 using Flamingo.VisionEncoder.Network;

@@ -1,5 +1,5 @@
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using Flamingo.VisionEncoder.Network;
 using static TorchSharp.torch;
 

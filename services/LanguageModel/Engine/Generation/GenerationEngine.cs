@@ -3,13 +3,18 @@ using System.Threading.Channels;
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Where callers meet the loop: a request goes into the queue, its answer comes out of a channel of its own.</summary>
-public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time) : IAsyncDisposable
+/// <summary>What callers use of the engine: a request goes into its queue, and the answer comes out of a channel of its own.</summary>
+/// <param name="modelStops">Token ids at which every answer ends.</param>
+public sealed class GenerationEngine(
+    IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time,
+    ILogger<GenerationEngine>? log = null) : IAsyncDisposable
 {
-    private readonly EngineLoop _loop = new(runner, limits, time);
+    private readonly EngineLoop _loop = new(runner, limits, time, log ?? NullLogger<GenerationEngine>.Instance);
 
     /// <summary>What is held and what was done; after the last step.</summary>
     public EngineStatistics Statistics => _loop.Statistics;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
+using Flamingo.Modeling.Tensors;
 using Flamingo.VisionEncoder.Decoding;
 using static TorchSharp.torch;
 
@@ -23,7 +24,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
     /// </summary>
     /// <param name="decoder">See <see cref="IPictureDecoder.Name"/>.</param>
     public string Version(string decoder) =>
-        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
+        $"{CodeVersion}-{decoder}-{ComputedDigest.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
 
     /// <summary>
     /// Computes the pixels that the stage keeps of a picture while the picture waits for its batch. The decoded picture is no longer needed

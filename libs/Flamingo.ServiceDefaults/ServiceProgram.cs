@@ -14,10 +14,13 @@ using OpenTelemetry.Trace;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>What every service process does the same: endpoints, health, reflection, telemetry, refusal to start, drain.</summary>
-public static partial class FlamingoService
+/// <summary>
+/// The program that every service process is: endpoints, health, reflection, telemetry, a report instead of a start that must fail, and
+/// an end that waits for calls.
+/// </summary>
+public static class ServiceProgram
 {
-    private const int Interrupted = 130; // as shells say it of SIGINT
+    private const int Interrupted = 130; // what shells report of a program that SIGINT ended
 
     /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
     /// <param name="register">Adds the service's own parts.</param>
@@ -32,7 +35,7 @@ public static partial class FlamingoService
         try
         {
             string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
-            // the appsettings.json beside the program holds its defaults, wherever it is started
+            // The appsettings.json beside the program holds its defaults, whatever the current directory is.
             var builder = WebApplication.CreateBuilder(new WebApplicationOptions
             {
                 Args = arguments, ContentRootPath = AppContext.BaseDirectory,
@@ -46,14 +49,13 @@ public static partial class FlamingoService
             app.CheckBeforeStart();
             map(app);
             app.MapServiceDefaults();
-            var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
-            var orderly = await app.ServeAsync(() => Task.CompletedTask, sentence => Stopping(logger, sentence), cancellation);
-            // not 0 where a part of the process ended it, because its device failed for example
+            var orderly = await app.ServeAsync(() => Task.CompletedTask, cancellation);
+            // The exit code is not 0 where a part of the process has ended it, because its device failed for example.
             return orderly ? Environment.ExitCode : Interrupted;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
-            // before the first request nothing but the operator reads this: one report, no stack
+            // Only the operator reads this, so it is one report without a stack trace.
             var faults = Faults(exception).ToList();
             var report = faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}"));
             await Console.Error.WriteLineAsync($"{program} does not start: {report}");
@@ -66,12 +68,12 @@ public static partial class FlamingoService
         builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
         var endpoints = Endpoints(builder).Read();
 
-        // the images' ASPNETCORE_HTTP_PORTS would open an HTTP/1.1 port: endpoints set here replace it
+        // The container images set ASPNETCORE_HTTP_PORTS, which would open a port for HTTP/1.1; these settings take its place.
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
-            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // another is reported with all other faults, not by Kestrel before them
+            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // a wrong port is reported with all other faults
             if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
             else kestrel.ListenAnyIP(port, Listen);
         });
@@ -91,7 +93,7 @@ public static partial class FlamingoService
         var telemetry = builder.Services.AddOpenTelemetry()
             .WithMetrics(metrics => metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Flamingo.*"))
             .WithTracing(tracing => tracing.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation());
-        if (builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 })
+        if (TelemetryCollector(builder.Configuration) is not null)
             telemetry.WithMetrics(metrics => metrics.AddOtlpExporter()).WithTracing(tracing => tracing.AddOtlpExporter());
         return builder;
     }
@@ -104,7 +106,11 @@ public static partial class FlamingoService
         return app;
     }
 
-    // before the container that validates options is built
+    /// <returns>The address of the collector that OpenTelemetry's own variable names, or null.</returns>
+    internal static string? TelemetryCollector(IConfiguration configuration) =>
+        configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } collector ? collector : null;
+
+    // The port must be known before the container is built that validates options.
     private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
         new(builder.Configuration, EndpointOptions.Section);
 
@@ -114,10 +120,7 @@ public static partial class FlamingoService
         return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
     }
 
-    [LoggerMessage(1, LogLevel.Information, "{Sentence}")]
-    private static partial void Stopping(ILogger logger, string sentence);
-
-    // options of several sections fail together, each with several members
+    // Options of several sections fail together, each with several faults.
     private static IEnumerable<string> Faults(Exception exception) => exception switch
     {
         AggregateException several => several.InnerExceptions.SelectMany(Faults),

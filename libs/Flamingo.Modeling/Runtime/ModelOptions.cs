@@ -1,6 +1,8 @@
 using System.ComponentModel.DataAnnotations;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Weights;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Runtime;
 
 /// <summary>What an operator says of a stage's model; section <c>Model</c> of its configuration.</summary>
 public sealed class ModelOptions

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Tensors;
 
 /// <summary>
 /// Numbers that tensors are computed with. TorchSharp 0.107 hands a number's native memory to torch without keeping its owner alive: a

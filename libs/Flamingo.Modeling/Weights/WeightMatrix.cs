@@ -1,7 +1,8 @@
 using Flamingo.Modeling.Kernels;
+using Flamingo.Modeling.Tensors;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Weights;
 
 /// <summary>How the matrices of linear layers are held; norms, embeddings and biases are always held in the compute dtype.</summary>
 public enum WeightStorage

@@ -1,8 +1,9 @@
 using Flamingo.Checkpoints;
 using Flamingo.Modeling.Kernels;
+using Flamingo.Modeling.Tensors;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Weights;
 
 /// <summary>
 /// Takes tensors out of a mapped file by name and shape. Strict: <see cref="Finish"/> reports every missing, misshapen

@@ -1,6 +1,9 @@
 using Flamingo.Checkpoints;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Natives;
+using Flamingo.Modeling.Runtime;
 
-namespace Flamingo.Modeling.Tests.Devices;
+namespace Flamingo.Modeling.Tests.Natives;
 
 /// <summary>
 /// Which PyTorch installations are accepted. The test of the packed gpu-check, whose process has no libtorch of its own, shows that an

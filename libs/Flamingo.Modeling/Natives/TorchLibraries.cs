@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Flamingo.Checkpoints;
+using Flamingo.Modeling.Runtime;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Natives;
 
 /// <summary>
 /// The libtorch of an existing PyTorch installation, in place of one from NuGet. TorchSharp's own native library needs

@@ -1,22 +1,24 @@
-using System.Security.Cryptography;
-using System.Text;
-using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Natives;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using TorchSharp;
 using ScalarType = TorchSharp.torch.ScalarType;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Runtime;
 
 /// <summary>What the stages of one process share: the opened model directory and the inference thread.</summary>
-public static partial class ModelRuntime
+public static class ModelRuntime
 {
     /// <summary>
     /// Registers <see cref="ModelOptions"/>, <see cref="ModelDirectory"/> and <see cref="InferenceThread"/> once, however many stages ask.
@@ -34,14 +36,15 @@ public static partial class ModelRuntime
             var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
             // This is done here because every stage asks for the thread before it makes a tensor or reads a weight.
             TorchLibraries.Load(options);
-            CheckMemory(provider);
-            return new InferenceThread(options.Threads > 0 ? options.Threads : Environment.ProcessorCount, () =>
+            var threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
+            CheckMemory(provider, options, threads);
+            return new InferenceThread(threads, () =>
             {
-                // The host stops in order and with an exit code, so that whoever supervises it starts another.
+                // The host stops in order and with an exit code, so that its supervisor starts another process.
                 // Where stages are embedded there is no host to stop.
                 Environment.ExitCode = DeviceFault.ExitCode;
                 provider.GetService<IHostApplicationLifetime>()?.StopApplication();
-            });
+            }, provider.GetService<ILogger<InferenceThread>>());
         });
         return services;
     }
@@ -69,24 +72,6 @@ public static partial class ModelRuntime
     public static WeightStorage Storage(ModelOptions options) =>
         options.WeightStorage == "int8" ? WeightStorage.Int8 : WeightStorage.Native;
 
-    /// <summary>
-    /// The name of weights as they are computed. The same file gives other results in another dtype or storage, so it gets another name.
-    /// </summary>
-    /// <param name="digest">The digest of the file.</param>
-    public static string ComputedDigest(string digest, ScalarType dtype, WeightStorage storage) =>
-        dtype == ScalarType.Float32 && storage == WeightStorage.Native ? digest : Hash($"{digest} in {Computing(dtype, storage)}");
-
-    /// <summary>
-    /// The name of the weights of a stage whose configuration shapes results too: equal weights under another head count are another model.
-    /// </summary>
-    /// <param name="digest">The digest of what shapes results in the file.</param>
-    /// <param name="config">What else shapes results; a record of flamingo.json.</param>
-    public static string ComputedDigest<TConfig>(string digest, TConfig config, ScalarType dtype, WeightStorage storage) =>
-        Hash($"{digest} with {JsonSerializer.Serialize(config)} in {Computing(dtype, storage)}");
-
-    /// <returns>SHA-256 in lowercase hexadecimal.</returns>
-    public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
-
     /// <summary>The claim of a stage that holds weights and nothing else of note.</summary>
     /// <param name="part">vision, resampler or language.</param>
     /// <param name="device">The stage's own device option.</param>
@@ -104,17 +89,15 @@ public static partial class ModelRuntime
     public static string DeviceName(ModelOptions options, string ofStage) =>
         (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
 
-    private static void CheckMemory(IServiceProvider provider)
+    private static void CheckMemory(IServiceProvider provider, ModelOptions options, int threads)
     {
+        var model = provider.GetRequiredService<ModelDirectory>();
+        var log = provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(ModelRuntime)) ?? NullLogger.Instance;
+        log.ModelOpened(
+            model.Config.ModelId, Path.GetFullPath(model.Path), options.Dtype, options.WeightStorage, threads,
+            TorchLibraries.Loaded is { } loaded ? $"{loaded.Version} in {loaded.Folder}" : "of its own build");
         var report = new MemoryReport([.. provider.GetServices<MemoryClaim>()]);
         report.Check(provider.GetRequiredService<AvailableMemory>(), provider.GetRequiredService<Func<string, DeviceMemory>>());
-        if (provider.GetService<ILoggerFactory>()?.CreateLogger(typeof(MemoryReport)) is { } logger)
-            MemoryStated(logger, report.ToString());
+        log.MemoryPlanned(report.ToString());
     }
-
-    [LoggerMessage(1, LogLevel.Information, "Memory held: {Memory}")]
-    private static partial void MemoryStated(ILogger logger, string memory);
-
-    private static string Computing(ScalarType dtype, WeightStorage storage) =>
-        storage == WeightStorage.Native ? $"{dtype}" : $"{dtype} from {storage}";
 }

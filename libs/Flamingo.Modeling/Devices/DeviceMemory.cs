@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Flamingo.Checkpoints;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Devices;
 
 /// <summary>Memory of a GPU, in bytes, as the driver tells it: whatever other processes hold is not free.</summary>
 /// <param name="Name">The card's name, for example NVIDIA H100 80GB HBM3.</param>

@@ -1,11 +1,14 @@
 using System.Runtime.InteropServices;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Flamingo.Testing;
 using TorchSharp;
 
-namespace Flamingo.Modeling.Tests.Weights;
+namespace Flamingo.Modeling.Tests.Memory;
 
 public sealed class MemoryReportTests
 {

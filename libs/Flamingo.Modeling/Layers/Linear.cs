@@ -1,7 +1,8 @@
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Layers;
 
 /// <summary>y = x Wᵀ + b around loaded tensors: TorchSharp's own modules would initialise random weights first.</summary>
 public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposable
@@ -34,21 +35,5 @@ public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposab
     {
         weight.Dispose();
         bias?.Dispose();
-    }
-}
-
-/// <summary>Layer normalisation over the last dimension; the bias is optional, as in MPT.</summary>
-public sealed class LayerNorm(WeightsReader weights, string name, long width, double epsilon) : IDisposable
-{
-    private readonly Tensor _weight = weights.Take($"{name}.weight", width);
-    private readonly Tensor? _bias = weights.TakeOptional($"{name}.bias", width);
-    private readonly long[] _shape = [width];
-
-    public Tensor Forward(Tensor x) => nn.functional.layer_norm(x, _shape, _weight, _bias, epsilon);
-
-    public void Dispose()
-    {
-        _weight.Dispose();
-        _bias?.Dispose();
     }
 }

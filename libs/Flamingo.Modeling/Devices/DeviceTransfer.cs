@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Devices;
 
 /// <summary>
 /// Where tensors cross between the host and the device that a stage computes on, once its weights are there (<see cref="WeightsReader"/>

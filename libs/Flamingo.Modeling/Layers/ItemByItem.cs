@@ -1,7 +1,8 @@
+using Flamingo.Modeling.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Layers;
 
 /// <summary>
 /// Steps of a batch that are computed one item after another, because torch decides by the size of a whole call how to

@@ -1,7 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Devices;
 
 /// <summary>
 /// Turns torch's errors about memory and devices into what callers get. The words of the message alone tell which error it is.

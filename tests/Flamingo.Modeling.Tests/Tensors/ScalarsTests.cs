@@ -1,6 +1,9 @@
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling.Tests.Devices;
+namespace Flamingo.Modeling.Tests.Tensors;
 
 /// <summary>
 /// Numbers outlive the calls that they are made for. With numbers made for each call, as <c>x + y</c> makes its factor 1, a test of

@@ -1,9 +1,10 @@
 using System.Collections.Immutable;
 using Flamingo.Abstractions;
+using Flamingo.Modeling.Devices;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Tensors;
 
 /// <summary>Between <see cref="TensorData"/>, which travels, and torch tensors, which live on the inference thread.</summary>
 public static class StageTensors

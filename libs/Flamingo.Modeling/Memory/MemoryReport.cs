@@ -1,9 +1,11 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using ScalarType = TorchSharp.torch.ScalarType;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Memory;
 
 /// <summary>Bytes that this process may use.</summary>
 public sealed record AvailableMemory(long Bytes)

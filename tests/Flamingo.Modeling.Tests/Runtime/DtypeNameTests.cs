@@ -1,7 +1,9 @@
 using Flamingo.Abstractions;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
 using Flamingo.Stages;
 
-namespace Flamingo.Modeling.Tests;
+namespace Flamingo.Modeling.Tests.Runtime;
 
 public sealed class DtypeNameTests
 {

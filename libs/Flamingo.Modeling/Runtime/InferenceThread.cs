@@ -1,10 +1,13 @@
 using System.Collections.Concurrent;
 using Flamingo.Abstractions;
+using Flamingo.Modeling.Devices;
 using Flamingo.Modeling.Kernels;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 
-namespace Flamingo.Modeling;
+namespace Flamingo.Modeling.Runtime;
 
 /// <summary>
 /// The one thread of a process on which tensors live: TorchSharp's dispose scopes are thread-static, and stages that
@@ -16,13 +19,14 @@ public sealed class InferenceThread : IDisposable
     private readonly Thread _thread;
 
     private readonly Action? _deviceLost;
+    private readonly ILogger _log;
     private Exception? _lost;
 
     /// <param name="computeThreads">Threads that one computation may use.</param>
     /// <param name="deviceLost">Called once, on this thread, when the device has failed for good; the process should end.</param>
-    public InferenceThread(int computeThreads, Action? deviceLost = null)
+    public InferenceThread(int computeThreads, Action? deviceLost = null, ILogger<InferenceThread>? log = null)
     {
-        _deviceLost = deviceLost;
+        (_deviceLost, _log) = (deviceLost, log ?? NullLogger<InferenceThread>.Instance);
         Team = new ComputeTeam(computeThreads - 1);
         _thread = new Thread(() =>
         {
@@ -92,9 +96,14 @@ public sealed class InferenceThread : IDisposable
         }
         catch (Exception exception) when (DeviceFault.Of(exception) is var fault && fault != exception)
         {
-            if (DeviceFault.IsLost(fault) && _lost is null)
+            if (!DeviceFault.IsLost(fault))
+            {
+                _log.DeviceMemoryShort(exception.Message);
+            }
+            else if (_lost is null)
             {
                 _lost = fault;
+                _log.DeviceLost(exception.Message);
                 _deviceLost?.Invoke();
             }
 
