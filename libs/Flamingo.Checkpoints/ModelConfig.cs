@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 
 namespace Flamingo.Checkpoints;
 
-/// <summary>The content of <c>flamingo.json</c>: everything a stage must know of a checkpoint besides its weights. JSON names are snake_case.</summary>
+/// <summary>
+/// The content of <c>flamingo.json</c>: everything a stage must know of a checkpoint besides its weights. JSON names are snake_case.
+/// </summary>
 public sealed record ModelConfig
 {
     public const int CurrentFormatVersion = 1;
@@ -116,7 +118,8 @@ public sealed record ResamplerConfig
     public bool PassesOn => Layers == 0;
 
     /// <param name="latents">Features of one picture.</param>
-    public static ResamplerConfig PassingOn(int width, int latents) => new() { Width = width, Layers = 0, Latents = latents, Heads = 0, HeadWidth = 0, FeedForwardWidth = 0 };
+    public static ResamplerConfig PassingOn(int width, int latents) =>
+        new() { Width = width, Layers = 0, Latents = latents, Heads = 0, HeadWidth = 0, FeedForwardWidth = 0 };
 }
 
 /// <summary>One decoder serves every family; this says which.</summary>
@@ -131,7 +134,9 @@ public sealed record LanguageConfig
 
     public required int Heads { get; init; }
 
-    /// <summary>Heads of keys and values, a divisor of <see cref="Heads"/>: query heads share them in groups. Null: as many as query heads.</summary>
+    /// <summary>
+    /// Heads of keys and values, a divisor of <see cref="Heads"/>: query heads share them in groups. Null: as many as query heads.
+    /// </summary>
     public int? KeyValueHeads { get; init; }
 
     public required int FeedForwardWidth { get; init; }

@@ -36,13 +36,15 @@ public sealed class ModelDirectory
     public static ModelDirectory Open(string path)
     {
         var file = System.IO.Path.Combine(path, ConfigFile);
-        if (!File.Exists(file)) throw new CheckpointException($"{path} is not a model directory: it has no {ConfigFile}. Make one with 'flamingo import'.");
+        if (!File.Exists(file))
+            throw new CheckpointException($"{path} is not a model directory: it has no {ConfigFile}. Make one with 'flamingo import'.");
         try
         {
             var config = JsonSerializer.Deserialize<ModelConfig>(TextFile.ReadJson(file).Span, Json)
                 ?? throw new JsonException("the file is empty");
             if (config.FormatVersion != ModelConfig.CurrentFormatVersion)
-                throw new CheckpointException($"{file} has format_version {config.FormatVersion}; this build reads {ModelConfig.CurrentFormatVersion}. Import the checkpoint again.");
+                throw new CheckpointException($"{file} has format_version {config.FormatVersion}; this build reads "
+                    + $"{ModelConfig.CurrentFormatVersion}. Import the checkpoint again.");
             ThrowIfFaulty(file, config);
             // imports did not write it at first; IDEFICS' end of text is the first of the ids that they let answers end at
             if (config.Provenance.Layout == "idefics" && config.Tokens.HidesPictures is null)
@@ -60,11 +62,14 @@ public sealed class ModelDirectory
     /// <exception cref="CheckpointException">Missing, truncated or exchanged file.</exception>
     public SafetensorsFile OpenWeights(string part)
     {
-        if (!Config.Weights.TryGetValue(part, out var weights)) throw new CheckpointException($"{ConfigFile} in {Path} names no '{part}' weights.");
+        if (!Config.Weights.TryGetValue(part, out var weights))
+            throw new CheckpointException($"{ConfigFile} in {Path} names no '{part}' weights.");
         var file = System.IO.Path.Combine(Path, weights.File);
         if (!File.Exists(file)) throw new CheckpointException($"{file} is missing.");
         var length = TextFile.Length(file);
-        if (length != weights.Bytes) throw new CheckpointException($"{file} has {length} bytes where {ConfigFile} says {weights.Bytes}: the copy is incomplete or from another import.");
+        if (length != weights.Bytes)
+            throw new CheckpointException(
+                $"{file} has {length} bytes where {ConfigFile} says {weights.Bytes}: the copy is incomplete or from another import.");
         var opened = SafetensorsFile.Open(file);
         if (opened.HeaderSha256 == weights.HeaderSha256) return opened;
         opened.Dispose();
@@ -74,7 +79,8 @@ public sealed class ModelDirectory
     /// <exception cref="CheckpointException">A size, number or token that no model has; all of them in one report.</exception>
     public static void ThrowIfFaulty(string file, ModelConfig config)
     {
-        if (ModelConfigRules.Faults(config) is { Count: > 0 } faults) throw new CheckpointException($"{file} does not describe a model: {string.Join("; ", faults.Distinct().Take(MostFaults))}.");
+        if (ModelConfigRules.Faults(config) is { Count: > 0 } faults)
+            throw new CheckpointException($"{file} does not describe a model: {string.Join("; ", faults.Distinct().Take(MostFaults))}.");
     }
 
     public static void WriteConfig(string path, ModelConfig config) =>

@@ -12,10 +12,15 @@ public sealed record PromptsConfig
     /// <summary>One turn of a conversation.</summary>
     public PromptConfig? Chat { get; init; }
 
-    /// <summary>What a model directory without templates is asked with: OpenFlamingo's checkpoints all learnt the same, of others nothing is known.</summary>
-    public static PromptsConfig ByLayout(string layout, TokensConfig tokens) => layout == "openflamingo" ? OpenFlamingo(tokens.EndOfChunk.Text) : new PromptsConfig();
+    /// <summary>
+    /// What a model directory without templates is asked with: OpenFlamingo's checkpoints all learnt the same, of others nothing is known.
+    /// </summary>
+    public static PromptsConfig ByLayout(string layout, TokensConfig tokens) =>
+        layout == "openflamingo" ? OpenFlamingo(tokens.EndOfChunk.Text) : new PromptsConfig();
 
-    /// <summary>As open_flamingo's evaluation asks; the examples without pictures are ours, in the style of COCO, VQAv2 and ImageNet.</summary>
+    /// <summary>
+    /// As open_flamingo's evaluation asks; the examples without pictures are ours, in the style of COCO, VQAv2 and ImageNet.
+    /// </summary>
     public static PromptsConfig OpenFlamingo(string endOfChunk) => new()
     {
         Caption = new PromptConfig
@@ -43,22 +48,43 @@ public sealed record PromptsConfig
     /// nothing there but the first token and those around pictures): a picture right behind "User:", every utterance ended by
     /// its token, a new line before the next. Where words come first, one blank stands behind "User:" there, and in IDEFICS 2's
     /// chat template by the same rule. The base ones continue text, line by line: Caption and Answer in the form
-    /// that open_flamingo's evaluation of IDEFICS uses and that is among those of IDEFICS' own (which led with an instruction, too); Classify and the examples are ours.
+    /// that open_flamingo's evaluation of IDEFICS uses and that is among those of IDEFICS' own (which led with an instruction, too);
+    /// Classify and the examples are ours.
     /// </summary>
     /// <param name="endOfUtterance">Null for base checkpoints, which have none.</param>
     public static PromptsConfig Idefics(string? endOfUtterance) => endOfUtterance is null
         ? new()
         {
-            Caption = new PromptConfig { Template = "{picture}Caption: {answer}\n", ZeroShot = [new(null, "A man riding a wave on a surfboard."), new(null, "A plate of food on a wooden table.")] },
-            Answer = new PromptConfig { Template = "{picture}Question: {question} Answer: {answer}\n", ZeroShot = [new("What color is the bus?", "red"), new("How many people are there?", "2")] },
-            Classify = new PromptConfig { Template = "{picture}Class name: {answer}\n", ZeroShot = [new(null, "goldfish"), new(null, "school bus")] },
+            Caption = new PromptConfig
+            {
+                Template = "{picture}Caption: {answer}\n", ZeroShot = [
+                    new(null, "A man riding a wave on a surfboard."), new(null, "A plate of food on a wooden table.")
+                ]
+            },
+            Answer = new PromptConfig
+            {
+                Template = "{picture}Question: {question} Answer: {answer}\n", ZeroShot = [
+                    new("What color is the bus?", "red"), new("How many people are there?", "2")
+                ]
+            },
+            Classify = new PromptConfig
+            {
+                Template = "{picture}Class name: {answer}\n", ZeroShot = [new(null, "goldfish"), new(null, "school bus")]
+            },
         }
         : new()
         {
             // trained to answer at once: no examples without pictures
-            Caption = new PromptConfig { Template = $"User:{{picture}}Describe the image briefly.{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n" },
-            Answer = new PromptConfig { Template = $"User:{{picture}}{{question}}{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n" },
-            Classify = new PromptConfig { Template = $"User:{{picture}}What is in the image?{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n" },
+            Caption = new PromptConfig
+            {
+                Template = $"User:{{picture}}Describe the image briefly.{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n"
+            },
+            Answer =
+                new PromptConfig { Template = $"User:{{picture}}{{question}}{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n" },
+            Classify = new PromptConfig
+            {
+                Template = $"User:{{picture}}What is in the image?{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n"
+            },
             Chat = new PromptConfig { Template = $"User:{{picture}}{{question}}{endOfUtterance}\nAssistant: {{answer}}{endOfUtterance}\n" },
         };
 }

@@ -11,7 +11,9 @@ namespace Flamingo.Checkpoints;
 /// <param name="Length">In bytes.</param>
 public sealed record SafetensorsEntry(string Name, string Dtype, IReadOnlyList<long> Shape, long Offset, long Length);
 
-/// <summary>A memory-mapped safetensors file. Format: https://github.com/huggingface/safetensors (8-byte length, JSON header, data).</summary>
+/// <summary>
+/// A memory-mapped safetensors file. Format: https://github.com/huggingface/safetensors (8-byte length, JSON header, data).
+/// </summary>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
     private const long MostHeaderBytes = 100_000_000;
@@ -19,7 +21,9 @@ public sealed unsafe class SafetensorsFile : IDisposable
     private readonly MemoryMappedViewAccessor _view;
     private readonly byte* _start;
 
-    private SafetensorsFile(string path, MemoryMappedFile file, MemoryMappedViewAccessor view, byte* start, Dictionary<string, SafetensorsEntry> entries, string headerSha256)
+    private SafetensorsFile(
+        string path, MemoryMappedFile file, MemoryMappedViewAccessor view, byte* start, Dictionary<string, SafetensorsEntry> entries,
+        string headerSha256)
     {
         (Path, _file, _view, Entries, HeaderSha256) = (path, file, view, entries, headerSha256);
         _start = start;
@@ -53,7 +57,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
             if (size < 8) throw new CheckpointException($"{path} is truncated: {size} bytes.");
             stream.ReadExactly(prefix);
             var length = BinaryPrimitives.ReadInt64LittleEndian(prefix);
-            if (length < 2 || length > MostHeaderBytes || length > size - 8) throw new CheckpointException($"{path} is not a safetensors file or is truncated: its header claims {length} bytes.");
+            if (length < 2 || length > MostHeaderBytes || length > size - 8)
+                throw new CheckpointException($"{path} is not a safetensors file or is truncated: its header claims {length} bytes.");
             header = new byte[8 + length];
             prefix.CopyTo(header);
             stream.ReadExactly(header.AsSpan(8));
@@ -64,13 +69,16 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         byte* start = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-        return new SafetensorsFile(path, file, view, start + view.PointerOffset, entries, Convert.ToHexStringLower(SHA256.HashData(header)));
+        return new SafetensorsFile(
+            path, file, view, start + view.PointerOffset, entries, Convert.ToHexStringLower(SHA256.HashData(header)));
     }
 
     /// <summary>The tensor's bytes in the mapping; valid until this file is disposed. At most 2 GiB.</summary>
     public ReadOnlySpan<byte> Read(SafetensorsEntry entry) => new(_start + entry.Offset, checked((int)entry.Length));
 
-    /// <summary>Part of the tensor's bytes through the file instead of the mapping, whose pages would all count as this process's memory.</summary>
+    /// <summary>
+    /// Part of the tensor's bytes through the file instead of the mapping, whose pages would all count as this process's memory.
+    /// </summary>
     /// <param name="offset">From the tensor's first byte.</param>
     /// <param name="target">Filled to its end.</param>
     public void Copy(SafetensorsEntry entry, long offset, Span<byte> target)
@@ -107,16 +115,21 @@ public sealed unsafe class SafetensorsFile : IDisposable
                 var shape = property.Value.GetProperty("shape").EnumerateArray().Select(length => length.GetInt64()).ToArray();
                 var offsets = property.Value.GetProperty("data_offsets");
                 var (begin, end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
-                var elements = shape.Aggregate(1L, (product, length) => length < 0 ? throw new OverflowException() : checked(product * length));
+                var elements =
+                    shape.Aggregate(1L, (product, length) => length < 0 ? throw new OverflowException() : checked(product * length));
                 if (offsets.GetArrayLength() != 2) throw new FormatException($"'{property.Name}' has {offsets.GetArrayLength()} offsets.");
-                if (ElementSize(dtype) == 0) throw new CheckpointException($"{path}: tensor '{property.Name}' has the unknown dtype '{dtype}'.");
+                if (ElementSize(dtype) == 0)
+                    throw new CheckpointException($"{path}: tensor '{property.Name}' has the unknown dtype '{dtype}'.");
                 if (begin < 0 || end < begin || end > fileSize - header.Length || end - begin != checked(elements * ElementSize(dtype)))
-                    throw new CheckpointException($"{path}: tensor '{property.Name}' lies outside the file or does not fit its shape; the file is truncated or damaged.");
+                    throw new CheckpointException($"{path}: tensor '{property.Name}' lies outside the file or does not fit its shape; "
+                        + $"the file is truncated or damaged.");
                 if (!entries.TryAdd(property.Name, new SafetensorsEntry(property.Name, dtype, shape, header.Length + begin, end - begin)))
                     throw new CheckpointException($"{path}: tensor '{property.Name}' stands twice.");
             }
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or OverflowException or FormatException or IndexOutOfRangeException)
+        catch (Exception exception) when (
+            exception is JsonException or KeyNotFoundException or InvalidOperationException or OverflowException or FormatException
+                or IndexOutOfRangeException)
         {
             throw new CheckpointException($"{path} has a damaged safetensors header: {exception.Message}", exception);
         }
@@ -124,7 +137,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var taken = (long)header.Length;
         foreach (var entry in entries.Values.OrderBy(entry => entry.Offset).ThenBy(entry => entry.Length))
         {
-            if (entry.Offset < taken) throw new CheckpointException($"{path}: tensor '{entry.Name}' overlaps another; the file is damaged.");
+            if (entry.Offset < taken)
+                throw new CheckpointException($"{path}: tensor '{entry.Name}' overlaps another; the file is damaged.");
             taken = entry.Offset + entry.Length;
         }
 

@@ -7,7 +7,10 @@ public static class TextFile
 {
     private const long MostBytes = 256 << 20; // the largest tokenizer.json published so far has 35 MB
 
-    /// <summary>Bytes of a file, or of what a link points to: the cache of Hugging Face consists of links, and <see cref="FileInfo"/> measures those themselves.</summary>
+    /// <summary>
+    /// Bytes of a file, or of what a link points to: the cache of Hugging Face consists of links, and <see cref="FileInfo"/> measures those
+    /// themselves.
+    /// </summary>
     public static long Length(string path)
     {
         using var handle = File.OpenHandle(path);
@@ -28,7 +31,9 @@ public static class TextFile
         try
         {
             var length = Length(path);
-            return length <= MostBytes ? File.ReadAllBytes(path) : throw new CheckpointException($"{path} has {length} bytes; a file of its kind has {MostBytes} at most.");
+            return length <= MostBytes
+                ? File.ReadAllBytes(path)
+                : throw new CheckpointException($"{path} has {length} bytes; a file of its kind has {MostBytes} at most.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

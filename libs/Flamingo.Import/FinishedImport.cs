@@ -2,7 +2,9 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import;
 
-/// <summary>Recognises the result of the same import: same layout, settings, tool and name, from the same files byte for byte, and still whole.</summary>
+/// <summary>
+/// Recognises the result of the same import: same layout, settings, tool and name, from the same files byte for byte, and still whole.
+/// </summary>
 internal static class FinishedImport
 {
     // raised whenever the same files make another model than before, or are refused now
@@ -11,15 +13,19 @@ internal static class FinishedImport
     public static string Tool { get; } = $"flamingo import {typeof(FinishedImport).Assembly.GetName().Version!.ToString(3)}, rules {Rules}";
 
     /// <returns>The model that stands there, or null where it is another.</returns>
-    public static ModelDirectory? Find(IPublicationReader reader, string modelId, string output, IProgress<ImportProgress>? progress, TimeProvider time, CancellationToken cancellation)
+    public static ModelDirectory? Find(
+        IPublicationReader reader, string modelId, string output, IProgress<ImportProgress>? progress, TimeProvider time,
+        CancellationToken cancellation)
     {
         try
         {
             var model = ModelDirectory.Open(output);
             var made = model.Config.Provenance;
-            if (model.Config.ModelId != modelId || (made.Layout, made.Tool, made.Settings) != (reader.Layout, Tool, reader.Settings)) return null;
+            if (model.Config.ModelId != modelId || (made.Layout, made.Tool, made.Settings) != (reader.Layout, Tool, reader.Settings))
+                return null;
             // sizes first: they cost nothing
-            if (!made.Sources.Select(source => (source.File, source.Bytes)).SequenceEqual(reader.Files.Select(file => (Path.GetFileName(file), TextFile.Length(file))))) return null;
+            var files = reader.Files.Select(file => (Path.GetFileName(file), TextFile.Length(file)));
+        if (!made.Sources.Select(source => (source.File, source.Bytes)).SequenceEqual(files)) return null;
             var meter = new ProgressMeter(progress, time, made.Sources.Sum(source => source.Bytes));
             if (!made.Sources.SequenceEqual(reader.Files.Select(file => SourceHash.Of(file, meter, cancellation)))) return null;
             foreach (var part in model.Config.Weights.Keys) model.OpenWeights(part).Dispose();

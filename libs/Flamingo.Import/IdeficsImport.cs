@@ -22,10 +22,17 @@ public sealed record IdeficsSource(string Folder)
     public Action<string>? CheckTokenizer { get; init; }
 }
 
-/// <summary>Turns an IDEFICS publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is done.</summary>
+/// <summary>
+/// Turns an IDEFICS publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is
+/// done.
+/// </summary>
 public static class IdeficsImport
 {
-    /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.</exception>
-    public static ModelDirectory Run(IdeficsSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation, TimeProvider? time = null) =>
+    /// <exception cref="CheckpointException">
+    /// One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.
+    /// </exception>
+    public static ModelDirectory Run(
+        IdeficsSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation,
+        TimeProvider? time = null) =>
         ModelImport.Run(() => new IdeficsReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
 }

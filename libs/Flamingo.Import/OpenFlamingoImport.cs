@@ -4,7 +4,10 @@ using Flamingo.Import.OpenFlamingo;
 namespace Flamingo.Import;
 
 /// <summary>An OpenFlamingo publication on disk.</summary>
-/// <param name="Vision">CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (its TorchScript archive) or Hugging Face (config.json beside them): a file or a folder.</param>
+/// <param name="Vision">
+/// CLIP weights of open_clip (open_clip_config.json beside them), OpenAI (its TorchScript archive) or Hugging Face (config.json beside
+/// them): a file or a folder.
+/// </param>
 /// <param name="Language">Hugging Face folder of the language model.</param>
 /// <param name="Checkpoint">checkpoint.pt.</param>
 /// <param name="CrossAttentionEvery">A gated block stands before decoder layer i where (i + 1) is a multiple of this.</param>
@@ -26,13 +29,22 @@ public sealed record OpenFlamingoSource(string Vision, string Language, string C
     public Action<string>? CheckTokenizer { get; init; }
 }
 
-/// <summary>Turns an OpenFlamingo publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is done.</summary>
+/// <summary>
+/// Turns an OpenFlamingo publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing
+/// is done.
+/// </summary>
 public static class OpenFlamingoImport
 {
-    /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.</exception>
-    public static ModelDirectory Run(OpenFlamingoSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation, TimeProvider? time = null)
+    /// <exception cref="CheckpointException">
+    /// One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.
+    /// </exception>
+    public static ModelDirectory Run(
+        OpenFlamingoSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation,
+        TimeProvider? time = null)
     {
-        if (source.CrossAttentionEvery < 1) throw new CheckpointException($"--cross-attention-every is {source.CrossAttentionEvery}; it is 1 or more.");
-        return ModelImport.Run(() => new OpenFlamingoReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
+        if (source.CrossAttentionEvery < 1)
+            throw new CheckpointException($"--cross-attention-every is {source.CrossAttentionEvery}; it is 1 or more.");
+        return ModelImport.Run(
+            () => new OpenFlamingoReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
     }
 }

@@ -13,7 +13,11 @@ internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, TimePro
     {
         _done += bytes;
         var passed = time.GetElapsedTime(_started);
-        progress?.Report(new ImportProgress(what, _done, total) { Left = passed >= TimeSpan.FromSeconds(1) && _done > 0 ? passed * ((double)(total - _done) / _done) : null });
+        progress?.Report(
+            new ImportProgress(what, _done, total)
+            {
+                Left = passed >= TimeSpan.FromSeconds(1) && _done > 0 ? passed * ((double)(total - _done) / _done) : null
+            });
     }
 }
 

@@ -16,10 +16,14 @@ internal sealed record ImportReport
     public List<string> Notes { get; } = [];
 }
 
-/// <summary>A publication as its layout was understood. Its tensors are not read yet, and need the files that its <see cref="IPublicationReader"/> holds open.</summary>
+/// <summary>
+/// A publication as its layout was understood. Its tensors are not read yet, and need the files that its <see cref="IPublicationReader"/>
+/// holds open.
+/// </summary>
 /// <param name="Parts">vision, resampler, language: tensors by canonical name.</param>
 internal sealed record Publication(
-    VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language, IReadOnlyList<(string Part, IReadOnlyDictionary<string, SourceTensor> Tensors)> Parts);
+    VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language, IReadOnlyList<(
+        string Part, IReadOnlyDictionary<string, SourceTensor> Tensors)> Parts);
 
 /// <summary>Opened files of one layout.</summary>
 internal interface IPublicationReader : IDisposable

@@ -4,7 +4,9 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import;
 
-/// <summary>The directory that an import works in, beside its output and under another name, so that no half a model is ever found.</summary>
+/// <summary>
+/// The directory that an import works in, beside its output and under another name, so that no half a model is ever found.
+/// </summary>
 internal static class UnfinishedImport
 {
     private const string Mark = ".importing-";
@@ -18,7 +20,9 @@ internal static class UnfinishedImport
         if (!Directory.Exists(parent)) return;
         foreach (var folder in Directory.GetDirectories(parent, $"{Path.GetFileName(output)}{Mark}*"))
         {
-            if (int.TryParse(folder[(folder.LastIndexOf('-') + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var process) && !IsAlive(process)) Directory.Delete(folder, recursive: true);
+            if (int.TryParse(folder[(folder.LastIndexOf('-') + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var process)
+                && !IsAlive(process))
+                Directory.Delete(folder, recursive: true);
         }
     }
 
@@ -26,7 +30,10 @@ internal static class UnfinishedImport
     public static void CheckSpace(string folder, long bytes)
     {
         var free = new DriveInfo(folder).AvailableFreeSpace;
-        if (free < bytes) throw new CheckpointException($"The weights take {bytes / (double)(1 << 30):0.0} GiB and the disk of {Path.GetDirectoryName(folder)} has {free / (double)(1 << 30):0.0} GiB left. Make room, name another --output, or write them in a smaller --dtype.");
+        if (free < bytes)
+            throw new CheckpointException($"The weights take {bytes / (double)(1 << 30):0.0} GiB and the disk of "
+                + $"{Path.GetDirectoryName(folder)} has {free / (double)(1 << 30):0.0} GiB left. Make room, name another --output, or "
+                    + $"write them in a smaller --dtype.");
     }
 
     private static bool IsAlive(int process)

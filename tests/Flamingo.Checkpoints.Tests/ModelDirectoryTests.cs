@@ -142,9 +142,14 @@ public sealed class ModelDirectoryTests : IDisposable
     public void Another_format_and_no_model_at_all_are_said_with_a_remedy()
     {
         var file = Path.Combine(_folder, ModelDirectory.ConfigFile);
-        File.WriteAllText(file, File.ReadAllText(file).Replace("\"format_version\": 1", "\"format_version\": 99", StringComparison.Ordinal));
-        Assert.Contains("Import the checkpoint again", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
-        Assert.Contains("flamingo import", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(Path.Combine(_folder, "nowhere"))).Message, StringComparison.Ordinal);
+        File.WriteAllText(
+            file, File.ReadAllText(file).Replace("\"format_version\": 1", "\"format_version\": 99", StringComparison.Ordinal));
+        Assert.Contains(
+            "Import the checkpoint again", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "flamingo import", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(Path.Combine(_folder, "nowhere"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -12,7 +12,9 @@ public sealed class SafetensorsFileTests : IDisposable
     [Fact]
     public void Tensors_are_found_where_the_header_says()
     {
-        Write("""{"__metadata__":{"format":"pt"},"b":{"dtype":"F16","shape":[2],"data_offsets":[8,12]},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}""", 12);
+        Write(
+            """{"__metadata__":{"format":"pt"},"b":{"dtype":"F16","shape":[2],"data_offsets":[8,12]},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}""",
+            12);
         using var file = SafetensorsFile.Open(_file);
         Assert.Equal(["a", "b"], file.Entries.Keys.Order());
         Assert.Equal([1L, 2], file.Entries["a"].Shape);
@@ -43,7 +45,8 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         Write(header, 12);
         var exception = Record.Exception(() => SafetensorsFile.Open(_file).Dispose());
-        Assert.True(exception is CheckpointException && exception.Message.Contains(_file, StringComparison.Ordinal), $"{what}: {exception}");
+        Assert.True(
+            exception is CheckpointException && exception.Message.Contains(_file, StringComparison.Ordinal), $"{what}: {exception}");
     }
 
     [Fact]

@@ -88,7 +88,8 @@ public sealed class PromptsTests : IDisposable
         Assert.Equivalent(model.Config.Prompts, ModelDirectory.Open(model.Path).Config.Prompts, strict: true);
     }
 
-    private ModelDirectory Import(string source) => IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
+    private ModelDirectory Import(string source) =>
+        IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
 
     /// <summary>The twin with the tokenizer of a base model: its last token is not there.</summary>
     private string WithoutUtterances()
@@ -97,7 +98,9 @@ public sealed class PromptsTests : IDisposable
         RepositoryFiles.Copy(Idefics, folder);
         Rewrite("tokenizer.json", json => Drop(json["added_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
         Rewrite("added_tokens.json", json => json.AsObject().Remove(Utterance));
-        Rewrite("special_tokens_map.json", json => Drop(json["additional_special_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
+        Rewrite(
+            "special_tokens_map.json",
+            json => Drop(json["additional_special_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
         Rewrite("tokenizer_config.json", json =>
         {
             json["added_tokens_decoder"]!.AsObject().Remove("543");
@@ -110,7 +113,10 @@ public sealed class PromptsTests : IDisposable
             var (file, json) = (Path.Combine(folder, name), JsonNode.Parse(File.ReadAllText(Path.Combine(folder, name)))!);
             change(json);
             File.WriteAllText(file, json.ToJsonString());
-            Assert.DoesNotContain(Utterance, File.ReadAllText(file).Replace("\\u003C", "<", StringComparison.Ordinal).Replace("\\u003E", ">", StringComparison.Ordinal), StringComparison.Ordinal);
+            Assert.DoesNotContain(
+                Utterance,
+                File.ReadAllText(file).Replace("\\u003C", "<", StringComparison.Ordinal).Replace("\\u003E", ">", StringComparison.Ordinal),
+                StringComparison.Ordinal);
         }
 
         static void Drop(JsonArray list, Predicate<JsonNode?> which) => Assert.Equal(1, list.RemoveAll(node => which(node)));

@@ -26,7 +26,8 @@ internal static class Golden
             RepositoryFiles.Path("tests", "reference", "families", "idefics", "golden_after_end.json"))).RootElement.GetProperty("prompts")
             .EnumerateArray()];
 
-    public static int ImageToken(string family) => Root(family).GetProperty("special_tokens").GetProperty(family == "idefics" ? "<image>" : "image").GetInt32();
+    public static int ImageToken(string family) =>
+        Root(family).GetProperty("special_tokens").GetProperty(family == "idefics" ? "<image>" : "image").GetInt32();
 
     public static JsonElement Prompt(string family, string name) =>
         All(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
@@ -54,7 +55,8 @@ internal static class Golden
         var (image, seen) = (ImageToken(family), 0);
         int[] pictures = prompt.TryGetProperty("sees", out var sees) ? [.. Ids(sees).Select(picture => picture - 1)]
             : [.. ids.Select(id => (seen += id == image ? 1 : 0) - 1)];
-        return new SequencePrompt(ids, pictures, keys, latents.Index().ToDictionary(item => Key(item.Index), item => item.Item), ids.Length + room);
+        return new SequencePrompt(
+            ids, pictures, keys, latents.Index().ToDictionary(item => Key(item.Index), item => item.Item), ids.Length + room);
     }
 
     /// <summary>The golden logits of every token of a prompt.</summary>
@@ -77,7 +79,10 @@ internal static class Golden
     {
         var (values, shape) = Tensor(["families", family, "golden.safetensors"], "latents");  // [pictures, latents, width]
         var size = shape[1] * shape[2];
-        return [.. Enumerable.Range(0, shape[0]).Select(picture => TensorData.FromFloats(values.AsSpan(picture * size, size), shape[1], shape[2]))];
+        return [
+            .. Enumerable.Range(0, shape[0])
+                .Select(picture => TensorData.FromFloats(values.AsSpan(picture * size, size), shape[1], shape[2]))
+        ];
     }
 
     public static (float[] Values, int[] Shape) Tensor(string[] file, string name)

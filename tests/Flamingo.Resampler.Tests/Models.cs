@@ -10,7 +10,9 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.Resampler.Tests;
 
-/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+/// <summary>
+/// Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.
+/// </summary>
 public sealed class Models : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-resampler-").FullName;
@@ -25,7 +27,9 @@ public sealed class Models : IDisposable
         lock (_lock)
         {
             if (_directories.TryGetValue(family, out var known)) return known;
-            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+            return _directories[family] = family == "shapes"
+                ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes"))
+                : Import(family);
         }
     }
 
@@ -33,21 +37,27 @@ public sealed class Models : IDisposable
     {
         lock (_lock)
         {
-            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new ResamplerOptions());
+            if (!_stages.TryGetValue(family, out var stage))
+                stage = _stages[family] = NewStage(DirectoryOf(family), new ResamplerOptions());
             return stage;
         }
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public ResamplerStage NewStage(ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null, string dtype = "float32", string storage = "native") =>
-        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
+    public ResamplerStage NewStage(
+        ModelDirectory model, ResamplerOptions options, InferenceThread? thread = null, string dtype = "float32",
+        string storage = "native") =>
+        new(
+            model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }),
+            TimeProvider.System);
 
     /// <summary>A copy of the family's directory whose configuration says something else.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)
     {
         var original = DirectoryOf(family);
         var copy = NewFolder();
-        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors")) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors"))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
         ModelDirectory.WriteConfig(copy, change(original.Config));
         return ModelDirectory.Open(copy);
     }
@@ -65,8 +75,10 @@ public sealed class Models : IDisposable
     private ModelDirectory Import(string family)
     {
         string Source(params string[] part) => RepositoryFiles.Path(["tests", "reference", "families", family, .. part]);
-        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
+        if (family == "idefics")
+            return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
+        var source = new OpenFlamingoSource(
+            Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

@@ -32,9 +32,11 @@ internal static class Golden
         return error / largest;
     }
 
-    public static ReadOnlyMemory<byte> Picture(int number) => Picture(new[] { "picture-0.png", "picture-1.jpg", "picture-2.png", "picture-3.webp", "picture-4.png" }[number]);
+    public static ReadOnlyMemory<byte> Picture(int number) =>
+        Picture(new[] { "picture-0.png", "picture-1.jpg", "picture-2.png", "picture-3.webp", "picture-4.png" }[number]);
 
-    public static ReadOnlyMemory<byte> Picture(string name) => File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name));
+    public static ReadOnlyMemory<byte> Picture(string name) =>
+        File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name));
 
     public static byte[] Input(string name) => File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "preprocessing", "in", name));
 }

@@ -11,7 +11,9 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.VisionEncoder.Tests;
 
-/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+/// <summary>
+/// Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.
+/// </summary>
 public sealed class Models : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-vision-").FullName;
@@ -26,7 +28,9 @@ public sealed class Models : IDisposable
         lock (_lock)
         {
             if (_directories.TryGetValue(family, out var known)) return known;
-            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+            return _directories[family] = family == "shapes"
+                ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes"))
+                : Import(family);
         }
     }
 
@@ -34,13 +38,16 @@ public sealed class Models : IDisposable
     {
         lock (_lock)
         {
-            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new VisionEncoderOptions());
+            if (!_stages.TryGetValue(family, out var stage))
+                stage = _stages[family] = NewStage(DirectoryOf(family), new VisionEncoderOptions());
             return stage;
         }
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null, string dtype = "float32", IPictureDecoder? decoder = null, string storage = "native") =>
+    public VisionEncoderStage NewStage(
+        ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null, string dtype = "float32",
+        IPictureDecoder? decoder = null, string storage = "native") =>
         new(model, thread ?? Thread, decoder ?? IPictureDecoder.Compiled, Options.Create(options),
             Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
 
@@ -49,7 +56,8 @@ public sealed class Models : IDisposable
     {
         var original = DirectoryOf(family);
         var copy = NewFolder();
-        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors")) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors"))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
         ModelDirectory.WriteConfig(copy, change(original.Config));
         return ModelDirectory.Open(copy);
     }
@@ -67,8 +75,10 @@ public sealed class Models : IDisposable
     private ModelDirectory Import(string family)
     {
         string Source(params string[] part) => RepositoryFiles.Path(["tests", "reference", "families", family, .. part]);
-        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
+        if (family == "idefics")
+            return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
+        var source = new OpenFlamingoSource(
+            Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

@@ -7,10 +7,13 @@ using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.Idefics;
 
-/// <summary>transformers' IdeficsForVisionText2Text: a CLIP tower, a resampler (or none), LLaMA with gated blocks and an additional vocabulary.</summary>
+/// <summary>
+/// transformers' IdeficsForVisionText2Text: a CLIP tower, a resampler (or none), LLaMA with gated blocks and an additional vocabulary.
+/// </summary>
 internal sealed class IdeficsReader : IPublicationReader
 {
-    private const string AroundImage = "<fake_token_around_image>", Image = "<image>", EndOfUtterance = "<end_of_utterance>", EndOfText = "</s>";
+    private const string AroundImage =
+        "<fake_token_around_image>", Image = "<image>", EndOfUtterance = "<end_of_utterance>", EndOfText = "</s>";
 
     private readonly IdeficsSource _source;
     private readonly WeightSource _weights;
@@ -20,12 +23,14 @@ internal sealed class IdeficsReader : IPublicationReader
     public IdeficsReader(IdeficsSource source)
     {
         _source = source;
-        (_configFile, _preprocessorFile) = (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
+        (_configFile, _preprocessorFile) =
+            (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
         OtherWeights.RefuseFolder(source.Folder);
         _config = ConfigJson.Open(_configFile);
         try
         {
-            if (_config.RootElement.Member("model_type")?.ToString() != "idefics") throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
+            if (_config.RootElement.Member("model_type")?.ToString() != "idefics")
+                throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
             _weights = WeightSource.Open(source.Folder);
         }
         catch
@@ -34,7 +39,10 @@ internal sealed class IdeficsReader : IPublicationReader
             throw;
         }
 
-        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile }.Where(File.Exists)).Concat(TokenizerTranslation.FilesIn(source.Folder))];
+        Files = [
+            .. _weights.Files.Concat(new[] { _configFile, _preprocessorFile }.Where(File.Exists))
+                .Concat(TokenizerTranslation.FilesIn(source.Folder))
+        ];
     }
 
     public string Layout => "idefics";
@@ -69,15 +77,21 @@ internal sealed class IdeficsReader : IPublicationReader
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
         var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
 
-        weights.Ignore(name => name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
+        weights.Ignore(
+            name =>
+                name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal)
+                    || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
         weights.ReportUnused();
-        return new Publication(vision, resampler, language, [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
+        return new Publication(
+            vision, resampler, language,
+            [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
     });
 
     public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Folder), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Folder);
-        SpecialToken Required(string text) => tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
+        SpecialToken Required(string text) =>
+            tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
         var (image, around, end, utterance) = (Required(Image), Required(AroundImage), Required(EndOfText), tokenizer.Find(EndOfUtterance));
         tokenizer.Write(file, vocabulary, _source.CheckTokenizer);
         return new TokensConfig
@@ -92,7 +106,8 @@ internal sealed class IdeficsReader : IPublicationReader
         };
     });
 
-    public PromptsConfig Prompts(TokensConfig tokens) => PromptsConfig.Idefics(tokens.EndOfChunk.Text == EndOfUtterance ? EndOfUtterance : null);
+    public PromptsConfig Prompts(TokensConfig tokens) =>
+        PromptsConfig.Idefics(tokens.EndOfChunk.Text == EndOfUtterance ? EndOfUtterance : null);
 
     public void Dispose()
     {

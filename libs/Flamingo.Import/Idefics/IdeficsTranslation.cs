@@ -41,7 +41,9 @@ internal static class IdeficsTranslation
         if (!config.Flag("use_resampler", false)) return ResamplerConfig.PassingOn(width, latents: (side * side) + 1);
 
         var perceiver = config.Member("perceiver_config") ?? default;
-        var (heads, head, layers) = (perceiver.Integer("resampler_n_heads", 16), perceiver.Integer("resampler_head_dim", 96), perceiver.Integer("resampler_depth", 6));
+        var (heads, head, layers) = (
+            perceiver.Integer("resampler_n_heads", 16), perceiver.Integer("resampler_head_dim", 96),
+            perceiver.Integer("resampler_depth", 6));
         var (latents, normed) = (perceiver.Integer("resampler_n_latents", 64), perceiver.Flag("qk_layer_norms_perceiver", false));
         var (inner, hidden) = (heads * head, weights.ShapeOf("model.perceiver_resampler.blocks.0.1.fc.weight", 2)?[0] ?? 0);
         weights.Take("latents", "model.perceiver_resampler.latents", latents, width);
@@ -51,7 +53,9 @@ internal static class IdeficsTranslation
             weights.TakeNorm($"{attention}.norm_media", $"{from}.0.context_layer_norm", width, bias: true);
             weights.TakeNorm($"{attention}.norm_latents", $"{from}.0.latents_layer_norm", width, bias: true);
             weights.TakeLinear($"{attention}.to_q", $"{from}.0.q_proj", inner, width, bias: false);
-            weights.Put($"{attention}.to_kv.weight", Rows.Join(weights.Find($"{from}.0.k_proj.weight", inner, width), weights.Find($"{from}.0.v_proj.weight", inner, width)));
+            weights.Put(
+                $"{attention}.to_kv.weight",
+                Rows.Join(weights.Find($"{from}.0.k_proj.weight", inner, width), weights.Find($"{from}.0.v_proj.weight", inner, width)));
             weights.TakeLinear($"{attention}.to_out", $"{from}.0.output_proj", width, inner, bias: false);
             if (normed)
             {
@@ -72,7 +76,9 @@ internal static class IdeficsTranslation
         };
     }
 
-    /// <summary>Embeddings and head are in two parts each, a frozen and a trained one (decoupled embeddings); here they are one again.</summary>
+    /// <summary>
+    /// Embeddings and head are in two parts each, a frozen and a trained one (decoupled embeddings); here they are one again.
+    /// </summary>
     public static void TakeEmbeddings(WeightCollector weights, Llama llama, JsonElement config)
     {
         var (vocabulary, additional) = (config.GetProperty("vocab_size").GetInt32(), config.Integer("additional_vocab_size", 0));
@@ -88,15 +94,21 @@ internal static class IdeficsTranslation
     /// <summary>Block j stands before decoder layer j × interval.</summary>
     public static CrossAttentionConfig TakeGated(WeightCollector weights, JsonElement config, Llama llama, int latentWidth)
     {
-        var (width, hidden, interval) = (llama.Width, config.GetProperty("intermediate_size").GetInt32(), config.Integer("cross_layer_interval", 1));
+        var (width, hidden, interval) =
+            (llama.Width, config.GetProperty("intermediate_size").GetInt32(), config.Integer("cross_layer_interval", 1));
         var layers = Enumerable.Range(0, llama.LayerCount).Where(layer => layer % interval == 0).ToArray();
-        var (normed, vector, head) = (config.Flag("qk_layer_norms", false), config.Member("alpha_type")?.GetString() == "vector", width / llama.Heads);
+        var (normed, vector, head) =
+            (config.Flag("qk_layer_norms", false), config.Member("alpha_type")?.GetString() == "vector", width / llama.Heads);
         foreach (var (block, layer) in layers.Index())
         {
             var (to, from) = ($"layers.{layer}.gated_cross_attention", $"model.gated_cross_attn_layers.{block}");
             weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", width, bias: false);
             weights.TakeLinear($"{to}.attention.query", $"{from}.cross_attn.q_proj", width, width, bias: false);
-            weights.Put($"{to}.attention.key_value.weight", Rows.Join(weights.Find($"{from}.cross_attn.k_proj.weight", width, latentWidth), weights.Find($"{from}.cross_attn.v_proj.weight", width, latentWidth)));
+            weights.Put(
+                $"{to}.attention.key_value.weight",
+                Rows.Join(
+                    weights.Find($"{from}.cross_attn.k_proj.weight", width, latentWidth),
+                    weights.Find($"{from}.cross_attn.v_proj.weight", width, latentWidth)));
             weights.TakeLinear($"{to}.attention.output", $"{from}.cross_attn.o_proj", width, width, bias: false);
             if (normed)
             {
@@ -113,7 +125,9 @@ internal static class IdeficsTranslation
         return new CrossAttentionConfig
         {
             Layers = layers, Heads = llama.Heads, HeadWidth = head, LatentWidth = latentWidth, FeedForwardWidth = hidden,
-            Norm = "rms_norm", LayerNormEpsilon = llama.Epsilon, QueryKeyNorm = normed ? "per_head" : "none", FeedForward = "swiglu", VectorGates = vector,
+            Norm = "rms_norm", LayerNormEpsilon = llama.Epsilon, QueryKeyNorm = normed
+                ? "per_head"
+                : "none", FeedForward = "swiglu", VectorGates = vector,
         };
 
         void TakeGate(string canonical, string name)

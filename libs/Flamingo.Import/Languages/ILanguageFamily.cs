@@ -3,7 +3,9 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>How a language model of Hugging Face names its weights, and what its config.json says in the words of <see cref="LanguageConfig"/>.</summary>
+/// <summary>
+/// How a language model of Hugging Face names its weights, and what its config.json says in the words of <see cref="LanguageConfig"/>.
+/// </summary>
 internal interface ILanguageFamily
 {
     /// <summary>Reports every key of the configuration that would be computed wrongly, and those that this build does not know.</summary>

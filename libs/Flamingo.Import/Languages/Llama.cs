@@ -47,7 +47,9 @@ internal sealed class Llama : ILanguageFamily
         {
             var (to, from) = ($"layers.{layer}", $"{Layers}.{layer}");
             weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", Width, bias: false);
-            weights.TakeJoined($"{to}.attention.query_key_value", [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"], [Width, keyWidth, keyWidth], Width);
+            weights.TakeJoined(
+                $"{to}.attention.query_key_value", [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"],
+                [Width, keyWidth, keyWidth], Width);
             weights.TakeLinear($"{to}.attention.output", $"{from}.self_attn.o_proj", Width, Width);
             weights.TakeNorm($"{to}.feed_forward_norm", $"{from}.post_attention_layernorm", Width, bias: false);
             TakeSwiGlu(weights, $"{to}.feed_forward", $"{from}.mlp", Width, hidden);
@@ -62,7 +64,8 @@ internal sealed class Llama : ILanguageFamily
             Heads = Heads,
             KeyValueHeads = shared == Heads ? null : shared,
             FeedForwardWidth = hidden,
-            ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)), // early conversions call it so
+            // early conversions call it so
+            ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)),
             Norm = "rms_norm",
             NormEpsilon = Epsilon,
             Positions = "rotary",

@@ -10,8 +10,10 @@ internal sealed class Mpt : ILanguageFamily
     // canonical name ← name in mosaic_gpt, name in mpt
     private static readonly (string Canonical, string MosaicGpt, string Mpt)[] LayerNames =
     [
-        ("attention_norm", "ln_1", "norm_1"), ("attention.query_key_value", "attn.Wqkv", "attn.Wqkv"), ("attention.output", "attn.out_proj", "attn.out_proj"),
-        ("feed_forward_norm", "ln_2", "norm_2"), ("feed_forward.up", "mlp.mlp_up", "ffn.up_proj"), ("feed_forward.down", "mlp.mlp_down", "ffn.down_proj"),
+        ("attention_norm", "ln_1", "norm_1"), (
+            "attention.query_key_value", "attn.Wqkv", "attn.Wqkv"), ("attention.output", "attn.out_proj", "attn.out_proj"),
+        ("feed_forward_norm", "ln_2", "norm_2"), ("feed_forward.up", "mlp.mlp_up", "ffn.up_proj"), (
+            "feed_forward.down", "mlp.mlp_down", "ffn.down_proj"),
     ];
 
     // how keys and values are made and what attention does with them; at the top in mosaic_gpt, some behind "attn_"; in attn_config in mpt
@@ -75,7 +77,9 @@ internal sealed class Mpt : ILanguageFamily
             {
                 var (to, from) = ($"layers.{layer}.{canonical}", $"{Layers}.{layer}.{(_mosaic ? mosaicName : mptName)}");
                 if (canonical.EndsWith("norm", StringComparison.Ordinal)) weights.TakeNorm(to, from, Width);
-                else weights.TakeLinear(to, from, canonical switch { "attention.query_key_value" => 3 * Width, "feed_forward.up" => hidden, _ => Width }, canonical == "feed_forward.down" ? hidden : Width);
+                else weights.TakeLinear(
+                    to, from, canonical switch { "attention.query_key_value" => 3 * Width, "feed_forward.up" => hidden, _ => Width },
+                    canonical == "feed_forward.down" ? hidden : Width);
             }
 
             if (!queryKeyNorm) continue;

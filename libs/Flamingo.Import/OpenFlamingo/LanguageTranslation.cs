@@ -25,17 +25,28 @@ internal static partial class LanguageTranslation
         family.CheckKeys(configFile, report);
         CheckInterval(checkpoint, family, configFile, every);
         var weights = new WeightCollector(language, "the language weights", report.Faults);
-        var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0; // shrunk to the tokenizer or larger: the checkpoint's rows win
+        // shrunk to the tokenizer or larger: the checkpoint's rows win
+        var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0;
         checkpoint.Take("token_embedding.weight", $"lang_encoder.{family.Embedding}", vocabulary, family.Width);
         if (family.Head is { } head) TakeHead(weights, checkpoint, head, vocabulary, family.Width, report.Notes);
 
         var gated = Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % every == 0).ToArray();
         var hidden = gated.Length == 0 ? 0 : TakeGated(checkpoint, family.Layers, gated, family.Width, latentWidth);
-        var config = family.Take(weights, (int)vocabulary, new CrossAttentionConfig { Layers = gated, Heads = ResamplerTranslation.Heads, HeadWidth = ResamplerTranslation.HeadWidth, LatentWidth = latentWidth, FeedForwardWidth = hidden });
+        var config = family.Take(
+            weights, (int)vocabulary,
+            new CrossAttentionConfig
+            {
+                Layers = gated, Heads = ResamplerTranslation.Heads, HeadWidth = ResamplerTranslation.HeadWidth, LatentWidth = latentWidth,
+                FeedForwardWidth = hidden
+            });
 
-        foreach (var collector in new[] { weights, checkpoint }) collector.Ignore(name => Buffers.Any(buffer => name.EndsWith(buffer, StringComparison.Ordinal)));
+        foreach (var collector in new[] { weights, checkpoint })
+            collector.Ignore(name => Buffers.Any(buffer => name.EndsWith(buffer, StringComparison.Ordinal)));
         weights.Ignore(name => name == family.Embedding || name is "lm_head.weight" or "embed_out.weight");
-        checkpoint.Ignore(name => name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight" || SecondNames.Any(second => name.StartsWith(second, StringComparison.Ordinal)));
+        checkpoint.Ignore(
+            name =>
+                name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight"
+                    || SecondNames.Any(second => name.StartsWith(second, StringComparison.Ordinal)));
         weights.ReportUnused();
         return (config, weights.Tensors.Concat(checkpoint.Tensors).ToDictionary());
     }
@@ -45,7 +56,9 @@ internal static partial class LanguageTranslation
         "mosaic_gpt" or "mpt" => new Mpt(config),
         "gpt_neox" => new GptNeoX(config),
         "llama" => new Llama(config),
-        var other => throw new CheckpointException($"{file}: model_type '{other}' is not read; this build imports mosaic_gpt (MPT-1B), mpt (MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
+        var other =>
+            throw new CheckpointException($"{file}: model_type '{other}' is not read; this build imports mosaic_gpt (MPT-1B), mpt "
+                + $"(MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
     };
 
     // which blocks there are tells which N it is
@@ -77,11 +90,13 @@ internal static partial class LanguageTranslation
     private static partial Regex GatedBlock();
 
     // OpenFlamingo writes an untied head where it counts as an embedding (GPT-NeoX); LLaMA's stays the language model's own
-    private static void TakeHead(WeightCollector weights, WeightCollector checkpoint, string name, long vocabulary, int width, List<string> notes)
+    private static void TakeHead(
+        WeightCollector weights, WeightCollector checkpoint, string name, long vocabulary, int width, List<string> notes)
     {
         var (from, full) = checkpoint.Has($"lang_encoder.{name}") ? (checkpoint, $"lang_encoder.{name}") : (weights, name);
         if (from.ShapeOf(full, 2)?[0] is not { } rows || from.Find(full, rows, width) is not { } head) return;
-        if (rows < vocabulary) notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the last {vocabulary - rows} tokens get logits of zero");
+        if (rows < vocabulary)
+            notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the last {vocabulary - rows} tokens get logits of zero");
         if (rows > vocabulary) notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the rows behind are left out");
         from.Put("output.weight", Rows.Fit(head, vocabulary));
     }

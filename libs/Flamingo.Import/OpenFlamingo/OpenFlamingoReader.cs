@@ -28,7 +28,10 @@ internal sealed class OpenFlamingoReader : IPublicationReader
             throw;
         }
 
-        var beside = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Concat(TokenizerTranslation.FilesIn(source.Language));
+        var beside =
+            new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name))
+            .Append(_configFile)
+            .Concat(TokenizerTranslation.FilesIn(source.Language));
         Files = [.. _open.SelectMany(weights => weights.Files).Concat(beside.Where(File.Exists).Distinct())];
     }
 
@@ -54,14 +57,18 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var (language, languageTensors) = ConfigJson.Within(_configFile, () =>
             LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
         TokenizerSettings.Check(_source.Language, report);
-        checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal)); // the frozen tower's buffers, in version 1: it is published by itself
+        // the frozen tower's buffers, in version 1: it is published by itself
+        checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal));
         checkpoint.ReportUnused();
         if (resampler.Width != vision.Width) report.Faults.Add(
             $"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
-        return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
+        return new Publication(
+            vision, resampler, language,
+            [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
     }
 
-    public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Language), () =>
+    public TokensConfig WriteTokenizer(string file, int vocabulary) =>
+        ConfigJson.Within(TokenizerTranslation.FileIn(_source.Language), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Language);
         var end = tokenizer.Add("<|endofchunk|>");

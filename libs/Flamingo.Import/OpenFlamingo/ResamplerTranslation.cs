@@ -36,7 +36,11 @@ internal static class ResamplerTranslation
         }
 
         Norm("norm");
-        return new ResamplerConfig { Width = (int)width, Layers = layers, Latents = (int)latents[0], Heads = Heads, HeadWidth = HeadWidth, FeedForwardWidth = (int)hidden, FrameEmbeddings = (int)frames, MediaTimeEmbeddings = (int)media };
+        return new ResamplerConfig
+        {
+            Width = (int)width, Layers = layers, Latents = (int)latents[0], Heads = Heads, HeadWidth = HeadWidth,
+            FeedForwardWidth = (int)hidden, FrameEmbeddings = (int)frames, MediaTimeEmbeddings = (int)media
+        };
 
         void Keep(string name, params ReadOnlySpan<long> shape) => weights.Take(name, $"perceiver.{name}", shape);
         void Norm(string name) => weights.TakeNorm(name, $"perceiver.{name}", width, bias: true);

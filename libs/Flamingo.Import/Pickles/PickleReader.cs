@@ -36,7 +36,8 @@ public sealed class PickledModule
             foreach (var (name, value) in module.Attributes)
             {
                 // one module under many names multiplies: what counts is what comes out
-                if (depth > Deepest || path.Length > LongestPath || ++attributes > MostAttributes) throw new CheckpointException($"{source}: the TorchScript archive's modules hold each other, or are too many.");
+                if (depth > Deepest || path.Length > LongestPath || ++attributes > MostAttributes)
+                    throw new CheckpointException($"{source}: the TorchScript archive's modules hold each other, or are too many.");
                 if (value is PickledModule inner) Collect(inner, $"{path}{name}.", depth + 1);
                 else found[$"{path}{name}"] = value;
             }
@@ -58,7 +59,8 @@ public sealed class PickleReader
     private static readonly Dictionary<string, string> Storages = new(StringComparer.Ordinal)
     {
         ["torch FloatStorage"] = "F32", ["torch HalfStorage"] = "F16", ["torch BFloat16Storage"] = "BF16", ["torch DoubleStorage"] = "F64",
-        ["torch LongStorage"] = "I64", ["torch IntStorage"] = "I32", ["torch ShortStorage"] = "I16", ["torch CharStorage"] = "I8", ["torch ByteStorage"] = "U8", ["torch BoolStorage"] = "BOOL",
+        ["torch LongStorage"] = "I64", ["torch IntStorage"] = "I32", ["torch ShortStorage"] = "I16", ["torch CharStorage"] = "I8",
+        ["torch ByteStorage"] = "U8", ["torch BoolStorage"] = "BOOL",
     };
 
     private readonly byte[] _bytes;
@@ -71,7 +73,9 @@ public sealed class PickleReader
 
     private PickleReader(byte[] bytes, string source) => (_bytes, _source) = (bytes, source);
 
-    /// <summary>The one object of a pickle: dictionaries, lists, tuples (as arrays), strings, numbers, <see cref="PickledTensor"/>.</summary>
+    /// <summary>
+    /// The one object of a pickle: dictionaries, lists, tuples (as arrays), strings, numbers, <see cref="PickledTensor"/>.
+    /// </summary>
     /// <exception cref="CheckpointException">Truncated, damaged, or asking for anything but plain data.</exception>
     public static object? Read(byte[] pickle, string source)
     {
@@ -80,7 +84,9 @@ public sealed class PickleReader
         {
             return reader.Run();
         }
-        catch (Exception exception) when (exception is InvalidCastException or InvalidOperationException or IndexOutOfRangeException or ArgumentException or OverflowException or FormatException or NullReferenceException or KeyNotFoundException)
+        catch (Exception exception) when (
+            exception is InvalidCastException or InvalidOperationException or IndexOutOfRangeException or ArgumentException
+                or OverflowException or FormatException or NullReferenceException or KeyNotFoundException)
         {
             throw new CheckpointException($"{source}: the pickle is damaged at byte {reader._at}.", exception);
         }
@@ -124,7 +130,8 @@ public sealed class PickleReader
                 case 'e': Extend(); break;
                 case '}': _stack.Push(new Dictionary<object, object?>()); break;
                 case 'd': var pairs = PopToMark(); _stack.Push(Fill([], pairs)); break;
-                case 's': var (value, key) = (_stack.Pop(), _stack.Pop()); Fill((Dictionary<object, object?>)_stack.Peek()!, [key, value]); break;
+                case 's': var (value, key) =
+                    (_stack.Pop(), _stack.Pop()); Fill((Dictionary<object, object?>)_stack.Peek()!, [key, value]); break;
                 case 'u': var items = PopToMark(); Fill((Dictionary<object, object?>)_stack.Peek()!, items); break;
                 case 'q': _memo[Take(1)[0]] = _stack.Peek(); break;
                 case 'r': _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = _stack.Peek(); break;
@@ -147,7 +154,8 @@ public sealed class PickleReader
         var full = $"{module} {name}";
         // TorchScript's classes live in the archive's code, which nobody reads: what is left of them is a name for a bag of attributes
         if (module == "__torch__" || module.StartsWith("__torch__.", StringComparison.Ordinal)) return new Global("__torch__");
-        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter" or "torch.jit._pickle build_intlist") return new Global(full);
+        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils "
+            + "_rebuild_parameter" or "torch.jit._pickle build_intlist") return new Global(full);
         throw Refuse($"the class or function '{module}.{name}'");
     }
 
@@ -157,19 +165,23 @@ public sealed class PickleReader
         "collections OrderedDict" => Fill([], Pairs((List<object?>)arguments[0]!)),
         "torch.jit._pickle build_intlist" => (List<object?>)arguments[0]!,
         "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
-        "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
+        "torch._utils _rebuild_tensor_v2" =>
+            new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
         _ => throw Refuse($"a call of '{name.Replace(' ', '.')}'"),
     };
 
     private PickledStorage Storage(object?[] id)
     {
-        if (id is not ["storage", Global type, string key, string, long elements] || !Storages.TryGetValue(type.Name, out var dtype) || elements < 0) throw Refuse("a persistent object that is no storage");
+        if (id is not ["storage", Global type, string key, string, long elements]
+            || !Storages.TryGetValue(type.Name, out var dtype) || elements < 0)
+            throw Refuse("a persistent object that is no storage");
         return new PickledStorage(key, dtype, elements);
     }
 
     private void New()
     {
-        if (_stack.Pop() is not object?[] { Length: 0 } || _stack.Pop() is not Global { Name: "__torch__" }) throw Refuse("an object that is no TorchScript module");
+        if (_stack.Pop() is not object?[] { Length: 0 } || _stack.Pop() is not Global { Name: "__torch__" })
+            throw Refuse("an object that is no TorchScript module");
         _stack.Push(new PickledModule());
     }
 
@@ -196,7 +208,10 @@ public sealed class PickleReader
         return [.. list.SelectMany(Pair)];
     }
 
-    private static long[] Sizes(object? tuple) => ((object?[])tuple!).Length > MostDimensions ? throw new FormatException() : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
+    private static long[] Sizes(object? tuple) =>
+        ((object?[])tuple!).Length > MostDimensions
+            ? throw new FormatException()
+            : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
 
     private void PushTuple(int count)
     {
@@ -220,7 +235,12 @@ public sealed class PickleReader
     private Dictionary<object, object?> Fill(Dictionary<object, object?> dictionary, object?[] pairs)
     {
         for (var index = 0; index < pairs.Length; index += 2)
-            dictionary[pairs[index] is string or (long and >= int.MinValue and <= int.MaxValue) ? pairs[index]! : throw Refuse("a dictionary key that is neither text nor a 32-bit number")] = pairs[index + 1]; // hashes of wider ones can be made to collide
+            // hashes of wider ones can be made to collide
+            dictionary[
+                pairs[index] is string or (long and >= int.MinValue and <= int.MaxValue)
+                    ? pairs[index]!
+                    : throw Refuse("a dictionary key that is neither text nor a 32-bit number")
+            ] = pairs[index + 1];
         return dictionary;
     }
 
@@ -253,11 +273,14 @@ public sealed class PickleReader
 
     private ReadOnlySpan<byte> Take(int count)
     {
-        if (count < 0 || count > _bytes.Length - _at) throw new CheckpointException($"{_source}: the pickle ends at byte {_bytes.Length}, in the middle of an object; the file is truncated or damaged.");
+        if (count < 0 || count > _bytes.Length - _at)
+            throw new CheckpointException(
+                $"{_source}: the pickle ends at byte {_bytes.Length}, in the middle of an object; the file is truncated or damaged.");
         _at += count;
         return _bytes.AsSpan(_at - count, count);
     }
 
     private CheckpointException Refuse(string what) =>
-        new($"{_source}: the pickle asks for {what} at byte {_at}. Only tensors and plain containers are read; nothing was executed. If you trust the file, save it as safetensors.");
+        new($"{_source}: the pickle asks for {what} at byte {_at}. Only tensors and plain containers are read; nothing was executed. If "
+            + $"you trust the file, save it as safetensors.");
 }

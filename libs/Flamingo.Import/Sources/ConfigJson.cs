@@ -27,7 +27,9 @@ internal static class ConfigJson
         {
             return read();
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArithmeticException or ArgumentException)
+        catch (Exception exception) when (
+            exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArithmeticException
+                or ArgumentException)
         {
             throw new CheckpointException($"{file} lacks a value or has one of the wrong kind: {exception.Message}", exception);
         }
@@ -36,11 +38,15 @@ internal static class ConfigJson
     /// <summary>A number of layers or heads, which loops may run to.</summary>
     /// <exception cref="FormatException">No number that a model has.</exception>
     public static int Count(this JsonElement element, string name) =>
-        element.GetProperty(name).GetInt32() is >= 1 and <= 10_000 and var count ? count : throw new FormatException($"{name} is {element.GetProperty(name)}.");
+        element.GetProperty(name).GetInt32() is >= 1 and <= 10_000 and var count
+            ? count
+            : throw new FormatException($"{name} is {element.GetProperty(name)}.");
 
     /// <summary>The member, or null where it is missing or null.</summary>
     public static JsonElement? Member(this JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null
+            ? value
+            : null;
 
     public static int Integer(this JsonElement element, string name, int otherwise) => element.Member(name)?.GetInt32() ?? otherwise;
 

@@ -4,7 +4,10 @@ using Flamingo.Import.Pickles;
 
 namespace Flamingo.Import.Sources;
 
-/// <summary>A file of torch.save or torch.jit.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is; a module's code is not read at all.</summary>
+/// <summary>
+/// A file of torch.save or torch.jit.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is; a
+/// module's code is not read at all.
+/// </summary>
 public sealed class PyTorchFile : IDisposable
 {
     private const long MostPickleBytes = 256 << 20;
@@ -13,7 +16,8 @@ public sealed class PyTorchFile : IDisposable
     private readonly ZipArchive _zip;
     private readonly string _folder;
 
-    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) => (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
+    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) =>
+        (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
 
     /// <summary>The saved dictionary as the pickle describes it.</summary>
     public Dictionary<object, object?> Content { get; }
@@ -28,17 +32,22 @@ public sealed class PyTorchFile : IDisposable
         try
         {
             zip = ZipFile.OpenRead(path);
-            var entry = zip.Entries.FirstOrDefault(candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
+            var entry = zip.Entries.FirstOrDefault(
+                candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new CheckpointException($"{path} holds no data.pkl: it is not a file of torch.save.");
             if (entry.Length is < 0 or > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
             var saved = PickleReader.Read(ReadAll(entry, entry.Length), path);
-            var content = saved as Dictionary<object, object?> ?? (saved as PickledModule)?.StateDict(path) ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
+            var content = saved as Dictionary<object, object?>
+            ?? (saved as PickledModule)?.StateDict(path)
+            ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
             return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content, saved is PickledModule);
         }
-        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception exception) when (
+            exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
         {
             zip?.Dispose();
-            throw new CheckpointException($"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}", exception);
+            throw new CheckpointException(
+                $"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}", exception);
         }
         catch (CheckpointException)
         {
@@ -54,7 +63,8 @@ public sealed class PyTorchFile : IDisposable
         where item is { Key: string, Value: PickledTensor }
         let tensor = (PickledTensor)item.Value!
         let place = Locate((string)item.Key, tensor)
-        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor, place.Entry, place.Elements));
+        select new SourceTensor(
+            (string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor, place.Entry, place.Elements));
 
     public void Dispose() => _zip.Dispose();
 
@@ -65,11 +75,15 @@ public sealed class PyTorchFile : IDisposable
             var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
             var elements = tensor.Shape.Aggregate(1L, (product, length) => checked(product * length));
             var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
-            var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
+            var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException(
+                $"{_path}: the storage of '{name}' is missing.");
             // expanded views (strides of zero) are no weights: a few bytes would become any number
-            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0 || checked(elements * size) > entry.Length)
+            if (tensor.Shape.Count != tensor.Stride.Count
+                || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0
+                || checked(elements * size) > entry.Length)
                 throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
-            if (elements * size > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            if (elements * size > Array.MaxLength)
+                throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
             return (entry, elements);
         }
         catch (OverflowException exception)
@@ -83,11 +97,15 @@ public sealed class PyTorchFile : IDisposable
         var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
         try
         {
-            return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size) : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
+            return Contiguous(tensor)
+                ? Range(entry, tensor.Offset * size, elements * size)
+                : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
         }
-        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception exception) when (
+            exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
         {
-            throw new CheckpointException($"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}", exception);
+            throw new CheckpointException(
+                $"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}", exception);
         }
     }
 
@@ -120,7 +138,8 @@ public sealed class PyTorchFile : IDisposable
 
     private static byte[] Range(ZipArchiveEntry entry, long offset, long length)
     {
-        if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10)) throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
+        if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10))
+            throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
         using var stream = entry.Open(); // sees that the entry lies within the file, before memory is taken for it
         var skip = new byte[Math.Min(offset, 1 << 20)];
         while (offset > 0)

@@ -1,6 +1,9 @@
 namespace Flamingo.Import.Sources;
 
-/// <summary>Tensors put together by rows (their first dimension), when they are read and not before. A null passes through: its fault is noted already.</summary>
+/// <summary>
+/// Tensors put together by rows (their first dimension), when they are read and not before. A null passes through: its fault is noted
+/// already.
+/// </summary>
 internal static class Rows
 {
     /// <summary>One below the other.</summary>
@@ -9,9 +12,12 @@ internal static class Rows
         if (tensors.Any(tensor => tensor is null) || tensors[0] is not { } first) return null;
         var parts = tensors.Select(tensor => tensor!).ToList();
         var dtype = parts.All(part => part.Dtype == first.Dtype) ? first.Dtype : "F32"; // the one that holds any of them
-        return new SourceTensor(string.Join(" + ", parts.Select(part => part.Name)), dtype, [parts.Sum(part => part.Shape[0]), .. first.Shape.Skip(1)], () =>
+        return new SourceTensor(string.Join(" + ", parts.Select(part => part.Name)), dtype, [
+            parts.Sum(part => part.Shape[0]), .. first.Shape.Skip(1)
+        ], () =>
         {
-            var joined = GC.AllocateUninitializedArray<byte>(checked((int)parts.Sum(part => part.Length / WeightDtypes.Size(part.Dtype) * WeightDtypes.Size(dtype))));
+            var joined = GC.AllocateUninitializedArray<byte>(
+                checked((int)parts.Sum(part => part.Length / WeightDtypes.Size(part.Dtype) * WeightDtypes.Size(dtype))));
             var at = 0;
             foreach (var part in parts)
             {
@@ -58,7 +64,8 @@ internal static class Rows
             var (bytes, size) = (tensor.Read(), WeightDtypes.Size(tensor.Dtype));
             var (rows, columns, result) = ((int)tensor.Shape[0], (int)tensor.Shape[1], GC.AllocateUninitializedArray<byte>(bytes.Length));
             for (var row = 0; row < rows; row++)
-                for (var column = 0; column < columns; column++) bytes.AsSpan(((row * columns) + column) * size, size).CopyTo(result.AsSpan(((column * rows) + row) * size));
+                for (var column = 0; column < columns; column++)
+                    bytes.AsSpan(((row * columns) + column) * size, size).CopyTo(result.AsSpan(((column * rows) + row) * size));
             return result;
         },
     };

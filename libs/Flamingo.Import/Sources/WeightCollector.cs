@@ -12,11 +12,13 @@ internal sealed class WeightCollector
     private readonly List<string> _faults;
     private readonly HashSet<string> _used;
 
-    public WeightCollector(WeightSource source, string label, List<string> faults) : this(source, label, faults, new(StringComparer.Ordinal))
+    public WeightCollector(WeightSource source, string label, List<string> faults)
+        : this(source, label, faults, new(StringComparer.Ordinal))
     {
     }
 
-    private WeightCollector(WeightSource source, string label, List<string> faults, HashSet<string> used) => (_source, _label, _faults, _used) = (source, label, faults, used);
+    private WeightCollector(WeightSource source, string label, List<string> faults, HashSet<string> used) =>
+        (_source, _label, _faults, _used) = (source, label, faults, used);
 
     public Dictionary<string, SourceTensor> Tensors { get; } = new(StringComparer.Ordinal);
 
@@ -40,7 +42,8 @@ internal sealed class WeightCollector
     public IReadOnlyList<long>? ShapeOf(string name, int dimensions)
     {
         if (_source.Tensors.TryGetValue(name, out var tensor) && tensor.Shape.Count == dimensions) return tensor.Shape;
-        Fault(tensor is null ? $"missing: {name} in {_label}" : $"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where {dimensions} dimensions are expected");
+        Fault(tensor is null ? $"missing: {name} in {_label}" : $"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] "
+            + $"where {dimensions} dimensions are expected");
         return null;
     }
 
@@ -55,7 +58,8 @@ internal sealed class WeightCollector
 
         _used.Add(name);
         if (!tensor.Shape.SequenceEqual(shape.ToArray()))
-            Fault($"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where [{string.Join(", ", shape.ToArray())}] is expected");
+            Fault($"misshapen: {name} in {_label} is [{string.Join(", ", tensor.Shape)}] where [{string.Join(", ", shape.ToArray())}] is "
+                + $"expected");
         else if (!WeightDtypes.All.Contains(tensor.Dtype))
             Fault($"unusable: {name} in {_label} has dtype {tensor.Dtype}; weights are {string.Join(", ", WeightDtypes.All)}");
         else return tensor;
@@ -94,17 +98,24 @@ internal sealed class WeightCollector
     public void TakeJoined(string canonical, IReadOnlyList<string> names, IReadOnlyList<long> outputs, long inputs)
     {
         Put($"{canonical}.weight", Rows.Join([.. names.Zip(outputs, (name, rows) => Find($"{name}.weight", rows, inputs))]));
-        if (names.Any(name => Has($"{name}.bias"))) Put($"{canonical}.bias", Rows.Join([.. names.Zip(outputs, (name, rows) => Find($"{name}.bias", rows))]));
+        if (names.Any(name => Has($"{name}.bias")))
+            Put($"{canonical}.bias", Rows.Join([.. names.Zip(outputs, (name, rows) => Find($"{name}.bias", rows))]));
     }
 
     private void Fault(string what)
     {
         _faults.Add(what);
-        if (_faults.Count >= MostFaults) throw new CheckpointException($"The publication does not fit together, in {MostFaults} places and more; configuration and {_label} ({_source.Files[0]}, …) are of different models. The first: {string.Join("; ", _faults.Take(3))}.");
+        if (_faults.Count >= MostFaults)
+            throw new CheckpointException($"The publication does not fit together, in {MostFaults} places and more; configuration and "
+                + $"{_label} ({_source.Files[0]}, …) are of different models. The first: {string.Join("; ", _faults.Take(3))}.");
     }
 
     /// <summary>Names that may stand in the source unused.</summary>
     public void Ignore(Func<string, bool> names) => _used.UnionWith(_source.Tensors.Keys.Where(names));
 
-    public void ReportUnused() => _faults.AddRange(_source.Tensors.Keys.Where(name => !_used.Contains(name)).Order(StringComparer.Ordinal).Select(name => $"unexpected: {name} in {_label}"));
+    public void ReportUnused() =>
+        _faults.AddRange(
+            _source.Tensors.Keys.Where(name => !_used.Contains(name))
+                .Order(StringComparer.Ordinal)
+                .Select(name => $"unexpected: {name} in {_label}"));
 }

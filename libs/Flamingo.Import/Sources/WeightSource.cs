@@ -26,7 +26,8 @@ public sealed class WeightSource : IDisposable
     /// <exception cref="CheckpointException">Nothing there, a shard missing, or a damaged file.</exception>
     public static WeightSource Open(string path)
     {
-        var source = new WeightSource(Directory.Exists(path) ? FilesOf(path) : File.Exists(path) ? [path] : throw new CheckpointException($"{path} does not exist."));
+        var source = new WeightSource(
+            Directory.Exists(path) ? FilesOf(path) : File.Exists(path) ? [path] : throw new CheckpointException($"{path} does not exist."));
         try
         {
             foreach (var file in source.Files) source.Add(file);
@@ -70,13 +71,20 @@ public sealed class WeightSource : IDisposable
         try
         {
             using var json = JsonDocument.Parse(TextFile.ReadJson(index));
-            var names = json.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null")).Distinct().Order(StringComparer.Ordinal).ToList();
+            var names = json.RootElement.GetProperty("weight_map")
+                .EnumerateObject()
+                .Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null"))
+                .Distinct()
+                .Order(StringComparer.Ordinal)
+                .ToList();
             if (names.Count == 0) throw new FormatException("it names no shards");
             var missing = names.Where(name => name != Path.GetFileName(name) || !File.Exists(Path.Combine(folder, name))).ToList();
-            if (missing.Count > 0) throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
+            if (missing.Count > 0)
+                throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
             return [.. names.Select(name => Path.Combine(folder, name))];
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (
+            exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
             var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
             throw new CheckpointException($"{index} is damaged: {problem}", exception);
@@ -97,7 +105,8 @@ public sealed class WeightSource : IDisposable
         {
             var opened = SafetensorsFile.Open(file);
             _open.Add(opened);
-            foreach (var entry in opened.Entries.Values) _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => Copy(opened, entry));
+            foreach (var entry in opened.Entries.Values)
+                _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => Copy(opened, entry));
             return;
         }
 
@@ -105,7 +114,8 @@ public sealed class WeightSource : IDisposable
         _open.Add(pickled);
         var weights = pickled.Content;
         // one level, as training writes it: a hostile pickle may hold itself
-        if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner) weights = inner;
+        if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner)
+            weights = inner;
         IsTorchScript = pickled.IsTorchScript;
         foreach (var tensor in pickled.Tensors(weights))
         {

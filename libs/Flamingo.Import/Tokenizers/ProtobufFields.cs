@@ -5,7 +5,9 @@ namespace Flamingo.Import.Tokenizers;
 /// <summary>Protocol buffers' wire format, field by field: this room knows the base class library only.</summary>
 internal static class ProtobufFields
 {
-    /// <summary>Number and value of every field in order: the bytes of a length-delimited or fixed one, eight little-endian bytes of a varint.</summary>
+    /// <summary>
+    /// Number and value of every field in order: the bytes of a length-delimited or fixed one, eight little-endian bytes of a varint.
+    /// </summary>
     /// <exception cref="FormatException">Truncated, or no such format.</exception>
     public static IEnumerable<(int Field, ReadOnlyMemory<byte> Value)> Read(ReadOnlyMemory<byte> message)
     {
@@ -34,7 +36,8 @@ internal static class ProtobufFields
         }
     }
 
-    public static ulong Integer(ReadOnlyMemory<byte> value) => value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span) : throw new FormatException("a number is none");
+    public static ulong Integer(ReadOnlyMemory<byte> value) =>
+        value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span) : throw new FormatException("a number is none");
 
     private static ulong Varint(ReadOnlySpan<byte> bytes, ref int at)
     {

@@ -30,7 +30,8 @@ internal sealed class SentencePieceModel
         {
             foreach (var (field, value) in ProtobufFields.Read(TextFile.Read(file)))
             {
-                if (field == 1 && model._pieces.Count == TokenizerLimits.MostTokens) throw new FormatException($"more than {TokenizerLimits.MostTokens} pieces");
+                if (field == 1 && model._pieces.Count == TokenizerLimits.MostTokens)
+                    throw new FormatException($"more than {TokenizerLimits.MostTokens} pieces");
                 if (field == 1) model._pieces.Add(Piece(value.Span));
                 else if (field == 2) model.ReadTrainer(value.Span);
                 else if (field == 3) model.ReadNormalizer(value.Span);
@@ -42,12 +43,17 @@ internal sealed class SentencePieceModel
         }
 
         if (model._modelType != Bpe || !model._byteFallback || !model._dummyPrefix || model._removesSpaces)
-            throw new CheckpointException($"{file} is another kind of SentencePiece model than LLaMA's (BPE with byte fallback and a space put before, spaces kept). Bring a tokenizer.json.");
-        if (model._pieces.Count == 0 || model._pieces.DistinctBy(piece => piece.Text).Count() != model._pieces.Count) throw new CheckpointException($"{file} holds no pieces, or one twice.");
+            throw new CheckpointException($"{file} is another kind of SentencePiece model than LLaMA's (BPE with byte fallback and a "
+                + $"space put before, spaces kept). Bring a tokenizer.json.");
+        if (model._pieces.Count == 0 || model._pieces.DistinctBy(piece => piece.Text).Count() != model._pieces.Count)
+            throw new CheckpointException($"{file} holds no pieces, or one twice.");
         return model;
     }
 
-    /// <param name="legacy">A blank is put before every stretch of text between markers, also where it begins with one; otherwise only before a whole text that begins with none.</param>
+    /// <param name="legacy">
+    /// A blank is put before every stretch of text between markers, also where it begins with one; otherwise only before a whole text that
+    /// begins with none.
+    /// </param>
     public JsonObject ToTokenizerJson(bool legacy)
     {
         var ids = _pieces.Index().ToDictionary(item => item.Item.Text, item => item.Index);
@@ -56,9 +62,14 @@ internal sealed class SentencePieceModel
         var template = beginning.Item.Text is null ? null : new JsonObject
         {
             ["type"] = "TemplateProcessing",
-            ["single"] = new JsonArray(new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = "<s>", ["type_id"] = 0 } }, new JsonObject { ["Sequence"] = new JsonObject { ["id"] = "A", ["type_id"] = 0 } }),
+            ["single"] = new JsonArray(
+                new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = "<s>", ["type_id"] = 0 } },
+                new JsonObject { ["Sequence"] = new JsonObject { ["id"] = "A", ["type_id"] = 0 } }),
             ["pair"] = new JsonArray(),
-            ["special_tokens"] = new JsonObject { ["<s>"] = new JsonObject { ["id"] = "<s>", ["ids"] = new JsonArray(beginning.Index), ["tokens"] = new JsonArray("<s>") } },
+            ["special_tokens"] = new JsonObject
+            {
+                ["<s>"] = new JsonObject { ["id"] = "<s>", ["ids"] = new JsonArray(beginning.Index), ["tokens"] = new JsonArray("<s>") }
+            },
         };
         return new JsonObject
         {
@@ -67,12 +78,19 @@ internal sealed class SentencePieceModel
             ["padding"] = null,
             ["added_tokens"] = new JsonArray([.. special.Select(item => (JsonNode)new JsonObject
             {
-                ["id"] = item.Index, ["content"] = item.Item.Text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true,
+                ["id"] = item.Index, ["content"] = item.Item.Text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false,
+                ["normalized"] = false, ["special"] = true,
             })]),
-            ["normalizer"] = !legacy ? null : JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
-            ["pre_tokenizer"] = legacy ? null : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
+            ["normalizer"] = !legacy
+                ? null
+                : JsonNode.Parse(
+                    """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
+            ["pre_tokenizer"] = legacy
+                ? null
+                : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
             ["post_processor"] = template,
-            ["decoder"] = JsonNode.Parse("""{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}"""),
+            ["decoder"] = JsonNode.Parse(
+                """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}"""),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",

@@ -6,11 +6,14 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Tokenizers;
 
-/// <summary>A language model's tokenizer.json, or its SentencePiece tokenizer.model as one, with tokens that training added behind the vocabulary.</summary>
+/// <summary>
+/// A language model's tokenizer.json, or its SentencePiece tokenizer.model as one, with tokens that training added behind the vocabulary.
+/// </summary>
 internal sealed class TokenizerTranslation
 {
     private const string SentencePieceFile = "tokenizer.model", SettingsFile = "tokenizer_config.json";
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
+    private static readonly JsonSerializerOptions Json =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
 
     private readonly string _folder;
     private readonly JsonObject _root;
@@ -23,7 +26,8 @@ internal sealed class TokenizerTranslation
         _added = root["added_tokens"] as JsonArray ?? throw new CheckpointException($"{file} has no added_tokens.");
         var vocabulary = root["model"]?["vocab"] as JsonObject ?? throw new CheckpointException($"{file} has no model.vocab.");
         if (vocabulary.Select(item => item.Key).Concat(_added.Select(Content)).FirstOrDefault(token => token.Length > TokenizerLimits.LongestToken) is { } token) throw new CheckpointException($"{file}: a token has {token.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
-        if (_added.Sum(token => (long)Content(token).Length) > TokenizerLimits.MostAddedText) throw new CheckpointException($"{file}: the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
+        if (_added.Sum(token => (long)Content(token).Length) > TokenizerLimits.MostAddedText)
+            throw new CheckpointException($"{file}: the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
         _next = vocabulary.Select(item => item.Value).Concat(_added.Select(added => added?["id"])).Select(Id).DefaultIfEmpty(-1).Max() + 1;
     }
 
@@ -32,9 +36,14 @@ internal sealed class TokenizerTranslation
     {
         get
         {
-            if (_root["post_processor"] is not JsonObject processor || processor["type"]?.GetValue<string>() != "TemplateProcessing") return null;
-            var text = processor["single"] is JsonArray { Count: > 0 } single ? single[0]?["SpecialToken"]?["id"]?.GetValue<string>() : null;
-            return text is null ? null : Find(text) ?? throw new CheckpointException($"The tokenizer's template names '{text}', which is no added token.");
+            if (_root["post_processor"] is not JsonObject processor || processor["type"]?.GetValue<string>() != "TemplateProcessing")
+                return null;
+            var text = processor["single"] is JsonArray { Count: > 0 } single
+                ? single[0]?["SpecialToken"]?["id"]?.GetValue<string>()
+                : null;
+            return text is null
+                ? null
+                : Find(text) ?? throw new CheckpointException($"The tokenizer's template names '{text}', which is no added token.");
         }
     }
 
@@ -59,21 +68,28 @@ internal sealed class TokenizerTranslation
     public static TokenizerTranslation Read(string folder)
     {
         var file = FileIn(folder);
-        if (Path.GetFileName(file) == SentencePieceFile) return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson(IsLegacy(folder)));
+        if (Path.GetFileName(file) == SentencePieceFile)
+            return new TokenizerTranslation(folder, file, SentencePieceModel.Read(file).ToTokenizerJson(IsLegacy(folder)));
         using (ConfigJson.Open(file)) { }
         var json = JsonNode.Parse(TextFile.ReadJson(file).Span) as JsonObject
             ?? throw new CheckpointException($"{file} is no tokenizer.json.");
         return new TokenizerTranslation(folder, file, json);
     }
 
-    public SpecialToken? Find(string text) => _added.FirstOrDefault(token => Content(token) == text) is { } known ? new SpecialToken(text, Id(known["id"])) : null;
+    public SpecialToken? Find(string text) =>
+        _added.FirstOrDefault(token => Content(token) == text) is { } known ? new SpecialToken(text, Id(known["id"])) : null;
 
     /// <summary>A special token, behind all others unless it is there already.</summary>
     public SpecialToken Add(string text)
     {
         if (Find(text) is { } known) return known;
         var token = new SpecialToken(text, _next++);
-        _added.Add(new JsonObject { ["id"] = token.Id, ["content"] = text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true });
+        _added.Add(
+            new JsonObject
+            {
+                ["id"] = token.Id, ["content"] = text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false,
+                ["normalized"] = false, ["special"] = true
+            });
         return token;
     }
 
@@ -82,7 +98,9 @@ internal sealed class TokenizerTranslation
     /// <exception cref="CheckpointException">A token has no row, or services would not read the file.</exception>
     public void Write(string file, int vocabulary, Action<string>? check)
     {
-        if (_next > vocabulary) throw new CheckpointException($"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: they are not of one model.");
+        if (_next > vocabulary)
+            throw new CheckpointException(
+                $"The tokenizer has ids up to {_next - 1}, the checkpoint's embeddings {vocabulary} rows: they are not of one model.");
         File.WriteAllText(file, _root.ToJsonString(Json) + "\n");
         try
         {
@@ -94,7 +112,8 @@ internal sealed class TokenizerTranslation
         }
     }
 
-    private static IEnumerable<string> Beside(string folder) => new[] { "special_tokens_map.json", SettingsFile }.Select(name => Path.Combine(folder, name));
+    private static IEnumerable<string> Beside(string folder) =>
+        new[] { "special_tokens_map.json", SettingsFile }.Select(name => Path.Combine(folder, name));
 
     // transformers' LlamaTokenizer is that of before its correction in 2023 unless its configuration says otherwise
     private static bool IsLegacy(string folder)
@@ -104,10 +123,17 @@ internal sealed class TokenizerTranslation
         using var json = ConfigJson.Open(file);
         return ConfigJson.Within(file, () => json.RootElement.Flag("add_prefix_space", true)
             ? json.RootElement.Flag("legacy", true)
-            : throw new CheckpointException($"{file}: add_prefix_space is false, which {SentencePieceFile} is not read with. Bring a tokenizer.json."));
+            : throw new CheckpointException(
+                $"{file}: add_prefix_space is false, which {SentencePieceFile} is not read with. Bring a tokenizer.json."));
     }
 
-    private static int Id(JsonNode? node) => node is JsonValue value && value.TryGetValue<int>(out var id) && id is >= 0 and < TokenizerLimits.MostTokens ? id : throw new FormatException($"the id {node?.ToJsonString() ?? "null"} is no token's.");
+    private static int Id(JsonNode? node) =>
+        node is JsonValue value && value.TryGetValue<int>(out var id) && id is >= 0 and < TokenizerLimits.MostTokens
+            ? id
+            : throw new FormatException($"the id {node?.ToJsonString() ?? "null"} is no token's.");
 
-    private static string Content(JsonNode? token) => token is JsonObject && token["content"] is JsonValue value && value.TryGetValue<string>(out var content) ? content : throw new FormatException("an added token has no content.");
+    private static string Content(JsonNode? token) =>
+        token is JsonObject && token["content"] is JsonValue value && value.TryGetValue<string>(out var content)
+            ? content
+            : throw new FormatException("an added token has no content.");
 }

@@ -22,11 +22,15 @@ internal static class HuggingFaceClip
         if (weights.Has("visual_projection.weight") && weights.ShapeOf("visual_projection.weight", 2) is [var pooled, _])
         {
             weights.TakeNorm("ln_post", "vision_model.post_layernorm", config.Width, bias: true);
-            weights.Put("proj", Rows.Transpose(weights.Find("visual_projection.weight", pooled, config.Width))); // open_clip multiplies from the right
+            // open_clip multiplies from the right
+            weights.Put("proj", Rows.Transpose(weights.Find("visual_projection.weight", pooled, config.Width)));
             config = config with { PooledWidth = (int)pooled };
         }
 
-        weights.Ignore(name => !name.StartsWith("vision_model.", StringComparison.Ordinal) || name.StartsWith("vision_model.post_layernorm.", StringComparison.Ordinal));
+        weights.Ignore(
+            name =>
+                !name.StartsWith("vision_model.", StringComparison.Ordinal)
+                    || name.StartsWith("vision_model.post_layernorm.", StringComparison.Ordinal));
         return config with { Preprocessing = Preprocessing("shortest_side_crop", "drop", preprocessor?.RootElement) };
     }
 
@@ -35,7 +39,8 @@ internal static class HuggingFaceClip
     /// <param name="widthName">What the configuration calls the width.</param>
     /// <param name="activation">Where the configuration names none.</param>
     /// <param name="heads">Where the configuration names none.</param>
-    public static VisionConfig Take(WeightCollector weights, string prefix, JsonElement config, string widthName, string activation, int heads)
+    public static VisionConfig Take(
+        WeightCollector weights, string prefix, JsonElement config, string widthName, string activation, int heads)
     {
         var tower = $"{prefix}vision_model";
         var kernel = weights.ShapeOf($"{tower}.embeddings.patch_embedding.weight", 4) ?? [0, 0, 1, 1];
@@ -56,7 +61,8 @@ internal static class HuggingFaceClip
             weights.TakeNorm($"{to}.ln_1", $"{from}.layer_norm1", width, bias: true);
             weights.TakeNorm($"{to}.ln_2", $"{from}.layer_norm2", width, bias: true);
             string[] projections = [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"];
-            weights.Put($"{to}.attn.in_proj_weight", Rows.Join([.. projections.Select(name => weights.Find($"{name}.weight", width, width))]));
+            weights.Put(
+                $"{to}.attn.in_proj_weight", Rows.Join([.. projections.Select(name => weights.Find($"{name}.weight", width, width))]));
             weights.Put($"{to}.attn.in_proj_bias", Rows.Join([.. projections.Select(name => weights.Find($"{name}.bias", width))]));
             weights.TakeLinear($"{to}.attn.out_proj", $"{from}.self_attn.out_proj", width, width, bias: true);
             weights.TakeLinear($"{to}.mlp.c_fc", $"{from}.mlp.fc1", hidden, width, bias: true);
@@ -124,7 +130,14 @@ internal static class HuggingFaceClip
     /// <summary>Mean and standard deviation may be null in a processor's configuration: then they are CLIP's.</summary>
     public static PreprocessingConfig Preprocessing(string resize, string alpha, JsonElement? processor)
     {
-        float[] Numbers(string name, float[] otherwise) => processor?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : otherwise;
-        return new PreprocessingConfig { Resize = resize, Alpha = alpha, Mean = Numbers("image_mean", VisionTranslation.ClipMean), Std = Numbers("image_std", VisionTranslation.ClipStd) };
+        float[] Numbers(string name, float[] otherwise) =>
+            processor?.Member(name) is { ValueKind: JsonValueKind.Array } values
+                ? [.. values.EnumerateArray().Select(value => value.GetSingle())]
+                : otherwise;
+        return new PreprocessingConfig
+        {
+            Resize = resize, Alpha = alpha, Mean = Numbers(
+                "image_mean", VisionTranslation.ClipMean), Std = Numbers("image_std", VisionTranslation.ClipStd)
+        };
     }
 }

@@ -63,7 +63,10 @@ internal static class OpenClip
             weights.Take("proj", "visual.proj", width, pooled);
         }
 
-        weights.Ignore(name => !name.StartsWith("visual.", StringComparison.Ordinal) || name is "visual.ln_post.weight" or "visual.ln_post.bias" or "visual.input_resolution");
+        weights.Ignore(
+            name =>
+                !name.StartsWith("visual.", StringComparison.Ordinal)
+                    || name is "visual.ln_post.weight" or "visual.ln_post.bias" or "visual.input_resolution");
         return new VisionConfig
         {
             ImageSize = size,
@@ -74,10 +77,17 @@ internal static class OpenClip
             FeedForwardWidth = hidden,
             PooledWidth = pooled,
             Activation = model?.Flag("quick_gelu", false) ?? true ? "quick_gelu" : "gelu",
-            Preprocessing = new PreprocessingConfig { Resize = "shortest_side_crop", Alpha = "drop", Mean = Numbers("mean") ?? VisionTranslation.ClipMean, Std = Numbers("std") ?? VisionTranslation.ClipStd },
+            Preprocessing = new PreprocessingConfig
+            {
+                Resize = "shortest_side_crop", Alpha = "drop", Mean = Numbers("mean") ?? VisionTranslation.ClipMean,
+                Std = Numbers("std") ?? VisionTranslation.ClipStd
+            },
         };
 
-        float[]? Numbers(string name) => preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : null;
+        float[]? Numbers(string name) =>
+            preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values
+                ? [.. values.EnumerateArray().Select(value => value.GetSingle())]
+                : null;
     }
 
     private static void CheckKeys(JsonElement config, string file, int size, ImportReport report)

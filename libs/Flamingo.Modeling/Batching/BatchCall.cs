@@ -4,7 +4,9 @@ namespace Flamingo.Modeling.Batching;
 /// <param name="Wait">How long a call may wait for company while the compute thread is idle; zero: it takes what waits already.</param>
 public sealed record BatchBounds(int Size, TimeSpan Wait);
 
-/// <summary>One caller's items on their way through batches. What is taken is guarded by the queue's lock; answers come from the one compute thread.</summary>
+/// <summary>
+/// One caller's items on their way through batches. What is taken is guarded by the queue's lock; answers come from the one compute thread.
+/// </summary>
 internal sealed class BatchCall<TItem, TResult>
 {
     private readonly (int Index, object? Kind)[] _order;

@@ -30,7 +30,8 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     /// <param name="post">Runs an action on the compute thread, when its turn has come.</param>
     /// <param name="waited">Told of every item how long it waited, when its batch starts.</param>
     public BatchQueue(
-        BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post, TimeProvider time, Action<TimeSpan>? waited = null)
+        BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post,
+        TimeProvider time, Action<TimeSpan>? waited = null)
     {
         (_bounds, _kind, _compute, _post, _time, _waited) = (bounds, kind, compute, post, time, waited ?? (_ => { }));
         _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);

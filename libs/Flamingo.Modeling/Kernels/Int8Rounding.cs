@@ -48,7 +48,8 @@ public static unsafe class Int8Rounding
             Parallel.For(0, (count + share - 1) / share, item =>
             {
                 for (var row = item * share; row < Math.Min(count, (item + 1) * share); row++)
-                    *(float*)s.At(first + row) = Row((T*)source.At((long)row * inputs), (sbyte*)to.At((long)(first + row) * inputs), inputs);
+                    *(float*)s.At(first + row) =
+                        Row((T*)source.At((long)row * inputs), (sbyte*)to.At((long)(first + row) * inputs), inputs);
             });
         }
     }
@@ -68,7 +69,10 @@ public static unsafe class Int8Rounding
         var step = scale == 0 ? 1 : scale;
         for (i = 0; i <= count - Lanes.Count; i += Lanes.Count)
         {
-            var rounded = Vector512.ConvertToInt32(Vector512.Clamp(Vector512.Round(Lanes.Load(weights + i) / Vector512.Create(step)), Vector512.Create(-(float)Steps), Vector512.Create((float)Steps)));
+            var rounded = Vector512.ConvertToInt32(
+                Vector512.Clamp(
+                    Vector512.Round(Lanes.Load(weights + i) / Vector512.Create(step)), Vector512.Create(-(float)Steps),
+                    Vector512.Create((float)Steps)));
             var sixteen = Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
             Vector128.Narrow(sixteen.GetLower(), sixteen.GetUpper()).Store(integers + i);
         }

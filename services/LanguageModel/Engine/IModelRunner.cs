@@ -19,7 +19,8 @@ public interface IModelRunner
 public sealed record ModelMemory(int Blocks, int BlockTokens, int PictureSlots);
 
 /// <summary>One step of the model. A row's result depends on its own sequence alone, never on what else is in the batch.</summary>
-public sealed record ScheduledBatch(IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
+public sealed record ScheduledBatch(
+    IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
 
 /// <summary>Computes a picture's cross-attention keys and values into a slot, before anything reads them.</summary>
 /// <param name="Latents">[latents, width]</param>

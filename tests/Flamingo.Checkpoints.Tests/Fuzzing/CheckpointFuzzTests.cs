@@ -16,7 +16,8 @@ public sealed class CheckpointFuzzTests : IDisposable
     [Fact]
     public void Safetensors_headers()
     {
-        var run = FuzzRun.Of(11, 1500, Path.Combine(_folder, "header.safetensors"), random => Safetensors(JsonMutations.Apply(Header, random)), ReadAll);
+        var run = FuzzRun.Of(
+            11, 1500, Path.Combine(_folder, "header.safetensors"), random => Safetensors(JsonMutations.Apply(Header, random)), ReadAll);
         Assert.InRange(run.Accepted, 1, 1200);
     }
 
@@ -27,7 +28,9 @@ public sealed class CheckpointFuzzTests : IDisposable
         var run = FuzzRun.Of(12, 1000, Path.Combine(_folder, "bytes.safetensors"), random =>
         {
             var bytes = ByteMutations.Apply(whole, random);
-            if (random.Next(4) == 0 && bytes.Length >= 8) BinaryPrimitives.WriteInt64LittleEndian(bytes, random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64)); // the header's length
+            // the header's length
+            if (random.Next(4) == 0 && bytes.Length >= 8)
+                BinaryPrimitives.WriteInt64LittleEndian(bytes, random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64));
             return bytes;
         }, ReadAll);
         Assert.InRange(run.Accepted, 1, 900);
@@ -37,9 +40,11 @@ public sealed class CheckpointFuzzTests : IDisposable
     public void Model_configurations()
     {
         var model = RepositoryFiles.Path("models", "shapes");
-        foreach (var weights in Directory.GetFiles(model, "*.safetensors")) File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(weights)), weights);
+        foreach (var weights in Directory.GetFiles(model, "*.safetensors"))
+            File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(weights)), weights);
         var json = File.ReadAllText(Path.Combine(model, ModelDirectory.ConfigFile));
-        var run = FuzzRun.Of(13, 1500, Path.Combine(_folder, ModelDirectory.ConfigFile), random => JsonMutations.Apply(json, random), file =>
+        var run =
+            FuzzRun.Of(13, 1500, Path.Combine(_folder, ModelDirectory.ConfigFile), random => JsonMutations.Apply(json, random), file =>
         {
             var opened = ModelDirectory.Open(_folder);
             AssertSane(opened.Config);
@@ -77,7 +82,10 @@ public sealed class CheckpointFuzzTests : IDisposable
     private static void ReadAll(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        foreach (var entry in file.Entries.Values) Assert.Equal(entry.Shape.Aggregate(1L, (product, length) => product * length) * SafetensorsFile.ElementSize(entry.Dtype), file.Read(entry).ToArray().Length);
+        foreach (var entry in file.Entries.Values)
+            Assert.Equal(
+                entry.Shape.Aggregate(1L, (product, length) => product * length) * SafetensorsFile.ElementSize(entry.Dtype),
+                file.Read(entry).ToArray().Length);
         WeightsDigest.Compute(file, _ => true);
     }
 }

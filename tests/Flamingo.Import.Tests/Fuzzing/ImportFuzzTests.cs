@@ -4,7 +4,9 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Whole publications with one file spoiled: an error that names something of it, or a model directory that opens; never half a one.</summary>
+/// <summary>
+/// Whole publications with one file spoiled: an error that names something of it, or a model directory that opens; never half a one.
+/// </summary>
 public sealed class ImportFuzzTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -34,8 +36,11 @@ public sealed class ImportFuzzTests : IDisposable
     public void Idefics(string name, int seed, int tries)
     {
         var source = Directory.CreateDirectory(_folder["source"]).FullName;
-        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "families", "idefics"))) File.WriteAllBytes(Path.Combine(source, Path.GetFileName(file)), File.ReadAllBytes(file));
-        Spoil(Path.Combine(source, name), seed, tries, output => IdeficsImport.Run(new IdeficsSource(source), output, null, CancellationToken.None));
+        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "families", "idefics")))
+            File.WriteAllBytes(Path.Combine(source, Path.GetFileName(file)), File.ReadAllBytes(file));
+        Spoil(
+            Path.Combine(source, name), seed, tries,
+            output => IdeficsImport.Run(new IdeficsSource(source), output, null, CancellationToken.None));
     }
 
     private void Spoil(string file, int seed, int tries, Func<string, ModelDirectory> import)
@@ -45,8 +50,10 @@ public sealed class ImportFuzzTests : IDisposable
         Directory.Delete(_folder["model"], recursive: true);
         var (json, text) = (file.EndsWith(".json", StringComparison.Ordinal), System.Text.Encoding.UTF8.GetString(whole));
         // a report of what does not fit together names weights and whose they are
-        string[] names = [Path.GetFileName(file), "nothing was written", "The publication does not fit together", "The tokenizer", _folder["source"]];
-        var run = FuzzRun.Of(seed, tries, file, random => json ? JsonMutations.Apply(text, random) : ByteMutations.Apply(whole, random), _ =>
+        string[] names =
+            [Path.GetFileName(file), "nothing was written", "The publication does not fit together", "The tokenizer", _folder["source"]];
+        var run =
+            FuzzRun.Of(seed, tries, file, random => json ? JsonMutations.Apply(text, random) : ByteMutations.Apply(whole, random), _ =>
         {
             try
             {

@@ -24,7 +24,8 @@ public sealed class PickleFuzzTests : IDisposable
     [Fact]
     public void Mutated_pickles()
     {
-        var run = FuzzRun.Of(1, 2500, _folder["mutated.pkl"], random => ByteMutations.Apply(random.Next(2) == 0 ? StateDict : Module, random), ReadPickle);
+        var run = FuzzRun.Of(
+            1, 2500, _folder["mutated.pkl"], random => ByteMutations.Apply(random.Next(2) == 0 ? StateDict : Module, random), ReadPickle);
         Assert.InRange(run.Accepted, 1, 2000);
         Nothing_but("mutated.pkl");
     }

@@ -64,7 +64,9 @@ public sealed class RefusalTests
 
     [Fact]
     public void A_missing_file_is_named() =>
-        Assert.Contains("nowhere.json", Assert.Throws<CheckpointException>(() => JsonTokenizer.Load("/nowhere.json")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "nowhere.json", Assert.Throws<CheckpointException>(() => JsonTokenizer.Load("/nowhere.json")).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_file_that_is_no_json_is_named()

@@ -31,8 +31,10 @@ public sealed class CompanyTests(Models models)
         {
             using var batched = models.NewStage(models.DirectoryOf(family), new() { BatchSize = size }, dtype: dtype, storage: storage);
             var together = await batched.ResampleAsync(new(features, IncludeAttention: size % 2 == 0), Cancellation);
-            foreach (var (expected, actual) in alone.Latents.Zip(together.Latents)) Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span), $"batches of {size}");
-            foreach (var (expected, actual) in alone.Attention.Zip(together.Attention)) Assert.InRange(Golden.Error(expected.ToFloats(), actual.ToFloats()), 0, 1e-5);
+            foreach (var (expected, actual) in alone.Latents.Zip(together.Latents))
+                Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span), $"batches of {size}");
+            foreach (var (expected, actual) in alone.Attention.Zip(together.Attention))
+                Assert.InRange(Golden.Error(expected.ToFloats(), actual.ToFloats()), 0, 1e-5);
         }
     }
 
@@ -40,9 +42,15 @@ public sealed class CompanyTests(Models models)
     public async Task Calls_share_batches_by_shape_and_every_picture_is_told()
     {
         var told = new Dictionary<string, long>();
-        using var listener = new MeterListener { InstrumentPublished = (instrument, listener) => { if (instrument.Meter.Name == "Flamingo.Resampler") listener.EnableMeasurementEvents(instrument); } };
-        listener.SetMeasurementEventCallback<long>((instrument, value, _, _) => { lock (told) told[instrument.Name] = told.GetValueOrDefault(instrument.Name) + value; });
-        using var stage = models.NewStage(models.DirectoryOf("shapes"), new() { BatchSize = 8, BatchWait = TimeSpan.FromSeconds(10) }); // full batches only
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+                { if (instrument.Meter.Name == "Flamingo.Resampler") listener.EnableMeasurementEvents(instrument); }
+        };
+        listener.SetMeasurementEventCallback<long>(
+            (instrument, value, _, _) => { lock (told) told[instrument.Name] = told.GetValueOrDefault(instrument.Name) + value; });
+        // full batches only
+        using var stage = models.NewStage(models.DirectoryOf("shapes"), new() { BatchSize = 8, BatchWait = TimeSpan.FromSeconds(10) });
         var (wide, narrow) = (Features(16, 64, 128), Features(16, 16, 128));
         var calls = await Task.WhenAll(wide.Concat(narrow).Select(item => stage.ResampleAsync(new([item]), Cancellation)));
         listener.Start();
@@ -51,12 +59,20 @@ public sealed class CompanyTests(Models models)
         Assert.InRange(told["flamingo.resampler.batches"], 4, told["flamingo.resampler.pictures"]);
         using var single = models.NewStage(models.DirectoryOf("shapes"), new() { BatchSize = 1 });
         var alone = (await single.ResampleAsync(new([.. wide, .. narrow]), Cancellation)).Latents;
-        foreach (var (expected, call) in alone.Zip(calls)) Assert.True(expected.Bytes.Span.SequenceEqual(Assert.Single(call.Latents).Bytes.Span));
+        foreach (var (expected, call) in alone.Zip(calls))
+            Assert.True(expected.Bytes.Span.SequenceEqual(Assert.Single(call.Latents).Bytes.Span));
     }
 
     private static TensorData[] Features(int count, int patches, int width)
     {
         var random = new Random(patches);
-        return [.. Enumerable.Range(0, count).Select(_ => TensorData.FromFloats(Enumerable.Range(0, patches * width).Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray(), 1, patches, width))];
+        return [
+            .. Enumerable.Range(0, count)
+                .Select(
+                    _ =>
+                        TensorData.FromFloats(
+                            Enumerable.Range(0, patches * width).Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray(), 1,
+                            patches, width))
+        ];
     }
 }

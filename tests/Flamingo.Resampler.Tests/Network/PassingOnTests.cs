@@ -13,7 +13,8 @@ public sealed class PassingOnTests(Models models)
     public async Task Features_pass_as_they_are_and_each_latent_reads_its_own_patch()
     {
         var path = Path.GetTempFileName();
-        SafetensorsWriter.Write(path, new Dictionary<string, Import.Sources.SourceTensor>(), null, (_, _) => { }, [], CancellationToken.None);
+        SafetensorsWriter.Write(
+            path, new Dictionary<string, Import.Sources.SourceTensor>(), null, (_, _) => { }, [], CancellationToken.None);
         try
         {
             await models.Thread.RunAsync(() =>

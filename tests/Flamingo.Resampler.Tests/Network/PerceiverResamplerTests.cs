@@ -6,7 +6,9 @@ using TorchSharp;
 
 namespace Flamingo.Resampler.Tests.Network;
 
-/// <summary>Frames and media as OpenFlamingo computes them; no published checkpoint has either, so modules.safetensors brings its own weights.</summary>
+/// <summary>
+/// Frames and media as OpenFlamingo computes them; no published checkpoint has either, so modules.safetensors brings its own weights.
+/// </summary>
 public sealed class PerceiverResamplerTests(Models models)
 {
     public static ResamplerConfig Config { get; } = new()

@@ -34,13 +34,16 @@ public sealed class CompanyTests(Models models)
     [Fact]
     public async Task Calls_share_batches_and_every_picture_is_counted_once()
     {
-        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new() { BatchSize = 8, BatchWait = TimeSpan.FromSeconds(10) }); // full batches only
+        // full batches only
+        using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new() { BatchSize = 8, BatchWait = TimeSpan.FromSeconds(10) });
         var pictures = Pictures(32);
         var calls = await Task.WhenAll(pictures.Select(picture => stage.EncodeAsync(new([picture], IncludePooled: true), Cancellation)));
         var statistics = await stage.GetStatisticsAsync(Cancellation);
         Assert.Equal((32, 32, 4), (statistics.Pictures, statistics.Frames, statistics.Batches));
         using var single = models.NewStage(models.DirectoryOf("mpt1b"), new() { BatchSize = 1 });
-        foreach (var (picture, call) in pictures.Zip(calls)) AssertSame((await single.EncodeAsync(new([picture], IncludePooled: true), Cancellation)).Pictures[0], Assert.Single(call.Pictures));
+        foreach (var (picture, call) in pictures.Zip(calls))
+            AssertSame(
+                (await single.EncodeAsync(new([picture], IncludePooled: true), Cancellation)).Pictures[0], Assert.Single(call.Pictures));
     }
 
     [Fact]
@@ -48,10 +51,13 @@ public sealed class CompanyTests(Models models)
     {
         using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new());
         var bad = VisualInput.Still(Golden.Input("jpeg-420.jpg").AsMemory(0, 1500));
-        var calls = Enumerable.Range(0, 12).Select(index => stage.EncodeAsync(new([Pictures(1)[0], index % 3 == 0 ? bad : Pictures(2)[1]]), Cancellation)).ToList();
+        var calls = Enumerable.Range(0, 12)
+            .Select(index => stage.EncodeAsync(new([Pictures(1)[0], index % 3 == 0 ? bad : Pictures(2)[1]]), Cancellation))
+            .ToList();
         foreach (var (index, call) in calls.Index())
         {
-            if (index % 3 == 0) Assert.Equal("pictures[1]", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => call)).Faults).Field);
+            if (index % 3 == 0)
+                Assert.Equal("pictures[1]", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => call)).Faults).Field);
             else Assert.Equal(2, (await call).Pictures.Count);
         }
 
@@ -72,7 +78,11 @@ public sealed class CompanyTests(Models models)
     public async Task What_was_computed_is_told_as_metrics()
     {
         var told = new Dictionary<string, double>();
-        using var listener = new MeterListener { InstrumentPublished = (instrument, listener) => { if (instrument.Meter.Name == "Flamingo.VisionEncoder") listener.EnableMeasurementEvents(instrument); } };
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+                { if (instrument.Meter.Name == "Flamingo.VisionEncoder") listener.EnableMeasurementEvents(instrument); }
+        };
         void Add(Instrument instrument, double value)
         {
             lock (told) told[instrument.Name] = told.GetValueOrDefault(instrument.Name) + value;
@@ -86,10 +96,12 @@ public sealed class CompanyTests(Models models)
         await stage.EncodeAsync(new(Pictures(3)), Cancellation);
         listener.RecordObservableInstruments();
         // other tests' stages speak on the same meter
-        foreach (var name in new[] { "pictures", "frames", "batches", "batch_size", "queue_wait" }) Assert.True(told[$"flamingo.vision_encoder.{name}"] > 0, name);
+        foreach (var name in new[] { "pictures", "frames", "batches", "batch_size", "queue_wait" })
+            Assert.True(told[$"flamingo.vision_encoder.{name}"] > 0, name);
     }
 
-    private static VisualInput[] Pictures(int count) => [.. Enumerable.Range(0, count).Select(number => VisualInput.Still(Golden.Picture(number % 5)))];
+    private static VisualInput[] Pictures(int count) =>
+        [.. Enumerable.Range(0, count).Select(number => VisualInput.Still(Golden.Picture(number % 5)))];
 
     private static void AssertSame(PictureFeatures expected, PictureFeatures actual)
     {
@@ -112,7 +124,8 @@ public sealed class CompanyTests(Models models)
 
         public int CountFrames(ReadOnlyMemory<byte> file) => inner.CountFrames(file);
 
-        public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames) => inner.DecodeFrames(file, frames);
+        public IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames) =>
+            inner.DecodeFrames(file, frames);
 
         public DecodedPicture? Decode(ReadOnlyMemory<byte> file)
         {

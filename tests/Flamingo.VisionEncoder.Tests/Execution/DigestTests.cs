@@ -49,7 +49,12 @@ public sealed class DigestTests(Models models)
     public void Weights_dtype_and_storage_change_the_digest()
     {
         var plain = models.Stage("shapes").Description.WeightsDigest;
-        var (other, _) = Names(config => config with { Weights = config.Weights.ToDictionary(part => part.Key, part => part.Value with { LatentDigest = new string('0', 64) }) });
+        var (other, _) = Names(
+            config =>
+                config with
+                {
+                    Weights = config.Weights.ToDictionary(part => part.Key, part => part.Value with { LatentDigest = new string('0', 64) })
+                });
         using var rounded = models.NewStage(models.DirectoryOf("shapes"), new(), dtype: "bfloat16");
         using var int8 = models.NewStage(models.DirectoryOf("shapes"), new(), storage: "int8");
         Assert.Equal(4, new[] { plain, other, rounded.Description.WeightsDigest, int8.Description.WeightsDigest }.Distinct().Count());
@@ -79,7 +84,13 @@ public sealed class DigestTests(Models models)
     [Fact]
     public void Names_and_what_other_stages_read_change_nothing()
     {
-        var (weights, preprocessing) = Names(config => config with { ModelId = "another", Resampler = config.Resampler with { LayerNormEpsilon = 1e-6 }, Provenance = config.Provenance with { Note = "copied" } });
+        var (weights, preprocessing) = Names(
+            config =>
+                config with
+                {
+                    ModelId = "another", Resampler = config.Resampler with { LayerNormEpsilon = 1e-6 },
+                    Provenance = config.Provenance with { Note = "copied" }
+                });
         Assert.Equal(models.Stage("shapes").Description.WeightsDigest, weights);
         Assert.Equal(models.Stage("shapes").Description.PreprocessingVersion, preprocessing);
     }

@@ -88,14 +88,16 @@ public sealed class VisionEncoderStageTests(Models models)
     [Fact]
     public async Task A_cancelled_call_computes_nothing()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").EncodeAsync(new(Pictures), new CancellationToken(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => models.Stage("mpt1b").EncodeAsync(new(Pictures), new CancellationToken(canceled: true)));
         Assert.Single((await models.Stage("mpt1b").EncodeAsync(new([Pictures[0]]), Cancellation)).Pictures);
     }
 
     [Fact]
     public void Weights_that_do_not_fit_make_one_report()
     {
-        var model = models.Altered("mpt7b", config => config with { Vision = config.Vision with { Layers = 3, PatchSize = 16, PooledWidth = 0 } });
+        var model =
+            models.Altered("mpt7b", config => config with { Vision = config.Vision with { Layers = 3, PatchSize = 16, PooledWidth = 0 } });
         var exception = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()));
         Assert.Contains("missing: transformer.resblocks.2.mlp.c_fc.weight", exception.Message, StringComparison.Ordinal);
         Assert.Contains("misshapen: conv1.weight", exception.Message, StringComparison.Ordinal);

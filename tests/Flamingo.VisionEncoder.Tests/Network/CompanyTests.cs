@@ -5,10 +5,15 @@ using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Tests.Network;
 
-/// <summary>A picture's features and pooled embedding depend bit for bit on its own pixels and on nothing else, in geometries with awkward sizes.</summary>
+/// <summary>
+/// A picture's features and pooled embedding depend bit for bit on its own pixels and on nothing else, in geometries with awkward sizes.
+/// </summary>
 public sealed class CompanyTests(Models models)
 {
-    /// <summary>CLIP ViT-L's 257 rows; rows too few for MKL's larger tiles, and widths that fill no vector; a picture that is no multiple of its patches.</summary>
+    /// <summary>
+    /// CLIP ViT-L's 257 rows; rows too few for MKL's larger tiles, and widths that fill no vector; a picture that is no multiple of its
+    /// patches.
+    /// </summary>
     private static readonly VisionConfig[] Geometries =
     [
         Config(imageSize: 224, patch: 14, width: 96, heads: 3, feedForward: 400, "quick_gelu", classToken: true),
@@ -17,7 +22,13 @@ public sealed class CompanyTests(Models models)
     ];
 
     public static TheoryData<int, ScalarType, WeightStorage> Cases =>
-        [.. Geometries.Index().SelectMany(item => new[] { ScalarType.Float32, ScalarType.BFloat16 }.SelectMany(dtype => Enum.GetValues<WeightStorage>().Select(storage => (item.Index, dtype, storage))))];
+        [
+            .. Geometries.Index()
+                .SelectMany(
+                    item =>
+                        new[] { ScalarType.Float32, ScalarType.BFloat16 }.SelectMany(
+                            dtype => Enum.GetValues<WeightStorage>().Select(storage => (item.Index, dtype, storage))))
+        ];
 
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
     public Task Alone_and_in_batches_of_up_to_nine(int geometry, ScalarType dtype, WeightStorage storage) => models.Thread.RunAsync(() =>
@@ -30,7 +41,9 @@ public sealed class CompanyTests(Models models)
         weights.Finish();
         Assert.Equal(WeightsReader.BytesOf(file, dtype, storage), weights.HeldBytes);
         var random = new Random(7);
-        var values = Enumerable.Range(0, 9 * 3 * config.ImageSize * config.ImageSize).Select(_ => (float)((random.NextDouble() - 0.5) * 4)).ToArray();
+        var values = Enumerable.Range(0, 9 * 3 * config.ImageSize * config.ImageSize)
+            .Select(_ => (float)((random.NextDouble() - 0.5) * 4))
+            .ToArray();
         var pixels = tensor(values).view(9, 3, config.ImageSize, config.ImageSize).to(dtype);
         var alone = Enumerable.Range(0, 9).Select(picture => network.Forward(pixels.slice(0, picture, picture + 1, 1))).ToArray();
         Assert.True(alone[0].Features.isfinite().all().item<bool>() && !Same(alone[0].Features, alone[1].Features));
@@ -49,7 +62,8 @@ public sealed class CompanyTests(Models models)
 
     private static bool Same(Tensor one, Tensor other) => one.contiguous().bytes.SequenceEqual(other.contiguous().bytes);
 
-    private static VisionConfig Config(int imageSize, int patch, int width, int heads, int feedForward, string activation, bool classToken) => new()
+    private static VisionConfig Config(
+        int imageSize, int patch, int width, int heads, int feedForward, string activation, bool classToken) => new()
     {
         ImageSize = imageSize,
         PatchSize = patch,

@@ -40,7 +40,9 @@ internal static class RandomTower
 
         void Add(string name, params long[] shape)
         {
-            var values = Enumerable.Range(0, (int)shape.Aggregate(1L, (product, size) => product * size)).Select(_ => (float)((random.NextDouble() - 0.5) * 0.3)).ToArray();
+            var values = Enumerable.Range(0, (int)shape.Aggregate(1L, (product, size) => product * size))
+                .Select(_ => (float)((random.NextDouble() - 0.5) * 0.3))
+                .ToArray();
             tensors[name] = new SourceTensor(name, "F32", shape, () => MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
         }
     }

@@ -32,7 +32,8 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
 
     /// <summary>
     /// torch rounds its weights to 16 bits where Pillow has 22, which moves 1 value in 200 by a level and one in 10,000 by two.
-    /// Pillow 13 resized 223 × 500 to 64 × 143 columns first (checked: bit-identical so), torch always goes rows first: up to four levels there.
+    /// Pillow 13 resized 223 × 500 to 64 × 143 columns first (checked: bit-identical so), torch always goes rows first: up to four levels
+    /// there.
     /// </summary>
     [Theory]
     [MemberData(nameof(Cases))]
@@ -64,7 +65,8 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     {
         byte[] pixel = [10, 20, 30, 128];
         var picture = new DecodedPicture(2, 3, [.. Enumerable.Repeat(pixel, 6).SelectMany(bytes => bytes)]);
-        byte[] expected = [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16), .. Enumerable.Repeat((byte)blue, 16)];
+        byte[] expected =
+            [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16), .. Enumerable.Repeat((byte)blue, 16)];
         Assert.Equal(expected, await Levels(picture, 4, OpenClip with { Alpha = alpha, Resize = "square" }));
     }
 
@@ -110,6 +112,10 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     private static byte[] Rgb(byte[] file)
     {
         var picture = new SkiaPictureDecoder().Decode(file)!;
-        return [.. Enumerable.Range(0, 3).SelectMany(channel => Enumerable.Range(0, picture.Width * picture.Height).Select(pixel => picture.Rgba[(pixel * 4) + channel]))];
+        return [
+            .. Enumerable.Range(0, 3)
+                .SelectMany(
+                    channel => Enumerable.Range(0, picture.Width * picture.Height).Select(pixel => picture.Rgba[(pixel * 4) + channel]))
+        ];
     }
 }

@@ -9,15 +9,19 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <param name="ModelStops">Ids at which answers end.</param>
 /// <param name="NewText">Makes the text of one answer.</param>
 /// <param name="Events">Unbounded: an answer is bounded by max_tokens, and a slow reader must not hold the loop.</param>
-public sealed record AnswerTerms(IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<GenerationEvent> Events, string WeightsDigest, TimeProvider Time);
+public sealed record AnswerTerms(
+    IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<GenerationEvent> Events, string WeightsDigest,
+    TimeProvider Time);
 
 /// <summary>The end of an answer's story, told the same way by sampled answers and by beams.</summary>
 internal static class AnswerEnd
 {
-    public static void Finish(EngineRequest request, AnswerTerms terms, TimeSpan prefill, TimeSpan firstToken, IReadOnlyList<FinishedSample> samples)
+    public static void Finish(
+        EngineRequest request, AnswerTerms terms, TimeSpan prefill, TimeSpan firstToken, IReadOnlyList<FinishedSample> samples)
     {
         terms.Events.TryWrite(new GenerationFinished(
-            samples[0].Reason, request.Prompt.Ids.Count, samples.Sum(sample => sample.GeneratedTokens), prefill, firstToken, terms.Time.GetElapsedTime(request.Terms.Arrived), terms.WeightsDigest)
+            samples[0].Reason, request.Prompt.Ids.Count, samples.Sum(sample => sample.GeneratedTokens), prefill, firstToken, terms.Time
+                .GetElapsedTime(request.Terms.Arrived), terms.WeightsDigest)
         {
             CachedTokens = request.CachedTokens,
             Samples = samples,

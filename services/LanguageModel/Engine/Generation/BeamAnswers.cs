@@ -5,10 +5,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>The best answers of a beam search; nothing is told before the search has ended. A beam that splits shares its blocks until one half writes.</summary>
-public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer) : EngineRequest(prompt, terms)
+/// <summary>
+/// The best answers of a beam search; nothing is told before the search has ended. A beam that splits shares its blocks until one half
+/// writes.
+/// </summary>
+public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer)
+    : EngineRequest(prompt, terms)
 {
-    private readonly BeamSearch _search = new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
+    private readonly BeamSearch _search =
+        new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
     private readonly List<float[]> _logits = [];
     private List<Sequence> _beams = [];
     private TimeSpan _prefill;
@@ -22,7 +27,8 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 
     public override int StepsLeft => Prompt.Capacity - Prompt.Ids.Count - _search.Length;
 
-    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + (sampling.Beams * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
+    public override int BlocksNeeded(int blockTokens) =>
+        (Prompt.Ids.Count / blockTokens) + (sampling.Beams * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
 
     public override void Accept(Sequence sequence, StepOutput output)
     {
@@ -58,7 +64,8 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
             var text = answer.NewText();
             var words = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
             answer.Events.TryWrite(new TokensGenerated(string.Concat(words) + text.Flush(), hypothesis.Ids) { Sample = sample });
-            samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count, hypothesis.Score));
+            samples.Add(
+                new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count, hypothesis.Score));
         }
 
         AnswerEnd.Finish(this, answer, _prefill, _firstToken, samples);

@@ -6,7 +6,9 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <summary>Log-likelihoods of candidates, in their order, and how long the shared prefix took.</summary>
 public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLogLikelihoods, TimeSpan Prefill, int CachedTokens);
 
-/// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
+/// <summary>
+/// Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.
+/// </summary>
 public sealed class CandidateRanking(
     SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory,
         TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
@@ -21,14 +23,16 @@ public sealed class CandidateRanking(
 
     public override int Width => 1;
 
-    public override IReadOnlyList<Sequence> Sequences => _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
+    public override IReadOnlyList<Sequence> Sequences =>
+        _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
 
     public override bool IsFinished => _finished == candidates.Count;
 
     public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
 
     // fewer where memory is small: more waves then, the same scores
-    private int AtOnce => Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
+    private int AtOnce =>
+        Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
 
     private int PromptBlocks => (Prompt.Ids.Count + memory.BlockTokens - 1) / memory.BlockTokens;
 

@@ -5,7 +5,8 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <param name="PrefillChunk">Most prompt tokens of one step while nobody decodes.</param>
 /// <param name="PrefillChunkBesideDecoding">The same while somebody does.</param>
 /// <param name="MaxCandidatesAtOnce">Candidates of one ranking that ride in one step.</param>
-public sealed record EngineLimits(int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
+public sealed record EngineLimits(
+    int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
 
 /// <summary>What the engine held after its last step; free + leased + cached blocks are all blocks.</summary>
 /// <param name="Steps">Steps so far.</param>

@@ -21,14 +21,19 @@ public sealed class GenerationEngine(
 
     /// <summary>The events of all answers. Leaving the enumeration early ends the request before the next step.</summary>
     /// <param name="newText">Makes the text of one answer.</param>
-    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.
+    /// </exception>
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms, [EnumeratorCancellation] CancellationToken cancellation)
+        SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var channel = Channel.CreateUnbounded<GenerationEvent>(new() { SingleReader = true, SingleWriter = true });
         var answer = new AnswerTerms(modelStops, newText, channel.Writer, weightsDigest, time);
-        EngineRequest request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
+        EngineRequest request = sampling.Beams > 1
+            ? new BeamAnswers(prompt, terms, sampling, answer)
+            : new SampledAnswers(prompt, terms, sampling, attention, answer);
         _loop.Submit(request);
         try
         {
@@ -41,7 +46,9 @@ public sealed class GenerationEngine(
     }
 
     /// <summary>Scores every candidate after the prompt, which is computed once.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.
+    /// </exception>
     public async Task<CandidateScores> RankAsync(SequencePrompt prompt, IReadOnlyList<Candidate> candidates, RequestTerms terms,
         CancellationToken cancellation)
     {

@@ -52,5 +52,6 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
         return Of(hash.GetHashAndReset());
     }
 
-    private static BlockHash Of(ReadOnlySpan<byte> digest) => new(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest[16..]));
+    private static BlockHash Of(ReadOnlySpan<byte> digest) =>
+        new(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest[16..]));
 }

@@ -39,7 +39,9 @@ public sealed class BlockLease : IDisposable
         _pool.Share(block);
     }
 
-    /// <summary>Gives up a block of its own for one with the same content that somebody else computed first; the promise is used up either way.</summary>
+    /// <summary>
+    /// Gives up a block of its own for one with the same content that somebody else computed first; the promise is used up either way.
+    /// </summary>
     public void Exchange(int own, int twin)
     {
         _pool.Share(twin);

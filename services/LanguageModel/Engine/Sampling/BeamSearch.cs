@@ -34,7 +34,8 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
         }
 
         var length = promptTokens + Length + 1; // what the next scores are counted on
-        IsDone = next.Count == 0 || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
+        IsDone = next.Count == 0
+            || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
         if (next.Count > 0) _open = [.. next.Select(beam => ((List<int>)[.. _open[beam.Parent].Ids, beam.Token], beam.Sum))];
         if (IsDone || promptTokens + Length < capacity) return [.. next.Select(beam => (beam.Parent, beam.Token))];
 

@@ -27,7 +27,10 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
             if (Count >= mostWaiting)
             {
                 var wait = retryAfter();
-                throw new FlamingoException(FlamingoErrorKind.Overloaded, $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
+                throw new FlamingoException(
+                    FlamingoErrorKind.Overloaded,
+                    $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise "
+                    + $"LanguageModel:MaxQueued.") { RetryAfter = wait };
             }
 
             var turn = _turns.FirstOrDefault(turn => turn.Tenant == tenant).Waiting;

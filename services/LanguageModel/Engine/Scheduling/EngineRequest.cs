@@ -88,5 +88,6 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     }
 
     /// <summary>Blocks behind the prompt's full ones, for a sequence of so many tokens.</summary>
-    protected int BlocksBehindPrompt(int tokens, int blockTokens) => ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
+    protected int BlocksBehindPrompt(int tokens, int blockTokens) =>
+        ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
 }

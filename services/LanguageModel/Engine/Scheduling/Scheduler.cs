@@ -73,7 +73,9 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
         return computed % _blockTokens == 0 && block < Adoptable(request);
     }
 
-    /// <returns>Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.</returns>
+    /// <returns>
+    /// Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.
+    /// </returns>
     private IEnumerable<BlockHash> FullBlocks(EngineRequest request, int computed, int end)
     {
         for (var block = computed / _blockTokens; (block + 1) * _blockTokens <= end; block++) yield return request.Chain[block];

@@ -22,7 +22,8 @@ internal static class StepRows
                 ids[row] = chunk.Ids[offset];
                 text[row] = new AttentionRow(tables.Count, chunk.Start + offset + 1);
                 if (chunk.Slots[offset] < 0) continue;
-                if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]); // neighbours share a table
+                // neighbours share a table
+                if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]);
                 pictures[row] = new AttentionRow(slots.Count - 1, latents);
             }
 

@@ -23,11 +23,19 @@ public sealed class PerceiverResampler : IDisposable
     public PerceiverResampler(ResamplerConfig config, WeightsReader weights, bool classToken = false)
     {
         _classToken = classToken;
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
+        _layers = [
+            .. Enumerable.Range(0, config.Layers)
+                .Select(
+                    layer =>
+                        (
+                            new PerceiverAttention(config, weights, $"layers.{layer}.0"),
+                            new FeedForward(config, weights, $"layers.{layer}.1")))
+        ];
         if (config.PassesOn) return;
         _latents = weights.Take("latents", config.Latents, config.Width);
         if (config.FrameEmbeddings > 0) _frameEmbeddings = weights.Take("frame_embs", config.FrameEmbeddings, config.Width);
-        if (config.MediaTimeEmbeddings > 0) _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
+        if (config.MediaTimeEmbeddings > 0)
+            _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
         _norm = new LayerNorm(weights, "norm", config.Width, config.LayerNormEpsilon);
     }
 
@@ -90,7 +98,9 @@ public sealed class PerceiverResampler : IDisposable
     }
 }
 
-/// <summary>Normed latents ask; normed media and, behind them, the normed latents answer. The residual outside takes the un-normed latents.</summary>
+/// <summary>
+/// Normed latents ask; normed media and, behind them, the normed latents answer. The residual outside takes the un-normed latents.
+/// </summary>
 internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader weights, string name) : IDisposable
 {
     private readonly LayerNorm _normMedia = new(weights, $"{name}.norm_media", config.Width, config.LayerNormEpsilon);
@@ -98,14 +108,19 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     private readonly Linear _query = new(weights, $"{name}.to_q", config.Width, config.Heads * config.HeadWidth);
     private readonly Linear _keyValue = new(weights, $"{name}.to_kv", config.Width, 2 * config.Heads * config.HeadWidth);
     private readonly Linear _output = new(weights, $"{name}.to_out", config.Heads * config.HeadWidth, config.Width);
-    private readonly LayerNorm? _normQuery = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_q", config.HeadWidth, config.LayerNormEpsilon) : null;
-    private readonly LayerNorm? _normKeys = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_k", config.HeadWidth, config.LayerNormEpsilon) : null;
+    private readonly LayerNorm? _normQuery = config.QueryKeyNorm == "per_head"
+        ? new(weights, $"{name}.norm_q", config.HeadWidth, config.LayerNormEpsilon)
+        : null;
+    private readonly LayerNorm? _normKeys = config.QueryKeyNorm == "per_head"
+        ? new(weights, $"{name}.norm_k", config.HeadWidth, config.LayerNormEpsilon)
+        : null;
 
     public Tensor Forward(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
         var keyValue = _keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
-        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents), _normQuery), Heads(keyValue[0], _normKeys), Heads(keyValue[1])); // [batch × media, latents, heads × head]
+        // [batch × media, latents, heads × head]
+        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents), _normQuery), Heads(keyValue[0], _normKeys), Heads(keyValue[1]));
         return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
@@ -119,13 +134,15 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
         var query = Heads(_query.ForwardTiled(latents), _normQuery);
         var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
         var scores = matmul(query, keys.transpose(-2, -1)).mul(Scalars.Of(1 / Math.Sqrt(config.HeadWidth)));
-        var weights = scores.softmax(-1);                                               // [batch × media, heads, latents, patches + latents]
+        // [batch × media, heads, latents, patches + latents]
+        var weights = scores.softmax(-1);
         return weights.mean([1]).slice(-1, 0, media.shape[^2], 1).reshape(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 
     public void Dispose()
     {
-        foreach (var part in new IDisposable?[] { _normMedia, _normLatents, _query, _keyValue, _output, _normQuery, _normKeys }) part?.Dispose();
+        foreach (var part in new IDisposable?[] { _normMedia, _normLatents, _query, _keyValue, _output, _normQuery, _normKeys })
+            part?.Dispose();
     }
 
     private Tensor Heads(Tensor x, LayerNorm? norm = null)

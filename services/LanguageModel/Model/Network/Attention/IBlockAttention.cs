@@ -10,7 +10,9 @@ namespace Flamingo.LanguageModel.Network.Attention;
 public readonly record struct AttentionRow(int Table, int Length);
 
 /// <summary>The rows of one call. Rows of one sequence's prefill chunk share a table, their lengths rising by one.</summary>
-/// <param name="Tables">Block numbers of all sequences, table behind table: key j lies in block <c>Tables[row.Table + j / blockTokens]</c>.</param>
+/// <param name="Tables">
+/// Block numbers of all sequences, table behind table: key j lies in block <c>Tables[row.Table + j / blockTokens]</c>.
+/// </param>
 public record AttentionRows(int[] Tables, AttentionRow[] Rows);
 
 /// <summary>

@@ -71,9 +71,12 @@ public sealed unsafe class PagedAttention : IBlockAttention
         {
             var work = 2 * layout.QueryWidth * tiles.Sum(tile => (long)tile.Count * tile.Longest);
             var threads = work < ParallelWork ? 1 : _scratch.Length;
-            _team.Run(tiles.Count * layout.QueryHeads, threads, (item, worker) => attention.Compute(tiles[item / layout.QueryHeads], item % layout.QueryHeads, _scratch[worker]));
+            _team.Run(
+                tiles.Count * layout.QueryHeads, threads,
+                (item, worker) => attention.Compute(tiles[item / layout.QueryHeads], item % layout.QueryHeads, _scratch[worker]));
         }
     }
 
-    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) => _plain.Weights(query, keys, rows, row, slopes);
+    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) =>
+        _plain.Weights(query, keys, rows, row, slopes);
 }
