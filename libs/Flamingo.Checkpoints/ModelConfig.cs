@@ -250,7 +250,7 @@ public sealed record Provenance
 
     public required string Tool { get; init; }
 
-    /// <summary>What else shaped the model, in the importer's words.</summary>
+    /// <summary>What else has influenced the model, as text written by the importer.</summary>
     public string? Settings { get; init; }
 
     public required IReadOnlyList<SourceFile> Sources { get; init; }

@@ -1,14 +1,14 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>What every flamingo.json must keep to, whoever wrote it, so that no stage divides by zero or asks for a terabyte.</summary>
+/// <summary>Rules that every flamingo.json must keep, so that no stage divides by zero or asks for a terabyte of memory.</summary>
 internal static class ModelConfigRules
 {
     private const int MostLayers = 10_000;
     private const int MostWidth = 1 << 20;
-    private const int MostTokens = 1 << 24; // of a vocabulary, of a context
-    private const int MostPixels = 1 << 14; // of a side
+    private const int MostTokens = 1 << 24; // of a vocabulary or a context
+    private const int MostPixels = 1 << 14; // pixels of one side
 
-    /// <returns>Everything wrong; empty for a sane one.</returns>
+    /// <returns>Everything that is wrong; empty for a configuration that can be computed.</returns>
     public static IReadOnlyList<string> Faults(ModelConfig config)
     {
         var faults = new List<string>();

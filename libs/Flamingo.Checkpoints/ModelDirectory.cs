@@ -46,7 +46,7 @@ public sealed class ModelDirectory
                 throw new CheckpointException($"{file} has format_version {config.FormatVersion}; this build reads "
                     + $"{ModelConfig.CurrentFormatVersion}. Import the checkpoint again.");
             ThrowIfFaulty(file, config);
-            // imports did not write it at first; IDEFICS' end of text is the first of the ids that they let answers end at
+            // Early imports did not write this value. For IDEFICS it is the end of text, which is the first of the stop ids.
             if (config.Provenance.Layout == "idefics" && config.Tokens.HidesPictures is null)
                 config = config with { Tokens = config.Tokens with { HidesPictures = [.. config.Tokens.Stop.Take(1)] } };
             return new ModelDirectory(path, config);

@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Flamingo.Checkpoints;
 
-/// <summary>A checkpoint's smaller files (configurations, tokenizers, indices), which are read whole.</summary>
+/// <summary>Reads a checkpoint's smaller files (configurations, tokenizers, indices) as a whole.</summary>
 public static class TextFile
 {
-    private const long MostBytes = 256 << 20; // the largest tokenizer.json published so far has 35 MB
+    private const long MostBytes = 256 << 20; // The largest tokenizer.json published so far has 35 MB.
 
     /// <summary>
     /// Bytes of a file, or of what a link points to: the cache of Hugging Face consists of links, and <see cref="FileInfo"/> measures those

@@ -1,6 +1,6 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>What no tokenizer goes beyond, whoever wrote it: the same where one is imported and where one is loaded.</summary>
+/// <summary>Limits that every tokenizer must keep, checked when one is imported and when one is loaded.</summary>
 public static class TokenizerLimits
 {
     /// <summary>Ids are below this, because they index arrays. The largest vocabulary published so far has 262,144.</summary>

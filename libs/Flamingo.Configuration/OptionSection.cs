@@ -11,7 +11,7 @@ namespace Flamingo.Configuration;
 /// <summary>A section of the configuration that this process reads.</summary>
 public sealed record KnownSection(string Name);
 
-/// <summary>The one way in which an options class becomes part of a process.</summary>
+/// <summary>Registers options classes. There is no other way in this repository.</summary>
 public static class OptionSectionRegistration
 {
     /// <summary>
@@ -43,7 +43,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
     private static readonly PropertyInfo[] Properties = [.. typeof(T).GetProperties().Where(property => property.CanWrite)];
 
-    /// <summary>What can be read, without a check: for what a process needs to know before its options are validated.</summary>
+    /// <summary>Reads the options without checking them, for values that a process needs before its options are validated.</summary>
     public T Read()
     {
         var options = new T();
@@ -76,7 +76,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
             if (property is null) faults.Add(UnknownFault(entry.Key));
             else if (entry.GetChildren().FirstOrDefault() is { } nested)
                 faults.Add($"{nested.Path} is no option: {entry.Path} takes one value.");
-            else if (entry.Value is null) continue; // null in a file is the default
+            else if (entry.Value is null) continue; // a null in a file means the default
             else if (TryParse(property, entry.Value, out var value)) property.SetValue(options, value);
             else if (misread.Add(property)) faults.Add(Fault(property, entry.Value));
         }
@@ -132,7 +132,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
             : $"a {(type == typeof(double) ? "number" : "whole number")}{Between(range, bound => Convert.ToString(bound, Invariant)!)}";
     }
 
-    // a bound that is the largest long is none; as a double it is just beyond
+    // A bound of long.MaxValue means no bound; as a double it is rounded to just beyond.
     private static string Between(RangeAttribute? range, Func<object, string> write) => range switch
     {
         null => "",

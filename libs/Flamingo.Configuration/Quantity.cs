@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Flamingo.Configuration;
 
-/// <summary>Sizes and durations as people write them: <c>2GiB</c>, <c>512MB</c>, <c>100ms</c>, <c>1h30min</c>.</summary>
+/// <summary>Sizes and durations as people write them, for example <c>2GiB</c>, <c>512MB</c>, <c>100ms</c>, <c>1h30min</c>.</summary>
 public static partial class Quantity
 {
     private static readonly (string Name, long Bytes)[] SizeUnits =

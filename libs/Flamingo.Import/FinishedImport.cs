@@ -7,7 +7,7 @@ namespace Flamingo.Import;
 /// </summary>
 internal static class FinishedImport
 {
-    // raised whenever the same files make another model than before, or are refused now
+    // Raise this whenever the same files give another model than before, or are refused now.
     private const int Rules = 2;
 
     public static string Tool { get; } = $"flamingo import {typeof(FinishedImport).Assembly.GetName().Version!.ToString(3)}, rules {Rules}";
@@ -23,7 +23,7 @@ internal static class FinishedImport
             var made = model.Config.Provenance;
             if (model.Config.ModelId != modelId || (made.Layout, made.Tool, made.Settings) != (reader.Layout, Tool, reader.Settings))
                 return null;
-            // sizes first: they cost nothing
+            // Sizes are compared first, because that costs nothing.
             var files = reader.Files.Select(file => (Path.GetFileName(file), TextFile.Length(file)));
         if (!made.Sources.Select(source => (source.File, source.Bytes)).SequenceEqual(files)) return null;
             var meter = new ProgressMeter(progress, time, made.Sources.Sum(source => source.Bytes));

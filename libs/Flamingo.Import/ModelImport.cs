@@ -44,7 +44,7 @@ internal static class ModelImport
             try
             {
                 Write(reader, unfinished, modelId, progress, time, cancellation);
-                if (Path.Exists(output)) throw Exists(output); // another import was faster; its files may be mapped by now
+                if (Path.Exists(output)) throw Exists(output); // Another import has finished first, and its files may be in use already.
                 Directory.Move(unfinished, output);
             }
             finally
@@ -75,7 +75,7 @@ internal static class ModelImport
             progress, time,
             publication.Parts.Sum(part => 2 * Bytes(part.Tensors.Values, reader.Dtype)) + reader.Files.Sum(TextFile.Length));
         UnfinishedImport.CheckSpace(folder, publication.Parts.Sum(part => Bytes(part.Tensors.Values, reader.Dtype)));
-        // small, and may fail: first
+        // These steps are short and may fail, so they come first.
         var tokens = reader.WriteTokenizer(Path.Combine(folder, ModelDirectory.TokenizerFile), publication.Language.VocabularySize);
         var preprocessing = publication.Vision.Preprocessing;
         var config = new ModelConfig

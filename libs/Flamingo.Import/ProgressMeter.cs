@@ -3,7 +3,7 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import;
 
-/// <summary>Bytes done, of all that will be written, digested and hashed.</summary>
+/// <summary>Progress in bytes, of all bytes that will be written, digested and hashed.</summary>
 internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, TimeProvider time, long total)
 {
     private readonly long _started = time.GetTimestamp();

@@ -3,7 +3,7 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import;
 
-/// <summary>What an import has to say besides the model.</summary>
+/// <summary>What an import reports besides the model.</summary>
 internal sealed record ImportReport
 {
     /// <summary>Everything missing, unexpected, misshapen or not computed by this build: any of them ends the import.</summary>

@@ -13,7 +13,8 @@ public static class SafetensorsWriter
 {
     private const long CollectedBytes = 256 << 20;
 
-    // tensors behind each other without holes, as the format wants it, and yet aligned: those of whole lines first
+    // The format allows no gaps between tensors. Tensors whose size is a multiple of the alignment come first, so that all of them are
+    // aligned.
     private const int Alignment = 64;
 
     /// <param name="dtype">F32, F16, BF16, or null to keep each tensor's own.</param>
@@ -56,7 +57,7 @@ public static class SafetensorsWriter
             stream.Write(converted);
             written(name, converted.Length);
             if ((unreturned += bytes.Length + converted.Length) < CollectedBytes) continue;
-            GC.Collect(); // large arrays wait for a full collection, and by itself that comes gigabytes later
+            GC.Collect(); // Large arrays are freed by a full collection only, which would otherwise happen after gigabytes of them.
             unreturned = 0;
         }
     }

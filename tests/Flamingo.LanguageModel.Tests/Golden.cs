@@ -70,7 +70,8 @@ internal static class Golden
     public static IReadOnlyList<PromptSegment> Segments(string family, string name)
     {
         var latents = Latents(family);
-        return [.. Prompt(family, name).GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
+        return [.. Prompt(family, name).GetProperty("segments").EnumerateArray().Select(segment =>
+            segment.TryGetProperty("picture", out var picture)
             ? (PromptSegment)new PictureSegment(Key(picture.GetInt32()), ChecksummedLatents.Of(latents[picture.GetInt32()]))
             : new TextSegment(segment.GetProperty("text").GetString()!))];
     }

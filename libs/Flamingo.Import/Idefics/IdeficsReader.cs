@@ -72,7 +72,7 @@ internal sealed class IdeficsReader : IPublicationReader
         IdeficsTranslation.CheckKeys(config, _configFile, llama, report);
         if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize,
             report);
-        TokenizerSettings.Check(_source.Folder, report, EndOfText); // it hides pictures
+        TokenizerSettings.Check(_source.Folder, report, EndOfText); // the end of text hides the pictures before it
         var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
         var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
@@ -98,7 +98,7 @@ internal sealed class IdeficsReader : IPublicationReader
         {
             Image = image,
             AroundImage = around,
-            EndOfChunk = utterance ?? end, // what separates shots: the base models have no utterances
+            EndOfChunk = utterance ?? end, // The end of a shot: base models have no utterances.
             Beginning = tokenizer.Beginning,
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],

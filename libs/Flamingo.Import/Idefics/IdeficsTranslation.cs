@@ -9,7 +9,7 @@ namespace Flamingo.Import.Idefics;
 /// <summary>What IDEFICS has besides a CLIP tower and LLaMA.</summary>
 internal static class IdeficsTranslation
 {
-    private const double LayerNormEpsilon = 1e-5; // torch's own: IDEFICS gives its resampler none
+    private const double LayerNormEpsilon = 1e-5; // torch's default epsilon, because IDEFICS sets none for its resampler
 
     /// <summary>Keys of config.json: LLaMA's, whose positions and heads cannot be set here, and those of what stands around it.</summary>
     public static void CheckKeys(JsonElement config, string file, Llama llama, ImportReport report)
@@ -22,13 +22,13 @@ internal static class IdeficsTranslation
                 + "freeze_text_layers freeze_text_module_exceptions freeze_vision_layers freeze_vision_module_exceptions "
                 + "word_embed_proj_dim",
             ("hidden_act", ["silu"]), ("cross_layer_activation_function", ["swiglu"]), ("alpha_type", ["float", "vector"]),
-                ("rope_theta", ["10000"]), ("rope_scaling", []), ("rope_parameters", []), ("partial_rotary_factor", ["1"]),
+            ("rope_theta", ["10000"]), ("rope_scaling", []), ("rope_parameters", []), ("partial_rotary_factor", ["1"]),
             ("num_key_value_heads", [$"{llama.Heads}"]), ("head_dim", [$"{llama.Width / llama.Heads}"]), ("attention_bias", ["false"]),
-                ("mlp_bias", ["false"]));
+            ("mlp_bias", ["false"]));
         keys.Check(config, file, report);
         HuggingFaceClip.CheckTower(config.GetProperty("vision_config"), file, report, "vision_config.");
         if (config.Member("perceiver_config") is not { } perceiver) return;
-        // the one at the top decides
+        // The value at the top level decides.
         new ConfigKeys("resampler_n_heads resampler_head_dim resampler_depth resampler_n_latents qk_layer_norms_perceiver",
             $"{ConfigKeys.Bookkeeping} use_resampler").Check(perceiver, file, report, "perceiver_config.");
     }

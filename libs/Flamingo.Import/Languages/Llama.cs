@@ -64,7 +64,7 @@ internal sealed class Llama : ILanguageFamily
             Heads = Heads,
             KeyValueHeads = shared == Heads ? null : shared,
             FeedForwardWidth = hidden,
-            // early conversions call it so
+            // the name in early conversions
             ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)),
             Norm = "rms_norm",
             NormEpsilon = Epsilon,

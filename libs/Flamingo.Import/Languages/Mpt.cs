@@ -20,9 +20,9 @@ internal sealed class Mpt : ILanguageFamily
     private static readonly (string Key, string[] Values)[] AttentionKeys =
     [
         ("alibi", ["true"]), ("attn_type", ["multihead_attention"]), ("clip_qkv", []), ("attn_clip_qkv", []), ("softmax_scale", []),
-            ("prefix_lm", ["false"]), ("qk_gn", ["false"]), ("fused_qkv", ["true"]),
+        ("prefix_lm", ["false"]), ("qk_gn", ["false"]), ("fused_qkv", ["true"]),
         ("attn_uses_sequence_id", ["false"]), ("rope", ["false"]), ("sliding_window_size", ["-1"]), ("attn_logit_softcapping", []),
-            ("reuse_kv_layer_idx", []),
+        ("reuse_kv_layer_idx", []),
     ];
 
     private static readonly ConfigKeys FeedForwardKeys = new(
@@ -65,7 +65,7 @@ internal sealed class Mpt : ILanguageFamily
 
     public string Embedding => "transformer.wte.weight";
 
-    public string? Head => null; // tied; an lm_head may stand in the files all the same
+    public string? Head => null; // The head is tied to the embedding; files may hold an lm_head all the same.
 
     public LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention)
     {

@@ -10,7 +10,7 @@ namespace Flamingo.Import.OpenFlamingo;
 /// <summary>A language model of Hugging Face with the gated blocks and embeddings of checkpoint.pt.</summary>
 internal static partial class LanguageTranslation
 {
-    // computed anew wherever they stand: rotary frequencies, and GPT-NeoX's causal mask
+    // Rotary frequencies and GPT-NeoX's causal mask are computed here, so stored ones are left out.
     private static readonly string[] Buffers = [".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.attn_bias"];
 
     // one module under a second name: version 1 saved gated blocks twice, both versions keep the decoder layers that they wrapped
@@ -25,7 +25,7 @@ internal static partial class LanguageTranslation
         family.CheckKeys(configFile, report);
         CheckInterval(checkpoint, family, configFile, every);
         var weights = new WeightCollector(language, "the language weights", report.Faults);
-        // shrunk to the tokenizer or larger: the checkpoint's rows win
+        // The rows of the checkpoint decide, whether they are fewer or more than those of the language model.
         var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0;
         checkpoint.Take("token_embedding.weight", $"lang_encoder.{family.Embedding}", vocabulary, family.Width);
         if (family.Head is { } head) TakeHead(weights, checkpoint, head, vocabulary, family.Width, report.Notes);
@@ -61,7 +61,7 @@ internal static partial class LanguageTranslation
                 + $"(MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
     };
 
-    // which blocks there are tells which N it is
+    // Refuses an interval that does not fit the layers whose gated blocks the checkpoint has.
     private static void CheckInterval(WeightCollector checkpoint, ILanguageFamily family, string file, int every)
     {
         var blocks = checkpoint.Names.Select(name => GatedBlock().Match(name)).Where(match => match.Success)
@@ -76,7 +76,7 @@ internal static partial class LanguageTranslation
             + "two families. Name the language model with which the checkpoint was trained with --language.");
         var layers = blocks.Select(block => block.Layer).Order().ToList();
         IEnumerable<int> Expected(int interval) => Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % interval == 0);
-        // a block or two that are missing are named one by one
+        // Where most of the expected blocks are there, the missing ones are reported one by one elsewhere.
         if (Expected(every).Intersect(layers).Any() && !layers.Except(Expected(every)).Any()
             && layers.Count * 2 > Expected(every).Count()) return;
         throw new CheckpointException(

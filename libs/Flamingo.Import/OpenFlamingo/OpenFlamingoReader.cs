@@ -57,7 +57,7 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var (language, languageTensors) = ConfigJson.Within(_configFile, () =>
             LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
         TokenizerSettings.Check(_source.Language, report);
-        // the frozen tower's buffers, in version 1: it is published by itself
+        // Version 1 stores buffers of the frozen tower, which is published by itself.
         checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal));
         checkpoint.ReportUnused();
         if (resampler.Width != vision.Width) report.Faults.Add(

@@ -152,7 +152,7 @@ public sealed class PickleReader
     private Global Class(string module, string name)
     {
         var full = $"{module} {name}";
-        // TorchScript's classes live in the archive's code, which nobody reads: what is left of them is a name for a bag of attributes
+        // The classes of TorchScript are defined by code in the archive, which is never read. Here a class is a name with attributes.
         if (module == "__torch__" || module.StartsWith("__torch__.", StringComparison.Ordinal)) return new Global("__torch__");
         if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils "
             + "_rebuild_parameter" or "torch.jit._pickle build_intlist") return new Global(full);

@@ -22,7 +22,7 @@ internal static class OtherWeights
     private static readonly (string Begin, string Is)[] Formats =
     [
         ("GGUF", $"is a GGUF file of llama.cpp: {Quantised}"), ("lmgg", $"is a GGML file of llama.cpp: {Quantised}"),
-            ("tjgg", $"is a GGML file of llama.cpp: {Quantised}"),
+        ("tjgg", $"is a GGML file of llama.cpp: {Quantised}"),
         ("version https://git-lfs", "is a pointer of Git LFS and not the file itself. Download it: git lfs pull."),
         ("<!DOCTYPE", "is a web page. Download the file itself."), ("<html", "is a web page. Download the file itself."),
     ];

@@ -11,7 +11,7 @@ internal static class Rows
     {
         if (tensors.Any(tensor => tensor is null) || tensors[0] is not { } first) return null;
         var parts = tensors.Select(tensor => tensor!).ToList();
-        var dtype = parts.All(part => part.Dtype == first.Dtype) ? first.Dtype : "F32"; // the one that holds any of them
+        var dtype = parts.All(part => part.Dtype == first.Dtype) ? first.Dtype : "F32"; // F32 holds the values of every dtype
         return new SourceTensor(string.Join(" + ", parts.Select(part => part.Name)), dtype, [
             parts.Sum(part => part.Shape[0]), .. first.Shape.Skip(1)
         ], () =>

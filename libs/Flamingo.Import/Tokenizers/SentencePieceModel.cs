@@ -83,14 +83,29 @@ internal sealed class SentencePieceModel
             })]),
             ["normalizer"] = !legacy
                 ? null
-                : JsonNode.Parse(
-                    """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
+                : JsonNode.Parse("""
+                    {
+                      "type": "Sequence",
+                      "normalizers": [
+                        {"type": "Prepend", "prepend": "▁"},
+                        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+                      ]
+                    }
+                    """),
             ["pre_tokenizer"] = legacy
                 ? null
                 : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
             ["post_processor"] = template,
-            ["decoder"] = JsonNode.Parse(
-                """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}"""),
+            ["decoder"] = JsonNode.Parse("""
+                {
+                  "type": "Sequence",
+                  "decoders": [
+                    {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                    {"type": "ByteFallback"}, {"type": "Fuse"},
+                    {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+                  ]
+                }
+                """),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",

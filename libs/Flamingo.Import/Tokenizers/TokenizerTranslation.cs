@@ -25,7 +25,10 @@ internal sealed class TokenizerTranslation
         (_folder, _root) = (folder, root);
         _added = root["added_tokens"] as JsonArray ?? throw new CheckpointException($"{file} has no added_tokens.");
         var vocabulary = root["model"]?["vocab"] as JsonObject ?? throw new CheckpointException($"{file} has no model.vocab.");
-        if (vocabulary.Select(item => item.Key).Concat(_added.Select(Content)).FirstOrDefault(token => token.Length > TokenizerLimits.LongestToken) is { } token) throw new CheckpointException($"{file}: a token has {token.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
+        var tokens = vocabulary.Select(item => item.Key).Concat(_added.Select(Content));
+        if (tokens.FirstOrDefault(token => token.Length > TokenizerLimits.LongestToken) is { } tooLong)
+            throw new CheckpointException(
+                $"{file}: a token has {tooLong.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
         if (_added.Sum(token => (long)Content(token).Length) > TokenizerLimits.MostAddedText)
             throw new CheckpointException($"{file}: the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
         _next = vocabulary.Select(item => item.Value).Concat(_added.Select(added => added?["id"])).Select(Id).DefaultIfEmpty(-1).Max() + 1;

@@ -98,12 +98,12 @@ internal static class HuggingFaceClip
     {
         new ConfigKeys(
             "image_mean image_std size crop_size",
-                "image_processor_type feature_extractor_type processor_class do_convert_rgb auto_map _valid_processor_keys "
-                + "return_tensors data_format input_data_format default_to_square device",
+            "image_processor_type feature_extractor_type processor_class do_convert_rgb auto_map _valid_processor_keys "
+            + "return_tensors data_format input_data_format default_to_square device",
             ("do_resize", ["true"]), ("do_center_crop", ["true"]), ("do_rescale", ["true"]), ("do_normalize", ["true"]),
-                ("do_pad", ["false"]), ("resample", ["3"]),
+            ("do_pad", ["false"]), ("resample", ["3"]),
             ("rescale_factor", [(1 / 255.0).ToString("R", CultureInfo.InvariantCulture)]), ("image_size", [$"{size}"]),
-                ("image_num_channels", ["3"])).Check(config, file, report);
+            ("image_num_channels", ["3"])).Check(config, file, report);
         foreach (var name in new[] { "size", "crop_size" })
         {
             if (config.Member(name) is not { } given) continue;

@@ -14,12 +14,12 @@ internal static class OpenClip
 
     private static readonly ConfigKeys VisionKeys = new(
         "image_size layers width head_width patch_size mlp_ratio",
-            "patch_dropout output_tokens attn_pooler_queries attn_pooler_heads n_queries attentional_pooler_heads timm_model_pretrained "
-            + "timm_drop timm_drop_path timm_pool timm_proj timm_proj_bias",
+        "patch_dropout output_tokens attn_pooler_queries attn_pooler_heads n_queries attentional_pooler_heads timm_model_pretrained "
+        + "timm_drop timm_drop_path timm_pool timm_proj timm_proj_bias",
         ("timm_model_name", []), ("ls_init_value", []), ("attentional_pool", ["false"]), ("global_average_pool", ["false"]),
-            ("pool_type", ["tok"]), ("no_ln_pre", ["false"]), ("pos_embed_type", ["learnable"]),
+        ("pool_type", ["tok"]), ("no_ln_pre", ["false"]), ("pos_embed_type", ["learnable"]),
         ("final_ln_after_pool", ["false"]), ("input_patchnorm", ["false"]), ("act_kwargs", ["{}"]), ("norm_kwargs", ["{}"]),
-            ("qk_norm", ["false"]), ("scaled_cosine_attn", ["false"]), ("scale_heads", ["false"]),
+        ("qk_norm", ["false"]), ("scaled_cosine_attn", ["false"]), ("scale_heads", ["false"]),
         ("scale_attn_inner", ["false"]), ("scale_attn", ["false"]), ("scale_fc", ["false"]), ("block_type", ["default"]));
 
     /// <param name="isArchive">OpenAI's own TorchScript archive: no configuration beside it, everything follows from the shapes.</param>

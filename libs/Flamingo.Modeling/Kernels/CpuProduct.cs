@@ -77,10 +77,10 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
     // rows whose piece stays in the second cache, and bytes of rows that stay there whole
     private const int RowBlock = 128, RowBytes = 1 << 18;
 
-    // so many rows take weights as they are
+    // up to so many rows read weights as they are held, without widening them before
     private const int FewRows = 4;
 
-    // a thread's share of channels
+    // bounds of a thread's share of channels
     private const int MostShared = 64, LeastShared = 16;
 
     // multiplications below which waking another thread costs more than it saves
@@ -146,7 +146,7 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
         var stride = (channels + Channels - 1) / Channels * Channels;
         var block = Math.Min(RowBlock, _count);
         var scratch = stackalloc float[block * stride + Channels * Piece + Lanes.Count];
-        var panel = (float*)(((nint)scratch + 63) & ~63); // vectors that lie across two cache lines load slowly
+        var panel = (float*)(((nint)scratch + 63) & ~63); // a vector that crosses two cache lines loads slowly
         var sums = panel + Channels * Piece;
         for (var row = 0; row < _count; row += block)
         {
@@ -157,7 +157,8 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
         }
     }
 
-    // few rows: a channel from beginning to end, as it lies; many: a piece of all channels, while that of the rows is in cache
+    // Few rows: each channel from beginning to end. Many rows: one piece of all channels after the other, while the rows' piece is in
+    // cache.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Sum(float* rows, int count, int first, int channels, float* panel, float* sums, int stride)
     {
@@ -176,12 +177,12 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
                 rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel,
                 stride);
 
-            // the last one in place of the missing
+            // The last channel stands in for channels behind the end.
             TWeight* At(int offset) => _weights + (first + Math.Min(channel + offset, channels - 1)) * _inputs + input;
         }
     }
 
-    // Asks for the next four channels. Into the second cache: the first has too few line buffers (measured: half the speed).
+    // Prefetches the next four channels into the second cache; the first has too few line buffers (measured: half the speed).
     private void Prefetch(int channel, int input, int width)
     {
         if (!Sse.IsSupported) return;

@@ -12,7 +12,7 @@ public static unsafe class Int8Rounding
 {
     private const int Steps = 127;
 
-    // of a share; what is held wide at once where a file is in f16
+    // Elements of one share, and the number of f16 weights that are widened at once.
     private const long Elements = 1 << 20;
 
     /// <param name="weight">[outputs, inputs] on the CPU, contiguous, f32, bf16 or f16.</param>
@@ -42,7 +42,7 @@ public static unsafe class Int8Rounding
             else throw new ArgumentException($"Weights are Float32, Float16 or BFloat16, not {weight.dtype}.");
         }
 
-        // rows of source from its beginning go to those from first on
+        // Rows of the source, from its beginning, go to the target's rows from first on.
         void Rows<T>(TensorMemory source, int first, int count) where T : unmanaged
         {
             Parallel.For(0, (count + share - 1) / share, item =>

@@ -4,7 +4,7 @@ using Flamingo.Modeling.Weights;
 
 namespace Flamingo.Modeling.Runtime;
 
-/// <summary>What an operator says of a stage's model; section <c>Model</c> of its configuration.</summary>
+/// <summary>An operator's options for the model of a stage; section <c>Model</c> of its configuration.</summary>
 public sealed class ModelOptions
 {
     public const string Section = "Model";

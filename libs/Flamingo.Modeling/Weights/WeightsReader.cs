@@ -15,10 +15,10 @@ namespace Flamingo.Modeling.Weights;
 public sealed class WeightsReader(
     SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
 {
-    // torch aligns its own memory so, and products of other addresses are slower or rounded otherwise
+    // The alignment of torch's own memory. Products of memory that is aligned otherwise are slower or rounded otherwise.
     private const long Alignment = 64;
 
-    // smaller ones, such as norms, are copied
+    // Smaller weights, such as norms, are copied.
     private const long InPlaceBytes = 1 << 16;
 
     private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
@@ -38,7 +38,8 @@ public sealed class WeightsReader(
     public static bool IsMatrix(SafetensorsEntry entry) =>
         entry.Shape.Count == 2
             && entry.Name != "token_embedding.weight"
-            && (entry.Name.EndsWith(".weight", StringComparison.Ordinal) || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
+            && (entry.Name.EndsWith(".weight", StringComparison.Ordinal)
+                || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
 
     /// <summary>The weight, detached from any dispose scope; the module that asks owns it.</summary>
     /// <param name="name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
@@ -68,8 +69,8 @@ public sealed class WeightsReader(
     }
 
     /// <summary>
-    /// A second use of a weight that was taken: the token embedding as the output projection. Its owner still owns it; this is disposed of
-    /// apart.
+    /// A second use of a weight that was taken: the token embedding as the output projection. It is disposed of by itself; its owner stays
+    /// the owner of the first use.
     /// </summary>
     public WeightMatrix Share(Tensor weight) => new(weight.alias().DetachFromDisposeScope(), team);
 
@@ -79,7 +80,7 @@ public sealed class WeightsReader(
     /// <exception cref="CheckpointException">Something was missing, misshapen or left over; all of it in one report.</exception>
     public void Finish()
     {
-        foreach (var mapping in _mappings.Values) mapping.Dispose(); // weights in place keep theirs
+        foreach (var mapping in _mappings.Values) mapping.Dispose(); // weights that are used in place keep their mapping alive
         _mappings.Clear();
         _faults.AddRange(file.Entries.Keys.Where(name => !_taken.Contains(name)).Select(name => $"unexpected: {name}"));
         if (_faults.Count > 0)

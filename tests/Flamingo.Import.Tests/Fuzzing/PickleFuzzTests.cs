@@ -12,9 +12,15 @@ namespace Flamingo.Import.Tests.Fuzzing;
 public sealed class PickleFuzzTests : IDisposable
 {
     private static readonly byte[] Weights = MemoryMarshal.AsBytes<float>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).ToArray();
-    private static readonly byte[] StateDict = new PickleWriter().Global("collections", "OrderedDict").Op(")Rq\u0001(").Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("b").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4])
+    private static readonly byte[] StateDict = new PickleWriter()
+        .Global("collections", "OrderedDict").Op(")Rq\u0001(")
+        .Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4])
+        .Text("b").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4])
         .Text("epoch").Op("K\u0003u}").Text("_metadata").Op("h\u0001sb").Stop();
-    private static readonly byte[] Module = new PickleWriter().Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(").Text("training").Raw(0x89).Text("visual").Global("__torch__.clip", "Visual").Op(")").Raw(0x81).Op("}(")
+    private static readonly byte[] Module = new PickleWriter()
+        .Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(")
+        .Text("training").Raw(0x89)
+        .Text("visual").Global("__torch__.clip", "Visual").Op(")").Raw(0x81).Op("}(")
         .Text("proj").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Op("ub").Op("ub").Stop();
 
     private readonly TemporaryFolder _folder = new();

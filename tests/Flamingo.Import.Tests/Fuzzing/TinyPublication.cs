@@ -18,12 +18,16 @@ internal static class TinyPublication
             Directory.CreateDirectory(Path.Combine(folder, "vision")).FullName,
             Directory.CreateDirectory(Path.Combine(folder, "language")).FullName);
         File.WriteAllText(Path.Combine(vision, "open_clip_config.json"), """
-            {"model_cfg": {"embed_dim": 8, "quick_gelu": true, "vision_cfg": {"image_size": 8, "layers": 1, "width": 8, "head_width": 4, "patch_size": 4}}, "preprocess_cfg": {"mean": [0.48, 0.45, 0.40], "std": [0.26, 0.26, 0.27]}}
+            {"model_cfg": {"embed_dim": 8, "quick_gelu": true, "vision_cfg":
+              {"image_size": 8, "layers": 1, "width": 8, "head_width": 4, "patch_size": 4}},
+             "preprocess_cfg": {"mean": [0.48, 0.45, 0.40], "std": [0.26, 0.26, 0.27]}}
             """);
         TorchFile.WriteStateDict(Path.Combine(vision, "open_clip_pytorch_model.bin"), Vision());
 
         File.WriteAllText(Path.Combine(language, "config.json"), """
-            {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-4, "hidden_act": "silu", "rope_theta": 10000, "rope_scaling": null, "head_dim": 4, "tie_word_embeddings": false}
+            {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+             "intermediate_size": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-4, "hidden_act": "silu",
+             "rope_theta": 10000, "rope_scaling": null, "head_dim": 4, "tie_word_embeddings": false}
             """);
         var tensors = Language().ToList();
         string[] shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];

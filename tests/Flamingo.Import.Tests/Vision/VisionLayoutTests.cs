@@ -43,7 +43,9 @@ public sealed class VisionLayoutTests : IDisposable
     {
         var folder = Directory.CreateDirectory(_folder["vision"]).FullName;
         File.WriteAllText(Path.Combine(folder, "config.json"), """
-            {"model_type": "clip", "projection_dim": 32, "vision_config": {"hidden_size": 32, "image_size": 32, "patch_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128, "hidden_act": "quick_gelu"}}
+            {"model_type": "clip", "projection_dim": 32, "vision_config": {
+               "hidden_size": 32, "image_size": 32, "patch_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+               "intermediate_size": 128, "hidden_act": "quick_gelu"}}
             """);
         File.WriteAllText(
             Path.Combine(folder, "preprocessor_config.json"),

@@ -56,8 +56,11 @@ public sealed class CompanyTests(Models models)
             new LanguageModelRequest(Golden.Segments("mpt1b", "three-shot"), new() { MaxTokens = 20, Temperature = 1.5f, Seed = 7 });
         var single = new List<List<int>>();
         for (var sample = 0; sample < 5; sample++)
-            single.Add(
-                (await Generate(stage, request with { Sampling = request.Sampling with { Seed = 7 + (ulong)sample }, Tenant = $"{sample}" })).Ids);
+        {
+            var sampling = request.Sampling with { Seed = 7 + (ulong)sample };
+            single.Add((await Generate(stage, request with { Sampling = sampling, Tenant = $"{sample}" })).Ids);
+        }
+
         var computed = stage.Statistics.ComputedTokens;
 
         var (ids, samples) = (Enumerable.Range(0, 5).Select(_ => new List<int>()).ToList(), (IReadOnlyList<FinishedSample>)[]);

@@ -53,9 +53,18 @@ public sealed class TokenizerFuzzTests : IDisposable
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": 7}]", "added_tokens[0].content' is 7")]
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": \"<x>\", \"special\": \"yes\"}]", "'special' is 'yes'")]
     [InlineData("added_tokens", "{}", "'added_tokens' is an object instead of a list")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": null}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""", "'id' is missing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""", "'<s>' is missing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [-1]}}}""", "of the post_processor is -1")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": null}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""",
+        "'id' is missing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""",
+        "'<s>' is missing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [-1]}}}""",
+        "of the post_processor is -1")]
     [InlineData("decoder", "7", "'type' is looked for stands 7")]
     public void A_fault_is_named_by_its_field(string path, string value, string named)
     {

@@ -25,10 +25,16 @@ public sealed class RefusalTests
     [InlineData("normalizer", """{"type": "NFKC"}""", "NFKC")]
     [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}""", "Lowercase")]
     [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
-    [InlineData("pre_tokenizer", """{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}""", "Digits, ByteLevel")]
+    [InlineData(
+        "pre_tokenizer",
+        """{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}""",
+        "Digits, ByteLevel")]
     [InlineData("pre_tokenizer", "null", "no pre_tokenizer")]
     [InlineData("post_processor", """{"type": "TemplateProcessing"}""", "TemplateProcessing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}]}""", "TemplateProcessing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}]}""",
+        "TemplateProcessing")]
     [InlineData("decoder", """{"type": "Metaspace"}""", "Metaspace")]
     [InlineData("decoder", "null", "no decoder")]
     [InlineData("unheard", "1", "unheard")]

@@ -96,10 +96,16 @@ public sealed class SentencePieceTests
     [Theory]
     [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
     [InlineData("normalizer", "null", "[]")]
-    [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""", "Prepend, Replace")]
+    [InlineData(
+        "normalizer",
+        """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""",
+        "Prepend, Replace")]
     [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "[Replace]")]
     [InlineData("decoder", """{"type": "ByteLevel"}""", "[ByteLevel]")]
-    [InlineData("decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""", "Strip")]
+    [InlineData(
+        "decoder",
+        """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""",
+        "Strip")]
     public void Another_recipe_is_named(string part, string value, string named)
     {
         var json = TokenizerFiles.Reference("llama");

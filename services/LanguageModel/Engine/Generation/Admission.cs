@@ -49,7 +49,7 @@ internal sealed class Admission(
         if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
         var computed = scheduler.FindComputed(request);
         var needed = request.BlocksNeeded(memory.BlockTokens);
-        // A computed block that somebody leases costs nothing; one that only the cache holds takes the place of a promised one.
+        // A computed block that is leased already costs nothing. One that only the cache holds counts like a new one.
         if (needed - computed.Count(block => !pool.IsCached(block)) > pool.Available) return false;
 
         if (request.Terms.PinPrefix is not null) pins.Promise(request.Chain);

@@ -13,7 +13,7 @@ public sealed record AnswerTerms(
     IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<GenerationEvent> Events, string WeightsDigest,
     TimeProvider Time);
 
-/// <summary>The end of an answer's story, told the same way by sampled answers and by beams.</summary>
+/// <summary>The last event of a request, the same for sampled answers and for beams.</summary>
 internal static class AnswerEnd
 {
     public static void Finish(

@@ -6,7 +6,7 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// The best answers of a beam search; nothing is told before the search has ended. A beam that splits shares its blocks until one half
+/// The best answers of a beam search. No event is written before the search has ended. A beam that splits shares its blocks until one half
 /// writes.
 /// </summary>
 public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer)
@@ -32,7 +32,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 
     public override void Accept(Sequence sequence, StepOutput output)
     {
-        // all beams decode in the same step, in their order
+        // All beams decode in the same step, in their order.
         _logits.Add(output.Logits[0]);
         if (_logits.Count < Math.Max(1, _beams.Count)) return;
         if (_beams.Count == 0) (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
@@ -48,7 +48,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 
     public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
 
-    // as in transformers, what changes logits when sampling changes log-probabilities here
+    // As in transformers, bias and penalties are applied to log-probabilities here, not to logits.
     private float[] Scores(float[] logits, Sequence beam)
     {
         var scores = LogProbabilities.LogSoftmax(logits);

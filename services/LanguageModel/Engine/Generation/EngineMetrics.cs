@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Meter <c>Flamingo.LanguageModel</c>: what the engine holds and did, read when somebody looks.</summary>
+/// <summary>Meter <c>Flamingo.LanguageModel</c>: what the engine holds and has done, read when metrics are collected.</summary>
 internal sealed class EngineMetrics : IDisposable
 {
     private readonly Meter _meter = new("Flamingo.LanguageModel");

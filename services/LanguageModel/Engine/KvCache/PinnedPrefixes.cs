@@ -17,7 +17,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
     /// <summary>Most blocks that may be pinned at once, by all prefixes together.</summary>
     public static int MostBlocks(int poolBlocks) => poolBlocks / 2;
 
-    /// <summary>Time until the next pin ends that nobody is about to prolong; null if there is none.</summary>
+    /// <summary>Time until the next pin ends, those apart that a running request will prolong; null if there is none.</summary>
     public TimeSpan? NextEnd
     {
         get
@@ -99,7 +99,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
 
         public List<int> Held { get; } = new(count);
 
-        /// <summary>Requests under way that will keep it.</summary>
+        /// <summary>Running requests that will keep the prefix when they end.</summary>
         public int Askers { get; set; }
 
         public DateTimeOffset Until { get; set; }

@@ -22,7 +22,7 @@ public static class LogProbabilities
 
     public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top)
     {
-        // the least likely of the best in front; of equals the higher id
+        // the least likely of the best first, of equal ones the higher id
         var best = new PriorityQueue<int, (float LogProbability, int Order)>();
         for (var id = 0; id < logProbabilities.Length && top > 0; id++)
         {

@@ -53,7 +53,7 @@ public static class TokenSampler
 
     private static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, ulong seed, int position)
     {
-        // relative to the most likely token: weights are at most 1
+        // relative to the most likely token, so that weights are at most 1
         var most = TensorPrimitives.Max(logits);
         var weights = new double[logits.Length];
         for (var id = 0; id < weights.Length; id++) weights[id] = Math.Exp((logits[id] - most) / (double)sampling.Temperature);
@@ -70,7 +70,7 @@ public static class TokenSampler
             if (target < 0) return id;
         }
 
-        return kept.Last(id => weights[id] > 0); // rounding left a sliver
+        return kept.Last(id => weights[id] > 0); // rounding may leave a rest behind the last token
     }
 
     /// <summary>The tokens among which is drawn where top-k or top-p is on, most likely first.</summary>

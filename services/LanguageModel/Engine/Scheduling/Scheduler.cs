@@ -2,8 +2,10 @@ using Flamingo.LanguageModel.Engine.KvCache;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
-/// <param name="PrefillChunk">Most prompt tokens of one step while nobody decodes.</param>
-/// <param name="PrefillChunkBesideDecoding">The same while somebody does: what a stream waits for between two tokens.</param>
+/// <param name="PrefillChunk">Most prompt tokens of one step in which no answer is decoded.</param>
+/// <param name="PrefillChunkBesideDecoding">
+/// The same of a step that decodes answers too. The more, the longer each answer waits for its next token.
+/// </param>
 public sealed record ScheduleLimits(int PrefillChunk, int PrefillChunkBesideDecoding);
 
 /// <summary>

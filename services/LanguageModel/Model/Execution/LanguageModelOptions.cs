@@ -40,7 +40,7 @@ public sealed class LanguageModelOptions
     [Range(1 << 16, 1L << 50)]
     public long PictureMemoryBytes { get; set; } = 512L << 20;
 
-    /// <summary>Most prompt tokens of one step while nobody is being answered.</summary>
+    /// <summary>Most prompt tokens of one step in which no answer is decoded.</summary>
     [Range(16, 65_536)]
     public int PrefillChunk { get; set; } = 512;
 

@@ -23,7 +23,7 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
 public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
-    // as many as fill a step's rows well; each takes a block or two behind the shared prompt
+    // So many fill a step's rows well. Each takes a block or two behind the shared prompt.
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;

@@ -55,13 +55,13 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         var ids = tokenizer.Encode(text.ToString());
         var (pictures, markers) = (segments.Count(segment => segment is PictureSegment), ids.Count(id => id == tokens.Image.Id));
         if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
-        // two harmless texts can make a marker where they meet
+        // two texts can form a marker where they are joined
         if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id)))
             faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} "
                 + $"pictures.", $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of texts, across neighbouring ones too."));
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
 
-        // neighbours share the token between them
+        // Neighbouring pictures share the token between them.
         void Place(bool beside)
         {
             if (!beside) Surround();
@@ -77,7 +77,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         }
     }
 
-    // one value serves all slots of its key
+    // The first latents that are sent for a key serve all its places in the prompt.
     private Dictionary<string, TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
     {
         var latents = new Dictionary<string, TensorData>(StringComparer.Ordinal);

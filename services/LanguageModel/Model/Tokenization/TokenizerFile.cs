@@ -151,7 +151,7 @@ public sealed record TokenizerFile(
     /// <summary>A template may put special tokens before a text, and nothing behind.</summary>
     private static List<int> ReadBeginning(JsonElement? processor)
     {
-        // ByteLevel only moves offsets, which nobody asks for here.
+        // ByteLevel only changes offsets, and this tokenizer gives none.
         if (processor is not { } element || TypeOf(element) == "ByteLevel") return [];
         JsonElement[] single = TypeOf(element) == "TemplateProcessing" && Present(element, "single") is not null
             ? [.. Items(element, "single")]

@@ -36,14 +36,14 @@ public sealed class ResamplerOptions
     [Range(1, 256)]
     public int BatchSize { get; set; } = 16;
 
-    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it shares with pictures that wait already.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 }
 
 /// <summary>
-/// Features of equal shape ride in one batch, whichever call they came with, and an item's latents are the same bits in
-/// any company. Latents leave rounded to the latent dtype, so that a miss and a hit give the same answer.
+/// Features of equal shape share a batch, whichever call they came with, and an item's latents are the same bits whatever else is in the
+/// batch. Latents are rounded to the latent dtype before they are handed out, so that a cache miss and a hit give the same answer.
 /// </summary>
 public sealed class ResamplerStage : IResampler, IDisposable
 {

@@ -5,8 +5,8 @@ using Flamingo.VisionEncoder.Decoding;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// What pictures and clips must survive before they cost memory: number and size of files, size by header, number of frames. All faults of
-/// a call at once.
+/// Checks pictures and clips before they take memory: number and size of files, size by header, number of frames. All faults of a call are
+/// reported together.
 /// </summary>
 internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
 {
@@ -52,7 +52,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         return plan;
     }
 
-    // a frame of an animation may stand on all frames before it
+    // A frame of an animation may be drawn over all frames before it, so those are decoded too.
     private long Pixels(PicturePlan plan)
     {
         return plan.IsAnimation
@@ -83,7 +83,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         if (width < 1 || height < 1) return ($"The picture is {width} × {height}.", "Send at least one pixel.");
         if ((long)width * height > options.MaxPixels)
             return ($"{width} × {height} by its header is more than {options.MaxPixels} pixels.", "Scale the picture down before sending.");
-        // the short side is scaled to the tower's size and the long one with it: a line of pixels would become gigabytes
+        // The short side is scaled to the tower's size and the long side with it, so a line of pixels would become gigabytes.
         if (Math.Max(width, height) > (long)Math.Min(width, height) * options.MaxAspectRatio)
             return ($"{width} × {height} is more than {options.MaxAspectRatio} times as long as it is wide.", "Crop the picture.");
         return null;

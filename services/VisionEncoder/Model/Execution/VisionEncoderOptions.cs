@@ -44,7 +44,7 @@ public sealed class VisionEncoderOptions
     public long MaxClipPixels { get; set; } = 500_000_000;
 
     /// <summary>
-    /// Pictures that are decoded at once, whoever sent them; each takes about 20 bytes, garbage included, for every pixel that <see
+    /// Pictures of all calls that are decoded at once. Each takes about 20 bytes, garbage included, for every pixel that <see
     /// cref="MaxPixels"/> allows.
     /// </summary>
     [Range(1, 256)]
@@ -57,7 +57,7 @@ public sealed class VisionEncoderOptions
     [Range(0, 256)]
     public int BatchSize { get; set; }
 
-    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it shares with pictures that wait already.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 

@@ -21,11 +21,11 @@ namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
 /// Decodes on callers' threads and computes on the inference thread, frames of all calls in bounded batches. A picture's features are the
-/// same bits in any company.
+/// same bits whatever else is in the batch.
 /// </summary>
 public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 {
-    /// <summary>Of one answer; what a message can carry, with room for the rest of it.</summary>
+    /// <summary>Most bytes of features in one answer: what a gRPC message can carry, less some room for the rest of it.</summary>
     private const long MaxFeatureBytes = (1L << 30) - (16 << 20);
 
     private readonly PictureGate _gate;
@@ -62,7 +62,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
             thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
-        // pixels have their own version, and the pooled embedding is no latent
+        // Preprocessing has a version of its own, and the pooled embedding shapes no latent.
         var digest = ComputedDigest.Of(
             model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
@@ -132,7 +132,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _metrics.Dispose();
     }
 
-    // features of single frames as those of one clip; pooled is their mean
+    // Joins the features of single frames to those of one clip; pooled embeddings are averaged.
     private static PictureFeatures Clip(IReadOnlyList<PictureFeatures> frames)
     {
         if (frames.Count == 1) return frames[0];

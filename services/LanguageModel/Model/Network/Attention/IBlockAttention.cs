@@ -26,7 +26,7 @@ public interface IBlockAttention
 {
     /// <summary>
     /// Whether keys and values of a whole block may be read, and given no weight, where a row sees only its first ones: then what lies
-    /// behind must be finite, so whoever hands out a block must clear it first (<see cref="BlockStore.Clear"/>).
+    /// behind must be finite, so a block must be cleared before it is handed out (<see cref="BlockStore.Clear"/>).
     /// </summary>
     bool ReadsWholeBlocks => false;
 
