@@ -2,7 +2,9 @@ using Flamingo.Bench;
 using Flamingo.Bench.Stacks;
 using Flamingo.Checkpoints;
 using Flamingo.Fixtures.Reference;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Runtime;
 using TorchSharp;
 
 namespace Flamingo.GpuCheck;

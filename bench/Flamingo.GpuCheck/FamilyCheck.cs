@@ -4,7 +4,9 @@ using Flamingo.Checkpoints;
 using Flamingo.Fixtures.Reference;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Network;
@@ -77,7 +79,7 @@ internal static class FamilyCheck
                 var ids = new List<int>();
                 var request = new LanguageModelRequest(segments, new SamplingParameters { MaxTokens = 12 });
                 await foreach (var part in stage.GenerateAsync(request, cancellation))
-                    if (part is TokensGenerated tokens) ids.AddRange(tokens.Ids);
+                    if (part is AnswerTokens tokens) ids.AddRange(tokens.Ids);
                 (different, answers) = (different + (ids.SequenceEqual(FamilyGolden.Ids(greedy.GetProperty("ids"))) ? 0 : 1), answers + 1);
             }
 

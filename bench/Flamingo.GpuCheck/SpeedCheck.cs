@@ -6,7 +6,7 @@ using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 

@@ -16,8 +16,8 @@ public static class CacheCommand
         var command = new Command("stats", "Tell what the cache of the gateway that answers holds, and hits, misses and time saved since it started; all tenants together.") { server, json };
         command.SetAction(async (parsed, cancellation) =>
         {
-            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
-            var (statistics, output) = (await flamingo.GetStatisticsAsync(cancellation), parsed.InvocationConfiguration.Output);
+            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            var (statistics, output) = (await opened.LatentCache.GetStatisticsAsync(cancellation), parsed.InvocationConfiguration.Output);
             if (parsed.GetValue(json)) await output.WriteLineAsync(JsonSerializer.Serialize(StatisticsReport.Object(statistics), Page.Json));
             else StatisticsReport.Write(statistics, output);
             return ExitCode.Done;
@@ -31,8 +31,8 @@ public static class CacheCommand
         var command = new Command("clear", "Empty Redis of this installation's latents, and the memory of every gateway on it, for all tenants. Pictures are encoded again when they are sent; ids of pictures nobody sends again are not found. Support sets stay.") { server };
         command.SetAction(async (parsed, cancellation) =>
         {
-            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
-            var cleared = await flamingo.ClearAsync(cancellation);
+            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            var cleared = await opened.LatentCache.ClearAsync(cancellation);
             await parsed.InvocationConfiguration.Output.WriteLineAsync($"Removed {Page.Count(cleared.MemoryEntries)} entries from memory and {Page.Count(cleared.RedisEntries)} from Redis.");
             return ExitCode.Done;
         });

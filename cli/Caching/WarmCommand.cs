@@ -26,9 +26,9 @@ public static class WarmCommand
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var files = PictureFiles.Find(parsed.GetRequiredValue(source));
-            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
             var (most, atOnce) = (parsed.GetRequiredValue(batch)!.Value, parsed.GetRequiredValue(concurrency)!.Value);
-            var warmer = new CacheWarmer(flamingo, parsed.GetRequiredValue(tenant), parsed.GetValue(pooled), TimeProvider.System);
+            var warmer = new CacheWarmer(opened.Flamingo, parsed.GetRequiredValue(tenant), parsed.GetValue(pooled), TimeProvider.System);
             try
             {
                 await ProgressBar.RunAsync(error, async report =>

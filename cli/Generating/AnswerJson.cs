@@ -9,7 +9,7 @@ namespace Flamingo.Cli.Generating;
 /// <summary>An answer as one JSON object; scripts outside depend on its members.</summary>
 public static class AnswerJson
 {
-    private sealed record Answer(
+    private sealed record AnswerObject(
         string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens,
         IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
@@ -43,12 +43,12 @@ public static class AnswerJson
         public IReadOnlyList<LogProbability>? LogProbabilities { get; init; }
     }
 
-    public static string Write(WholeAnswer whole, SamplingParameters sampling, bool cachedTokens)
+    public static string Write(Answer whole, SamplingParameters sampling, bool cachedTokens)
     {
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
-        IReadOnlyList<LogProbability>? Told(GatheredSample sample) => sampling.LogProbabilities is null ? null
+        IReadOnlyList<LogProbability>? Told(AnswerSample sample) => sampling.LogProbabilities is null ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
-        var answer = new Answer(
+        var answer = new AnswerObject(
             first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens,
             prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
         {

@@ -9,34 +9,27 @@ namespace Flamingo.Cli.Generating;
 /// <param name="cachedTokens">Whether the object tells them.</param>
 public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingParameters sampling, bool json, bool cachedTokens)
 {
-    public async Task<WholeAnswer> WriteAsync(IAsyncEnumerable<AnswerEvent> answer, CancellationToken cancellation)
+    public async Task<Answer> WriteAsync(IAsyncEnumerable<AnswerEvent> answer, CancellationToken cancellation)
     {
         var streams = !json && sampling is { Samples: 1, Beams: 1 };
-        var samples = new SortedDictionary<int, GatheredSample> { [0] = new() };
-        var pictures = new PicturesResolved([], default, default, default);
-        AnswerFinished? finished = null;
+        var (gathered, written) = (new AnswerBuilder(), false);
         try
         {
             await foreach (var part in answer.WithCancellation(cancellation))
             {
-                if (part is PicturesResolved resolved) pictures = resolved;
-                else if (part is AnswerFinished last) finished = last;
-                else if (part is AnswerTokens tokens)
-                {
-                    if (!samples.TryGetValue(tokens.Sample, out var sample)) samples[tokens.Sample] = sample = new GatheredSample();
-                    sample.Add(tokens);
-                    if (streams) await output.WriteAsync(tokens.Text);
-                }
+                gathered.Add(part);
+                if (!streams || part is not AnswerTokens { Text.Length: > 0 } tokens) continue;
+                await output.WriteAsync(tokens.Text);
+                written = true;
             }
         }
         finally
         {
             // an answer that breaks off still leaves the report of why on a line of its own
-            if (streams && samples[0].Text.Length > 0) await output.WriteLineAsync();
+            if (written) await output.WriteLineAsync();
         }
 
-        if (finished is null) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
-        var whole = new WholeAnswer([.. samples.Values], pictures.Pictures, finished) { Cache = pictures.Cache, Shots = pictures.Shots };
+        var whole = gathered.Build();
         if (json)
         {
             await output.WriteLineAsync(Write(whole, sampling, cachedTokens));
@@ -50,13 +43,13 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingPa
         return whole;
     }
 
-    private static IEnumerable<string> LogProbabilities(WholeAnswer whole) =>
+    private static IEnumerable<string> LogProbabilities(Answer whole) =>
         from sample in whole.Samples
         from token in sample.LogProbabilities
         select string.Create(CultureInfo.InvariantCulture, $"[token {token.Id} {token.LogProbability:0.0000}")
             + (token.Top.Count > 0 ? "; likely: " + string.Join(", ", token.Top.Select(top => string.Create(CultureInfo.InvariantCulture, $"{top.Id} {top.LogProbability:0.0000}"))) : "") + "]";
 
-    private string Summary(WholeAnswer whole)
+    private string Summary(Answer whole)
     {
         var finished = whole.Finished;
         var scores = finished.Samples.Where(sample => sample.Score is not null).Select(sample => sample.Score!.Value.ToString("0.0000", CultureInfo.InvariantCulture)).ToArray();

@@ -20,9 +20,9 @@ public static class AttentionSheet
     /// <param name="vision">The vision encoder that answered: it tells what became of the picture.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static async Task WriteAsync(
-        string path, WholeAnswer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
+        string path, Answer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
     {
-        var rows = answer.Samples.SelectMany(sample => sample.Looks.Where(look => look.Map is not null).Chunk(Columns)).ToList();
+        var rows = answer.Samples.SelectMany(sample => Looks(sample).Chunk(Columns)).ToList();
         if (rows.Count == 0)
         {
             await error.WriteLineAsync($"flamingo: {path} is not written: no generated token saw a picture.");
@@ -35,12 +35,19 @@ public static class AttentionSheet
         surface.Canvas.Clear(SKColors.White);
         foreach (var (row, looks) in rows.Index())
             foreach (var (column, look) in looks.Index())
-                Draw(surface.Canvas, SKRect.Create(Gap + (column * (Panel + Gap)), Gap + (row * (Panel + Gap)), Panel, Panel), picture, look.Map!.Map);
+                Draw(surface.Canvas, SKRect.Create(Gap + (column * (Panel + Gap)), Gap + (row * (Panel + Gap)), Panel, Panel), picture, look.Map);
         using var image = surface.Snapshot();
         using var data = image.Encode(SKEncodedImageFormat.Png, 100);
         await File.WriteAllBytesAsync(path, data.ToArray());
         await error.WriteLineAsync($"[{path}: {string.Join(" / ", rows.Select(row => string.Join(" | ", row.Select(look => look.Text.Length > 0 ? look.Text.Trim() : $"#{look.Id}"))))}]");
     }
+
+    // tokens that saw a picture; the text of several that came at once stands at the first
+    private static IEnumerable<(string Text, int Id, TensorData Map)> Looks(AnswerSample sample) =>
+        from part in sample.Parts
+        from seen in part.Attention.Index()
+        where seen.Item?.Map is not null
+        select (seen.Index == 0 ? part.Text : "", part.Ids[seen.Index], seen.Item.Map);
 
     private static void Draw(SKCanvas canvas, SKRect panel, SKImage? picture, TensorData map)
     {

@@ -41,7 +41,7 @@ public sealed class PromptReport
             string.Create(CultureInfo.InvariantCulture, $"vision {Vision} ms, resample {Resample} ms, prefill {Prefill} ms, first token {FirstToken} ms, total {Total} ms");
     }
 
-    public static PromptReport Of(WholeAnswer answer) => new(answer.Pictures, answer.Cache, answer.Shots);
+    public static PromptReport Of(Answer answer) => Of(answer.Resolved);
 
     public static PromptReport Of(PicturesResolved pictures) => new(pictures.Pictures, pictures.Cache, pictures.Shots);
 

@@ -1,15 +1,34 @@
 using System.Globalization;
 using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>The <c>sampling</c> member of a prompt file, named as in the public service.</summary>
 public static class SamplingJson
 {
-    private const string Known = 
-        "max_tokens, temperature, top_k, top_p, seed, repetition_penalty, stop_strings, stop_tokens, samples, beams, length_penalty, logit_bias, allowed_tokens, log_probabilities";
+    private delegate SamplingParameters Reader(SamplingParameters read, JsonProperty member, List<string> faults);
+
+    private static readonly OrderedDictionary<string, Reader> Members = new()
+    {
+        ["max_tokens"] = (read, member, faults) => read with { MaxTokens = Integer(member, faults, read.MaxTokens) },
+        ["temperature"] = (read, member, faults) => read with { Temperature = Number(member, faults, read.Temperature) },
+        ["top_k"] = (read, member, faults) => read with { TopK = Integer(member, faults, read.TopK) },
+        ["top_p"] = (read, member, faults) => read with { TopP = Number(member, faults, read.TopP) },
+        ["seed"] = (read, member, faults) => read with { Seed = Seed(member, faults) },
+        ["repetition_penalty"] = (read, member, faults) => read with { RepetitionPenalty = Number(member, faults, read.RepetitionPenalty) },
+        ["stop_strings"] = (read, member, faults) => read with { StopStrings = Strings(member, faults) },
+        ["stop_tokens"] = (read, member, faults) => read with { StopTokens = Integers(member, faults) },
+        ["samples"] = (read, member, faults) => read with { Samples = Integer(member, faults, read.Samples) },
+        ["beams"] = (read, member, faults) => read with { Beams = Integer(member, faults, read.Beams) },
+        ["length_penalty"] = (read, member, faults) => read with { LengthPenalty = Number(member, faults, read.LengthPenalty) },
+        ["logit_bias"] = (read, member, faults) => read with { LogitBias = Biases(member, faults) },
+        ["allowed_tokens"] = (read, member, faults) => read with { AllowedTokens = Integers(member, faults) },
+        ["log_probabilities"] = (read, member, faults) => read with { LogProbabilities = Integer(member, faults, 0) },
+    };
+
+    /// <summary>The members that are understood, by the service's names.</summary>
+    public static IEnumerable<string> Fields => Members.Keys;
 
     public static SamplingParameters Read(JsonElement sampling, List<string> faults)
     {
@@ -22,33 +41,11 @@ public static class SamplingJson
 
         foreach (var member in sampling.EnumerateObject())
         {
-            read = member.Name switch
-            {
-                "max_tokens" => read with { MaxTokens = Integer(member, faults, read.MaxTokens) },
-                "temperature" => read with { Temperature = Number(member, faults, read.Temperature) },
-                "top_k" => read with { TopK = Integer(member, faults, read.TopK) },
-                "top_p" => read with { TopP = Number(member, faults, read.TopP) },
-                "repetition_penalty" => read with { RepetitionPenalty = Number(member, faults, read.RepetitionPenalty) },
-                "seed" => read with { Seed = Seed(member, faults) },
-                "stop_strings" => read with { StopStrings = Strings(member, faults) },
-                "stop_tokens" => read with { StopTokens = Integers(member, faults) },
-                "samples" => read with { Samples = Integer(member, faults, read.Samples) },
-                "beams" => read with { Beams = Integer(member, faults, read.Beams) },
-                "length_penalty" => read with { LengthPenalty = Number(member, faults, read.LengthPenalty) },
-                "logit_bias" => read with { LogitBias = Biases(member, faults) },
-                "allowed_tokens" => read with { AllowedTokens = Integers(member, faults) },
-                "log_probabilities" => read with { LogProbabilities = Integer(member, faults, 0) },
-                _ => Unknown(member, faults, read),
-            };
+            if (Members.TryGetValue(member.Name, out var reader)) read = reader(read, member, faults);
+            else faults.Add($"sampling: unknown member '{member.Name}'. Known are {string.Join(", ", Members.Keys)}.");
         }
 
         faults.AddRange(SamplingRules.Faults(read).Select(fault => fault.ToString()));
-        return read;
-    }
-
-    private static SamplingParameters Unknown(JsonProperty member, List<string> faults, SamplingParameters read)
-    {
-        faults.Add($"sampling: unknown member '{member.Name}'. Known are {Known}.");
         return read;
     }
 

@@ -3,67 +3,70 @@ using System.CommandLine.Parsing;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>How the next token is chosen, as options; what is given here wins over the prompt file.</summary>
-/// <param name="maxTokens">What the command takes where nothing is given.</param>
-/// <param name="oneAnswer">Whether the command prints the text of one answer and nothing about its tokens.</param>
-public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
+public sealed class SamplingOptions
 {
-    private readonly Option<int?> _maxTokens = NumberOption.Create<int>(
-        "--max-tokens", "N", $"Most tokens to generate. Default: {maxTokens}.");
+    private const string Temperature = "--temperature", Samples = "--samples", Beams = "--beams";
 
-    private readonly Option<float?> _temperature = NumberOption.Create<float>("--temperature", "T", "0 is greedy, up to 2. Default: 0.");
-    private readonly Option<int?> _topK = NumberOption.Create<int>(
-        "--top-k", "K", "Sample among the K most likely tokens; 0 is all. Default: 0.");
+    private readonly List<(Option Option, string Field, Func<ParseResult, SamplingParameters, SamplingParameters> Apply)> _options = [];
+    private readonly bool _oneAnswer;
 
-    private readonly Option<float?> _topP = NumberOption.Create<float>(
-        "--top-p", "P", "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1.");
-
-    private readonly Option<ulong?> _seed = NumberOption.Create<ulong>(
-        "--seed", "SEED",
-        "Seed of the sampling; the same seed gives the same answer. "
-            + "Default: drawn, and told on standard error or in the object of --json.");
-
-    private readonly Option<float?> _repetitionPenalty = NumberOption.Create<float>(
-        "--repetition-penalty", "R", "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1.");
-
-    private readonly Option<string[]> _stop = new("--stop") { HelpName = "STRING", Description = "End the answer before STRING would appear; repeatable, at most 16." };
-    private readonly Option<int?> _samples = NumberOption.Create<int>(
-        "--samples", "N", "Answers of the prompt, one per line; with --beams the N best. Default: 1.");
-
-    private readonly Option<int?> _beams = NumberOption.Create<int>(
-        "--beams", "N", "Beam search with N beams, greedy; 1 is off. Default: 1.");
-
-    private readonly Option<float?> _lengthPenalty = NumberOption.Create<float>(
-        "--length-penalty", "X", "A beam's score is its log-likelihood / length ^ X, -5 to 5. Default: 1.");
-
-    private readonly Option<IReadOnlyDictionary<int, float>> _logitBias = new("--logit-bias")
+    /// <param name="maxTokens">What the command takes where nothing is given.</param>
+    /// <param name="oneAnswer">Whether the command prints the text of one answer and nothing about its tokens.</param>
+    public SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
     {
-        HelpName = "ID=VALUE", Arity = ArgumentArity.OneOrMore, CustomParser = Bias,
-        Description = "Add VALUE, -100 to 100, to the logit of token ID; repeatable.",
-    };
+        _oneAnswer = oneAnswer;
+        Add("max_tokens", NumberOption.Create<int>("--max-tokens", "N", $"Most tokens to generate. Default: {maxTokens}."),
+            (sampling, value) => sampling with { MaxTokens = value });
+        Add("temperature", NumberOption.Create<float>(Temperature, "T", "0 is greedy, up to 2. Default: 0."),
+            (sampling, value) => sampling with { Temperature = value });
+        Add("top_k", NumberOption.Create<int>("--top-k", "K", "Sample among the K most likely tokens; 0 is all. Default: 0."),
+            (sampling, value) => sampling with { TopK = value });
+        Add("top_p", NumberOption.Create<float>(
+                "--top-p", "P", "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1."),
+            (sampling, value) => sampling with { TopP = value });
+        Add("seed", NumberOption.Create<ulong>(
+                "--seed", "SEED", "Seed of the sampling; the same seed gives the same answer. "
+                    + "Default: drawn, and told on standard error or in the object of --json."),
+            (sampling, value) => sampling with { Seed = value });
+        Add("repetition_penalty", NumberOption.Create<float>(
+                "--repetition-penalty", "R", "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1."),
+            (sampling, value) => sampling with { RepetitionPenalty = value });
+        Add("stop_strings", new Option<string[]>("--stop")
+            {
+                HelpName = "STRING", Description = "End the answer before STRING would appear; repeatable, at most 16.",
+            },
+            (sampling, values) => values.Length > 0 ? sampling with { StopStrings = values } : sampling);
+        Add("samples", NumberOption.Create<int>(Samples, "N", "Answers of the prompt, one per line; with --beams the N best. Default: 1."),
+            (sampling, value) => sampling with { Samples = value });
+        Add("beams", NumberOption.Create<int>(Beams, "N", "Beam search with N beams, greedy; 1 is off. Default: 1."),
+            (sampling, value) => sampling with { Beams = value });
+        Add("length_penalty", NumberOption.Create<float>(
+                "--length-penalty", "X", "A beam's score is its log-likelihood / length ^ X, -5 to 5. Default: 1."),
+            (sampling, value) => sampling with { LengthPenalty = value });
+        Add("logit_bias", new Option<IReadOnlyDictionary<int, float>>("--logit-bias")
+            {
+                HelpName = "ID=VALUE", Arity = ArgumentArity.OneOrMore, CustomParser = Bias,
+                Description = "Add VALUE, -100 to 100, to the logit of token ID; repeatable.",
+            },
+            (sampling, biases) => sampling with { LogitBias = biases });
+        Add("allowed_tokens", NumberOption.CreateMany<int>(
+                "--allow-token", "ID", "Generate only the tokens named so, the stop token included where wanted; repeatable."),
+            (sampling, ids) => ids.Length > 0 ? sampling with { AllowedTokens = ids } : sampling);
+        Add("log_probabilities", NumberOption.Create<int>(
+                "--log-probabilities", "N", "Tell each token's log-probability and the N most likely ones, 0 to 20. Default: off."),
+            (sampling, value) => sampling with { LogProbabilities = value });
+    }
 
-    private readonly Option<int[]> _allowedTokens = NumberOption.CreateMany<int>(
-        "--allow-token", "ID", "Generate only the tokens named so, the stop token included where wanted; repeatable.");
-
-    private readonly Option<int?> _logProbabilities = NumberOption.Create<int>(
-        "--log-probabilities", "N", "Tell each token's log-probability and the N most likely ones, 0 to 20. Default: off.");
-
-    // the service's field of each option
-    private IReadOnlyList<(Option Option, string Field)> Fields =>
-    [
-        (_maxTokens, "max_tokens"), (_temperature, "temperature"), (_topK, "top_k"), (_topP, "top_p"), (_seed, "seed"),
-        (_repetitionPenalty, "repetition_penalty"), (_stop, "stop_strings"), (_samples, "samples"), (_beams, "beams"),
-        (_lengthPenalty, "length_penalty"), (_logitBias, "logit_bias"), (_allowedTokens, "allowed_tokens"),
-        (_logProbabilities, "log_probabilities"),
-    ];
+    /// <summary>The fields of the service that have an option, by their names there.</summary>
+    public IEnumerable<string> Fields => _options.Select(option => option.Field);
 
     public void AddTo(Command command)
     {
-        foreach (var (option, _) in Fields) command.Add(option);
+        foreach (var (option, _, _) in _options) command.Add(option);
     }
 
     /// <summary>The options over what a prompt file says. What has no effect beside the rest is told on <paramref name="error"/>.</summary>
@@ -71,35 +74,28 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
     /// <exception cref="UsageException">Out of range.</exception>
     public SamplingParameters Apply(ParseResult parsed, SamplingParameters sampling, FieldNames names, TextWriter error)
     {
-        foreach (var (option, name) in Fields)
+        foreach (var (option, name, apply) in _options)
         {
             var field = $"sampling.{name}";
             if (parsed.GetResult(option) is not null || names.Of(field) == field) names.Add(field, option.Name);
+            sampling = apply(parsed, sampling);
         }
 
-        var applied = sampling with
-        {
-            MaxTokens = parsed.GetValue(_maxTokens) ?? sampling.MaxTokens,
-            Temperature = parsed.GetValue(_temperature) ?? sampling.Temperature,
-            TopK = parsed.GetValue(_topK) ?? sampling.TopK,
-            TopP = parsed.GetValue(_topP) ?? sampling.TopP,
-            Seed = parsed.GetValue(_seed) ?? sampling.Seed,
-            RepetitionPenalty = parsed.GetValue(_repetitionPenalty) ?? sampling.RepetitionPenalty,
-            StopStrings = parsed.GetValue(_stop) is { Length: > 0 } stop ? stop : sampling.StopStrings,
-            Samples = parsed.GetValue(_samples) ?? sampling.Samples,
-            Beams = parsed.GetValue(_beams) ?? sampling.Beams,
-            LengthPenalty = parsed.GetValue(_lengthPenalty) ?? sampling.LengthPenalty,
-            LogitBias = parsed.GetValue(_logitBias) ?? sampling.LogitBias,
-            AllowedTokens = parsed.GetValue(_allowedTokens) is { Length: > 0 } allowed ? allowed : sampling.AllowedTokens,
-            LogProbabilities = parsed.GetValue(_logProbabilities) ?? sampling.LogProbabilities,
-        };
-        var faults = SamplingRules.Faults(applied).Select(fault => fault with { Field = names.Of(fault.Field) }).ToList();
-        if (oneAnswer && applied.Samples > 1)
-            faults.Add(new(_samples.Name, "A task has one answer.", "Leave it out, or ask with 'flamingo generate'."));
+        var faults = SamplingRules.Faults(sampling).Select(fault => fault with { Field = names.Of(fault.Field) }).ToList();
+        if (_oneAnswer && sampling.Samples > 1)
+            faults.Add(new(Samples, "A task has one answer.", "Leave it out, or ask with 'flamingo generate'."));
         if (faults.Count > 0) throw new UsageException([.. faults.Select(fault => fault.ToString())]);
-        foreach (var note in WithoutEffect(applied, names)) error.WriteLine($"flamingo: {note}");
-        return applied;
+        foreach (var note in WithoutEffect(sampling, names)) error.WriteLine($"flamingo: {note}");
+        return sampling;
     }
+
+    private void Add<T>(string field, Option<T?> option, Func<SamplingParameters, T, SamplingParameters> apply)
+        where T : struct =>
+        _options.Add((option, field, (parsed, sampling) => parsed.GetValue(option) is { } value ? apply(sampling, value) : sampling));
+
+    private void Add<T>(string field, Option<T> option, Func<SamplingParameters, T, SamplingParameters> apply)
+        where T : class =>
+        _options.Add((option, field, (parsed, sampling) => parsed.GetValue(option) is { } value ? apply(sampling, value) : sampling));
 
     private IEnumerable<string> WithoutEffect(SamplingParameters sampling, FieldNames names)
     {
@@ -107,12 +103,12 @@ public sealed class SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
         (string Field, bool Given)[] ofSampling =
             [("top_k", sampling.TopK > 0), ("top_p", sampling.TopP < 1), ("seed", sampling.Seed is not null)];
         foreach (var (field, _) in ofSampling.Where(option => option.Given && sampling.Temperature == 0))
-            yield return $"{Name(field)} has no effect at temperature 0: the likeliest token is taken. Set {_temperature.Name} above 0.";
+            yield return $"{Name(field)} has no effect at temperature 0: the likeliest token is taken. Set {Temperature} above 0.";
         if (sampling is { Temperature: 0, Beams: 1, Samples: > 1 })
             yield return $"{Name("samples")}: at temperature 0 all answers are the same. "
-                + $"Set {_temperature.Name} above 0, or {_beams.Name}.";
-        if (sampling is { Beams: 1, LengthPenalty: not 1 }) yield return $"{Name("length_penalty")} has no effect without {_beams.Name}.";
-        if (oneAnswer && sampling.LogProbabilities is not null)
+                + $"Set {Temperature} above 0, or {Beams}.";
+        if (sampling is { Beams: 1, LengthPenalty: not 1 }) yield return $"{Name("length_penalty")} has no effect without {Beams}.";
+        if (_oneAnswer && sampling.LogProbabilities is not null)
             yield return $"{Name("log_probabilities")} has no effect here: 'flamingo generate' tells them.";
     }
 

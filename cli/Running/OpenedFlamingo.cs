@@ -1,20 +1,25 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
-using Flamingo.Transport.Remote;
+using Flamingo.Client;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Spectre.Console;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>Something that answers, and what must be given back after the answer.</summary>
-public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSets supportSets, IDisposable owner) : IAsyncDisposable
+/// <summary>A model in this process or a running server, by the interfaces that both have, until it is disposed.</summary>
+public sealed class OpenedFlamingo(
+    IFlamingo flamingo, ITasks tasks, ISupportSets supportSets, ILatentCacheOperations latentCache, IDisposable owner) : IAsyncDisposable
 {
+    // a server that is restarted is asked again
+    private const int Attempts = 4;
+
     public IFlamingo Flamingo { get; } = flamingo;
 
     public ITasks Tasks { get; } = tasks;
 
     public ISupportSets SupportSets { get; } = supportSets;
+
+    public ILatentCacheOperations LatentCache { get; } = latentCache;
 
     /// <summary>Loads a model into this process.</summary>
     /// <inheritdoc cref="EmbeddedServices.Build"/>
@@ -29,7 +34,9 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSet
             var flamingo = console.Profile.Out.IsTerminal
                 ? console.Status().Start($"loading {Markup.Escape(directory)}", _ => services.GetRequiredService<IFlamingo>())
                 : services.GetRequiredService<IFlamingo>();
-            return new OpenedFlamingo(flamingo, services.GetRequiredService<ITasks>(), services.GetRequiredService<ISupportSets>(), services);
+            return new OpenedFlamingo(
+                flamingo, services.GetRequiredService<ITasks>(), services.GetRequiredService<ISupportSets>(),
+                services.GetRequiredService<ILatentCacheOperations>(), services);
         }
         catch
         {
@@ -41,12 +48,12 @@ public sealed class OpenedFlamingo(IFlamingo flamingo, ITasks tasks, ISupportSet
     /// <summary>Asks a running server; nothing is connected before the first question.</summary>
     public static OpenedFlamingo Connect(Uri server)
     {
-        var remote = ConnectToAll(server);
-        return new OpenedFlamingo(remote, remote, remote, remote);
+        var client = new FlamingoClient(new FlamingoClientOptions
+        {
+            Addresses = [server.GetLeftPart(UriPartial.Authority)], Attempts = Attempts,
+        });
+        return new OpenedFlamingo(client, client, client, client, client);
     }
-
-    /// <summary>The same with what only a server has: its cache.</summary>
-    public static RemoteFlamingo ConnectToAll(Uri server) => new(server.GetLeftPart(UriPartial.Authority));
 
     public ValueTask DisposeAsync()
     {

@@ -35,11 +35,10 @@ public static class ServeCommand
                 SettingOption.Of(parsed), ("Model:Directory", parsed.GetValue(model)?.FullName),
                 ("Endpoints:GrpcPort", parsed.GetValue(port)?.ToString(CultureInfo.InvariantCulture)),
                 ("Redis:ConnectionString", parsed.GetValue(redis)));
-            var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+            var output = parsed.InvocationConfiguration.Output;
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
-            void Tell(string sentence) => error.WriteLine($"flamingo: {sentence}");
-            var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), Tell, cancellation);
+            var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
             return orderly ? Environment.ExitCode : ExitCode.Interrupted; // not Done where a part of the process ended it
         });
         return command;
@@ -50,7 +49,7 @@ public static class ServeCommand
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddInMemoryCollection(
         [
-            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo.Modeling.MemoryReport", "Information"),
+            new("Logging:LogLevel:Default", "Warning"), new("Logging:LogLevel:Flamingo", "Information"),
         ]);
         builder.Configuration.AddCommandSources(settings, named);
         builder.AddServiceDefaults();

@@ -52,8 +52,8 @@ public static class SupportSetCommand
         var command = new Command("delete", "Delete a set.") { name, server, tenant };
         command.SetAction(async (parsed, cancellation) =>
         {
-            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
-            await flamingo.DeleteAsync(parsed.GetRequiredValue(tenant), parsed.GetRequiredValue(name), cancellation);
+            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await opened.SupportSets.DeleteAsync(parsed.GetRequiredValue(tenant), parsed.GetRequiredValue(name), cancellation);
             await parsed.InvocationConfiguration.Output.WriteLineAsync($"Deleted {parsed.GetRequiredValue(name)}.");
             return ExitCode.Done;
         });
@@ -82,8 +82,8 @@ public static class SupportSetCommand
         foreach (var option in new Option[] { server, tenant, json }.Concat(options)) command.Add(option);
         command.SetAction(async (parsed, cancellation) =>
         {
-            using var flamingo = OpenedFlamingo.ConnectToAll(parsed.GetRequiredValue(server));
-            var (sets, output) = (await ask(parsed, flamingo, parsed.GetRequiredValue(tenant), cancellation), parsed.InvocationConfiguration.Output);
+            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            var (sets, output) = (await ask(parsed, opened.SupportSets, parsed.GetRequiredValue(tenant), cancellation), parsed.InvocationConfiguration.Output);
             if (parsed.GetValue(json)) foreach (var set in sets) await output.WriteLineAsync(JsonSerializer.Serialize(set, Page.Json));
             else Page.Write(output, whole ? Examples(sets[0]) : Heads(sets));
             return ExitCode.Done;

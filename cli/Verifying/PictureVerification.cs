@@ -1,7 +1,9 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Reporting;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;

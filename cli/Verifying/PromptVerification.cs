@@ -64,7 +64,7 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         var ids = new List<int>();
         var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Ids.Count) };
         await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
-            if (part is TokensGenerated tokens) ids.AddRange(tokens.Ids);
+            if (part is AnswerTokens tokens) ids.AddRange(tokens.Ids);
         report(Comparison.OfIds($"{name}: greedy", golden.Ids, ids));
     }
 
@@ -74,8 +74,8 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Best.Ids.Count), Beams = golden.Count, LengthPenalty = golden.LengthPenalty };
         await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
         {
-            if (part is TokensGenerated { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
-            if (part is GenerationFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
+            if (part is AnswerTokens { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
+            if (part is AnswerFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
         }
 
         var same = Comparison.OfIds(name, golden.Best.Ids, ids);

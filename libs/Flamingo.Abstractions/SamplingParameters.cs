@@ -1,10 +1,5 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>Which cross-attention weights to average.</summary>
-/// <param name="Layers">Indices among the gated blocks, 0-based; empty is all.</param>
-/// <param name="Heads">0-based; empty is all.</param>
-public sealed record AttentionChoice(IReadOnlyList<int> Layers, IReadOnlyList<int> Heads);
-
 /// <summary>How the next token is chosen. Order: logit bias and allowed tokens, repetition penalty, temperature, top-k, top-p.</summary>
 public sealed record SamplingParameters
 {

@@ -1,14 +1,14 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>What every flamingo.json must keep to, whoever wrote it, so that no stage divides by zero or asks for a terabyte.</summary>
+/// <summary>Limits for the values of every flamingo.json. They prevent that a stage divides by zero or allocates a terabyte.</summary>
 internal static class ModelConfigRules
 {
     private const int MostLayers = 10_000;
     private const int MostWidth = 1 << 20;
-    private const int MostTokens = 1 << 24; // of a vocabulary, of a context
-    private const int MostPixels = 1 << 14; // of a side
+    private const int MostTokens = 1 << 24; // The limit applies to a vocabulary and to a context.
+    private const int MostPixels = 1 << 14; // The limit applies to one side.
 
-    /// <returns>Everything wrong; empty for a sane one.</returns>
+    /// <returns>One message per fault; an empty list for a valid configuration.</returns>
     public static IReadOnlyList<string> Faults(ModelConfig config)
     {
         var faults = new List<string>();
@@ -18,8 +18,10 @@ internal static class ModelConfigRules
         Language(config.Language, faults);
         if (config.Language.CrossAttention.Layers.Count > 0) CrossAttention(config.Language, faults);
         foreach (var id in TokenIds(config.Tokens)) Range("a token's id", id, 0, config.Language.VocabularySize - 1, faults);
-        // what the nullability of C# does not reach: members of lists and dictionaries, and parameters that a file leaves out
-        faults.AddRange(config.Weights.Where(part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null }).Select(part => $"weights.{part.Key} lacks its file or a digest"));
+        // The JSON reader does not check the members of lists and dictionaries, and constructor parameters that the file omits, for null.
+        faults.AddRange(config.Weights
+            .Where(part => part.Value is null or { File: null } or { HeaderSha256: null } or { Digest: null } or { LatentDigest: null })
+            .Select(part => $"weights.{part.Key} lacks its file or a digest"));
         if (config.Provenance.Sources.Any(source => source is null)) faults.Add("a source of provenance is null");
         return faults;
     }
@@ -37,8 +39,10 @@ internal static class ModelConfigRules
         OneOf("vision.preprocessing.resize", vision.Preprocessing.Resize, ["shortest_side_crop", "square"], faults);
         OneOf("vision.preprocessing.alpha", vision.Preprocessing.Alpha, ["drop", "white", "black"], faults);
         OneOf("vision.preprocessing.orientation", vision.Preprocessing.Orientation, ["exif", "ignore"], faults);
-        if (vision.Preprocessing.Mean.Count != 3 || !vision.Preprocessing.Mean.All(float.IsFinite)) faults.Add("vision.preprocessing.mean is not three numbers");
-        if (vision.Preprocessing.Std.Count != 3 || !vision.Preprocessing.Std.All(value => float.IsFinite(value) && value > 0)) faults.Add("vision.preprocessing.std is not three positive numbers");
+        if (vision.Preprocessing.Mean.Count != 3 || !vision.Preprocessing.Mean.All(float.IsFinite))
+            faults.Add("vision.preprocessing.mean is not three numbers");
+        if (vision.Preprocessing.Std.Count != 3 || !vision.Preprocessing.Std.All(value => float.IsFinite(value) && value > 0))
+            faults.Add("vision.preprocessing.std is not three positive numbers");
     }
 
     private static void Resampler(ResamplerConfig resampler, List<string> faults)
@@ -64,7 +68,8 @@ internal static class ModelConfigRules
         Range("language.layers", language.Layers, 1, MostLayers, faults);
         Range("language.feed_forward_width", language.FeedForwardWidth, 1, MostWidth, faults);
         Heads("language", language.Width, language.Heads, faults);
-        if (language.KeyValueHeads is { } shared && (shared < 1 || language.Heads % shared != 0)) faults.Add($"language.key_value_heads is {shared}, no divisor of {language.Heads} heads");
+        if (language.KeyValueHeads is { } shared && (shared < 1 || language.Heads % shared != 0))
+            faults.Add($"language.key_value_heads is {shared}, no divisor of {language.Heads} heads");
         Positive("language.norm_epsilon", language.NormEpsilon, faults);
         Positive("language.alibi_max_bias", language.AlibiMaxBias, faults);
         Positive("language.rotary_base", language.RotaryBase, faults);
@@ -74,7 +79,8 @@ internal static class ModelConfigRules
     private static void CrossAttention(LanguageConfig language, List<string> faults)
     {
         var cross = language.CrossAttention;
-        if (cross.Layers.Any(layer => layer < 0 || layer >= language.Layers) || cross.Layers.Distinct().Count() != cross.Layers.Count) faults.Add("language.cross_attention.layers names layers that are not there, or one twice");
+        if (cross.Layers.Any(layer => layer < 0 || layer >= language.Layers) || cross.Layers.Distinct().Count() != cross.Layers.Count)
+            faults.Add("language.cross_attention.layers names layers that are not there, or one twice");
         Range("language.cross_attention.heads", cross.Heads, 1, MostLayers, faults);
         Range("language.cross_attention.head_width", cross.HeadWidth, 1, MostWidth, faults);
         Range("language.cross_attention.latent_width", cross.LatentWidth, 1, MostWidth, faults);

@@ -2,19 +2,22 @@ using System.Text;
 
 namespace Flamingo.Checkpoints;
 
-/// <summary>A checkpoint's smaller files (configurations, tokenizers, indices), which are read whole.</summary>
+/// <summary>Reads the small files of a checkpoint (configurations, tokenizers, indices) as a whole.</summary>
 public static class TextFile
 {
-    private const long MostBytes = 256 << 20; // the largest tokenizer.json published so far has 35 MB
+    private const long MostBytes = 256 << 20; // The largest tokenizer.json that has been published so far has 35 MB.
 
-    /// <summary>Bytes of a file, or of what a link points to: the cache of Hugging Face consists of links, and <see cref="FileInfo"/> measures those themselves.</summary>
+    /// <summary>
+    /// Returns the size of a file in bytes. For a link it is the size of the target: the cache of Hugging Face consists of links, and
+    /// <see cref="FileInfo"/> would give the size of the link itself.
+    /// </summary>
     public static long Length(string path)
     {
         using var handle = File.OpenHandle(path);
         return RandomAccess.GetLength(handle);
     }
 
-    /// <summary>Bytes of a JSON file, without the byte-order mark that some editors write.</summary>
+    /// <summary>Reads a JSON file and omits the byte-order mark that some editors write.</summary>
     /// <inheritdoc cref="Read"/>
     public static ReadOnlyMemory<byte> ReadJson(string path)
     {
@@ -22,13 +25,15 @@ public static class TextFile
         return bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes.AsMemory(Encoding.UTF8.Preamble.Length) : bytes;
     }
 
-    /// <exception cref="CheckpointException">Not readable, or too large to be what it is called.</exception>
+    /// <summary>Reads a file of at most 256 MiB.</summary>
+    /// <exception cref="CheckpointException">The file cannot be read or is too large.</exception>
     public static byte[] Read(string path)
     {
         try
         {
             var length = Length(path);
-            return length <= MostBytes ? File.ReadAllBytes(path) : throw new CheckpointException($"{path} has {length} bytes; a file of its kind has {MostBytes} at most.");
+            return length <= MostBytes ? File.ReadAllBytes(path)
+                : throw new CheckpointException($"{path} has {length} bytes; a file of its kind has {MostBytes} at most.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -1,17 +1,25 @@
 namespace Flamingo.Checkpoints;
 
-/// <summary>What no tokenizer goes beyond, whoever wrote it: the same where one is imported and where one is loaded.</summary>
+/// <summary>Limits of a tokenizer. The importer and the services use the same limits, so an imported tokenizer can be loaded.</summary>
 public static class TokenizerLimits
 {
-    /// <summary>Ids are below this, because they index arrays. The largest vocabulary published so far has 262,144.</summary>
+    /// <summary>
+    /// Every token id is below this, because ids are indices of arrays. The largest vocabulary that has been published so far has 262,144
+    /// tokens.
+    /// </summary>
     public const int MostTokens = 1 << 20;
 
-    /// <summary>UTF-16 units of one token, which is copied as often as it is generated. The longest of published vocabularies is a few hundred blanks.</summary>
+    /// <summary>
+    /// Most UTF-16 units of one token. The limit bounds the length of answers, because a token's text is copied each time that the token is
+    /// generated. The longest token of published vocabularies is a few hundred blanks.
+    /// </summary>
     public const int LongestToken = 1 << 10;
 
-    /// <summary>UTF-16 units of all added tokens together: each becomes a state of the automaton that finds them.</summary>
+    /// <summary>
+    /// Most UTF-16 units of all added tokens together. Each unit can become a state of the automaton that finds added tokens in a text.
+    /// </summary>
     public const int MostAddedText = 1 << 20;
 
-    /// <summary>Tokens that a template puts before a text.</summary>
+    /// <summary>Most tokens that a template puts before a text.</summary>
     public const int MostBefore = 16;
 }

@@ -4,15 +4,22 @@ using System.Text;
 
 namespace Flamingo.Checkpoints;
 
-/// <summary>The name of a set of weights: SHA-256 over every tensor's name, dtype, shape and bytes, in ordinal order of names.</summary>
+/// <summary>
+/// Computes the digest that identifies a set of weights: SHA-256 over the name, dtype, shape and bytes of every tensor, in ordinal order
+/// of names.
+/// </summary>
 public static class WeightsDigest
 {
     private const int Part = 4 << 20;
 
-    /// <summary>Tensors of the vision tower that shape the pooled embedding but no latent.</summary>
+    /// <summary>
+    /// Returns whether a tensor changes latents. The tensors of the pooled embedding (<c>proj</c> and <c>ln_post</c>) do not.
+    /// </summary>
     public static bool ShapesLatents(string name) => name != "proj" && !name.StartsWith("ln_post.", StringComparison.Ordinal);
 
-    /// <returns>Lowercase hexadecimal, 64 characters.</returns>
+    /// <param name="file">The weights.</param>
+    /// <param name="includes">Selects the tensors by name.</param>
+    /// <returns>The digest in lowercase hexadecimal, 64 characters.</returns>
     public static string Compute(SafetensorsFile file, Func<string, bool> includes)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -1,204 +1,165 @@
 using System.Runtime.CompilerServices;
+using Flamingo.Abstractions;
 using Flamingo.Client.Connecting;
 using Flamingo.Client.Pictures;
-using Flamingo.Protos.V1;
-using Google.Protobuf;
-using Google.Protobuf.WellKnownTypes;
+using Flamingo.Wire;
 using Grpc.Core;
+using Microsoft.Extensions.Logging;
+using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Client;
 
 /// <summary>
-/// The public service. One client serves any number of threads and calls; it owns its connection. A picture travels as
-/// bytes until the service was seen to hold it and by its id from then on; what the service has lost meanwhile is sent
-/// again by itself, so that a miss never fails a request that holds the bytes. Where nobody listens, a call waits up to 5 s
-/// for a server that is just being started.
+/// The public service behind an address, by the same interfaces as a model in this process, with their short forms in
+/// <see cref="ShortCalls"/>. One client serves any number of threads and calls; it owns its connections. A picture travels as bytes
+/// until the service was seen to hold it and by its id from then on; what the service has lost meanwhile is sent again by itself, so
+/// that an eviction never fails a request that has the bytes. Failures come as <see cref="FlamingoException"/>, with the
+/// <see cref="RpcException"/> and its details as inner exception.
 /// </summary>
-public sealed class FlamingoClient : IDisposable
+public sealed class FlamingoClient : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IDisposable
 {
     private const int MostHeld = 16_384;
-    private const int MostTenantCharacters = 128;
 
-    private readonly ServiceCalls _calls;
-    private readonly HeldPictures _held = new(MostHeld);
+    private readonly GatewayCalls _calls;
+    private readonly HeldPictures? _held;
+    private readonly ILogger _logger;
+    private readonly string _tenant;
 
-    /// <param name="address">For example <c>http://localhost:8080</c>; <c>dns:///gateway:8080</c> is all gateways behind that name, in turn.</param>
-    /// <inheritdoc cref="FlamingoClient(IReadOnlyList{string}, string)"/>
-    public FlamingoClient(string address, string tenant = "")
-        : this([address], tenant)
+    /// <param name="address">For example <c>http://localhost:8080</c>; see <see cref="FlamingoClientOptions.Addresses"/>.</param>
+    /// <exception cref="ArgumentException">It is no address.</exception>
+    public FlamingoClient(string address)
+        : this(new FlamingoClientOptions { Addresses = [address] })
     {
     }
 
-    /// <summary>Several gateways, in turn; one that dies is left out, and calls that it had not begun to answer go to the next.</summary>
-    /// <param name="addresses">At least one.</param>
-    /// <param name="tenant">Who asks: 1 to 128 of <c>A-Z a-z 0-9 . _ -</c>, or empty for the default tenant. No latent, id or support set crosses it.</param>
-    /// <exception cref="ArgumentException">No address, or no name of a tenant.</exception>
-    public FlamingoClient(IReadOnlyList<string> addresses, string tenant = "")
+    /// <exception cref="ArgumentException">Options that make no client; the message names what to give instead.</exception>
+    public FlamingoClient(FlamingoClientOptions options)
     {
-        if (tenant.Length > MostTenantCharacters || !tenant.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-'))
-            throw new ArgumentException($"'{tenant}' is no name of a tenant. Give 1 to {MostTenantCharacters} of A-Z a-z 0-9 . _ -", nameof(tenant));
-        _calls = new ServiceCalls(addresses, tenant, TimeProvider.System);
+        if (!TenantName.IsWellFormed(options.Tenant))
+            throw new ArgumentException(
+                $"'{options.Tenant}' is no name of a tenant. Give 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -", nameof(options));
+        _tenant = options.Tenant;
+        _logger = options.LoggerFactory.CreateLogger<FlamingoClient>();
+        _held = options.SendsPicturesOnce ? new HeldPictures(MostHeld) : null;
+        _calls = new GatewayCalls(options, _logger);
     }
 
-    /// <summary>Streams the answer: one message of pictures, any number of tokens, one end.</summary>
-    /// <exception cref="FlamingoException">While it is read.</exception>
-    public IAsyncEnumerable<GenerateResponse> StreamAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default) =>
-        StreamAsync(new GenerateRequest { Segments = { prompt.Segments }, Sampling = sampling ?? new Sampling() }, cancellation);
+    /// <summary>Support sets on the server; a change of them is never made twice.</summary>
+    public ISupportSets SupportSets => this;
 
-    /// <summary>Streams the answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.</summary>
-    /// <inheritdoc cref="StreamAsync(Prompt, Sampling?, CancellationToken)"/>
-    public IAsyncEnumerable<GenerateResponse> StreamAsync(GenerateRequest request, CancellationToken cancellation = default) =>
-        ReadAsync(request, copy => OutgoingPictures.Of(copy.Segments, _held), (gateway, copy, token) => gateway.Public.Generate(copy, cancellationToken: token), cancellation);
+    /// <summary>For operators: the latent cache of the gateway that answers, all tenants together.</summary>
+    public ILatentCacheOperations LatentCache => this;
 
-    /// <summary>The whole answer at once.</summary>
-    /// <exception cref="FlamingoException">Any refusal or failure.</exception>
-    public Task<Answer> GenerateAsync(Prompt prompt, Sampling? sampling = null, CancellationToken cancellation = default) =>
-        Answer.ReadAsync(StreamAsync(prompt, sampling, cancellation));
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation = default) =>
+        StreamAsync(
+            Outgoing(request, request.Tenant, RequestPictures.Replace),
+            (gateway, outgoing, options) => gateway.Public.Generate(outgoing.ToMessage(), options), cancellation);
 
-    /// <inheritdoc cref="GenerateAsync(Prompt, Sampling?, CancellationToken)"/>
-    public Task<Answer> GenerateAsync(GenerateRequest request, CancellationToken cancellation = default) => Answer.ReadAsync(StreamAsync(request, cancellation));
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation = default) =>
+        AskAsync(
+            Outgoing(request, request.Tenant, RequestPictures.Replace),
+            async (gateway, outgoing, options) => (await gateway.Public.RankAsync(outgoing.ToMessage(), options)).ToRecord(),
+            ranking => ranking.Pictures, cancellation);
 
-    /// <summary>Log-likelihoods of candidate answers, in the order given.</summary>
-    public Task<RankResponse> RankAsync(Prompt prompt, IEnumerable<string> candidates, CancellationToken cancellation = default) =>
-        RankAsync(new RankRequest { Segments = { prompt.Segments }, Candidates = { candidates } }, cancellation);
+    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation = default) =>
+        AskAsync(
+            Outgoing(request, request.Tenant, RequestPictures.Replace),
+            async (gateway, outgoing, options) => (await gateway.Public.EncodeAsync(outgoing.ToMessage(), options)).ToRecord(),
+            encoding => encoding.Pictures, cancellation);
 
-    /// <summary>The same with examples from a support set, as an ensemble over their order, with a pinned prefix.</summary>
-    /// <inheritdoc cref="RankAsync(Prompt, IEnumerable{string}, CancellationToken)"/>
-    public async Task<RankResponse> RankAsync(RankRequest request, CancellationToken cancellation = default)
-    {
-        request = request.Clone();
-        var pictures = OutgoingPictures.Of(request.Segments, _held);
-        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => gateway.Public.RankAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
-        pictures.Acknowledge(response.Pictures);
-        return response;
-    }
+    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation = default) =>
+        _calls.RunAsync(
+            _tenant,
+            async (gateway, options) => (await gateway.Public.GetModelAsync(new V1.GetModelRequest(), options)).ToRecord(), cancellation);
 
-    /// <summary>What is in a picture, asked in the words that the checkpoint was trained on.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument also where the checkpoint has no template for it.</exception>
-    public Task<TaskAnswer> CaptionAsync(ReadOnlyMemory<byte> picture, CancellationToken cancellation = default) =>
-        CaptionAsync(new CaptionRequest { Prompt = Asking(picture) }, cancellation);
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation = default) =>
+        AskAsync(
+            Outgoing(task, task.Prompt.Tenant, RequestPictures.Replace),
+            async (gateway, outgoing, options) => (await gateway.Tasks.CaptionAsync(outgoing.ToMessage(), options)).ToRecord(),
+            answer => answer.Pictures.Pictures, cancellation);
 
-    /// <summary>The same with examples, sampling, a clip or a picture's id.</summary>
-    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
-    public Task<TaskAnswer> CaptionAsync(CaptionRequest request, CancellationToken cancellation = default) =>
-        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.CaptionAsync(copy, cancellationToken: cancellation), answer => answer.Pictures.Pictures, cancellation);
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation = default) =>
+        AskAsync(
+            Outgoing(task, task.Prompt.Tenant, RequestPictures.Replace),
+            async (gateway, outgoing, options) => (await gateway.Tasks.AnswerAsync(outgoing.ToMessage(), options)).ToRecord(),
+            answer => answer.Pictures.Pictures, cancellation);
 
-    /// <summary>The answer to a question about a picture.</summary>
-    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
-    public Task<TaskAnswer> AnswerAsync(ReadOnlyMemory<byte> picture, string question, CancellationToken cancellation = default) =>
-        AnswerAsync(new AnswerRequest { Prompt = Asking(picture), Question = question }, cancellation);
+    public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation = default) =>
+        AskAsync(
+            Outgoing(task, task.Prompt.Tenant, RequestPictures.Replace),
+            async (gateway, outgoing, options) => (await gateway.Tasks.ClassifyAsync(outgoing.ToMessage(), options)).ToRecord(),
+            found => found.Ranking.Pictures, cancellation);
 
-    /// <inheritdoc cref="CaptionAsync(CaptionRequest, CancellationToken)"/>
-    public Task<TaskAnswer> AnswerAsync(AnswerRequest request, CancellationToken cancellation = default) =>
-        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.AnswerAsync(copy, cancellationToken: cancellation), answer => answer.Pictures.Pictures, cancellation);
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation = default) =>
+        StreamAsync(
+            Outgoing(task, task.Tenant, RequestPictures.Replace),
+            (gateway, outgoing, options) => gateway.Tasks.Chat(outgoing.ToMessage(), options), cancellation);
 
-    /// <summary>Which of several labels a picture has, best first.</summary>
-    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
-    public Task<Classification> ClassifyAsync(ReadOnlyMemory<byte> picture, IEnumerable<string> labels, CancellationToken cancellation = default) =>
-        ClassifyAsync(new ClassifyRequest { Prompt = Asking(picture), Labels = { labels } }, cancellation);
+    Task<SupportSet> ISupportSets.PutAsync(PutSupportSet request, CancellationToken cancellation) =>
+        _calls.RunAsync(
+            TenantOf(request.Tenant), async (gateway, options) => (await gateway.Sets.PutAsync(request.ToMessage(), options)).ToRecord(),
+            cancellation, once: true);
 
-    /// <inheritdoc cref="CaptionAsync(CaptionRequest, CancellationToken)"/>
-    public Task<Classification> ClassifyAsync(ClassifyRequest request, CancellationToken cancellation = default) =>
-        AskAsync(request.Clone(), copy => copy.Prompt, (gateway, copy) => gateway.Tasks.ClassifyAsync(copy, cancellationToken: cancellation), found => found.Ranking.Pictures, cancellation);
+    Task<SupportSet> ISupportSets.GetAsync(string tenant, string name, CancellationToken cancellation) =>
+        _calls.RunAsync(
+            TenantOf(tenant),
+            async (gateway, options) => (await gateway.Sets.GetAsync(new V1.GetSupportSetRequest { Name = name }, options)).ToRecord(),
+            cancellation);
 
-    /// <summary>The model's next words in a conversation: <c>conversation.Assistant(answer.Text)</c> goes on from there.</summary>
-    /// <inheritdoc cref="CaptionAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
-    public Task<Answer> ChatAsync(Conversation conversation, Sampling? sampling = null, CancellationToken cancellation = default) =>
-        Answer.ReadAsync(StreamChatAsync(conversation, sampling, cancellation));
+    Task<IReadOnlyList<SupportSet>> ISupportSets.ListAsync(string tenant, CancellationToken cancellation) =>
+        _calls.RunAsync<IReadOnlyList<SupportSet>>(
+            TenantOf(tenant),
+            async (gateway, options) =>
+                [.. (await gateway.Sets.ListAsync(new V1.ListSupportSetsRequest(), options)).Sets.Select(SupportSetWire.ToRecord)],
+            cancellation);
 
-    /// <summary>The same with clips, pictures' ids, a pinned prefix.</summary>
-    /// <inheritdoc cref="ChatAsync(Conversation, Sampling?, CancellationToken)"/>
-    public Task<Answer> ChatAsync(ChatRequest request, CancellationToken cancellation = default) => Answer.ReadAsync(StreamChatAsync(request, cancellation));
+    Task ISupportSets.DeleteAsync(string tenant, string name, CancellationToken cancellation) =>
+        _calls.RunAsync(
+            TenantOf(tenant),
+            async (gateway, options) => await gateway.Sets.DeleteAsync(new V1.DeleteSupportSetRequest { Name = name }, options),
+            cancellation, once: true);
 
-    /// <summary>The same as it is said: one message of pictures, any number of tokens, one end.</summary>
-    /// <exception cref="FlamingoException">While it is read.</exception>
-    public IAsyncEnumerable<GenerateResponse> StreamChatAsync(Conversation conversation, Sampling? sampling = null, CancellationToken cancellation = default) =>
-        StreamChatAsync(new ChatRequest { Turns = { conversation.Turns }, Sampling = sampling ?? new Sampling() }, cancellation);
+    Task<CacheStatistics> ILatentCacheOperations.GetStatisticsAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(
+            _tenant,
+            async (gateway, options) =>
+                (await gateway.Cache.GetStatisticsAsync(new V1.GetCacheStatisticsRequest(), options)).ToRecord(),
+            cancellation);
 
-    /// <inheritdoc cref="StreamChatAsync(Conversation, Sampling?, CancellationToken)"/>
-    public IAsyncEnumerable<GenerateResponse> StreamChatAsync(ChatRequest request, CancellationToken cancellation = default) =>
-        ReadAsync(request, copy => OutgoingPictures.Of(copy.Turns.SelectMany(turn => turn.Visuals), _held), (gateway, copy, token) => gateway.Tasks.Chat(copy, cancellationToken: token), cancellation);
-
-    /// <summary>Encodes pictures ahead of time; their ids then stand for them in prompts.</summary>
-    /// <param name="includePooled">Whether to return CLIP's pooled embedding of each picture too.</param>
-    public Task<EncodeResponse> EncodeAsync(IEnumerable<ReadOnlyMemory<byte>> pictures, bool includePooled = false, CancellationToken cancellation = default) =>
-        EncodeAsync(new EncodeRequest { Pictures = { pictures.Select(picture => new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) }) }, IncludePooled = includePooled }, cancellation);
-
-    /// <summary>The same for pictures, clips and ids together; an id asks whether the service still holds it.</summary>
-    /// <inheritdoc cref="EncodeAsync(IEnumerable{ReadOnlyMemory{byte}}, bool, CancellationToken)"/>
-    public async Task<EncodeResponse> EncodeAsync(EncodeRequest request, CancellationToken cancellation = default)
-    {
-        request = request.Clone();
-        var pictures = OutgoingPictures.Of(request.Pictures, _held);
-        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => gateway.Public.EncodeAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation));
-        pictures.Acknowledge(response.Pictures);
-        return response;
-    }
-
-    /// <summary>Creates a support set, or replaces it under its next version.</summary>
-    /// <param name="name">1 to 128 of <c>A-Z a-z 0-9 . _ -</c></param>
-    /// <param name="examples">An encoded file each, and what is to be said of it, without the end-of-chunk token.</param>
-    /// <param name="timeToLive">Null: until it is deleted.</param>
-    /// <param name="expectedVersion">Refused with FailedPrecondition unless the set has this version, 0 for "not there yet"; null replaces whatever is there.</param>
-    public Task<SupportSet> PutSupportSetAsync(
-        string name, IEnumerable<(ReadOnlyMemory<byte> Picture, string Text)> examples, TimeSpan? timeToLive = null, long? expectedVersion = null, CancellationToken cancellation = default)
-    {
-        var request = new PutSupportSetRequest { Name = name, TimeToLive = timeToLive is { } life ? Duration.FromTimeSpan(life) : null };
-        if (expectedVersion is { } version) request.ExpectedVersion = version;
-        request.Examples.AddRange(examples.Select(example => new Example { Picture = UnsafeByteOperations.UnsafeWrap(example.Picture), Text = example.Text }));
-        return PutSupportSetAsync(request, cancellation);
-    }
-
-    /// <summary>The same with clips.</summary>
-    /// <inheritdoc cref="PutSupportSetAsync(string, IEnumerable{ValueTuple{ReadOnlyMemory{byte}, string}}, TimeSpan?, long?, CancellationToken)"/>
-    public Task<SupportSet> PutSupportSetAsync(PutSupportSetRequest request, CancellationToken cancellation = default) =>
-        _calls.RunAsync(gateway => gateway.Sets.PutAsync(request, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
-
-    /// <exception cref="FlamingoException">NotFound.</exception>
-    public Task<SupportSet> GetSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        _calls.RunAsync(gateway => gateway.Sets.GetAsync(new GetSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation);
-
-    /// <summary>All of the tenant, by name, without their examples.</summary>
-    public async Task<IReadOnlyList<SupportSet>> ListSupportSetsAsync(CancellationToken cancellation = default) =>
-        (await _calls.RunAsync(gateway => gateway.Sets.ListAsync(new ListSupportSetsRequest(), cancellationToken: cancellation).ResponseAsync, cancellation)).Sets;
-
-    /// <exception cref="FlamingoException">NotFound.</exception>
-    public Task DeleteSupportSetAsync(string name, CancellationToken cancellation = default) =>
-        _calls.RunAsync(gateway => gateway.Sets.DeleteAsync(new DeleteSupportSetRequest { Name = name }, cancellationToken: cancellation).ResponseAsync, cancellation, once: true);
-
-    /// <summary>What serves there: sizes, limits, digests of the weights.</summary>
-    public Task<Model> GetModelAsync(CancellationToken cancellation = default) =>
-        _calls.RunAsync(gateway => gateway.Public.GetModelAsync(new GetModelRequest(), cancellationToken: cancellation).ResponseAsync, cancellation);
+    Task<ClearedCache> ILatentCacheOperations.ClearAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(
+            _tenant,
+            async (gateway, options) => (await gateway.Cache.ClearAsync(new V1.ClearCacheRequest(), options)).ToRecord(), cancellation);
 
     public void Dispose() => _calls.Dispose();
 
-    private static TaskPrompt Asking(ReadOnlyMemory<byte> picture) => new() { Visual = new Visual { Picture = UnsafeByteOperations.UnsafeWrap(picture) } };
+    private string TenantOf(string requested) => requested == TenantName.Default ? _tenant : requested;
 
-    private async IAsyncEnumerable<GenerateResponse> ReadAsync<TRequest>(
-        TRequest request, Func<TRequest, OutgoingPictures> outgoing, Func<Gateway, TRequest, CancellationToken, AsyncServerStreamingCall<GenerateResponse>> begin,
-        [EnumeratorCancellation] CancellationToken cancellation)
-        where TRequest : IDeepCloneable<TRequest>
+    private OutgoingRequest<T> Outgoing<T>(T request, string tenant, Func<T, Func<FlamingoVisual, FlamingoVisual>, T> replace) =>
+        new(request, TenantOf(tenant), replace, _held, _logger);
+
+    private async Task<TResult> AskAsync<TRequest, TResult>(
+        OutgoingRequest<TRequest> request, Func<Gateway, TRequest, CallOptions, Task<TResult>> call,
+        Func<TResult, IEnumerable<PictureReport>> reports, CancellationToken cancellation)
     {
-        var copy = request.Clone();
-        var pictures = outgoing(copy);
-        var (call, any) = await pictures.SendAsync(() => _calls.BeginAsync(gateway => begin(gateway, copy, cancellation), cancellation));
-        using (call)
-        {
-            for (; any; any = await ServiceCalls.MoveNextAsync(call, cancellation))
-            {
-                if (call.ResponseStream.Current.Pictures is { } resolved) pictures.Acknowledge(resolved.Pictures);
-                yield return call.ResponseStream.Current;
-            }
-        }
+        var result = await request.SendAsync(outgoing =>
+            _calls.RunAsync(request.Tenant, (gateway, options) => call(gateway, outgoing, options), cancellation));
+        request.Acknowledge(reports(result));
+        return result;
     }
 
-    private async Task<TResponse> AskAsync<TRequest, TResponse>(
-        TRequest copy, Func<TRequest, TaskPrompt?> prompt, Func<Gateway, TRequest, AsyncUnaryCall<TResponse>> call, Func<TResponse, IEnumerable<PictureReport>> reports, CancellationToken cancellation)
+    private async IAsyncEnumerable<AnswerEvent> StreamAsync<TRequest>(
+        OutgoingRequest<TRequest> request,
+        Func<Gateway, TRequest, CallOptions, AsyncServerStreamingCall<V1.GenerateResponse>> begin,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var shown = prompt(copy) is { } asked ? asked.Examples.Select(example => example.Visual).Append(asked.Visual) : [];
-        var pictures = OutgoingPictures.Of(shown.OfType<Visual>(), _held);
-        var response = await pictures.SendAsync(() => _calls.RunAsync(gateway => call(gateway, copy).ResponseAsync, cancellation));
-        pictures.Acknowledge(reports(response));
-        return response;
+        using var stream = await request.SendAsync(outgoing =>
+            _calls.BeginAsync(request.Tenant, (gateway, options) => begin(gateway, outgoing, options), cancellation));
+        for (var any = stream.HasBegun; any; any = await stream.MoveNextAsync(cancellation))
+        {
+            var item = stream.Current.ToRecord();
+            if (item is PicturesResolved resolved) request.Acknowledge(resolved.Pictures);
+            yield return item;
+        }
     }
 }

@@ -9,19 +9,23 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Configuration;
 
 /// <summary>A section of the configuration that this process reads.</summary>
+/// <param name="Name">Name of the section, such as Model.</param>
 public sealed record KnownSection(string Name);
 
-/// <summary>The one way in which an options class becomes part of a process.</summary>
+/// <summary>Registers options classes. Every options class of a process is registered here.</summary>
 public static class OptionSectionRegistration
 {
     /// <summary>
-    /// Reads a section into <typeparamref name="T"/> and checks it at start: sizes and durations as <see cref="Quantity"/> has them, the
-    /// property's validation attributes, and that every key of the section is a property. Several registrations of one class count once.
+    /// Reads a section into <typeparamref name="T"/> and checks it at start. Sizes and durations have the formats of
+    /// <see cref="Quantity"/>, every value must satisfy the validation attributes of its property, and every key of the section must be a
+    /// property. Registering a class several times has the effect of one registration.
     /// </summary>
     /// <typeparam name="T">
-    /// Properties are string, int, long, double, bool or TimeSpan. A whole number whose name ends in <c>Bytes</c> is a size. An attribute's
-    /// error message, where there is one, is the second half of the sentence "Give …." and says what the property takes.
+    /// The options class. Its properties are string, int, long, double, bool or TimeSpan. A whole number whose name ends in <c>Bytes</c> is
+    /// a size. If an attribute has an error message, it names the accepted values and completes the sentence "Give ….".
     /// </typeparam>
+    /// <param name="services">Services of the process.</param>
+    /// <param name="section">Name of the section.</param>
     public static OptionsBuilder<T> AddOptionSection<T>(this IServiceCollection services, string section)
         where T : class, new()
     {
@@ -34,8 +38,8 @@ public static class OptionSectionRegistration
 }
 
 /// <summary>
-/// The reader of one section. .NET's own binder has one converter per type and reports failures with expressions and type names; this one
-/// knows sizes from numbers, and says of each fault the key, the value and what is expected.
+/// Reads one section. The binder of .NET has one converter per type and reports errors with expressions and type names. This reader
+/// distinguishes sizes from other numbers, and its errors name the key, the value and the accepted values.
 /// </summary>
 public sealed class OptionSection<T>(IConfiguration configuration, string section) : IConfigureOptions<T>, IValidateOptions<T>
     where T : class, new()
@@ -43,7 +47,10 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
     private static readonly PropertyInfo[] Properties = [.. typeof(T).GetProperties().Where(property => property.CanWrite)];
 
-    /// <summary>What can be read, without a check: for what a process needs to know before its options are validated.</summary>
+    /// <summary>
+    /// Reads the options without checking them. Values that cannot be read keep their defaults. This method serves code that needs options
+    /// before the process validates them.
+    /// </summary>
     public T Read()
     {
         var options = new T();
@@ -66,7 +73,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
     }
 
-    /// <returns>Properties whose value could not be read.</returns>
+    /// <returns>The properties whose values could not be read.</returns>
     private HashSet<PropertyInfo> Read(T options, List<string> faults)
     {
         var misread = new HashSet<PropertyInfo>();
@@ -76,7 +83,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
             if (property is null) faults.Add(UnknownFault(entry.Key));
             else if (entry.GetChildren().FirstOrDefault() is { } nested)
                 faults.Add($"{nested.Path} is no option: {entry.Path} takes one value.");
-            else if (entry.Value is null) continue; // null in a file is the default
+            else if (entry.Value is null) continue; // A null in a file means the default.
             else if (TryParse(property, entry.Value, out var value)) property.SetValue(options, value);
             else if (misread.Add(property)) faults.Add(Fault(property, entry.Value));
         }
@@ -103,7 +110,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
         return read && wide is >= int.MinValue and <= int.MaxValue;
     }
 
-    // a range of durations is compared here: the attribute would read its own bounds in the culture of the machine
+    // Durations are compared here, because RangeAttribute would parse its bounds in the culture of the machine.
     private static bool IsValid(PropertyInfo property, object? value) =>
         property.GetCustomAttributes<ValidationAttribute>().All(attribute => (attribute, value) switch
         {
@@ -117,9 +124,9 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
     private static string Expected(PropertyInfo property)
     {
         var attributes = property.GetCustomAttributes<ValidationAttribute>().ToList();
-        // some attributes of .NET come with a message of their own, which has a placeholder
-        var told = attributes.Find(attribute => attribute.ErrorMessage?.Contains("{0}", StringComparison.Ordinal) == false);
-        if (told is not null) return told.ErrorMessage!;
+        // Some attributes of .NET have a default message with a placeholder, which is not part of the sentence.
+        var explained = attributes.Find(attribute => attribute.ErrorMessage?.Contains("{0}", StringComparison.Ordinal) == false);
+        if (explained is not null) return explained.ErrorMessage!;
         if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed) return string.Join(" or ", allowed.Values);
         var range = attributes.OfType<RangeAttribute>().FirstOrDefault();
         var type = property.PropertyType;
@@ -132,7 +139,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
             : $"a {(type == typeof(double) ? "number" : "whole number")}{Between(range, bound => Convert.ToString(bound, Invariant)!)}";
     }
 
-    // a bound that is the largest long is none; as a double it is just beyond
+    // A maximum of long.MaxValue means that there is no maximum. As a double it is rounded up, which >= takes into account.
     private static string Between(RangeAttribute? range, Func<object, string> write) => range switch
     {
         null => "",
@@ -154,7 +161,7 @@ public sealed class OptionSection<T>(IConfiguration configuration, string sectio
 
     private static TimeSpan Bound(object bound) => bound as TimeSpan? ?? TimeSpan.Parse((string)bound, Invariant);
 
-    /// <returns>Letters to insert, remove or exchange until one word is the other, in any case.</returns>
+    /// <summary>Computes the Levenshtein distance of two words, ignoring case.</summary>
     private static int Distance(string one, string other)
     {
         var row = Enumerable.Range(0, other.Length + 1).ToArray();

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Flamingo.Configuration;
 
-/// <summary>Sizes and durations as people write them: <c>2GiB</c>, <c>512MB</c>, <c>100ms</c>, <c>1h30min</c>.</summary>
+/// <summary>Reads and writes sizes and durations with units: <c>2GiB</c>, <c>512MB</c>, <c>100ms</c>, <c>1h30min</c>.</summary>
 public static partial class Quantity
 {
     private static readonly (string Name, long Bytes)[] SizeUnits =
@@ -23,12 +23,13 @@ public static partial class Quantity
     ];
 
     /// <summary>
-    /// A number with a unit, or a whole number of bytes. <c>KiB</c> to <c>PiB</c> (or <c>Ki</c> to <c>Pi</c>) are powers of 1024,
-    /// <c>kB</c> to <c>PB</c> powers of 1000, in upper or lower case. A lone <c>G</c> or <c>M</c> is refused, because programs disagree
-    /// on what it means.
+    /// Reads a number with a unit, or a whole number of bytes. <c>KiB</c> to <c>PiB</c> (or <c>Ki</c> to <c>Pi</c>) are powers of 1024,
+    /// <c>kB</c> to <c>PB</c> are powers of 1000, in upper or lower case. A unit <c>G</c> or <c>M</c> without more letters is refused,
+    /// because programs disagree on its meaning.
     /// </summary>
-    /// <param name="bytes">A fraction of a byte is dropped.</param>
-    /// <returns>False: it is no size, or it is larger than a long.</returns>
+    /// <param name="text">The text to read.</param>
+    /// <param name="bytes">The size in bytes. A fraction of a byte is dropped.</param>
+    /// <returns>False if the text is not a size, or if the size is larger than a long.</returns>
     public static bool TryParseSize(string text, out long bytes)
     {
         if (long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out bytes)) return true;
@@ -37,10 +38,12 @@ public static partial class Quantity
     }
 
     /// <summary>
-    /// Numbers with units (<c>d h m min s ms us</c>, and the words for days to seconds), or <c>[d.]hh:mm[:ss[.fff]]</c>. A bare number
-    /// has no unit and is refused, but 0, which needs none.
+    /// Reads numbers with units (<c>d h m min s ms us</c>, and the words for days to seconds), or <c>[d.]hh:mm[:ss[.fff]]</c>. A number
+    /// without a unit is refused, except 0.
     /// </summary>
-    /// <returns>False: it is no duration, or it is longer than a <see cref="TimeSpan"/>.</returns>
+    /// <param name="text">The text to read.</param>
+    /// <param name="duration">The duration.</param>
+    /// <returns>False if the text is not a duration, or if it is longer than a <see cref="TimeSpan"/>.</returns>
     public static bool TryParseDuration(string text, out TimeSpan duration)
     {
         duration = default;
@@ -59,7 +62,7 @@ public static partial class Quantity
         return true;
     }
 
-    /// <returns>In the largest unit that divides it: <c>64KiB</c>; a number of bytes where none does.</returns>
+    /// <summary>Writes a size in the largest unit of 1024 that divides it, such as <c>64KiB</c>, or else as a number of bytes.</summary>
     public static string Size(long bytes)
     {
         if (bytes <= 0) return bytes.ToString(CultureInfo.InvariantCulture);
@@ -68,7 +71,7 @@ public static partial class Quantity
         return string.Create(CultureInfo.InvariantCulture, $"{bytes / unit}{name}");
     }
 
-    /// <returns>In the largest unit that divides it: <c>100ms</c>.</returns>
+    /// <summary>Writes a duration in the largest unit that divides it, such as <c>100ms</c>.</summary>
     public static string Duration(TimeSpan duration)
     {
         if (duration == default) return "0";

@@ -6,26 +6,36 @@ namespace Flamingo.Import;
 /// <summary>An IDEFICS publication on disk: one Hugging Face folder with weights, tokenizer and configurations.</summary>
 public sealed record IdeficsSource(string Folder)
 {
-    /// <summary>F32, F16 or BF16 for all weights; null keeps each weight's own.</summary>
+    /// <summary>Dtype of all weights: F32, F16 or BF16. Null keeps the published dtype of each weight.</summary>
     public string? Dtype { get; init; }
 
-    /// <summary>drop, white or black: what becomes of transparency; null keeps what the family was trained with.</summary>
+    /// <summary>
+    /// How transparent pixels become opaque: drop, white or black (see <see cref="PreprocessingConfig.Alpha"/>). Null takes the mode that
+    /// the family was trained with.
+    /// </summary>
     public string? Alpha { get; init; }
 
-    /// <summary>Name of the model; null takes the output folder's.</summary>
+    /// <summary>Name of the model. Null takes the name of the output folder.</summary>
     public string? ModelId { get; init; }
 
     /// <summary>
-    /// Reads the tokenizer.json that was written, by its path, as services will; throws a <see cref="CheckpointException"/> for one that
-    /// they would refuse. Null leaves that to their start.
+    /// Receives the path of the written tokenizer.json and throws a <see cref="CheckpointException"/> if the services would refuse the
+    /// file. Null skips the check; a service then reports the fault when it starts.
     /// </summary>
     public Action<string>? CheckTokenizer { get; init; }
 }
 
-/// <summary>Turns an IDEFICS publication into a model directory. Nothing of it is left behind when it fails; where it stands already, nothing is done.</summary>
+/// <summary>
+/// Converts an IDEFICS publication into a model directory. A failed import leaves no files. An import whose result exists already
+/// changes nothing.
+/// </summary>
 public static class IdeficsImport
 {
-    /// <exception cref="CheckpointException">One report of everything missing, unexpected, misshapen or non-finite; or an output that exists.</exception>
-    public static ModelDirectory Run(IdeficsSource source, string output, IProgress<ImportProgress>? progress, CancellationToken cancellation, TimeProvider? time = null) =>
+    /// <exception cref="CheckpointException">
+    /// The publication has faults; the message lists every missing, unexpected, misshapen or non-finite tensor. Or the output exists and
+    /// is the result of another import.
+    /// </exception>
+    public static ModelDirectory Run(IdeficsSource source, string output, IProgress<ImportProgress>? progress,
+        CancellationToken cancellation, TimeProvider? time = null) =>
         ModelImport.Run(() => new IdeficsReader(source), source.ModelId, output, progress, time ?? TimeProvider.System, cancellation);
 }

@@ -3,7 +3,7 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import;
 
-/// <summary>Bytes done, of all that will be written, digested and hashed.</summary>
+/// <summary>Counts the bytes that an import has written, digested and hashed, and reports progress.</summary>
 internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, TimeProvider time, long total)
 {
     private readonly long _started = time.GetTimestamp();
@@ -13,11 +13,12 @@ internal sealed class ProgressMeter(IProgress<ImportProgress>? progress, TimePro
     {
         _done += bytes;
         var passed = time.GetElapsedTime(_started);
-        progress?.Report(new ImportProgress(what, _done, total) { Left = passed >= TimeSpan.FromSeconds(1) && _done > 0 ? passed * ((double)(total - _done) / _done) : null });
+        TimeSpan? left = passed >= TimeSpan.FromSeconds(1) && _done > 0 ? passed * ((double)(total - _done) / _done) : null;
+        progress?.Report(new ImportProgress(what, _done, total) { Left = left });
     }
 }
 
-/// <summary>What provenance says of a published file.</summary>
+/// <summary>Computes what the provenance of a model records about a published file: its name, size and SHA-256.</summary>
 internal static class SourceHash
 {
     private const int Part = 16 << 20;

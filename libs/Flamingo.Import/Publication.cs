@@ -3,48 +3,58 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import;
 
-/// <summary>What an import has to say besides the model.</summary>
+/// <summary>Messages that an import collects for its user.</summary>
 internal sealed record ImportReport
 {
-    /// <summary>Everything missing, unexpected, misshapen or not computed by this build: any of them ends the import.</summary>
+    /// <summary>Whatever is missing, unexpected, misshapen or not computed by this build. A fault ends the import.</summary>
     public List<string> Faults { get; } = [];
 
-    /// <summary>What the user should look at, because the model may compute something else than the original.</summary>
+    /// <summary>Reasons why the imported model may compute something else than the original. They do not end the import.</summary>
     public List<string> Warnings { get; } = [];
 
-    /// <summary>What the user should know, though it is no fault.</summary>
+    /// <summary>Decisions of the importer that the user should know.</summary>
     public List<string> Notes { get; } = [];
 }
 
-/// <summary>A publication as its layout was understood. Its tensors are not read yet, and need the files that its <see cref="IPublicationReader"/> holds open.</summary>
-/// <param name="Parts">vision, resampler, language: tensors by canonical name.</param>
+/// <summary>
+/// A publication translated to this project's configuration and tensor names. The elements of its tensors are read later, from the files
+/// that its <see cref="IPublicationReader"/> keeps open.
+/// </summary>
+/// <param name="Vision">Configuration of the vision tower.</param>
+/// <param name="Resampler">Configuration of the resampler.</param>
+/// <param name="Language">Configuration of the language model.</param>
+/// <param name="Parts">The parts vision, resampler and language, each with its tensors by canonical name.</param>
 internal sealed record Publication(
-    VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language, IReadOnlyList<(string Part, IReadOnlyDictionary<string, SourceTensor> Tensors)> Parts);
+    VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language,
+    IReadOnlyList<(string Part, IReadOnlyDictionary<string, SourceTensor> Tensors)> Parts);
 
-/// <summary>Opened files of one layout.</summary>
+/// <summary>Reads the opened files of a publication of one layout. Disposing it closes the files.</summary>
 internal interface IPublicationReader : IDisposable
 {
+    /// <summary>Name of the layout, such as openflamingo.</summary>
     string Layout { get; }
 
-    /// <summary>Everything besides the files that shapes the result, in words: the same files and settings are the same import.</summary>
+    /// <summary>Options of the import that change its result, as text. Imports with equal files and equal settings are equal.</summary>
     string Settings { get; }
 
-    /// <summary>F32, F16 or BF16 for all weights; null keeps each weight's own.</summary>
+    /// <summary>Dtype of all weights: F32, F16 or BF16. Null keeps the published dtype of each weight.</summary>
     string? Dtype { get; }
 
-    /// <summary>drop, white or black: what becomes of transparency; null keeps what the family was trained with.</summary>
+    /// <summary>How transparent pixels become opaque: drop, white or black. Null takes the mode that the family was trained with.</summary>
     string? Alpha { get; }
 
-    /// <summary>Every file that is read.</summary>
+    /// <summary>Paths of all files that the import reads.</summary>
     IReadOnlyList<string> Files { get; }
 
-    /// <param name="report">Takes what was found.</param>
+    /// <summary>Translates configurations and lists the tensors.</summary>
+    /// <param name="report">Takes faults, warnings and notes.</param>
     Publication Read(ImportReport report);
 
     /// <summary>Writes tokenizer.json.</summary>
-    /// <param name="vocabulary">Rows of the token embedding.</param>
+    /// <param name="file">Path of the file to write.</param>
+    /// <param name="vocabulary">Rows of the token embedding; every token id must be below it.</param>
     TokensConfig WriteTokenizer(string file, int vocabulary);
 
-    /// <summary>How the checkpoint was trained to be asked.</summary>
+    /// <summary>Returns the prompt templates that the checkpoint was trained with.</summary>
     PromptsConfig Prompts(TokensConfig tokens);
 }

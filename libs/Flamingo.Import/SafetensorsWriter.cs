@@ -5,21 +5,30 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import;
 
-/// <summary>Writes a safetensors file tensor by tensor, so that no more than one is in memory; converts dtypes and looks for non-finite values on the way.</summary>
+/// <summary>
+/// Writes a safetensors file one tensor at a time, so that at most one tensor is in memory. Converts dtypes and reports non-finite values.
+/// </summary>
 public static class SafetensorsWriter
 {
     private const long CollectedBytes = 256 << 20;
 
-    // tensors behind each other without holes, as the format wants it, and yet aligned: those of whole lines first
+    // Bytes. The format allows no gaps between tensors, so the tensors whose length is a multiple of this are written first: all of
+    // them, and the first of the remaining tensors, are then aligned.
     private const int Alignment = 64;
 
-    /// <param name="dtype">F32, F16, BF16, or null to keep each tensor's own.</param>
-    /// <param name="written">Told the name of every tensor and the bytes written for it.</param>
-    /// <param name="faults">Non-finite tensors are added here.</param>
-    public static void Write(string path, IReadOnlyDictionary<string, SourceTensor> tensors, string? dtype, Action<string, long> written, List<string> faults, CancellationToken cancellation)
+    /// <param name="path">Path of the file to write.</param>
+    /// <param name="tensors">Tensors by the name that they get in the file.</param>
+    /// <param name="dtype">Dtype of all tensors: F32, F16 or BF16. Null keeps the dtype of each tensor.</param>
+    /// <param name="written">Called after each tensor with its name and the number of bytes written.</param>
+    /// <param name="faults">Takes a message for each tensor with a non-finite value.</param>
+    /// <param name="cancellation">Checked before each tensor.</param>
+    public static void Write(string path, IReadOnlyDictionary<string, SourceTensor> tensors, string? dtype, Action<string, long> written,
+        List<string> faults, CancellationToken cancellation)
     {
-        long Length(SourceTensor tensor) => tensor.Length / SafetensorsFile.ElementSize(tensor.Dtype) * SafetensorsFile.ElementSize(dtype ?? tensor.Dtype);
-        var ordered = tensors.OrderBy(item => Length(item.Value) % Alignment == 0 ? 0 : 1).ThenBy(item => item.Key, StringComparer.Ordinal).ToList();
+        long Length(SourceTensor tensor) =>
+            tensor.Length / SafetensorsFile.ElementSize(tensor.Dtype) * SafetensorsFile.ElementSize(dtype ?? tensor.Dtype);
+        var ordered = tensors.OrderBy(item => Length(item.Value) % Alignment == 0 ? 0 : 1)
+            .ThenBy(item => item.Key, StringComparer.Ordinal).ToList();
         var (header, offset) = (new SortedDictionary<string, object>(StringComparer.Ordinal), 0L);
         foreach (var (name, tensor) in ordered)
         {
@@ -43,11 +52,12 @@ public static class SafetensorsWriter
             var bytes = tensor.Read();
             if (!WeightDtypes.IsFinite(bytes, tensor.Dtype)) faults.Add($"non-finite: {name} ({tensor.Name})");
             var converted = WeightDtypes.Convert(bytes, tensor.Dtype, dtype ?? tensor.Dtype);
-            if (!ReferenceEquals(converted, bytes) && !WeightDtypes.IsFinite(converted, dtype!)) faults.Add($"too large for {dtype}: {name} ({tensor.Name})");
+            if (!ReferenceEquals(converted, bytes) && !WeightDtypes.IsFinite(converted, dtype!))
+                faults.Add($"too large for {dtype}: {name} ({tensor.Name})");
             stream.Write(converted);
             written(name, converted.Length);
             if ((unreturned += bytes.Length + converted.Length) < CollectedBytes) continue;
-            GC.Collect(); // large arrays wait for a full collection, and by itself that comes gigabytes later
+            GC.Collect(); // Only a full collection frees large arrays, and .NET would start one gigabytes later.
             unreturned = 0;
         }
     }

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.ServiceDefaults;
@@ -12,7 +13,7 @@ public static class ServiceRun
 {
     private static readonly TimeSpan Reminder = TimeSpan.FromSeconds(5);
 
-    /// <summary>What can be known to be wrong before a model is loaded.</summary>
+    /// <summary>Finds wrong options and a port that is in use before a model is loaded.</summary>
     /// <exception cref="OptionsValidationException">Options; several sections come as one <see cref="AggregateException"/>.</exception>
     /// <exception cref="IOException">The port is in use, or not ours to use.</exception>
     public static void CheckBeforeStart(this WebApplication app)
@@ -35,7 +36,7 @@ public static class ServiceRun
                 {
                     SocketError.AddressAlreadyInUse => "something listens there already. End it, or choose",
                     SocketError.AccessDenied => "this user may not listen there. Choose",
-                    _ => null, // no IPv6 on this machine, say: the server itself makes do without
+                    _ => null, // there may be no IPv6 on this machine, for example; the server goes on without it
                 };
                 if (reason is null) continue;
                 throw new IOException($"Port {endpoints.GrpcPort} cannot be used: {reason} another Endpoints:GrpcPort.", exception);
@@ -44,24 +45,25 @@ public static class ServiceRun
     }
 
     /// <summary>
-    /// Serves until a signal or the token tells it to stop, then lets calls under way end, as long as
-    /// <see cref="EndpointOptions.DrainTimeout"/> allows, and says which. A signal meanwhile cuts them off.
+    /// Serves until a signal or the token asks the process to stop, then waits for the calls that are being answered, as long as
+    /// <see cref="EndpointOptions.DrainTimeout"/> allows, and logs which they are. A second signal cuts them off.
     /// </summary>
-    /// <param name="started">Once it listens.</param>
-    /// <param name="tell">Takes a sentence for the operator.</param>
+    /// <param name="started">Called once the process listens.</param>
     /// <returns>False: calls were cut off by a second signal.</returns>
-    public static async Task<bool> ServeAsync(
-        this WebApplication app, Func<Task> started, Action<string> tell, CancellationToken cancellation)
+    public static async Task<bool> ServeAsync(this WebApplication app, Func<Task> started, CancellationToken cancellation)
     {
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
         await app.StartAsync(cancellation);
+        log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", string.Join(", ", app.Urls));
+        if (ServiceProgram.TelemetryCollector(app.Configuration) is { } collector) log.TelemetryExported(collector);
         await started();
         using (var told = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
             await Task.Delay(Timeout.InfiniteTimeSpan, told.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
 
-        var atOnce = new CancellationTokenSource(); // never disposed of: a last signal may come just now
+        var atOnce = new CancellationTokenSource(); // never disposed, because a signal may still arrive at the very end
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cut);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cut);
-        await StopAsync(app, tell, atOnce.Token);
+        await StopAsync(app, log, atOnce.Token);
         return !atOnce.IsCancellationRequested;
 
         void Cut(PosixSignalContext signal)
@@ -71,7 +73,7 @@ public static class ServiceRun
         }
     }
 
-    private static async Task StopAsync(WebApplication app, Action<string> tell, CancellationToken atOnce)
+    private static async Task StopAsync(WebApplication app, ILogger log, CancellationToken atOnce)
     {
         var calls = app.Services.GetRequiredService<RunningCalls>();
         var longest = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value.DrainTimeout;
@@ -81,10 +83,10 @@ public static class ServiceRun
         do
         {
             var left = Math.Ceiling((longest - time.GetElapsedTime(begun)).TotalSeconds);
-            if (calls.ToString() is { Length: > 0 } names)
-                tell($"Stopping: waiting for {names}, {Math.Max(left, 0)} s at most. Ctrl-C again stops at once.");
+            if (calls.ToString() is { Length: > 0 } names) log.Draining(names, Math.Max(left, 0));
         }
         while (await Task.WhenAny(stopping, reminder.WaitForNextTickAsync(CancellationToken.None).AsTask()) != stopping);
         await stopping;
+        log.Stopped();
     }
 }

@@ -8,9 +8,12 @@ public interface ILanguageModel
 {
     Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation);
 
-    /// <summary>Streams the continuation: any number of <see cref="TokensGenerated"/>, then one <see cref="GenerationFinished"/>.</summary>
+    /// <summary>
+    /// Streams the continuation: any number of <see cref="AnswerTokens"/> without maps, then one <see cref="AnswerFinished"/> with
+    /// this stage's own times and digest and without a seed.
+    /// </summary>
     /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, Internal (non-finite logits).</exception>
-    IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation);
+    IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation);
 
     /// <summary>Log-likelihood of every candidate after one shared prefix, which is computed once.</summary>
     Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation);
@@ -51,42 +54,6 @@ public sealed record LanguageModelRequest(IReadOnlyList<PromptSegment> Segments,
     public AttentionChoice? Attention { get; init; }
 }
 
-public abstract record GenerationEvent;
-
-/// <param name="Text">New text, never the stop token; empty while a character or a possible stop string is incomplete.</param>
-/// <param name="Ids">New token ids, the stop token included.</param>
-public sealed record TokensGenerated(string Text, IReadOnlyList<int> Ids) : GenerationEvent
-{
-    /// <summary>Which of several answers, 0-based.</summary>
-    public int Sample { get; init; }
-
-    /// <summary>One per id, where asked for.</summary>
-    public IReadOnlyList<TokenLogProbability> LogProbabilities { get; init; } = [];
-
-    /// <summary>One per id, where asked for; null for a token that sees no picture.</summary>
-    public IReadOnlyList<TokenAttention?> Attention { get; init; } = [];
-}
-
-/// <summary>What the position that chose a token saw of its picture.</summary>
-/// <param name="Picture">Index among the prompt's picture segments.</param>
-/// <param name="Weights">[latents], sums to one: the mean over the chosen layers and heads.</param>
-public sealed record TokenAttention(int Picture, TensorData Weights);
-
-/// <param name="Reason">Of the first answer.</param>
-/// <param name="GeneratedTokens">Of all answers together.</param>
-/// <param name="Prefill">Computing the prompt.</param>
-/// <param name="FirstToken">From the request's arrival at this stage to its first token.</param>
-/// <param name="Total">From arrival to the last token.</param>
-public sealed record GenerationFinished(
-    FinishReason Reason, int PromptTokens, int GeneratedTokens, TimeSpan Prefill, TimeSpan FirstToken, TimeSpan Total, string WeightsDigest) : GenerationEvent
-{
-    /// <summary>Prompt tokens whose keys and values another request had computed.</summary>
-    public int CachedTokens { get; init; }
-
-    /// <summary>One per answer.</summary>
-    public IReadOnlyList<FinishedSample> Samples { get; init; } = [];
-}
-
 /// <param name="Candidates">At least one; each tokenized alone, without a beginning token, and not empty.</param>
 public sealed record RankRequest(IReadOnlyList<PromptSegment> Segments, IReadOnlyList<string> Candidates)
 {
@@ -100,6 +67,6 @@ public sealed record RankRequest(IReadOnlyList<PromptSegment> Segments, IReadOnl
 /// <param name="Candidates">In the order of the request.</param>
 public sealed record Ranking(IReadOnlyList<RankedCandidate> Candidates, int PromptTokens, TimeSpan Prefill, TimeSpan Total, string WeightsDigest)
 {
-    /// <inheritdoc cref="GenerationFinished.CachedTokens"/>
+    /// <inheritdoc cref="AnswerFinished.CachedTokens"/>
     public int CachedTokens { get; init; }
 }

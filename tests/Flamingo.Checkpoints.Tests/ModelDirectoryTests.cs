@@ -82,11 +82,11 @@ public sealed class ModelDirectoryTests : IDisposable
     }
 
     [Theory]
-    [InlineData("", "nothing stands there")]
+    [InlineData("", "the text is empty")]
     [InlineData("null", "is empty")]
     [InlineData("{", "line 1, column 2: the text ends before every bracket is closed")]
     [InlineData("""{"format_version": 1}""", "lacks 'model_id'")]
-    [InlineData("""{"format_version": 1, "nonsense": true}""", "'nonsense' is no member that is known here")]
+    [InlineData("""{"format_version": 1, "nonsense": true}""", "'nonsense' is not a known member here")]
     [InlineData("{\"format_version\": 1,\n \"model_id\": 7}", "line 2, column 15: model_id has a value of the wrong kind")]
     [InlineData("{\"format_version\": 1,\n \"format_version\": 1}", "Duplicate property 'format_version'.")]
     [InlineData("{\"format_version\": 1,\n}", "line 2, column 1: a comma stands before the closing bracket")]
@@ -110,7 +110,7 @@ public sealed class ModelDirectoryTests : IDisposable
         Assert.NotEmpty(ModelDirectory.Open(_folder).Config.ModelId);
     }
 
-    /// <summary>A typing error would compute something else in silence.</summary>
+    /// <summary>Without this check, a typing error would make the model compute something else without an error.</summary>
     [Theory]
     [InlineData("vision.activation", "quik_gelu", "quick_gelu or gelu")]
     [InlineData("vision.preprocessing.resize", "crop", "shortest_side_crop or square")]
@@ -142,9 +142,13 @@ public sealed class ModelDirectoryTests : IDisposable
     public void Another_format_and_no_model_at_all_are_said_with_a_remedy()
     {
         var file = Path.Combine(_folder, ModelDirectory.ConfigFile);
-        File.WriteAllText(file, File.ReadAllText(file).Replace("\"format_version\": 1", "\"format_version\": 99", StringComparison.Ordinal));
-        Assert.Contains("Import the checkpoint again", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
-        Assert.Contains("flamingo import", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(Path.Combine(_folder, "nowhere"))).Message, StringComparison.Ordinal);
+        File.WriteAllText(file, File.ReadAllText(file)
+            .Replace("\"format_version\": 1", "\"format_version\": 99", StringComparison.Ordinal));
+        Assert.Contains("Import the checkpoint again", Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("flamingo import",
+            Assert.Throws<CheckpointException>(() => ModelDirectory.Open(Path.Combine(_folder, "nowhere"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

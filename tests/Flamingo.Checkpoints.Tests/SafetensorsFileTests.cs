@@ -12,7 +12,13 @@ public sealed class SafetensorsFileTests : IDisposable
     [Fact]
     public void Tensors_are_found_where_the_header_says()
     {
-        Write("""{"__metadata__":{"format":"pt"},"b":{"dtype":"F16","shape":[2],"data_offsets":[8,12]},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}""", 12);
+        Write("""
+            {
+              "__metadata__": {"format": "pt"},
+              "b": {"dtype": "F16", "shape": [2], "data_offsets": [8, 12]},
+              "a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}
+            }
+            """, 12);
         using var file = SafetensorsFile.Open(_file);
         Assert.Equal(["a", "b"], file.Entries.Keys.Order());
         Assert.Equal([1L, 2], file.Entries["a"].Shape);
@@ -28,8 +34,10 @@ public sealed class SafetensorsFileTests : IDisposable
         { "negative shape", """{"a":{"dtype":"F32","shape":[-1,-2],"data_offsets":[0,8]}}""" },
         { "a shape that overflows", """{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""" },
         { "unknown dtype", """{"a":{"dtype":"F7","shape":[2],"data_offsets":[0,8]}}""" },
-        { "two at one place", """{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}""" },
-        { "one name twice", """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""" },
+        { "two at one place",
+            """{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}""" },
+        { "one name twice",
+            """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""" },
         { "one offset", """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}""" },
         { "no dtype", """{"a":{"shape":[1],"data_offsets":[0,4]}}""" },
         { "a fraction as shape", """{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}""" },
@@ -43,7 +51,8 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         Write(header, 12);
         var exception = Record.Exception(() => SafetensorsFile.Open(_file).Dispose());
-        Assert.True(exception is CheckpointException && exception.Message.Contains(_file, StringComparison.Ordinal), $"{what}: {exception}");
+        Assert.True(exception is CheckpointException
+            && exception.Message.Contains(_file, StringComparison.Ordinal), $"{what}: {exception}");
     }
 
     [Fact]

@@ -43,7 +43,7 @@ public sealed class OptionSectionTests
         Assert.Equal([message], Faults(($"Kitchen:{key}", value)));
 
     [Fact]
-    public void All_faults_come_at_once_and_other_sections_are_nobodys_business() =>
+    public void All_faults_come_at_once_and_other_sections_are_ignored() =>
         Assert.Equal(3, Faults(
             ("Kitchen:Cooks", "0"), ("Kitchen:Patience", "5"), ("Kitchen:Pateince", "5s"),
             ("Logging:LogLevel:Default", "x"), ("KITCHEN_PORT", "y"), ("Kitchen", "tcp://10.0.0.1")).Count);
@@ -86,7 +86,8 @@ public sealed class OptionSectionTests
         var services = new ServiceCollection();
         var values = settings.Select(setting => KeyValuePair.Create(setting.Key, setting.Value));
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(values).Build());
-        for (var stage = 0; stage < 3; stage++) services.AddOptionSection<Kitchen>("Kitchen"); // as stages of one process do
+        // The stages of one process register the sections that they share several times.
+        for (var stage = 0; stage < 3; stage++) services.AddOptionSection<Kitchen>("Kitchen");
         return services;
     }
 

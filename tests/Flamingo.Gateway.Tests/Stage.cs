@@ -108,17 +108,17 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             request.IncludeAttention ? [.. request.Features.Select(_ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
     }
 
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         Take(request.Segments);
         Asked = request;
         await Task.Yield();
         var last = request.Segments.Count(segment => segment is PictureSegment) - 1;
         TokenAttention? Seen(float first) => last < 0 ? null : new TokenAttention(last, TensorData.FromFloats([first, 1 - first], 2));
-        foreach (var text in Says.Take(Says.Count - 2)) yield return new TokensGenerated(text, [1]);
-        yield return new TokensGenerated(Says[^2], [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
-        yield return new TokensGenerated(Says[^1], [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
-        yield return new GenerationFinished(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest)
+        foreach (var text in Says.Take(Says.Count - 2)) yield return new AnswerTokens(text, [1]);
+        yield return new AnswerTokens(Says[^2], [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
+        yield return new AnswerTokens(Says[^1], [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest) with
         {
             CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples).Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
         };

@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests;
 
-/// <summary>What an import writes of how its checkpoint is asked, to the letter.</summary>
+/// <summary>Compares the prompt templates that an import writes with the expected ones, character by character.</summary>
 public sealed class PromptsTests : IDisposable
 {
     private const string Utterance = "<end_of_utterance>";
@@ -23,7 +23,8 @@ public sealed class PromptsTests : IDisposable
     public void Every_openflamingo_is_asked_alike(string family, int every)
     {
         string Part(string name) => RepositoryFiles.Path("tests", "reference", "families", family, name);
-        Written(OpenFlamingoImport.Run(new OpenFlamingoSource(Part("vision"), Part("language"), Part("checkpoint.pt"), every), _folder["model"], null, CancellationToken.None), """
+        Written(OpenFlamingoImport.Run(new OpenFlamingoSource(Part("vision"), Part("language"), Part("checkpoint.pt"), every),
+            _folder["model"], null, CancellationToken.None), """
             {
               "caption": {
                 "template": "{picture}Output:{answer}<|endofchunk|>",
@@ -32,7 +33,10 @@ public sealed class PromptsTests : IDisposable
               },
               "answer": {
                 "template": "{picture}Question:{question} Short answer:{answer}<|endofchunk|>",
-                "zero_shot": [{ "question": "What color is the bus?", "answer": "red" }, { "question": "How many people are there?", "answer": "2" }],
+                "zero_shot": [
+                  { "question": "What color is the bus?", "answer": "red" },
+                  { "question": "How many people are there?", "answer": "2" }
+                ],
                 "cut_at": ["Question", "Answer", "Short"]
               },
               "classify": {
@@ -47,10 +51,26 @@ public sealed class PromptsTests : IDisposable
     [Fact]
     public void An_instruct_idefics_holds_conversations() => Written(Import(Idefics), """
         {
-          "caption": { "template": "User:{picture}Describe the image briefly.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "answer": { "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "classify": { "template": "User:{picture}What is in the image?<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] },
-          "chat": { "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n", "zero_shot": [], "cut_at": [] }
+          "caption": {
+            "template": "User:{picture}Describe the image briefly.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "answer": {
+            "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "classify": {
+            "template": "User:{picture}What is in the image?<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          },
+          "chat": {
+            "template": "User:{picture}{question}<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n",
+            "zero_shot": [],
+            "cut_at": []
+          }
         }
         """);
 
@@ -68,7 +88,10 @@ public sealed class PromptsTests : IDisposable
               },
               "answer": {
                 "template": "{picture}Question: {question} Answer: {answer}\n",
-                "zero_shot": [{ "question": "What color is the bus?", "answer": "red" }, { "question": "How many people are there?", "answer": "2" }],
+                "zero_shot": [
+                  { "question": "What color is the bus?", "answer": "red" },
+                  { "question": "How many people are there?", "answer": "2" }
+                ],
                 "cut_at": []
               },
               "classify": {
@@ -80,7 +103,7 @@ public sealed class PromptsTests : IDisposable
             """);
     }
 
-    // in the file, and read back from it
+    /// <summary>Compares the prompts in the written file, and the prompts that are read back from it.</summary>
     private static void Written(ModelDirectory model, string prompts)
     {
         var written = JsonNode.Parse(File.ReadAllText(Path.Combine(model.Path, ModelDirectory.ConfigFile)))!["prompts"]!;
@@ -88,16 +111,18 @@ public sealed class PromptsTests : IDisposable
         Assert.Equivalent(model.Config.Prompts, ModelDirectory.Open(model.Path).Config.Prompts, strict: true);
     }
 
-    private ModelDirectory Import(string source) => IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
+    private ModelDirectory Import(string source) =>
+        IdeficsImport.Run(new IdeficsSource(source), _folder["model"], null, CancellationToken.None);
 
-    /// <summary>The twin with the tokenizer of a base model: its last token is not there.</summary>
+    /// <summary>Copies the reference checkpoint with the tokenizer of a base model, which lacks the end of utterance.</summary>
     private string WithoutUtterances()
     {
         var folder = Directory.CreateDirectory(_folder["base"]).FullName;
         RepositoryFiles.Copy(Idefics, folder);
         Rewrite("tokenizer.json", json => Drop(json["added_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
         Rewrite("added_tokens.json", json => json.AsObject().Remove(Utterance));
-        Rewrite("special_tokens_map.json", json => Drop(json["additional_special_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
+        Rewrite("special_tokens_map.json",
+            json => Drop(json["additional_special_tokens"]!.AsArray(), token => (string?)token!["content"] == Utterance));
         Rewrite("tokenizer_config.json", json =>
         {
             json["added_tokens_decoder"]!.AsObject().Remove("543");
@@ -110,7 +135,9 @@ public sealed class PromptsTests : IDisposable
             var (file, json) = (Path.Combine(folder, name), JsonNode.Parse(File.ReadAllText(Path.Combine(folder, name)))!);
             change(json);
             File.WriteAllText(file, json.ToJsonString());
-            Assert.DoesNotContain(Utterance, File.ReadAllText(file).Replace("\\u003C", "<", StringComparison.Ordinal).Replace("\\u003E", ">", StringComparison.Ordinal), StringComparison.Ordinal);
+            Assert.DoesNotContain(Utterance,
+                File.ReadAllText(file).Replace("\\u003C", "<", StringComparison.Ordinal).Replace("\\u003E", ">", StringComparison.Ordinal),
+                StringComparison.Ordinal);
         }
 
         static void Drop(JsonArray list, Predicate<JsonNode?> which) => Assert.Equal(1, list.RemoveAll(node => which(node)));

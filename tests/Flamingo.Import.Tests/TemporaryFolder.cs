@@ -1,6 +1,6 @@
 namespace Flamingo.Import.Tests;
 
-/// <summary>A folder of its own for one test, gone afterwards.</summary>
+/// <summary>A temporary folder for one test. Disposing it deletes the folder.</summary>
 internal sealed class TemporaryFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("flamingo-import-").FullName;

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Resampler.Tests;
 
-/// <summary>Tensors that the original computed.</summary>
+/// <summary>Reads tensors that the original implementation computed.</summary>
 internal static class Golden
 {
     public static (float[] Values, int[] Shape) Tensor(string family, string name)
@@ -20,7 +20,7 @@ internal static class Golden
     /// <inheritdoc cref="ReferenceTensors.Error"/>
     public static double Error(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual) => ReferenceTensors.Error(expected, actual);
 
-    /// <summary>The first dimension taken apart.</summary>
+    /// <summary>Splits a tensor along its first dimension.</summary>
     public static IReadOnlyList<TensorData> Rows(string family, string name)
     {
         var (values, shape) = Tensor(family, name);
@@ -28,6 +28,6 @@ internal static class Golden
         return [.. Enumerable.Range(0, shape[0]).Select(row => TensorData.FromFloats(values.AsSpan(row * size, size), shape[1..]))];
     }
 
-    /// <summary>[patches, width] as the stage takes it: [1, patches, width].</summary>
+    /// <summary>Adds the dimension of frames that the stage expects: [patches, width] becomes [1, patches, width].</summary>
     public static TensorData AsFrame(TensorData features) => new(features.Dtype, [1, .. features.Shape], features.Bytes);
 }

@@ -3,7 +3,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.VisionEncoder.Tests;
 
-/// <summary>Tensors that the original computed.</summary>
+/// <summary>Reads tensors that the original implementation computed, and reference pictures.</summary>
 internal static class Golden
 {
     public static (float[] Values, int[] Shape) Tensor(string family, string name)
@@ -20,7 +20,8 @@ internal static class Golden
     public static ReadOnlyMemory<byte> Picture(int number) =>
         Picture(new[] { "picture-0.png", "picture-1.jpg", "picture-2.png", "picture-3.webp", "picture-4.png" }[number]);
 
-    public static ReadOnlyMemory<byte> Picture(string name) => File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name));
+    public static ReadOnlyMemory<byte> Picture(string name) =>
+        File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name));
 
     public static byte[] Input(string name) => File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "preprocessing", "in", name));
 }

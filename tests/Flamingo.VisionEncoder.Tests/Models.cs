@@ -1,16 +1,20 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
-using Flamingo.VisionEncoder.Execution;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Testing;
 using Flamingo.VisionEncoder.Decoding;
+using Flamingo.VisionEncoder.Execution;
 using Microsoft.Extensions.Options;
 
 [assembly: AssemblyFixture(typeof(Flamingo.VisionEncoder.Tests.Models))]
 
 namespace Flamingo.VisionEncoder.Tests;
 
-/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+/// <summary>
+/// Model directories and loaded stages that all tests share. The families are imported from their publications; the model named shapes is
+/// that of the repository.
+/// </summary>
 public sealed class Models : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-vision-").FullName;
@@ -25,7 +29,8 @@ public sealed class Models : IDisposable
         lock (_lock)
         {
             if (_directories.TryGetValue(family, out var known)) return known;
-            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+            return _directories[family] =
+                family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
         }
     }
 
@@ -33,27 +38,36 @@ public sealed class Models : IDisposable
     {
         lock (_lock)
         {
-            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new VisionEncoderOptions());
+            if (!_stages.TryGetValue(family, out var stage))
+                stage = _stages[family] = NewStage(DirectoryOf(family), new VisionEncoderOptions());
             return stage;
         }
     }
 
-    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null, string dtype = "float32", IPictureDecoder? decoder = null, string storage = "native") =>
+    /// <summary>Loads a stage, which the caller disposes.</summary>
+    /// <param name="model">The model directory.</param>
+    /// <param name="options">Options of the stage.</param>
+    /// <param name="thread">Thread to run on. A test that counts live tensors passes its own; null takes the shared thread.</param>
+    /// <param name="dtype">Dtype of the weights.</param>
+    /// <param name="decoder">Decoder of pictures; null takes the one that is compiled in.</param>
+    /// <param name="storage">Storage of the weights: native or int8.</param>
+    public VisionEncoderStage NewStage(ModelDirectory model, VisionEncoderOptions options, InferenceThread? thread = null,
+        string dtype = "float32", IPictureDecoder? decoder = null, string storage = "native") =>
         new(model, thread ?? Thread, decoder ?? IPictureDecoder.Compiled, Options.Create(options),
             Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
 
-    /// <summary>A copy of the family's directory whose configuration says something else.</summary>
+    /// <summary>Copies the model directory of a family with a changed configuration.</summary>
     public ModelDirectory Altered(string family, Func<ModelConfig, ModelConfig> change)
     {
         var original = DirectoryOf(family);
         var copy = NewFolder();
-        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors")) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(original.Path, "*.safetensors"))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
         ModelDirectory.WriteConfig(copy, change(original.Config));
         return ModelDirectory.Open(copy);
     }
 
-    /// <summary>An empty folder that goes when the tests are over.</summary>
+    /// <summary>Creates an empty folder, which is deleted after all tests.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
 
     public void Dispose()
@@ -66,8 +80,10 @@ public sealed class Models : IDisposable
     private ModelDirectory Import(string family)
     {
         string Source(params string[] part) => RepositoryFiles.Path(["tests", "reference", "families", family, .. part]);
-        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
+        if (family == "idefics")
+            return IdeficsImport.Run(new IdeficsSource(Source()), Path.Combine(_folder, family), progress: null, CancellationToken.None);
+        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"),
+            family switch { "mpt1b" => 1, "pythia" => 4, _ => 2 });
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

@@ -2,7 +2,8 @@ using Flamingo.Abstractions;
 using Flamingo.Bench.Machine;
 using Flamingo.Bench.Measuring;
 using Flamingo.Bench.Stacks;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;

@@ -1,4 +1,5 @@
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+
 using static TorchSharp.torch;
 
 namespace Flamingo.Bench.Machine;

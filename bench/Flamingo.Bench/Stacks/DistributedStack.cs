@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
+using Flamingo.Client;
 using Flamingo.Gateway;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote;
@@ -17,7 +18,7 @@ public sealed class DistributedStack : IAsyncDisposable
 {
     private readonly LoopbackHosts _hosts = new();
     private readonly TimeProvider _time;
-    private RemoteFlamingo? _client;
+    private FlamingoClient? _client;
 
     private DistributedStack(TimeProvider time) => _time = time;
 
@@ -32,7 +33,10 @@ public sealed class DistributedStack : IAsyncDisposable
                 ["Stages:Resampler"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()), app => app.MapResampler(), cancellation),
                 ["Stages:LanguageModel"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<ILanguageModel>()), app => app.MapLanguageModel(), cancellation),
             };
-            stack._client = new RemoteFlamingo(await stack._hosts.StartAsync(services => services.AddRemoteStages().AddGatewayPipeline(), app => app.MapFlamingo(), cancellation, settings));
+            var gateway = await stack._hosts.StartAsync(
+                services => services.AddRemoteStages().AddGatewayPipeline(), app => app.MapFlamingo(), cancellation, settings);
+            // every question carries its pictures, so that what is compared with the embedded stack is the whole way
+            stack._client = new FlamingoClient(new FlamingoClientOptions { Addresses = [gateway], SendsPicturesOnce = false });
             return stack;
         }
         catch

@@ -34,11 +34,11 @@ public sealed class InstantStages(FlamingoModel model) : IVisionEncoder, IResamp
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) =>
         Task.FromResult(new Resampling(model.Resampler.WeightsDigest, [.. request.Features.Select(_ => Zeros(model.Resampler.LatentDtype, model.Resampler.Latents, model.Resampler.Width))], []));
 
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         await Task.CompletedTask;
-        for (var token = 0; token < request.Sampling.MaxTokens; token++) yield return new TokensGenerated("a", [0]);
-        yield return new GenerationFinished(FinishReason.Length, 1, request.Sampling.MaxTokens, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, model.Language.WeightsDigest);
+        for (var token = 0; token < request.Sampling.MaxTokens; token++) yield return new AnswerTokens("a", [0]);
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Length, 1, request.Sampling.MaxTokens, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, model.Language.WeightsDigest);
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => throw new NotSupportedException("No figure ranks over instant stages.");

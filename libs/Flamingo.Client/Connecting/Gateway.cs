@@ -1,6 +1,8 @@
+using System.Security.Cryptography.X509Certificates;
+using Flamingo.Abstractions;
 using Flamingo.Protos.V1;
+using Flamingo.Wire;
 using Grpc.Core;
-using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
 using Grpc.Net.Client.Configuration;
@@ -11,24 +13,15 @@ namespace Flamingo.Client.Connecting;
 /// <summary>One address: a gateway, or all behind a DNS name.</summary>
 internal sealed class Gateway : IDisposable
 {
-    // as large as the service takes; requests with more pictures send them with EncodeAsync first and then by id
-    private const int MostBytes = 1 << 30;
-
     private readonly GrpcChannel _channel;
 
-    /// <param name="alone">Whether there is no other to turn to: then a connection may take as long as it likes.</param>
-    /// <exception cref="ArgumentException">It is no address.</exception>
-    public Gateway(string address, string tenant, bool alone)
+    /// <exception cref="ArgumentException">It is no address, or credentials would travel without TLS.</exception>
+    public Gateway(string address, FlamingoClientOptions options)
     {
-        if (!IsName(address) && !(Uri.TryCreate(address, UriKind.Absolute, out var server) && server.Scheme is "http" or "https"))
-            throw new ArgumentException($"'{address}' is no address. Give http://host:8080 or dns:///name:8080.", nameof(address));
-        var options = new GrpcChannelOptions { MaxReceiveMessageSize = MostBytes, MaxSendMessageSize = MostBytes };
-        if (!alone || IsName(address)) FailFast(options);
-        if (IsName(address)) Balance(options);
         Address = address;
-        _channel = GrpcChannel.ForAddress(address, options);
-        var calls = tenant.Length == 0 ? _channel.CreateCallInvoker() : _channel.Intercept(headers => [.. headers, new Metadata.Entry("flamingo-tenant", tenant)]);
-        (Public, Tasks, Sets) = (new Protos.V1.Flamingo.FlamingoClient(calls), new Tasks.TasksClient(calls), new SupportSets.SupportSetsClient(calls));
+        _channel = GrpcChannel.ForAddress(address, ChannelOptions(address, options));
+        (Public, Tasks) = (new Protos.V1.Flamingo.FlamingoClient(_channel), new Tasks.TasksClient(_channel));
+        (Sets, Cache) = (new SupportSets.SupportSetsClient(_channel), new LatentCache.LatentCacheClient(_channel));
     }
 
     public string Address { get; }
@@ -39,26 +32,56 @@ internal sealed class Gateway : IDisposable
 
     public SupportSets.SupportSetsClient Sets { get; }
 
+    public LatentCache.LatentCacheClient Cache { get; }
+
     public static bool IsName(string address) => address.StartsWith("dns:", StringComparison.Ordinal);
+
+    public FlamingoException Failure(RpcException exception) => exception.ToFlamingoException(
+        $"The server at {Address}", "Check the address, and that the server runs ('flamingo serve' starts one).");
 
     public void Dispose() => _channel.Dispose();
 
-    private static void FailFast(GrpcChannelOptions options)
+    private static GrpcChannelOptions ChannelOptions(string address, FlamingoClientOptions options)
     {
-        options.HttpHandler = new SocketsHttpHandler
+        var uri = Uri.TryCreate(address, UriKind.Absolute, out var given) ? given : null;
+        if (uri is not { Scheme: "http" or "https" } && !IsName(address))
+            throw new ArgumentException($"'{address}' is no address. Give http://host:8080 or dns:///name:8080.", nameof(options));
+        var secure = uri is { Scheme: "https" } || (IsName(address) && options.UseTls);
+        if (options.CallCredentials is not null && !secure)
+            throw new ArgumentException($"Call credentials travel only over TLS, and {address} has none. Use https://, or Headers.", nameof(options));
+        var credentials = secure ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure;
+        var channel = new GrpcChannelOptions
         {
-            EnableMultipleHttp2Connections = true, ConnectTimeout = TimeSpan.FromSeconds(2), PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(5), KeepAlivePingTimeout = TimeSpan.FromSeconds(3), KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+            Credentials = options.CallCredentials is { } calls ? ChannelCredentials.Create(credentials, calls) : credentials,
+            HttpHandler = options.HttpHandler ?? NewHandler(options), DisposeHttpClient = options.HttpHandler is null,
+            LoggerFactory = options.LoggerFactory,
+            MaxReceiveMessageSize = MessageLimits.MostBytes, MaxSendMessageSize = MessageLimits.MostBytes,
         };
-        options.DisposeHttpClient = true;
+        if (!IsName(address)) return channel;
+        var resolver = new DnsResolverFactory(refreshInterval: TimeSpan.FromSeconds(5));
+        channel.ServiceProvider = new ServiceCollection().AddSingleton<ResolverFactory>(resolver).BuildServiceProvider();
+        channel.InitialReconnectBackoff = TimeSpan.FromMilliseconds(200);
+        channel.MaxReconnectBackoff = TimeSpan.FromSeconds(1);
+        channel.ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } };
+        return channel;
     }
 
-    private static void Balance(GrpcChannelOptions options)
+    // pings notice within seconds that a server with calls under way is gone
+    private static SocketsHttpHandler NewHandler(FlamingoClientOptions options)
     {
-        options.Credentials = ChannelCredentials.Insecure;
-        options.ServiceProvider = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(TimeSpan.FromSeconds(5))).BuildServiceProvider();
-        options.InitialReconnectBackoff = TimeSpan.FromMilliseconds(200);
-        options.MaxReconnectBackoff = TimeSpan.FromSeconds(1);
-        options.ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } };
+        var handler = new SocketsHttpHandler
+        {
+            EnableMultipleHttp2Connections = true, ConnectTimeout = options.ConnectTimeout,
+            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(5), KeepAlivePingTimeout = TimeSpan.FromSeconds(3),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+        };
+        if (options.TrustedCertificates is not { } authorities) return handler;
+        handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck,
+        };
+        handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
+        return handler;
     }
 }

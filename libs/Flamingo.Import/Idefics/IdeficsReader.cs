@@ -7,10 +7,14 @@ using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.Idefics;
 
-/// <summary>transformers' IdeficsForVisionText2Text: a CLIP tower, a resampler (or none), LLaMA with gated blocks and an additional vocabulary.</summary>
+/// <summary>
+/// Reads a checkpoint of transformers' IdeficsForVisionText2Text: a CLIP vision tower, a resampler (or none), and a LLaMA with gated
+/// blocks and an additional vocabulary.
+/// </summary>
 internal sealed class IdeficsReader : IPublicationReader
 {
-    private const string AroundImage = "<fake_token_around_image>", Image = "<image>", EndOfUtterance = "<end_of_utterance>", EndOfText = "</s>";
+    private const string AroundImage = "<fake_token_around_image>", Image = "<image>", EndOfUtterance = "<end_of_utterance>",
+        EndOfText = "</s>";
 
     private readonly IdeficsSource _source;
     private readonly WeightSource _weights;
@@ -20,12 +24,14 @@ internal sealed class IdeficsReader : IPublicationReader
     public IdeficsReader(IdeficsSource source)
     {
         _source = source;
-        (_configFile, _preprocessorFile) = (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
+        (_configFile, _preprocessorFile) =
+            (Path.Combine(source.Folder, "config.json"), Path.Combine(source.Folder, "preprocessor_config.json"));
         OtherWeights.RefuseFolder(source.Folder);
         _config = ConfigJson.Open(_configFile);
         try
         {
-            if (_config.RootElement.Member("model_type")?.ToString() != "idefics") throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
+            if (_config.RootElement.Member("model_type")?.ToString() != "idefics")
+                throw new CheckpointException($"{_configFile}: model_type is '{_config.RootElement.Member("model_type")}', not idefics.");
             _weights = WeightSource.Open(source.Folder);
         }
         catch
@@ -34,7 +40,8 @@ internal sealed class IdeficsReader : IPublicationReader
             throw;
         }
 
-        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile }.Where(File.Exists)).Concat(TokenizerTranslation.FilesIn(source.Folder))];
+        Files = [.. _weights.Files.Concat(new[] { _configFile, _preprocessorFile }.Where(File.Exists))
+            .Concat(TokenizerTranslation.FilesIn(source.Folder))];
     }
 
     public string Layout => "idefics";
@@ -62,29 +69,34 @@ internal sealed class IdeficsReader : IPublicationReader
         var resampler = IdeficsTranslation.TakeResampler(resamplerPart, config, vision);
         var llama = new Llama(config);
         IdeficsTranslation.CheckKeys(config, _configFile, llama, report);
-        if (preprocessor is not null) HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize,
-            report);
-        TokenizerSettings.Check(_source.Folder, report, EndOfText); // it hides pictures
+        if (preprocessor is not null)
+            HuggingFaceClip.CheckPreprocessing(preprocessor.RootElement, _preprocessorFile, vision.ImageSize, report);
+        // Text after the end-of-text token attends to no picture, so its id must be the one that the model was trained with.
+        TokenizerSettings.Check(_source.Folder, report, EndOfText);
         var vocabulary = config.GetProperty("vocab_size").GetInt32() + config.Integer("additional_vocab_size", 0);
         IdeficsTranslation.TakeEmbeddings(languagePart, llama, config);
         var language = llama.Take(languagePart, vocabulary, IdeficsTranslation.TakeGated(languagePart, config, llama, vision.Width));
 
-        weights.Ignore(name => name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
+        weights.Ignore(name =>
+            name.StartsWith("model.vision_model.post_layernorm.", StringComparison.Ordinal)
+                || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
         weights.ReportUnused();
-        return new Publication(vision, resampler, language, [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
+        return new Publication(vision, resampler, language,
+            [("vision", visionPart.Tensors), ("resampler", resamplerPart.Tensors), ("language", languagePart.Tensors)]);
     });
 
     public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Folder), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Folder);
-        SpecialToken Required(string text) => tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not one of IDEFICS.");
+        SpecialToken Required(string text) =>
+            tokenizer.Find(text) ?? throw new CheckpointException($"The tokenizer has no token '{text}'; it is not an IDEFICS tokenizer.");
         var (image, around, end, utterance) = (Required(Image), Required(AroundImage), Required(EndOfText), tokenizer.Find(EndOfUtterance));
         tokenizer.Write(file, vocabulary, _source.CheckTokenizer);
         return new TokensConfig
         {
             Image = image,
             AroundImage = around,
-            EndOfChunk = utterance ?? end, // what separates shots: the base models have no utterances
+            EndOfChunk = utterance ?? end, // This token separates shots. Base checkpoints have no end of utterance.
             Beginning = tokenizer.Beginning,
             Stop = [.. new[] { end, utterance }.OfType<SpecialToken>().Select(token => token.Id)],
             Banned = [image.Id, around.Id],
@@ -92,7 +104,8 @@ internal sealed class IdeficsReader : IPublicationReader
         };
     });
 
-    public PromptsConfig Prompts(TokensConfig tokens) => PromptsConfig.Idefics(tokens.EndOfChunk.Text == EndOfUtterance ? EndOfUtterance : null);
+    public PromptsConfig Prompts(TokensConfig tokens) =>
+        PromptsConfig.Idefics(tokens.EndOfChunk.Text == EndOfUtterance ? EndOfUtterance : null);
 
     public void Dispose()
     {

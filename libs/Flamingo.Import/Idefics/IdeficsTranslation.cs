@@ -6,12 +6,15 @@ using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.Idefics;
 
-/// <summary>What IDEFICS has besides a CLIP tower and LLaMA.</summary>
+/// <summary>Translates the parts of IDEFICS that neither CLIP nor LLaMA has: resampler, decoupled embeddings and gated blocks.</summary>
 internal static class IdeficsTranslation
 {
-    private const double LayerNormEpsilon = 1e-5; // torch's own: IDEFICS gives its resampler none
+    private const double LayerNormEpsilon = 1e-5; // This is torch's default: IDEFICS configures no epsilon for its resampler.
 
-    /// <summary>Keys of config.json: LLaMA's, whose positions and heads cannot be set here, and those of what stands around it.</summary>
+    /// <summary>
+    /// Checks the keys of config.json. LLaMA's rotary positions and its number of key-value heads are fixed in IDEFICS, so only one
+    /// value of each is accepted.
+    /// </summary>
     public static void CheckKeys(JsonElement config, string file, Llama llama, ImportReport report)
     {
         var keys = new ConfigKeys(
@@ -28,12 +31,14 @@ internal static class IdeficsTranslation
         keys.Check(config, file, report);
         HuggingFaceClip.CheckTower(config.GetProperty("vision_config"), file, report, "vision_config.");
         if (config.Member("perceiver_config") is not { } perceiver) return;
-        // the one at the top decides
+        // use_resampler is harmless here: transformers reads the key of that name at the top of config.json.
         new ConfigKeys("resampler_n_heads resampler_head_dim resampler_depth resampler_n_latents qk_layer_norms_perceiver",
             $"{ConfigKeys.Bookkeeping} use_resampler").Check(perceiver, file, report, "perceiver_config.");
     }
 
-    /// <summary>The perceiver resampler, or, where the checkpoint has none, one that passes features on.</summary>
+    /// <summary>
+    /// Takes the perceiver resampler. If the checkpoint has none, the returned configuration makes features pass unchanged.
+    /// </summary>
     public static ResamplerConfig TakeResampler(WeightCollector weights, JsonElement config, VisionConfig vision)
     {
         var width = vision.Width;
@@ -41,7 +46,8 @@ internal static class IdeficsTranslation
         if (!config.Flag("use_resampler", false)) return ResamplerConfig.PassingOn(width, latents: (side * side) + 1);
 
         var perceiver = config.Member("perceiver_config") ?? default;
-        var (heads, head, layers) = (perceiver.Integer("resampler_n_heads", 16), perceiver.Integer("resampler_head_dim", 96), perceiver.Integer("resampler_depth", 6));
+        var (heads, head, layers) = (perceiver.Integer("resampler_n_heads", 16), perceiver.Integer("resampler_head_dim", 96),
+            perceiver.Integer("resampler_depth", 6));
         var (latents, normed) = (perceiver.Integer("resampler_n_latents", 64), perceiver.Flag("qk_layer_norms_perceiver", false));
         var (inner, hidden) = (heads * head, weights.ShapeOf("model.perceiver_resampler.blocks.0.1.fc.weight", 2)?[0] ?? 0);
         weights.Take("latents", "model.perceiver_resampler.latents", latents, width);
@@ -51,7 +57,8 @@ internal static class IdeficsTranslation
             weights.TakeNorm($"{attention}.norm_media", $"{from}.0.context_layer_norm", width, bias: true);
             weights.TakeNorm($"{attention}.norm_latents", $"{from}.0.latents_layer_norm", width, bias: true);
             weights.TakeLinear($"{attention}.to_q", $"{from}.0.q_proj", inner, width, bias: false);
-            weights.Put($"{attention}.to_kv.weight", Rows.Join(weights.Find($"{from}.0.k_proj.weight", inner, width), weights.Find($"{from}.0.v_proj.weight", inner, width)));
+            weights.Put($"{attention}.to_kv.weight",
+                Rows.Join(weights.Find($"{from}.0.k_proj.weight", inner, width), weights.Find($"{from}.0.v_proj.weight", inner, width)));
             weights.TakeLinear($"{attention}.to_out", $"{from}.0.output_proj", width, inner, bias: false);
             if (normed)
             {
@@ -72,7 +79,10 @@ internal static class IdeficsTranslation
         };
     }
 
-    /// <summary>Embeddings and head are in two parts each, a frozen and a trained one (decoupled embeddings); here they are one again.</summary>
+    /// <summary>
+    /// Joins the rows of the decoupled embeddings: a published embedding or output projection is a frozen tensor for the original
+    /// vocabulary and a trained tensor for the additional vocabulary.
+    /// </summary>
     public static void TakeEmbeddings(WeightCollector weights, Llama llama, JsonElement config)
     {
         var (vocabulary, additional) = (config.GetProperty("vocab_size").GetInt32(), config.Integer("additional_vocab_size", 0));
@@ -85,18 +95,22 @@ internal static class IdeficsTranslation
             : Rows.Join(weights.Find(frozen, vocabulary, llama.Width), weights.Find(trained, additional, llama.Width)));
     }
 
-    /// <summary>Block j stands before decoder layer j × interval.</summary>
+    /// <summary>Takes the gated blocks. Block j is computed before decoder layer j × interval.</summary>
     public static CrossAttentionConfig TakeGated(WeightCollector weights, JsonElement config, Llama llama, int latentWidth)
     {
-        var (width, hidden, interval) = (llama.Width, config.GetProperty("intermediate_size").GetInt32(), config.Integer("cross_layer_interval", 1));
+        var (width, hidden, interval) =
+            (llama.Width, config.GetProperty("intermediate_size").GetInt32(), config.Integer("cross_layer_interval", 1));
         var layers = Enumerable.Range(0, llama.LayerCount).Where(layer => layer % interval == 0).ToArray();
-        var (normed, vector, head) = (config.Flag("qk_layer_norms", false), config.Member("alpha_type")?.GetString() == "vector", width / llama.Heads);
+        var (normed, vector, head) = (config.Flag("qk_layer_norms", false), config.Member("alpha_type")?.GetString() == "vector",
+            width / llama.Heads);
         foreach (var (block, layer) in layers.Index())
         {
             var (to, from) = ($"layers.{layer}.gated_cross_attention", $"model.gated_cross_attn_layers.{block}");
             weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", width, bias: false);
             weights.TakeLinear($"{to}.attention.query", $"{from}.cross_attn.q_proj", width, width, bias: false);
-            weights.Put($"{to}.attention.key_value.weight", Rows.Join(weights.Find($"{from}.cross_attn.k_proj.weight", width, latentWidth), weights.Find($"{from}.cross_attn.v_proj.weight", width, latentWidth)));
+            weights.Put($"{to}.attention.key_value.weight",
+                Rows.Join(weights.Find($"{from}.cross_attn.k_proj.weight", width, latentWidth),
+                    weights.Find($"{from}.cross_attn.v_proj.weight", width, latentWidth)));
             weights.TakeLinear($"{to}.attention.output", $"{from}.cross_attn.o_proj", width, width, bias: false);
             if (normed)
             {
@@ -113,7 +127,8 @@ internal static class IdeficsTranslation
         return new CrossAttentionConfig
         {
             Layers = layers, Heads = llama.Heads, HeadWidth = head, LatentWidth = latentWidth, FeedForwardWidth = hidden,
-            Norm = "rms_norm", LayerNormEpsilon = llama.Epsilon, QueryKeyNorm = normed ? "per_head" : "none", FeedForward = "swiglu", VectorGates = vector,
+            Norm = "rms_norm", LayerNormEpsilon = llama.Epsilon, QueryKeyNorm = normed ? "per_head" : "none", FeedForward = "swiglu",
+            VectorGates = vector,
         };
 
         void TakeGate(string canonical, string name)

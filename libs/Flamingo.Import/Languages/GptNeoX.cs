@@ -4,7 +4,10 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>GPT-NeoX: RedPajama-INCITE (sequential residual) and Pythia (parallel residual, rotary over a part of each head).</summary>
+/// <summary>
+/// Translates GPT-NeoX language models: RedPajama-INCITE (sequential residual) and Pythia (parallel residual, rotary positions over a
+/// part of each head).
+/// </summary>
 internal sealed class GptNeoX : ILanguageFamily
 {
     private static readonly ConfigKeys Keys = new(
@@ -36,15 +39,20 @@ internal sealed class GptNeoX : ILanguageFamily
 
     public LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention)
     {
-        var (heads, hidden, bias) = (_config.Count("num_attention_heads"), _config.GetProperty("intermediate_size").GetInt32(), _config.Flag("attention_bias", true));
-        // stored per head, (q, k, v) of the first, then of the second, …; wanted: all q, then all k, then all v
+        var (heads, hidden, bias) = (_config.Count("num_attention_heads"), _config.GetProperty("intermediate_size").GetInt32(),
+            _config.Flag("attention_bias", true));
+        // A published tensor holds (q, k, v) of the first head, then of the second head, …; a model directory holds all q, then all k,
+        // then all v.
         var order = Enumerable.Range(0, 3).SelectMany(part => Enumerable.Range(0, heads).Select(head => (head * 3) + part)).ToArray();
         for (var layer = 0; layer < LayerCount; layer++)
         {
             var (to, from) = ($"layers.{layer}", $"{Layers}.{layer}");
             weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", Width, bias: true);
-            weights.Put($"{to}.attention.query_key_value.weight", Rows.Reorder(weights.Find($"{from}.attention.query_key_value.weight", 3 * Width, Width), order));
-            if (bias) weights.Put($"{to}.attention.query_key_value.bias", Rows.Reorder(weights.Find($"{from}.attention.query_key_value.bias", 3 * Width), order));
+            weights.Put($"{to}.attention.query_key_value.weight",
+                Rows.Reorder(weights.Find($"{from}.attention.query_key_value.weight", 3 * Width, Width), order));
+            if (bias)
+                weights.Put($"{to}.attention.query_key_value.bias",
+                    Rows.Reorder(weights.Find($"{from}.attention.query_key_value.bias", 3 * Width), order));
             weights.TakeLinear($"{to}.attention.output", $"{from}.attention.dense", Width, Width, bias);
             weights.TakeNorm($"{to}.feed_forward_norm", $"{from}.post_attention_layernorm", Width, bias: true);
             weights.TakeLinear($"{to}.feed_forward.up", $"{from}.mlp.dense_h_to_4h", hidden, Width, bias: true);

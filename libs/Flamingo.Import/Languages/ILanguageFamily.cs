@@ -3,24 +3,28 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>How a language model of Hugging Face names its weights, and what its config.json says in the words of <see cref="LanguageConfig"/>.</summary>
+/// <summary>
+/// Translates a Hugging Face language model: its tensor names to the canonical names, and its config.json to a
+/// <see cref="LanguageConfig"/>.
+/// </summary>
 internal interface ILanguageFamily
 {
-    /// <summary>Reports every key of the configuration that would be computed wrongly, and those that this build does not know.</summary>
+    /// <summary>Reports every key whose value this build would compute wrongly, and every key that this build does not know.</summary>
     void CheckKeys(string file, ImportReport report);
 
     int Width { get; }
 
     int LayerCount { get; }
 
-    /// <summary>Name of the list of layers.</summary>
+    /// <summary>Published name of the list of decoder layers.</summary>
     string Layers { get; }
 
+    /// <summary>Published name of the token embedding.</summary>
     string Embedding { get; }
 
-    /// <summary>Name of the output projection; null where it is the token embedding.</summary>
+    /// <summary>Published name of the output projection; null if the token embedding serves as output projection.</summary>
     string? Head { get; }
 
-    /// <summary>Takes everything but embeddings, head and gated blocks.</summary>
+    /// <summary>Takes all tensors except the embeddings, the output projection and the gated blocks.</summary>
     LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention);
 }

@@ -4,7 +4,7 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>LLaMA, and the language model of IDEFICS, which has the same weights under the same names.</summary>
+/// <summary>Translates LLaMA, and the language model of IDEFICS, which has the same weights under the same names.</summary>
 internal sealed class Llama : ILanguageFamily
 {
     private readonly JsonElement _config;
@@ -16,7 +16,7 @@ internal sealed class Llama : ILanguageFamily
         var keys = new ConfigKeys(
             "hidden_size num_hidden_layers num_attention_heads num_key_value_heads intermediate_size attention_bias mlp_bias "
                 + $"max_position_embeddings max_sequence_length rms_norm_eps tie_word_embeddings vocab_size {RotaryPositions.Keys}",
-            // pretraining_tp cuts products into parts that are added up again
+            // pretraining_tp splits matrix products into parts whose sum is the same product.
             $"{ConfigKeys.Bookkeeping} attention_dropout initializer_range pretraining_tp",
             ("hidden_act", ["silu"]), ("head_dim", [$"{Width / Heads}"]));
         keys.Check(_config, file, report);
@@ -47,7 +47,8 @@ internal sealed class Llama : ILanguageFamily
         {
             var (to, from) = ($"layers.{layer}", $"{Layers}.{layer}");
             weights.TakeNorm($"{to}.attention_norm", $"{from}.input_layernorm", Width, bias: false);
-            weights.TakeJoined($"{to}.attention.query_key_value", [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"], [Width, keyWidth, keyWidth], Width);
+            weights.TakeJoined($"{to}.attention.query_key_value",
+                [$"{from}.self_attn.q_proj", $"{from}.self_attn.k_proj", $"{from}.self_attn.v_proj"], [Width, keyWidth, keyWidth], Width);
             weights.TakeLinear($"{to}.attention.output", $"{from}.self_attn.o_proj", Width, Width);
             weights.TakeNorm($"{to}.feed_forward_norm", $"{from}.post_attention_layernorm", Width, bias: false);
             TakeSwiGlu(weights, $"{to}.feed_forward", $"{from}.mlp", Width, hidden);
@@ -62,7 +63,8 @@ internal sealed class Llama : ILanguageFamily
             Heads = Heads,
             KeyValueHeads = shared == Heads ? null : shared,
             FeedForwardWidth = hidden,
-            ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)), // early conversions call it so
+            // Early conversions to Hugging Face's format call the context length max_sequence_length.
+            ContextLength = _config.Integer("max_position_embeddings", _config.Integer("max_sequence_length", 2048)),
             Norm = "rms_norm",
             NormEpsilon = Epsilon,
             Positions = "rotary",

@@ -4,17 +4,22 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Languages;
 
-/// <summary>MPT-1B (model_type mosaic_gpt) and MPT-7B (mpt).</summary>
+/// <summary>Translates MPT-1B (model_type mosaic_gpt) and MPT-7B (model_type mpt).</summary>
 internal sealed class Mpt : ILanguageFamily
 {
-    // canonical name ← name in mosaic_gpt, name in mpt
+    // Each entry holds the canonical name, the name in mosaic_gpt and the name in mpt.
     private static readonly (string Canonical, string MosaicGpt, string Mpt)[] LayerNames =
     [
-        ("attention_norm", "ln_1", "norm_1"), ("attention.query_key_value", "attn.Wqkv", "attn.Wqkv"), ("attention.output", "attn.out_proj", "attn.out_proj"),
-        ("feed_forward_norm", "ln_2", "norm_2"), ("feed_forward.up", "mlp.mlp_up", "ffn.up_proj"), ("feed_forward.down", "mlp.mlp_down", "ffn.down_proj"),
+        ("attention_norm", "ln_1", "norm_1"),
+        ("attention.query_key_value", "attn.Wqkv", "attn.Wqkv"),
+        ("attention.output", "attn.out_proj", "attn.out_proj"),
+        ("feed_forward_norm", "ln_2", "norm_2"),
+        ("feed_forward.up", "mlp.mlp_up", "ffn.up_proj"),
+        ("feed_forward.down", "mlp.mlp_down", "ffn.down_proj"),
     ];
 
-    // how keys and values are made and what attention does with them; at the top in mosaic_gpt, some behind "attn_"; in attn_config in mpt
+    // Settings of attention with the values that this build computes. mosaic_gpt has these keys at the top of config.json, some of them
+    // with the prefix "attn_"; mpt has them in attn_config.
     private static readonly (string Key, string[] Values)[] AttentionKeys =
     [
         ("alibi", ["true"]), ("attn_type", ["multihead_attention"]), ("clip_qkv", []), ("attn_clip_qkv", []), ("softmax_scale", []),
@@ -35,7 +40,7 @@ internal sealed class Mpt : ILanguageFamily
 
     public void CheckKeys(string file, ImportReport report)
     {
-        // biases, the feed-forward's width and whether positions are learnt follow from the weights
+        // Biases, the width of the feed-forward and learned positions are recognised from the weights.
         const string FromWeights = "no_bias expansion_ratio mlp_ratio learned_pos_emb vocab_size";
         const string Harmless =
             "attn_impl attn_pdrop emb_pdrop resid_pdrop rope_theta rope_impl rope_dail_config rope_hf_config fc_type embedding_fraction "
@@ -63,7 +68,7 @@ internal sealed class Mpt : ILanguageFamily
 
     public string Embedding => "transformer.wte.weight";
 
-    public string? Head => null; // tied; an lm_head may stand in the files all the same
+    public string? Head => null; // MPT ties its embeddings; some publications hold an lm_head nevertheless.
 
     public LanguageConfig Take(WeightCollector weights, int vocabulary, CrossAttentionConfig crossAttention)
     {
@@ -75,7 +80,11 @@ internal sealed class Mpt : ILanguageFamily
             {
                 var (to, from) = ($"layers.{layer}.{canonical}", $"{Layers}.{layer}.{(_mosaic ? mosaicName : mptName)}");
                 if (canonical.EndsWith("norm", StringComparison.Ordinal)) weights.TakeNorm(to, from, Width);
-                else weights.TakeLinear(to, from, canonical switch { "attention.query_key_value" => 3 * Width, "feed_forward.up" => hidden, _ => Width }, canonical == "feed_forward.down" ? hidden : Width);
+                else
+                {
+                    var outputs = canonical switch { "attention.query_key_value" => 3 * Width, "feed_forward.up" => hidden, _ => Width };
+                    weights.TakeLinear(to, from, outputs, canonical == "feed_forward.down" ? hidden : Width);
+                }
             }
 
             if (!queryKeyNorm) continue;

@@ -7,16 +7,22 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.OpenFlamingo;
 
-/// <summary>A language model of Hugging Face with the gated blocks and embeddings of checkpoint.pt.</summary>
+/// <summary>Combines a Hugging Face language model with the gated blocks and the embeddings of checkpoint.pt.</summary>
 internal static partial class LanguageTranslation
 {
-    // computed anew wherever they stand: rotary frequencies, and GPT-NeoX's causal mask
+    // Published buffers that this build computes itself: rotary frequencies, causal masks and ALiBi biases.
     private static readonly string[] Buffers = [".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.attn_bias"];
 
-    // one module under a second name: version 1 saved gated blocks twice, both versions keep the decoder layers that they wrapped
+    // Second names of tensors that the checkpoint also holds under their first name. Version 1 saved the gated blocks twice; both versions
+    // save the original decoder layers beside the layers that wrap them.
     private static readonly string[] SecondNames = ["lang_encoder.gated_cross_attn_layers.", "lang_encoder.old_decoder_blocks."];
 
-    /// <param name="checkpoint">A part of checkpoint.pt's collection, for what belongs to the language model.</param>
+    /// <param name="language">Weights of the language model as Hugging Face publishes them.</param>
+    /// <param name="configFile">Path of the language model's config.json.</param>
+    /// <param name="checkpoint">Collector of the tensors of checkpoint.pt that belong to the language model.</param>
+    /// <param name="every">Interval of the gated blocks (see <see cref="OpenFlamingoSource"/>).</param>
+    /// <param name="latentWidth">Width of the latents that the gated blocks attend to.</param>
+    /// <param name="report">Takes faults, warnings and notes.</param>
     public static (LanguageConfig Config, Dictionary<string, SourceTensor> Tensors) Translate(WeightSource language, string configFile,
         WeightCollector checkpoint, int every, int latentWidth, ImportReport report)
     {
@@ -25,17 +31,23 @@ internal static partial class LanguageTranslation
         family.CheckKeys(configFile, report);
         CheckInterval(checkpoint, family, configFile, every);
         var weights = new WeightCollector(language, "the language weights", report.Faults);
-        var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0; // shrunk to the tokenizer or larger: the checkpoint's rows win
+        // Training resized the embedding, so the checkpoint decides the number of its rows, not the language model.
+        var vocabulary = checkpoint.ShapeOf($"lang_encoder.{family.Embedding}", 2)?[0] ?? 0;
         checkpoint.Take("token_embedding.weight", $"lang_encoder.{family.Embedding}", vocabulary, family.Width);
         if (family.Head is { } head) TakeHead(weights, checkpoint, head, vocabulary, family.Width, report.Notes);
 
         var gated = Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % every == 0).ToArray();
         var hidden = gated.Length == 0 ? 0 : TakeGated(checkpoint, family.Layers, gated, family.Width, latentWidth);
-        var config = family.Take(weights, (int)vocabulary, new CrossAttentionConfig { Layers = gated, Heads = ResamplerTranslation.Heads, HeadWidth = ResamplerTranslation.HeadWidth, LatentWidth = latentWidth, FeedForwardWidth = hidden });
+        var config = family.Take(weights, (int)vocabulary,
+            new CrossAttentionConfig { Layers = gated, Heads = ResamplerTranslation.Heads, HeadWidth = ResamplerTranslation.HeadWidth,
+                LatentWidth = latentWidth, FeedForwardWidth = hidden });
 
-        foreach (var collector in new[] { weights, checkpoint }) collector.Ignore(name => Buffers.Any(buffer => name.EndsWith(buffer, StringComparison.Ordinal)));
+        foreach (var collector in new[] { weights, checkpoint })
+            collector.Ignore(name => Buffers.Any(buffer => name.EndsWith(buffer, StringComparison.Ordinal)));
         weights.Ignore(name => name == family.Embedding || name is "lm_head.weight" or "embed_out.weight");
-        checkpoint.Ignore(name => name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight" || SecondNames.Any(second => name.StartsWith(second, StringComparison.Ordinal)));
+        checkpoint.Ignore(name =>
+            name is "lang_encoder.lm_head.weight" or "lang_encoder.embed_out.weight"
+                || SecondNames.Any(second => name.StartsWith(second, StringComparison.Ordinal)));
         weights.ReportUnused();
         return (config, weights.Tensors.Concat(checkpoint.Tensors).ToDictionary());
     }
@@ -45,10 +57,12 @@ internal static partial class LanguageTranslation
         "mosaic_gpt" or "mpt" => new Mpt(config),
         "gpt_neox" => new GptNeoX(config),
         "llama" => new Llama(config),
-        var other => throw new CheckpointException($"{file}: model_type '{other}' is not read; this build imports mosaic_gpt (MPT-1B), mpt (MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
+        var other =>
+            throw new CheckpointException($"{file}: model_type '{other}' is not read; this build imports mosaic_gpt (MPT-1B), mpt "
+                + "(MPT-7B), gpt_neox (RedPajama-INCITE, Pythia) and llama."),
     };
 
-    // which blocks there are tells which N it is
+    /// <summary>Compares --cross-attention-every with the layers that have gated blocks in the checkpoint.</summary>
     private static void CheckInterval(WeightCollector checkpoint, ILanguageFamily family, string file, int every)
     {
         var blocks = checkpoint.Names.Select(name => GatedBlock().Match(name)).Where(match => match.Success)
@@ -59,37 +73,42 @@ internal static partial class LanguageTranslation
             + "writes. Name its checkpoint.pt with --checkpoint.");
         if (blocks.Find(block => block.List != family.Layers) is { List: { } other })
             throw new CheckpointException(
-            $"The checkpoint's gated blocks stand in lang_encoder.{other}, the language model's layers in {family.Layers}: they are of "
-            + "two families. Name the language model with which the checkpoint was trained with --language.");
+                $"The checkpoint has its gated blocks in lang_encoder.{other}, the language model has its layers in {family.Layers}: "
+                + "they are of two families. Name the language model with which the checkpoint was trained with --language.");
         var layers = blocks.Select(block => block.Layer).Order().ToList();
         IEnumerable<int> Expected(int interval) => Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % interval == 0);
-        // a block or two that are missing are named one by one
+        // If less than half of the expected blocks are missing, the import names each missing tensor instead.
         if (Expected(every).Intersect(layers).Any() && !layers.Except(Expected(every)).Any()
             && layers.Count * 2 > Expected(every).Count()) return;
         throw new CheckpointException(
-            $"The checkpoint's gated blocks stand before the layers {string.Join(", ", layers)} (counted from 0) of the "
-            + $"{family.LayerCount} that {file} names, which is not --cross-attention-every {every}. "
+            $"The checkpoint has gated blocks before the layers {string.Join(", ", layers)} (counted from 0) of the {family.LayerCount} "
+            + $"layers that {file} names, which is not --cross-attention-every {every}. "
             + (Expected(layers[0] + 1).SequenceEqual(layers) ? $"It is --cross-attention-every {layers[0] + 1}."
-                : "No --cross-attention-every is: --language names another model than it was trained with, or it is incomplete."));
+                : "No value of --cross-attention-every fits: --language names another model than the one that the checkpoint was "
+                    + "trained with, or the checkpoint is incomplete."));
     }
 
     [GeneratedRegex(@"^lang_encoder\.([\w.]+)\.([0-9]{1,5})\.gated_cross_attn_layer\.")]
     private static partial Regex GatedBlock();
 
-    // OpenFlamingo writes an untied head where it counts as an embedding (GPT-NeoX); LLaMA's stays the language model's own
-    private static void TakeHead(WeightCollector weights, WeightCollector checkpoint, string name, long vocabulary, int width, List<string> notes)
+    // checkpoint.pt holds an untied output projection only if it is called an embedding (GPT-NeoX's embed_out); that of LLaMA is in the
+    // language model's own files.
+    private static void TakeHead(WeightCollector weights, WeightCollector checkpoint, string name, long vocabulary, int width,
+        List<string> notes)
     {
         var (from, full) = checkpoint.Has($"lang_encoder.{name}") ? (checkpoint, $"lang_encoder.{name}") : (weights, name);
         if (from.ShapeOf(full, 2)?[0] is not { } rows || from.Find(full, rows, width) is not { } head) return;
-        if (rows < vocabulary) notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the last {vocabulary - rows} tokens get logits of zero");
-        if (rows > vocabulary) notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the rows behind are left out");
+        if (rows < vocabulary)
+            notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the last {vocabulary - rows} tokens get logits of zero");
+        if (rows > vocabulary)
+            notes.Add($"{name} has {rows} rows and the embeddings {vocabulary}: the last {rows - vocabulary} rows are left out");
         from.Put("output.weight", Rows.Fit(head, vocabulary));
     }
 
     private static int TakeGated(WeightCollector checkpoint, string list, int[] layers, int width, int latentWidth)
     {
         const int Inner = ResamplerTranslation.Heads * ResamplerTranslation.HeadWidth;
-        // OpenFlamingo names the list of layers after the language model's own attribute
+        // OpenFlamingo keeps the name that the language model gives its list of layers.
         string Source(int layer) => $"lang_encoder.{list}.{layer}.gated_cross_attn_layer";
         var hidden = checkpoint.ShapeOf($"{Source(layers[0])}.ff.1.weight", 2)?[0] ?? 0;
         foreach (var layer in layers)

@@ -5,7 +5,10 @@ using Flamingo.Import.Vision;
 
 namespace Flamingo.Import.OpenFlamingo;
 
-/// <summary>Three publications make one: a CLIP, a language model, and the checkpoint.pt that was trained between them.</summary>
+/// <summary>
+/// Reads the three publications that make an OpenFlamingo model: a CLIP, a language model, and the checkpoint.pt with the weights that
+/// connect them.
+/// </summary>
 internal sealed class OpenFlamingoReader : IPublicationReader
 {
     private readonly OpenFlamingoSource _source;
@@ -28,8 +31,9 @@ internal sealed class OpenFlamingoReader : IPublicationReader
             throw;
         }
 
-        var beside = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }.Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Concat(TokenizerTranslation.FilesIn(source.Language));
-        Files = [.. _open.SelectMany(weights => weights.Files).Concat(beside.Where(File.Exists).Distinct())];
+        var configurations = new[] { "open_clip_config.json", "config.json", "preprocessor_config.json" }
+            .Select(name => Path.Combine(_visionFolder, name)).Append(_configFile).Concat(TokenizerTranslation.FilesIn(source.Language));
+        Files = [.. _open.SelectMany(weights => weights.Files).Concat(configurations.Where(File.Exists).Distinct())];
     }
 
     public string Layout => "openflamingo";
@@ -54,14 +58,17 @@ internal sealed class OpenFlamingoReader : IPublicationReader
         var (language, languageTensors) = ConfigJson.Within(_configFile, () =>
             LanguageTranslation.Translate(_language, _configFile, languagePart, _source.CrossAttentionEvery, resampler.Width, report));
         TokenizerSettings.Check(_source.Language, report);
-        checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal)); // the frozen tower's buffers, in version 1: it is published by itself
+        // Version 1 saved buffers of the frozen vision tower, whose weights come from its own publication.
+        checkpoint.Ignore(name => name.StartsWith("vision_encoder.", StringComparison.Ordinal));
         checkpoint.ReportUnused();
-        if (resampler.Width != vision.Width) report.Faults.Add(
-            $"misfit: the vision tower is {vision.Width} wide, the resampler {resampler.Width}");
-        return new Publication(vision, resampler, language, [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
+        if (resampler.Width != vision.Width)
+            report.Faults.Add($"misfit: the vision tower has width {vision.Width}, the resampler has width {resampler.Width}");
+        return new Publication(vision, resampler, language,
+            [("vision", visionWeights.Tensors), ("resampler", resamplerPart.Tensors), ("language", languageTensors)]);
     }
 
-    public TokensConfig WriteTokenizer(string file, int vocabulary) => ConfigJson.Within(TokenizerTranslation.FileIn(_source.Language), () =>
+    public TokensConfig WriteTokenizer(string file, int vocabulary) =>
+        ConfigJson.Within(TokenizerTranslation.FileIn(_source.Language), () =>
     {
         var tokenizer = TokenizerTranslation.Read(_source.Language);
         var end = tokenizer.Add("<|endofchunk|>");

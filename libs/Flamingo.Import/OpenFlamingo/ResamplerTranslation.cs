@@ -3,7 +3,10 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.OpenFlamingo;
 
-/// <summary>The perceiver resampler of checkpoint.pt: names stay, sizes follow from the shapes, heads are always 8 × 64.</summary>
+/// <summary>
+/// Translates the perceiver resampler of checkpoint.pt. Tensor names lose the prefix <c>perceiver.</c>, sizes are read from the shapes,
+/// and attention always has 8 heads of width 64.
+/// </summary>
 internal static class ResamplerTranslation
 {
     public const int Heads = 8;
@@ -36,7 +39,8 @@ internal static class ResamplerTranslation
         }
 
         Norm("norm");
-        return new ResamplerConfig { Width = (int)width, Layers = layers, Latents = (int)latents[0], Heads = Heads, HeadWidth = HeadWidth, FeedForwardWidth = (int)hidden, FrameEmbeddings = (int)frames, MediaTimeEmbeddings = (int)media };
+        return new ResamplerConfig { Width = (int)width, Layers = layers, Latents = (int)latents[0], Heads = Heads, HeadWidth = HeadWidth,
+            FeedForwardWidth = (int)hidden, FrameEmbeddings = (int)frames, MediaTimeEmbeddings = (int)media };
 
         void Keep(string name, params ReadOnlySpan<long> shape) => weights.Take(name, $"perceiver.{name}", shape);
         void Norm(string name) => weights.TakeNorm(name, $"perceiver.{name}", width, bias: true);

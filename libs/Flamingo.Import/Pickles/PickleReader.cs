@@ -4,27 +4,33 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import.Pickles;
 
-/// <summary>A tensor as a pickle describes it: where its elements lie in which storage.</summary>
-/// <param name="Offset">In elements from the storage's start.</param>
-/// <param name="Stride">In elements.</param>
+/// <summary>A tensor as a pickle describes it: a view of a storage.</summary>
+/// <param name="Storage">The storage that holds the elements.</param>
+/// <param name="Offset">Position of the first element in the storage, in elements.</param>
+/// <param name="Shape">Length of each dimension.</param>
+/// <param name="Stride">Distance between neighbours of each dimension, in elements.</param>
 public sealed record PickledTensor(PickledStorage Storage, long Offset, IReadOnlyList<long> Shape, IReadOnlyList<long> Stride);
 
-/// <param name="Key">Name of the storage's entry in the zip.</param>
-/// <param name="Dtype">As safetensors spells it.</param>
+/// <summary>A block of elements, which is one entry of the zip archive.</summary>
+/// <param name="Key">Name of the entry in the zip archive.</param>
+/// <param name="Dtype">Dtype as safetensors spells it, such as F32.</param>
 /// <param name="Elements">Number of elements.</param>
 public sealed record PickledStorage(string Key, string Dtype, long Elements);
 
-/// <summary>A TorchScript module: its attributes, and nothing that could run.</summary>
+/// <summary>The attributes of a TorchScript module. Its code is neither read nor executed.</summary>
 public sealed class PickledModule
 {
-    private const int Deepest = 64; // a hostile pickle may hold itself
+    private const int Deepest = 64; // The limit ends the recursion of a hostile pickle that contains itself.
     private const int MostAttributes = 100_000;
     private const int LongestPath = 1000;
 
     public Dictionary<object, object?> Attributes { get; set; } = [];
 
-    /// <summary>Every attribute of every module under it, by its path: <c>visual.conv1.weight</c>.</summary>
-    /// <exception cref="CheckpointException">Modules hold each other.</exception>
+    /// <summary>
+    /// Collects the attributes of this module and of all modules in it by their path, such as <c>visual.conv1.weight</c>.
+    /// </summary>
+    /// <param name="source">Name of the file, for messages.</param>
+    /// <exception cref="CheckpointException">The modules contain each other, or are too many.</exception>
     public Dictionary<object, object?> StateDict(string source)
     {
         var (found, attributes) = (new Dictionary<object, object?>(), 0);
@@ -35,8 +41,9 @@ public sealed class PickledModule
         {
             foreach (var (name, value) in module.Attributes)
             {
-                // one module under many names multiplies: what counts is what comes out
-                if (depth > Deepest || path.Length > LongestPath || ++attributes > MostAttributes) throw new CheckpointException($"{source}: the TorchScript archive's modules hold each other, or are too many.");
+                // A small pickle may refer to one module many times, so the collected attributes are counted, not the pickled ones.
+                if (depth > Deepest || path.Length > LongestPath || ++attributes > MostAttributes)
+                    throw new CheckpointException($"{source}: the modules of the TorchScript archive hold each other, or are too many.");
                 if (value is PickledModule inner) Collect(inner, $"{path}{name}.", depth + 1);
                 else found[$"{path}{name}"] = value;
             }
@@ -45,20 +52,21 @@ public sealed class PickledModule
 }
 
 /// <summary>
-/// Reads the pickles that torch.save writes (protocol 2 to 5, no frames of code): a machine that can build tensors and
-/// plain containers and nothing else. Every other opcode and every other class is refused by name; nothing is executed.
-/// Opcodes: CPython's pickletools.
+/// Reads the pickles that torch.save writes (protocol 2 to 5). The reader builds tensors and plain containers only. It refuses every
+/// other opcode and every other class, names it in the message, and executes nothing. The opcodes are those of CPython's pickletools.
 /// </summary>
 public sealed class PickleReader
 {
     private const int MostObjects = 10_000_000;
-    private const int MostDimensions = 64; // torch's own limit; also what keeps a memoised tuple from being copied a million times
+    // This is torch's own limit. It also bounds the memory that a hostile pickle takes by using one long tuple for many tensors.
+    private const int MostDimensions = 64;
     private static readonly object Mark = new();
 
     private static readonly Dictionary<string, string> Storages = new(StringComparer.Ordinal)
     {
         ["torch FloatStorage"] = "F32", ["torch HalfStorage"] = "F16", ["torch BFloat16Storage"] = "BF16", ["torch DoubleStorage"] = "F64",
-        ["torch LongStorage"] = "I64", ["torch IntStorage"] = "I32", ["torch ShortStorage"] = "I16", ["torch CharStorage"] = "I8", ["torch ByteStorage"] = "U8", ["torch BoolStorage"] = "BOOL",
+        ["torch LongStorage"] = "I64", ["torch IntStorage"] = "I32", ["torch ShortStorage"] = "I16", ["torch CharStorage"] = "I8",
+        ["torch ByteStorage"] = "U8", ["torch BoolStorage"] = "BOOL",
     };
 
     private readonly byte[] _bytes;
@@ -71,8 +79,13 @@ public sealed class PickleReader
 
     private PickleReader(byte[] bytes, string source) => (_bytes, _source) = (bytes, source);
 
-    /// <summary>The one object of a pickle: dictionaries, lists, tuples (as arrays), strings, numbers, <see cref="PickledTensor"/>.</summary>
-    /// <exception cref="CheckpointException">Truncated, damaged, or asking for anything but plain data.</exception>
+    /// <summary>
+    /// Returns the object that a pickle holds. It consists of dictionaries, lists, tuples (as arrays), strings, numbers and
+    /// <see cref="PickledTensor"/>.
+    /// </summary>
+    /// <param name="pickle">Bytes of the pickle.</param>
+    /// <param name="source">Name of the file, for messages.</param>
+    /// <exception cref="CheckpointException">The pickle is truncated, damaged, or needs more than plain data.</exception>
     public static object? Read(byte[] pickle, string source)
     {
         var reader = new PickleReader(pickle, source);
@@ -80,7 +93,8 @@ public sealed class PickleReader
         {
             return reader.Run();
         }
-        catch (Exception exception) when (exception is InvalidCastException or InvalidOperationException or IndexOutOfRangeException or ArgumentException or OverflowException or FormatException or NullReferenceException or KeyNotFoundException)
+        catch (Exception exception) when (exception is InvalidCastException or InvalidOperationException or IndexOutOfRangeException
+            or ArgumentException or OverflowException or FormatException or NullReferenceException or KeyNotFoundException)
         {
             throw new CheckpointException($"{source}: the pickle is damaged at byte {reader._at}.", exception);
         }
@@ -97,7 +111,7 @@ public sealed class PickleReader
             switch (opcode)
             {
                 case '\x80': if (Take(1)[0] > 5) throw Refuse("a protocol above 5"); break;
-                case '\x95': Take(8); break;                                               // FRAME: a length only
+                case '\x95': Take(8); break; // FRAME gives a length, which this reader does not need.
                 case '.': return _stack.Pop();
                 case '(': _stack.Push(Mark); break;
                 case '0': _stack.Pop(); break;
@@ -124,7 +138,10 @@ public sealed class PickleReader
                 case 'e': Extend(); break;
                 case '}': _stack.Push(new Dictionary<object, object?>()); break;
                 case 'd': var pairs = PopToMark(); _stack.Push(Fill([], pairs)); break;
-                case 's': var (value, key) = (_stack.Pop(), _stack.Pop()); Fill((Dictionary<object, object?>)_stack.Peek()!, [key, value]); break;
+                case 's':
+                    var (value, key) = (_stack.Pop(), _stack.Pop());
+                    Fill((Dictionary<object, object?>)_stack.Peek()!, [key, value]);
+                    break;
                 case 'u': var items = PopToMark(); Fill((Dictionary<object, object?>)_stack.Peek()!, items); break;
                 case 'q': _memo[Take(1)[0]] = _stack.Peek(); break;
                 case 'r': _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = _stack.Peek(); break;
@@ -145,9 +162,11 @@ public sealed class PickleReader
     private Global Class(string module, string name)
     {
         var full = $"{module} {name}";
-        // TorchScript's classes live in the archive's code, which nobody reads: what is left of them is a name for a bag of attributes
+        // The code of TorchScript's classes is not read. An object of such a class becomes a module that has attributes only.
         if (module == "__torch__" || module.StartsWith("__torch__.", StringComparison.Ordinal)) return new Global("__torch__");
-        if (Storages.ContainsKey(full) || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter" or "torch.jit._pickle build_intlist") return new Global(full);
+        if (Storages.ContainsKey(full)
+            || full is "collections OrderedDict" or "torch._utils _rebuild_tensor_v2" or "torch._utils _rebuild_parameter"
+                or "torch.jit._pickle build_intlist") return new Global(full);
         throw Refuse($"the class or function '{module}.{name}'");
     }
 
@@ -157,23 +176,26 @@ public sealed class PickleReader
         "collections OrderedDict" => Fill([], Pairs((List<object?>)arguments[0]!)),
         "torch.jit._pickle build_intlist" => (List<object?>)arguments[0]!,
         "torch._utils _rebuild_parameter" => (PickledTensor)arguments[0]!,
-        "torch._utils _rebuild_tensor_v2" => new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
+        "torch._utils _rebuild_tensor_v2" =>
+            new PickledTensor((PickledStorage)arguments[0]!, (long)arguments[1]!, Sizes(arguments[2]), Sizes(arguments[3])),
         _ => throw Refuse($"a call of '{name.Replace(' ', '.')}'"),
     };
 
     private PickledStorage Storage(object?[] id)
     {
-        if (id is not ["storage", Global type, string key, string, long elements] || !Storages.TryGetValue(type.Name, out var dtype) || elements < 0) throw Refuse("a persistent object that is no storage");
+        if (id is not ["storage", Global type, string key, string, long elements] || !Storages.TryGetValue(type.Name, out var dtype)
+            || elements < 0) throw Refuse("a persistent object that is not a storage");
         return new PickledStorage(key, dtype, elements);
     }
 
     private void New()
     {
-        if (_stack.Pop() is not object?[] { Length: 0 } || _stack.Pop() is not Global { Name: "__torch__" }) throw Refuse("an object that is no TorchScript module");
+        if (_stack.Pop() is not object?[] { Length: 0 } || _stack.Pop() is not Global { Name: "__torch__" })
+            throw Refuse("an object that is not a TorchScript module");
         _stack.Push(new PickledModule());
     }
 
-    // torch's state dicts carry _metadata as an attribute: plain data on a dictionary, dropped
+    // torch's state dictionaries have an attribute _metadata, which this reader drops.
     private void Build()
     {
         var state = _stack.Pop();
@@ -181,7 +203,7 @@ public sealed class PickleReader
         else if (_stack.Peek() is not Dictionary<object, object?>) throw Refuse("state for anything but a dictionary or a module");
     }
 
-    // exactly two: a list of references to one long tuple would multiply in memory
+    // Only pairs are accepted: a list with many references to one long tuple would take much more memory than the pickle.
     private static object?[] Pair(object? pair) => pair switch
     {
         object?[] { Length: 2 } tuple => tuple,
@@ -189,14 +211,16 @@ public sealed class PickleReader
         _ => throw new FormatException(),
     };
 
-    // a memoised list may be taken a million times; pairs of an honest pickle take bytes of their own
+    // A hostile pickle may use one list for a million dictionaries. Pairs that torch writes take at least one byte each.
     private object?[] Pairs(List<object?> list)
     {
         if ((_pairs += list.Count) > _bytes.Length) throw Refuse("one list as many dictionaries");
         return [.. list.SelectMany(Pair)];
     }
 
-    private static long[] Sizes(object? tuple) => ((object?[])tuple!).Length > MostDimensions ? throw new FormatException() : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
+    private static long[] Sizes(object? tuple) =>
+        ((object?[])tuple!).Length > MostDimensions ? throw new FormatException()
+            : [.. ((object?[])tuple!).Select(size => (long)size! is >= 0 and var length ? length : throw new FormatException())];
 
     private void PushTuple(int count)
     {
@@ -220,7 +244,9 @@ public sealed class PickleReader
     private Dictionary<object, object?> Fill(Dictionary<object, object?> dictionary, object?[] pairs)
     {
         for (var index = 0; index < pairs.Length; index += 2)
-            dictionary[pairs[index] is string or (long and >= int.MinValue and <= int.MaxValue) ? pairs[index]! : throw Refuse("a dictionary key that is neither text nor a 32-bit number")] = pairs[index + 1]; // hashes of wider ones can be made to collide
+            // Wider numbers are refused, because an attacker can choose them so that their hash codes collide.
+            dictionary[pairs[index] is string or (long and >= int.MinValue and <= int.MaxValue) ? pairs[index]!
+                : throw Refuse("a dictionary key that is neither text nor a 32-bit number")] = pairs[index + 1];
         return dictionary;
     }
 
@@ -253,11 +279,14 @@ public sealed class PickleReader
 
     private ReadOnlySpan<byte> Take(int count)
     {
-        if (count < 0 || count > _bytes.Length - _at) throw new CheckpointException($"{_source}: the pickle ends at byte {_bytes.Length}, in the middle of an object; the file is truncated or damaged.");
+        if (count < 0 || count > _bytes.Length - _at)
+            throw new CheckpointException($"{_source}: the pickle ends at byte {_bytes.Length}, in the middle of an object; the file is "
+                + "truncated or damaged.");
         _at += count;
         return _bytes.AsSpan(_at - count, count);
     }
 
     private CheckpointException Refuse(string what) =>
-        new($"{_source}: the pickle asks for {what} at byte {_at}. Only tensors and plain containers are read; nothing was executed. If you trust the file, save it as safetensors.");
+        new($"{_source}: the pickle asks for {what} at byte {_at}. Only tensors and plain containers are read; nothing was executed. If "
+            + "you trust the file, save it as safetensors.");
 }

@@ -4,15 +4,19 @@ using System.Text.Json;
 namespace Flamingo.Import.Sources;
 
 /// <summary>
-/// What this build makes of the keys of a configuration: it computes with a value, the key changes nothing that is computed, or it
-/// computes some values alone, and any other ends the import. A key in none of the three is a warning. Null counts as absent.
+/// The known keys of a configuration file in three groups: keys that the importer uses, keys that do not change what a model computes,
+/// and keys of which this build computes certain values only. Another value of the third group is a fault, which ends the import. A key
+/// that is in no group is a warning. A null value counts as an absent key.
 /// </summary>
-/// <param name="Computed">Keys, separated by blanks, whose value shapes the imported model or follows from its weights.</param>
-/// <param name="Harmless">Keys that are about training, initialisation, text generation or bookkeeping.</param>
-/// <param name="Only">Keys and the values that are computed; an empty list where none but null is.</param>
+/// <param name="Computed">Keys, separated by blanks, that the importer reads or whose meaning follows from the weights.</param>
+/// <param name="Harmless">Keys, separated by blanks, about training, initialisation, text generation or bookkeeping.</param>
+/// <param name="Only">Keys with the values that this build computes. An empty list allows only null.</param>
 internal sealed record ConfigKeys(string Computed, string Harmless, params (string Key, string[] Values)[] Only)
 {
-    /// <summary>What transformers writes into any config.json; the generation settings of old ones are not used for answers.</summary>
+    /// <summary>
+    /// Harmless keys that transformers writes into any config.json. They include the generation settings of old files, which this
+    /// project does not use for answers.
+    /// </summary>
     public const string Bookkeeping =
         "_name_or_path _commit_hash _attn_implementation _attn_implementation_autoset _flash_attn_2_enabled architectures auto_map "
         + "model_type torch_dtype dtype transformers_version "
@@ -31,7 +35,11 @@ internal sealed record ConfigKeys(string Computed, string Harmless, params (stri
     private static readonly (string Key, string[] Values)[] Everywhere =
         [("pruned_heads", ["{}"]), ("add_cross_attention", ["false"]), ("cross_attention_hidden_size", [])];
 
-    /// <param name="path">What stands before the key's name in a report, for a nested configuration.</param>
+    /// <summary>Compares a configuration with the known keys.</summary>
+    /// <param name="config">The configuration; reported as a fault unless it is an object.</param>
+    /// <param name="file">Name of the file, for messages.</param>
+    /// <param name="report">Takes faults and warnings.</param>
+    /// <param name="path">Prefix of key names in messages, such as <c>vision_config.</c> for a nested configuration.</param>
     public void Check(JsonElement config, string file, ImportReport report, string path = "")
     {
         if (config.ValueKind != JsonValueKind.Object)
@@ -45,8 +53,8 @@ internal sealed record ConfigKeys(string Computed, string Harmless, params (stri
         var unknown = new List<string>();
         foreach (var member in config.EnumerateObject().Where(member => member.Value.ValueKind != JsonValueKind.Null))
         {
-            if (member.Name == "quantization_config") report.Faults.Add(
-                $"unsupported: {file} has a quantization_config: {OtherWeights.Quantised}");
+            if (member.Name == "quantization_config")
+                report.Faults.Add($"unsupported: {file} has a quantization_config: {OtherWeights.Quantised}");
             else if (only.TryGetValue(member.Name, out var values))
             {
                 if (!values.Any(value => Is(member.Value, value)))
@@ -56,8 +64,8 @@ internal sealed record ConfigKeys(string Computed, string Harmless, params (stri
             else if (!known.Contains(member.Name)) unknown.Add(path + member.Name);
         }
 
-        if (unknown.Count > 0) report.Warnings.Add(
-            $"{file} has keys that this build does not know and leaves out of account: {string.Join(", ", unknown)}");
+        if (unknown.Count > 0)
+            report.Warnings.Add($"{file} has keys that this build does not know and leaves out of account: {string.Join(", ", unknown)}");
     }
 
     private static bool Is(JsonElement value, string wanted) => value.ValueKind switch

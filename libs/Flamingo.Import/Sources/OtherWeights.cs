@@ -3,7 +3,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import.Sources;
 
-/// <summary>What people take for the weights of a model and is something else: told by its name, with what to do.</summary>
+/// <summary>
+/// Recognises files that users take for the weights of a model by mistake, and refuses them with a message that says what they are and
+/// what to do.
+/// </summary>
 internal static class OtherWeights
 {
     public const string Quantised =
@@ -14,23 +17,26 @@ internal static class OtherWeights
     private const string Merge =
         "Merge it into the model that it was trained on (with peft: merge_and_unload, then save_pretrained) and name the merged folder.";
 
-    // bitsandbytes, then GPTQ and AWQ
+    // Endings of tensor names: the first four are those of bitsandbytes, the last three those of GPTQ and AWQ.
     private static readonly string[] QuantisedEndings =
         [".SCB", ".absmax", ".quant_map", ".nested_absmax", ".qweight", ".qzeros", ".g_idx"];
 
-    // first bytes of a file, and what it is then
+    // The first bytes of a file with the second half of the sentence that names its format.
     private static readonly (string Begin, string Is)[] Formats =
     [
-        ("GGUF", $"is a GGUF file of llama.cpp: {Quantised}"), ("lmgg", $"is a GGML file of llama.cpp: {Quantised}"),
-            ("tjgg", $"is a GGML file of llama.cpp: {Quantised}"),
+        ("GGUF", $"is a GGUF file of llama.cpp: {Quantised}"),
+        ("lmgg", $"is a GGML file of llama.cpp: {Quantised}"),
+        ("tjgg", $"is a GGML file of llama.cpp: {Quantised}"),
         ("version https://git-lfs", "is a pointer of Git LFS and not the file itself. Download it: git lfs pull."),
-        ("<!DOCTYPE", "is a web page. Download the file itself."), ("<html", "is a web page. Download the file itself."),
+        ("<!DOCTYPE", "is a web page. Download the file itself."),
+        ("<html", "is a web page. Download the file itself."),
     ];
 
-    // weights of other frameworks, which a folder may hold instead of torch's
+    // Weights of other frameworks, which a folder may hold instead of PyTorch's.
     private static readonly string[] Foreign = ["*.gguf", "*.ggml", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pth", "*.ckpt"];
 
-    /// <exception cref="CheckpointException">The folder is an adapter's.</exception>
+    /// <summary>Refuses a folder with an adapter.</summary>
+    /// <exception cref="CheckpointException">The folder holds an adapter_config.json.</exception>
     public static void RefuseFolder(string folder)
     {
         var file = Path.Combine(folder, AdapterConfig);
@@ -38,10 +44,11 @@ internal static class OtherWeights
         using var config = ConfigJson.Open(file);
         var of = config.RootElement.Member("base_model_name_or_path") is { } name ? $" of {name}" : "";
         throw new CheckpointException(
-            $"{folder} holds a LoRA or another PEFT adapter{of} ({AdapterConfig}): differences to a model, not a model. {Merge}");
+            $"{folder} holds a LoRA or another PEFT adapter{of} ({AdapterConfig}), which is not a complete model. {Merge}");
     }
 
-    /// <exception cref="CheckpointException">The file begins like one of another format.</exception>
+    /// <summary>Refuses a file of another format by its first bytes.</summary>
+    /// <exception cref="CheckpointException">The file begins like a file of another format.</exception>
     public static void RefuseFile(string file)
     {
         using var stream = File.OpenRead(file);
@@ -51,29 +58,33 @@ internal static class OtherWeights
             throw new CheckpointException($"{file} {found}");
     }
 
-    /// <exception cref="CheckpointException">The tensors are an adapter's, or quantised.</exception>
+    /// <summary>Refuses the tensors of an adapter or of a quantised model by their names.</summary>
+    /// <exception cref="CheckpointException">The tensors belong to an adapter or are quantised.</exception>
     public static void RefuseTensors(string file, IEnumerable<string> names)
     {
         foreach (var name in names)
         {
             if (name.Contains(".lora_A.", StringComparison.Ordinal) || name.Contains(".lora_B.", StringComparison.Ordinal))
-                throw new CheckpointException($"{file} holds a LoRA adapter ('{name}'): differences to a model, not a model. {Merge}");
+                throw new CheckpointException($"{file} holds a LoRA adapter ('{name}'), which is not a complete model. {Merge}");
             if (QuantisedEndings.Any(ending => name.EndsWith(ending, StringComparison.Ordinal))
                 || name.Contains(".quant_state.", StringComparison.Ordinal))
                 throw new CheckpointException($"{file} holds '{name}': {Quantised}");
         }
     }
 
-    /// <summary>Says what a folder without weights holds instead, or nothing.</summary>
+    /// <summary>Returns a sentence, with a blank before it, that names the weights of other frameworks in a folder.</summary>
+    /// <returns>An empty text if the folder has no such files.</returns>
+    /// <exception cref="CheckpointException">A file begins like a file of another format.</exception>
     public static string Instead(string folder)
     {
         var found = Foreign.SelectMany(pattern => Directory.GetFiles(folder, pattern)).Order(StringComparer.Ordinal).ToList();
         foreach (var file in found) RefuseFile(file);
         return found.Count == 0 ? ""
-            : $" It holds {Names(found)}, which is not read: take the weights of torch (safetensors, .bin or .pt) of the same publication.";
+            : $" It holds {Names(found)}, which this build does not read: take the PyTorch weights (safetensors, .bin or .pt) of the same "
+                + "publication.";
     }
 
-    /// <summary>The first names of many files.</summary>
+    /// <summary>Lists at most five file names and the number of further files.</summary>
     public static string Names(IReadOnlyList<string> files) =>
         string.Join(", ", files.Take(5).Select(Path.GetFileName)) + (files.Count > 5 ? $" and {files.Count - 5} more" : "");
 }

@@ -4,41 +4,51 @@ using Flamingo.Import.Pickles;
 
 namespace Flamingo.Import.Sources;
 
-/// <summary>A file of torch.save or torch.jit.save: a zip with a pickle and one entry per storage. Storages are read only when a tensor is; a module's code is not read at all.</summary>
+/// <summary>
+/// A file of torch.save or torch.jit.save: a zip archive with a pickle and one entry per storage. A storage is read when a tensor in it is
+/// read. The code of a module is never read.
+/// </summary>
 public sealed class PyTorchFile : IDisposable
 {
     private const long MostPickleBytes = 256 << 20;
-    private const int MostInflation = 32; // torch stores what it saves; a repacked file may be deflated, a bomb is refused
+    private const int MostInflation = 32; // torch does not compress. Repacked files may be compressed; zip bombs are refused.
     private readonly string _path;
     private readonly ZipArchive _zip;
     private readonly string _folder;
 
-    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) => (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
+    private PyTorchFile(string path, ZipArchive zip, string folder, Dictionary<object, object?> content, bool isTorchScript) =>
+        (_path, _zip, _folder, Content, IsTorchScript) = (path, zip, folder, content, isTorchScript);
 
     /// <summary>The saved dictionary as the pickle describes it.</summary>
     public Dictionary<object, object?> Content { get; }
 
-    /// <summary>A module of torch.jit.save; its content is what state_dict would list.</summary>
+    /// <summary>Whether torch.jit.save wrote the file. Its content is then what the module's state_dict would list.</summary>
     public bool IsTorchScript { get; }
 
-    /// <exception cref="CheckpointException">No zip, no pickle in it, or a pickle that asks for more than plain data.</exception>
+    /// <exception cref="CheckpointException">
+    /// The file is not a zip archive, has no pickle, or has a pickle that needs more than plain data.
+    /// </exception>
     public static PyTorchFile Open(string path)
     {
         ZipArchive? zip = null;
         try
         {
             zip = ZipFile.OpenRead(path);
-            var entry = zip.Entries.FirstOrDefault(candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
+            var entry = zip.Entries.FirstOrDefault(
+                candidate => candidate.FullName == "data.pkl" || candidate.FullName.EndsWith("/data.pkl", StringComparison.Ordinal))
                 ?? throw new CheckpointException($"{path} holds no data.pkl: it is not a file of torch.save.");
             if (entry.Length is < 0 or > MostPickleBytes) throw new CheckpointException($"{path}: its pickle claims {entry.Length} bytes.");
             var saved = PickleReader.Read(ReadAll(entry, entry.Length), path);
-            var content = saved as Dictionary<object, object?> ?? (saved as PickledModule)?.StateDict(path) ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
+            var content = saved as Dictionary<object, object?>
+                ?? (saved as PickledModule)?.StateDict(path) ?? throw new CheckpointException($"{path} holds no dictionary of weights.");
             return new PyTorchFile(path, zip, entry.FullName[..^"data.pkl".Length], content, saved is PickledModule);
         }
-        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException
+            or OverflowException)
         {
             zip?.Dispose();
-            throw new CheckpointException($"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}", exception);
+            throw new CheckpointException($"{path} is not a file of torch.save (1.6 or later), or is truncated: {exception.Message}",
+                exception);
         }
         catch (CheckpointException)
         {
@@ -47,14 +57,15 @@ public sealed class PyTorchFile : IDisposable
         }
     }
 
-    /// <summary>The tensors of a dictionary in this file; not read yet, but known to lie within their storages.</summary>
-    /// <exception cref="CheckpointException">One reaches beyond its storage.</exception>
+    /// <summary>Lists the tensors of a dictionary of this file. Their positions are checked; their elements are read later.</summary>
+    /// <exception cref="CheckpointException">A tensor reaches beyond its storage.</exception>
     public IEnumerable<SourceTensor> Tensors(Dictionary<object, object?> dictionary) =>
         from item in dictionary
         where item is { Key: string, Value: PickledTensor }
         let tensor = (PickledTensor)item.Value!
         let place = Locate((string)item.Key, tensor)
-        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape, () => Read((string)item.Key, tensor, place.Entry, place.Elements));
+        select new SourceTensor((string)item.Key, tensor.Storage.Dtype, tensor.Shape,
+            () => Read((string)item.Key, tensor, place.Entry, place.Elements));
 
     public void Dispose() => _zip.Dispose();
 
@@ -65,11 +76,15 @@ public sealed class PyTorchFile : IDisposable
             var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
             var elements = tensor.Shape.Aggregate(1L, (product, length) => checked(product * length));
             var last = elements == 0 ? -1 : tensor.Shape.Zip(tensor.Stride, (length, stride) => checked((length - 1) * stride)).Sum();
-            var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}") ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
-            // expanded views (strides of zero) are no weights: a few bytes would become any number
-            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0 || checked(elements * size) > entry.Length)
+            var entry = _zip.GetEntry($"{_folder}data/{tensor.Storage.Key}")
+                ?? throw new CheckpointException($"{_path}: the storage of '{name}' is missing.");
+            // A view may repeat elements (a stride of zero), but must not have more elements than its storage: a small file could
+            // otherwise claim any amount of memory.
+            if (tensor.Shape.Count != tensor.Stride.Count || checked((tensor.Offset + last + 1) * size) > entry.Length || tensor.Offset < 0
+                || checked(elements * size) > entry.Length)
                 throw new CheckpointException($"{_path}: '{name}' reaches beyond its storage; the file is damaged.");
-            if (elements * size > Array.MaxLength) throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
+            if (elements * size > Array.MaxLength)
+                throw new CheckpointException($"{_path}: '{name}' is larger than 2 GiB; save the checkpoint in shards.");
             return (entry, elements);
         }
         catch (OverflowException exception)
@@ -83,11 +98,14 @@ public sealed class PyTorchFile : IDisposable
         var size = SafetensorsFile.ElementSize(tensor.Storage.Dtype);
         try
         {
-            return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size) : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
+            return Contiguous(tensor) ? Range(entry, tensor.Offset * size, elements * size)
+                : Gather(ReadAll(entry, entry.Length), tensor, size, elements);
         }
-        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception exception) when (exception is InvalidDataException or IOException or NotSupportedException or ArgumentException
+            or OverflowException)
         {
-            throw new CheckpointException($"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}", exception);
+            throw new CheckpointException($"{_path}: '{name}' cannot be read, the file is truncated or damaged: {exception.Message}",
+                exception);
         }
     }
 
@@ -120,8 +138,9 @@ public sealed class PyTorchFile : IDisposable
 
     private static byte[] Range(ZipArchiveEntry entry, long offset, long length)
     {
-        if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10)) throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
-        using var stream = entry.Open(); // sees that the entry lies within the file, before memory is taken for it
+        if (entry.Length / MostInflation > entry.CompressedLength + (1 << 10))
+            throw new InvalidDataException($"{entry.FullName} claims to grow from {entry.CompressedLength} to {entry.Length} bytes");
+        using var stream = entry.Open(); // This call fails if the entry lies outside the file, before memory is allocated for it.
         var skip = new byte[Math.Min(offset, 1 << 20)];
         while (offset > 0)
         {

@@ -3,25 +3,30 @@ using System.Text.Json;
 namespace Flamingo.Import.Sources;
 
 /// <summary>
-/// Rotary positions as configurations of different ages write them: by keys of their own, or since transformers 5 in
+/// Reads the settings of rotary positions. Old configurations have them at the top of config.json; transformers 5 writes them into
 /// <c>rope_parameters</c>.
 /// </summary>
 internal static class RotaryPositions
 {
-    /// <summary>Keys at the top, for a <see cref="ConfigKeys"/>.</summary>
+    /// <summary>Keys at the top of config.json, for a <see cref="ConfigKeys"/>.</summary>
     public const string Keys = "rope_theta rope_scaling rope_parameters partial_rotary_factor";
 
     private static readonly ConfigKeys Nested =
         new("rope_theta partial_rotary_factor", "", ("rope_type", ["default"]), ("type", ["default"]));
 
-    /// <param name="name">The family's own name of the base, besides rope_theta.</param>
+    /// <summary>Reads the base of the rotary frequencies; 10,000 if no key gives it.</summary>
+    /// <param name="config">The content of config.json.</param>
+    /// <param name="name">The name that the family gives the base, besides rope_theta.</param>
     public static double Base(JsonElement config, string name = "rope_theta") => Value(config, name, "rope_theta") ?? 10000;
 
-    /// <param name="name">The family's own name of the rotated fraction of a head, besides partial_rotary_factor.</param>
+    /// <summary>Reads the fraction of each head that is rotated.</summary>
+    /// <param name="config">The content of config.json.</param>
+    /// <param name="otherwise">The fraction if no key gives it.</param>
+    /// <param name="name">The name that the family gives the fraction, besides partial_rotary_factor.</param>
     public static double Fraction(JsonElement config, double otherwise, string name = "partial_rotary_factor") =>
         Value(config, name, "partial_rotary_factor") ?? otherwise;
 
-    /// <summary>Refuses scaled positions, and places that contradict each other.</summary>
+    /// <summary>Reports scaled positions, and values of one setting that contradict each other, as faults.</summary>
     public static void Check(JsonElement config, string file, ImportReport report, params ReadOnlySpan<(string Name, string General)> names)
     {
         foreach (var nested in new[] { "rope_scaling", "rope_parameters" })

@@ -4,7 +4,7 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Import.Sources;
 
-/// <summary>The three dtypes that weights come in, and from one to another.</summary>
+/// <summary>Checks and converts the three dtypes of weights.</summary>
 internal static class WeightDtypes
 {
     public static readonly string[] All = ["F32", "F16", "BF16"];
@@ -51,7 +51,7 @@ internal static class WeightDtypes
         return result;
     }
 
-    // round to nearest, ties to even, as torch does
+    // Rounds to the nearest value and ties to even, as torch does.
     private static ushort BFloat16(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);

@@ -5,8 +5,8 @@ using Flamingo.Import.Pickles;
 namespace Flamingo.Import.Sources;
 
 /// <summary>
-/// Published weights, wherever they lie: one file or a folder; pytorch_model.bin, checkpoint.pt or safetensors; whole or
-/// sharded with an index. Tensors are listed at once and read one at a time.
+/// Published weights in one file or a folder: pytorch_model.bin, checkpoint.pt or safetensors, whole or sharded with an index. Opening
+/// lists the tensors; their elements are read one tensor at a time.
 /// </summary>
 public sealed class WeightSource : IDisposable
 {
@@ -15,18 +15,20 @@ public sealed class WeightSource : IDisposable
 
     private WeightSource(IReadOnlyList<string> files) => Files = files;
 
-    /// <summary>The weight files that were read.</summary>
+    /// <summary>Paths of the opened files.</summary>
     public IReadOnlyList<string> Files { get; }
 
+    /// <summary>All tensors by published name. They can be read until this source is disposed.</summary>
     public IReadOnlyDictionary<string, SourceTensor> Tensors => _tensors;
 
-    /// <summary>A module saved with its code (OpenAI's CLIP), of which the weights alone are read.</summary>
+    /// <summary>Whether the file is a TorchScript module (OpenAI's CLIP). Only its weights are read, not its code.</summary>
     public bool IsTorchScript { get; private set; }
 
-    /// <exception cref="CheckpointException">Nothing there, a shard missing, or a damaged file.</exception>
+    /// <exception cref="CheckpointException">There are no weights, a shard is missing, or a file is damaged.</exception>
     public static WeightSource Open(string path)
     {
-        var source = new WeightSource(Directory.Exists(path) ? FilesOf(path) : File.Exists(path) ? [path] : throw new CheckpointException($"{path} does not exist."));
+        var source = new WeightSource(
+            Directory.Exists(path) ? FilesOf(path) : File.Exists(path) ? [path] : throw new CheckpointException($"{path} does not exist."));
         try
         {
             foreach (var file in source.Files) source.Add(file);
@@ -45,7 +47,7 @@ public sealed class WeightSource : IDisposable
     private static List<string> FilesOf(string folder)
     {
         OtherWeights.RefuseFolder(folder);
-        // safetensors are preferred where a publication has both: no pickle is touched
+        // A publication may have both formats. Safetensors are preferred, because reading them needs no pickle.
         foreach (var ending in new[] { ".safetensors", ".bin" })
         {
             var index = Directory.GetFiles(folder, $"*{ending}.index.json").Order(StringComparer.Ordinal).FirstOrDefault();
@@ -70,13 +72,17 @@ public sealed class WeightSource : IDisposable
         try
         {
             using var json = JsonDocument.Parse(TextFile.ReadJson(index));
-            var names = json.RootElement.GetProperty("weight_map").EnumerateObject().Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null")).Distinct().Order(StringComparer.Ordinal).ToList();
+            var names = json.RootElement.GetProperty("weight_map").EnumerateObject()
+                .Select(item => item.Value.GetString() ?? throw new FormatException($"the shard of {item.Name} is null")).Distinct()
+                .Order(StringComparer.Ordinal).ToList();
             if (names.Count == 0) throw new FormatException("it names no shards");
             var missing = names.Where(name => name != Path.GetFileName(name) || !File.Exists(Path.Combine(folder, name))).ToList();
-            if (missing.Count > 0) throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
+            if (missing.Count > 0)
+                throw new CheckpointException($"{index} names shards that are missing: {string.Join(", ", missing)}. Download them.");
             return [.. names.Select(name => Path.Combine(folder, name))];
         }
-        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException
+            or FormatException)
         {
             var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
             throw new CheckpointException($"{index} is damaged: {problem}", exception);
@@ -97,15 +103,17 @@ public sealed class WeightSource : IDisposable
         {
             var opened = SafetensorsFile.Open(file);
             _open.Add(opened);
-            foreach (var entry in opened.Entries.Values) _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => Copy(opened, entry));
+            foreach (var entry in opened.Entries.Values)
+                _tensors[entry.Name] = new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => Copy(opened, entry));
             return;
         }
 
         var pickled = PyTorchFile.Open(file);
         _open.Add(pickled);
         var weights = pickled.Content;
-        // one level, as training writes it: a hostile pickle may hold itself
-        if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner) weights = inner;
+        // Training nests the weights one level deep at most. The code follows one level only, because a hostile pickle may contain itself.
+        if ((weights.GetValueOrDefault("model_state_dict") ?? weights.GetValueOrDefault("state_dict")) is Dictionary<object, object?> inner)
+            weights = inner;
         IsTorchScript = pickled.IsTorchScript;
         foreach (var tensor in pickled.Tensors(weights))
         {

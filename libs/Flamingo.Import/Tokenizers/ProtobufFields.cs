@@ -2,11 +2,17 @@ using System.Buffers.Binary;
 
 namespace Flamingo.Import.Tokenizers;
 
-/// <summary>Protocol buffers' wire format, field by field: this room knows the base class library only.</summary>
+/// <summary>
+/// Reads the wire format of protocol buffers field by field. This project depends on the base class library only, so it does not use
+/// Google.Protobuf.
+/// </summary>
 internal static class ProtobufFields
 {
-    /// <summary>Number and value of every field in order: the bytes of a length-delimited or fixed one, eight little-endian bytes of a varint.</summary>
-    /// <exception cref="FormatException">Truncated, or no such format.</exception>
+    /// <summary>
+    /// Lists the number and the value of every field in order. The value of a length-delimited or fixed field is its bytes; that of a
+    /// varint is eight little-endian bytes.
+    /// </summary>
+    /// <exception cref="FormatException">The message is truncated or is not a protocol buffer.</exception>
     public static IEnumerable<(int Field, ReadOnlyMemory<byte> Value)> Read(ReadOnlyMemory<byte> message)
     {
         for (var at = 0; at < message.Length;)
@@ -34,7 +40,9 @@ internal static class ProtobufFields
         }
     }
 
-    public static ulong Integer(ReadOnlyMemory<byte> value) => value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span) : throw new FormatException("a number is none");
+    public static ulong Integer(ReadOnlyMemory<byte> value) =>
+        value.Length == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(value.Span)
+            : throw new FormatException("a field that should be a number is not one");
 
     private static ulong Varint(ReadOnlySpan<byte> bytes, ref int at)
     {

@@ -6,13 +6,13 @@ using Flamingo.Checkpoints;
 namespace Flamingo.Import.Tokenizers;
 
 /// <summary>
-/// A SentencePiece tokenizer.model (sentencepiece_model.proto) of the kind LLaMA has: BPE with byte fallback. Written as a
-/// tokenizer.json it is what transformers' own conversion makes of it (convert_slow_tokenizer.py, LlamaConverter).
+/// A SentencePiece tokenizer.model (sentencepiece_model.proto) of the kind that LLaMA has: BPE with byte fallback. The conversion to
+/// tokenizer.json gives the same result as that of transformers (convert_slow_tokenizer.py, LlamaConverter).
 /// </summary>
 internal sealed class SentencePieceModel
 {
     private const int Bpe = 2, Unknown = 2, Control = 3;
-    private const int LongestPiece = 256; // bytes; every way to cut a piece is looked at
+    private const int LongestPiece = 256; // Bytes. The limit bounds the work, because the conversion tries every cut of a piece.
 
     private readonly List<(string Text, float Score, int Kind)> _pieces = [];
     private int _modelType = 1;
@@ -22,7 +22,7 @@ internal sealed class SentencePieceModel
     {
     }
 
-    /// <exception cref="CheckpointException">Damaged, or of another kind.</exception>
+    /// <exception cref="CheckpointException">The file is damaged, or is a SentencePiece model of another kind.</exception>
     public static SentencePieceModel Read(string file)
     {
         var model = new SentencePieceModel();
@@ -30,7 +30,8 @@ internal sealed class SentencePieceModel
         {
             foreach (var (field, value) in ProtobufFields.Read(TextFile.Read(file)))
             {
-                if (field == 1 && model._pieces.Count == TokenizerLimits.MostTokens) throw new FormatException($"more than {TokenizerLimits.MostTokens} pieces");
+                if (field == 1 && model._pieces.Count == TokenizerLimits.MostTokens)
+                    throw new FormatException($"more than {TokenizerLimits.MostTokens} pieces");
                 if (field == 1) model._pieces.Add(Piece(value.Span));
                 else if (field == 2) model.ReadTrainer(value.Span);
                 else if (field == 3) model.ReadNormalizer(value.Span);
@@ -38,16 +39,22 @@ internal sealed class SentencePieceModel
         }
         catch (Exception exception) when (exception is FormatException or OverflowException or ArgumentException)
         {
-            throw new CheckpointException($"{file} is no SentencePiece model, or is damaged: {exception.Message}", exception);
+            throw new CheckpointException($"{file} is not a SentencePiece model, or is damaged: {exception.Message}", exception);
         }
 
         if (model._modelType != Bpe || !model._byteFallback || !model._dummyPrefix || model._removesSpaces)
-            throw new CheckpointException($"{file} is another kind of SentencePiece model than LLaMA's (BPE with byte fallback and a space put before, spaces kept). Bring a tokenizer.json.");
-        if (model._pieces.Count == 0 || model._pieces.DistinctBy(piece => piece.Text).Count() != model._pieces.Count) throw new CheckpointException($"{file} holds no pieces, or one twice.");
+            throw new CheckpointException($"{file} is another kind of SentencePiece model than that of LLaMA (BPE with byte fallback, "
+                + "which puts a space before a text and keeps all spaces). Supply a tokenizer.json instead.");
+        if (model._pieces.Count == 0 || model._pieces.DistinctBy(piece => piece.Text).Count() != model._pieces.Count)
+            throw new CheckpointException($"{file} holds no pieces, or holds a piece twice.");
         return model;
     }
 
-    /// <param name="legacy">A blank is put before every stretch of text between markers, also where it begins with one; otherwise only before a whole text that begins with none.</param>
+    /// <summary>Converts the model to the content of a tokenizer.json.</summary>
+    /// <param name="legacy">
+    /// True puts a blank before every stretch of text between special tokens, even before a stretch that begins with a blank. False puts a
+    /// blank only before the whole text, and only if the text does not begin with a blank.
+    /// </param>
     public JsonObject ToTokenizerJson(bool legacy)
     {
         var ids = _pieces.Index().ToDictionary(item => item.Item.Text, item => item.Index);
@@ -56,9 +63,13 @@ internal sealed class SentencePieceModel
         var template = beginning.Item.Text is null ? null : new JsonObject
         {
             ["type"] = "TemplateProcessing",
-            ["single"] = new JsonArray(new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = "<s>", ["type_id"] = 0 } }, new JsonObject { ["Sequence"] = new JsonObject { ["id"] = "A", ["type_id"] = 0 } }),
+            ["single"] = new JsonArray(new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = "<s>", ["type_id"] = 0 } },
+                new JsonObject { ["Sequence"] = new JsonObject { ["id"] = "A", ["type_id"] = 0 } }),
             ["pair"] = new JsonArray(),
-            ["special_tokens"] = new JsonObject { ["<s>"] = new JsonObject { ["id"] = "<s>", ["ids"] = new JsonArray(beginning.Index), ["tokens"] = new JsonArray("<s>") } },
+            ["special_tokens"] = new JsonObject
+            {
+                ["<s>"] = new JsonObject { ["id"] = "<s>", ["ids"] = new JsonArray(beginning.Index), ["tokens"] = new JsonArray("<s>") },
+            },
         };
         return new JsonObject
         {
@@ -67,12 +78,29 @@ internal sealed class SentencePieceModel
             ["padding"] = null,
             ["added_tokens"] = new JsonArray([.. special.Select(item => (JsonNode)new JsonObject
             {
-                ["id"] = item.Index, ["content"] = item.Item.Text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true,
+                ["id"] = item.Index, ["content"] = item.Item.Text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false,
+                ["normalized"] = false, ["special"] = true,
             })]),
-            ["normalizer"] = !legacy ? null : JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}"""),
-            ["pre_tokenizer"] = legacy ? null : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
+            ["normalizer"] = !legacy ? null : JsonNode.Parse("""
+                {
+                  "type": "Sequence",
+                  "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]
+                }
+                """),
+            ["pre_tokenizer"] = legacy ? null
+                : JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
             ["post_processor"] = template,
-            ["decoder"] = JsonNode.Parse("""{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}"""),
+            ["decoder"] = JsonNode.Parse("""
+                {
+                  "type": "Sequence",
+                  "decoders": [
+                    {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                    {"type": "ByteFallback"},
+                    {"type": "Fuse"},
+                    {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+                  ]
+                }
+                """),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",
@@ -88,7 +116,8 @@ internal sealed class SentencePieceModel
         };
     }
 
-    // every way to make a piece of two others, best piece first: SentencePiece's BPE knows scores of pieces, not merges
+    // Lists every pair of pieces that makes another piece, with the best resulting piece first. A SentencePiece model has scores of pieces
+    // and no merges, but a tokenizer.json needs merges.
     private IEnumerable<(string Left, string Right)> Merges(Dictionary<string, int> ids) =>
         from piece in _pieces.Index()
         orderby piece.Item.Score descending, piece.Index

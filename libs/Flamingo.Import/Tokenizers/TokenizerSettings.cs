@@ -5,12 +5,12 @@ using Flamingo.Import.Sources;
 namespace Flamingo.Import.Tokenizers;
 
 /// <summary>
-/// tokenizer_config.json and added_tokens.json, which transformers reads beside the tokenizer and lets change it. The importer takes
-/// the tokenizer as it stands, so a setting that would change it ends the import.
+/// Checks tokenizer_config.json and added_tokens.json. transformers changes the tokenizer by them when it loads it; the importer copies
+/// the tokenizer without changes, so a setting that would change it is a fault.
 /// </summary>
 internal static class TokenizerSettings
 {
-    // decoding's clean-up is left out of account: an answer's text is that of its tokens, one by one
+    // clean_up_tokenization_spaces is harmless, because this build decodes an answer token by token and never cleans it up.
     private const string Harmless =
         "tokenizer_class processor_class auto_map name_or_path special_tokens_map_file tokenizer_file vocab_file merges_file use_fast "
         + "from_slow local_files_only trust_remote_code errors "
@@ -22,13 +22,14 @@ internal static class TokenizerSettings
 
     private static readonly string[] Flags = ["single_word", "lstrip", "rstrip", "normalized"];
 
-    /// <param name="folder">The tokenizer's.</param>
-    /// <param name="eos">What the end of text must be, where the layout computes with it.</param>
+    /// <param name="folder">Folder of the tokenizer.</param>
+    /// <param name="report">Takes faults and warnings.</param>
+    /// <param name="eos">Text that the end-of-text token must have; null if the layout does not depend on it.</param>
     public static void Check(string folder, ImportReport report, string? eos = null)
     {
         var tokenizer = TokenizerTranslation.FileIn(folder);
-        using var json = Path.GetFileName(tokenizer) == ModelDirectory.TokenizerFile && File.Exists(tokenizer) ? ConfigJson.Open(tokenizer)
-            : null;
+        using var json =
+            Path.GetFileName(tokenizer) == ModelDirectory.TokenizerFile && File.Exists(tokenizer) ? ConfigJson.Open(tokenizer) : null;
         var (settings, added) = (Path.Combine(folder, "tokenizer_config.json"), Path.Combine(folder, "added_tokens.json"));
         using var config = File.Exists(settings) ? ConfigJson.Open(settings) : null;
         using var tokens = File.Exists(added) ? ConfigJson.Open(added) : null;
@@ -46,15 +47,15 @@ internal static class TokenizerSettings
         var computed = "legacy added_tokens_decoder";
         if (tokenizer is { } json)
         {
-            // transformers puts these settings in the place of the tokenizer's own where the two differ
+            // transformers replaces the tokenizer's own values by these settings if they differ.
             rules.Add(("add_bos_token", [Text(PutsTokensBefore(json))]));
             rules.Add(("add_prefix_space", [Text(PutsBlankBefore(json))]));
-            if (config.Member("added_tokens_decoder") is { ValueKind: JsonValueKind.Object } decoder) CheckDecoder(json, decoder, file,
-                report);
+            if (config.Member("added_tokens_decoder") is { ValueKind: JsonValueKind.Object } decoder)
+                CheckDecoder(json, decoder, file, report);
         }
         else
         {
-            computed += " add_prefix_space add_bos_token"; // where a tokenizer.model is read
+            computed += " add_prefix_space add_bos_token"; // The conversion of a tokenizer.model reads these keys.
         }
 
         new ConfigKeys(computed, Harmless, [.. rules]).Check(config, file, report);
@@ -72,8 +73,8 @@ internal static class TokenizerSettings
             if (CheckToken(tokenizer, content, token.Name, file, ModelDirectory.TokenizerFile, report)
                 && Added(tokenizer, content) is { } known
                 && Array.Find(Flags, flag => token.Value.Flag(flag, false) != known.Flag(flag, false)) is { } other)
-                report.Faults.Add($"unsupported: {other} of the token '{content}' is another in added_tokens_decoder, in {file}, than "
-                    + $"in {ModelDirectory.TokenizerFile}; this build computes the latter");
+                report.Faults.Add($"unsupported: {other} of the token '{content}' in added_tokens_decoder, in {file}, differs from "
+                    + $"{ModelDirectory.TokenizerFile}; this build computes the latter");
         }
     }
 
@@ -84,7 +85,7 @@ internal static class TokenizerSettings
             : null;
         if (known?.GetRawText() == id) return true;
         report.Faults.Add($"unsupported: the token '{content}' with id {id}, in {file}, is not in {Path.GetFileName(tokenizerFile)}; "
-            + "bring the tokenizer.json that has it");
+            + "supply the tokenizer.json that has it");
         return false;
     }
 
@@ -99,7 +100,7 @@ internal static class TokenizerSettings
         tokenizer.Member("post_processor")?.Member("single") is { ValueKind: JsonValueKind.Array } single
             && single.EnumerateArray().FirstOrDefault().Member("SpecialToken") is not null;
 
-    // in SentencePiece tokenizers it is a part of the normalizer, or of a Metaspace
+    // The converted SentencePiece tokenizers have no pre_tokenizer (the normalizer puts the blank before a text) or a Metaspace.
     private static bool PutsBlankBefore(JsonElement tokenizer) =>
         tokenizer.Member("pre_tokenizer") is not { } pre || (pre.Member("type")?.ToString() == "ByteLevel"
         ? pre.Flag("add_prefix_space", true)

@@ -4,25 +4,33 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Vision;
 
-/// <summary>open_clip's names, which are OpenAI's: the canonical ones behind <c>visual.</c></summary>
+/// <summary>
+/// Translates a vision tower of open_clip or OpenAI. Both use the canonical names with the prefix <c>visual.</c>
+/// </summary>
 internal static class OpenClip
 {
-    // the text tower and what trains the two are left behind
-    private static readonly ConfigKeys ModelKeys =
-        new("embed_dim quick_gelu vision_cfg",
-        "text_cfg custom_text init_logit_scale init_logit_bias nonscalar_logit_scale output_dict cast_dtype", ("multimodal_cfg", []));
+    // The keys of the text tower and of training are harmless, because the importer takes the vision tower only.
+    private static readonly ConfigKeys ModelKeys = new(
+        "embed_dim quick_gelu vision_cfg",
+        "text_cfg custom_text init_logit_scale init_logit_bias nonscalar_logit_scale output_dict cast_dtype",
+        ("multimodal_cfg", []));
 
     private static readonly ConfigKeys VisionKeys = new(
         "image_size layers width head_width patch_size mlp_ratio",
-            "patch_dropout output_tokens attn_pooler_queries attn_pooler_heads n_queries attentional_pooler_heads timm_model_pretrained "
+        "patch_dropout output_tokens attn_pooler_queries attn_pooler_heads n_queries attentional_pooler_heads timm_model_pretrained "
             + "timm_drop timm_drop_path timm_pool timm_proj timm_proj_bias",
         ("timm_model_name", []), ("ls_init_value", []), ("attentional_pool", ["false"]), ("global_average_pool", ["false"]),
-            ("pool_type", ["tok"]), ("no_ln_pre", ["false"]), ("pos_embed_type", ["learnable"]),
+        ("pool_type", ["tok"]), ("no_ln_pre", ["false"]), ("pos_embed_type", ["learnable"]),
         ("final_ln_after_pool", ["false"]), ("input_patchnorm", ["false"]), ("act_kwargs", ["{}"]), ("norm_kwargs", ["{}"]),
-            ("qk_norm", ["false"]), ("scaled_cosine_attn", ["false"]), ("scale_heads", ["false"]),
+        ("qk_norm", ["false"]), ("scaled_cosine_attn", ["false"]), ("scale_heads", ["false"]),
         ("scale_attn_inner", ["false"]), ("scale_attn", ["false"]), ("scale_fc", ["false"]), ("block_type", ["default"]));
 
-    /// <param name="isArchive">OpenAI's own TorchScript archive: no configuration beside it, everything follows from the shapes.</param>
+    /// <param name="configFile">Path of open_clip_config.json.</param>
+    /// <param name="isArchive">
+    /// Whether the weights are OpenAI's TorchScript archive. It needs no configuration: all sizes follow from the shapes.
+    /// </param>
+    /// <param name="weights">Collects the tensors.</param>
+    /// <param name="report">Takes faults and warnings.</param>
     public static VisionConfig Translate(string configFile, bool isArchive, WeightCollector weights, ImportReport report)
     {
         using var json = isArchive && !File.Exists(configFile) ? null : ConfigJson.Open(configFile);
@@ -63,7 +71,9 @@ internal static class OpenClip
             weights.Take("proj", "visual.proj", width, pooled);
         }
 
-        weights.Ignore(name => !name.StartsWith("visual.", StringComparison.Ordinal) || name is "visual.ln_post.weight" or "visual.ln_post.bias" or "visual.input_resolution");
+        weights.Ignore(name =>
+            !name.StartsWith("visual.", StringComparison.Ordinal)
+                || name is "visual.ln_post.weight" or "visual.ln_post.bias" or "visual.input_resolution");
         return new VisionConfig
         {
             ImageSize = size,
@@ -74,10 +84,13 @@ internal static class OpenClip
             FeedForwardWidth = hidden,
             PooledWidth = pooled,
             Activation = model?.Flag("quick_gelu", false) ?? true ? "quick_gelu" : "gelu",
-            Preprocessing = new PreprocessingConfig { Resize = "shortest_side_crop", Alpha = "drop", Mean = Numbers("mean") ?? VisionTranslation.ClipMean, Std = Numbers("std") ?? VisionTranslation.ClipStd },
+            Preprocessing = new PreprocessingConfig { Resize = "shortest_side_crop", Alpha = "drop",
+                Mean = Numbers("mean") ?? VisionTranslation.ClipMean, Std = Numbers("std") ?? VisionTranslation.ClipStd },
         };
 
-        float[]? Numbers(string name) => preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : null;
+        float[]? Numbers(string name) =>
+            preprocess?.Member(name) is { ValueKind: JsonValueKind.Array } values
+                ? [.. values.EnumerateArray().Select(value => value.GetSingle())] : null;
     }
 
     private static void CheckKeys(JsonElement config, string file, int size, ImportReport report)

@@ -3,17 +3,19 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Import.Vision;
 
-/// <summary>A CLIP's vision tower, as open_clip, OpenAI or Hugging Face published it; the text tower is left behind.</summary>
+/// <summary>
+/// Translates the vision tower of a CLIP that open_clip, OpenAI or Hugging Face has published. The text tower is not imported.
+/// </summary>
 internal static class VisionTranslation
 {
-    // where a publication names no preprocessing (OPENAI_DATASET_MEAN and _STD)
+    // These values apply if a publication gives no mean or standard deviation (open_clip's OPENAI_DATASET_MEAN and OPENAI_DATASET_STD).
     public static readonly float[] ClipMean = [0.48145466f, 0.4578275f, 0.40821073f];
     public static readonly float[] ClipStd = [0.26862954f, 0.26130258f, 0.27577711f];
 
-    /// <param name="folder">Where the configuration files stand.</param>
-    /// <param name="report">
-    /// Takes the keys of the configurations that would be computed wrongly, and those that this build does not know.
-    /// </param>
+    /// <param name="source">The published weights.</param>
+    /// <param name="folder">Folder of the configuration files.</param>
+    /// <param name="weights">Collects the tensors.</param>
+    /// <param name="report">Takes faults and warnings, such as keys that this build does not know.</param>
     public static VisionConfig Translate(WeightSource source, string folder, WeightCollector weights, ImportReport report)
     {
         var isHuggingFace = weights.Has(HuggingFaceClip.ClassEmbedding);

@@ -4,6 +4,7 @@ using Flamingo.Configuration;
 using Flamingo.Stages;
 using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using V1 = Flamingo.Protos.V1;
@@ -15,7 +16,7 @@ namespace Flamingo.Transport.Remote;
 public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience) : IVisionEncoder
 {
     private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience, RemoteCalls.RemedyFor("VisionEncoder"));
+    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: token)).ToRecord());
@@ -32,7 +33,7 @@ public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience)
 public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : IResampler
 {
     private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "Resampler", patience, RemoteCalls.RemedyFor("Resampler"));
+    private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
 
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: token)).ToRecord());
@@ -46,12 +47,12 @@ public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : I
 public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience) : ILanguageModel
 {
     private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience, RemoteCalls.RemedyFor("LanguageModel"));
+    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var key = PromptAffinity.Key(request.Tenant, request.Segments);
         await foreach (var item in _calls.ReadAsync(key, (headers, token) => _client.Generate(request.ToMessage(), headers, cancellationToken: token), cancellation)) yield return item.ToRecord();

@@ -1,4 +1,5 @@
 using Flamingo.Transport.Remote.Replicas;
+using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;

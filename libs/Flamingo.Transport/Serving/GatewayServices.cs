@@ -2,6 +2,7 @@ using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Grpc.Core;
 using V1 = Flamingo.Protos.V1;
 
@@ -97,11 +98,9 @@ internal sealed class SupportSetsService(ISupportSets sets) : V1.SupportSets.Sup
 
 internal sealed class LatentCacheService(ILatentCacheOperations cache) : V1.LatentCache.LatentCacheBase
 {
-    public override async Task<V1.CacheStatistics> GetStatistics(V1.GetCacheStatisticsRequest request, ServerCallContext context) => (await cache.GetStatisticsAsync(context.CancellationToken)).ToMessage();
+    public override async Task<V1.CacheStatistics> GetStatistics(V1.GetCacheStatisticsRequest request, ServerCallContext context) =>
+        (await cache.GetStatisticsAsync(context.CancellationToken)).ToMessage();
 
-    public override async Task<V1.ClearCacheResponse> Clear(V1.ClearCacheRequest request, ServerCallContext context)
-    {
-        var cleared = await cache.ClearAsync(context.CancellationToken);
-        return new V1.ClearCacheResponse { RedisEntries = cleared.RedisEntries, MemoryEntries = cleared.MemoryEntries };
-    }
+    public override async Task<V1.ClearCacheResponse> Clear(V1.ClearCacheRequest request, ServerCallContext context) =>
+        (await cache.ClearAsync(context.CancellationToken)).ToMessage();
 }

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 

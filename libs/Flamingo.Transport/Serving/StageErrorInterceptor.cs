@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Microsoft.Extensions.Logging;
@@ -36,11 +37,11 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
 
     private RpcException Translate(Exception exception, ServerCallContext context)
     {
-        if (exception is FlamingoException expected) return expected.ToRpc();
+        if (exception is FlamingoException expected) return expected.ToRpcException();
         if (context.CancellationToken.IsCancellationRequested)
-            return new FlamingoException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpc();
+            return new FlamingoException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpcException();
         Unexpected(exception, context.Method);
-        return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpc();
+        return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpcException();
     }
 
     [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly")]

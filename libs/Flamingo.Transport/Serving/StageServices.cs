@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Grpc.Core;
 using V1 = Flamingo.Protos.V1;
 
@@ -35,7 +36,7 @@ internal sealed class LanguageModelService(ILanguageModel stage) : V1.LanguageMo
     public override async Task Generate(V1.GenerateTokensRequest request, IServerStreamWriter<V1.GenerateTokensResponse> stream, ServerCallContext context)
     {
         await foreach (var item in stage.GenerateAsync(request.ToRecord(), context.CancellationToken))
-            await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
+            await stream.WriteAsync(item.ToStageMessage(), context.CancellationToken);
     }
 
     public override async Task<V1.RankCandidatesResponse> Rank(V1.RankCandidatesRequest request, ServerCallContext context) =>

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Wire;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
@@ -56,23 +57,13 @@ public static class LanguageWire
             PromptTokens = record.PromptTokens, PrefillMs = record.Prefill.TotalMilliseconds, TotalMs = record.Total.TotalMilliseconds, WeightsDigest = record.WeightsDigest,
             CachedTokens = record.CachedTokens,
         };
-        message.Candidates.AddRange(record.Candidates.Select(ToMessage));
+        message.Candidates.AddRange(record.Candidates.Select(ResultWire.ToMessage));
         return message;
     }
 
     public static Ranking ToRecord(this V1.RankCandidatesResponse message) =>
-        new([.. message.Candidates.Select(ToRecord)], message.PromptTokens, TimeWire.Milliseconds(message.PrefillMs), TimeWire.Milliseconds(message.TotalMs), message.WeightsDigest)
+        new([.. message.Candidates.Select(ResultWire.ToRecord)], message.PromptTokens, TimeWire.Milliseconds(message.PrefillMs), TimeWire.Milliseconds(message.TotalMs), message.WeightsDigest)
         {
             CachedTokens = message.CachedTokens,
         };
-
-    public static V1.RankedCandidate ToMessage(this RankedCandidate record)
-    {
-        var message = new V1.RankedCandidate { Text = record.Text };
-        message.Ids.AddRange(record.Ids);
-        message.TokenLogLikelihoods.AddRange(record.TokenLogLikelihoods);
-        return message;
-    }
-
-    public static RankedCandidate ToRecord(this V1.RankedCandidate message) => new(message.Text, [.. message.Ids], [.. message.TokenLogLikelihoods]);
 }

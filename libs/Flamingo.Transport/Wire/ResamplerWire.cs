@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Wire;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Wire;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
@@ -7,23 +8,14 @@ namespace Flamingo.Transport.Wire;
 /// <summary>Pictures on their way to the vision encoder, and what it makes of them.</summary>
 public static class VisionWire
 {
-    public static V1.VisualInput ToMessage(this VisualInput record)
-    {
-        var message = new V1.VisualInput { MaxFrames = record.MaxFrames };
-        message.Files.AddRange(record.Files.Select(TensorWire.ToByteString));
-        return message;
-    }
-
-    public static VisualInput ToRecord(this V1.VisualInput message) => new([.. message.Files.Select(file => file.Memory)], message.MaxFrames);
-
     public static V1.EncodePicturesRequest ToMessage(this VisionEncodeRequest record)
     {
         var message = new V1.EncodePicturesRequest { IncludePooled = record.IncludePooled };
-        message.Pictures.AddRange(record.Pictures.Select(ToMessage));
+        message.Pictures.AddRange(record.Pictures.Select(FlamingoWire.ToMessage));
         return message;
     }
 
-    public static VisionEncodeRequest ToRecord(this V1.EncodePicturesRequest message) => new([.. message.Pictures.Select(ToRecord)], message.IncludePooled);
+    public static VisionEncodeRequest ToRecord(this V1.EncodePicturesRequest message) => new([.. message.Pictures.Select(FlamingoWire.ToRecord)], message.IncludePooled);
 
     public static V1.EncodePicturesResponse ToMessage(this VisionEncoding record)
     {

@@ -3,6 +3,6 @@ using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;
 
-return await FlamingoService.RunAsync(args,
+return await ServiceProgram.RunAsync(args,
     builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing(),
     app => app.MapFlamingo());

@@ -43,14 +43,16 @@ public sealed class GenerationPipeline(
         {
             yield return answer.Current switch
             {
-                TokensGenerated tokens => new AnswerTokens(tokens.Text, tokens.Ids)
+                AnswerTokens { Attention.Count: 0 } tokens => tokens,
+                AnswerTokens tokens => tokens with { Attention = [.. tokens.Attention.Select(seen => Map(seen, prompt, model))] },
+                AnswerFinished end => end with
                 {
-                    Sample = tokens.Sample, LogProbabilities = tokens.LogProbabilities, Attention = [.. tokens.Attention.Select(seen => Map(seen, prompt, model))],
+                    Seed = sampling.Seed.Value,
+                    Timings = new StageTimings(
+                        resolution.Lookup, resolution.Vision, resolution.Resample, end.Timings.Prefill, asked + end.Timings.FirstToken,
+                        time.GetElapsedTime(arrived)),
+                    Digests = Digests(model, resolution, end.Digests.Language),
                 },
-                GenerationFinished end => new AnswerFinished(
-                    end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
-                    new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
-                    Digests(model, resolution, end.WeightsDigest)) { CachedTokens = end.CachedTokens, Samples = end.Samples },
                 var item => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
         }
@@ -127,7 +129,7 @@ public sealed class GenerationPipeline(
         if (pictures > options.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
     }
 
-    private static AttentionMap? Map(TokenAttention? seen, ResolvedPrompt prompt, FlamingoModel model)
+    private static TokenAttention? Map(TokenAttention? seen, ResolvedPrompt prompt, FlamingoModel model)
     {
         if (seen is null) return null;
         var read = seen.Picture >= 0 && seen.Picture < prompt.Pictures.Count ? prompt.Resolution.Pictures[prompt.Pictures[seen.Picture].Id].Attention : null;

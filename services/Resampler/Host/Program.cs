@@ -2,6 +2,6 @@ using Flamingo.Resampler.Execution;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving;
 
-return await FlamingoService.RunAsync(args,
+return await ServiceProgram.RunAsync(args,
     builder => builder.Services.AddResamplerStage().AddStageServing(),
     app => app.MapResampler());

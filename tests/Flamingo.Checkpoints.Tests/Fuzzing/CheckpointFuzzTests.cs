@@ -5,10 +5,12 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.Checkpoints.Tests.Fuzzing;
 
-/// <summary>What every stage reads at start, spoiled.</summary>
+/// <summary>Reads damaged versions of the files that every stage reads at start.</summary>
 public sealed class CheckpointFuzzTests : IDisposable
 {
-    private const string Header = """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"b":{"dtype":"F16","shape":[2],"data_offsets":[8,12]},"c":{"dtype":"BF16","shape":[0,3],"data_offsets":[12,12]},"d":{"dtype":"I64","shape":[],"data_offsets":[12,20]}}""";
+    private const string Header = """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}"""
+        + ""","b":{"dtype":"F16","shape":[2],"data_offsets":[8,12]},"c":{"dtype":"BF16","shape":[0,3],"data_offsets":[12,12]}"""
+        + ""","d":{"dtype":"I64","shape":[],"data_offsets":[12,20]}}""";
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-fuzz-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -16,7 +18,8 @@ public sealed class CheckpointFuzzTests : IDisposable
     [Fact]
     public void Safetensors_headers()
     {
-        var run = FuzzRun.Of(11, 1500, Path.Combine(_folder, "header.safetensors"), random => Safetensors(JsonMutations.Apply(Header, random)), ReadAll);
+        var run = FuzzRun.Of(11, 1500, Path.Combine(_folder, "header.safetensors"),
+            random => Safetensors(JsonMutations.Apply(Header, random)), ReadAll);
         Assert.InRange(run.Accepted, 1, 1200);
     }
 
@@ -27,7 +30,9 @@ public sealed class CheckpointFuzzTests : IDisposable
         var run = FuzzRun.Of(12, 1000, Path.Combine(_folder, "bytes.safetensors"), random =>
         {
             var bytes = ByteMutations.Apply(whole, random);
-            if (random.Next(4) == 0 && bytes.Length >= 8) BinaryPrimitives.WriteInt64LittleEndian(bytes, random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64)); // the header's length
+            // A quarter of the files also gets a random length of the header.
+            if (random.Next(4) == 0 && bytes.Length >= 8)
+                BinaryPrimitives.WriteInt64LittleEndian(bytes, random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64));
             return bytes;
         }, ReadAll);
         Assert.InRange(run.Accepted, 1, 900);
@@ -37,9 +42,11 @@ public sealed class CheckpointFuzzTests : IDisposable
     public void Model_configurations()
     {
         var model = RepositoryFiles.Path("models", "shapes");
-        foreach (var weights in Directory.GetFiles(model, "*.safetensors")) File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(weights)), weights);
+        foreach (var weights in Directory.GetFiles(model, "*.safetensors"))
+            File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(weights)), weights);
         var json = File.ReadAllText(Path.Combine(model, ModelDirectory.ConfigFile));
-        var run = FuzzRun.Of(13, 1500, Path.Combine(_folder, ModelDirectory.ConfigFile), random => JsonMutations.Apply(json, random), file =>
+        var run = FuzzRun.Of(13, 1500, Path.Combine(_folder, ModelDirectory.ConfigFile), random =>
+            JsonMutations.Apply(json, random), file =>
         {
             var opened = ModelDirectory.Open(_folder);
             AssertSane(opened.Config);
@@ -52,7 +59,7 @@ public sealed class CheckpointFuzzTests : IDisposable
     public void A_file_too_large_to_be_a_configuration_is_not_read()
     {
         var file = Path.Combine(_folder, ModelDirectory.ConfigFile);
-        using (var stream = File.Create(file)) stream.SetLength(3L << 30); // sparse
+        using (var stream = File.Create(file)) stream.SetLength(3L << 30); // The file is sparse and takes no space on the disk.
         Assert.Contains(file, Assert.Throws<CheckpointException>(() => ModelDirectory.Open(_folder)).Message, StringComparison.Ordinal);
     }
 
@@ -77,7 +84,9 @@ public sealed class CheckpointFuzzTests : IDisposable
     private static void ReadAll(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        foreach (var entry in file.Entries.Values) Assert.Equal(entry.Shape.Aggregate(1L, (product, length) => product * length) * SafetensorsFile.ElementSize(entry.Dtype), file.Read(entry).ToArray().Length);
+        foreach (var entry in file.Entries.Values)
+            Assert.Equal(entry.Shape.Aggregate(1L, (product, length) => product * length) * SafetensorsFile.ElementSize(entry.Dtype),
+                file.Read(entry).ToArray().Length);
         WeightsDigest.Compute(file, _ => true);
     }
 }

@@ -3,8 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using Flamingo.Abstractions;
 using Flamingo.Protos.V1;
-using Flamingo.Stages;
-using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -66,7 +65,7 @@ internal sealed class FakeGateway : IAsyncDisposable
             }
             catch (FlamingoException refusal)
             {
-                throw refusal.ToRpc();
+                throw refusal.ToRpcException();
             }
         }
 

@@ -99,7 +99,7 @@ public sealed class AnswerWriterTests
     {
         using var folder = new TemporaryFolder();
         var error = new StringWriter();
-        var blind = new WholeAnswer([new GatheredSample()], [], End);
+        var blind = new Answer([new AnswerSample([])], new PicturesResolved([], default, default, default), End);
         await AttentionSheet.WriteAsync(folder.File("maps.png"), blind, Plain.Segments, Vision(), error);
         Assert.Contains("not written", error.ToString(), StringComparison.Ordinal);
         Assert.False(File.Exists(folder.File("maps.png")));
@@ -163,9 +163,10 @@ public sealed class AnswerWriterTests
         CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
     };
 
-    private static AttentionMap Map(params float[] map) => new(0, TensorData.FromFloats([1], 1), TensorData.FromFloats(map, 2, 2));
+    private static TokenAttention Map(params float[] map) =>
+        new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats(map, 2, 2) };
 
-    private static async Task<(string Output, string Error, WholeAnswer Whole)> WriteAsync(FlamingoRequest request, bool json, PicturesResolved? resolved = null)
+    private static async Task<(string Output, string Error, Answer Whole)> WriteAsync(FlamingoRequest request, bool json, PicturesResolved? resolved = null)
     {
         AnswerEvent[] events =
         [

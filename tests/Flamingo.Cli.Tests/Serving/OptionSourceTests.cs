@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 using Flamingo.Cli.Tests.Running;
 using Flamingo.Gateway;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Resampler.Execution;
 using Flamingo.ServiceDefaults;
 using Flamingo.Testing;

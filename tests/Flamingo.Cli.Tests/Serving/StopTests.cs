@@ -19,6 +19,20 @@ public sealed class StopTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
+    public async Task Serve_tells_its_operator_the_model_its_memory_and_its_end()
+    {
+        var (serving, address) = await ServeAsync();
+        await using var _ = serving;
+        await serving.SaidAsync("[2001] Model flamingo-shapes is read from ");
+        await serving.SaidAsync("[2002] Memory held: vision encoder: weights 3.2 MiB; resampler: weights 3.0 MiB; language model: weights ");
+        await serving.SaidAsync("[5001] The language model reads 2048 tokens at most.");
+        await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on {address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");
+        serving.CtrlC();
+        Assert.Equal(0, await serving.ExitAsync());
+        Assert.Contains("[1004] Stopped.", serving.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Serve_says_what_it_waits_for_and_lets_it_end()
     {
         var (serving, address) = await ServeAsync();

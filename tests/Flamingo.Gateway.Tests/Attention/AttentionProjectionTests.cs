@@ -14,15 +14,15 @@ public sealed class AttentionProjectionTests
         var map = AttentionProjection.Map(Seen(0.75f, 0.25f), TensorData.FromFloats([1, 0, 0, 0, 0, 0, 0, 1], 2, 4), patches: 4);
         Assert.Equal(3, map.Picture);
         Assert.Equal([0.75f, 0.25f], map.Weights.ToFloats());
-        Assert.Equal([2, 2], map.Map.Shape);
-        Assert.Equal([0.75f, 0, 0, 0.25f], map.Map.ToFloats());
+        Assert.Equal([2, 2], map.Map!.Shape);
+        Assert.Equal([0.75f, 0, 0, 0.25f], map.Map!.ToFloats());
     }
 
     [Fact]
     public void The_class_token_has_no_column_and_the_map_sums_to_one()
     {
         var map = AttentionProjection.Map(Seen(0.5f, 0.25f), TensorData.FromFloats([0.25f, 0.25f, 0.25f, 0.25f, 1, 0, 0, 0], 2, 4),
-            patches: 5).Map;
+            patches: 5).Map!;
         Assert.Equal([2, 2], map.Shape);
         Assert.Equal([0.5f, 1 / 6f, 1 / 6f, 1 / 6f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
     }
@@ -31,7 +31,7 @@ public sealed class AttentionProjectionTests
     public void Frames_stand_on_top_of_each_other()
     {
         // two frames of one patch, and of a class token that is not read
-        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.2f, 0.8f], 1, 2), patches: 2).Map;
+        var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.2f, 0.8f], 1, 2), patches: 2).Map!;
         Assert.Equal([2, 1], map.Shape);
         Assert.Equal([0.2f, 0.8f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
     }

@@ -28,10 +28,10 @@ public sealed class AttentionTests : IAsyncDisposable
         var maps = Maps(await LookAsync(Picture(1), Picture(2), new FlamingoText("x")));
         Assert.Equal(new AttentionChoice([1], [0]).Layers, _stage.Asked!.Attention!.Layers);
         Assert.Equal([1, 1, 1], maps.Select(map => map!.Picture));
-        Assert.Equal([0, 0.25f, 0.25f, 0.5f], maps[0]!.Map.ToFloats());
-        Assert.Equal([1, 0, 0, 0], maps[1]!.Map.ToFloats());
-        Assert.Equal([0.5f, 0.125f, 0.125f, 0.25f], maps[2]!.Map.ToFloats());
-        Assert.Equal([2, 2], maps[0]!.Map.Shape);
+        Assert.Equal([0, 0.25f, 0.25f, 0.5f], maps[0]!.Map!.ToFloats());
+        Assert.Equal([1, 0, 0, 0], maps[1]!.Map!.ToFloats());
+        Assert.Equal([0.5f, 0.125f, 0.125f, 0.25f], maps[2]!.Map!.ToFloats());
+        Assert.Equal([2, 2], maps[0]!.Map!.Shape);
         Assert.Equal([2], _stage.Encodes);
         Assert.Equal([false, true], _stage.Resamples.Order());
     }
@@ -96,7 +96,7 @@ public sealed class AttentionTests : IAsyncDisposable
     private async Task<List<AnswerEvent>> LookAsync(params FlamingoSegment[] segments) => await _flamingo.GenerateAsync(
         new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) }, TestContext.Current.CancellationToken).ToListAsync();
 
-    private static List<AttentionMap?> Maps(List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
+    private static List<TokenAttention?> Maps(List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
 
     private static IEnumerable<PictureSource> Sources(List<AnswerEvent> answer) => answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
 }

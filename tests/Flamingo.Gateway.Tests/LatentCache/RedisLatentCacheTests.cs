@@ -103,7 +103,7 @@ public sealed class RedisLatentCacheTests(RedisContainerFixture redis) : IClassF
 
         await using (var gateway = Gateway()) after = await LookAsync(gateway, new FlamingoPictureId(PictureId.Of([30])));
         Assert.Equal(PictureSource.Redis, Assert.Single(((PicturesResolved)after[0]).Pictures).Source);
-        static IEnumerable<float[]> Maps(List<AnswerEvent> answer) => answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map.ToFloats());
+        static IEnumerable<float[]> Maps(List<AnswerEvent> answer) => answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map!.ToFloats());
         Assert.Equal(3, Maps(after).Count());
         Assert.Equal(Maps(before), Maps(after));
     }

@@ -4,7 +4,10 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Whole publications with one file spoiled: an error that names something of it, or a model directory that opens; never half a one.</summary>
+/// <summary>
+/// Imports publications of which one file is damaged. The import must end with an error that names the file or its content, or with a
+/// complete model directory; it must never leave an incomplete one.
+/// </summary>
 public sealed class ImportFuzzTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -34,19 +37,22 @@ public sealed class ImportFuzzTests : IDisposable
     public void Idefics(string name, int seed, int tries)
     {
         var source = Directory.CreateDirectory(_folder["source"]).FullName;
-        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "families", "idefics"))) File.WriteAllBytes(Path.Combine(source, Path.GetFileName(file)), File.ReadAllBytes(file));
-        Spoil(Path.Combine(source, name), seed, tries, output => IdeficsImport.Run(new IdeficsSource(source), output, null, CancellationToken.None));
+        foreach (var file in Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "families", "idefics")))
+            File.WriteAllBytes(Path.Combine(source, Path.GetFileName(file)), File.ReadAllBytes(file));
+        Spoil(Path.Combine(source, name), seed, tries,
+            output => IdeficsImport.Run(new IdeficsSource(source), output, null, CancellationToken.None));
     }
 
     private void Spoil(string file, int seed, int tries, Func<string, ModelDirectory> import)
     {
         var whole = File.ReadAllBytes(file);
-        AssertWhole(import(_folder["model"])); // the publication itself
+        AssertWhole(import(_folder["model"])); // The undamaged publication is imported first.
         Directory.Delete(_folder["model"], recursive: true);
         var (json, text) = (file.EndsWith(".json", StringComparison.Ordinal), System.Text.Encoding.UTF8.GetString(whole));
-        // a report of what does not fit together names weights and whose they are
-        string[] names = [Path.GetFileName(file), "nothing was written", "The publication does not fit together", "The tokenizer", _folder["source"]];
-        var run = FuzzRun.Of(seed, tries, file, random => json ? JsonMutations.Apply(text, random) : ByteMutations.Apply(whole, random), _ =>
+        // A report of parts that do not fit each other names tensors and their parts instead of the damaged file.
+        string[] names = [Path.GetFileName(file), "The parts of the publication do not fit each other", "The tokenizer", _folder["source"]];
+        byte[] Damaged(Random random) => json ? JsonMutations.Apply(text, random) : ByteMutations.Apply(whole, random);
+        var run = FuzzRun.Of(seed, tries, file, Damaged, _ =>
         {
             try
             {
@@ -55,7 +61,7 @@ public sealed class ImportFuzzTests : IDisposable
             catch (CheckpointException exception)
             {
                 Assert.DoesNotContain("A configuration file of the publication", exception.Message, StringComparison.Ordinal);
-                Assert.False(Directory.Exists(_folder["model"]), "half a model is left");
+                Assert.False(Directory.Exists(_folder["model"]), "The failed import left a model directory.");
                 throw;
             }
             finally

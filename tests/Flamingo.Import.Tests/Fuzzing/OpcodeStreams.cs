@@ -4,17 +4,21 @@ using Flamingo.Import.Tests.Pickles;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Pickles made of random opcodes: grammatical in the small, meaningless or wicked in the large.</summary>
+/// <summary>Generates pickles of random opcodes. Most opcodes are well-formed; the pickle as a whole is meaningless or hostile.</summary>
 internal static class OpcodeStreams
 {
     private static readonly (string Module, string Name)[] Classes =
     [
-        ("os", "system"), ("posix", "system"), ("subprocess", "Popen"), ("builtins", "eval"), ("builtins", "exec"), ("__builtin__", "getattr"), ("nt", "system"), ("runpy", "_run_code"), ("torch.storage", "_load_from_bytes"),
-        ("torch.hub", "load"), ("numpy.core.multiarray", "_reconstruct"), ("codecs", "encode"), ("System.Diagnostics.Process", "Start"), ("collections", "OrderedDict"), ("torch", "FloatStorage"), ("torch", "HalfStorage"),
-        ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter"), ("torch.jit._pickle", "build_intlist"), ("__torch__.clip", "Model"), ("__torch__", ""), ("", ""),
+        ("os", "system"), ("posix", "system"), ("subprocess", "Popen"), ("builtins", "eval"), ("builtins", "exec"),
+        ("__builtin__", "getattr"), ("nt", "system"), ("runpy", "_run_code"), ("torch.storage", "_load_from_bytes"),
+        ("torch.hub", "load"), ("numpy.core.multiarray", "_reconstruct"), ("codecs", "encode"), ("System.Diagnostics.Process", "Start"),
+        ("collections", "OrderedDict"), ("torch", "FloatStorage"), ("torch", "HalfStorage"),
+        ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter"), ("torch.jit._pickle", "build_intlist"),
+        ("__torch__.clip", "Model"), ("__torch__", ""), ("", ""),
     ];
 
-    private static readonly string[] Texts = ["", "a", "storage", "0", "cpu", "module.", "model_state_dict", "touch /tmp/owned", "../../etc/passwd", "\0"];
+    private static readonly string[] Texts =
+        ["", "a", "storage", "0", "cpu", "module.", "model_state_dict", "touch /tmp/owned", "../../etc/passwd", "\0"];
     private static readonly long[] Numbers = [0, 1, -1, 3, 12, int.MaxValue, 1L << 40, 1L << 62, long.MaxValue, long.MinValue];
 
     public static byte[] Make(Random random)
@@ -47,13 +51,16 @@ internal static class OpcodeStreams
             case 13: pickle.Raw((byte)'h', memo); break;
             case 14: pickle.Raw(0x94); break;                                                      // MEMOIZE
             case 15: pickle.Op("r").Raw(0xff, 0xff, 0xff, (byte)random.Next(256)); break;
-            case 16: pickle.Tensor(text, "FloatStorage", Numbers[random.Next(Numbers.Length)], Numbers[random.Next(Numbers.Length)], [Numbers[random.Next(Numbers.Length)], 2], [Numbers[random.Next(Numbers.Length)], 1]); break;
+            case 16: pickle.Tensor(text, "FloatStorage", Numbers[random.Next(Numbers.Length)], Numbers[random.Next(Numbers.Length)],
+                [Numbers[random.Next(Numbers.Length)], 2], [Numbers[random.Next(Numbers.Length)], 1]); break;
             case 17: pickle.Op("}q\u0000h\u0000"); break;
             case 18: pickle.Op("(((").Text(text).Op("ttt"); break;
             case 19: pickle.Raw((byte)random.Next(256)); break;
             case 20: pickle.Op("P").Op($"{text}\n"); break;                                        // PERSID
             case 21: pickle.Raw(0x82, memo); break;                                                // EXT1
-            default: pickle.Raw(Encoding.Latin1.GetBytes("()]}N.012sulatedRQb\u0081\u0085\u0086\u0087\u0088"[random.Next(24)..][..1])); break;
+            default:
+                pickle.Raw(Encoding.Latin1.GetBytes("()]}N.012sulatedRQb\u0081\u0085\u0086\u0087\u0088"[random.Next(24)..][..1]));
+                break;
         }
     }
 }

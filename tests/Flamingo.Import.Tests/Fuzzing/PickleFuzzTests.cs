@@ -8,13 +8,17 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.Import.Tests.Fuzzing;
 
-/// <summary>Pickles and the archives around them, from strangers.</summary>
+/// <summary>Reads damaged and hostile pickles, and archives of such pickles.</summary>
 public sealed class PickleFuzzTests : IDisposable
 {
     private static readonly byte[] Weights = MemoryMarshal.AsBytes<float>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).ToArray();
-    private static readonly byte[] StateDict = new PickleWriter().Global("collections", "OrderedDict").Op(")Rq\u0001(").Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("b").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4])
+    private static readonly byte[] StateDict =
+        new PickleWriter().Global("collections", "OrderedDict").Op(")Rq\u0001(").Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4])
+            .Text("b").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4])
         .Text("epoch").Op("K\u0003u}").Text("_metadata").Op("h\u0001sb").Stop();
-    private static readonly byte[] Module = new PickleWriter().Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(").Text("training").Raw(0x89).Text("visual").Global("__torch__.clip", "Visual").Op(")").Raw(0x81).Op("}(")
+    private static readonly byte[] Module =
+        new PickleWriter().Global("__torch__.clip", "Model").Op(")").Raw(0x81).Op("q\u0001}(").Text("training").Raw(0x89).Text("visual")
+            .Global("__torch__.clip", "Visual").Op(")").Raw(0x81).Op("}(")
         .Text("proj").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Op("ub").Op("ub").Stop();
 
     private readonly TemporaryFolder _folder = new();
@@ -24,7 +28,8 @@ public sealed class PickleFuzzTests : IDisposable
     [Fact]
     public void Mutated_pickles()
     {
-        var run = FuzzRun.Of(1, 2500, _folder["mutated.pkl"], random => ByteMutations.Apply(random.Next(2) == 0 ? StateDict : Module, random), ReadPickle);
+        var run = FuzzRun.Of(1, 2500, _folder["mutated.pkl"],
+            random => ByteMutations.Apply(random.Next(2) == 0 ? StateDict : Module, random), ReadPickle);
         Assert.InRange(run.Accepted, 1, 2000);
         Nothing_but("mutated.pkl");
     }
@@ -54,7 +59,7 @@ public sealed class PickleFuzzTests : IDisposable
     {
         Refuse("one list as many", pickle =>
         {
-            // one list of pairs, memoised, made into a dictionary again and again
+            // The pickle makes many dictionaries of one memoised list of pairs.
             pickle.Op("](");
             for (var pair = 0; pair < 20_000; pair++) pickle.Number(pair).Op("N").Raw(0x86);
             pickle.Op("eq\u0000").Global("collections", "OrderedDict").Op("q\u0001");
@@ -62,7 +67,7 @@ public sealed class PickleFuzzTests : IDisposable
         });
         Refuse("hold each other", pickle =>
         {
-            // each module holds the one below a hundred times: 100⁵ of them
+            // Each of five levels of modules holds the module below a hundred times: there are 100⁵ paths.
             pickle.Global("__torch__.a", "B").Op("q\u0000N");
             for (var level = 0; level < 5; level++)
             {

@@ -5,7 +5,7 @@ using static Flamingo.Import.Tests.OpenFlamingo.OpenFlamingoImportTests;
 
 namespace Flamingo.Import.Tests.OpenFlamingo;
 
-/// <summary>What an import leaves on the disk, and what it says meanwhile.</summary>
+/// <summary>Tests the files that an import leaves on the disk and the progress that it reports.</summary>
 public sealed class ImportOutputTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -27,7 +27,8 @@ public sealed class ImportOutputTests : IDisposable
     {
         using var cancel = new CancellationTokenSource();
         var progress = new Listener(report => { if (report.Done > report.Total / 2) cancel.Cancel(); });
-        Assert.ThrowsAny<OperationCanceledException>(() => OpenFlamingoImport.Run(Family("mpt1b", 1), _folder["model"], progress, cancel.Token));
+        Assert.ThrowsAny<OperationCanceledException>(
+            () => OpenFlamingoImport.Run(Family("mpt1b", 1), _folder["model"], progress, cancel.Token));
         Assert.Empty(Directory.GetFileSystemEntries(_folder.Path));
     }
 
@@ -39,20 +40,25 @@ public sealed class ImportOutputTests : IDisposable
         var written = File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors"));
         Assert.Equal(made.Config.Weights["language"], Run(source).Config.Weights["language"]);
         Assert.Equal(written, File.GetLastWriteTimeUtc(Path.Combine(made.Path, "language.safetensors")));
-        foreach (var other in new[] { source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
+        foreach (var other in new[] { source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 },
+            source with { ModelId = "another" }, Family("mpt1b", 1) })
             Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
 
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
         RepositoryFiles.Copy(source.Language, language);
         Run(source with { Language = language });
-        File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // says whether there is a padding token
-        Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message, StringComparison.Ordinal);
+        File.AppendAllText(Path.Combine(language, "tokenizer_config.json"), " "); // This file decides whether <PAD> is added.
+        Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source with { Language = language })).Message,
+            StringComparison.Ordinal);
 
         using (var weights = File.OpenWrite(Path.Combine(made.Path, "language.safetensors"))) weights.SetLength(weights.Length - 1);
         Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(source)).Message, StringComparison.Ordinal);
     }
 
-    /// <summary>A service maps its model's weights: a byte written into them, or a file cut short, would reach it while it runs.</summary>
+    /// <summary>
+    /// A running service has its model's weights mapped into memory. A byte that is written into them would change the running model,
+    /// and a file that is cut would end the service.
+    /// </summary>
     [Fact]
     public void Nothing_is_ever_written_into_a_model_that_stands()
     {
@@ -60,7 +66,8 @@ public sealed class ImportOutputTests : IDisposable
         var made = Run(source);
         using var mapped = made.OpenWeights("language");
         var before = Standing();
-        foreach (var other in new[] { source, source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 }, source with { ModelId = "another" }, Family("mpt1b", 1) })
+        foreach (var other in new[] { source, source with { Dtype = "BF16" }, source with { CrossAttentionEvery = 4 },
+            source with { ModelId = "another" }, Family("mpt1b", 1) })
         {
             if (other == source) Run(other);
             else Assert.Contains("exists already", Assert.Throws<CheckpointException>(() => Run(other)).Message, StringComparison.Ordinal);
@@ -69,16 +76,19 @@ public sealed class ImportOutputTests : IDisposable
 
         Assert.Equal(made.Config.Weights["language"].Digest, WeightsDigest.Compute(mapped, _ => true));
 
-        // times too: a file that was written with the same bytes is another file for a moment
+        // The times are compared too: a file that is rewritten with the same bytes is incomplete for a moment.
         List<(string File, DateTime Written, string Bytes)> Standing() =>
-            [.. Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Order().Select(file => (file, File.GetLastWriteTimeUtc(file), Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))))];
+            [.. Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Order()
+                .Select(file => (file, File.GetLastWriteTimeUtc(file), Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))))];
     }
 
     [Fact]
     public void A_model_that_another_import_put_there_meanwhile_is_left_alone()
     {
-        var progress = new Listener(_ => File.WriteAllText(Path.Combine(Directory.CreateDirectory(_folder["model"]).FullName, "theirs.txt"), "theirs"));
-        var refused = Assert.Throws<CheckpointException>(() => OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], progress, CancellationToken.None));
+        var progress = new Listener(_ =>
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(_folder["model"]).FullName, "theirs.txt"), "theirs"));
+        var refused = Assert.Throws<CheckpointException>(
+            () => OpenFlamingoImport.Run(Family("mpt7b", 2), _folder["model"], progress, CancellationToken.None));
         Assert.Contains("exists already", refused.Message, StringComparison.Ordinal);
         Assert.Equal([Path.Combine(_folder["model"], "theirs.txt")], Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories));
     }
@@ -112,7 +122,8 @@ public sealed class ImportOutputTests : IDisposable
         Assert.Equal(reports[^1].Total, reports[^1].Done);
     }
 
-    private ModelDirectory Run(OpenFlamingoSource source, string output = "model") => OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
+    private ModelDirectory Run(OpenFlamingoSource source, string output = "model") =>
+        OpenFlamingoImport.Run(source, _folder[output], null, CancellationToken.None);
 
     private sealed class SteppingTime : TimeProvider
     {

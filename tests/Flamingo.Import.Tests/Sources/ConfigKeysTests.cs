@@ -5,7 +5,8 @@ using Flamingo.Testing;
 namespace Flamingo.Import.Tests.Sources;
 
 /// <summary>
-/// A key of a configuration that changes what is computed is computed, or ends the import by its name; an unknown one is a warning.
+/// Tests that the importer uses every key of a configuration that changes the computation, or refuses it by its name, and that an unknown
+/// key is a warning.
 /// </summary>
 public sealed class ConfigKeysTests : IDisposable
 {
@@ -100,8 +101,8 @@ public sealed class ConfigKeysTests : IDisposable
     public void Tokens_that_the_tokenizer_lacks_are_named()
     {
         var decoder = Assert.Throws<CheckpointException>(() =>
-            Run(Changed("neox", Tokenizer, config =>
-            config["added_tokens_decoder"] = JsonNode.Parse("""{"532": {"content": "<|chat|>", "special": true}}""")), 2));
+            Run(Changed("neox", Tokenizer, config => config["added_tokens_decoder"] =
+                JsonNode.Parse("""{"532": {"content": "<|chat|>", "special": true}}""")), 2));
         Assert.Contains("'<|chat|>' with id 532", decoder.Message, StringComparison.Ordinal);
         var llama = Copy("llama");
         File.WriteAllText(Path.Combine(llama, "language", "added_tokens.json"), """{"<pad>": 541}""");
@@ -173,7 +174,11 @@ public sealed class ConfigKeysTests : IDisposable
         return _folder[family];
     }
 
-    /// <param name="key">With dots between the names of nested objects, which are made where they are missing.</param>
+    /// <summary>Sets one value of a JSON file.</summary>
+    /// <param name="folder">Folder of the publication.</param>
+    /// <param name="file">Path of the file in the folder.</param>
+    /// <param name="key">Key with dots between the names of nested objects. Missing objects are created.</param>
+    /// <param name="value">The value as JSON.</param>
     private static string Set(string folder, string file, string key, string value)
     {
         var path = Path.Combine(folder, file);

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Sources;
 
-/// <summary>What people name in place of a publication's weights is told by its name, with what to do.</summary>
+/// <summary>Tests the messages about files that users name by mistake instead of a model's weights.</summary>
 public sealed class OtherWeightsTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -19,9 +19,9 @@ public sealed class OtherWeightsTests : IDisposable
         File.WriteAllText(Path.Combine(folder, "adapter_config.json"),
             """{"peft_type": "LORA", "base_model_name_or_path": "huggyllama/llama-7b"}""");
         Write(Path.Combine(folder, "adapter_model.safetensors"), "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
-        foreach (var message in new[] { Refused(OpenFlamingoImportTests.Family("llama", 2) with { Language = folder }),
-            Assert.Throws<CheckpointException>(() =>
-            IdeficsImport.Run(new IdeficsSource(folder), _folder["model"], null, CancellationToken.None)).Message })
+        var idefics = Assert.Throws<CheckpointException>(() =>
+            IdeficsImport.Run(new IdeficsSource(folder), _folder["model"], null, CancellationToken.None));
+        foreach (var message in new[] { Refused(OpenFlamingoImportTests.Family("llama", 2) with { Language = folder }), idefics.Message })
         {
             Assert.Contains("LoRA", message, StringComparison.Ordinal);
             Assert.Contains("huggyllama/llama-7b", message, StringComparison.Ordinal);
@@ -65,15 +65,18 @@ public sealed class OtherWeightsTests : IDisposable
         var source = OpenFlamingoImportTests.Family("mpt7b", 2);
         var folder = Directory.CreateDirectory(_folder["checkpoints"]).FullName;
         File.Copy(source.Checkpoint, Path.Combine(folder, "checkpoint_0.pt"));
-        Assert.Equal("checkpoint_0.pt", Assert.Single(
-            OpenFlamingoImport.Run(source with { Checkpoint = folder }, _folder["one"], null,
-            CancellationToken.None).Config.Provenance.Sources, file => file.File.EndsWith(".pt", StringComparison.Ordinal)).File);
+        var model = OpenFlamingoImport.Run(source with { Checkpoint = folder }, _folder["one"], null, CancellationToken.None);
+        Assert.Equal("checkpoint_0.pt",
+            Assert.Single(model.Config.Provenance.Sources, file => file.File.EndsWith(".pt", StringComparison.Ordinal)).File);
         File.Copy(source.Checkpoint, Path.Combine(folder, "checkpoint_1.pt"));
         Assert.Contains("2 checkpoints: checkpoint_0.pt, checkpoint_1.pt. Name the one", Refused(source with { Checkpoint = folder }),
             StringComparison.Ordinal);
     }
 
-    /// <summary>The checkpoint shows which N it is: no page of missing and unexpected names.</summary>
+    /// <summary>
+    /// The importer recognises the interval of the gated blocks from the checkpoint and names it, instead of listing many missing and
+    /// unexpected tensors.
+    /// </summary>
     [Theory]
     [InlineData("mpt1b", 2, 1)]
     [InlineData("mpt7b", 1, 2)]

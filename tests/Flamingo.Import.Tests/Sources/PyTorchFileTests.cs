@@ -19,9 +19,12 @@ public sealed class PyTorchFileTests : IDisposable
         var file = _folder["strided.pt"];
         TorchFile.Write(
             file,
-            new PickleWriter().Op("}(").Text("whole").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("again").Tensor("0", "FloatStorage", 12, 0, [12])
-                .Text("transposed").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4]).Text("row").Tensor("0", "FloatStorage", 12, 8, [4]).Text("column").Tensor("0", "FloatStorage", 12, 1, [3], [4])
-                .Text("spread").Tensor("0", "FloatStorage", 12, 7, [2, 2], [0, 0]).Text("scalar").Tensor("0", "FloatStorage", 12, 11, []).Text("empty").Tensor("0", "FloatStorage", 12, 0, [0, 4]).Op("u").Stop(),
+            new PickleWriter().Op("}(").Text("whole").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("again")
+                .Tensor("0", "FloatStorage", 12, 0, [12])
+                .Text("transposed").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4]).Text("row").Tensor("0", "FloatStorage", 12, 8, [4])
+                .Text("column").Tensor("0", "FloatStorage", 12, 1, [3], [4])
+                .Text("spread").Tensor("0", "FloatStorage", 12, 7, [2, 2], [0, 0]).Text("scalar").Tensor("0", "FloatStorage", 12, 11, [])
+                .Text("empty").Tensor("0", "FloatStorage", 12, 0, [0, 4]).Op("u").Stop(),
             TwelveFloats);
         using var source = WeightSource.Open(file);
         Assert.Equal(Enumerable.Range(0, 12).Select(value => (float)value), Floats("whole"));
@@ -55,17 +58,21 @@ public sealed class PyTorchFileTests : IDisposable
     public void A_tensor_beyond_its_storage_is_refused_by_name(string what, long offset, long[] shape, long[] stride)
     {
         var file = _folder["hostile.pt"];
-        TorchFile.Write(file, new PickleWriter().Op("}").Text("wicked").Tensor("0", "FloatStorage", 12, offset, shape, stride).Op("s").Stop(), TwelveFloats);
+        TorchFile.Write(file, new PickleWriter().Op("}").Text("wicked").Tensor("0", "FloatStorage", 12, offset, shape, stride).Op("s")
+            .Stop(), TwelveFloats);
         var exception = Record.Exception(() => WeightSource.Open(file).Dispose());
-        Assert.True(exception is CheckpointException && exception.Message.Contains("wicked", StringComparison.Ordinal), $"{what}: {exception}");
+        Assert.True(exception is CheckpointException
+            && exception.Message.Contains("wicked", StringComparison.Ordinal), $"{what}: {exception}");
     }
 
     [Fact]
     public void A_missing_storage_is_refused_by_name()
     {
         var file = _folder["hole.pt"];
-        TorchFile.Write(file, new PickleWriter().Op("}").Text("lost").Tensor("../../etc/passwd", "FloatStorage", 12, 0, [12]).Op("s").Stop(), TwelveFloats);
-        Assert.Contains("'lost' is missing", Assert.Throws<CheckpointException>(() => WeightSource.Open(file).Dispose()).Message, StringComparison.Ordinal);
+        TorchFile.Write(file, new PickleWriter().Op("}").Text("lost").Tensor("../../etc/passwd", "FloatStorage", 12, 0, [12]).Op("s")
+            .Stop(), TwelveFloats);
+        Assert.Contains("'lost' is missing", Assert.Throws<CheckpointException>(() => WeightSource.Open(file).Dispose()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -81,7 +88,8 @@ public sealed class PyTorchFileTests : IDisposable
     public void Mutated_files_end_in_tensors_or_in_one_sentence()
     {
         var (whole, mutatedFile) = (_folder["whole.pt"], _folder["mutated.pt"]);
-        TorchFile.Write(whole, new PickleWriter().Op("}(").Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("b").Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4]).Op("u").Stop(), TwelveFloats);
+        TorchFile.Write(whole, new PickleWriter().Op("}(").Text("a").Tensor("0", "FloatStorage", 12, 0, [3, 4]).Text("b")
+            .Tensor("0", "FloatStorage", 12, 0, [4, 3], [1, 4]).Op("u").Stop(), TwelveFloats);
         var (bytes, random) = (File.ReadAllBytes(whole), new Random(7));
         for (var round = 0; round < 3_000; round++)
         {

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Import.Tests.Tokenizers;
 
-/// <summary>A LLaMA that comes with a tokenizer.model alone.</summary>
+/// <summary>Imports a LLaMA that has a tokenizer.model and no tokenizer.json.</summary>
 public sealed class SentencePieceModelTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -16,23 +16,30 @@ public sealed class SentencePieceModelTests : IDisposable
     public void Becomes_the_tokenizer_json_of_transformers()
     {
         var model = Import(file => { });
-        var (found, expected) = (JsonNode.Parse(File.ReadAllText(model.TokenizerPath))!, JsonNode.Parse(File.ReadAllText(Source("tokenizer.json")))!);
-        foreach (var part in new[] { "normalizer", "pre_tokenizer", "decoder" }) Assert.True(JsonNode.DeepEquals(expected[part], found[part]), part);
+        var (found, expected) = (JsonNode.Parse(File.ReadAllText(model.TokenizerPath))!,
+            JsonNode.Parse(File.ReadAllText(Source("tokenizer.json")))!);
+        foreach (var part in new[] { "normalizer", "pre_tokenizer", "decoder" })
+            Assert.True(JsonNode.DeepEquals(expected[part], found[part]), part);
         Assert.True(JsonNode.DeepEquals(expected["model"]!["vocab"], found["model"]!["vocab"]));
-        Assert.Equal(expected["model"]!["merges"]!.AsArray().Select(merge => merge!.GetValue<string>()), found["model"]!["merges"]!.AsArray().Select(merge => $"{merge![0]} {merge[1]}"));
+        Assert.Equal(expected["model"]!["merges"]!.AsArray().Select(merge => merge!.GetValue<string>()),
+            found["model"]!["merges"]!.AsArray().Select(merge => $"{merge![0]} {merge[1]}"));
         Assert.True(JsonNode.DeepEquals(expected["post_processor"]!["single"], found["post_processor"]!["single"]));
-        Assert.Equal(["<unk>", "<s>", "</s>", "<|endofchunk|>", "<image>", "<PAD>"], found["added_tokens"]!.AsArray().Select(token => token!["content"]!.GetValue<string>()));
+        Assert.Equal(["<unk>", "<s>", "</s>", "<|endofchunk|>", "<image>", "<PAD>"],
+            found["added_tokens"]!.AsArray().Select(token => token!["content"]!.GetValue<string>()));
         Assert.Equal(new SpecialToken("<s>", 1), model.Config.Tokens.Beginning);
     }
 
-    /// <summary>As LlamaConverter of transformers' convert_slow_tokenizer.py has it.</summary>
+    /// <summary>The expected result is that of LlamaConverter in transformers' convert_slow_tokenizer.py.</summary>
     [Fact]
     public void One_that_is_not_legacy_gets_a_metaspace_instead_of_the_normalizer()
     {
         var (legacy, later) = (Json(Import(_ => { })), Json(Import(_ => { }, "\"legacy\": null", "\"legacy\": false")));
         Assert.Null(later["normalizer"]);
-        Assert.True(JsonNode.DeepEquals(JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""), later["pre_tokenizer"]));
-        foreach (var part in new[] { "model", "decoder", "added_tokens", "post_processor" }) Assert.True(JsonNode.DeepEquals(legacy[part], later[part]), part);
+        Assert.True(JsonNode.DeepEquals(
+            JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""),
+            later["pre_tokenizer"]));
+        foreach (var part in new[] { "model", "decoder", "added_tokens", "post_processor" })
+            Assert.True(JsonNode.DeepEquals(legacy[part], later[part]), part);
 
         JsonNode Json(ModelDirectory model)
         {
@@ -44,7 +51,9 @@ public sealed class SentencePieceModelTests : IDisposable
 
     [Fact]
     public void A_setting_that_is_not_read_is_named() =>
-        Assert.Contains("add_prefix_space is false", Assert.Throws<CheckpointException>(() => Import(_ => { }, "\"legacy\": null", "\"add_prefix_space\": false")).Message, StringComparison.Ordinal);
+        Assert.Contains("add_prefix_space is false",
+            Assert.Throws<CheckpointException>(() => Import(_ => { }, "\"legacy\": null", "\"add_prefix_space\": false")).Message,
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData(0.3)]
@@ -56,12 +65,14 @@ public sealed class SentencePieceModelTests : IDisposable
         Assert.False(Directory.Exists(_folder["model"]));
     }
 
-    private static string Source(params string[] parts) => RepositoryFiles.Path(["tests", "reference", "families", "llama", "language", .. parts]);
+    private static string Source(params string[] parts) =>
+        RepositoryFiles.Path(["tests", "reference", "families", "llama", "language", .. parts]);
 
     private ModelDirectory Import(Action<FileStream> change, string setting = "", string otherSetting = "")
     {
         var language = Directory.CreateDirectory(_folder["language"]).FullName;
-        foreach (var file in Directory.GetFiles(Source()).Where(file => Path.GetFileName(file) != "tokenizer.json")) File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(Source()).Where(file => Path.GetFileName(file) != "tokenizer.json"))
+            File.Copy(file, Path.Combine(language, Path.GetFileName(file)));
         var settings = Path.Combine(language, "tokenizer_config.json");
         if (setting.Length > 0)
         {
@@ -71,6 +82,8 @@ public sealed class SentencePieceModelTests : IDisposable
 
         using (var tokenizer = File.Open(Path.Combine(language, "tokenizer.model"), FileMode.Open)) change(tokenizer);
         var family = RepositoryFiles.Path("tests", "reference", "families", "llama");
-        return OpenFlamingoImport.Run(new OpenFlamingoSource(Path.Combine(family, "vision"), language, Path.Combine(family, "checkpoint.pt"), 2), _folder["model"], null, CancellationToken.None);
+        return OpenFlamingoImport.Run(
+            new OpenFlamingoSource(Path.Combine(family, "vision"), language, Path.Combine(family, "checkpoint.pt"), 2), _folder["model"],
+            null, CancellationToken.None);
     }
 }

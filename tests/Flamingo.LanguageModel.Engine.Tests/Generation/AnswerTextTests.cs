@@ -3,6 +3,7 @@ using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
@@ -19,7 +20,9 @@ public sealed class AnswerTextTests
         var (text, ids, finished, _) = await Say([0, 1, Stop]);
         Assert.Equal("red circle", text);
         Assert.Equal([0, 1, Stop], ids);
-        Assert.Equal((FinishReason.Stop, 2, 3, "digest"), (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.WeightsDigest));
+        Assert.Equal(
+            (FinishReason.Stop, 2, 3, "digest"),
+            (finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.Digests.Language));
     }
 
     [Fact]
@@ -64,19 +67,19 @@ public sealed class AnswerTextTests
         Assert.Equal("E", (await Say([7], new() { StopStrings = ["END"] }, answer: 1)).Text);
     }
 
-    private static async Task<(string Text, List<int> Ids, GenerationFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
+    private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
     {
-        var channel = Channel.CreateUnbounded<GenerationEvent>();
-        var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider());
+        var channel = Channel.CreateUnbounded<AnswerEvent>();
+        var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider(), NullLogger.Instance);
         var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), channel.Writer, "digest", new FakeTimeProvider());
         engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
         for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);
 
         var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken).ToListAsync(TestContext.Current.CancellationToken);
-        var tokens = events.OfType<TokensGenerated>().ToList();
+        var tokens = events.OfType<AnswerTokens>().ToList();
         Assert.Equal(tokens.Count + 1, events.Count);
         var pieces = tokens.Select(generated => generated.Text).ToList();
-        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<GenerationFinished>(events[^1]), pieces);
+        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<AnswerFinished>(events[^1]), pieces);
     }
 
     /// <summary>Says these ids, one a step, whatever it is asked.</summary>

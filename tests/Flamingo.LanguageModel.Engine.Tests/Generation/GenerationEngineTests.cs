@@ -127,7 +127,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         await Idle(_engine); // the slow one's answer is complete, and nothing is held for it
         var last = slow.Current;
         while (await slow.MoveNextAsync()) last = slow.Current;
-        Assert.Equal(8, Assert.IsType<GenerationFinished>(last).GeneratedTokens);
+        Assert.Equal(8, Assert.IsType<AnswerFinished>(last).GeneratedTokens);
     }
 
     [Fact(Timeout = 60_000)]
@@ -206,20 +206,20 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         Assert.True(_engine.Statistics.Steps > 100);
     }
 
-    private IAsyncEnumerable<GenerationEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8, CancellationToken? cancellation = null) =>
+    private IAsyncEnumerable<AnswerEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8, CancellationToken? cancellation = null) =>
         _engine.GenerateAsync(Prompts.Of(text, answer), sampling ?? SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), cancellation ?? Timely);
 
-    private static async Task<(List<int> Ids, GenerationFinished Finished)> Read(IAsyncEnumerable<GenerationEvent> events)
+    private static async Task<(List<int> Ids, AnswerFinished Finished)> Read(IAsyncEnumerable<AnswerEvent> events)
     {
-        var (ids, finished) = (new List<int>(), (GenerationFinished?)null);
+        var (ids, finished) = (new List<int>(), (AnswerFinished?)null);
         await foreach (var generated in events)
         {
             Assert.Null(finished);
-            if (generated is TokensGenerated tokens) ids.AddRange(tokens.Ids);
-            finished = generated as GenerationFinished;
+            if (generated is AnswerTokens tokens) ids.AddRange(tokens.Ids);
+            finished = generated as AnswerFinished;
         }
 
-        Assert.Equal("digest", finished!.WeightsDigest);
+        Assert.Equal("digest", finished!.Digests.Language);
         return (ids, finished);
     }
 

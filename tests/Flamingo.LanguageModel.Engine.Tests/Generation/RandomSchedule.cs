@@ -3,14 +3,15 @@ using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
 /// <summary>What a number of schedules exercised, so that no property holds for want of cases.</summary>
-internal sealed record Exercise(int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing, int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning)
+internal sealed record Exercise(int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing, int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted)
 {
-    public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }
 
 /// <summary>
@@ -35,7 +36,7 @@ internal sealed class RandomSchedule
         _random = new Random(seed);
         _runner = new ScriptedRunner(_random.Next(8, 65), _random.Next(2, 5), _random.Next(2, 6)) { BeforeStep = (batch, _) => Meet(batch) };
         _limits = new EngineLimits(_random.Next(2, 12), _random.Next(1, 17), _random.Next(1, 24), _random.Next(1, 12), _random.Next(1, 6));
-        _engine = new StepEngine(_runner, _limits, _time);
+        _engine = new StepEngine(_runner, _limits, _time, NullLogger.Instance);
         _requests = new RandomRequests(_random, _runner.Memory, _limits, _time);
     }
 
@@ -67,13 +68,47 @@ internal sealed class RandomSchedule
     private async Task<bool> StepAsync()
     {
         if (_random.Next(60) == 0) _runner.ChunksUntilFailure = _random.Next(4);
+        CheckPlan();
         var worked = await _engine.StepAsync(default);
         Assert.True(_runner.Violation is null, _runner.Violation?.ToString());
         CheckCounts();
         return worked;
     }
 
-    // the engine's own task is inside a step: callers come and go all the same
+    // Planning twice gives the same plan and changes nothing; what is planned is within the limits.
+    private void CheckPlan()
+    {
+        var before = State();
+        var (first, second) = (_engine.Plan(), _engine.Plan());
+        Assert.Equal(before, State());
+        Assert.Equal(Text(first), Text(second));
+        Assert.Equal(first.Chunks.Count, first.Chunks.Select(chunk => chunk.Sequence).Distinct().Count());
+        Assert.Equal(first.Adoptions.Count, first.Adoptions.Select(adoption => adoption.Sequence).Distinct().Count());
+        var prefill = first.Chunks.Where(chunk => chunk.Tokens > 1).Sum(chunk => chunk.Tokens);
+        Assert.InRange(prefill, 0, Math.Max(_limits.PrefillChunk, _limits.PrefillChunkBesideDecoding));
+        _exercise = _exercise with
+        {
+            Planned = _exercise.Planned + first.Chunks.Count, Adopted = _exercise.Adopted + first.Adoptions.Count,
+        };
+    }
+
+    private static List<string> Text(StepPlan plan) =>
+    [
+        .. plan.Adoptions.Select(adoption => $"{Name(adoption.Sequence)} adopts {string.Join(' ', adoption.Blocks)}"),
+        .. plan.Chunks.Select(chunk => $"{Name(chunk.Sequence)} computes {chunk.Tokens}"),
+    ];
+
+    private List<string> State() =>
+    [
+        $"{_engine.Statistics}",
+        .. _engine.Running.SelectMany(request => request.Sequences.Append(request.Root!).Distinct().Select(sequence =>
+            $"{Name(sequence)}: {sequence.Computed} of {sequence.Ids.Count}, {request.CachedTokens} cached, {request.Started}, "
+            + $"{request.PicturesAreProjected}, blocks {string.Join(' ', sequence.Blocks)}")),
+    ];
+
+    private static int Name(Sequence sequence) => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(sequence);
+
+    // The engine's own task is inside a step: callers come and go all the same.
     private Task Meet(ScheduledBatch batch)
     {
         CheckTables(batch);

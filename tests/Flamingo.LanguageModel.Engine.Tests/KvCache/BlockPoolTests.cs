@@ -17,7 +17,7 @@ public sealed class BlockPoolTests
     [Fact]
     public void The_least_recently_used_goes_first_and_leased_blocks_never()
     {
-        var index = new PrefixIndex();
+        var index = new PrefixCache();
         var pool = new BlockPool(3, index);
         using var lease = new BlockLease(pool, 3);
         int[] blocks = [lease.Take(), lease.Take(), lease.Take()];
@@ -34,7 +34,7 @@ public sealed class BlockPoolTests
     [Fact]
     public void More_than_there_is_cannot_be_promised_and_the_cached_can()
     {
-        var index = new PrefixIndex();
+        var index = new PrefixCache();
         var pool = new BlockPool(4, index);
         using (var first = new BlockLease(pool, 3))
         {
@@ -52,7 +52,7 @@ public sealed class BlockPoolTests
     [Fact]
     public void A_free_block_cannot_be_shared_nor_returned()
     {
-        var pool = new BlockPool(1, new PrefixIndex());
+        var pool = new BlockPool(1, new PrefixCache());
         Assert.Throws<InvalidOperationException>(() => pool.Share(0));
         Assert.Throws<InvalidOperationException>(() => pool.Return(0));
     }
@@ -61,7 +61,7 @@ public sealed class BlockPoolTests
 
     private sealed class Model
     {
-        private readonly PrefixIndex _index = new();
+        private readonly PrefixCache _index = new();
         private readonly BlockPool _pool;
         private readonly int[] _owners;
         private readonly Dictionary<int, BlockHash> _published = [];

@@ -9,7 +9,7 @@ public sealed class PinnedPrefixesTests
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
     private readonly FakeTimeProvider _time = new();
-    private readonly PrefixIndex _index = new();
+    private readonly PrefixCache _index = new();
     private readonly BlockPool _pool;
     private readonly PinnedPrefixes _pins;
     private int _names;

@@ -103,6 +103,36 @@ public sealed class SchedulerTests
         }
     }
 
+    [Fact]
+    public async Task A_plan_changes_nothing_and_the_step_computes_what_was_planned()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, 4, 4, 4));
+        var first = engine.Ask("abcaabcabcab");
+        await engine.StepAsync();
+        var second = engine.Ask("abcaabcabcabcc");
+        await engine.StepAsync(); // both are admitted; from here on no request comes or goes between plan and step
+        var adopted = 0;
+        for (var steps = 0; !first.HasEnded && !second.HasEnded; steps++)
+        {
+            var (blocks, computed) = (Blocks(), Computed());
+            var (plan, again) = (engine.Engine.Plan(), engine.Engine.Plan());
+            Assert.Equal(plan.Chunks, again.Chunks);
+            Assert.Equal(plan.Adoptions.SelectMany(adoption => adoption.Blocks), again.Adoptions.SelectMany(adoption => adoption.Blocks));
+            Assert.Equal((blocks, computed), (Blocks(), Computed()));
+            adopted += plan.Adoptions.Sum(adoption => adoption.Blocks.Count);
+            var batch = await engine.StepAsync();
+            Assert.Equal(plan.Chunks.Select(chunk => chunk.Tokens), batch.Chunks.Select(chunk => chunk.Ids.Count));
+        }
+
+        Assert.True(adopted > 0, "No block was adopted.");
+        await engine.RunAsync();
+        first.AssertAnswersLikeTwin();
+        second.AssertAnswersLikeTwin();
+
+        string Blocks() => string.Join(' ', engine.Engine.Running.SelectMany(request => request.Root!.Blocks));
+        int Computed() => engine.Engine.Running.Sum(request => request.Root!.Computed);
+    }
+
     /// <summary>Per chunk: start, tokens, rows of logits.</summary>
     private static IEnumerable<(int Start, int Tokens, int LogitRows)> Shape(ScheduledBatch batch) => batch.Chunks.Select(chunk => (chunk.Start, chunk.Ids.Count, chunk.LogitRows));
 }

@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
@@ -17,7 +18,7 @@ internal sealed class SteppedEngine
             Batches.Add(batch);
             return Task.CompletedTask;
         };
-        Engine = new StepEngine(Runner, Limits, Time);
+        Engine = new StepEngine(Runner, Limits, Time, Log);
     }
 
     public EngineLimits Limits { get; }
@@ -27,6 +28,9 @@ internal sealed class SteppedEngine
     public FakeTimeProvider Time { get; } = new();
 
     public StepEngine Engine { get; }
+
+    /// <summary>What it told its operator.</summary>
+    public FakeLogger Log { get; } = new();
 
     public List<ScheduledBatch> Batches { get; } = [];
 

@@ -9,8 +9,8 @@ namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 /// <summary>A request to the engine, and what came back of it.</summary>
 internal sealed class TrackedRequest
 {
-    private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
-    private readonly List<TokensGenerated> _tokens = [];
+    private readonly Channel<AnswerEvent> _events = Channel.CreateUnbounded<AnswerEvent>();
+    private readonly List<AnswerTokens> _tokens = [];
     private readonly TaskCompletionSource<CandidateScores> _scores = new();
 
     public TrackedRequest(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
@@ -49,7 +49,7 @@ internal sealed class TrackedRequest
     }
 
     /// <summary>What has been told so far.</summary>
-    public IReadOnlyList<TokensGenerated> Tokens
+    public IReadOnlyList<AnswerTokens> Tokens
     {
         get
         {
@@ -58,7 +58,7 @@ internal sealed class TrackedRequest
         }
     }
 
-    public GenerationFinished? Finished { get; private set; }
+    public AnswerFinished? Finished { get; private set; }
 
     public CandidateScores Scores => _scores.Task.Result;
 
@@ -105,8 +105,8 @@ internal sealed class TrackedRequest
         while (_events.Reader.TryRead(out var generated))
         {
             Assert.Null(Finished);
-            if (generated is TokensGenerated tokens) _tokens.Add(tokens);
-            Finished = generated as GenerationFinished;
+            if (generated is AnswerTokens tokens) _tokens.Add(tokens);
+            Finished = generated as AnswerFinished;
         }
 
         return _events.Reader.Completion.IsCompleted;

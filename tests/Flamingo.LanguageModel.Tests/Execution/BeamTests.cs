@@ -27,11 +27,11 @@ public sealed class BeamTests(Models models)
     [Fact]
     public async Task The_best_beams_come_best_first_and_differ()
     {
-        var (answers, finished) = (new List<TokensGenerated>(), (GenerationFinished?)null);
+        var (answers, finished) = (new List<AnswerTokens>(), (AnswerFinished?)null);
         await foreach (var item in models.Stage("mpt1b").GenerateAsync(new(Golden.Segments("mpt1b", "vqa"), new() { MaxTokens = 12, Beams = 5, Samples = 4 }), TestContext.Current.CancellationToken))
         {
-            if (item is TokensGenerated answer) answers.Add(answer);
-            finished = item as GenerationFinished;
+            if (item is AnswerTokens answer) answers.Add(answer);
+            finished = item as AnswerFinished;
         }
 
         Assert.Equal([0, 1, 2, 3], answers.Select(answer => answer.Sample));

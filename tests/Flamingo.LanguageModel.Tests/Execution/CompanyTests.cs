@@ -51,8 +51,8 @@ public sealed class CompanyTests(Models models)
         var (ids, samples) = (Enumerable.Range(0, 5).Select(_ => new List<int>()).ToList(), (IReadOnlyList<FinishedSample>)[]);
         await foreach (var item in stage.GenerateAsync(request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = "all" }, TestContext.Current.CancellationToken))
         {
-            if (item is TokensGenerated tokens) ids[tokens.Sample].AddRange(tokens.Ids);
-            if (item is GenerationFinished finished) samples = finished.Samples;
+            if (item is AnswerTokens tokens) ids[tokens.Sample].AddRange(tokens.Ids);
+            if (item is AnswerFinished finished) samples = finished.Samples;
         }
 
         Assert.Equal(single, ids);

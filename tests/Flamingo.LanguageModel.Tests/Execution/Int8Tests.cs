@@ -2,7 +2,7 @@ using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 

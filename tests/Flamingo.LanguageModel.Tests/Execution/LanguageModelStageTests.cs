@@ -1,7 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Stages;
 using TorchSharp;
 
@@ -26,7 +26,8 @@ public sealed class LanguageModelStageTests(Models models)
         Assert.Equal(ids.Count, finished.GeneratedTokens);
         Assert.Equal(Golden.Prompt(family, name).GetProperty("ids").GetArrayLength(), finished.PromptTokens);
         Assert.Equal(models.DirectoryOf(family).Config.Tokens.Stop.Contains(ids[^1]) ? FinishReason.Stop : FinishReason.Length, finished.Reason);
-        Assert.True(finished.Prefill > TimeSpan.Zero && finished.Prefill <= finished.FirstToken && finished.FirstToken <= finished.Total);
+        var times = finished.Timings;
+        Assert.True(times.Prefill > TimeSpan.Zero && times.Prefill <= times.FirstToken && times.FirstToken <= times.Total);
     }
 
     [Theory]
@@ -150,18 +151,18 @@ public sealed class LanguageModelStageTests(Models models)
 
     private static string Words(int count) => string.Concat(Enumerable.Repeat(" red", count));
 
-    internal static async Task<(string Text, List<int> Ids, GenerationFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
+    internal static async Task<(string Text, List<int> Ids, AnswerFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
     {
-        var (text, ids, finished) = ("", new List<int>(), (GenerationFinished?)null);
+        var (text, ids, finished) = ("", new List<int>(), (AnswerFinished?)null);
         await foreach (var generated in stage.GenerateAsync(request, TestContext.Current.CancellationToken))
         {
-            if (generated is TokensGenerated tokens)
+            if (generated is AnswerTokens tokens)
             {
                 text += tokens.Text;
                 ids.AddRange(tokens.Ids);
             }
 
-            finished = generated as GenerationFinished;
+            finished = generated as AnswerFinished;
         }
 
         return (text, ids, finished!);

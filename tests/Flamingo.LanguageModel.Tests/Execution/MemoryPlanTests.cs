@@ -1,6 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
@@ -17,7 +17,7 @@ public sealed class MemoryPlanTests(Models models)
         Assert.Equal((4 << 20) / (2 * 6 * 8 * 64 * 16 * 4), plan.Memory.PictureSlots);      // keys and values, gated blocks, heads, head, latents, f32
         Assert.InRange(plan.KvCacheBytes, 9 << 20, 10 << 20);
         Assert.Equal(2, plan.Weights.Bytes / MemoryPlan.Make(model.Config, file, new LanguageModelOptions(), ScalarType.BFloat16, WeightStorage.Native).Weights.Bytes);
-        Assert.Equal(plan.Weights.Bytes + plan.KvCacheBytes + plan.PictureMemoryBytes, plan.Claim.Items.Sum(item => item.Bytes));
+        Assert.Equal(plan.Weights.Bytes + plan.KvCacheBytes + plan.PictureMemoryBytes, plan.MemoryClaim.Items.Sum(item => item.Bytes));
     }
 
     [Fact]

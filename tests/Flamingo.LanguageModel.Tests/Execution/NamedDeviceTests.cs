@@ -1,7 +1,7 @@
 using Flamingo.LanguageModel.Execution;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -65,7 +65,7 @@ public sealed class SharingTests(Models models)
         var segments = Golden.Segments("mpt1b", "three-shot");
         var told = new List<TokenLogProbability>();
         await foreach (var item in stage.GenerateAsync(new(segments, new() { MaxTokens = 6, LogProbabilities = 3 }), TestContext.Current.CancellationToken))
-            if (item is TokensGenerated tokens) told.AddRange(tokens.LogProbabilities);
+            if (item is AnswerTokens tokens) told.AddRange(tokens.LogProbabilities);
         var ranking = await stage.RankAsync(new(segments, [Decode(told.Select(token => token.Id))]), TestContext.Current.CancellationToken);
         Assert.Equal(told.Select(token => token.Id), ranking.Candidates[0].Ids);
         Assert.All(told.Zip(ranking.Candidates[0].TokenLogLikelihoods), pair => Assert.Equal(pair.Second, pair.First.LogProbability, 1e-5));

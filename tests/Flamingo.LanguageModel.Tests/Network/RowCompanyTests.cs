@@ -3,7 +3,8 @@ using Flamingo.Import;
 using Flamingo.Import.Sources;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Tests.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Flamingo.Abstractions;
 using Flamingo.Modeling.Batching;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Stages;
 
 namespace Flamingo.Modeling.Tests.Devices;

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Flamingo.Modeling.Kernels;
+using Flamingo.Modeling.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,6 @@
+using Flamingo.Modeling.Layers;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

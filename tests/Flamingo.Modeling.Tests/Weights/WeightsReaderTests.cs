@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Flamingo.Checkpoints;
 using Flamingo.Import;
 using Flamingo.Import.Sources;
+using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,6 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Resampler.Execution;
 using Flamingo.Stages;
 using TorchSharp;
@@ -38,26 +38,34 @@ public sealed class ResamplerStageTests(Models models)
     public async Task Latents_of_the_trained_model_are_the_originals(string episode)
     {
         var (features, shape) = Golden.Tensor("shapes", $"{episode}.features");
-        var resampling = await models.Stage("shapes").ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])]), Cancellation);
+        var resampling = await models.Stage("shapes")
+            .ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])]), Cancellation);
         Assert.InRange(Golden.Error(Golden.Tensor("shapes", $"{episode}.latents").Values, resampling.Latents[0].ToFloats()), 0, 1e-5);
     }
 
-    /// <summary>The golden holds every weight of every layer and head for the last picture of its prompts; two of those pictures have golden features.</summary>
+    /// <summary>
+    /// The golden file holds the attention weights of all layers and heads for the last picture of each prompt. Two of these pictures also
+    /// have golden features.
+    /// </summary>
     [Theory]
     [InlineData("episode0")]
     [InlineData("episode300")]
     public async Task Attention_is_the_originals_last_layer_over_the_patches(string episode)
     {
-        var (weights, full) = Golden.Tensor("attention", $"{episode}.resampler_attention");            // [layers, heads, latents, patches + latents]
+        // [layers, heads, latents, patches + latents]
+        var (weights, full) = Golden.Tensor("attention", $"{episode}.resampler_attention");
         var (features, shape) = Golden.Tensor("shapes", $"{episode}.features");
         Assert.Equal(full[3], shape[0] + full[2]);
-        var resampling = await models.Stage("shapes").ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])], IncludeAttention: true), Cancellation);
+        var resampling = await models.Stage("shapes")
+            .ResampleAsync(new([TensorData.FromFloats(features, 1, shape[0], shape[1])], IncludeAttention: true), Cancellation);
         var attention = Assert.Single(resampling.Attention);
         Assert.Equal([full[2], shape[0]], attention.Shape);
         var expected = new float[full[2] * shape[0]];
         for (var latent = 0; latent < full[2]; latent++)
         {
-            var row = Enumerable.Range(0, shape[0]).Select(patch => Enumerable.Range(0, full[1]).Average(head => (double)weights[(((((full[0] - 1) * full[1]) + head) * full[2]) + latent) * full[3] + patch])).ToArray();
+            double Weight(int head, int patch) => weights[(((((full[0] - 1) * full[1]) + head) * full[2]) + latent) * full[3] + patch];
+            var row = Enumerable.Range(0, shape[0])
+                .Select(patch => Enumerable.Range(0, full[1]).Average(head => Weight(head, patch))).ToArray();
             for (var patch = 0; patch < shape[0]; patch++) expected[(latent * shape[0]) + patch] = (float)(row[patch] / row.Sum());
         }
 
@@ -73,7 +81,8 @@ public sealed class ResamplerStageTests(Models models)
         var told = await turns.ResampleAsync(new(features, IncludeAttention: true), Cancellation);
         Assert.Empty(plain.Attention);
         Assert.Equal(features.Length, told.Attention.Count);
-        foreach (var (expected, actual) in plain.Latents.Zip(told.Latents)) Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span));
+        foreach (var (expected, actual) in plain.Latents.Zip(told.Latents))
+            Assert.True(expected.Bytes.Span.SequenceEqual(actual.Bytes.Span));
         foreach (var attention in told.Attention)
         {
             Assert.Equal([turns.Description.Latents, features[0].Shape[1]], attention.Shape);
@@ -81,7 +90,9 @@ public sealed class ResamplerStageTests(Models models)
         }
     }
 
-    /// <summary>IDEFICS keeps the class token among the features: it is no patch, and each row is scaled without it.</summary>
+    /// <summary>
+    /// The features of IDEFICS include the class token, which is not a patch, so each row of the attention is scaled without it.
+    /// </summary>
     [Fact]
     public async Task Attention_is_over_patches_alone_where_features_hold_the_class_token()
     {
@@ -136,7 +147,8 @@ public sealed class ResamplerStageTests(Models models)
         var video = TensorData.FromFloats(new float[2 * 16 * 32], 2, 16, 32);
         var narrow = TensorData.FromFloats(new float[16 * 16], 1, 16, 16);
         var flat = TensorData.FromFloats(new float[32], 32);
-        var exception = await Assert.ThrowsAsync<FlamingoException>(() => models.Stage("mpt1b").ResampleAsync(new([good, video, narrow, flat]), Cancellation));
+        var exception = await Assert.ThrowsAsync<FlamingoException>(
+            () => models.Stage("mpt1b").ResampleAsync(new([good, video, narrow, flat]), Cancellation));
         Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(["features[1]", "features[2]", "features[3]"], exception.Faults.Select(fault => fault.Field));
         Assert.Contains("2 frames", exception.Faults[0].Problem, StringComparison.Ordinal);
@@ -168,14 +180,16 @@ public sealed class ResamplerStageTests(Models models)
     [Fact]
     public async Task A_cancelled_call_computes_nothing()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").ResampleAsync(new(Frames("mpt1b")), new CancellationToken(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => models.Stage("mpt1b").ResampleAsync(new(Frames("mpt1b")), new CancellationToken(canceled: true)));
         Assert.Single((await models.Stage("mpt1b").ResampleAsync(new([Frames("mpt1b")[0]]), Cancellation)).Latents);
     }
 
     [Fact]
     public void Weights_that_do_not_fit_make_one_report()
     {
-        var model = models.Altered("mpt7b", config => config with { Resampler = config.Resampler with { Latents = 17, Layers = 7, FrameEmbeddings = 3 } });
+        var model = models.Altered("mpt7b",
+            config => config with { Resampler = config.Resampler with { Latents = 17, Layers = 7, FrameEmbeddings = 3 } });
         var exception = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()));
         Assert.Contains("misshapen: latents", exception.Message, StringComparison.Ordinal);
         Assert.Contains("missing: frame_embs", exception.Message, StringComparison.Ordinal);

@@ -1,19 +1,20 @@
 using Flamingo.Checkpoints;
 using Flamingo.Import;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using static TorchSharp.torch;
 
 namespace Flamingo.Resampler.Tests.Network;
 
-/// <summary>Of a checkpoint without a resampler, a picture's features are its latents.</summary>
+/// <summary>Tests a checkpoint without a resampler, where the features of a picture are its latents.</summary>
 public sealed class PassingOnTests(Models models)
 {
     [Fact]
     public async Task Features_pass_as_they_are_and_each_latent_reads_its_own_patch()
     {
         var path = Path.GetTempFileName();
-        SafetensorsWriter.Write(path, new Dictionary<string, Import.Sources.SourceTensor>(), null, (_, _) => { }, [], CancellationToken.None);
+        SafetensorsWriter.Write(path, new Dictionary<string, Import.Sources.SourceTensor>(), null, (_, _) => { }, [],
+            CancellationToken.None);
         try
         {
             await models.Thread.RunAsync(() =>
@@ -30,9 +31,9 @@ public sealed class PassingOnTests(Models models)
                 Assert.Equal([2, 3, 5, 5], attention!.shape);
                 Assert.True(attention[1, 2].eq(eye(5)).all().item<bool>());
                 using var idefics = new PerceiverResampler(ResamplerConfig.PassingOn(width: 8, latents: 5), weights, classToken: true);
-                // the class token's latent reads no patch
-                Assert.True(idefics.Forward(features, includeAttention: true).Attention![1,
-                    2].eq(eye(5).slice(1, 1, 5, 1)).all().item<bool>());
+                // The latent that is the class token's feature attends to no patch.
+                var withoutClass = idefics.Forward(features, includeAttention: true).Attention!;
+                Assert.True(withoutClass[1, 2].eq(eye(5).slice(1, 1, 5, 1)).all().item<bool>());
                 return true;
             }, TestContext.Current.CancellationToken);
         }

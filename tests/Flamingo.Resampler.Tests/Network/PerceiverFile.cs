@@ -4,9 +4,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Resampler.Tests.Network;
 
+/// <summary>Writes the weights of a perceiver resampler.</summary>
 internal static class PerceiverFile
 {
-    /// <summary>Writes the tensors below a prefix, under their names without it.</summary>
+    /// <summary>Copies the tensors whose names have a prefix into a new file, without the prefix.</summary>
     public static void Write(string source, string prefix, string target)
     {
         using var file = SafetensorsFile.Open(source);

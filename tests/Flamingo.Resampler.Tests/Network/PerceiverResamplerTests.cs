@@ -1,12 +1,15 @@
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using Flamingo.Testing;
 using TorchSharp;
 
 namespace Flamingo.Resampler.Tests.Network;
 
-/// <summary>Frames and media as OpenFlamingo computes them; no published checkpoint has either, so modules.safetensors brings its own weights.</summary>
+/// <summary>
+/// Tests several frames and several media against OpenFlamingo. No published checkpoint has embeddings for them, so the weights are those
+/// of modules.safetensors.
+/// </summary>
 public sealed class PerceiverResamplerTests(Models models)
 {
     public static ResamplerConfig Config { get; } = new()
@@ -29,7 +32,8 @@ public sealed class PerceiverResamplerTests(Models models)
     public async Task Frames_and_media_are_embedded_as_the_original_does(string name)
     {
         var (features, shape) = Golden.Tensor("modules", $"{name}.features");
-        var whole = shape.Length == 3 ? [1, 1, .. shape] : new[] { 1 }.Concat(shape).ToArray();    // [batch, media, frames, patches, width]
+        // [batch, media, frames, patches, width]
+        var whole = shape.Length == 3 ? [1, 1, .. shape] : new[] { 1 }.Concat(shape).ToArray();
         var latents = await models.Thread.RunAsync(() =>
         {
             using var network = Load();
@@ -38,7 +42,7 @@ public sealed class PerceiverResamplerTests(Models models)
         Assert.InRange(Golden.Error(Golden.Tensor("modules", $"{name}.latents").Values, latents), 0, 1e-5);
     }
 
-    /// <summary>The reader sees every weight of modules.safetensors; the prefix is cut by writing the perceiver's alone.</summary>
+    /// <summary>Loads the perceiver of modules.safetensors from a file with only its tensors, because their names have a prefix.</summary>
     private static PerceiverResampler Load()
     {
         var path = Path.Combine(Path.GetTempPath(), $"flamingo-perceiver-{Guid.NewGuid():N}.safetensors");

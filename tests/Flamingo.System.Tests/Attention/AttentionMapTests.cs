@@ -31,7 +31,7 @@ public sealed class AttentionMapTests
             for (var token = 0; token < shape[2]; token++)
             {
                 var mean = Mean(weights, shape, token);
-                var map = AttentionProjection.Map(new TokenAttention(0, TensorData.FromFloats(mean, shape[3])), resampling.Attention[0], patches: 64).Map;
+                var map = AttentionProjection.Map(new TokenAttention(0, TensorData.FromFloats(mean, shape[3])), resampling.Attention[0], patches: 64).Map!;
                 Assert.Equal([8, 8], map.Shape);
                 Assert.Equal(maps.AsSpan(token * 64, 64).ToArray(), map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
                 compared++;
@@ -55,7 +55,7 @@ public sealed class AttentionMapTests
             var (weights, shape) = Read(golden, $"{name}.cross_attention");                 // [layers, heads, tokens, latents]
             var (maps, _) = Read(golden, $"{name}.map");                                    // [tokens, 8, 8]
             var pictures = prompt.GetProperty("pictures").EnumerateArray().Select(file => File.ReadAllBytes(Episode.Evaluation("pictures", file.GetString()!))).ToList();
-            var (ids, seen) = (new List<int>(), new List<AttentionMap?>());
+            var (ids, seen) = (new List<int>(), new List<TokenAttention?>());
             AnswerFinished? finished = null;
             await foreach (var item in embedded.Flamingo.GenerateAsync(new FlamingoRequest(Question(prompt.GetProperty("text").GetString()!, pictures), new() { MaxTokens = 14 }) { Attention = new([], []) }, TestContext.Current.CancellationToken))
             {
@@ -79,7 +79,7 @@ public sealed class AttentionMapTests
                 var mean = Mean(weights, shape, row);
                 Assert.Equal(pictures.Count - 1, map!.Picture);
                 Assert.Equal(mean, map.Weights.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4);
-                Assert.Equal(maps.AsSpan(row * 64, 64).ToArray(), map.Map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
+                Assert.Equal(maps.AsSpan(row * 64, 64).ToArray(), map.Map!.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-4 * maps.Max());
                 compared++;
             }
         }

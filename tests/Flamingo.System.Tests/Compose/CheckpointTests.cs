@@ -1,5 +1,4 @@
-using Flamingo.Client;
-using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 using Flamingo.SystemTests.Embedded;
 
 namespace Flamingo.SystemTests.Compose;
@@ -29,7 +28,7 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
         {
             var prompts = Enumerable.Range(0, 4).Select(_ => _example.Fresh()).ToList();
             asked.AddRange(prompts);
-            foreach (var answer in await Task.WhenAll(prompts.Select(prompt => client.GenerateAsync(prompt.ToPrompt(), ExamplePrompt.Greedy, Cancellation))))
+            foreach (var answer in await Task.WhenAll(prompts.Select(prompt => client.CompleteAsync(prompt.ToPrompt(), ExamplePrompt.Greedy, Cancellation))))
             {
                 answeredBy[answer.Finished.Digests.Vision]++;
                 if (answer.Finished.Digests.Vision == original) Assert.Equal(_example.Text, answer.Text);
@@ -41,7 +40,7 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
         await Stack.RestoreAsync(Cancellation);
         await ComposeStack.EventuallyAsync("the original checkpoint alone is described", async () =>
         {
-            await client.GenerateAsync(_example.Fresh().ToPrompt(), ExamplePrompt.Greedy, Cancellation);
+            await client.CompleteAsync(_example.Fresh().ToPrompt(), ExamplePrompt.Greedy, Cancellation);
             return (await client.GetModelAsync(Cancellation)).Vision.WeightsDigest == original;
         }, Cancellation);
 
@@ -56,7 +55,7 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
     }
 
     /// <summary>Every latent under the original's key is what the original makes of the picture; what stands under the other's is not.</summary>
-    private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, Model model, string original, string other)
+    private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, FlamingoModel model, string original, string other)
     {
         await using var redis = await Stack.RedisAsync(Cancellation);
         var (originals, others) = (0, 0);

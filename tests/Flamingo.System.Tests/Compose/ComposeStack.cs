@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Flamingo.Abstractions;
 using Flamingo.Client;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.Testing;
@@ -102,7 +103,7 @@ public sealed class ComposeStack : IAsyncLifetime
                 await client.GetModelAsync(cancellation);
                 return true;
             }
-            catch (FlamingoException exception) when (exception.StatusCode == Grpc.Core.StatusCode.Unavailable)
+            catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Unavailable)
             {
                 return false;
             }

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
+using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Protos.V1;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
 
@@ -12,7 +12,7 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
 {
     private static int _fresh;
 
-    public static Sampling Greedy => new() { MaxTokens = 14 };
+    public static SamplingParameters Greedy => new() { MaxTokens = 14 };
 
     public IEnumerable<byte[]> Pictures => Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!);
 
@@ -47,7 +47,7 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
     /// <summary>Asks and holds the answer to the original's.</summary>
     public async Task<IEnumerable<PictureSource>> AskAsync(FlamingoClient client, CancellationToken cancellation)
     {
-        var answer = await client.GenerateAsync(ToPrompt(), Greedy, cancellation);
+        var answer = await client.CompleteAsync(ToPrompt(), Greedy, cancellation);
         Assert.Equal(Text, answer.Text);
         Assert.Equal(Ids, answer.Ids);
         return answer.Pictures.Select(picture => picture.Source);

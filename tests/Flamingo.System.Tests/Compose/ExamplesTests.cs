@@ -1,5 +1,4 @@
-using Flamingo.Gateway.Pictures;
-using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 
 namespace Flamingo.SystemTests.Compose;
 
@@ -29,9 +28,9 @@ public sealed class ExamplesTests(ComposeStack stack) : ComposeTest(stack)
             Assert.All(await example.AskAsync(after, Cancellation), source => Assert.Equal(PictureSource.Memory, source));
 
             // by id, without a byte of any picture
-            var prompt = new Flamingo.Client.Prompt();
+            var prompt = new Prompt();
             foreach (var (picture, text) in example.Segments) _ = picture is null ? prompt.Text(text!) : prompt.PictureId(PictureId.Of(picture));
-            Assert.Equal(example.Text, (await after.GenerateAsync(prompt, ExamplePrompt.Greedy, Cancellation)).Text);
+            Assert.Equal(example.Text, (await after.CompleteAsync(prompt, ExamplePrompt.Greedy, Cancellation)).Text);
         }
     }
 }

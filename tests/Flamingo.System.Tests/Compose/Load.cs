@@ -1,12 +1,11 @@
 using System.Collections.Concurrent;
+using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Protos.V1;
-using Grpc.Core;
 
 namespace Flamingo.SystemTests.Compose;
 
 /// <param name="Begun">A token of its answer had arrived.</param>
-internal sealed record FailedRequest(bool Begun, StatusCode Status, string Message);
+internal sealed record FailedRequest(bool Begun, FlamingoErrorKind Kind, string Message);
 
 /// <summary>Workers that ask without a pause, streams and rankings by turns, always with pictures nobody has seen; every answer is held to the original's.</summary>
 internal sealed class Load : IAsyncDisposable
@@ -65,10 +64,10 @@ internal sealed class Load : IAsyncDisposable
         var (begun, text) = (false, "");
         try
         {
-            await foreach (var message in client.StreamAsync(example.ToPrompt(), ExamplePrompt.Greedy, _cancellation))
+            await foreach (var item in client.GenerateAsync(example.ToPrompt(), ExamplePrompt.Greedy, _cancellation))
             {
-                if (message.EventCase != GenerateResponse.EventOneofCase.Tokens) continue;
-                (begun, text) = (true, text + message.Tokens.Text);
+                if (item is not AnswerTokens tokens) continue;
+                (begun, text) = (true, text + tokens.Text);
             }
 
             Assert.Equal(example.Text, text);
@@ -76,7 +75,7 @@ internal sealed class Load : IAsyncDisposable
         }
         catch (FlamingoException exception)
         {
-            Failures.Enqueue(new FailedRequest(begun, exception.StatusCode, exception.Message));
+            Failures.Enqueue(new FailedRequest(begun, exception.Kind, exception.Message));
         }
     }
 
@@ -91,7 +90,7 @@ internal sealed class Load : IAsyncDisposable
         }
         catch (FlamingoException exception)
         {
-            Failures.Enqueue(new FailedRequest(false, exception.StatusCode, exception.Message));
+            Failures.Enqueue(new FailedRequest(false, exception.Kind, exception.Message));
         }
     }
 }

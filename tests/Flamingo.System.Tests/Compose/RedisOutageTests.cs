@@ -1,5 +1,4 @@
-using Flamingo.Client;
-using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
 
 namespace Flamingo.SystemTests.Compose;
 

@@ -1,6 +1,5 @@
+using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Protos.V1;
-using Grpc.Core;
 
 namespace Flamingo.SystemTests.Compose;
 
@@ -58,7 +57,7 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         await ComposeStack.EventuallyAsync("the load goes on", () => load.HasAnsweredAsync(streams + 40, rankings + 20), Cancellation);
         await load.StopAsync();
 
-        Assert.All(load.Failures, failure => Assert.True(failure.Begun && failure.Status == StatusCode.Unavailable, failure.ToString()));
+        Assert.All(load.Failures, failure => Assert.True(failure.Begun && failure.Kind == FlamingoErrorKind.Unavailable, failure.ToString()));
         TestContext.Current.TestOutputHelper?.WriteLine($"{load.Streams} streams and {load.Rankings} rankings answered, {load.Failures.Count} begun streams UNAVAILABLE.");
     }
 
@@ -71,11 +70,11 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         for (var conversation = 0; conversation < 10; conversation++)
         {
             var first = example.Fresh();
-            var cold = (await client.GenerateAsync(first.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
+            var cold = (await client.CompleteAsync(first.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
             Assert.Equal(0, cold.CachedTokens);
             // the same shots, another last picture: sent to the other replica, nothing of it would be cached
             var next = first with { Segments = [.. first.Segments.SkipLast(2), .. first.Fresh().Segments.TakeLast(2)] };
-            var warm = (await client.GenerateAsync(next.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
+            var warm = (await client.CompleteAsync(next.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
             Assert.InRange(warm.CachedTokens, warm.PromptTokens - 24, warm.PromptTokens - 1);
         }
 

@@ -1,13 +1,11 @@
-using Flamingo.Client;
-using Flamingo.Protos.V1;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
+using Flamingo.Client;
 using Flamingo.SystemTests.Episodes;
-using Flamingo.Transport.Remote;
+using Flamingo.Testing;
+using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -47,17 +45,17 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
 
         vision.Freeze();
         using var channel = GrpcChannel.ForAddress(gateway.Address);
-        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { new Visual { Picture = Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } } }, deadline: Deadline.In(30));
+        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new V1.EncodeRequest { Pictures = { new V1.Visual { Picture = Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } } }, deadline: Deadline.In(30));
         // pictures in the cache and prompts without any need no vision encoder
-        await client.GenerateAsync(new Prompt().Picture(Episode.Picture("0010.png").Bytes).Text("Output:"), new Sampling { MaxTokens = 4 }, Cancellation);
-        await client.GenerateAsync(new Prompt().Text("Output:"), new Sampling { MaxTokens = 4 }, Cancellation);
+        await client.CompleteAsync(new Prompt().Picture(Episode.Picture("0010.png").Bytes).Text("Output:"), new SamplingParameters { MaxTokens = 4 }, Cancellation);
+        await client.CompleteAsync(new Prompt().Text("Output:"), new SamplingParameters { MaxTokens = 4 }, Cancellation);
         Assert.False(hanging.ResponseAsync.IsCompleted);
 
         await vision.KillAsync();
         Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<RpcException>(() => hanging.ResponseAsync)).StatusCode);
         await StartReadyAsync("VisionEncoder", vision.Port);
         var encoded = await client.EncodeAsync([Episode.Picture("0011.png").Bytes], cancellation: Cancellation);
-        Assert.Equal(V1.PictureSource.Encoded, Assert.Single(encoded.Pictures).Source);
+        Assert.Equal(PictureSource.Encoded, Assert.Single(encoded.Pictures).Source);
     }
 
     [Fact(Timeout = 60_000)]
@@ -67,12 +65,10 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
         var gateway = await StartGatewayAsync(language: port);
         using var client = new FlamingoClient(gateway.Address);
         var prompt = new Prompt().Text("Output:");
-        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(prompt, cancellation: Cancellation));
+        var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(prompt, cancellation: Cancellation));
         Assert.StartsWith($"LanguageModel at http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("Check the address", gone.Message, StringComparison.Ordinal);
-        using var remote = new RemoteFlamingo(gateway.Address);
-        var ranking = new FlamingoRankRequest([new FlamingoText("Output:")], ["a"]);
-        var same = await Assert.ThrowsAsync<Abstractions.FlamingoException>(() => remote.RankAsync(ranking, Cancellation));
+        var same = await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(prompt, ["a"], Cancellation));
         Assert.Equal(gone.Message, same.Message);
     }
 
@@ -81,22 +77,22 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
     {
         var port = FreePort.Next();
         using var client = new FlamingoClient($"http://localhost:{port}");
-        var asking = client.PutSupportSetAsync("late", [(Episode.Picture("0010.png").Bytes, "a")], cancellation: Cancellation);
+        var asking = client.SupportSets.PutAsync("late", [(Episode.Picture("0010.png").Bytes, "a")], cancellation: Cancellation);
         var stages = Stack.StagesAt(Shared.VisionEncoder.Port, Shared.Resampler.Port, Shared.LanguageModel.Port);
         var gateway = await StartReadyAsync("Gateway", port, stages);
         await asking;
         await gateway.KillAsync();
         var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(Cancellation));
-        Assert.StartsWith($"http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
+        Assert.StartsWith($"The server at http://localhost:{port} cannot be reached: ", gone.Message, StringComparison.Ordinal);
     }
 
     private static async Task<StatusCode> StatusAsync(HostProcess gateway)
     {
         using var channel = GrpcChannel.ForAddress(gateway.Address);
-        using var call = new V1.Flamingo.FlamingoClient(channel).Generate(new GenerateRequest { Segments = { LongAnswer.Prompt.Segments }, Sampling = new Sampling { MaxTokens = 2 } }, deadline: Deadline.In(30));
+        using var call = new V1.Flamingo.FlamingoClient(channel).Generate(new FlamingoRequest(LongAnswer.Prompt.Segments, new() { MaxTokens = 2 }).ToMessage(), deadline: Deadline.In(30));
         try
         {
-            while (await call.ResponseStream.MoveNext(Cancellation)) Assert.NotEqual(GenerateResponse.EventOneofCase.None, call.ResponseStream.Current.EventCase);
+            while (await call.ResponseStream.MoveNext(Cancellation)) Assert.NotEqual(V1.GenerateResponse.EventOneofCase.None, call.ResponseStream.Current.EventCase);
         }
         catch (RpcException exception)
         {

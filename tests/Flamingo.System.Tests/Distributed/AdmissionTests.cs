@@ -1,5 +1,5 @@
+using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Protos.V1;
 using Flamingo.SystemTests.Episodes;
 using Google.Protobuf;
 using Google.Rpc;
@@ -22,12 +22,12 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         using var answer = new LongAnswer(gateway.Address);
         await answer.Begun;
 
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.GenerateAsync(LongAnswer.Prompt, cancellation: Cancellation));
-        Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(LongAnswer.Prompt, cancellation: Cancellation));
+        Assert.Equal(FlamingoErrorKind.Overloaded, refused.Kind);
         Assert.InRange(refused.RetryAfter!.Value, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1));
         Assert.NotNull(((RpcException)refused.InnerException!).GetRpcStatus()!.GetDetail<RetryInfo>());
-        Assert.Equal(StatusCode.ResourceExhausted, (await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(LongAnswer.Prompt, ["a"], Cancellation))).StatusCode);
-        Assert.Equal(StatusCode.ResourceExhausted, (await Assert.ThrowsAsync<FlamingoException>(() => client.EncodeAsync([Episode.Picture("0040.png").Bytes], cancellation: Cancellation))).StatusCode);
+        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(LongAnswer.Prompt, ["a"], Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => client.EncodeAsync([Episode.Picture("0040.png").Bytes], cancellation: Cancellation))).Kind);
         Assert.False(answer.Finished.IsCompleted); // it was not disturbed
         answer.Cancel();
         await AdmittedAsync(client);
@@ -81,7 +81,7 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         {
             using var channel = GrpcChannel.ForAddress(gateway.Address);
             var picture = ByteString.CopyFrom(Episode.Picture("0041.png").Bytes.Span);
-            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new EncodeRequest { Pictures = { new Visual { Picture = picture } } }, deadline: Deadline.In(1)).ResponseAsync);
+            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new V1.EncodeRequest { Pictures = { new V1.Visual { Picture = picture } } }, deadline: Deadline.In(1)).ResponseAsync);
             Assert.Equal(StatusCode.DeadlineExceeded, late.StatusCode);
             await AdmittedAsync(client);
         }
@@ -100,10 +100,10 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         {
             try
             {
-                Assert.Equal(2, (await client.GenerateAsync(LongAnswer.Prompt, new Sampling { MaxTokens = 2 }, Cancellation)).Ids.Count);
+                Assert.Equal(2, (await client.CompleteAsync(LongAnswer.Prompt, new SamplingParameters { MaxTokens = 2 }, Cancellation)).Ids.Count);
                 return;
             }
-            catch (FlamingoException exception) when (exception.StatusCode == StatusCode.ResourceExhausted)
+            catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Overloaded)
             {
                 Cancellation.ThrowIfCancellationRequested();
             }

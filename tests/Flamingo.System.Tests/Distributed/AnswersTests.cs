@@ -2,10 +2,10 @@ using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
+using Flamingo.Client;
 using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.Testing;
-using Flamingo.Transport.Remote;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -19,13 +19,13 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     public async Task Embedded_and_distributed_give_the_same_tokens()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Threads", "1"));
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
 
-        var expected = await Answer.ReadAsync(embedded.Flamingo, NewWord, Cancellation);
-        var answer = await Answer.ReadAsync(distributed, NewWord, Cancellation);
+        var expected = await embedded.Flamingo.CompleteAsync(NewWord, Cancellation);
+        var answer = await distributed.CompleteAsync(NewWord, Cancellation);
         Assert.Equal(" pilu", answer.Text);
         Assert.Equal(expected.Ids, answer.Ids);
-        Assert.Equal((expected.Text, expected.Reason, expected.Digests), (answer.Text, answer.Reason, answer.Digests));
+        Assert.Equal((expected.Text, expected.Finished.Reason, expected.Finished.Digests), (answer.Text, answer.Finished.Reason, answer.Finished.Digests));
         Assert.Equal(expected.Pictures.Select(picture => picture.Id), answer.Pictures.Select(picture => picture.Id));
         Assert.Equal(9, answer.Pictures.Count);
 
@@ -33,8 +33,8 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
         foreach (var seed in new ulong[] { 1, 2, 3 })
         {
             var sampled = NewWord with { Sampling = new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, RepetitionPenalty = 4, Seed = seed } };
-            answer = await Answer.ReadAsync(distributed, sampled, Cancellation);
-            Assert.Equal((await Answer.ReadAsync(embedded.Flamingo, sampled, Cancellation)).Ids, answer.Ids);
+            answer = await distributed.CompleteAsync(sampled, Cancellation);
+            Assert.Equal((await embedded.Flamingo.CompleteAsync(sampled, Cancellation)).Ids, answer.Ids);
             drawn.Add(string.Join(' ', answer.Ids));
         }
 
@@ -45,7 +45,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     public async Task Embedded_and_distributed_rank_alike()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Threads", "1"));
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
         var request = new FlamingoRankRequest(NewWord.Segments, [" jano", " pilu", " small red circle"]);
         var expected = await embedded.Flamingo.RankAsync(request, Cancellation);
         var ranking = await distributed.RankAsync(request, Cancellation);
@@ -64,7 +64,7 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
     [Fact(Timeout = 60_000)]
     public async Task The_gateway_tells_whose_weights_answer()
     {
-        using var distributed = new RemoteFlamingo(Shared.Gateway.Address);
+        using var distributed = new FlamingoClient(Shared.Gateway.Address);
         var model = await distributed.GetModelAsync(Cancellation);
         var config = ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")).Config;
         await using (var embedded = await EmbeddedFlamingo.StartAsync())

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Flamingo.Abstractions;
 using Flamingo.Client;
 using Flamingo.Protos.V1;
 using Flamingo.SystemTests.Episodes;

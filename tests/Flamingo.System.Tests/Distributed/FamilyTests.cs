@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Verifying;
+using Flamingo.Client;
 using Flamingo.Import;
 using Flamingo.Stages;
 using Flamingo.Testing;
@@ -49,7 +50,7 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         Close(tensors.Find("latents")!, resampled.Latents, 1e-5);
         var latents = Slices(tensors.Find("latents")!);
 
-        using var flamingo = new RemoteFlamingo(gateway.Address);
+        using var flamingo = new FlamingoClient(gateway.Address);
         Assert.All(goldens, one => Assert.NotEmpty(one.Prompts));
         Assert.Equal(family == "idefics" ? 2 : 1, goldens.Count);
         foreach (var prompt in goldens.SelectMany(one => one.Prompts))
@@ -107,8 +108,8 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         var (ids, score) = (new List<int>(), (double?)null);
         await foreach (var item in language.GenerateAsync(new LanguageModelRequest(segments, sampling), Cancellation))
         {
-            if (item is TokensGenerated { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
-            if (item is GenerationFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
+            if (item is AnswerTokens { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
+            if (item is AnswerFinished end) score = end.Samples.Select(sample => sample.Score).FirstOrDefault();
         }
 
         return (ids, score);

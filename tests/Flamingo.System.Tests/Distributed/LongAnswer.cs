@@ -1,5 +1,5 @@
-using Flamingo.Client;
-using Flamingo.Protos.V1;
+using Flamingo.Abstractions;
+using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Net.Client;
 using V1 = Flamingo.Protos.V1;
@@ -15,7 +15,7 @@ internal sealed class LongAnswer : IDisposable
     public const int Tokens = 1900;
 
     private readonly GrpcChannel _channel;
-    private readonly AsyncServerStreamingCall<GenerateResponse> _call;
+    private readonly AsyncServerStreamingCall<V1.GenerateResponse> _call;
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _received;
 
@@ -24,13 +24,14 @@ internal sealed class LongAnswer : IDisposable
     {
         _channel = GrpcChannel.ForAddress(address);
         _call = new V1.Flamingo.FlamingoClient(_channel).Generate(
-            new GenerateRequest { Segments = { Prompt.Segments }, Sampling = Sampling }, deadline: Deadline.In(deadlineSeconds), cancellationToken: TestContext.Current.CancellationToken);
+            new FlamingoRequest(Prompt.Segments, Sampling).ToMessage(), deadline: Deadline.In(deadlineSeconds),
+            cancellationToken: TestContext.Current.CancellationToken);
         Finished = ReadAsync();
     }
 
     public static Prompt Prompt => new Prompt().Text("small red circle small red circle small red circle");
 
-    public static Sampling Sampling => new() { MaxTokens = Tokens, RepetitionPenalty = 0.1f };
+    public static SamplingParameters Sampling => new() { MaxTokens = Tokens, RepetitionPenalty = 0.1f };
 
     /// <summary>The first token is here.</summary>
     public Task Begun => _begun.Task;
@@ -62,9 +63,10 @@ internal sealed class LongAnswer : IDisposable
         {
             while (await _call.ResponseStream.MoveNext(CancellationToken.None))
             {
-                if (_call.ResponseStream.Current is { EventCase: GenerateResponse.EventOneofCase.Finished, Finished: var finished }) return finished;
-                if (_call.ResponseStream.Current.EventCase != GenerateResponse.EventOneofCase.Tokens) continue;
-                Interlocked.Add(ref _received, _call.ResponseStream.Current.Tokens.Ids.Count);
+                var item = _call.ResponseStream.Current.ToRecord();
+                if (item is AnswerFinished finished) return finished;
+                if (item is not AnswerTokens tokens) continue;
+                Interlocked.Add(ref _received, tokens.Ids.Count);
                 _begun.TrySetResult();
             }
 

@@ -1,14 +1,9 @@
+using Flamingo.Abstractions;
 using Flamingo.Client;
 using Flamingo.Import;
-using Flamingo.Protos.V1;
-using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
-using Grpc.Core;
-using PictureSource = Flamingo.Protos.V1.PictureSource;
-using FlamingoException = Flamingo.Client.FlamingoException;
 
 namespace Flamingo.SystemTests.Distributed;
 
@@ -72,7 +67,7 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
         var strange = await StartReadyAsync("Resampler", fitting.Port, ("Model__Directory", imported));
         await MisfitAsync(() => client.EncodeAsync([Episode.Picture("0031.png").Bytes], cancellation: Cancellation)); // seen by its refusal
         await MisfitAsync(() => client.GetModelAsync(Cancellation)); // seen by its description
-        await MisfitAsync(() => client.GenerateAsync(LongAnswer.Prompt, LongAnswer.Sampling, Cancellation));
+        await MisfitAsync(() => client.CompleteAsync(LongAnswer.Prompt, LongAnswer.Sampling, Cancellation));
 
         await strange.KillAsync();
         await StartReadyAsync("Resampler", fitting.Port);
@@ -82,24 +77,24 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
     private static async Task MisfitAsync(Func<Task> ask)
     {
         var refused = await Assert.ThrowsAsync<FlamingoException>(ask);
-        Assert.Equal(StatusCode.FailedPrecondition, refused.StatusCode);
+        Assert.Equal(FlamingoErrorKind.Mismatch, refused.Kind);
         Assert.All(new[] { "VisionEncoder 'flamingo-shapes'", "Resampler 'tiny-mpt'", "128", "32" }, part => Assert.Contains(part, refused.Message, StringComparison.Ordinal));
     }
 
-    private static Task<Flamingo.Client.Answer> AskAsync(FlamingoClient client, Prompt prompt) => client.GenerateAsync(prompt.Text(Question), new Sampling { MaxTokens = 14 }, Cancellation);
+    private static Task<Answer> AskAsync(FlamingoClient client, Prompt prompt) => client.CompleteAsync(prompt.Text(Question), new SamplingParameters { MaxTokens = 14 }, Cancellation);
 
     private static async Task NotHeldAsync(FlamingoClient client, params string[] ids)
     {
         foreach (var id in ids)
         {
             var refused = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(client, new Prompt().PictureId(id)));
-            Assert.Equal((StatusCode.NotFound, id), (refused.StatusCode, Assert.Single(refused.MissingPictures)));
+            Assert.Equal((FlamingoErrorKind.NotFound, id), (refused.Kind, Assert.Single(refused.Missing)));
         }
     }
 
     private static async Task<IReadOnlyList<int>> EmbeddedAnswerAsync(string? model, ReadOnlyMemory<byte> picture)
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(model, ("Model:Threads", "1"));
-        return (await Embedded.Answer.ReadAsync(embedded.Flamingo, new FlamingoRequest([new FlamingoPicture(picture), new FlamingoText(Question)], new SamplingParameters { MaxTokens = 14 }), Cancellation)).Ids;
+        return (await embedded.Flamingo.CompleteAsync(new FlamingoRequest([new FlamingoPicture(picture), new FlamingoText(Question)], new SamplingParameters { MaxTokens = 14 }), Cancellation)).Ids;
     }
 }

@@ -1,3 +1,4 @@
+using Flamingo.Testing;
 using Xunit.Sdk;
 
 namespace Flamingo.SystemTests.Distributed;

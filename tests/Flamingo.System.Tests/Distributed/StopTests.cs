@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.Client;
 using Grpc.Core;
 
@@ -37,6 +38,6 @@ public sealed class StopTests(Stack shared) : HostTests(shared)
 
         // the language model was told, and is free
         using var client = new FlamingoClient(Shared.Gateway.Address);
-        Assert.Single((await client.GenerateAsync(LongAnswer.Prompt, new() { MaxTokens = 1 }, Cancellation)).Ids);
+        Assert.Single((await client.CompleteAsync(LongAnswer.Prompt, new() { MaxTokens = 1 }, Cancellation)).Ids);
     }
 }

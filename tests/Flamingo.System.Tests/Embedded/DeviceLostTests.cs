@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using Flamingo.Abstractions;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Stages;
 using Flamingo.Testing;
 using Flamingo.VisionEncoder.Execution;

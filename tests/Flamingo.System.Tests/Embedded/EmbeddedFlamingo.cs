@@ -49,25 +49,3 @@ public sealed class EmbeddedFlamingo : IAsyncDisposable
         if (_host is IAsyncDisposable disposable) await disposable.DisposeAsync();
     }
 }
-
-/// <summary>An answer read to its end.</summary>
-public sealed record Answer(string Text, IReadOnlyList<int> Ids, FinishReason Reason, IReadOnlyList<PictureReport> Pictures, ModelDigests Digests)
-{
-    public static async Task<Answer> ReadAsync(IFlamingo flamingo, FlamingoRequest request, CancellationToken cancellation)
-    {
-        var text = new System.Text.StringBuilder();
-        var ids = new List<int>();
-        PicturesResolved? pictures = null;
-        await foreach (var item in flamingo.GenerateAsync(request, cancellation))
-        {
-            switch (item)
-            {
-                case PicturesResolved resolved: pictures = resolved; break;
-                case AnswerTokens tokens: text.Append(tokens.Text); ids.AddRange(tokens.Ids); break;
-                case AnswerFinished finished: return new Answer(text.ToString(), ids, finished.Reason, pictures!.Pictures, finished.Digests);
-            }
-        }
-
-        throw new InvalidOperationException("The stream ended without its last event.");
-    }
-}

@@ -27,7 +27,7 @@ public sealed class NamedDeviceTests
             await using var embedded = await EmbeddedFlamingo.StartAsync(null, ("Model:Dtype", dtype), ("Model:WeightStorage", storage));
             var expected = Episode.Golden.Answers.First(answer => answer.Shots == 1);
             var request = new FlamingoRequest(Episode.All[expected.Episode].Segments(1), new SamplingParameters { MaxTokens = 14 });
-            var answer = await Answer.ReadAsync(embedded.Flamingo, request, TestContext.Current.CancellationToken);
+            var answer = await embedded.Flamingo.CompleteAsync(request, TestContext.Current.CancellationToken);
             Assert.NotEmpty(answer.Text);
             if (dtype == "float32") Assert.Equal(expected.Text, answer.Text);
             var ranking = await embedded.Flamingo.RankAsync(

@@ -21,7 +21,7 @@ public sealed class EpisodesTests(ITestOutputHelper output)
         {
             var episode = Episode.All[expected.Episode];
             var request = new FlamingoRequest(episode.Segments(expected.Shots), new SamplingParameters { MaxTokens = 14 });
-            var answer = await Answer.ReadAsync(embedded.Flamingo, request, cancellation);
+            var answer = await embedded.Flamingo.CompleteAsync(request, cancellation);
             if (answer.Text != expected.Text || !answer.Ids.SequenceEqual(expected.Ids))
                 different.Add($"episode {expected.Episode} with {expected.Shots} shots: '{answer.Text}' [{string.Join(' ', answer.Ids)}], the original '{expected.Text}' [{string.Join(' ', expected.Ids)}]");
             var row = $"{episode.Task} at {expected.Shots} shots";

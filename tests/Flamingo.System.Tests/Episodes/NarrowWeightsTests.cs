@@ -21,7 +21,7 @@ public sealed class NarrowWeightsTests(ITestOutputHelper output)
         foreach (var expected in golden)
         {
             var episode = Episode.All[expected.Episode];
-            var answer = await Answer.ReadAsync(embedded.Flamingo, new FlamingoRequest(episode.Segments(expected.Shots), new SamplingParameters { MaxTokens = 14 }), TestContext.Current.CancellationToken);
+            var answer = await embedded.Flamingo.CompleteAsync(new FlamingoRequest(episode.Segments(expected.Shots), new SamplingParameters { MaxTokens = 14 }), TestContext.Current.CancellationToken);
             right += answer.Text == episode.Answer ? 1 : 0;
             originalRight += expected.Text == episode.Answer ? 1 : 0;
             same += answer.Ids.SequenceEqual(expected.Ids) ? 1 : 0;

@@ -15,8 +15,9 @@ public sealed class ArrowsTests
         ["Flamingo.Configuration"] = [],
         ["Flamingo.Checkpoints"] = [],
         ["Flamingo.Import"] = ["Flamingo.Checkpoints"],
-        ["Flamingo.Client"] = ["Flamingo.Protos"],
-        ["Flamingo.Transport"] = ["Flamingo.Configuration", "Flamingo.Protos", "Flamingo.Stages"],
+        ["Flamingo.Wire"] = ["Flamingo.Abstractions", "Flamingo.Protos"],
+        ["Flamingo.Client"] = ["Flamingo.Wire"],
+        ["Flamingo.Transport"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Wire"],
         ["Flamingo.Modeling"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Checkpoints"],
         ["Flamingo.ServiceDefaults"] = ["Flamingo.Configuration"],
         ["Flamingo.VisionEncoder"] = ["Flamingo.Modeling"],
@@ -37,7 +38,7 @@ public sealed class ArrowsTests
         ("libtorch", ["Flamingo.Modeling"]),
         ("SkiaSharp", ["Flamingo.VisionEncoder", "Flamingo.Cli"]), // the command line draws attention over pictures
         ("SixLabors.", ["Flamingo.VisionEncoder"]),
-        ("Microsoft.ML.Tokenizers", ["Flamingo.LanguageModel"]),
+        ("Microsoft.ML.Tokenizers", []), // a plain twin for tests of the tokenizer
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
         ("Microsoft.Extensions.Caching.StackExchangeRedis", ["Flamingo.Gateway"]),
         ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.GpuCheck"]),
@@ -62,6 +63,16 @@ public sealed class ArrowsTests
     [Fact]
     public void Every_room_is_on_the_map() => Assert.Equal(Arrows.Keys.Order(), Rooms.Select(project => project.Name).Order());
 
+    [Fact]
+    public void The_page_draws_the_same_arrows()
+    {
+        var rows = File.ReadLines(RepositoryFiles.Path("docs", "architecture.md"))
+            .Select(line => line.Split('|', StringSplitOptions.TrimEntries)).Where(cells => cells is [_, ['`', 'F', ..], _, _, _])
+            .ToDictionary(cells => cells[1].Trim('`'), cells => cells[3].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(Arrows.Keys.Order(), rows.Keys.Order());
+        Assert.All(Arrows, room => Assert.Equal(room.Value.Order(), rows[room.Key].Select(name => name.Trim('`')).Order()));
+    }
+
     [Theory, MemberData(nameof(RoomNames))]
     public void A_room_knows_only_its_arrows(string name)
     {
@@ -76,6 +87,10 @@ public sealed class ArrowsTests
         foreach (var stage in Stages) Assert.Empty(Project.All[stage].Closure().Intersect(Stages));
         foreach (var stage in Stages) Assert.Equal([stage], Project.All[stage + ".Host"].Closure().Intersect(Stages));
     }
+
+    [Fact]
+    public void The_client_knows_the_public_model_and_its_wire_alone() =>
+        Assert.Equal(["Flamingo.Abstractions", "Flamingo.Protos", "Flamingo.Wire"], Project.All["Flamingo.Client"].Closure());
 
     [Fact]
     public void The_command_line_knows_everything_but_hosts()

@@ -32,7 +32,7 @@ public sealed partial class ConversationTests : IDisposable
         {
             var episode = Episode.All[golden.Episode];
             ChatTurn[] turns = [.. episode.Shots.Take(golden.Shots).Select(Answered), new([Episode.Picture(episode.Query.Picture)], Question().Match(episode.Query.Prompt).Groups[1].Value)];
-            var reply = await Replied.ReadAsync(embedded.Tasks, new(turns, new() { MaxTokens = 14 }), Cancellation);
+            var reply = await embedded.Tasks.ReplyAsync(new(turns, new() { MaxTokens = 14 }), Cancellation);
             asked++;
             if (!reply.Ids.SequenceEqual(golden.Ids)) different.Add($"episode {golden.Episode}: '{reply.Text}', the original '{golden.Text}'");
         }
@@ -47,18 +47,18 @@ public sealed partial class ConversationTests : IDisposable
         ChatCheckpoint.Write(_folder);
         await using var embedded = await EmbeddedFlamingo.StartAsync(_folder);
         var (first, second) = (new ChatTurn([Episode.Picture("0001.png")], "how many shapes are there?"), new ChatTurn([Episode.Picture("0002.png")], "is there a yellow star?"));
-        var one = await Replied.ReadAsync(embedded.Tasks, new([first], new()), Cancellation);
+        var one = await embedded.Tasks.ReplyAsync(new([first], new()), Cancellation);
         Assert.Equal((0, FinishReason.Stop), (one.Finished.CachedTokens, one.Finished.Reason));
-        var two = await Replied.ReadAsync(embedded.Tasks, new([first with { Reply = one.Text }, second], new()), Cancellation);
+        var two = await embedded.Tasks.ReplyAsync(new([first with { Reply = one.Text }, second], new()), Cancellation);
         Assert.Equal(Computed(one), two.Finished.CachedTokens);
         Assert.True(two.Finished.CachedTokens > 0);
-        Assert.Equal([PictureSource.Memory, PictureSource.Encoded], two.Pictures.Pictures.Select(picture => picture.Source));
-        var three = await Replied.ReadAsync(embedded.Tasks, new([first with { Reply = one.Text }, second with { Reply = two.Text }, new([], "why?")], new()), Cancellation);
+        Assert.Equal([PictureSource.Memory, PictureSource.Encoded], two.Pictures.Select(picture => picture.Source));
+        var three = await embedded.Tasks.ReplyAsync(new([first with { Reply = one.Text }, second with { Reply = two.Text }, new([], "why?")], new()), Cancellation);
         Assert.Equal(Computed(two), three.Finished.CachedTokens);
         Assert.True(three.Finished.CachedTokens > two.Finished.CachedTokens);
 
         // nobody else finds it
-        var other = await Replied.ReadAsync(embedded.Tasks, new([first with { Reply = one.Text }, second], new()) { Tenant = "other" }, Cancellation);
+        var other = await embedded.Tasks.ReplyAsync(new([first with { Reply = one.Text }, second], new()) { Tenant = "other" }, Cancellation);
         Assert.Equal((0, two.Text), (other.Finished.CachedTokens, other.Text));
     }
 
@@ -70,13 +70,13 @@ public sealed partial class ConversationTests : IDisposable
         var recorder = new Recorder(embedded.Flamingo);
         var tasks = new TemplateTasks(recorder);
         var first = new ChatTurn([Reference("picture-0.png")], "what is this?");
-        await Replied.ReadAsync(tasks, new([first], new() { MaxTokens = 1 }), Cancellation);
+        await tasks.ReplyAsync(new([first], new() { MaxTokens = 1 }), Cancellation);
         Assert.Equal(
             [1, 481, 88, 484, 294, 500, 541, 542, 541, 481, 377, 265, 278, 489, 260, 508, 543, 481, 13, 68, 484, 484, 260, 488, 279, 488, 500],
             await recorder.TokenizeAsync(embedded.LanguageModel, Cancellation));
 
         ChatTurn[] turns = [first with { Reply = "a red circle" }, new([], "how many are there?", "two"), new([Reference("picture-1.jpg"), Reference("picture-2.png")], "and here?")];
-        await Replied.ReadAsync(tasks, new(turns, new() { MaxTokens = 1 }), Cancellation);
+        await tasks.ReplyAsync(new(turns, new() { MaxTokens = 1 }), Cancellation);
         Assert.Equal(
             [
                 1, 481, 88, 484, 294, 500, 541, 542, 541, 481, 377, 265, 278, 489, 260, 508, 543, 481, 13, 68, 484, 484, 260, 488, 279, 488, 500, 259, 367, 322, 543,
@@ -92,15 +92,15 @@ public sealed partial class ConversationTests : IDisposable
         await using var embedded = await IdeficsAsync();
         var first = new ChatTurn([Reference("picture-0.png")], "what is this?");
         var said = new SamplingParameters { AllowedTokens = [A, End], LogitBias = new Dictionary<int, float> { [A] = 100 }, MaxTokens = 9 }; // words that its tokenizer would write so
-        var one = await Replied.ReadAsync(embedded.Tasks, new([first], said), Cancellation);
+        var one = await embedded.Tasks.ReplyAsync(new([first], said), Cancellation);
         Assert.Equal((FinishReason.Length, "a a a a a a a a a"), (one.Finished.Reason, one.Text)); // without the blank before the first
-        var two = await Replied.ReadAsync(embedded.Tasks, new([first with { Reply = one.Text }, new([], "why?")], new() { AllowedTokens = [End] }), Cancellation);
+        var two = await embedded.Tasks.ReplyAsync(new([first with { Reply = one.Text }, new([], "why?")], new() { AllowedTokens = [End] }), Cancellation);
         Assert.Equal(Computed(one), two.Finished.CachedTokens);
         Assert.True(two.Finished.CachedTokens > one.Finished.PromptTokens, "the reply too, not the prompt alone");
         Assert.Equal((FinishReason.Stop, ""), (two.Finished.Reason, two.Text));
         Assert.Equal([End], two.Ids);
 
-        var three = await Replied.ReadAsync(embedded.Tasks, new([first with { Reply = one.Text }, new([], "why?", two.Text), new([], "who?")], new() { MaxTokens = 1 }), Cancellation);
+        var three = await embedded.Tasks.ReplyAsync(new([first with { Reply = one.Text }, new([], "why?", two.Text), new([], "who?")], new() { MaxTokens = 1 }), Cancellation);
         Assert.Equal(Computed(two), three.Finished.CachedTokens); // nothing said is rendered as nothing said
     }
 
@@ -108,12 +108,12 @@ public sealed partial class ConversationTests : IDisposable
     public async Task A_model_that_holds_no_conversation_refuses()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync();
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Replied.ReadAsync(embedded.Tasks, new([new([], "hello")], new()), Cancellation));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => embedded.Tasks.ReplyAsync(new([new([], "hello")], new()), Cancellation));
         Assert.Equal("turns", Assert.Single(refused.Faults).Field);
     }
 
     // whole blocks of what was computed: the last token was said and not read
-    private static int Computed(Replied reply) => (reply.Finished.PromptTokens + reply.Finished.GeneratedTokens - 1) / Block * Block;
+    private static int Computed(Answer reply) => (reply.Finished.PromptTokens + reply.Finished.GeneratedTokens - 1) / Block * Block;
 
     private static FlamingoPicture Reference(string name) => new(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name)));
 

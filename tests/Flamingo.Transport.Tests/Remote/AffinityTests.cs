@@ -60,7 +60,7 @@ public sealed class AffinityTests : IAsyncLifetime
     public async Task Streams_under_way_make_a_server_busy_and_it_is_preferred_again_when_they_end()
     {
         await ConnectBothAsync(TestContext.Current.CancellationToken);
-        var streams = new List<IAsyncEnumerator<GenerationEvent>>();
+        var streams = new List<IAsyncEnumerator<AnswerEvent>>();
         for (var call = 0; call < Spill + 1; call++)
         {
             // begun, its first token here, and held at the gate: the balancer's own tracker would count it as done
@@ -137,13 +137,13 @@ public sealed class AffinityTests : IAsyncLifetime
     private static LanguageModelRequest Request(string beginning, string end) =>
         new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)], new SamplingParameters { MaxTokens = 3 });
 
-    private async IAsyncEnumerable<GenerationEvent> Answer(int server, LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    private async IAsyncEnumerable<AnswerEvent> Answer(int server, LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var text = ((TextSegment)request.Segments[0]).Text;
         _asked.Enqueue((server, text));
         if (Interlocked.Decrement(ref _refusals) >= 0) throw new FlamingoException(FlamingoErrorKind.Unavailable, "Not now.");
-        yield return new TokensGenerated("a", [1]);
+        yield return new AnswerTokens("a", [1]);
         if (text == "held") await _gate.Task.WaitAsync(cancellation);
-        yield return new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1");
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1");
     }
 }

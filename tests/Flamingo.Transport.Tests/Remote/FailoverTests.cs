@@ -60,7 +60,7 @@ public sealed class FailoverTests
         var (call, answered, failures) = (0, 0, 0);
         while (answered == 0 || failures == 0)
         {
-            var events = new List<GenerationEvent>();
+            var events = new List<AnswerEvent>();
             try
             {
                 await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
@@ -183,7 +183,7 @@ public sealed class FailoverTests
         Assert.Equal(2, (await events).Count);
         Assert.Equal(1, calls);
 
-        async IAsyncEnumerable<GenerationEvent> AnswerAsync()
+        async IAsyncEnumerable<AnswerEvent> AnswerAsync()
         {
             calls++;
             asked.TrySetResult();
@@ -194,7 +194,7 @@ public sealed class FailoverTests
 
     private static ScriptedLanguageModel Well() => new()
     {
-        Script = (_, _) => new GenerationEvent[] { new TokensGenerated("a", [1]), new GenerationFinished(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
+        Script = (_, _) => new AnswerEvent[] { new AnswerTokens("a", [1]), AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
     };
 
     private static StageChannel Open(DyingServer dying, LoopbackServer well) =>

@@ -1,13 +1,14 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
 /// <summary>A language model whose stream a test writes; what it was asked, it keeps.</summary>
 internal sealed class ScriptedLanguageModel : ILanguageModel
 {
-    public required Func<LanguageModelRequest, CancellationToken, IAsyncEnumerable<GenerationEvent>> Script { get; init; }
+    public required Func<LanguageModelRequest, CancellationToken, IAsyncEnumerable<AnswerEvent>> Script { get; init; }
 
     public LanguageModelRequest? Asked { get; private set; }
 
@@ -15,7 +16,7 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Language);
 
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         Asked = request;
         try
@@ -34,9 +35,9 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new InvalidOperationException("a secret of the server");
 
     /// <summary>One token, then nothing until the caller goes away.</summary>
-    public static async IAsyncEnumerable<GenerationEvent> Endless(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public static async IAsyncEnumerable<AnswerEvent> Endless(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        yield return new TokensGenerated("a", [1]);
+        yield return new AnswerTokens("a", [1]);
         await Task.Delay(Timeout.InfiniteTimeSpan, cancellation);
     }
 }

@@ -1,9 +1,9 @@
 using System.Net;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
-using Flamingo.Transport.Remote;
+using Flamingo.Client;
+using Flamingo.Testing;
 using Flamingo.Transport.Serving;
-using Flamingo.Transport.Wire;
+using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
@@ -22,7 +22,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
 
     private readonly FakeFlamingo _fake = new();
     private WebApplication _server = null!;
-    private RemoteFlamingo _remote = null!;
+    private FlamingoClient _remote = null!;
     private GrpcChannel _channel = null!;
 
     private V1.Flamingo.FlamingoClient Raw => new(_channel);
@@ -36,7 +36,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
         _server = builder.Build();
         _server.MapFlamingo();
         await _server.StartAsync();
-        (_remote, _channel) = (new RemoteFlamingo(_server.Urls.Single()), GrpcChannel.ForAddress(_server.Urls.Single()));
+        (_remote, _channel) = (new FlamingoClient(_server.Urls.Single()), GrpcChannel.ForAddress(_server.Urls.Single()));
     }
 
     public async ValueTask DisposeAsync()
@@ -61,10 +61,10 @@ public sealed class PublicServiceTests : IAsyncLifetime
         await AskedAsync("Answer", new AnswerTask(asking, "why?", sampling), task => _remote.AnswerAsync(task, cancellation));
         await AskedAsync("Classify", new ClassifyTask(asking, ["a"]), task => _remote.ClassifyAsync(task, cancellation));
         await AskedAsync("Chat", new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")], sampling) { Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1) }, async task => Assert.Equal(2, (await _remote.ChatAsync(task, cancellation).ToListAsync(cancellation)).Count));
-        await AskedAsync("Put", set, request => _remote.PutAsync(request, cancellation));
-        await AskedAsync("Get", "words", name => _remote.GetAsync(tenant, name, cancellation));
-        await AskedAsync("Delete", "words", name => _remote.DeleteAsync(tenant, name, cancellation));
-        await AskedAsync("List", (object?)null, _ => _remote.ListAsync(tenant, cancellation));
+        await AskedAsync("Put", set, request => _remote.SupportSets.PutAsync(request, cancellation));
+        await AskedAsync("Get", "words", name => _remote.SupportSets.GetAsync(tenant, name, cancellation));
+        await AskedAsync("Delete", "words", name => _remote.SupportSets.DeleteAsync(tenant, name, cancellation));
+        await AskedAsync("List", (object?)null, _ => _remote.SupportSets.ListAsync(tenant, cancellation));
 
         async Task AskedAsync<T>(string method, T request, Func<T, Task> ask)
         {
@@ -91,7 +91,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
             () => new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), headers, cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
         })
         {
-            var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToStage("Gateway");
+            var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToFlamingoException("Gateway");
             Assert.Equal("metadata flamingo-tenant", Assert.Single(refusal.Faults).Field);
         }
 
@@ -133,10 +133,10 @@ public sealed class PublicServiceTests : IAsyncLifetime
     public async Task Support_sets_come_as_they_left_and_one_that_is_not_there_is_named_as_a_set()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        Same.Content(FakeFlamingo.Words, await _remote.PutAsync(new PutSupportSet("words", []), cancellation));
-        Same.Content(FakeFlamingo.Words, await _remote.GetAsync("", "words", cancellation));
-        Same.Content(new[] { FakeFlamingo.Words with { Examples = [] } }, await _remote.ListAsync("", cancellation));
-        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _remote.GetAsync("", "others", cancellation));
+        Same.Content(FakeFlamingo.Words, await _remote.SupportSets.PutAsync(new PutSupportSet("words", []), cancellation));
+        Same.Content(FakeFlamingo.Words, await _remote.SupportSets.GetAsync("", "words", cancellation));
+        Same.Content(new[] { FakeFlamingo.Words with { Examples = [] } }, await _remote.SupportSets.ListAsync("", cancellation));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _remote.SupportSets.GetAsync("", "others", cancellation));
         Assert.Equal((FlamingoErrorKind.NotFound, FlamingoException.SupportSet, "others"), (missing.Kind, missing.MissingResource, Assert.Single(missing.Missing)));
     }
 

@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
@@ -17,7 +18,7 @@ public sealed class RemoteStageTests
     [Fact(Timeout = Limit)]
     public async Task A_stream_arrives_as_it_left_and_so_does_its_request()
     {
-        GenerationEvent[] events = [new TokensGenerated("a", [1]), new TokensGenerated("", [2, 3]), new GenerationFinished(FinishReason.Stop, 5, 3, TimeSpan.FromMilliseconds(1.5), TimeSpan.FromTicks(1), TimeSpan.Zero, "l1")];
+        AnswerEvent[] events = [new AnswerTokens("a", [1]), new AnswerTokens("", [2, 3]), AnswerFinished.OfLanguageModel(FinishReason.Stop, 5, 3, TimeSpan.FromMilliseconds(1.5), TimeSpan.FromTicks(1), TimeSpan.Zero, "l1")];
         var model = new ScriptedLanguageModel { Script = (_, _) => events.ToAsyncEnumerable() };
         await using var server = await LoopbackServer.StartAsync(model);
         Same.Content(events, await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());

@@ -7,10 +7,13 @@ public sealed class SkiaAnimationTests() : AnimationTests(new SkiaPictureDecoder
 
 public sealed class ImageSharpAnimationTests() : AnimationTests(new ImageSharpPictureDecoder());
 
-/// <summary>What both decoders make of animations.</summary>
+/// <summary>Tests animations with both decoders.</summary>
 public abstract class AnimationTests(IPictureDecoder decoder)
 {
-    /// <summary>Each way in which a frame can go, before each way in which one can come; canvas 8 × 4, colour by pixel of the first row after every frame.</summary>
+    /// <summary>
+    /// Frames on a canvas of 8 × 4 pixels. Every disposal method is followed by every kind of next frame. <see cref="Shown"/> has the
+    /// expected colours of the first row after each frame.
+    /// </summary>
     private static readonly GifFrame[] Frames =
     [
         new(0, 0, 8, 4, Color: 1),
@@ -20,7 +23,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         new(6, 0, 2, 4, Color: 5),
         new(0, 0, 1, 4, Color: 6, Disposal: 3),
         new(1, 0, 1, 4, Color: 7),
-        new(0, 0, 8, 4, Color: 8), // stands on nothing
+        new(0, 0, 8, 4, Color: 8), // This frame covers the canvas, so it depends on no other frame.
         new(3, 0, 1, 4, Color: 9),
         new(0, 0, 2, 4, Color: 10, Disposal: 3),
         new(2, 0, 2, 4, Color: 11),
@@ -32,7 +35,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         "8 8 8 8 8 8 8 8", "8 8 8 9 8 8 8 8", "10 10 8 9 8 8 8 8", "8 8 11 11 8 8 8 8",
     ];
 
-    /// <summary>Every subset of frames, so that every frame is reached from every other.</summary>
+    /// <summary>The test requests every subset of the frames, so that every frame is decoded after every earlier frame.</summary>
     [Fact]
     public void Frames_are_what_is_shown_whichever_are_asked_for()
     {
@@ -76,7 +79,7 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         Assert.Equal(Animations.Palette(4), (last.Rgba[0], last.Rgba[1], last.Rgba[2]));
     }
 
-    /// <summary>With alpha and loss, and laid over one another: the libraries round differently, by a level.</summary>
+    /// <summary>The frames have an alpha channel and lossy colours. The two libraries may differ by a grey level.</summary>
     [Fact]
     public void Transparent_frames_of_a_webp_are_laid_over_what_was_there()
     {
@@ -103,7 +106,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     }
 
     [Theory]
-    [InlineData("gif.gif"), InlineData("rgb-64x64.png"), InlineData("jpeg-420.jpg"), InlineData("webp-lossless.webp"), InlineData("bmp.bmp")]
+    [InlineData("gif.gif"), InlineData("rgb-64x64.png"), InlineData("jpeg-420.jpg"), InlineData("webp-lossless.webp"),
+        InlineData("bmp.bmp")]
     public void A_still_has_one_frame(string name) => Assert.Equal(1, decoder.CountFrames(Golden.Input(name)));
 
     [Fact]
@@ -114,11 +118,13 @@ public abstract class AnimationTests(IPictureDecoder decoder)
         Assert.Equal(decoder.Decode(file)!.Rgba, decoder.DecodeFrames(file, [0, 1]).First()!.Rgba);
     }
 
-    /// <summary>Skia by itself would decode it recursively.</summary>
+    /// <summary>Skia's own decoding of a frame's dependencies is recursive and would overflow the stack.</summary>
     [Fact]
     public void A_long_animation_takes_no_stack()
     {
-        var file = Animations.Gif(8, 4, [new(0, 0, 8, 4, 1), .. Enumerable.Range(0, 50_000).Select(index => new GifFrame(index % 8, 0, 1, 4, (byte)(1 + (index % 100))))]);
+        var file = Animations.Gif(8, 4,
+            [new(0, 0, 8, 4, 1), .. Enumerable.Range(0, 50_000)
+                .Select(index => new GifFrame(index % 8, 0, 1, 4, (byte)(1 + (index % 100))))]);
         Assert.Equal("1 1 1 1 1 1 1 1", Row(decoder.DecodeFrames(file, [0, 40_000]).First()!));
         Assert.NotNull(decoder.DecodeFrames(file, [50_000]).Single());
     }
@@ -126,7 +132,8 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     [Fact]
     public void Damaged_animations_end_with_null_and_never_crash()
     {
-        foreach (var original in new[] { Animations.Gif(8, 4, Frames), Animations.WebP(8, 4, 1, 2, 3, 4, 5), Golden.Input("gif-animated.gif") })
+        foreach (var original in new[] { Animations.Gif(8, 4, Frames), Animations.WebP(8, 4, 1, 2, 3, 4, 5),
+            Golden.Input("gif-animated.gif") })
         {
             var random = new Random(11);
             for (var round = 0; round < 150; round++)
@@ -147,6 +154,10 @@ public abstract class AnimationTests(IPictureDecoder decoder)
     private static string Row(DecodedPicture picture)
     {
         Assert.Equal((8, 4, 8 * 4 * 4), (picture.Width, picture.Height, picture.Rgba.Length));
-        return string.Join(' ', Enumerable.Range(0, 8).Select(pixel => Enumerable.Range(1, 127).First(color => Animations.Palette(color) == (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1], picture.Rgba[(pixel * 4) + 2]))));
+        return string.Join(' ', Enumerable.Range(0, 8).Select(pixel =>
+        {
+            var seen = (picture.Rgba[pixel * 4], picture.Rgba[(pixel * 4) + 1], picture.Rgba[(pixel * 4) + 2]);
+            return Enumerable.Range(1, 127).First(color => Animations.Palette(color) == seen);
+        }));
     }
 }

@@ -3,24 +3,33 @@ using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Tests.Decoding;
 
-/// <param name="Color">Index in <see cref="Animations.Palette"/> that the whole frame is filled with.</param>
-/// <param name="Disposal">GIF's: 1 leave, 2 clear to transparent, 3 take back.</param>
+/// <summary>A frame of a GIF, filled with one colour.</summary>
+/// <param name="Left">Left edge on the canvas in pixels.</param>
+/// <param name="Top">Top edge on the canvas in pixels.</param>
+/// <param name="Width">Width in pixels.</param>
+/// <param name="Height">Height in pixels.</param>
+/// <param name="Color">Index of the colour in <see cref="Animations.Palette"/>.</param>
+/// <param name="Disposal">
+/// Disposal method of GIF, which is applied before the next frame: 1 keeps the frame, 2 clears its area to transparent, 3 restores the
+/// previous canvas.
+/// </param>
 internal sealed record GifFrame(int Left, int Top, int Width, int Height, byte Color, int Disposal = 1);
 
-/// <summary>Writes animations whose every pixel is known.</summary>
+/// <summary>Writes animations and still pictures with known pixels.</summary>
 internal static class Animations
 {
     public const byte Transparent = 0;
 
-    /// <summary>Colour i of all animations here.</summary>
-    public static (byte Red, byte Green, byte Blue) Palette(int index) => ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
+    /// <summary>Returns the colour with the given index.</summary>
+    public static (byte Red, byte Green, byte Blue) Palette(int index) =>
+        ((byte)(index * 53), (byte)(index * 97), (byte)(255 - (index * 31)));
 
     public static byte[] Gif(int width, int height, params IReadOnlyList<GifFrame> frames)
     {
         using var stream = new MemoryStream();
         stream.Write("GIF89a"u8);
         Write16(width, height);
-        stream.Write([0xF6, 0, 0]); // 128 colours
+        stream.Write([0xF6, 0, 0]); // The flags announce a table of 128 colours.
         for (var index = 0; index < 128; index++) stream.Write([Palette(index).Red, Palette(index).Green, Palette(index).Blue]);
         foreach (var frame in frames)
         {
@@ -28,8 +37,9 @@ internal static class Animations
             stream.WriteByte(0x2C);
             Write16(frame.Left, frame.Top, frame.Width, frame.Height);
             stream.Write([0, 7]);
-            // LZW that never grows its codes: eight bits each, and a clear code (128) before the table is full
-            var codes = Enumerable.Repeat(frame.Color, frame.Width * frame.Height).Chunk(100).SelectMany(chunk => chunk.Prepend((byte)128)).Append((byte)129);
+            // All LZW codes have eight bits: a clear code (128) comes before the table of codes is so full that codes would grow.
+            var codes = Enumerable.Repeat(frame.Color, frame.Width * frame.Height).Chunk(100).SelectMany(chunk => chunk.Prepend((byte)128))
+                .Append((byte)129);
             foreach (var block in codes.Chunk(255)) stream.Write([(byte)block.Length, .. block]);
             stream.WriteByte(0);
         }
@@ -43,16 +53,23 @@ internal static class Animations
         }
     }
 
-    /// <summary>Lossless; every frame covers the canvas.</summary>
+    /// <summary>Writes a lossless WebP animation of which every frame covers the canvas with one colour.</summary>
     public static byte[] WebP(int width, int height, params IReadOnlyList<byte> colors) =>
         WebP(width, height, [.. colors.Select(color => Still(width, height, color, SKEncodedImageFormat.Webp))]);
 
-    /// <param name="stills">WebP files of the canvas's size.</param>
+    /// <summary>Writes a WebP animation of which every frame covers the canvas.</summary>
+    /// <param name="width">Width of the canvas in pixels.</param>
+    /// <param name="height">Height of the canvas in pixels.</param>
+    /// <param name="stills">One WebP file of the canvas's size per frame.</param>
     public static byte[] WebP(int width, int height, IReadOnlyList<byte[]> stills) =>
         WebP(width, height, [.. stills.Select(still => (0, 0, width, height, 2, still))]);
 
+    /// <summary>Writes a WebP animation.</summary>
+    /// <param name="width">Width of the canvas in pixels.</param>
+    /// <param name="height">Height of the canvas in pixels.</param>
     /// <param name="frames">
-    /// Place and size of each, WebP's flags (1: cleared afterwards, 2: replaces instead of being laid over), and a WebP file.
+    /// Position and size of each frame in pixels, WebP's flags (1: the area is cleared afterwards, 2: the frame replaces the canvas instead
+    /// of being blended), and a WebP file with the pixels.
     /// </param>
     public static byte[] WebP(
         int width, int height, params IReadOnlyList<(int Left, int Top, int Width, int Height, int Flags, byte[] Still)> frames)
@@ -73,11 +90,11 @@ internal static class Animations
         return file.ToArray();
     }
 
-    /// <summary>One colour, without loss.</summary>
+    /// <summary>Writes a lossless picture of one colour.</summary>
     public static byte[] Still(int width, int height, int color, SKEncodedImageFormat format = SKEncodedImageFormat.Png) =>
         Drawn(width, height, (_, _) => color, format);
 
-    /// <summary>A colour for each place, without loss.</summary>
+    /// <summary>Writes a lossless picture with a colour for each position.</summary>
     public static byte[] Drawn(
         int width, int height, Func<int, int, int> color, SKEncodedImageFormat format = SKEncodedImageFormat.Png, byte alpha = 255)
     {
@@ -90,7 +107,8 @@ internal static class Animations
         }
 
         using var pixels = bitmap.PeekPixels();
-        using var data = format == SKEncodedImageFormat.Webp ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
+        using var data = format == SKEncodedImageFormat.Webp
+            ? pixels!.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50)) : pixels.Encode(format, 100);
         return data!.ToArray();
     }
 

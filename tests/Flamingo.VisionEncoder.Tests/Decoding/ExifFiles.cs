@@ -7,7 +7,10 @@ namespace Flamingo.VisionEncoder.Tests.Decoding;
 /// <summary>Writes an orientation into the EXIF data of a JPEG, PNG or WebP that has none.</summary>
 internal static class ExifFiles
 {
-    /// <param name="kind">jpeg, png or webp.</param>
+    /// <param name="orientation">EXIF orientation to write.</param>
+    /// <param name="kind">Format of the file: jpeg, png or webp.</param>
+    /// <param name="file">The file without EXIF data.</param>
+    /// <param name="littleEndian">Byte order of the EXIF data.</param>
     public static byte[] With(int orientation, string kind, byte[] file, bool littleEndian = false)
     {
         var tiff = Tiff(orientation, littleEndian);
@@ -19,12 +22,12 @@ internal static class ExifFiles
         };
     }
 
-    // one entry: tag 0x0112, a short, once, left-aligned in four bytes
+    // The directory has one entry: tag 0x0112, type short, count 1, and the value left-aligned in four bytes.
     private static byte[] Tiff(int orientation, bool littleEndian) => littleEndian
         ? [.. "II"u8, 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, (byte)orientation, 0, 0, 0, 0, 0, 0, 0]
         : [.. "MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, (byte)orientation, 0, 0, 0, 0, 0, 0];
 
-    // EXIF data needs the extended header: its flag 8, and in animations 2, then 24 bits each of width - 1 and height - 1
+    // EXIF data needs the extended header of WebP: flag 8 (and 2 for animations), then width - 1 and height - 1 with 24 bits each.
     private static byte[] WebP(byte[] tiff, byte[] file)
     {
         var isExtended = file.AsSpan(12).StartsWith("VP8X"u8);

@@ -4,7 +4,7 @@ using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Tests.Decoding;
 
-/// <summary>Pixels of the second decoder beside those of the first, which are Pillow's.</summary>
+/// <summary>Compares the pixels of ImageSharp with those of SkiaSharp, which equal Pillow's.</summary>
 public sealed class ImageSharpPictureDecoderTests
 {
     public static TheoryData<string> Files =>
@@ -22,14 +22,14 @@ public sealed class ImageSharpPictureDecoderTests
             return;
         }
 
-        // colours that were stored at half the resolution are not smoothed
+        // ImageSharp does not smooth colours that a JPEG stores at half the resolution.
         var isSubsampled = name is not ("jpeg-444.jpg" or "jpeg-gray.jpg" or "jpeg-cmyk.jpg");
         var differences = expected.Rgba.Zip(actual.Rgba, (one, other) => Math.Abs(one - other)).ToArray();
         Assert.InRange(differences.Max(), 0, isSubsampled ? 100 : 3);
         Assert.InRange(differences.Average(), 0, isSubsampled ? 10 : 0.5);
     }
 
-    /// <summary>A lossy frame has its alpha in a chunk beside its colours.</summary>
+    /// <summary>A lossy WebP frame has its alpha channel in a separate chunk.</summary>
     [Fact]
     public void A_frame_with_alpha_is_the_still_that_it_is_made_of()
     {

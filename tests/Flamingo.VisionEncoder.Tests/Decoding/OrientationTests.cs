@@ -6,7 +6,7 @@ public sealed class SkiaOrientationTests() : OrientationTests(new SkiaPictureDec
 
 public sealed class ImageSharpOrientationTests() : OrientationTests(new ImageSharpPictureDecoder());
 
-/// <summary>The orientation in a file's EXIF data is told and leaves the pixels as they lie, with both decoders.</summary>
+/// <summary>Tests with both decoders that the EXIF orientation of a file is reported and does not change the decoded pixels.</summary>
 public abstract class OrientationTests(IPictureDecoder decoder)
 {
     public static TheoryData<string, string> Kinds => new()

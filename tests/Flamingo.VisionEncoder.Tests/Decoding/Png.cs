@@ -5,7 +5,7 @@ namespace Flamingo.VisionEncoder.Tests.Decoding;
 /// <summary>Writes PNG files chunk by chunk.</summary>
 internal static class Png
 {
-    /// <summary>A PNG that is all header: an 8-bit RGB IHDR with a right checksum, an empty IDAT, an end.</summary>
+    /// <summary>Writes a PNG without pixels: an 8-bit RGB IHDR with a correct checksum, an empty IDAT and IEND.</summary>
     public static byte[] Header(int width, int height)
     {
         var header = new byte[13];

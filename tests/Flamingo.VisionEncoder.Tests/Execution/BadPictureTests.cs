@@ -10,7 +10,7 @@ public sealed class SkiaBadPictureTests(Models models) : BadPictureTests(models,
 
 public sealed class ImageSharpBadPictureTests(Models models) : BadPictureTests(models, new ImageSharpPictureDecoder());
 
-/// <summary>What the stage says of pictures that it refuses, with each of the decoders.</summary>
+/// <summary>Tests the faults that the stage reports for pictures that it refuses, with both decoders.</summary>
 public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -22,7 +22,8 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
     {
         var faults = await Faults(
             new(), Good, [], [1, 2, 3], Good, Png.Header(100_000, 100_000), Png.Header(0, 5), Png.Header(5, 0), "GIF89a"u8.ToArray());
-        Assert.Equal(["pictures[1]", "pictures[2]", "pictures[4]", "pictures[5]", "pictures[6]", "pictures[7]"], faults.Select(fault => fault.Field));
+        Assert.Equal(["pictures[1]", "pictures[2]", "pictures[4]", "pictures[5]", "pictures[6]", "pictures[7]"],
+            faults.Select(fault => fault.Field));
         Assert.All(faults, fault => Assert.NotEmpty(fault.Remedy));
         Assert.Contains("100000", faults[2].Problem, StringComparison.Ordinal);
     }
@@ -57,7 +58,8 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
     {
         Assert.Contains("64 × 64", Assert.Single(await Faults(new() { MaxPixels = 4095 }, Good)).Problem, StringComparison.Ordinal);
         Assert.Empty(await FaultsOrNone(new() { MaxPixels = 4096 }, Good));
-        Assert.Contains($"{Good.Length} bytes", Assert.Single(await Faults(new() { MaxPictureBytes = Good.Length - 1 }, Good)).Problem, StringComparison.Ordinal);
+        Assert.Contains($"{Good.Length} bytes", Assert.Single(await Faults(new() { MaxPictureBytes = Good.Length - 1 }, Good)).Problem,
+            StringComparison.Ordinal);
         Assert.Empty(await FaultsOrNone(new() { MaxPictureBytes = Good.Length }, Good));
         Assert.Equal("pictures", Assert.Single(await Faults(new() { MaxPictures = 2 }, Good, Good, Good)).Field);
         Assert.Equal("pictures", Assert.Single(await Faults(new())).Field);
@@ -74,7 +76,8 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
     [Fact]
     public void Mutated_files_decode_or_are_refused_and_never_crash()
     {
-        foreach (var name in new[] { "png-palette.png", "jpeg-progressive.jpg", "webp-lossy.webp", "webp-lossless.webp", "gif.gif", "bmp.bmp" })
+        foreach (var name in new[] { "png-palette.png", "jpeg-progressive.jpg", "webp-lossy.webp", "webp-lossless.webp", "gif.gif",
+            "bmp.bmp" })
         {
             var random = new Random(7);
             for (var round = 0; round < 40; round++)
@@ -87,7 +90,7 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
         }
     }
 
-    /// <summary>First bytes in hexadecimal, what the refusal calls them, and a word of the remedy.</summary>
+    /// <summary>First bytes of a file in hexadecimal, the name of the format in the fault, and a word of the remedy.</summary>
     public static TheoryData<string, string, string> Foreign => new()
     {
         { "00000018 66747970 68656963 00000000 6D696631 68656963", "HEIC", "JPEG" },
@@ -123,7 +126,7 @@ public abstract class BadPictureTests(Models models, IPictureDecoder decoder)
         Assert.Contains(remedy, fault.Remedy, StringComparison.Ordinal);
     }
 
-    /// <summary>Both are whole, and the libraries beneath could read them or some of their kind.</summary>
+    /// <summary>These files are valid, and the libraries could read them, but the stage does not support their formats.</summary>
     [Fact]
     public async Task What_nothing_promises_is_refused()
     {

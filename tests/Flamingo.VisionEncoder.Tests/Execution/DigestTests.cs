@@ -4,7 +4,9 @@ using Flamingo.VisionEncoder.Preprocessing;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
 
-/// <summary>Two model directories never share a name for what they compute differently, and always for what they compute alike.</summary>
+/// <summary>
+/// Tests that the digest and the preprocessing version of two model directories differ if their results differ, and are equal otherwise.
+/// </summary>
 public sealed class DigestTests(Models models)
 {
     private static readonly Dictionary<string, Func<VisionConfig, VisionConfig>> Features = new()
@@ -49,7 +51,10 @@ public sealed class DigestTests(Models models)
     public void Weights_dtype_and_storage_change_the_digest()
     {
         var plain = models.Stage("shapes").Description.WeightsDigest;
-        var (other, _) = Names(config => config with { Weights = config.Weights.ToDictionary(part => part.Key, part => part.Value with { LatentDigest = new string('0', 64) }) });
+        var (other, _) = Names(config => config with
+        {
+            Weights = config.Weights.ToDictionary(part => part.Key, part => part.Value with { LatentDigest = new string('0', 64) }),
+        });
         using var rounded = models.NewStage(models.DirectoryOf("shapes"), new(), dtype: "bfloat16");
         using var int8 = models.NewStage(models.DirectoryOf("shapes"), new(), storage: "int8");
         Assert.Equal(4, new[] { plain, other, rounded.Description.WeightsDigest, int8.Description.WeightsDigest }.Distinct().Count());
@@ -64,7 +69,11 @@ public sealed class DigestTests(Models models)
         Assert.Equal(preprocessor.Version(IPictureDecoder.Compiled.Name), models.Stage("shapes").Description.PreprocessingVersion);
     }
 
-    /// <summary>Latents that were made before pictures were turned upright have another name, whatever the orientation.</summary>
+    /// <summary>
+    /// Early versions did not turn pictures upright. The latents that they cached must have another key than those of this
+    /// version, for both
+    /// values of the orientation.
+    /// </summary>
     [Fact]
     public void The_version_is_not_that_of_the_time_before_orientation()
     {
@@ -79,7 +88,12 @@ public sealed class DigestTests(Models models)
     [Fact]
     public void Names_and_what_other_stages_read_change_nothing()
     {
-        var (weights, preprocessing) = Names(config => config with { ModelId = "another", Resampler = config.Resampler with { LayerNormEpsilon = 1e-6 }, Provenance = config.Provenance with { Note = "copied" } });
+        var (weights, preprocessing) = Names(config => config with
+        {
+            ModelId = "another",
+            Resampler = config.Resampler with { LayerNormEpsilon = 1e-6 },
+            Provenance = config.Provenance with { Note = "copied" },
+        });
         Assert.Equal(models.Stage("shapes").Description.WeightsDigest, weights);
         Assert.Equal(models.Stage("shapes").Description.PreprocessingVersion, preprocessing);
     }

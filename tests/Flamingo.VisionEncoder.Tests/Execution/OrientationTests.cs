@@ -6,19 +6,22 @@ using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Tests.Execution;
 
-/// <summary>What the stage makes of pictures that lie on their side in their files.</summary>
+/// <summary>Tests that the stage turns pictures upright by their EXIF orientation.</summary>
 public sealed class OrientationTests(Models models)
 {
     private const int Wide = 90, High = 64;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    // a colour by corner, so that no turning leaves the picture as it was
+    // Every corner has another colour, so that every rotation and reflection changes the picture.
     private static int Color(int x, int y) => (x < 30 ? 1 : 2) + (y < 20 ? 10 : 0);
 
     private static byte[] Upright => Animations.Drawn(Wide, High, Color);
 
-    /// <summary>The same picture as a camera held on its side writes it: rows of the file are columns of it, from the right.</summary>
+    /// <summary>
+    /// The same picture as a camera that is held on its side writes it: the rows of the file are the columns of the picture, from right to
+    /// left.
+    /// </summary>
     private static byte[] OnItsSide => ExifFiles.With(6, "png", Animations.Drawn(High, Wide, (x, y) => Color(Wide - 1 - y, x)));
 
     [Fact]

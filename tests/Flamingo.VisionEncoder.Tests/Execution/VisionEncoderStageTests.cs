@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Execution;
 using Flamingo.VisionEncoder.Network;
@@ -39,7 +40,9 @@ public sealed class VisionEncoderStageTests(Models models)
         Assert.InRange(Golden.Error(Golden.Tensor(family, features).Values, actual), 0, 1e-5);
     }
 
-    /// <summary>Through decoding and resizing a pixel may differ by a grey level from Pillow's, and features with it.</summary>
+    /// <summary>
+    /// After decoding and resizing, a pixel may differ from Pillow's by a grey level, so features may differ slightly too.
+    /// </summary>
     [Theory]
     [InlineData("mpt1b")]
     [InlineData("mpt7b")]
@@ -87,14 +90,16 @@ public sealed class VisionEncoderStageTests(Models models)
     [Fact]
     public async Task A_cancelled_call_computes_nothing()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => models.Stage("mpt1b").EncodeAsync(new(Pictures), new CancellationToken(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => models.Stage("mpt1b").EncodeAsync(new(Pictures), new CancellationToken(canceled: true)));
         Assert.Single((await models.Stage("mpt1b").EncodeAsync(new([Pictures[0]]), Cancellation)).Pictures);
     }
 
     [Fact]
     public void Weights_that_do_not_fit_make_one_report()
     {
-        var model = models.Altered("mpt7b", config => config with { Vision = config.Vision with { Layers = 3, PatchSize = 16, PooledWidth = 0 } });
+        var model = models.Altered("mpt7b",
+            config => config with { Vision = config.Vision with { Layers = 3, PatchSize = 16, PooledWidth = 0 } });
         var exception = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()));
         Assert.Contains("missing: transformer.resblocks.2.mlp.c_fc.weight", exception.Message, StringComparison.Ordinal);
         Assert.Contains("misshapen: conv1.weight", exception.Message, StringComparison.Ordinal);

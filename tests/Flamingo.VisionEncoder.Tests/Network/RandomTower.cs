@@ -5,7 +5,7 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.VisionEncoder.Tests.Network;
 
-/// <summary>Random weights for a vision tower of any geometry.</summary>
+/// <summary>Writes random weights for a vision tower of any geometry.</summary>
 internal static class RandomTower
 {
     public static void Write(string path, VisionConfig config, int seed)
@@ -40,7 +40,8 @@ internal static class RandomTower
 
         void Add(string name, params long[] shape)
         {
-            var values = Enumerable.Range(0, (int)shape.Aggregate(1L, (product, size) => product * size)).Select(_ => (float)((random.NextDouble() - 0.5) * 0.3)).ToArray();
+            var values = Enumerable.Range(0, (int)shape.Aggregate(1L, (product, size) => product * size))
+                .Select(_ => (float)((random.NextDouble() - 0.5) * 0.3)).ToArray();
             tensors[name] = new SourceTensor(name, "F32", shape, () => MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
         }
     }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Tests.Preprocessing;
 
-/// <summary>Decoding and resizing against Pillow, whose pictures stand in tests/reference/preprocessing.</summary>
+/// <summary>Compares decoding and resizing with Pillow, whose results are in tests/reference/preprocessing.</summary>
 public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper output)
 {
     private static readonly string Folder = RepositoryFiles.Path("tests", "reference", "preprocessing");
@@ -31,8 +31,9 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     }
 
     /// <summary>
-    /// torch rounds its weights to 16 bits where Pillow has 22, which moves 1 value in 200 by a level and one in 10,000 by two.
-    /// Pillow 13 resized 223 × 500 to 64 × 143 columns first (checked: bit-identical so), torch always goes rows first: up to four levels there.
+    /// torch rounds the weights of the interpolation to 16 bits and Pillow to 22 bits. Therefore 1 value in 200 differs by a level, and 1
+    /// in 10,000 differs by two. Pillow 13 resizes the columns first when it resizes 223 × 500 to 64 × 143 (the result is bit-identical in
+    /// that order), whereas torch always resizes the rows first: values of that picture differ by up to four levels.
     /// </summary>
     [Theory]
     [MemberData(nameof(Cases))]
@@ -41,13 +42,13 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
         var idefics = expectedFile.Contains(".idefics.", StringComparison.Ordinal);
         var columnsFirst = (file, size, idefics) == ("rgb-223x500.png", 64, false);
         var expected = Rgb(File.ReadAllBytes(Path.Combine(Folder, "out", expectedFile)));
-        var golden = (idefics ? Idefics : OpenClip) with { Orientation = "ignore" }; // the original code knows no orientation
+        var golden = (idefics ? Idefics : OpenClip) with { Orientation = "ignore" }; // The original code ignores orientations.
         var actual = await Levels(new SkiaPictureDecoder().Decode(Golden.Input(file))!, size, golden);
         Assert.Equal(expected.Length, actual.Length);
         var differences = expected.Zip(actual, (one, other) => Math.Abs(one - other)).ToArray();
         output.WriteLine($"{file} at {size}: at most {differences.Max()}, {differences.Average():F5} on average");
         Assert.InRange(differences.Max(), 0, columnsFirst ? 4 : 2);
-        var edges = idefics && file == "png-1bit.png"; // black beside white: every weight that is rounded shows
+        var edges = idefics && file == "png-1bit.png"; // Rounded weights have the largest effect on edges between black and white.
         Assert.InRange(differences.Average(), 0, columnsFirst ? 0.12 : edges ? 0.03 : 0.01);
         if (!columnsFirst) Assert.InRange(differences.Count(difference => difference > 1), 0, differences.Length / 10_000);
     }
@@ -55,7 +56,7 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     [Fact]
     public void The_reference_covers_every_format_and_both_sizes() => Assert.Equal(34 + 28, Cases.Count);
 
-    /// <summary>The pixel is (10, 20, 30) with 128 of 255 of alpha.</summary>
+    /// <summary>The pixel has the colour (10, 20, 30) and an alpha of 128 of 255.</summary>
     [Theory]
     [InlineData("drop", 10, 20, 30)]
     [InlineData("white", 132, 137, 142)]
@@ -64,11 +65,15 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
     {
         byte[] pixel = [10, 20, 30, 128];
         var picture = new DecodedPicture(2, 3, [.. Enumerable.Repeat(pixel, 6).SelectMany(bytes => bytes)]);
-        byte[] expected = [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16), .. Enumerable.Repeat((byte)blue, 16)];
+        byte[] expected = [.. Enumerable.Repeat((byte)red, 16), .. Enumerable.Repeat((byte)green, 16),
+            .. Enumerable.Repeat((byte)blue, 16)];
         Assert.Equal(expected, await Levels(picture, 4, OpenClip with { Alpha = alpha, Resize = "square" }));
     }
 
-    /// <summary>What a viewer shows of pixels that lie as A B C / D E F, by EXIF's number.</summary>
+    /// <summary>
+    /// The file has the pixels A B C in its first row and D E F in its second. Each case gives an EXIF orientation and the width and the
+    /// pixels of the picture that a viewer shows.
+    /// </summary>
     [Theory]
     [InlineData(1, 3, "ABCDEF")]
     [InlineData(2, 3, "CBAFED")]
@@ -102,14 +107,15 @@ public sealed class PicturePreprocessorTests(Models models, ITestOutputHelper ou
 
     private static PreprocessingConfig Idefics { get; } = OpenClip with { Resize = "square", Alpha = "white" };
 
-    /// <summary>Grey levels as the preprocessor gives them, [3, size, size].</summary>
+    /// <summary>Returns the levels that the preprocessor computes, [3, size, size].</summary>
     private Task<byte[]> Levels(DecodedPicture picture, int size, PreprocessingConfig config) =>
         models.Thread.RunAsync(() => new PicturePreprocessor(size, config).Levels(picture), TestContext.Current.CancellationToken);
 
-    /// <summary>The expected picture plane by plane; it is an RGB PNG of the final size, so that decoding it loses nothing.</summary>
+    /// <summary>Returns the expected picture plane by plane. It is an RGB PNG of the final size, so decoding it is lossless.</summary>
     private static byte[] Rgb(byte[] file)
     {
         var picture = new SkiaPictureDecoder().Decode(file)!;
-        return [.. Enumerable.Range(0, 3).SelectMany(channel => Enumerable.Range(0, picture.Width * picture.Height).Select(pixel => picture.Rgba[(pixel * 4) + channel]))];
+        var pixels = Enumerable.Range(0, picture.Width * picture.Height);
+        return [.. Enumerable.Range(0, 3).SelectMany(channel => pixels.Select(pixel => picture.Rgba[(pixel * 4) + channel]))];
     }
 }

@@ -11,9 +11,9 @@ public static class AttentionProjection
     /// <param name="patches">
     /// Features of one frame: a square grid in reading order, and a class token, which is not read, where the number is no square.
     /// </param>
-    /// <returns>The map [frames × rows, columns], summing to one.</returns>
+    /// <returns>The same with its map [frames × rows, columns], summing to one.</returns>
     /// <exception cref="FlamingoException">Internal: shapes that do not fit together.</exception>
-    public static AttentionMap Map(TokenAttention seen, TensorData read, int patches)
+    public static TokenAttention Map(TokenAttention seen, TensorData read, int patches)
     {
         var (weights, reads) = (seen.Weights.ToFloats(), read.ToFloats());
         var side = (int)Math.Sqrt(patches);
@@ -32,6 +32,6 @@ public static class AttentionProjection
         }
 
         for (var place = 0; place < map.Length && sum > 0; place++) map[place] = (float)(map[place] / sum);
-        return new AttentionMap(seen.Picture, seen.Weights, TensorData.FromFloats(map, map.Length / side, side));
+        return seen with { Map = TensorData.FromFloats(map, map.Length / side, side) };
     }
 }

@@ -17,7 +17,7 @@ public sealed class LatentDelivery(ILanguageModel language)
 
     /// <param name="request">With all latents.</param>
     /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // nothing has been passed on before the first event: until then the call may be made again
         await using var stream = await AskAsync(request.Segments, async segments =>
@@ -71,7 +71,7 @@ public sealed class LatentDelivery(ILanguageModel language)
         }
     }
 
-    private sealed record Begun(IAsyncEnumerator<GenerationEvent> Events, bool Any) : IAsyncDisposable
+    private sealed record Begun(IAsyncEnumerator<AnswerEvent> Events, bool Any) : IAsyncDisposable
     {
         public ValueTask DisposeAsync() => Events.DisposeAsync();
     }

@@ -28,14 +28,3 @@ public static class LatentKey
     /// <summary>Where the pooled embedding of the picture with these latents is cached.</summary>
     public static string OfPooled(string key) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo pooled 1\0{key}")));
 }
-
-/// <summary>The public name of a picture or clip, made of nothing but its files, so that a client can compute it too: 64 lowercase hexadecimal characters.</summary>
-public static class PictureId
-{
-    public static string Of(ReadOnlySpan<byte> file) => Convert.ToHexStringLower(SHA256.HashData(file));
-
-    /// <param name="clip">MaxFrames as the caller sent it.</param>
-    public static string Of(VisualInput clip) => Of(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"flamingo clip 1 {clip.MaxFrames}") + string.Concat(clip.Files.Select(file => " " + Of(file.Span)))));
-
-    public static bool IsWellFormed(string id) => id.Length == 64 && id.All(character => character is >= '0' and <= '9' or >= 'a' and <= 'f');
-}

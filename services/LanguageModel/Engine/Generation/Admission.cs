@@ -42,20 +42,13 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
 
         if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
         var computed = scheduler.FindComputed(request);
-        var promised = request.BlocksNeeded(memory.BlockTokens) - computed.Count;
-        // sharing a cached block takes it out of what could be promised
-        if (promised + computed.Count(pool.IsCached) > pool.Available) return false;
+        var needed = request.BlocksNeeded(memory.BlockTokens);
+        // A computed block that somebody leases costs nothing; one that only the cache holds takes the place of a promised one.
+        if (needed - computed.Count(block => !pool.IsCached(block)) > pool.Available) return false;
 
         if (request.Terms.PinPrefix is not null) pins.Promise(request.Chain);
-        var lease = new BlockLease(pool, promised);
-        request.Admit(lease, pictures.Lease(keys));
-        foreach (var block in computed)
-        {
-            lease.Share(block);
-            request.Root!.Append(block, memory.BlockTokens);
-        }
-
-        request.CachedTokens = request.Root!.Computed;
+        request.Admit(new BlockLease(pool, needed - computed.Count), pictures.Lease(keys));
+        request.Root!.BeginBehind(computed, memory.BlockTokens);
         return true;
     }
 

@@ -57,7 +57,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         {
             var text = answer.NewText();
             var words = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
-            answer.Events.TryWrite(new TokensGenerated(string.Concat(words) + text.Flush(), hypothesis.Ids) { Sample = sample });
+            answer.Events.TryWrite(new AnswerTokens(string.Concat(words) + text.Flush(), hypothesis.Ids) { Sample = sample });
             samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count, hypothesis.Score));
         }
 

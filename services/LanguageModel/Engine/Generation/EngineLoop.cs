@@ -1,20 +1,25 @@
 using Flamingo.LanguageModel.Engine.Scheduling;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>The one task that steps the engine while there is work and sleeps while there is none; callers reach it through the queue and a flag.</summary>
+/// <summary>
+/// The one task that steps the engine while there is work and sleeps while there is none. Callers reach the engine through its queue
+/// and through a request's flag that it is cancelled.
+/// </summary>
 internal sealed class EngineLoop : IAsyncDisposable
 {
     private readonly StepEngine _engine;
     private readonly TimeProvider _time;
+    private readonly ILogger _log;
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly EngineMetrics _metrics;
     private readonly Task _loop;
 
-    public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time)
+    public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
     {
-        (_engine, _time) = (new StepEngine(runner, limits, time), time);
+        (_engine, _time, _log) = (new StepEngine(runner, limits, time, log), time, log);
         _metrics = new EngineMetrics(() => _engine.Statistics);
         _loop = Task.Run(RunAsync);
     }
@@ -50,13 +55,18 @@ internal sealed class EngineLoop : IAsyncDisposable
             while (!_stop.IsCancellationRequested)
                 if (!await _engine.StepAsync(_stop.Token)) await WaitAsync();
         }
+        catch (Exception exception)
+        {
+            _log.LoopFailed(exception);
+            throw;
+        }
         finally
         {
-            _engine.Stop(); // whatever ended the loop, nobody waits for an answer that will not come
+            _engine.Stop(); // whatever ended the loop, no caller goes on waiting for its answer
         }
     }
 
-    // a request that waits for pins to end is looked at again when the next one does
+    // A request that waits for pinned blocks is looked at again when the next pin ends.
     private async Task WaitAsync()
     {
         using var end = new CancellationTokenSource(_engine.UntilPinEnds ?? Timeout.InfiniteTimeSpan, _time);
@@ -64,11 +74,11 @@ internal sealed class EngineLoop : IAsyncDisposable
         try
         {
             await _signal.WaitAsync(either.Token);
-            while (_signal.Wait(0, CancellationToken.None)) { } // one look serves all signals
+            while (_signal.Wait(0, CancellationToken.None)) { } // one step serves all signals
         }
         catch (OperationCanceledException)
         {
-            // a pin ends, or the engine
+            // a pin has ended, or the engine is being stopped
         }
     }
 }

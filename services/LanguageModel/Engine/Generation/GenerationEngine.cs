@@ -3,13 +3,18 @@ using System.Threading.Channels;
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Where callers meet the loop: a request goes into the queue, its answer comes out of a channel of its own.</summary>
-public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time) : IAsyncDisposable
+/// <summary>What callers use of the engine: a request goes into its queue, and the answer comes out of a channel of its own.</summary>
+/// <param name="modelStops">Token ids at which every answer ends.</param>
+public sealed class GenerationEngine(
+    IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time,
+    ILogger<GenerationEngine>? log = null) : IAsyncDisposable
 {
-    private readonly EngineLoop _loop = new(runner, limits, time);
+    private readonly EngineLoop _loop = new(runner, limits, time, log ?? NullLogger<GenerationEngine>.Instance);
 
     /// <summary>What is held and what was done; after the last step.</summary>
     public EngineStatistics Statistics => _loop.Statistics;
@@ -17,11 +22,11 @@ public sealed class GenerationEngine(IModelRunner runner, EngineLimits limits, I
     /// <summary>The events of all answers. Leaving the enumeration early ends the request before the next step.</summary>
     /// <param name="newText">Makes the text of one answer.</param>
     /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
         SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms, [EnumeratorCancellation] CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var channel = Channel.CreateUnbounded<GenerationEvent>(new() { SingleReader = true, SingleWriter = true });
+        var channel = Channel.CreateUnbounded<AnswerEvent>(new() { SingleReader = true, SingleWriter = true });
         var answer = new AnswerTerms(modelStops, newText, channel.Writer, weightsDigest, time);
         EngineRequest request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
         _loop.Submit(request);

@@ -66,7 +66,7 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
         var length = !stop && !branch.Filter.Stopped && branch.Sequence.Ids.Count >= Prompt.Capacity;
         if (length) text += branch.Filter.Push(branch.Text.Flush());
         if (stop || length) text += branch.Filter.Flush();
-        answer.Events.TryWrite(new TokensGenerated(text, [token])
+        answer.Events.TryWrite(new AnswerTokens(text, [token])
         {
             Sample = branch.Sample,
             LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],

@@ -3,19 +3,27 @@ using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// Schedule, run, commit: one step whenever it is asked for one. It owns all state and has no thread of its own. Only
-/// commit publishes prefixes, emits tokens or ends requests, so that a step that fails leaves nothing half done.
+/// One step whenever it is asked for one; it owns all state and has no thread of its own. A step is
+/// <list type="number">
+/// <item>schedule: decide what to compute, which changes nothing (<see cref="Scheduler.Schedule"/>);</item>
+/// <item>apply: lease the blocks that the plan needs (<see cref="StepPlan.Apply"/>);</item>
+/// <item>run: the model computes the batch;</item>
+/// <item>commit: count tokens as computed, publish prefixes, hand out tokens, end requests.</item>
+/// </list>
+/// A step that fails ends its requests, which gives back all that they leased, so it leaves nothing half done.
 /// </summary>
 public sealed class StepEngine
 {
     private readonly IModelRunner _runner;
     private readonly EngineLimits _limits;
     private readonly TimeProvider _time;
-    private readonly PrefixIndex _index = new();
+    private readonly ILogger _log;
+    private readonly PrefixCache _prefixes = new();
     private readonly BlockPool _pool;
     private readonly PictureMemory _pictures;
     private readonly PinnedPrefixes _pins;
@@ -27,15 +35,16 @@ public sealed class StepEngine
     private long _endedCachedTokens;
     private double _secondsPerStep = 0.1;
     private double _secondsUntilPlace = 1;
+    private int _refused; // while the queue was full
 
-    public StepEngine(IModelRunner runner, EngineLimits limits, TimeProvider time)
+    public StepEngine(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
     {
-        (_runner, _limits, _time) = (runner, limits, time);
+        (_runner, _limits, _time, _log) = (runner, limits, time, log);
         var memory = runner.Memory;
-        _pool = new BlockPool(memory.Blocks, _index);
+        _pool = new BlockPool(memory.Blocks, _prefixes);
         _pictures = new PictureMemory(memory.PictureSlots);
-        _pins = new PinnedPrefixes(_pool, _index, time);
-        _scheduler = new Scheduler(_index, memory, new ScheduleLimits(limits.PrefillChunk, limits.PrefillChunkBesideDecoding));
+        _pins = new PinnedPrefixes(_pool, _prefixes, time);
+        _scheduler = new Scheduler(_prefixes, memory, new ScheduleLimits(limits.PrefillChunk, limits.PrefillChunkBesideDecoding));
         _admission = new Admission(_pool, _scheduler, _pictures, _pins, memory, limits);
         _queue = new AdmissionQueue<EngineRequest>(limits.MaxQueued);
         Report(0, 0, 0);
@@ -51,17 +60,22 @@ public sealed class StepEngine
     public TimeSpan? UntilPinEnds => _queue.Count > 0 ? _pins.NextEnd : null;
 
     /// <summary>Queues a request; from any thread.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument or LatentsMissing; Overloaded, with the time until a place should be free; Unavailable once stopped.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument or LatentsMissing; Overloaded, with the time until a place should be free; Unavailable once stopped.
+    /// </exception>
     public void Submit(EngineRequest request)
     {
         _admission.Check(request);
-        _queue.Enqueue(request.Terms.Tenant, request, () => TimeSpan.FromSeconds(Math.Clamp(Volatile.Read(ref _secondsUntilPlace), 0.1, 60)));
+        _queue.Enqueue(request.Terms.Tenant, request, WhenFull);
     }
+
+    /// <summary>What the next step would compute if it began now, before any request is admitted; changes nothing.</summary>
+    public StepPlan Plan() => _scheduler.Schedule(_running);
 
     /// <returns>False if there was nothing to compute.</returns>
     public async Task<bool> StepAsync(CancellationToken cancellation)
     {
-        LetGoCancelled();
+        EndCancelled();
         Admit();
         if (_running.Count == 0)
         {
@@ -72,14 +86,15 @@ public sealed class StepEngine
         var started = _time.GetTimestamp();
         try
         {
-            var step = _scheduler.Schedule(_running);
-            foreach (var sequence in step.Sequences.Where(sequence => sequence.Request.Started == 0)) sequence.Request.Started = started;
-            var batch = step.Batch with { Projections = Projections() };
-            Commit(step, await _runner.RunAsync(batch, cancellation));
+            var plan = Plan();
+            var batch = plan.Apply(_runner.Memory.BlockTokens) with { Projections = Projections() };
+            var outputs = await _runner.RunAsync(batch, cancellation);
+            Commit(plan, started, outputs);
             Report(1, batch.Chunks.Sum(chunk => chunk.Ids.Count), batch.Projections.Count);
         }
         catch (Exception exception)
         {
+            if (!cancellation.IsCancellationRequested) _log.StepFailed(exception, _running.Count);
             FailAll(cancellation.IsCancellationRequested ? Stopping() : exception);
             Report(1, 0, 0);
         }
@@ -91,14 +106,23 @@ public sealed class StepEngine
     /// <summary>Ends everything that runs or waits, and refuses what comes later.</summary>
     public void Stop()
     {
+        var waiting = _queue.Close(Stopping);
+        _log.Stopping(_running.Count, waiting.Count);
         FailAll(Stopping());
-        foreach (var request in _queue.Close(Stopping)) request.Fail(Stopping());
+        foreach (var request in waiting) request.Fail(Stopping());
         Report(0, 0, 0);
     }
 
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
-    private void LetGoCancelled()
+    // From any thread, under the queue's lock. Only the first of a series of refusals is logged as it happens.
+    private TimeSpan WhenFull()
+    {
+        if (Interlocked.Increment(ref _refused) == 1) _log.QueueFull(_queue.Count);
+        return TimeSpan.FromSeconds(Math.Clamp(Volatile.Read(ref _secondsUntilPlace), 0.1, 60));
+    }
+
+    private void EndCancelled()
     {
         foreach (var request in _queue.RemoveAll(request => request.IsCancelled)) request.Fail(new OperationCanceledException());
         foreach (var request in _running.Where(request => request.IsCancelled).ToList()) End(request, new OperationCanceledException());
@@ -106,43 +130,46 @@ public sealed class StepEngine
 
     private void Admit()
     {
-        _pins.Expire();
+        var pinned = _pins.Blocks;
+        if (_pins.Expire() is > 0 and var expired) _log.PinsExpired(expired, pinned - _pins.Blocks);
         while (_queue.Peek() is { } next && _running.Sum(request => request.Width) + next.Width <= _limits.MaxSequences)
         {
             try
             {
                 if (!_admission.TryAdmit(next)) return;
                 _running.Add(next);
+                _log.RequestAdmitted(
+                    next.Prompt.Ids.Count, next.CachedTokens, next.PictureLease!.Slots.Count, next.PictureLease.Fresh.Count);
             }
             catch (Exception exception)
             {
+                if (exception is FlamingoException { Kind: FlamingoErrorKind.Overloaded }) _log.PinRefused(exception.Message);
                 next.Fail(exception);
             }
 
             _queue.Dequeue();
+            if (Interlocked.Exchange(ref _refused, 0) is > 0 and var refused) _log.QueueHasRoom(refused);
         }
     }
 
-    // what a request was the first to lease is computed before anybody reads it
-    private List<Projection> Projections()
-    {
-        var projections = new List<Projection>();
-        foreach (var request in _running.Where(request => !request.PicturesAreProjected))
-        {
-            request.PicturesAreProjected = true;
-            projections.AddRange(request.Pictures!.Fresh.Select(key => new Projection(request.Pictures.Slots[key], request.Prompt.Latents[key])));
-        }
+    // Pictures for which a request was the first to lease a slot are projected before anything reads the slot.
+    private List<Projection> Projections() =>
+    [
+        .. from request in _running
+           where !request.PicturesAreProjected
+           from key in request.PictureLease!.Fresh
+           select new Projection(request.PictureLease!.Slots[key], request.Prompt.Latents[key]),
+    ];
 
-        return projections;
-    }
-
-    private void Commit(ScheduledStep step, IReadOnlyList<StepOutput> outputs)
+    private void Commit(StepPlan plan, long started, IReadOnlyList<StepOutput> outputs)
     {
-        foreach (var ((sequence, chunk), output) in step.Sequences.Zip(step.Batch.Chunks).Zip(outputs))
+        foreach (var request in _running) request.PicturesAreProjected = true;
+        foreach (var ((sequence, tokens), output) in plan.Chunks.Zip(outputs))
         {
             var request = sequence.Request;
-            if (!_running.Contains(request)) continue; // a neighbour of the same request may have failed
-            sequence.Computed += chunk.Ids.Count;
+            if (!_running.Contains(request)) continue; // another sequence of the same request may have failed
+            if (request.Started == 0) request.Started = started;
+            sequence.Computed += tokens;
             if (sequence == request.Root) PublishPrefix(request, sequence);
             if (output.Logits.Count == 0 && output.Scores.Count == 0 && output.Best is null) continue;
             try
@@ -152,13 +179,13 @@ public sealed class StepEngine
             }
             catch (Exception exception)
             {
-                End(request, exception); // one request's logits or text, nobody else's harm
+                _log.RequestFailed(exception.Message);
+                End(request, exception); // logits that are not finite, for example; the other requests go on
             }
         }
     }
 
-    // Of two blocks with the same content one is kept: so who owns a published block owns all published ones before it,
-    // and a block never leaves the cache before those that continue it.
+    // Publishes the blocks of a prompt that are computed to their end; PrefixCache tells the rules.
     private void PublishPrefix(EngineRequest request, Sequence root)
     {
         var blockTokens = _runner.Memory.BlockTokens;
@@ -172,9 +199,9 @@ public sealed class StepEngine
                 request.Chain.Add(previous.Next(request.Prompt, [.. root.Ids.GetRange(begin, blockTokens)], begin));
             }
 
-            var (name, block) = (request.Chain[request.Published], root.Blocks[request.Published]);
-            if (_index.Find(name) is var twin && twin < 0) _index.Publish(name, block);
-            else if (twin != block) root.Exchange(request.Published, twin);
+            var block = root.Blocks[request.Published];
+            var kept = _prefixes.Publish(request.Chain[request.Published], block);
+            if (kept != block) root.Exchange(request.Published, kept);
         }
     }
 
@@ -188,22 +215,28 @@ public sealed class StepEngine
             var prefix = request.Chain.GetRange(0, request.Prompt.Ids.Count / _runner.Memory.BlockTokens);
             if (failure is null) _pins.Keep(prefix, duration);
             else _pins.Withdraw(prefix);
+            if (failure is null) _log.PrefixPinned(prefix.Count, duration);
         }
 
+        var milliseconds = _time.GetElapsedTime(request.Terms.Arrived).TotalMilliseconds;
+        if (failure is null) _log.RequestFinished(milliseconds, request.Prompt.Ids.Count, request.CachedTokens);
+        else if (failure is OperationCanceledException) _log.RequestCancelled(request.Prompt.Ids.Count, milliseconds);
         if (failure is not null) request.Fail(failure);
     }
 
     private void FailAll(Exception exception)
     {
-        var doubtful = _running.SelectMany(request => request.Pictures!.Fresh).ToList(); // perhaps not projected
+        var doubtful = _running.SelectMany(request => request.PictureLease!.Fresh).ToList(); // their slots may not have been written
         foreach (var request in _running.ToList()) End(request, exception);
         foreach (var key in doubtful) _pictures.Forget(key);
     }
 
     private void Report(int steps, int tokens, int projections)
     {
-        // a place is free when the first of those that run has ended; where none runs, those that wait need what is pinned
-        var seconds = _running.Count > 0 ? _secondsPerStep * Math.Max(1, _running.Min(request => request.StepsLeft)) : _pins.NextEnd?.TotalSeconds ?? _secondsPerStep;
+        // A place is free when the first running request has ended. Where none runs, waiting requests need blocks that are pinned.
+        var seconds = _running.Count > 0
+            ? _secondsPerStep * Math.Max(1, _running.Min(request => request.StepsLeft))
+            : _pins.NextEnd?.TotalSeconds ?? _secondsPerStep;
         Volatile.Write(ref _secondsUntilPlace, seconds);
         var known = _statistics;
         Volatile.Write(ref _statistics, new EngineStatistics(

@@ -1,21 +1,26 @@
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// Who owns which block. A block is free, leased (somebody's table names it) or cached (nobody's, but the index knows
-/// its content): free + leased + cached = total, always. A promise (<see cref="Reserve"/>) is a number, not yet blocks.
+/// Counts the owners of every block. A block is free, leased (it has owners: block tables and pins) or cached (it has none, but the
+/// <see cref="PrefixCache"/> has a name for its content): free + leased + cached = total, always. A promise (<see cref="Reserve"/>) is a
+/// number of blocks, not yet certain ones. Not thread-safe: the engine's loop owns it.
 /// </summary>
+/// <remarks>
+/// The order of eviction is a linked list of the base class library with one node per block. A library's cache evicts by its own decision
+/// when it is full; here blocks leave the list because they are shared again, and are evicted only when a promise is redeemed.
+/// </remarks>
 public sealed class BlockPool
 {
-    private readonly PrefixIndex _index;
+    private readonly PrefixCache _prefixes;
     private readonly int[] _owners;
     private readonly Stack<int> _free;
     private readonly LinkedList<int> _cached = new(); // least recently used first
     private readonly LinkedListNode<int>[] _nodes;
     private int _reserved;
 
-    public BlockPool(int total, PrefixIndex index)
+    public BlockPool(int total, PrefixCache prefixes)
     {
-        (_index, _owners) = (index, new int[total]);
+        (_prefixes, _owners) = (prefixes, new int[total]);
         _nodes = [.. Enumerable.Range(0, total).Select(block => new LinkedListNode<int>(block))];
         _free = new Stack<int>(Enumerable.Range(0, total).Reverse());
     }
@@ -53,10 +58,10 @@ public sealed class BlockPool
         _reserved--;
         if (!_free.TryPop(out var block))
         {
-            // tables are returned from their ends, so that a block is always older than the one it continues: the oldest is a leaf
+            // Tables are returned from their ends, so no cached block continues the least recently used one.
             block = _cached.First!.Value;
             _cached.RemoveFirst();
-            _index.Forget(block);
+            _prefixes.Forget(block);
             Evictions++;
         }
 
@@ -83,7 +88,7 @@ public sealed class BlockPool
         if (_owners[block] == 0) throw new InvalidOperationException($"Block {block} has no owner.");
         if (--_owners[block] > 0) return false;
         Leased--;
-        if (_index.Holds(block)) _cached.AddLast(_nodes[block]);
+        if (_prefixes.Holds(block)) _cached.AddLast(_nodes[block]);
         else _free.Push(block);
         return true;
     }

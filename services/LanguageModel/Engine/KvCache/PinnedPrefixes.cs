@@ -7,7 +7,7 @@ namespace Flamingo.LanguageModel.Engine.KvCache;
 /// Prefixes that are kept from eviction for a time: each is an owner of its blocks until it expires. At most half of the
 /// pool, what running requests will pin counted from their admission on.
 /// </summary>
-public sealed class PinnedPrefixes(BlockPool pool, PrefixIndex index, TimeProvider time)
+public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimeProvider time)
 {
     private readonly Dictionary<BlockHash, Pin> _pins = []; // by the name of the last block
 
@@ -52,7 +52,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixIndex index, TimeProvid
         pin.Askers--;
         if (until > pin.Until) pin.Until = until;
         if (pin.Held.Count > 0) return;
-        foreach (var block in chain.Select(index.Find))
+        foreach (var block in chain.Select(prefixes.Find))
         {
             pool.Share(block);
             pin.Held.Add(block);
@@ -67,12 +67,15 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixIndex index, TimeProvid
         if (--pin.Askers == 0 && pin.Held.Count == 0) Remove(chain[^1], pin);
     }
 
-    /// <summary>Gives back what has had its time.</summary>
-    public void Expire()
+    /// <summary>Gives back the blocks of pins whose time has passed.</summary>
+    /// <returns>How many pins have ended.</returns>
+    public int Expire()
     {
-        if (_pins.Count == 0) return;
+        if (_pins.Count == 0) return 0;
         var now = time.GetUtcNow();
-        foreach (var (name, pin) in _pins.Where(pin => pin.Value.Askers == 0 && pin.Value.Until <= now).ToList()) Remove(name, pin);
+        var ended = _pins.Where(pin => pin.Value.Askers == 0 && pin.Value.Until <= now).ToList();
+        foreach (var (name, pin) in ended) Remove(name, pin);
+        return ended.Count;
     }
 
     private void Remove(BlockHash name, Pin pin)

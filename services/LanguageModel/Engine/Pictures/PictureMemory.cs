@@ -4,6 +4,10 @@ namespace Flamingo.LanguageModel.Engine.Pictures;
 /// Which slot holds which picture's cross-attention keys and values: projected once, shared by all sequences, never
 /// evicted while leased, least recently used first otherwise. Lookups may come from any thread, changes from the loop.
 /// </summary>
+/// <remarks>
+/// The order of eviction is a linked list of the base class library. A library's cache cannot keep what is leased from eviction, and gives
+/// no slot numbers.
+/// </remarks>
 public sealed class PictureMemory
 {
     private readonly Lock _lock = new();
@@ -28,7 +32,7 @@ public sealed class PictureMemory
         }
     }
 
-    /// <summary>Slots that nobody reads but that hold a picture.</summary>
+    /// <summary>Slots that hold a picture but that no running request reads.</summary>
     public int Idle
     {
         get
@@ -59,7 +63,7 @@ public sealed class PictureMemory
         lock (_lock)
         {
             var (slots, fresh) = (new Dictionary<string, int>(StringComparer.Ordinal), new List<string>());
-            // the held ones first: a new one must not throw out its neighbour
+            // Slots that hold a picture already are leased first: a new picture must not evict one that is wanted beside it.
             foreach (var key in keys.Where(_entries.ContainsKey))
             {
                 var entry = _entries[key];
@@ -79,7 +83,9 @@ public sealed class PictureMemory
         }
     }
 
-    /// <summary>Unreadable after a step that failed: whoever wants it projects it again.</summary>
+    /// <summary>
+    /// Frees the slot of a picture that a failed step may not have written, so that the next request that wants it projects it again.
+    /// </summary>
     public void Forget(string key)
     {
         lock (_lock)

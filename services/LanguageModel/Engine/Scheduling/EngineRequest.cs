@@ -45,9 +45,9 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>Names of the prompt's full blocks; grows with the answer where that is published.</summary>
     public List<BlockHash> Chain { get; set; } = [];
 
-    public BlockLease? Lease { get; private set; }
+    public BlockLease? BlockLease { get; private set; }
 
-    public PictureLease? Pictures { get; private set; }
+    public PictureLease? PictureLease { get; private set; }
 
     /// <summary>The prompt's own sequence.</summary>
     public Sequence? Root { get; private set; }
@@ -75,16 +75,16 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>May be called from any thread; the loop notices before its next step.</summary>
     public void Cancel() => _cancelled = true;
 
-    public void Admit(BlockLease lease, PictureLease pictures) =>
-        (Lease, Pictures, Root) = (lease, pictures, new Sequence(this, Prompt.Ids, lease));
+    public void Admit(BlockLease blocks, PictureLease pictures) =>
+        (BlockLease, PictureLease, Root) = (blocks, pictures, new Sequence(this, Prompt.Ids, blocks));
 
     /// <summary>Gives everything back; safe to call twice.</summary>
     public void Release()
     {
         foreach (var sequence in Sequences.ToList()) sequence.Release();
         Root?.Release();
-        Lease?.Dispose();
-        Pictures?.Dispose();
+        BlockLease?.Dispose();
+        PictureLease?.Dispose();
     }
 
     /// <summary>Blocks behind the prompt's full ones, for a sequence of so many tokens.</summary>

@@ -6,103 +6,84 @@ namespace Flamingo.LanguageModel.Engine.Scheduling;
 /// <param name="PrefillChunkBesideDecoding">The same while somebody does: what a stream waits for between two tokens.</param>
 public sealed record ScheduleLimits(int PrefillChunk, int PrefillChunkBesideDecoding);
 
-/// <summary>A batch, and whose chunks they are.</summary>
-public sealed record ScheduledStep(ScheduledBatch Batch, IReadOnlyList<Sequence> Sequences);
-
 /// <summary>
-/// What the next step computes: one token of every running answer, then prompts in the order of their admission, as many
+/// Decides what the next step computes: one token of every running answer, then prompts in the order of their admission, as many
 /// tokens as the chunk allows. Blocks that another request has computed, or computes in this very step, are not computed again.
+/// It only reads: <see cref="StepPlan.Apply"/> does what is decided here.
 /// </summary>
-public sealed class Scheduler(PrefixIndex index, ModelMemory memory, ScheduleLimits limits)
+public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, ScheduleLimits limits)
 {
     private readonly int _blockTokens = memory.BlockTokens;
 
     /// <param name="running">Admitted requests, oldest first.</param>
-    public ScheduledStep Schedule(IReadOnlyList<EngineRequest> running)
+    public StepPlan Schedule(IReadOnlyList<EngineRequest> running)
     {
-        var (chunks, sequences, copies) = (new List<ScheduledChunk>(), new List<Sequence>(), new List<BlockCopy>());
+        var (adoptions, chunks) = (new List<Adoption>(), new List<PlannedChunk>());
         var waiting = running.SelectMany(request => request.Sequences).Where(sequence => sequence.Uncomputed > 0).ToList();
-
-        void Add(Sequence sequence, int tokens)
-        {
-            sequence.MakeRoom(tokens, _blockTokens, copies);
-            chunks.Add(Chunk(sequence, tokens));
-            sequences.Add(sequence);
-        }
-
-        foreach (var sequence in waiting.Where(IsDecoding)) Add(sequence, 1);
+        foreach (var sequence in waiting.Where(IsDecoding)) chunks.Add(new PlannedChunk(sequence, 1));
 
         var left = chunks.Count > 0 ? limits.PrefillChunkBesideDecoding : limits.PrefillChunk;
-        var underway = new HashSet<BlockHash>();
+        var inThisStep = new HashSet<BlockHash>();
         foreach (var sequence in waiting.Where(sequence => !IsDecoding(sequence)))
         {
             if (left <= 0) break;
+            var computed = sequence.Computed;
             if (IsPrompt(sequence))
             {
-                AdoptComputed(sequence);
-                if (IsAtBorder(sequence, out var block) && underway.Contains(sequence.Request.Chain[block])) continue; // its keys and values are made in this step
+                var found = FindComputed(sequence);
+                if (found.Count > 0) adoptions.Add(new Adoption(sequence, found));
+                computed += found.Count * _blockTokens;
+                // An earlier request computes the next block in this step: wait, and adopt it in the next one.
+                if (IsAtBorder(sequence.Request, computed, out var next) && inThisStep.Contains(sequence.Request.Chain[next])) continue;
             }
 
-            var tokens = Tokens(sequence, left);
-            for (var next = sequence.Computed / _blockTokens; IsPrompt(sequence) && (next + 1) * _blockTokens <= sequence.Computed + tokens; next++) underway.Add(sequence.Request.Chain[next]);
-            Add(sequence, tokens);
+            var tokens = Tokens(sequence.Ids.Count, computed, left);
+            if (IsPrompt(sequence)) inThisStep.UnionWith(FullBlocks(sequence.Request, computed, computed + tokens));
+            chunks.Add(new PlannedChunk(sequence, tokens));
             left -= tokens;
         }
 
-        return new ScheduledStep(new ScheduledBatch([], copies, chunks), sequences);
+        return new StepPlan(adoptions, chunks);
     }
 
-    /// <summary>Blocks of the prompt that are computed already; the last token is always computed anew, because its logits are wanted.</summary>
-    public List<int> FindComputed(EngineRequest request)
-    {
-        var found = new List<int>();
-        while (found.Count < Adoptable(request) && index.Find(request.Chain[found.Count]) is >= 0 and var block) found.Add(block);
-        return found;
-    }
+    /// <summary>
+    /// Blocks of the prompt that are computed already, from its beginning on. The last token is always computed anew, because its
+    /// logits are wanted.
+    /// </summary>
+    public List<int> FindComputed(EngineRequest request) => FindComputed(request, firstBlock: 0);
 
-    private static bool IsPrompt(Sequence sequence) => sequence == sequence.Request.Root && sequence.Computed < sequence.Request.Prompt.Ids.Count;
+    // What neighbours have computed since this request was admitted; nothing while it stands in the middle of a block.
+    private List<int> FindComputed(Sequence sequence) =>
+        IsAtBorder(sequence.Request, sequence.Computed, out var block) ? FindComputed(sequence.Request, block) : [];
 
-    private static bool IsDecoding(Sequence sequence) => sequence.Uncomputed == 1 && sequence.Targets.Count == 0 && sequence.Computed >= sequence.Request.Prompt.Ids.Count;
+    private List<int> FindComputed(EngineRequest request, int firstBlock) =>
+        prefixes.FindRun(request.Chain, firstBlock, Adoptable(request));
+
+    private static bool IsPrompt(Sequence sequence) =>
+        sequence == sequence.Request.Root && sequence.Computed < sequence.Request.Prompt.Ids.Count;
+
+    private static bool IsDecoding(Sequence sequence) =>
+        sequence.Uncomputed == 1 && sequence.Targets.Count == 0 && sequence.Computed >= sequence.Request.Prompt.Ids.Count;
 
     private int Adoptable(EngineRequest request) => (request.Prompt.Ids.Count - 1) / _blockTokens;
 
-    private bool IsAtBorder(Sequence sequence, out int block)
+    private bool IsAtBorder(EngineRequest request, int computed, out int block)
     {
-        block = sequence.Computed / _blockTokens;
-        return sequence.Computed % _blockTokens == 0 && block < Adoptable(sequence.Request);
+        block = computed / _blockTokens;
+        return computed % _blockTokens == 0 && block < Adoptable(request);
     }
 
-    // what neighbours have computed since this request was admitted
-    private void AdoptComputed(Sequence sequence)
+    /// <returns>Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.</returns>
+    private IEnumerable<BlockHash> FullBlocks(EngineRequest request, int computed, int end)
     {
-        var request = sequence.Request;
-        while (IsAtBorder(sequence, out var block) && index.Find(request.Chain[block]) is >= 0 and var computed)
-        {
-            request.Lease!.Adopt(computed);
-            sequence.Append(computed, _blockTokens);
-            request.CachedTokens += _blockTokens;
-        }
+        for (var block = computed / _blockTokens; (block + 1) * _blockTokens <= end; block++) yield return request.Chain[block];
     }
 
-    // a chunk that does not reach the end stops at a block's border, so that the block can be published
-    private int Tokens(Sequence sequence, int left)
+    // A chunk that does not reach the end stops at a block's border, so that the block can be published.
+    private int Tokens(int length, int computed, int left)
     {
-        if (sequence.Uncomputed <= left) return sequence.Uncomputed;
-        var end = (sequence.Computed + left) / _blockTokens * _blockTokens;
-        return end > sequence.Computed ? end - sequence.Computed : Math.Min(left, sequence.Uncomputed);
-    }
-
-    private static ScheduledChunk Chunk(Sequence sequence, int tokens)
-    {
-        var (request, start) = (sequence.Request, sequence.Computed);
-        var last = tokens == sequence.Uncomputed;
-        return new ScheduledChunk(
-            sequence.Ids.GetRange(start, tokens), start, [.. sequence.Blocks], [.. Enumerable.Range(start, tokens).Select(sequence.SlotAt)])
-        {
-            LogitRows = last && sequence.Targets.Count == 0 ? 1 : 0,
-            OnlyBest = last && sequence.Targets.Count == 0 && request.WantsOnlyBest,
-            Targets = sequence.Targets.Count > 0 ? [.. sequence.Targets.Skip(start - request.Prompt.Ids.Count).Take(tokens)] : [],
-            Attention = last ? request.Attention : null,
-        };
+        if (length - computed <= left) return length - computed;
+        var end = (computed + left) / _blockTokens * _blockTokens;
+        return end > computed ? end - computed : Math.Min(left, length - computed);
     }
 }

@@ -30,11 +30,20 @@ public sealed class Sequence
     /// <summary>Block table; every block but the last is full once computed.</summary>
     public IReadOnlyList<int> Blocks => _blocks;
 
-    /// <summary>Uses a block that is computed already; the sequence must stand at a block's border.</summary>
-    public void Append(int block, int blockTokens)
+    /// <summary>Begins behind blocks that other requests had computed before this one was admitted; none of them was promised.</summary>
+    public void BeginBehind(IReadOnlyList<int> blocks, int blockTokens)
     {
-        _blocks.Add(block);
-        Computed += blockTokens;
+        foreach (var block in blocks) _lease.Share(block);
+        Append(blocks, blockTokens);
+    }
+
+    /// <summary>
+    /// Uses blocks that other requests have computed since then in place of promised ones; the sequence must stand at a block's border.
+    /// </summary>
+    public void Adopt(IReadOnlyList<int> blocks, int blockTokens)
+    {
+        foreach (var block in blocks) _lease.Adopt(block);
+        Append(blocks, blockTokens);
     }
 
     /// <summary>Uses another block with the same content in place of its own.</summary>
@@ -49,7 +58,7 @@ public sealed class Sequence
     {
         var (prompt, behind) = (Request.Prompt, position - Request.Prompt.Ids.Count);
         var picture = behind >= 0 && Pictures.Count > 0 ? Pictures[behind] : prompt.PictureAt(position);
-        return picture >= 0 ? Request.Pictures!.Slots[prompt.Keys[picture]] : -1;
+        return picture >= 0 ? Request.PictureLease!.Slots[prompt.Keys[picture]] : -1;
     }
 
     /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
@@ -81,10 +90,19 @@ public sealed class Sequence
         while (_blocks.Count * blockTokens < Computed + tokens) _blocks.Add(_lease.Take());
     }
 
-    /// <summary>Gives all blocks back, the newest first: so a block in the cache is always older than the one before it.</summary>
+    /// <summary>
+    /// Gives all blocks back, the last one first, so that the cache evicts the end of a prefix before its beginning.
+    /// </summary>
     public void Release()
     {
         for (var last = _blocks.Count - 1; last >= 0; last--) _lease.Return(_blocks[last]);
         _blocks.Clear();
+    }
+
+    private void Append(IReadOnlyList<int> computed, int blockTokens)
+    {
+        _blocks.AddRange(computed);
+        Computed += computed.Count * blockTokens;
+        Request.CachedTokens += computed.Count * blockTokens;
     }
 }

@@ -7,10 +7,13 @@ using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
 using Flamingo.LanguageModel.Tokenization;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using static TorchSharp.torch;
 using DeviceType = TorchSharp.DeviceType;
@@ -24,6 +27,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;
+    private readonly ILogger _log;
     private readonly TokensConfig _tokens;
     private readonly JsonTokenizer _tokenizer;
     private readonly PromptReader _reader;
@@ -32,8 +36,10 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
     /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit, or the options hold not even one block.</exception>
     public LanguageModelStage(
-        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
+        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time,
+        ILoggerFactory? logs = null)
     {
+        _log = (logs ?? NullLoggerFactory.Instance).CreateLogger<LanguageModelStage>();
         var (config, limits) = (model.Config, options.Value);
         (_time, _tokens) = (time, config.Tokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
@@ -50,9 +56,10 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             ? new PagedAttention(thread.Team)
             : new BatchedAttention(_decoder.Transfer);
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, attention);
-        var digest = ModelRuntime.ComputedDigest(config.Weights["language"].Digest, dtype, storage);
+        var digest = ComputedDigest.Of(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
-            Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce), config.Tokens.Stop, digest, time);
+            Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce),
+            config.Tokens.Stop, digest, time, logs?.CreateLogger<GenerationEngine>());
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, cross.LatentWidth,
             config.Tokens.Image.Text, [.. new[] { config.Tokens.Image, config.Tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
@@ -61,6 +68,10 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             SpecialTokens = _tokenizer.SpecialTokens, Prompts = ModelPrompts.Read(model),
         };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
+        _log.StageReady("language model", device, digest);
+        _log.RoomPlanned(
+            Description.ContextLength, plan.Memory.Blocks, plan.Memory.BlockTokens, plan.Memory.PictureSlots, limits.MaxSequences,
+            limits.MaxQueued);
     }
 
     public LanguageModelDescription Description { get; }
@@ -75,7 +86,33 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => Task.FromResult(_reader.Tokenize(segments));
 
-    public IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
+    {
+        try
+        {
+            return Generate(request, cancellation);
+        }
+        catch (FlamingoException refusal)
+        {
+            _log.RequestRefused(refusal.Message);
+            throw;
+        }
+    }
+
+    public async Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
+    {
+        try
+        {
+            return await RankAllAsync(request, cancellation);
+        }
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
+        {
+            _log.RequestRefused(refusal.Message);
+            throw;
+        }
+    }
+
+    private IAsyncEnumerable<GenerationEvent> Generate(LanguageModelRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
@@ -88,7 +125,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         return _engine.GenerateAsync(prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
     }
 
-    public async Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation)
+    private async Task<Ranking> RankAllAsync(RankRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
@@ -131,17 +168,17 @@ public static class LanguageModelRegistration
         services.AddModelRuntime();
         services.AddOptionSection<LanguageModelOptions>(LanguageModelOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(Claim);
+        services.AddSingleton(MemoryClaimOf);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();
         return services;
     }
 
-    private static MemoryClaim Claim(IServiceProvider provider)
+    private static MemoryClaim MemoryClaimOf(IServiceProvider provider)
     {
         var (model, options) = (provider.GetRequiredService<ModelDirectory>(), provider.GetRequiredService<IOptions<ModelOptions>>().Value);
         var limits = provider.GetRequiredService<IOptions<LanguageModelOptions>>().Value;
         using var file = model.OpenWeights("language");
         var plan = MemoryPlan.Make(model.Config, file, limits, ModelRuntime.Dtype(options), ModelRuntime.Storage(options));
-        return plan.Claim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
+        return plan.MemoryClaim with { Device = ModelRuntime.DeviceName(options, limits.Device) };
     }
 }

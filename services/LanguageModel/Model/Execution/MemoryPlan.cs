@@ -2,7 +2,8 @@ using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ public sealed record MemoryPlan(ModelMemory Memory, MemoryItem Weights, long KvC
     public const int BlockTokens = 8;
 
     /// <summary>For the report of the whole process.</summary>
-    public MemoryClaim Claim => new("language model",
+    public MemoryClaim MemoryClaim => new("language model",
     [
         Weights,
         new($"keys and values of {Memory.Blocks * (long)Memory.BlockTokens} tokens", KvCacheBytes, "lower LanguageModel:KvCacheBytes"),

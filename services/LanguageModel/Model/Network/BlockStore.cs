@@ -1,4 +1,4 @@
-using Flamingo.Modeling;
+using Flamingo.Modeling.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

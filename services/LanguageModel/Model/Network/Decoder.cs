@@ -1,6 +1,7 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
@@ -74,8 +75,10 @@ public sealed class Decoder : IDisposable
         var uploaded = _transfer.Upload(numbers);
         var x = _tokenEmbedding.index_select(0, uploaded.slice(0, 0, rowCount, 1));                                  // [rows, width]
         var rotation = _rotary?.Of(uploaded.slice(0, rowCount, numbers.Length, 1));
-        var textRows = attention.Prepare(step.Text, text[0].Keys, _config.Width / _config.KeyValueWidth, _slopes);
-        var pictureRows = _gated.Count > 0 ? attention.Prepare(step.Pictures, pictures[0].Keys, 1, null) : step.Pictures;
+        var textRows = attention.Prepare(step.Text, text[0].Keys, _config.Width / _config.KeyValueWidth, _slopes, appends: true);
+        var pictureRows = _gated.Count > 0
+            ? attention.Prepare(step.Pictures, pictures[0].Keys, group: 1, slopes: null, appends: false)
+            : step.Pictures;
         for (var layer = 0; layer < _layers.Length; layer++)
         {
             using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer

@@ -1,6 +1,8 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Layers;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;

@@ -1,5 +1,7 @@
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Layers;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;

@@ -1,7 +1,6 @@
 using System.Text;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
-using Microsoft.ML.Tokenizers;
 
 namespace Flamingo.LanguageModel.Tokenization;
 
@@ -11,11 +10,7 @@ namespace Flamingo.LanguageModel.Tokenization;
 /// </summary>
 public sealed class JsonTokenizer : ITokenizer
 {
-    /// <summary>Longest piece, in UTF-16 units, that goes to the library; see <see cref="MergeTable"/>.</summary>
-    private const int LongestLibraryPiece = 512;
-
     private readonly TokenizerFile _file;
-    private readonly BpeTokenizer? _library;
     private readonly MergeTable _merges;
     private readonly AddedTokenFinder _raw;
     private readonly AddedTokenFinder _normalized;
@@ -33,7 +28,6 @@ public sealed class JsonTokenizer : ITokenizer
             throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave globalization-invariant mode off.");
 
         _merges = new MergeTable(file.Vocabulary, file.Merges, byteFallback: file.SentencePiece is not null);
-        if (file.SentencePiece is null) _library = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
         _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
         _normalized = new(file.AddedTokens.Where(token => token.Normalized).Select(token => (Normalize(token.Content), token)));
         _added = file.AddedTokens.ToDictionary(token => token.Id);
@@ -53,7 +47,7 @@ public sealed class JsonTokenizer : ITokenizer
         {
             return new JsonTokenizer(file);
         }
-        catch (Exception exception) when (exception is CheckpointException or InvalidOperationException or ArgumentException)
+        catch (Exception exception) when (exception is CheckpointException or ArgumentException)
         {
             throw new CheckpointException($"{tokenizerJsonPath}: {exception.Message}", exception);
         }
@@ -131,8 +125,7 @@ public sealed class JsonTokenizer : ITokenizer
             while (!rest.IsEmpty)
             {
                 var piece = rest[..NextLength(rest)];
-                if (_library is null || piece.Length > LongestLibraryPiece) _merges.Encode(piece, ids);
-                else ids.AddRange(_library.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
+                _merges.Encode(piece, ids);
                 rest = rest[piece.Length..];
             }
         }

@@ -4,9 +4,9 @@ using Flamingo.Checkpoints;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// Byte pair merging in O(n log n). Microsoft.ML.Tokenizers closes the gaps that merging leaves one by one, which is
-/// quadratic in the length of a piece: nothing for words, minutes for a megabyte without a blank. Such pieces come here, and
-/// all of SentencePiece's, which does not split text into pieces at all (the library reads that kind from tokenizer.model only).
+/// Byte pair merging in O(n log n), for every family. Microsoft.ML.Tokenizers cannot serve all of them: it reads SentencePiece from
+/// tokenizer.model alone, and closes the gaps that merging leaves one by one, which is quadratic in the length of a piece and takes
+/// minutes for a megabyte without a blank. The tests hold this class to that library where the library can be used.
 /// </summary>
 public sealed class MergeTable
 {

@@ -2,11 +2,16 @@ using System.ComponentModel.DataAnnotations;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
-using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using static TorchSharp.torch;
 
@@ -46,10 +51,15 @@ public sealed class ResamplerStage : IResampler, IDisposable
     private readonly BatchQueue<Item, Resampled> _queue;
     private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
-    public ResamplerStage(ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
+    public ResamplerStage(
+        ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions,
+        TimeProvider time, ILogger<ResamplerStage>? log = null)
     {
+        (_time, _log) = (time, log ?? NullLogger<ResamplerStage>.Instance);
         var config = model.Config.Resampler;
         _options = options.Value;
         var device = ModelRuntime.Device(modelOptions.Value, _options.Device);
@@ -61,11 +71,12 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _network = new PerceiverResampler(config, weights, model.Config.Vision.ClassTokenInFeatures);
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
-            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => thread.Guarded(() => Resample(items)),
+            new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => Compute(items, thread),
             thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
-            model.Config.ModelId, ModelRuntime.ComputedDigest(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
+            model.Config.ModelId, ComputedDigest.Of(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
             Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
+        _log.StageReady("resampler", device, Description.WeightsDigest);
     }
 
     public ResamplerDescription Description { get; }
@@ -87,6 +98,23 @@ public sealed class ResamplerStage : IResampler, IDisposable
         _metrics.Dispose();
     }
 
+    private List<Resampled> Compute(IReadOnlyList<Item> items, InferenceThread thread)
+    {
+        var started = _time.GetTimestamp();
+        try
+        {
+            var results = thread.Guarded(() => Resample(items));
+            _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
+            _log.BatchComputed(items.Count, _time.GetElapsedTime(started).TotalMilliseconds);
+            return results;
+        }
+        catch (Exception exception)
+        {
+            _log.BatchFailed(exception, items.Count);
+            throw;
+        }
+    }
+
     private List<Resampled> Resample(IReadOnlyList<Item> items)
     {
         var features = items.Select(item => item.Features).ToList();
@@ -94,9 +122,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
         var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);          // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
         var ofItems = latents.squeeze(1).ToItems(Description.LatentDtype, _transfer);
         var read = attention?.squeeze(1).ToItems(TensorDtype.Float32, _transfer);
-        List<Resampled> results = [.. items.Select((_, index) => new Resampled(ofItems[index], read?[index]))];
-        _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
-        return results;
+        return [.. items.Select((_, index) => new Resampled(ofItems[index], read?[index]))];
     }
 
     private void Check(IReadOnlyList<TensorData> features)
@@ -112,7 +138,15 @@ public sealed class ResamplerStage : IResampler, IDisposable
                 faults.Add(new($"features[{index}]", $"{item.Shape[0]} frames are more than this checkpoint has frame embeddings for.", $"Send at most {Description.MaxFrames}."));
         }
 
-        PromptRules.ThrowIfAny(faults);
+        try
+        {
+            PromptRules.ThrowIfAny(faults);
+        }
+        catch (FlamingoException refusal)
+        {
+            _log.CallRefused(features.Count, refusal.Message);
+            throw;
+        }
     }
 
     /// <param name="Features">[frames, patches, width]</param>

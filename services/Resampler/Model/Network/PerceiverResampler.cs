@@ -1,14 +1,16 @@
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Layers;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
 namespace Flamingo.Resampler.Network;
 
 /// <summary>
-/// Perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), module for module as OpenFlamingo 2.0.1 and IDEFICS
-/// (ReLU, queries and keys normed per head) have it: a fixed number of learned latents attends to the patch features of
-/// all frames and to the latents themselves. Of a checkpoint without one, features pass as they are. An item's latents are
-/// the same bits alone and in any batch.
+/// The perceiver resampler of Flamingo (Alayrac et al. 2022, section 2.1), in the forms of OpenFlamingo 2.0.1 and IDEFICS (which uses ReLU
+/// and normalises queries and keys per head). A fixed number of learned latents attends to the patch features of all frames and to the
+/// latents themselves. If the checkpoint has no resampler, features pass unchanged. The latents of a picture or clip are bit-identical in
+/// batches of any size.
 /// </summary>
 public sealed class PerceiverResampler : IDisposable
 {
@@ -17,15 +19,22 @@ public sealed class PerceiverResampler : IDisposable
     private readonly LayerNorm? _norm;
     private readonly bool _classToken;
 
-    /// <param name="classToken">The first feature of every frame is the class token's: attention leaves it out.</param>
+    /// <param name="config">Sizes and forms of the resampler.</param>
+    /// <param name="weights">Its weights.</param>
+    /// <param name="classToken">
+    /// Whether the first feature of every frame is that of the class token. The returned attention does not include the class token.
+    /// </param>
     public PerceiverResampler(ResamplerConfig config, WeightsReader weights, bool classToken = false)
     {
         _classToken = classToken;
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
+        _layers = [.. Enumerable.Range(0, config.Layers)
+            .Select(layer =>
+                (new PerceiverAttention(config, weights, $"layers.{layer}.0"), new FeedForward(config, weights, $"layers.{layer}.1")))];
         if (config.PassesOn) return;
         _latents = weights.Take("latents", config.Latents, config.Width);
         if (config.FrameEmbeddings > 0) _frameEmbeddings = weights.Take("frame_embs", config.FrameEmbeddings, config.Width);
-        if (config.MediaTimeEmbeddings > 0) _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
+        if (config.MediaTimeEmbeddings > 0)
+            _mediaTimeEmbeddings = weights.Take("media_time_embs", config.MediaTimeEmbeddings, 1, config.Width);
         _norm = new LayerNorm(weights, "norm", config.Width, config.LayerNormEpsilon);
     }
 
@@ -34,10 +43,11 @@ public sealed class PerceiverResampler : IDisposable
     public Tensor Forward(Tensor features) => Forward(features, includeAttention: false).Latents;
 
     /// <param name="features">[batch, media, frames, patches, width]</param>
-    /// <param name="includeAttention">Whether to tell what the last layer read; the latents are the same to the bit either way.</param>
+    /// <param name="includeAttention">Whether to return the attention of the last layer. It does not change the latents.</param>
     /// <returns>
-    /// [batch, media, latents, width], and [batch, media, latents, frames × patches] where asked for: patches alone, without the class
-    /// token, each row scaled to sum one (a latent that reads the class token alone has a row of zeros).
+    /// Latents, [batch, media, latents, width], and, if requested, the attention of each latent over the patches without the class token,
+    /// [batch, media, latents, frames × patches]. Each row is scaled to the sum 1; the row of a latent that attends to the class token
+    /// only is zero.
     /// </returns>
     public (Tensor Latents, Tensor? Attention) Forward(Tensor features, bool includeAttention)
     {
@@ -72,7 +82,9 @@ public sealed class PerceiverResampler : IDisposable
         }
     }
 
-    /// <param name="read">[batch, media, latents, frames × features], rows of positive weights.</param>
+    /// <summary>Removes the class token from attention weights and scales each row to the sum 1.</summary>
+    /// <param name="read">Positive weights, [batch, media, latents, frames × features].</param>
+    /// <param name="frames">Number of frames.</param>
     private Tensor OverPatches(Tensor read, long frames)
     {
         // [batch, media, latents, frames × patches]
@@ -80,7 +92,7 @@ public sealed class PerceiverResampler : IDisposable
         return patches / patches.sum(-1, keepdim: true).clamp_min(Scalars.Of(1e-30));
     }
 
-    // each latent is one feature
+    // Without a resampler, each latent attends to exactly one feature.
     private static Tensor PassesOn(Tensor features)
     {
         var patches = features.shape[2] * features.shape[3];
@@ -88,7 +100,10 @@ public sealed class PerceiverResampler : IDisposable
     }
 }
 
-/// <summary>Normed latents ask; normed media and, behind them, the normed latents answer. The residual outside takes the un-normed latents.</summary>
+/// <summary>
+/// Attention of the latents. The normalised latents are the queries; the normalised media features, followed by the normalised latents,
+/// are the keys and values. The caller adds the residual, which is the latents before normalisation.
+/// </summary>
 internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader weights, string name) : IDisposable
 {
     private readonly LayerNorm _normMedia = new(weights, $"{name}.norm_media", config.Width, config.LayerNormEpsilon);
@@ -96,34 +111,40 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     private readonly Linear _query = new(weights, $"{name}.to_q", config.Width, config.Heads * config.HeadWidth);
     private readonly Linear _keyValue = new(weights, $"{name}.to_kv", config.Width, 2 * config.Heads * config.HeadWidth);
     private readonly Linear _output = new(weights, $"{name}.to_out", config.Heads * config.HeadWidth, config.Width);
-    private readonly LayerNorm? _normQuery = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_q", config.HeadWidth, config.LayerNormEpsilon) : null;
-    private readonly LayerNorm? _normKeys = config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_k", config.HeadWidth, config.LayerNormEpsilon) : null;
+    private readonly LayerNorm? _normQuery =
+        config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_q", config.HeadWidth, config.LayerNormEpsilon) : null;
+    private readonly LayerNorm? _normKeys =
+        config.QueryKeyNorm == "per_head" ? new(weights, $"{name}.norm_k", config.HeadWidth, config.LayerNormEpsilon) : null;
 
     public Tensor Forward(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
         var keyValue = _keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1);
-        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents), _normQuery), Heads(keyValue[0], _normKeys), Heads(keyValue[1])); // [batch × media, latents, heads × head]
+        // [batch × media, latents, heads × head]
+        var mixed = ItemByItem.Attend(Heads(_query.ForwardTiled(latents), _normQuery), Heads(keyValue[0], _normKeys), Heads(keyValue[1]));
         return _output.ForwardTiled(mixed).view(latents.shape);                              // [batch, media, latents, width]
     }
 
     /// <summary>
-    /// What each latent reads of the media: mean over heads, the latents' own columns left out. Beside <see cref="Forward"/>, whose fused
-    /// attention tells no weights.
+    /// Computes the attention weights of each latent over the media features as the mean over heads, without the weights of the latents.
+    /// <see cref="Forward"/> uses fused attention, which does not return weights, so they are computed again here.
     /// </summary>
+    /// <returns>[batch, media, latents, features]</returns>
     public Tensor MediaWeights(Tensor media, Tensor latents)
     {
         latents = _normLatents.Forward(latents);
         var query = Heads(_query.ForwardTiled(latents), _normQuery);
         var keys = Heads(_keyValue.ForwardTiled(cat([_normMedia.Forward(media), latents], -2)).chunk(2, -1)[0], _normKeys);
         var scores = matmul(query, keys.transpose(-2, -1)).mul(Scalars.Of(1 / Math.Sqrt(config.HeadWidth)));
-        var weights = scores.softmax(-1);                                               // [batch × media, heads, latents, patches + latents]
+        // [batch × media, heads, latents, patches + latents]
+        var weights = scores.softmax(-1);
         return weights.mean([1]).slice(-1, 0, media.shape[^2], 1).reshape(media.shape[0], media.shape[1], latents.shape[^2], -1);
     }
 
     public void Dispose()
     {
-        foreach (var part in new IDisposable?[] { _normMedia, _normLatents, _query, _keyValue, _output, _normQuery, _normKeys }) part?.Dispose();
+        foreach (var part in new IDisposable?[] { _normMedia, _normLatents, _query, _keyValue, _output, _normQuery, _normKeys })
+            part?.Dispose();
     }
 
     private Tensor Heads(Tensor x, LayerNorm? norm = null)
@@ -133,7 +154,9 @@ internal sealed class PerceiverAttention(ResamplerConfig config, WeightsReader w
     }
 }
 
-/// <summary>LayerNorm, widening, activation, narrowing; no biases in the linear layers.</summary>
+/// <summary>
+/// The feed-forward: LayerNorm, a linear layer that widens, an activation and a linear layer that narrows, without biases.
+/// </summary>
 internal sealed class FeedForward(ResamplerConfig config, WeightsReader weights, string name) : IDisposable
 {
     private readonly LayerNorm _norm = new(weights, $"{name}.0", config.Width, config.LayerNormEpsilon);

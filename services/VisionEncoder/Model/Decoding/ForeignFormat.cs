@@ -2,18 +2,23 @@ using System.Text;
 
 namespace Flamingo.VisionEncoder.Decoding;
 
-/// <summary>Names what people send instead of a JPEG, PNG, WebP, GIF or BMP, by the first bytes of the file.</summary>
-/// <param name="Name">What the file is, with an article.</param>
-/// <param name="Remedy">What to send instead.</param>
+/// <summary>
+/// A file format that the service does not read. It is recognised by the first bytes of a file, so that an error can name it.
+/// </summary>
+/// <param name="Name">Name of the format with an article, such as <c>a PDF</c>.</param>
+/// <param name="Remedy">Sentence that says what the caller should send instead.</param>
 public sealed record ForeignFormat(string Name, string Remedy)
 {
-    private const int Head = 1024; // text formats may begin with a comment or with blank lines
+    private const int Head = 1024; // Files of text formats may begin with a comment or with blank lines.
 
     private const string Save = "Convert it to JPEG or PNG.";
     private const string Frames = "Send frames of it as pictures, or a short animated GIF or WebP.";
     private const string Raw = "Send the file's bytes themselves, not a text that stands for them.";
 
-    /// <summary>At offset 4, the kind of a box of ISO files; a brand at offset 8 and more of them from 16 on tell which.</summary>
+    /// <summary>
+    /// Brands of ISO base media files with their formats. Such a file has <c>ftyp</c> at offset 4, its main brand at offset 8 and
+    /// compatible brands from offset 16.
+    /// </summary>
     private static readonly (string Brands, ForeignFormat Format)[] IsoBrands =
     [
         ("avif avis", new("an AVIF picture", Save)),
@@ -53,7 +58,7 @@ public sealed record ForeignFormat(string Name, string Remedy)
         (0, [.. "UklGR"u8], new("base64 text", Raw)),
     ];
 
-    /// <summary>Found anywhere in the first kilobyte of a text, in any case.</summary>
+    /// <summary>Texts that may occur anywhere in the first kilobyte of a text file, in upper or lower case.</summary>
     private static readonly (string Text, ForeignFormat Format)[] Texts =
     [
         ("%pdf-", new("a PDF", "Render the page as PNG.")),
@@ -62,7 +67,8 @@ public sealed record ForeignFormat(string Name, string Remedy)
         ("<!doctype html", new("a web page", "Send the picture that it shows: the address may have answered with a page.")),
     ];
 
-    /// <returns>Null for a format that is read, and for one that is not known.</returns>
+    /// <summary>Recognises the format of a file.</summary>
+    /// <returns>Null for a format that the service reads, and for an unknown format.</returns>
     public static ForeignFormat? Of(ReadOnlySpan<byte> file)
     {
         if (file.Length >= 12 && file[4..].StartsWith("ftyp"u8)) return OfIso(file);
@@ -73,7 +79,7 @@ public sealed record ForeignFormat(string Name, string Remedy)
             : Texts.FirstOrDefault(text => head.Contains(text.Text, StringComparison.OrdinalIgnoreCase)).Format;
     }
 
-    // AVIF files may call themselves mif1 first and avif later, so the order of the table decides, not that of the brands
+    // An AVIF file may have the main brand mif1 and the compatible brand avif. The order of the table decides, so avif wins.
     private static ForeignFormat OfIso(ReadOnlySpan<byte> file)
     {
         var box = Math.Clamp((file[2] << 8) | file[3], 12, file.Length);

@@ -1,11 +1,14 @@
 namespace Flamingo.VisionEncoder.Decoding;
 
-/// <summary>A decoded picture as it lies in its file: unpremultiplied RGBA, row-major, 4 bytes a pixel.</summary>
+/// <summary>A decoded picture with the pixels in the order of its file; the orientation is not applied.</summary>
+/// <param name="Width">Pixels per row.</param>
+/// <param name="Height">Number of rows.</param>
+/// <param name="Rgba">Unpremultiplied RGBA, row-major, 4 bytes per pixel.</param>
 public sealed record DecodedPicture(int Width, int Height, byte[] Rgba)
 {
     /// <summary>
-    /// EXIF's number (1 to 8) of how the pixels lie; 1 where the file has none or a wrong one. The first row and the first
-    /// column of the pixels are, in the picture as people see it:
+    /// EXIF orientation, 1 to 8; 1 if the file has none or an invalid one. For each value, the table gives the sides of the upright
+    /// picture where the first row and the first column of the pixels belong:
     /// <code>
     /// 1 top, left       2 top, right       3 bottom, right    4 bottom, left
     /// 5 left, top       6 right, top       7 right, bottom    8 left, bottom
@@ -15,31 +18,38 @@ public sealed record DecodedPicture(int Width, int Height, byte[] Rgba)
 }
 
 /// <summary>
-/// Turns an encoded file into pixels: JPEG, PNG, WebP, GIF or BMP, and nothing else, whatever the library beneath could read.
-/// One implementation is compiled in: see ImageDecoder in the README.
+/// Decodes JPEG, PNG, WebP, GIF and BMP files. An implementation refuses all other formats, even if its library could read them. The
+/// MSBuild property ImageDecoder selects the implementation that is compiled in.
 /// </summary>
 public interface IPictureDecoder
 {
     /// <summary>The implementation that is compiled in. It has no state.</summary>
     static IPictureDecoder Compiled { get; } = new CompiledDecoder();
 
-    /// <summary>Enters latent keys: decoders may differ by a grey level.</summary>
+    /// <summary>Name of the decoder. It is part of latent keys, because decoders may differ by a grey level.</summary>
     string Name { get; }
 
     /// <summary>
-    /// Size by the file's header alone, as the pixels lie in the file; nothing is decoded. Null for a format that is not read.
+    /// Reads the size from the file's header, before the orientation is applied. It decodes nothing. Null means that the format is not
+    /// supported.
     /// </summary>
     (int Width, int Height)? ReadSize(ReadOnlyMemory<byte> file);
 
-    /// <summary>Frames of an animated GIF or WebP, nothing decoded; 1 of anything else.</summary>
+    /// <summary>Counts the frames of an animated GIF or WebP without decoding them. The result is 1 for any other file.</summary>
     int CountFrames(ReadOnlyMemory<byte> file);
 
-    /// <summary>The first frame, as it lies in the file. The orientation is told, not applied.</summary>
+    /// <summary>Decodes the first frame. The orientation is reported, but not applied.</summary>
     /// <returns>Null if the file is truncated or damaged.</returns>
     DecodedPicture? Decode(ReadOnlyMemory<byte> file);
 
-    /// <summary>Frames of an animation as they are shown, each on the whole canvas, and all with the file's orientation.</summary>
-    /// <param name="frames">Indices, ascending.</param>
-    /// <returns>One after another, each valid until the next is asked for; null if it is truncated or damaged, and then no more.</returns>
+    /// <summary>
+    /// Decodes frames of an animation as a viewer shows them, each as a whole canvas. Every frame has the orientation of the file.
+    /// </summary>
+    /// <param name="file">The encoded file.</param>
+    /// <param name="frames">Indices of the frames, counted from 0, in ascending order.</param>
+    /// <returns>
+    /// The frames one after another. A frame's pixels are valid until the next frame is requested. A null means that the frame is truncated
+    /// or damaged, and ends the sequence.
+    /// </returns>
     IEnumerable<DecodedPicture?> DecodeFrames(ReadOnlyMemory<byte> file, IReadOnlyList<int> frames);
 }

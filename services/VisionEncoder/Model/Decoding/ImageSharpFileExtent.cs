@@ -2,9 +2,11 @@ using System.Buffers.Binary;
 
 namespace Flamingo.VisionEncoder.Decoding;
 
-/// <summary>How much of a JPEG, PNG, GIF, BMP or still WebP file is there, by its blocks alone, nothing decoded.</summary>
-/// <param name="Frames">Frames that begin in the file; 1 of a still.</param>
-/// <param name="WholeFrames">Frames that end in it too; 0 of a truncated still.</param>
+/// <summary>
+/// Tells whether a JPEG, PNG, GIF, BMP or still WebP file is complete. It follows the blocks of the file and decodes nothing.
+/// </summary>
+/// <param name="Frames">Number of frames that begin in the file; 1 for a still picture.</param>
+/// <param name="WholeFrames">Number of frames that also end in the file; 0 for a truncated still picture.</param>
 internal readonly record struct FileExtent(int Frames, int WholeFrames)
 {
     private const int GifColors = 0x80, GifExtension = 0x21, GifImage = 0x2C;
@@ -16,7 +18,7 @@ internal readonly record struct FileExtent(int Frames, int WholeFrames)
         {
             return file.Span.StartsWith("GIF8"u8) ? OfGif(file.Span) : new(1, IsWholeStill(file) ? 1 : 0);
         }
-        catch (ArgumentOutOfRangeException) // a block's head ends behind the file
+        catch (ArgumentOutOfRangeException) // The header of a block extends beyond the end of the file.
         {
             return new(1, 0);
         }
@@ -30,7 +32,8 @@ internal readonly record struct FileExtent(int Frames, int WholeFrames)
         _ => HasJpegEnd(file.Span),
     };
 
-    // A header, colours, and blocks: an extension is a label and sub-blocks; an image a place, colours, a code size and sub-blocks.
+    // A GIF is a header, a colour table and blocks. An extension block is a label and sub-blocks. An image block is a position and size, a
+    // colour table, a code size and sub-blocks.
     private static FileExtent OfGif(ReadOnlySpan<byte> file)
     {
         var (frames, whole) = (0, 0);
@@ -49,7 +52,7 @@ internal readonly record struct FileExtent(int Frames, int WholeFrames)
         static int Colors(byte flags) => (flags & GifColors) == 0 ? 0 : 3 << ((flags & 7) + 1);
     }
 
-    // Chunks of length, kind, content and checksum; IEND is the last.
+    // A PNG is a sequence of chunks, each with length, kind, content and checksum. IEND is the last chunk.
     private static bool HasPngEnd(ReadOnlySpan<byte> file)
     {
         for (long at = 8; at + 12 <= file.Length; at += 12 + BinaryPrimitives.ReadUInt32BigEndian(file[(int)at..]))
@@ -57,7 +60,8 @@ internal readonly record struct FileExtent(int Frames, int WholeFrames)
         return false;
     }
 
-    // Segments of a marker and a length; what follows the head of a scan has markers behind 0xFF, and 0xFF 0x00 for 0xFF itself.
+    // A JPEG is a sequence of segments, each with a marker and a length. In the data after the header of a scan, a byte 0xFF begins a
+    // marker, and 0xFF 0x00 stands for the byte 0xFF.
     private static bool HasJpegEnd(ReadOnlySpan<byte> file)
     {
         for (var at = 2; at + 4 <= file.Length;)
@@ -73,11 +77,11 @@ internal readonly record struct FileExtent(int Frames, int WholeFrames)
         return false;
     }
 
-    // Rows of pixels padded to four bytes, where nothing is compressed; compressed ones have their size in the header.
+    // An uncompressed BMP has rows of pixels that are padded to four bytes. A compressed BMP has the size of its pixels in the header.
     private static bool HasBmpPixels(ReadOnlySpan<byte> file)
     {
         var (pixels, header) = (BinaryPrimitives.ReadUInt32LittleEndian(file[10..]), BinaryPrimitives.ReadUInt32LittleEndian(file[14..]));
-        var isCore = header == 12; // OS/2: half as wide fields
+        var isCore = header == 12; // The OS/2 header has 16-bit fields.
         long width = isCore ? BinaryPrimitives.ReadUInt16LittleEndian(file[18..]) : BinaryPrimitives.ReadInt32LittleEndian(file[18..]);
         long height = isCore ? BinaryPrimitives.ReadUInt16LittleEndian(file[20..]) : BinaryPrimitives.ReadInt32LittleEndian(file[22..]);
         var bits = BinaryPrimitives.ReadUInt16LittleEndian(file[(isCore ? 24 : 28)..]);

@@ -12,10 +12,11 @@ using SixLabors.ImageSharp.PixelFormats;
 namespace Flamingo.VisionEncoder.Decoding;
 
 /// <summary>
-/// SixLabors.ImageSharp 2.1, compiled in with -p:ImageDecoder=imagesharp. It equals Pillow but for JPEG with subsampled
-/// colour, whose planes it enlarges without smoothing. It fills up what a truncated file lacks and counts no frames
-/// without decoding them: <see cref="FileExtent"/> does both. It knows no animated WebP: <see cref="WebPAnimation"/> does.
-/// A GIF's frames up to the last one that is wanted are in memory at once: <c>VisionEncoder:MaxClipPixels</c> bounds them.
+/// Decodes with SixLabors.ImageSharp 2.1; compiled in with -p:ImageDecoder=imagesharp. Its pixels equal those of Pillow, except for JPEG
+/// with subsampled colour, whose colour planes ImageSharp enlarges without smoothing. ImageSharp accepts truncated files and cannot count
+/// frames without decoding them, so <see cref="FileExtent"/> checks files and counts frames. ImageSharp 2.1 does not read animated WebP,
+/// so <see cref="WebPAnimation"/> does. All frames of a GIF up to the last requested frame are in memory at once;
+/// <c>VisionEncoder:MaxClipPixels</c> bounds them.
 /// </summary>
 public sealed class ImageSharpPictureDecoder : IPictureDecoder
 {
@@ -59,17 +60,19 @@ public sealed class ImageSharpPictureDecoder : IPictureDecoder
         }
     }
 
-    /// <summary>Size of a still, or of a GIF; null for what cannot be read.</summary>
+    /// <summary>Reads the size of a still picture or of a GIF. Null means that the file cannot be read.</summary>
     internal static (int Width, int Height)? Identify(ReadOnlyMemory<byte> file) =>
         Try(() => Image.Identify(Formats, Stream(file))) is { } info ? (info.Width, info.Height) : null;
 
-    /// <param name="frames">Most frames that are decoded.</param>
-    /// <returns>Null for what cannot be read.</returns>
+    /// <summary>Decodes a still picture, or frames of a GIF.</summary>
+    /// <param name="file">The encoded file.</param>
+    /// <param name="frames">Most frames to decode.</param>
+    /// <returns>Null if the file cannot be read.</returns>
     internal static Image<Rgba32>? Load(ReadOnlyMemory<byte> file, int frames) => Try(() => file.Span.StartsWith("GIF"u8)
         ? Image.Load<Rgba32>(Formats, file.Span, new GifDecoder { MaxFrames = (uint)frames })
         : Image.Load<Rgba32>(Formats, file.Span));
 
-    /// <returns>1 where there is none, or a wrong one.</returns>
+    /// <returns>The EXIF orientation; 1 if there is none or if it is invalid.</returns>
     internal static int OrientationOf(ExifProfile? exif) =>
         Try(() => exif?.GetValue(ExifTag.Orientation)) is { Value: >= 1 and <= 8 } orientation ? orientation.Value : 1;
 
@@ -77,7 +80,7 @@ public sealed class ImageSharpPictureDecoder : IPictureDecoder
         ? new MemoryStream(array.Array!, array.Offset, array.Count, writable: false)
         : new MemoryStream(file.ToArray(), writable: false);
 
-    // Damaged files end in all sorts of exceptions there, not only in the library's own.
+    // For damaged files ImageSharp throws many types of exceptions, not only its own.
     private static T? Try<T>(Func<T?> read) where T : class
     {
         try

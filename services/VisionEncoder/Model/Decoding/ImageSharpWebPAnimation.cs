@@ -7,13 +7,14 @@ using SixLabors.ImageSharp.PixelFormats;
 namespace Flamingo.VisionEncoder.Decoding;
 
 /// <summary>
-/// An animated WebP, whose frames are WebP pictures of their own, which ImageSharp 2.1 decodes, each with a place on the
-/// canvas. The container's specification: https://developers.google.com/speed/webp/docs/riff_container.
+/// Decodes animated WebP, which ImageSharp 2.1 cannot. Each frame of an animation is a still WebP picture with a position on the canvas;
+/// this class reads the container, and ImageSharp decodes the pictures. The container is specified at
+/// https://developers.google.com/speed/webp/docs/riff_container.
 /// </summary>
 internal sealed class WebPAnimation
 {
-    private const int AnimationFlag = 0x02, AlphaFlag = 0x10; // of VP8X
-    private const int DisposeFlag = 0x01, ReplaceFlag = 0x02; // of ANMF
+    private const int AnimationFlag = 0x02, AlphaFlag = 0x10; // These flags are in the chunk VP8X.
+    private const int DisposeFlag = 0x01, ReplaceFlag = 0x02; // These flags are in the chunks ANMF.
     private const int FrameHead = 16;
 
     private readonly ReadOnlyMemory<byte> _file;
@@ -27,17 +28,20 @@ internal sealed class WebPAnimation
         public long End => Start + Length;
     }
 
+    /// <summary>Width of the canvas in pixels.</summary>
     public int Width { get; }
 
+    /// <summary>Height of the canvas in pixels.</summary>
     public int Height { get; }
 
-    /// <summary>EXIF's number.</summary>
+    /// <summary>EXIF orientation, 1 to 8.</summary>
     public int Orientation { get; private set; } = 1;
 
-    /// <summary>Frames that begin in the file.</summary>
+    /// <summary>Number of frames that begin in the file.</summary>
     public int Frames => _frames.Count;
 
-    /// <returns>Null for anything else.</returns>
+    /// <summary>Reads the container of an animated WebP.</summary>
+    /// <returns>Null if the file is not an animated WebP.</returns>
     public static WebPAnimation? Of(ReadOnlyMemory<byte> file)
     {
         var chunks = Chunks(file, 12, file.Length);
@@ -57,12 +61,15 @@ internal sealed class WebPAnimation
         return animation;
     }
 
-    /// <summary>Whether a still WebP ends in the file.</summary>
+    /// <summary>Returns whether a still WebP file is complete.</summary>
     public static bool IsWholeStill(ReadOnlyMemory<byte> file) =>
         Chunks(file, 12, file.Length).Any(chunk => chunk.Kind is "VP8 " or "VP8L" && chunk.End <= file.Length);
 
-    /// <summary>The canvas after each of the frames that are wanted; null, and then no more, where one is damaged or missing.</summary>
-    /// <param name="wanted">Indices, ascending.</param>
+    /// <summary>
+    /// Returns the canvas after each requested frame as RGBA. All results are the same array, so a result is valid until the next one is
+    /// requested. A null means that a frame is damaged or missing, and ends the sequence.
+    /// </summary>
+    /// <param name="wanted">Indices of the frames, counted from 0, in ascending order.</param>
     public IEnumerable<byte[]?> Shown(IReadOnlyList<int> wanted)
     {
         var canvas = new byte[Width * Height * 4];
@@ -83,7 +90,7 @@ internal sealed class WebPAnimation
         }
     }
 
-    // returns what is to be done before the next frame is drawn
+    /// <returns>An action that must run before the next frame is drawn; null if the frame is damaged.</returns>
     private Action? Draw(Chunk chunk, byte[] canvas)
     {
         if (chunk.End > _file.Length || chunk.Length < FrameHead) return null;
@@ -112,7 +119,7 @@ internal sealed class WebPAnimation
         int Row(int row) => (((top + row) * Width) + left) * 4;
     }
 
-    // the frame's chunks as a file of their own, which needs the extended header where alpha stands in a chunk beside the colours
+    // Decodes a frame by making a WebP file of its chunks. The file needs the extended header if a separate chunk holds the alpha channel.
     private Image<Rgba32>? Still(Chunk frame, int width, int height)
     {
         var (start, end) = (frame.Start + FrameHead, (int)frame.End);
@@ -120,11 +127,11 @@ internal sealed class WebPAnimation
         byte[] header = hasAlpha ? [.. "VP8X"u8, 10, 0, 0, 0, AlphaFlag, 0, 0, 0, .. Write24(width - 1), .. Write24(height - 1)] : [];
         byte[] body = [.. "WEBP"u8, .. header, .. _file.Span[start..end]];
         byte[] file = [.. "RIFF"u8, .. BitConverter.GetBytes(body.Length), .. body];
-        // the picture's own header may claim any size
+        // The header of the still picture may claim another size than the frame has on the canvas.
         return ImageSharpPictureDecoder.Identify(file) == (width, height) ? ImageSharpPictureDecoder.Load(file, 1) : null;
     }
 
-    // unpremultiplied colours over unpremultiplied ones
+    // Both sides have unpremultiplied colours.
     private static void Blend(ReadOnlySpan<byte> from, Span<byte> to)
     {
         for (var pixel = 0; pixel < to.Length; pixel += 4)
@@ -137,7 +144,7 @@ internal sealed class WebPAnimation
         }
     }
 
-    // chunks of kind, length and content, padded to an even length; the last may end behind the file
+    // A chunk is its kind, its length and its content, padded to an even length. The last chunk may extend beyond the end of the file.
     private static IEnumerable<Chunk> Chunks(ReadOnlyMemory<byte> file, long at, int end)
     {
         while (at + 8 <= end)

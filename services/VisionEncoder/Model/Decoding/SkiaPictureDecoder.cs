@@ -4,7 +4,9 @@ using SkiaSharp;
 
 namespace Flamingo.VisionEncoder.Decoding;
 
-/// <summary>SkiaSharp. Unpremultiplied RGBA with alpha dropped is bit-identical to Pillow's convert("RGB").</summary>
+/// <summary>
+/// Decodes with SkiaSharp. Its unpremultiplied RGBA without the alpha channel is bit-identical to the result of Pillow's convert("RGB").
+/// </summary>
 public sealed class SkiaPictureDecoder : IPictureDecoder
 {
     private const int None = -1;
@@ -45,8 +47,8 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
             yield break;
         }
 
-        // The canvas holds frame `held`. Skia would decode what a frame stands on by itself, but all of it again for
-        // every frame, and recursively: a long animation would end the process.
+        // The canvas holds frame `held`. Skia could decode the frames that a frame depends on itself, but it would decode all of them again
+        // for every frame, and recursively: a long animation would overflow the stack and end the process.
         var ((info, canvas), held, orientation) = (Canvas(codec), None, Orientation(codec, file.Span));
         foreach (var frame in frames)
         {
@@ -54,15 +56,17 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
             for (var next = frame; next != None; next = infos[next].RequiredFrame)
             {
                 missing.Push(next);
-                if (infos[next].RequiredFrame <= held && held < next) break; // any frame from the required one on will do
+                // The canvas may hold the required frame or any frame between it and this one.
+                if (infos[next].RequiredFrame <= held && held < next) break;
             }
 
             byte[]? before = null;
             var heldBefore = held;
             foreach (var next in missing)
             {
-                // a frame that is taken back after it was shown leaves the canvas as it was
-                if (next == frame && infos[next].DisposalMethod == SKCodecAnimationDisposalMethod.RestorePrevious) (before, heldBefore) = ([.. canvas], held);
+                // A frame with this disposal method is removed after it was shown, so the previous canvas is kept for the next frame.
+                if (next == frame && infos[next].DisposalMethod == SKCodecAnimationDisposalMethod.RestorePrevious)
+                    (before, heldBefore) = ([.. canvas], held);
                 if (codec.GetPixels(info, Address(canvas), new SKCodecOptions(next, held)) != SKCodecResult.Success)
                 {
                     yield return null;
@@ -89,20 +93,20 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
 
     private static SKCodec? Open(ReadOnlyMemory<byte> file)
     {
-        // the data is copied: Skia may read it lazily, and a caller's memory need not be pinned that long
+        // The data is copied, because Skia may read it later, when the caller's memory is no longer pinned.
         using var data = SKData.CreateCopy(file.Span);
         var codec = SKCodec.Create(data);
         if (codec?.EncodedFormat is SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Png or SKEncodedImageFormat.Webp
             or SKEncodedImageFormat.Gif or SKEncodedImageFormat.Bmp) return codec;
-        codec?.Dispose(); // Skia reads ICO and WBMP too, which nothing promises
+        codec?.Dispose(); // Skia also reads ICO and WBMP, which this service does not support.
         return null;
     }
 
-    // Skia numbers origins as EXIF does, and reads the EXIF data of JPEG and WebP, but not that of PNG.
+    // Skia uses the numbers of EXIF. It reads the EXIF data of JPEG and WebP, but not that of PNG.
     private static int Orientation(SKCodec codec, ReadOnlySpan<byte> file) =>
         codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation(file) : (int)codec.EncodedOrigin;
 
-    // A PNG's EXIF data is the content of its eXIf chunk. A chunk is: length, kind, content, checksum.
+    // The EXIF data of a PNG is the content of its chunk eXIf. A chunk has length, kind, content and checksum.
     private static int PngOrientation(ReadOnlySpan<byte> file)
     {
         for (var rest = file[8..]; rest.Length >= 12;)
@@ -116,7 +120,8 @@ public sealed class SkiaPictureDecoder : IPictureDecoder
         return 1;
     }
 
-    // EXIF data is a TIFF file: byte order, a number, the offset of the first directory; a directory is a count and entries of 12 bytes.
+    // EXIF data is a TIFF file: the byte order, the number 42 and the offset of the first directory. A directory is a count and entries of
+    // 12 bytes.
     private static int ExifOrientation(ReadOnlySpan<byte> tiff)
     {
         var littleEndian = tiff.StartsWith("II"u8);

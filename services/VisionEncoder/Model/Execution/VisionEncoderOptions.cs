@@ -1,5 +1,5 @@
 using System.ComponentModel.DataAnnotations;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Runtime;
 using TorchSharp;
 
 namespace Flamingo.VisionEncoder.Execution;

@@ -1,14 +1,19 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.Configuration;
-using Flamingo.Modeling;
 using Flamingo.Modeling.Batching;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Runtime;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Modeling.Weights;
 using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Network;
 using Flamingo.VisionEncoder.Preprocessing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using static TorchSharp.torch;
 
@@ -28,12 +33,16 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private readonly BatchQueue<Frame, PictureFeatures> _queue;
     private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
     public VisionEncoderStage(
-        ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time)
+        ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time,
+        ILogger<VisionEncoderStage>? log = null)
     {
         var (config, limits) = (model.Config.Vision, options.Value);
+        (_time, _log) = (time, log ?? NullLogger<VisionEncoderStage>.Instance);
         _preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         _gate = new PictureGate(decoder, limits);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
@@ -46,11 +55,11 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _network = new VisionTransformer(config, weights);
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
-            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => thread.Guarded(() => Encode(frames)),
+            new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
             thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
         // pixels have their own version, and the pooled embedding is no latent
-        var digest = ModelRuntime.ComputedDigest(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
+        var digest = ComputedDigest.Of(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
@@ -58,6 +67,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         {
             Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
         };
+        _log.StageReady("vision encoder", device, digest);
     }
 
     public VisionEncoderDescription Description { get; }
@@ -68,6 +78,19 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         Task.FromResult(new VisionEncoderStatistics(_metrics.Pictures, _metrics.Frames, _metrics.Batches));
 
     public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
+    {
+        try
+        {
+            return await EncodeAllAsync(request, cancellation);
+        }
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
+        {
+            _log.CallRefused(request.Pictures.Count, refusal.Message);
+            throw;
+        }
+    }
+
+    private async Task<VisionEncoding> EncodeAllAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
         if (request.IncludePooled && Description.PooledWidth == 0)
             throw FlamingoException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
@@ -111,6 +134,24 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             pooled is null ? null : TensorData.FromFloats(Enumerable.Range(0, pooled[0].Length).Select(index => pooled.Average(frame => frame[index])).ToArray(), pooled[0].Length));
     }
 
+    private List<PictureFeatures> Compute(IReadOnlyList<Frame> frames, InferenceThread thread)
+    {
+        var started = _time.GetTimestamp();
+        try
+        {
+            var encoded = thread.Guarded(() => Encode(frames));
+            var pictures = frames.Count(frame => frame.IsLast);
+            _metrics.Computed(frames.Count, pictures, frames.Count);
+            _log.BatchComputed(frames.Count, _time.GetElapsedTime(started).TotalMilliseconds, pictures);
+            return encoded;
+        }
+        catch (Exception exception)
+        {
+            _log.BatchFailed(exception, frames.Count);
+            throw;
+        }
+    }
+
     private List<PictureFeatures> Encode(IReadOnlyList<Frame> frames)
     {
         var size = Description.ImageSize;
@@ -119,10 +160,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         var (features, pooled) = _network.Forward(_preprocessor.Normalize(_transfer.Upload(levels)).to(_dtype));
         var ofFrames = features.ToItems(Description.Dtype, _transfer, leading: 1);             // each [1, patches, width]
         var pooledOfFrames = frames.Any(frame => frame.WantsPooled) ? pooled!.ToItems(TensorDtype.Float32, _transfer) : null;
-        List<PictureFeatures> encoded =
-            [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
-        _metrics.Computed(frames.Count, frames.Count(frame => frame.IsLast), frames.Count);
-        return encoded;
+        return [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
     }
 
     /// <param name="Levels">u8 [3, size, size].</param>

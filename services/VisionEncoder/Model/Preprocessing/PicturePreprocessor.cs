@@ -1,45 +1,51 @@
 using System.Text.Json;
 using Flamingo.Checkpoints;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Weights;
+using Flamingo.Modeling.Tensors;
 using Flamingo.VisionEncoder.Decoding;
 using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Preprocessing;
 
 /// <summary>
-/// Pixels as the vision tower expects them. Follows open_clip 2.20's image_transform (short side to S by bicubic,
-/// centre crop) and transformers' IdeficsImageProcessor (square, alpha over white); resizing is torch's antialiased
-/// bicubic on uint8, which equals Pillow's within one grey level. Unlike both, it turns a picture upright first by the
-/// orientation that EXIF tells, unless the configuration says that the orientation is to be ignored.
+/// Computes the input of the vision tower from a decoded picture. It follows image_transform of open_clip 2.20 (the short side is resized
+/// with bicubic interpolation, and the centre is cut out) and IdeficsImageProcessor of transformers (the picture is resized to a square and
+/// laid over white). It resizes with torch's antialiased bicubic interpolation on uint8, which equals Pillow's within one grey level.
+/// Unlike the two originals, it first turns a picture upright by its EXIF orientation, unless the configuration says <c>ignore</c>.
 /// </summary>
 /// <param name="size">Side of the picture that the vision tower sees, in pixels.</param>
 public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
 {
-    /// <summary>Raise it whenever a change here or in decoding would change pixels.</summary>
+    /// <summary>Version of preprocessing and decoding. A change of either that changes pixels must raise it.</summary>
     private const int CodeVersion = 2;
 
-    /// <summary>Enters latent keys: this code, the decoder and everything in the configuration that shapes pixels.</summary>
+    /// <summary>
+    /// Returns a text that identifies this code, the decoder and the configuration of preprocessing. It is part of latent keys.
+    /// </summary>
     /// <param name="decoder">See <see cref="IPictureDecoder.Name"/>.</param>
     public string Version(string decoder) =>
-        $"{CodeVersion}-{decoder}-{ModelRuntime.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
+        $"{CodeVersion}-{decoder}-{ComputedDigest.Hash($"{size} {JsonSerializer.Serialize(config)}")[..32]}";
 
-    /// <summary>What the stage keeps of a picture while it waits for its batch; the picture itself may go.</summary>
-    /// <returns>Grey levels plane by plane, [3, size, size].</returns>
+    /// <summary>
+    /// Computes the pixels that the stage keeps of a picture while the picture waits for its batch. The decoded picture is no longer needed
+    /// afterwards.
+    /// </summary>
+    /// <returns>Levels from 0 to 255, plane by plane: [3, size, size].</returns>
     public byte[] Levels(DecodedPicture picture)
     {
         using var scope = NewDisposeScope();
         return Resize(picture).contiguous().bytes.ToArray();
     }
 
-    /// <summary>A picture's grey levels before scaling: uint8 [3, size, size].</summary>
+    /// <summary>Makes a picture opaque and upright and resizes it. Returns uint8 [3, size, size].</summary>
     public Tensor Resize(DecodedPicture picture)
     {
         var rgb = Planes(picture);                                                            // [1, 3, height, width]
         var (height, width) = ((int)rgb.shape[2], (int)rgb.shape[3]);
-        // of the two passes Pillow takes the one first that leaves less
+        // Pillow resizes one side after the other and begins with the side that gives the smaller intermediate picture.
         if (config.Resize == "square") return Bicubic(height > width ? Bicubic(rgb, size, width) : rgb, size, size)[0];
 
-        // open_clip's _resize: the long side is truncated, never below the short one
+        // open_clip's _resize rounds the long side down; it is never shorter than the short side.
         (height, width) = height <= width
             ? (size, (int)((long)size * width / height))
             : ((int)((long)size * height / width), size);
@@ -49,7 +55,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
         return resized[0].slice(1, top, top + size, 1).slice(2, left, left + size, 1);        // [3, size, size]
     }
 
-    /// <summary>Grey levels scaled to 0…1 and normalised: f32 [batch, 3, size, size].</summary>
+    /// <summary>Scales levels to values between 0 and 1 and normalises them. Returns f32 [batch, 3, size, size].</summary>
     public Tensor Normalize(Tensor levels)
     {
         var mean = tensor(config.Mean.ToArray(), device: levels.device).view(1, 3, 1, 1);
@@ -62,7 +68,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
             ? image
             : nn.functional.interpolate(image, [height, width], mode: InterpolationMode.Bicubic, align_corners: false, antialias: true);
 
-    // without floats of the whole picture: a large one would take gigabytes
+    // The planes are bytes, because floats of a large picture would take gigabytes.
     private Tensor Planes(DecodedPicture picture)
     {
         var (width, height) = UprightSize(picture, config.Orientation);
@@ -71,17 +77,22 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
         return planes;
     }
 
+    /// <summary>Returns the size of a picture after it was turned upright.</summary>
+    /// <param name="picture">The decoded picture.</param>
     /// <param name="orientation">See <see cref="PreprocessingConfig.Orientation"/>.</param>
     public static (int Width, int Height) UprightSize(DecodedPicture picture, string orientation) =>
         orientation != "ignore" && picture.Orientation >= 5 ? (picture.Height, picture.Width) : (picture.Width, picture.Height);
 
-    /// <summary>The picture upright and without alpha, before it is resized. Needs no torch.</summary>
+    /// <summary>Makes a picture upright and opaque. This method does not use torch.</summary>
+    /// <param name="picture">The decoded picture.</param>
+    /// <param name="orientation">See <see cref="PreprocessingConfig.Orientation"/>.</param>
     /// <param name="alpha">See <see cref="PreprocessingConfig.Alpha"/>.</param>
-    /// <param name="planes">Takes the grey levels plane by plane, [3, height, width] of <see cref="UprightSize"/>.</param>
+    /// <param name="planes">Receives the levels plane by plane: [3, height, width] of <see cref="UprightSize"/>.</param>
     public static void WritePlanes(DecodedPicture picture, string orientation, string alpha, Span<byte> planes)
     {
         var (columns, rows) = (picture.Width, picture.Height);
-        // The first pixel of the upright picture, its right-hand neighbour and the one below it, as places in the file.
+        // `first` is the index in the file of the top left pixel of the upright picture. `right` and `down` are the distances in the file
+        // to the next pixel on the right and to the next pixel below.
         var (first, right, down) = (orientation == "ignore" ? 1 : picture.Orientation) switch
         {
             2 => (columns - 1, -1, columns),
@@ -94,7 +105,7 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
             _ => (0, 1, columns),
         };
         var (width, height) = UprightSize(picture, orientation);
-        float? ground = alpha switch { "white" => 255, "black" => 0, _ => null };
+        float? background = alpha switch { "white" => 255, "black" => 0, _ => null };
         var (pixels, pixel) = (width * height, 0);
         ReadOnlySpan<byte> rgba = picture.Rgba;
         for (var y = 0; y < height; y++)
@@ -103,14 +114,14 @@ public sealed class PicturePreprocessor(int size, PreprocessingConfig config)
             {
                 var seen = rgba.Slice((first + (y * down) + (x * right)) * 4, 4);
                 for (var channel = 0; channel < 3; channel++)
-                    planes[(channel * pixels) + pixel] = ground is { } level ? Over(level, seen[channel], seen[3]) : seen[channel];
+                    planes[(channel * pixels) + pixel] = background is { } level ? Over(level, seen[channel], seen[3]) : seen[channel];
             }
         }
     }
 
-    private static byte Over(float ground, byte level, byte alpha)
+    private static byte Over(float background, byte level, byte alpha)
     {
         var share = alpha / 255f;
-        return (byte)MathF.Round((level * share) + (ground - (ground * share)), MidpointRounding.ToEven);
+        return (byte)MathF.Round((level * share) + (background - (background * share)), MidpointRounding.ToEven);
     }
 }

@@ -1,6 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Tensors;
 using Flamingo.Stages;
 using static TorchSharp.torch;
 

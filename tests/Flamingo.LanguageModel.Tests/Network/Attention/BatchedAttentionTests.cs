@@ -1,5 +1,5 @@
 using Flamingo.LanguageModel.Network.Attention;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,7 +21,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         Assert.Equal((expected.dtype, true), (output.dtype, output.is_contiguous()));
         Assert.Equal(expected.shape, output.shape);
         AssertClose(expected, output, dtype, $"seed {seed}");
-        var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, call.Slopes);
+        var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, call.Slopes, appends: false);
         Assert.True(
             AttentionCase.Same(output, (call with { Rows = rows }).Forward(batched)),
             $"seed {seed}: prepared once for all layers, the same bits");
@@ -50,7 +50,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         var added = AttentionCase.Normal(new Random(seed), rows.Rows.Length, 3 * call.Heads * call.Head).to(dtype).chunk(3, -1);
         var (keys, values, batched) = (call.Keys.clone(), call.Values.clone(), new BatchedAttention(_transfer));
         _plain.Append(keys, values, added[1], added[2], rows);
-        batched.Append(call.Keys, call.Values, added[1], added[2], batched.Prepare(rows, call.Keys, 1, null));
+        batched.Append(call.Keys, call.Values, added[1], added[2], batched.Prepare(rows, call.Keys, 1, slopes: null, appends: true));
         Assert.True(AttentionCase.Same(keys, call.Keys) && AttentionCase.Same(values, call.Values), $"seed {seed}");
     });
 
@@ -59,7 +59,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     {
         var batched = new BatchedAttention(_transfer);
         var before = _transfer.Uploads;
-        var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, null);
+        var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, slopes: null, appends: true);
         Assert.Equal(before + 1, _transfer.Uploads);
         var prepared = call with { Rows = rows, Slopes = null };
         for (var layer = 0; layer < 5; layer++)
@@ -75,9 +75,35 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     });
 
     [Fact]
+    public Task Slopes_are_uploaded_once_whatever_the_steps() => Each(10, ScalarType.Float32, (_, call) =>
+    {
+        using var batched = new BatchedAttention(_transfer);
+        float[] slopes = [.. Enumerable.Range(1, call.QueryHeads).Select(head => MathF.Pow(2, -head))];
+        var before = _transfer.Uploads;
+        for (var step = 0; step < 3; step++)
+        {
+            using var scope = NewDisposeScope(); // what belongs to a step is gone before the next one
+            var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, slopes, appends: false);
+            AssertClose((call with { Slopes = slopes }).Forward(_plain), (call with { Rows = rows, Slopes = slopes }).Forward(batched),
+                ScalarType.Float32, $"step {step}");
+        }
+
+        Assert.Equal(before + 1 + 3, _transfer.Uploads); // the slopes, and the numbers of each step
+    });
+
+    [Fact]
+    public Task Rows_that_were_prepared_for_reading_are_never_appended() => Each(3, ScalarType.Float32, (_, call) =>
+    {
+        var (batched, added) = (new BatchedAttention(_transfer), call.Query.slice(1, 0, call.Heads * call.Head, 1));
+        var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, slopes: null, appends: false);
+        Assert.Throws<ArgumentException>(() => batched.Append(call.Keys, call.Values, added, added, rows));
+    });
+
+    [Fact]
     public Task Nothing_stays_alive_but_the_result() => Each(3, ScalarType.BFloat16, (_, call) =>
     {
         var (batched, added) = (new BatchedAttention(_transfer), call.Query.slice(1, 0, call.Heads * call.Head, 1).clone());
+        call.Forward(batched).Dispose(); // its slopes, where it has some, are kept for the next calls
         var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
         for (var round = 0; round < 5; round++)
         {

@@ -1,5 +1,6 @@
 using System.Numerics;
-using Flamingo.Modeling;
+using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Tensors;
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
 
@@ -8,42 +9,58 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// <summary>
 /// Block attention for devices on which launching work costs more than the work: sequences with about as many rows and keys are
 /// gathered together and attended in one call of torch's fused attention, in the dtype of the pools. Numbers of blocks and positions are
-/// uploaded once in a step (<see cref="Prepare"/>); nothing is read back. Shorter sequences of a call are padded with keys of their own
+/// uploaded once in a step (<see cref="Prepare"/>), ALiBi's slopes once in a life; nothing is read back. Shorter sequences of a call are padded with keys of their own
 /// that have no weight, so a row's result depends on the other rows of the call in its last bits at most.
 /// </summary>
-public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
+public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention, IDisposable
 {
     // sequences with fewer blocks than this are padded to the longest of them: their keys are few beside the weights that a step reads
     private const int FewBlocks = 64;
 
     private readonly PlainAttention _plain = new();
 
+    // The slopes of a model never change, so the last ones are kept on the device.
+    private float[]? _slopesOfHost;
+    private Tensor? _slopes; // [1, query heads, 1, 1]
+
     public bool ReadsWholeBlocks => true;
 
-    public AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes)
+    public AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes, bool appends)
     {
         var layout = BlockLayout.Check([pool], [], rows, group);
         layout.CheckSlopes(slopes);
-        return Prepared(rows, pool, layout, slopes);
+        return Prepared(rows, pool, layout, slopes, appends);
     }
 
-    private PreparedRows Prepared(AttentionRows rows, Tensor pool, BlockLayout layout, float[]? slopes)
+    private PreparedRows Prepared(AttentionRows rows, Tensor pool, BlockLayout layout, float[]? slopes, bool appends)
     {
-        var plan = new Plan(rows, layout);
+        var plan = new Plan(rows, layout, appends);
         var numbers = transfer.Upload(plan.Numbers);
         var heads = Scalars.Range(layout.QueryHeads, ScalarType.Int64, pool.device).floor_divide(Scalars.Of(layout.Group));
-        var slope = slopes is null ? null : transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1);
+        var slope = slopes is null ? null : OnDevice(slopes);
         return new PreparedRows(
-            rows.Tables, rows.Rows, layout,
+            rows.Tables, rows.Rows, layout, appends,
             plan.Appended.Count == 0 || plan.Appended.Count == rows.Rows.Length ? null : plan.Appended.Of(numbers),
             plan.Appended.Count == 0 ? null : Places(plan.Places.Of(numbers), layout, pool.device),
             [.. plan.Batches.Select(batch => batch.On(numbers, heads, slope, layout, pool.dtype, rows.Rows.Length))]);
     }
 
+    private Tensor OnDevice(float[] slopes)
+    {
+        if (ReferenceEquals(slopes, _slopesOfHost)) return _slopes!;
+        _slopes?.Dispose();
+        using var scope = NewDisposeScope();
+        _slopes = transfer.Upload(tensor(slopes, device: CPU)).view(1, -1, 1, 1).DetachFromDisposeScope();
+        _slopesOfHost = slopes;
+        return _slopes;
+    }
+
     public void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows)
     {
         using var scope = NewDisposeScope();
-        var prepared = rows as PreparedRows ?? Prepared(rows, keys, BlockLayout.Check([keys, values], [newKeys, newValues], rows), null);
+        var prepared = rows as PreparedRows
+            ?? Prepared(rows, keys, BlockLayout.Check([keys, values], [newKeys, newValues], rows), slopes: null, appends: true);
+        if (!prepared.Appends) throw new ArgumentException("These rows were prepared for reading alone.");
         if (prepared.Places is null) return;
         foreach (var (pool, added) in new[] { (keys, newKeys), (values, newValues) })
         {
@@ -56,7 +73,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     {
         using var scope = NewDisposeScope();
         var prepared = rows as PreparedRows
-            ?? Prepared(rows, keys, BlockLayout.CheckQuery([keys, values], query, rows, slopes), slopes);
+            ?? Prepared(rows, keys, BlockLayout.CheckQuery([keys, values], query, rows, slopes), slopes, appends: false);
         var layout = prepared.Layout;
         if (query.shape[0] != rows.Rows.Length || query.shape[1] != layout.QueryWidth)
             throw new ArgumentException(
@@ -75,6 +92,8 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
 
     public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) =>
         _plain.Weights(query, keys, rows, row, slopes);
+
+    public void Dispose() => _slopes?.Dispose();
 
     // [sequences × rows, query heads × head]
     private static Tensor Attend(Batch batch, Tensor query, Tensor keys, Tensor values, BlockLayout layout)
@@ -102,10 +121,11 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     }
 
     /// <summary>Rows that <see cref="Prepare"/> was given, and what it made of them on the device.</summary>
+    /// <param name="Appends">Whether keys and values may be appended with these rows.</param>
     /// <param name="Appended">Rows that have a key and a value to write; null for all.</param>
     /// <param name="Places">Where they are written; null if there are none.</param>
     private sealed record PreparedRows(
-        int[] Tables, AttentionRow[] Rows, BlockLayout Layout, Tensor? Appended, Tensor? Places, Batch[] Batches)
+        int[] Tables, AttentionRow[] Rows, BlockLayout Layout, bool Appends, Tensor? Appended, Tensor? Places, Batch[] Batches)
         : AttentionRows(Tables, Rows);
 
     /// <summary>Sequences that are attended in one call, on the device.</summary>
@@ -155,9 +175,9 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention
     {
         private readonly List<long> _numbers = [];
 
-        public Plan(AttentionRows rows, BlockLayout layout)
+        public Plan(AttentionRows rows, BlockLayout layout, bool appends)
         {
-            var appended = Enumerable.Range(0, rows.Rows.Length).Where(row => rows.Rows[row].Length > 0).ToArray();
+            int[] appended = !appends ? [] : [.. Enumerable.Range(0, rows.Rows.Length).Where(row => rows.Rows[row].Length > 0)];
             Appended = Add(appended.Select(row => (long)row));
             Places = Add(appended.Select(row => rows.Rows[row]).Select(row =>
                 (long)rows.Tables[row.Table + (row.Length - 1) / layout.BlockTokens] * layout.Heads * layout.BlockTokens

@@ -35,7 +35,8 @@ public interface IBlockAttention
     /// <param name="pool">Any of the pools, for its shape.</param>
     /// <param name="group">Query heads that share one head of keys and values.</param>
     /// <param name="slopes">As for <see cref="Forward"/>.</param>
-    AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes) => rows;
+    /// <param name="appends">Whether <see cref="Append"/> will be called with these rows.</param>
+    AttentionRows Prepare(AttentionRows rows, Tensor pool, int group, float[]? slopes, bool appends) => rows;
 
     /// <summary>Writes each row's key and value into the pools at its own position, Length − 1; rows of length 0 write nothing.</summary>
     void Append(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues, AttentionRows rows);

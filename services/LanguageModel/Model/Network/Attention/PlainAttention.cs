@@ -1,4 +1,5 @@
-using Flamingo.Modeling;
+using Flamingo.Modeling.Tensors;
+
 using static TorchSharp.torch;
 using F = TorchSharp.torch.nn.functional;
 

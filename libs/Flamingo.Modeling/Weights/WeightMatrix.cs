@@ -1,0 +1,124 @@
+using Flamingo.Modeling.Kernels;
+using Flamingo.Modeling.Tensors;
+using static TorchSharp.torch;
+
+namespace Flamingo.Modeling.Weights;
+
+/// <summary>How the matrices of linear layers are held; norms, embeddings and biases are always held in the compute dtype.</summary>
+public enum WeightStorage
+{
+    /// <summary>In the compute dtype.</summary>
+    Native,
+
+    /// <summary>As int8 with one f32 scale per output channel, widened where it is used.</summary>
+    Int8,
+}
+
+/// <summary>
+/// The matrix of a linear layer as it is held: in the compute dtype, or as int8 with one scale per output channel.
+/// Int8 is symmetric and rounded to nearest: channel = scale × integers, scale = largest magnitude / 127, so a weight is off
+/// by half a scale at most. On the CPU <see cref="CpuProduct"/> reads the integers as they are: in float32 always, so that a row's result
+/// is the same bits in any company, in bfloat16 for few rows. Elsewhere the product widens some channels at a time, integers as they are,
+/// which every compute dtype holds exactly, and scales the sums. Few rows in bfloat16 take native weights the same way; all else is torch's.
+/// </summary>
+public sealed class WeightMatrix : IDisposable
+{
+    // int8 weights that are widened at a time: what stays in a CPU's cache; elsewhere each part is a launch, so there are few
+    private const long ExpandedElements = 1 << 20, ExpandedElementsOfDevice = 1 << 26;
+
+    // from here on torch's bfloat16 products are so much faster than f32 ones that widening pays (measured at 2048 × 8192)
+    private const long ManyRows = 12;
+
+    // up to here bf16 weights are read faster here than by torch: 0.65 to 0.8 of its time
+    private const long FewRows = 4;
+
+    private readonly Tensor _values;
+    private readonly Tensor? _scales;
+    private readonly ComputeTeam _team;
+
+    /// <param name="values">[outputs, inputs], in the compute dtype.</param>
+    /// <param name="team">Computes products; the calling thread alone if null.</param>
+    public WeightMatrix(Tensor values, ComputeTeam? team = null)
+        : this(values, null, team ?? ComputeTeam.Alone)
+    {
+    }
+
+    private WeightMatrix(Tensor values, Tensor? scales, ComputeTeam team) => (_values, _scales, _team) = (values, scales, team);
+
+    /// <param name="weight">[outputs, inputs] on the CPU, contiguous, f32, bf16 or f16.</param>
+    /// <param name="team">Computes products; the calling thread alone if null.</param>
+    public static WeightMatrix Quantize(Tensor weight, Device device, ComputeTeam? team = null)
+    {
+        var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
+        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps it
+        var values = memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope();
+        var scales = empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope();
+        Int8Rounding.Round(weight, values, scales);
+        return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
+    }
+
+    /// <summary>Bytes held.</summary>
+    public long Bytes => (_values.numel() * _values.ElementSize) + (_scales is null ? 0 : _scales.numel() * sizeof(float));
+
+    /// <summary>x Wᵀ + b</summary>
+    /// <param name="x">[..., inputs]</param>
+    /// <param name="bias">[outputs]</param>
+    /// <param name="steady">In bfloat16 too, the same way whatever the number of rows.</param>
+    /// <returns>[..., outputs], in the dtype of x.</returns>
+    public Tensor Multiply(Tensor x, Tensor? bias = null, bool steady = false)
+    {
+        var dtype = x.dtype;
+        if (_scales is null && (steady || dtype != ScalarType.BFloat16)) return nn.functional.linear(x, _values, bias); // most products: nothing else is asked
+        var shape = x.shape;
+        var rows = x.numel() / Math.Max(1, shape[^1]);
+        if (!IsComputedHere(dtype, rows, shape[^1], steady)) return _scales is null ? nn.functional.linear(x, _values, bias) : Expanded(_values, _scales, x, bias);
+        if (shape.Length == 2) return CpuProduct.Multiply(_values, _scales, x, bias, _team);
+        return CpuProduct.Multiply(_values, _scales, x.reshape(rows, shape[^1]), bias, _team).view([.. shape[..^1], _values.shape[0]]);
+    }
+
+    /// <summary>What it stands for, f32 [outputs, inputs].</summary>
+    public Tensor Expand() => _scales is null ? _values.to(ScalarType.Float32) : _values.to(ScalarType.Float32) * _scales.unsqueeze(1);
+
+    public void Dispose()
+    {
+        _values.Dispose();
+        _scales?.Dispose();
+    }
+
+    private bool IsComputedHere(ScalarType dtype, long rows, long inputs, bool steady)
+    {
+        if (_values.device_type != TorchSharp.DeviceType.CPU) return false;
+        if (_scales is null) return rows <= FewRows && _values.dtype == dtype && inputs % Lanes.Count == 0;
+        return dtype == ScalarType.Float32 || (dtype == ScalarType.BFloat16 && !steady && rows < ManyRows);
+    }
+
+    private static Tensor Expanded(Tensor values, Tensor scales, Tensor x, Tensor? bias)
+    {
+        var (outputs, inputs, shape) = (values.shape[0], values.shape[1], x.shape);
+        var results = empty([.. shape[..^1], outputs], x.dtype, x.device);
+        var elements = x.device_type == TorchSharp.DeviceType.CPU ? ExpandedElements : ExpandedElementsOfDevice;
+        var step = Math.Max(16, elements / inputs / 16 * 16);
+        using var scope = NewDisposeScope();
+        var expanded = empty([Math.Min(step, outputs), inputs], x.dtype, x.device);
+        for (var first = 0L; first < outputs; first += step)
+        {
+            using var some = NewDisposeScope();
+            var count = Math.Min(step, outputs - first);
+            var part = expanded.slice(0, 0, count, 1);
+            part.copy_(values.slice(0, first, first + count, 1));
+            var sums = nn.functional.linear(x, part) * scales.slice(0, first, first + count, 1); // [..., some outputs], f32
+            if (bias is not null) sums.add_(bias.slice(0, first, first + count, 1), Scalars.One);
+            results.slice(-1, first, first + count, 1).copy_(sums);
+        }
+
+        return results;
+    }
+
+    private static Tensor To(Tensor tensor, Device device)
+    {
+        if (device.type == TorchSharp.DeviceType.CPU) return tensor;
+        var moved = tensor.to(device).DetachFromDisposeScope();
+        tensor.Dispose();
+        return moved;
+    }
+}

@@ -1,0 +1,131 @@
+using System.Reflection;
+using Flamingo.Configuration;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Trace;
+
+namespace Flamingo.ServiceDefaults;
+
+/// <summary>
+/// The program that every service process is: endpoints, health, reflection, telemetry, a report instead of a start that must fail, and
+/// an end that waits for calls.
+/// </summary>
+public static class ServiceProgram
+{
+    private const int Interrupted = 130; // what shells report of a program that SIGINT ended
+
+    /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
+    /// <param name="register">Adds the service's own parts.</param>
+    /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
+    /// <returns>
+    /// 0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.
+    /// </returns>
+    public static async Task<int> RunAsync(
+        string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
+    {
+        var program = Assembly.GetEntryAssembly()!.GetName().Name;
+        try
+        {
+            string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
+            // The appsettings.json beside the program holds its defaults, whatever the current directory is.
+            var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+            {
+                Args = arguments, ContentRootPath = AppContext.BaseDirectory,
+            });
+            builder.Configuration.AddOptionSources(arguments);
+            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort);
+
+            builder.AddServiceDefaults();
+            register(builder);
+            await using var app = builder.Build();
+            app.CheckBeforeStart();
+            map(app);
+            app.MapServiceDefaults();
+            var orderly = await app.ServeAsync(() => Task.CompletedTask, cancellation);
+            // The exit code is not 0 where a part of the process has ended it, because its device failed for example.
+            return orderly ? Environment.ExitCode : Interrupted;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // Only the operator reads this, so it is one report without a stack trace.
+            var faults = Faults(exception).ToList();
+            var report = faults.Count == 1 ? faults[0] : string.Join("", faults.Select(fault => $"\n  {fault}"));
+            await Console.Error.WriteLineAsync($"{program} does not start: {report}");
+            return 1;
+        }
+    }
+
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
+        var endpoints = Endpoints(builder).Read();
+
+        // The container images set ASPNETCORE_HTTP_PORTS, which would open a port for HTTP/1.1; these settings take its place.
+        builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
+            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // a wrong port is reported with all other faults
+            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
+            else kestrel.ListenAnyIP(port, Listen);
+        });
+
+        void Listen(ListenOptions listen)
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
+        }
+
+        builder.Services.AddSingleton<RunningCalls>();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
+        builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
+        builder.Services.AddGrpcReflection();
+        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .WithMetrics(metrics => metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Flamingo.*"))
+            .WithTracing(tracing => tracing.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation());
+        if (TelemetryCollector(builder.Configuration) is not null)
+            telemetry.WithMetrics(metrics => metrics.AddOtlpExporter()).WithTracing(tracing => tracing.AddOtlpExporter());
+        return builder;
+    }
+
+    public static WebApplication MapServiceDefaults(this WebApplication app)
+    {
+        app.Use(app.Services.GetRequiredService<RunningCalls>().CountAsync);
+        app.MapGrpcHealthChecksService();
+        app.MapGrpcReflectionService();
+        return app;
+    }
+
+    /// <returns>The address of the collector that OpenTelemetry's own variable names, or null.</returns>
+    internal static string? TelemetryCollector(IConfiguration configuration) =>
+        configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } collector ? collector : null;
+
+    // The port must be known before the container is built that validates options.
+    private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
+        new(builder.Configuration, EndpointOptions.Section);
+
+    private static EndpointOptions Checked(OptionSection<EndpointOptions> section)
+    {
+        var (options, wrong) = (section.Read(), section.Validate(null, section.Read()));
+        return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
+    }
+
+    // Options of several sections fail together, each with several faults.
+    private static IEnumerable<string> Faults(Exception exception) => exception switch
+    {
+        AggregateException several => several.InnerExceptions.SelectMany(Faults),
+        TargetInvocationException { InnerException: { } inner } => Faults(inner),
+        OptionsValidationException options => options.Failures,
+        _ => [exception.Message],
+    };
+}

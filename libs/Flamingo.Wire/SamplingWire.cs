@@ -1,0 +1,66 @@
+using System.Collections;
+using System.Reflection;
+using System.Text.Json;
+using Flamingo.Abstractions;
+using Google.Protobuf.Collections;
+using Google.Protobuf.Reflection;
+using V1 = Flamingo.Protos.V1;
+
+namespace Flamingo.Wire;
+
+/// <summary>
+/// How tokens are chosen. Each property of <see cref="SamplingParameters"/> and the field of that name in the message are paired
+/// by name (<c>MaxTokens</c> and <c>max_tokens</c>), so that a new parameter travels without a line here.
+/// </summary>
+public static class SamplingWire
+{
+    private static readonly (PropertyInfo Property, FieldDescriptor Field)[] Pairs =
+        [.. typeof(SamplingParameters).GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(property =>
+            (property, V1.Sampling.Descriptor.FindFieldByName(JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name))
+                ?? throw new InvalidOperationException($"The message Sampling has no field for {property.Name}.")))];
+
+    public static V1.Sampling ToMessage(this SamplingParameters record)
+    {
+        var message = new V1.Sampling();
+        foreach (var (property, field) in Pairs)
+        {
+            var value = property.GetValue(record);
+            if (field.IsMap) ((MapField<int, float>)field.Accessor.GetValue(message)).Add(((IEnumerable<KeyValuePair<int, float>>)value!).ToDictionary());
+            else if (field.IsRepeated) foreach (var item in (IEnumerable)value!) ((IList)field.Accessor.GetValue(message)).Add(item);
+            else if (value is not null) field.Accessor.SetValue(message, value);
+        }
+
+        return message;
+    }
+
+    /// <summary>Absent fields take the record's defaults; a 0 that was sent stays a 0 and is judged.</summary>
+    public static SamplingParameters ToRecord(this V1.Sampling? message)
+    {
+        var record = new SamplingParameters();
+        if (message is null) return record;
+        foreach (var (property, field) in Pairs)
+        {
+            if (field.HasPresence && !field.Accessor.HasValue(message)) continue;
+            // a message may change later, and the record may not
+            property.SetValue(record, field.Accessor.GetValue(message) switch
+            {
+                MapField<int, float> map => new Dictionary<int, float>(map),
+                RepeatedField<int> numbers => numbers.ToArray(),
+                RepeatedField<string> texts => texts.ToArray(),
+                var scalar => scalar,
+            });
+        }
+
+        return record;
+    }
+
+    public static V1.AttentionChoice ToMessage(this AttentionChoice record)
+    {
+        var message = new V1.AttentionChoice();
+        message.Layers.AddRange(record.Layers);
+        message.Heads.AddRange(record.Heads);
+        return message;
+    }
+
+    public static AttentionChoice ToRecord(this V1.AttentionChoice message) => new([.. message.Layers], [.. message.Heads]);
+}

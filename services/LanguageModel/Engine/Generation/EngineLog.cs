@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.LanguageModel.Engine.Generation;
+
+/// <summary>What the engine tells an operator; events 5100 to 5199.</summary>
+internal static partial class EngineLog
+{
+    [LoggerMessage(5101, LogLevel.Warning,
+        "The queue is full: {Waiting} requests wait. Further ones are refused with RESOURCE_EXHAUSTED until one of these is admitted.")]
+    public static partial void QueueFull(this ILogger logger, int waiting);
+
+    [LoggerMessage(5102, LogLevel.Information, "The queue has room again. {Refused} requests were refused while it was full.")]
+    public static partial void QueueHasRoom(this ILogger logger, int refused);
+
+    [LoggerMessage(5103, LogLevel.Debug,
+        "A request was admitted: {PromptTokens} prompt tokens, {CachedTokens} of them cached, and {Pictures} pictures, "
+        + "{NewPictures} of them to project.")]
+    public static partial void RequestAdmitted(this ILogger logger, int promptTokens, int cachedTokens, int pictures, int newPictures);
+
+    [LoggerMessage(5104, LogLevel.Debug,
+        "A request finished after {Milliseconds:0} ms: {PromptTokens} prompt tokens, {CachedTokens} of them cached.")]
+    public static partial void RequestFinished(this ILogger logger, double milliseconds, int promptTokens, int cachedTokens);
+
+    [LoggerMessage(5105, LogLevel.Debug, "A request of {PromptTokens} prompt tokens was cancelled after {Milliseconds:0} ms.")]
+    public static partial void RequestCancelled(this ILogger logger, int promptTokens, double milliseconds);
+
+    [LoggerMessage(5106, LogLevel.Warning, "A request failed, and no other with it: {Reason}")]
+    public static partial void RequestFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(5107, LogLevel.Error, "A step failed, and the {Requests} requests in it fail too.")]
+    public static partial void StepFailed(this ILogger logger, Exception exception, int requests);
+
+    [LoggerMessage(5108, LogLevel.Warning, "A prefix was not pinned: {Reason}")]
+    public static partial void PinRefused(this ILogger logger, string reason);
+
+    [LoggerMessage(5109, LogLevel.Debug, "A prefix of {Blocks} blocks is pinned for {Duration}.")]
+    public static partial void PrefixPinned(this ILogger logger, int blocks, TimeSpan duration);
+
+    [LoggerMessage(5110, LogLevel.Information, "{Pins} pinned prefixes have had their time; their {Blocks} blocks may be evicted now.")]
+    public static partial void PinsExpired(this ILogger logger, int pins, int blocks);
+
+    [LoggerMessage(5111, LogLevel.Information, "The engine stops: {Running} requests in work and {Waiting} that wait end with UNAVAILABLE.")]
+    public static partial void Stopping(this ILogger logger, int running, int waiting);
+
+    [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended by an error. All requests from now on are refused.")]
+    public static partial void LoopFailed(this ILogger logger, Exception exception);
+}

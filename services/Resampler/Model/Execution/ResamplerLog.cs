@@ -1,0 +1,16 @@
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.Resampler.Execution;
+
+/// <summary>What the resampler tells an operator; events 4000 to 4099.</summary>
+internal static partial class ResamplerLog
+{
+    [LoggerMessage(4001, LogLevel.Information, "A call with {Pictures} pictures was refused: {Reason}")]
+    public static partial void CallRefused(this ILogger logger, int pictures, string reason);
+
+    [LoggerMessage(4002, LogLevel.Debug, "A forward pass of {Pictures} pictures took {Milliseconds:0.0} ms.")]
+    public static partial void BatchComputed(this ILogger logger, int pictures, double milliseconds);
+
+    [LoggerMessage(4003, LogLevel.Warning, "A forward pass of {Pictures} pictures failed, and the calls in it with it.")]
+    public static partial void BatchFailed(this ILogger logger, Exception exception, int pictures);
+}
