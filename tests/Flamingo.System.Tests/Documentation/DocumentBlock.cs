@@ -1,0 +1,56 @@
+using System.Text.RegularExpressions;
+using Flamingo.Testing;
+
+namespace Flamingo.SystemTests.Documentation;
+
+/// <summary>A fenced block of README.md or of a page in docs.</summary>
+/// <param name="Document">Path below the repository's root.</param>
+/// <param name="Line">The line of the opening fence, from 1.</param>
+/// <param name="Language">The word behind the opening fence; empty where there is none.</param>
+/// <param name="Mark">The HTML comment on the line before it, without its brackets; null where there is none.</param>
+internal sealed partial record DocumentBlock(string Document, int Line, string Language, string Text, string? Mark)
+{
+    public static IReadOnlyList<string> Documents { get; } =
+    [
+        "README.md",
+        .. Directory.GetFiles(RepositoryFiles.Path("docs"), "*.md").Select(file => $"docs/{Path.GetFileName(file)}").Order(StringComparer.Ordinal),
+    ];
+
+    /// <summary>Why it is not run: <c>&lt;!-- not run: why --&gt;</c>.</summary>
+    public string? NotRun => MarkOf("not run: ");
+
+    /// <summary>Why a program is compiled and not run: <c>&lt;!-- compiled, not run: why --&gt;</c>.</summary>
+    public string? OnlyCompiled => MarkOf("compiled, not run: ");
+
+    /// <summary>Whether it shows exactly what the block before it prints: <c>&lt;!-- prints --&gt;</c>.</summary>
+    public bool IsOutput => Mark == "prints";
+
+    public string Where => $"{Document}:{Line}";
+
+    public static IReadOnlyList<DocumentBlock> Of(string document) => Parse(document, File.ReadAllLines(RepositoryFiles.Path(document)));
+
+    public static IReadOnlyList<DocumentBlock> Parse(string document, IReadOnlyList<string> lines)
+    {
+        var blocks = new List<DocumentBlock>();
+        for (var at = 0; at < lines.Count; at++)
+        {
+            if (!lines[at].StartsWith("```", StringComparison.Ordinal)) continue;
+            var end = at + 1;
+            while (end < lines.Count && lines[end] != "```") end++;
+            Assert.True(end < lines.Count, $"{document}:{at + 1}: the fence is never closed.");
+            var mark = at > 0 ? Comment().Match(lines[at - 1]) : Match.Empty;
+            blocks.Add(new(
+                document, at + 1, lines[at][3..].Trim(), string.Join('\n', lines.Skip(at + 1).Take(end - at - 1)),
+                mark.Success ? mark.Groups[1].Value : null));
+            at = end;
+        }
+
+        return blocks;
+    }
+
+    private string? MarkOf(string start) =>
+        Mark is not null && Mark.StartsWith(start, StringComparison.Ordinal) && Mark.Length > start.Length ? Mark[start.Length..] : null;
+
+    [GeneratedRegex(@"^<!-- (.+) -->$")]
+    private static partial Regex Comment();
+}

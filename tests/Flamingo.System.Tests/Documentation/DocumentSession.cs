@@ -1,0 +1,162 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Flamingo.SystemTests.Distributed;
+using Flamingo.Testing;
+
+namespace Flamingo.SystemTests.Documentation;
+
+/// <summary>
+/// A shell in which the blocks of one document run in order, as printed. <c>dotnet run</c> stands for the executable that is built
+/// already, and the current directory is a copy of the repository's (links to it), so that what commands write leaves nothing behind.
+/// A block that serves goes on until the session ends.
+/// </summary>
+internal sealed class DocumentSession : IAsyncDisposable
+{
+    private const int PrintedPort = 8080;
+    private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(90);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
+    private readonly int _port = IsFree(PrintedPort) ? PrintedPort : FreePort.Next();
+    private readonly List<Process> _servers = [];
+
+    public DocumentSession()
+    {
+        foreach (var entry in Directory.EnumerateFileSystemEntries(RepositoryFiles.Root))
+        {
+            var name = Path.GetFileName(entry);
+            if (!name.StartsWith('.') && name != "artifacts") File.CreateSymbolicLink(Path.Combine(_folder, name), entry);
+        }
+
+        // Without it, dotnet could not be told from the real one.
+        var programs = Directory.CreateDirectory(Path.Combine(_folder, "programs")).FullName;
+        var shim = Path.Combine(programs, "dotnet");
+        File.WriteAllText(shim, Shim);
+        File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
+
+    private static string Dotnet => Path.Combine(
+        Path.GetDirectoryName(Environment.ProcessPath) is { } folder && File.Exists(Path.Combine(folder, "dotnet"))
+            ? folder : Environment.GetEnvironmentVariable("DOTNET_ROOT") ?? "/usr/share/dotnet", "dotnet");
+
+    // Executes what `dotnet run --project P -- ARGUMENTS` would build first.
+    private static string Shim => $"""
+        #!/usr/bin/env bash
+        command=$1; shift
+        while [ "$command" = run ] && [ $# -gt 0 ] && [ "$1" != -- ]; do
+          case "$1" in
+            --project) project=$2; shift 2 ;;
+            -c) shift 2 ;;
+            *) break ;;
+          esac
+        done
+        [ "$1" = -- ] && shift
+        case "$command $project" in
+          "run cli") exec "{Dotnet}" "{Built("Flamingo.Cli", "flamingo")}" "$@" ;;
+          "run bench/Flamingo.Bench") exec "{Dotnet}" "{Built("Flamingo.Bench", "Flamingo.Bench")}" "$@" ;;
+        esac
+        echo "'dotnet $command' does not run here. Mark the block with <!-- not run: why -->." >&2
+        exit 97
+        """;
+
+    /// <returns>Standard output.</returns>
+    /// <exception cref="InvalidOperationException">The block failed; with all that it wrote.</exception>
+    public async Task<string> RunCommandsAsync(DocumentBlock block, CancellationToken cancellation)
+    {
+        if (block.Text.EndsWith(" -- serve", StringComparison.Ordinal))
+        {
+            await ServeAsync(block, cancellation);
+            return "";
+        }
+
+        var run = await ProgramRun.RunAsync("bash", ["-euo", "pipefail", "-c", AtPort(block.Text)], cancellation, _folder, ProgramEnvironment);
+        return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
+    }
+
+    /// <summary>Builds a program with the project that the document prints, and runs it unless it says why not.</summary>
+    /// <param name="project">The project file as printed; a path that begins with <c>../flamingo/</c> leads into the repository.</param>
+    /// <returns>Standard output.</returns>
+    public async Task<string> RunProgramAsync(DocumentBlock block, string project, CancellationToken cancellation)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_folder, $"ask-{block.Line}")).FullName;
+        var file = project.Replace("../flamingo/", RepositoryFiles.Root + "/", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(Path.Combine(folder, "ask.csproj"), file, cancellation);
+        await File.WriteAllTextAsync(Path.Combine(folder, "Program.cs"), AtPort(block.Text), cancellation);
+        string[] build = ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-o", Path.Combine(folder, "out"), folder];
+        var built = await ProgramRun.RunAsync(Dotnet, build, cancellation);
+        if (built.ExitCode != 0) throw Failed(block, built);
+        if (block.OnlyCompiled is not null) return "";
+        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "out", "ask.dll")], cancellation, _folder);
+        return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in _servers)
+        {
+            server.Kill(entireProcessTree: true);
+            await server.WaitForExitAsync();
+            Watchdog.Release(server.Id);
+            server.Dispose();
+        }
+
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private Dictionary<string, string> ProgramEnvironment => new()
+    {
+        ["PATH"] = $"{_folder}/programs:{Environment.GetEnvironmentVariable("PATH")}",
+        ["Endpoints__GrpcPort"] = $"{_port}",
+        ["Endpoints__Listen"] = "loopback",
+    };
+
+    private static string Built(string project, string assembly) =>
+        RepositoryFiles.Path("artifacts", "bin", project, Configuration, assembly + ".dll");
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using var listener = new TcpListener(System.Net.IPAddress.Any, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static InvalidOperationException Failed(DocumentBlock block, ProgramRun run) =>
+        new($"{block.Where} ended with {run.ExitCode}:\n{block.Text}\n--- standard output\n{run.Output}\n--- standard error\n{run.Error}");
+
+    // Another program may hold the printed port on this machine.
+    private string AtPort(string text) =>
+        text.Replace($"localhost:{PrintedPort}", $"localhost:{_port}", StringComparison.Ordinal);
+
+    private async Task ServeAsync(DocumentBlock block, CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo("bash", ["-c", $"exec {block.Text}"])
+        {
+            WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        foreach (var (name, value) in ProgramEnvironment) start.Environment[name] = value;
+        var server = Process.Start(start)!;
+        _servers.Add(server);
+        Watchdog.Watch(server.Id);
+        var output = server.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        var error = server.StandardError.ReadToEndAsync(CancellationToken.None);
+        var started = Stopwatch.StartNew();
+        while (IsFree(_port))
+        {
+            if (server.HasExited || started.Elapsed > LongestStart)
+            {
+                server.Kill(entireProcessTree: true);
+                throw Failed(block, new(-1, await output, await error));
+            }
+
+            await Task.Delay(100, cancellation);
+        }
+    }
+}
