@@ -31,7 +31,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         var programs = Directory.CreateDirectory(Path.Combine(_folder, "programs")).FullName;
         var shim = Path.Combine(programs, "dotnet");
         File.WriteAllText(shim, Shim);
-        File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
