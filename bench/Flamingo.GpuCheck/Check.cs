@@ -3,6 +3,7 @@ using Flamingo.Bench.Stacks;
 using Flamingo.Checkpoints;
 using Flamingo.Modeling.Devices;
 using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Natives;
 using Flamingo.Modeling.Runtime;
 using TorchSharp;
 
