@@ -1,15 +1,15 @@
-using Flamingo.Gateway.LatentCache;
+using Flamingo.Gateway.Latents;
 
 namespace Flamingo.Bench.Caching;
 
 /// <summary>The plain twin of the memory tier: bounded by bytes, least recently used leaves first.</summary>
 internal sealed class PlainLru(long mostBytes)
 {
-    private readonly Dictionary<string, LinkedListNode<(string Key, LatentEntry Entry)>> _entries = [];
-    private readonly LinkedList<(string Key, LatentEntry Entry)> _byUse = new();
+    private readonly Dictionary<string, LinkedListNode<(string Key, LatentValue Entry)>> _entries = [];
+    private readonly LinkedList<(string Key, LatentValue Entry)> _byUse = new();
     private long _bytes;
 
-    public LatentEntry? Get(string key)
+    public LatentValue? Get(string key)
     {
         if (!_entries.TryGetValue(key, out var node)) return null;
         _byUse.Remove(node);
@@ -17,7 +17,7 @@ internal sealed class PlainLru(long mostBytes)
         return node.Value.Entry;
     }
 
-    public void Put(string key, LatentEntry entry)
+    public void Put(string key, LatentValue entry)
     {
         for (_bytes += Size(entry); _bytes > mostBytes && _byUse.Last is { } oldest; _byUse.RemoveLast())
         {
@@ -28,5 +28,5 @@ internal sealed class PlainLru(long mostBytes)
         _entries[key] = _byUse.AddFirst((key, entry));
     }
 
-    private static int Size(LatentEntry entry) => entry.Latents.Tensor.Bytes.Length;
+    private static int Size(LatentValue entry) => entry.Latents.Tensor.Bytes.Length;
 }

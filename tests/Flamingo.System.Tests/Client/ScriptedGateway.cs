@@ -132,7 +132,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
             var id = picture switch
             {
                 FlamingoPicture still => Convert.ToHexStringLower(SHA256.HashData(still.Bytes.Span)),
-                FlamingoVideo video => Flamingo.Gateway.Pictures.PictureId.Of(video.Input),
+                FlamingoVideo video => Flamingo.Gateway.Prompts.PictureId.Of(video.Input),
                 _ => ((FlamingoPictureId)picture).Id,
             };
             if (picture is not FlamingoPictureId) _held[(tenant, id)] = true;

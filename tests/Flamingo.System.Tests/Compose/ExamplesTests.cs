@@ -1,4 +1,4 @@
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Prompts;
 using Flamingo.Protos.V1;
 
 namespace Flamingo.SystemTests.Compose;

@@ -1,7 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Protos.V1;
 using Flamingo.Stages;
 using StackExchange.Redis;
@@ -23,7 +22,9 @@ internal static class StoredLatents
     /// <summary>The latents of a picture that stand under the key of a vision encoder's digest; null where none do.</summary>
     public static async Task<float[]?> LatentsAsync(this ConnectionMultiplexer redis, byte[] picture, Model model, string visionDigest)
     {
-        var key = LatentKey.Compute(Gateway.Pictures.PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
+        var key = LatentKey.Compute(
+            Gateway.Prompts.PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion,
+            TensorDtype.Float32, "");
         var value = await redis.GetDatabase().HashGetAsync($"flamingo:latents:{key}", "data");
         return value.IsNull ? null : LatentValue.Read(key, (byte[])value!, (_, _) => true)!.Latents.Tensor.ToFloats();
     }

@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Prompts;

@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Redis;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging;
@@ -13,7 +15,7 @@ namespace Flamingo.Gateway.SupportSets;
 /// version, revision, head and shots, and a hash of its pictures' files. While Redis is down, sets that this process has
 /// seen lately can still be asked; changes are refused.
 /// </summary>
-public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, SupportSetOptions options, TimeProvider time, ILogger<RedisSupportSetStore> logger) : ISupportSetStore
+public sealed class RedisSupportSetStore(Func<Task<IDatabase>> connect, SupportSetOptions options, TimeProvider time, ILogger<RedisSupportSetStore> logger) : ISupportSetStore
 {
     // a replacement that meets another one tries again; so many in a row are no accident
     private const int Attempts = 8;
@@ -21,7 +23,9 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
     // files that no set names after this were left by a gateway that died while it wrote
     private static readonly TimeSpan Unfinished = TimeSpan.FromMinutes(10);
 
-    private readonly SeenSets _seen = new();
+    private const int MostSeen = 64;
+
+    private readonly RecentlyAdded<StoredSet> _seen = new(MostSeen); // read or made by this process lately
 
     public async Task<StoredSet?> GetAsync(Tenant tenant, string name, CancellationToken cancellation)
     {
@@ -31,15 +35,15 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
             return await RunAsync(async database =>
             {
                 var revision = await database.HashGetAsync(key, "revision");
-                if (_seen.Get(key) is { } known && known.Revision == revision) return known;
+                if (_seen.Find(key) is { } known && known.Revision == revision) return known;
                 var fields = await database.HashGetAsync(key, ["head", "shots"]);
                 if (fields[0].IsNull) return Forget(key);
                 var set = Read<StoredSet>(fields[0]) with { Shots = Read<List<StoredShot>>(fields[1]) };
-                _seen.Put(key, set);
+                _seen.Add(key, set);
                 return set;
             }, cancellation);
         }
-        catch (FlamingoException) when (_seen.Get(key) is { } known && !(known.Expires <= time.GetUtcNow()))
+        catch (FlamingoException) when (_seen.Find(key) is { } known && !(known.Expires <= time.GetUtcNow()))
         {
             return known;
         }
@@ -122,7 +126,7 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
         }
         catch (Exception exception) when (exception is not FlamingoException && !cancellation.IsCancellationRequested)
         {
-            Failed(exception.Message);
+            RedisLog.SupportSetsFailed(logger, exception.Message);
             throw new FlamingoException(FlamingoErrorKind.Unavailable, "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
         }
 
@@ -145,7 +149,4 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
     private static byte[] Write<T>(T value) => JsonSerializer.SerializeToUtf8Bytes(value);
 
     private static T Read<T>(RedisValue value) => JsonSerializer.Deserialize<T>((byte[])value!) ?? throw new JsonException("A support set in Redis is null.");
-
-    [LoggerMessage(1, LogLevel.Warning, "Redis, which keeps the support sets, failed: {Reason}")]
-    private partial void Failed(string reason);
 }

@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using static System.FormattableString;
