@@ -1,4 +1,7 @@
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Latents;
+using Flamingo.Gateway.Prompts;
+using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -57,6 +60,52 @@ public sealed class LatentCacheTests : IAsyncDisposable
         _gate.SetResult();
         Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => bad)).Faults).Field);
         Assert.Equal([PictureSource.Encoded], await good);
+    }
+
+    [Fact]
+    public async Task A_question_has_one_answer_per_picture_in_order_and_asks_once_for_the_files_of_all_that_are_missing()
+    {
+        await _flamingo.AskAsync(Picture(3));
+        RequestedPicture Known(byte picture) => new(PictureId.Of([picture]), null, $"picture {picture}");
+        var asked = new List<string>();
+        Task<IReadOnlyDictionary<string, VisualInput>> FilesAsync(IReadOnlyCollection<string> ids)
+        {
+            asked.Add(string.Join(' ', ids));
+            byte[] files = [1, 2, 3];
+            return Task.FromResult<IReadOnlyDictionary<string, VisualInput>>(
+                files.ToDictionary(file => PictureId.Of([file]), file => VisualInput.Still(new[] { file })));
+        }
+
+        Task<IReadOnlyList<PictureLatents>> AskAsync(params byte[] pictures) => _services.GetRequiredService<LatentCache>().GetOrEncodeAsync(
+            [.. pictures.Select(Known)], Tenant.Of("", ""), TestContext.Current.CancellationToken, FilesAsync);
+
+        var answers = await AskAsync(2, 1, 3, 2);
+        Assert.Equal([2, 1, 3, 2], answers.Select(answer => answer.Latents.Tensor.ToFloats()[0]));
+        Assert.Equal(
+            [PictureSource.Encoded, PictureSource.Encoded, PictureSource.Memory, PictureSource.Encoded], answers.Select(answer => answer.Source));
+        Assert.Equal([$"{PictureId.Of([2])} {PictureId.Of([1])}"], asked); // once, and not for what is held
+        Assert.Equal(new CacheUse(1, 0, 2, 0, answers[2].Cost), PictureLatents.Use(answers)); // over distinct pictures
+        await AskAsync(1, 2, 3);
+        Assert.Single(asked);
+
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(1, 8, 9));
+        Assert.Equal([PictureId.Of([8]), PictureId.Of([9])], refusal.Missing);
+    }
+
+    [Fact(Timeout = 30_000)]
+    public async Task Whoever_needs_more_than_is_being_encoded_waits_and_then_encodes_it_for_the_latents_that_are_held()
+    {
+        _stage.Gate = _gate.Task;
+        var plain = _flamingo.SourcesAsync(Picture(1));
+        await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
+        var pooled = _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1)], IncludePooled: true), TestContext.Current.CancellationToken);
+        Assert.Equal([1], _stage.Encodes); // one at a time
+        _gate.SetResult();
+        Assert.Equal([PictureSource.Encoded], await plain);
+        var answer = await pooled;
+        Assert.Equal([1, 0, 0], Assert.Single(answer.Pooled).ToFloats());
+        Assert.Equal([1, 1], _stage.Encodes);
+        Assert.Equal((1, 1), (answer.Cache.Encoded, answer.Cache.Waits));
     }
 
     [Fact]

@@ -79,6 +79,20 @@ public sealed class RespServerTests : IDisposable
         Assert.Equal([PictureSource.Encoded], await strange.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_value_that_redis_refuses_to_read_is_a_miss_and_those_beside_it_are_hits()
+    {
+        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1), Picture(2), Picture(3));
+        await using var connection = await _server.ConnectAsync();
+        await connection.GetDatabase().KeyDeleteAsync(KeyOf(2));
+        await connection.GetDatabase().StringSetAsync(KeyOf(2), "another type");
+        await using var after = Gateway();
+        Assert.Equal(
+            [PictureSource.Redis, PictureSource.Encoded, PictureSource.Redis],
+            await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1), Picture(2), Picture(3)));
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
     [Fact(Timeout = 120_000)]
     public async Task A_server_that_goes_and_comes_back_empty_is_used_again()
     {
