@@ -24,7 +24,8 @@ internal sealed class CollectedLogs(ConcurrentQueue<LoggedEvent> logged) : ILogg
 
         public void Log<TState>(LogLevel level, EventId id, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (category.StartsWith("Flamingo.", StringComparison.Ordinal)) logged.Enqueue(new(category, level, id, formatter(state, exception)));
+            if (!category.StartsWith("Flamingo.", StringComparison.Ordinal)) return;
+            logged.Enqueue(new(category, level, id, formatter(state, exception)));
         }
     }
 }

@@ -8,7 +8,8 @@ internal static partial class GatewayLog
     [LoggerMessage(1, LogLevel.Information, "The vision encoder is '{ModelId}' (weights {Digest}, preprocessing {Preprocessing}).")]
     public static partial void VisionEncoder(ILogger logger, string modelId, string digest, string preprocessing);
 
-    [LoggerMessage(2, LogLevel.Information, "The resampler is '{ModelId}' (weights {Digest}): {Latents} latents of width {Width}, {Dtype}.")]
+    [LoggerMessage(2, LogLevel.Information, "The resampler is '{ModelId}' (weights {Digest}): {Latents} latents of width {Width}, "
+        + "{Dtype}.")]
     public static partial void Resampler(ILogger logger, string modelId, string digest, int latents, int width, string dtype);
 
     [LoggerMessage(3, LogLevel.Information, "The language model is '{ModelId}' (weights {Digest}).")]
@@ -21,7 +22,7 @@ internal static partial class GatewayLog
         + "(Gateway:MaxQueuedRequests).")]
     public static partial void Overloaded(ILogger logger, int working, int waiting);
 
-    [LoggerMessage(6, LogLevel.Debug, "The language model does not hold {Latents} of the latents that were sent to it before. The call is made "
-        + "again with all of them.")]
+    [LoggerMessage(6, LogLevel.Debug, "The language model does not hold {Latents} of the latents that were sent to it before. The call is "
+        + "made again with all of them.")]
     public static partial void SentAgain(ILogger logger, int latents);
 }

@@ -52,7 +52,8 @@ public sealed class GenerationPipeline(
                 },
                 GenerationFinished end => new AnswerFinished(
                     end.Reason, end.PromptTokens, end.GeneratedTokens, sampling.Seed.Value,
-                    new StageTimings(times.Lookup, times.Vision, times.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
+                    new StageTimings(
+                        times.Lookup, times.Vision, times.Resample, end.Prefill, asked + end.FirstToken, time.GetElapsedTime(arrived)),
                     Digests(model, prompt.Latents, end.WeightsDigest)) { CachedTokens = end.CachedTokens, Samples = end.Samples },
                 var item => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
@@ -76,8 +77,12 @@ public sealed class GenerationPipeline(
         var ranking = await RankAsync(request, prompt, tenant, cancellation);
         return new FlamingoRanking(
             ranking.Candidates, prompt.Reports, ranking.PromptTokens,
-            new StageTimings(times.Lookup, times.Vision, times.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, prompt.Latents, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens, Cache = prompt.Cache, Shots = prompt.Selected };
+            new StageTimings(
+                times.Lookup, times.Vision, times.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
+            Digests(model, prompt.Latents, ranking.WeightsDigest))
+        {
+            CachedTokens = ranking.CachedTokens, Cache = prompt.Cache, Shots = prompt.Selected,
+        };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -90,9 +95,11 @@ public sealed class GenerationPipeline(
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
         CheckCount(request.Pictures.Count, "pictures", faults);
-        var pictures = request.Pictures
-            .Select((visual, index) => PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { NeedsPooled = request.IncludePooled })
-            .ToList();
+        List<RequestedPicture> pictures =
+        [
+            .. request.Pictures.Select((visual, index) =>
+                PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { NeedsPooled = request.IncludePooled }),
+        ];
         PromptRules.ThrowIfAny(faults);
 
         var encoded = await latents.GetOrEncodeAsync(pictures, tenant, cancellation);

@@ -80,7 +80,7 @@ public sealed class AttentionTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_flight_with_attention_serves_those_who_want_none()
+    public async Task An_encoding_with_attention_serves_requests_that_need_none()
     {
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _stage.Gate = gate.Task;

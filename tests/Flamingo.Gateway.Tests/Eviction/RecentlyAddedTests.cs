@@ -8,7 +8,8 @@ public sealed class RecentlyAddedTests
     [Fact]
     public void Thousands_of_operations_agree_with_a_plain_model()
     {
-        var (keys, model, random) = (new RecentlyAdded<string>(3), new List<(string Key, string Value)>(), new Random(5)); // most recent first
+        var (keys, random) = (new RecentlyAdded<string>(3), new Random(5));
+        var model = new List<(string Key, string Value)>(); // newest first
         for (var step = 0; step < 10_000; step++)
         {
             var key = ((char)('a' + random.Next(6))).ToString();

@@ -136,7 +136,8 @@ public sealed class TinyLfuCacheTests
 
     private static TinyLfuCache<LatentValue> Cache(long bytes) => new(bytes, value => value.ElementBytes);
 
-    private static LatentValue Entry(int floats) => new(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero);
+    private static LatentValue Entry(int floats) =>
+        new(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero);
 
     private static long Size(LatentValue entry) => entry.Latents.Tensor.Bytes.Length;
 }

@@ -23,7 +23,8 @@ public sealed class ClusterTests : IDisposable
         await using var connection = await _server.ConnectAsync();
         var server = connection.GetServers()[0];
         Assert.Equal("said", (string?)await server.ExecuteAsync("EVAL", "return ARGV[1]", 1, "a", "said"));
-        var refusal = await Assert.ThrowsAsync<RedisServerException>(() => server.ExecuteAsync("EVAL", "return ARGV[1]", 2, "a", "b", "said"));
+        var refusal = await Assert.ThrowsAsync<RedisServerException>(
+            () => server.ExecuteAsync("EVAL", "return ARGV[1]", 2, "a", "b", "said"));
         Assert.Contains("CROSSSLOT", refusal.Message, StringComparison.Ordinal);
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }

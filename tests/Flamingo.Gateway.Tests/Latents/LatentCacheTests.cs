@@ -76,13 +76,15 @@ public sealed class LatentCacheTests : IAsyncDisposable
                 files.ToDictionary(file => PictureId.Of([file]), file => VisualInput.Still(new[] { file })));
         }
 
-        Task<IReadOnlyList<PictureLatents>> AskAsync(params byte[] pictures) => _services.GetRequiredService<LatentCache>().GetOrEncodeAsync(
+        var cache = _services.GetRequiredService<LatentCache>();
+        Task<IReadOnlyList<PictureLatents>> AskAsync(params byte[] pictures) => cache.GetOrEncodeAsync(
             [.. pictures.Select(Known)], Tenant.Of("", ""), TestContext.Current.CancellationToken, FilesAsync);
 
         var answers = await AskAsync(2, 1, 3, 2);
         Assert.Equal([2, 1, 3, 2], answers.Select(answer => answer.Latents.Tensor.ToFloats()[0]));
         Assert.Equal(
-            [PictureSource.Encoded, PictureSource.Encoded, PictureSource.Memory, PictureSource.Encoded], answers.Select(answer => answer.Source));
+            [PictureSource.Encoded, PictureSource.Encoded, PictureSource.Memory, PictureSource.Encoded],
+            answers.Select(answer => answer.Source));
         Assert.Equal([$"{PictureId.Of([2])} {PictureId.Of([1])}"], asked); // once, and not for what is held
         Assert.Equal(new CacheUse(1, 0, 2, 0, answers[2].Cost), PictureLatents.Use(answers)); // over distinct pictures
         await AskAsync(1, 2, 3);
@@ -98,7 +100,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         _stage.Gate = _gate.Task;
         var plain = _flamingo.SourcesAsync(Picture(1));
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
-        var pooled = _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1)], IncludePooled: true), TestContext.Current.CancellationToken);
+        var pooled = _flamingo.EncodeAsync(
+            new FlamingoEncodeRequest([Picture(1)], IncludePooled: true), TestContext.Current.CancellationToken);
         Assert.Equal([1], _stage.Encodes); // one at a time
         _gate.SetResult();
         Assert.Equal([PictureSource.Encoded], await plain);

@@ -8,7 +8,8 @@ namespace Flamingo.Gateway.Tests.Latents;
 
 public sealed class LatentValueTests
 {
-    private static readonly LatentValue Entry = new(ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4, 5, 6], 2, 3)), TimeSpan.FromMilliseconds(3.5));
+    private static readonly LatentValue Entry =
+        new(ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4, 5, 6], 2, 3)), TimeSpan.FromMilliseconds(3.5));
 
     [Fact]
     public void Reads_back_what_was_written_in_place()
@@ -64,7 +65,7 @@ public sealed class LatentValueTests
         Assert.Equal(value.Length - LatentValue.HeaderBytes, read.ElementBytes);
 
         var asked = new List<(TensorDtype, string)>();
-        Assert.Null(LatentValue.Read("key", new byte[1 << 20], (_, _) => throw new InvalidOperationException("No header is to be believed.")));
+        Assert.Null(LatentValue.Read("key", new byte[1 << 20], (_, _) => throw new InvalidOperationException("This is no header.")));
         Assert.Null(LatentValue.Read("key", (byte[])[.. value, .. new byte[1 << 20]], (dtype, shape) =>
         {
             asked.Add((dtype, string.Join(',', shape)));

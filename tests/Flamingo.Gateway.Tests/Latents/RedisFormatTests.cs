@@ -66,8 +66,8 @@ public sealed class RedisFormatTests : IAsyncLifetime
             KeyOf(1), value.Write(KeyOf(1)).ToArray(), new DistributedCacheEntryOptions { SlidingExpiration = Life }, Cancellation);
         await using (var gateway = Gateway())
         {
-            Assert.Equal(
-                [PictureSource.Redis, PictureSource.Encoded], await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1), Picture(2)));
+            var flamingo = gateway.GetRequiredService<IFlamingo>();
+            Assert.Equal([PictureSource.Redis, PictureSource.Encoded], await flamingo.SourcesAsync(Picture(1), Picture(2)));
         }
 
         var (library, ours) = (await FieldsAsync(1), await FieldsAsync(2));

@@ -12,7 +12,8 @@ public sealed class RoomTests
     [Fact]
     public void From_picture_to_latents_there_are_at_most_eight_files_and_eight_types()
     {
-        var files = Directory.GetFiles(RepositoryFiles.Path("services", "Gateway", "Pipeline", "Latents"), "*.cs", SearchOption.AllDirectories);
+        var folder = RepositoryFiles.Path("services", "Gateway", "Pipeline", "Latents");
+        var files = Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories);
         var types = typeof(LatentCache).Assembly.GetTypes().Where(type =>
             type.Namespace == typeof(LatentCache).Namespace && !type.IsNested && !type.IsDefined(typeof(CompilerGeneratedAttribute), false));
         // The memory tier is a map of the room Eviction, which knows nothing of pictures: one more of each.

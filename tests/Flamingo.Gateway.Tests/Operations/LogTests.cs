@@ -1,3 +1,4 @@
+using System.Reflection;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Tests.Redis;
 using Microsoft.Extensions.DependencyInjection;
@@ -19,8 +20,8 @@ public sealed class LogTests
     {
         using var server = new RespServer();
         await using var gateway = _stage.Services(
-            ("Redis:ConnectionString", $"{server.Address},password="), ("Redis:LookupBudget", "00:00:10"), ("Redis:LeaseDuration", "00:01:00"),
-            ("Gateway:MemoryCacheBytes", "12345"));
+            ("Redis:ConnectionString", $"{server.Address},password="), ("Redis:LookupBudget", "00:00:10"),
+            ("Redis:LeaseDuration", "00:01:00"), ("Gateway:MemoryCacheBytes", "12345"));
         foreach (var start in gateway.GetServices<IHostedService>()) await start.StartAsync(Cancellation);
         Assert.Contains("12345 bytes", Single("held in memory").Text, StringComparison.Ordinal);
         while (!Said("is connected")) await Task.Delay(1, Cancellation);
@@ -73,9 +74,8 @@ public sealed class LogTests
     public void Events_of_one_category_have_numbers_of_their_own()
     {
         var methods = typeof(GatewayOptions).Assembly.GetTypes().SelectMany(type => type.GetMethods(
-                System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.Public
-                | System.Reflection.BindingFlags.NonPublic))
-            .Select(method => (method.DeclaringType, Log: Attribute.GetCustomAttribute(method, typeof(LoggerMessageAttribute)) as LoggerMessageAttribute))
+                BindingFlags.Static | BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+            .Select(method => (method.DeclaringType, Log: method.GetCustomAttribute<LoggerMessageAttribute>()))
             .Where(method => method.Log is not null).ToList();
         Assert.Equal(
             ["GatewayLog", "LatentCacheLog", "RedisLog"],

@@ -42,7 +42,8 @@ internal sealed class RespServer : IDisposable
     /// <summary>Empty, on the same port.</summary>
     public void StartAgain() => _server = Start();
 
-    public async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{Port},abortConnect=false,allowAdmin=true");
+    public async Task<ConnectionMultiplexer> ConnectAsync() =>
+        await ConnectionMultiplexer.ConnectAsync($"{Address},abortConnect=false,allowAdmin=true");
 
     private static int FreePort()
     {
@@ -53,7 +54,8 @@ internal sealed class RespServer : IDisposable
 
     private GarnetServer Start()
     {
-        string[] cluster = _clusterFiles is null ? [] : ["--cluster", "true", "--device-type", "RandomAccess", "--checkpointdir", _clusterFiles];
+        string[] cluster = _clusterFiles is null ? []
+            : ["--cluster", "true", "--device-type", "RandomAccess", "--checkpointdir", _clusterFiles];
         var server = new GarnetServer(
         [
             "--port", $"{Port}", "--bind", "127.0.0.1", "--memory", "64m", "--page", "1m", "--index", "1m", "--lua", "true",

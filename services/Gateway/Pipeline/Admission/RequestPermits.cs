@@ -26,7 +26,10 @@ public sealed class RequestPermits(GatewayOptions options, ILogger<RequestPermit
         GatewayLog.Overloaded(logger, options.MaxConcurrentRequests, options.MaxQueuedRequests);
         throw new FlamingoException(
             FlamingoErrorKind.Overloaded,
-            "The gateway has as many requests as it takes. Try again in 1 s, or raise Gateway:MaxQueuedRequests.") { RetryAfter = RetryAfter };
+            "The gateway has as many requests as it takes. Try again in 1 s, or raise Gateway:MaxQueuedRequests.")
+        {
+            RetryAfter = RetryAfter,
+        };
     }
 
     public void Dispose() => _limiter.Dispose();

@@ -21,7 +21,8 @@ public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metri
 
     /// <param name="request">With all latents.</param>
     /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
+        LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // The call may be made again until the first event has been passed on.
         await using var stream = await AskAsync(request.Segments, async segments =>

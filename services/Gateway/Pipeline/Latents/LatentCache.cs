@@ -173,7 +173,8 @@ public sealed class LatentCache(
     /// <param name="shared">Whether Redis answered the lookup; where it did not, there is nobody to ask for leases.</param>
     /// <param name="waited">How long their request has waited for other owners.</param>
     private async Task AnswerAsync(
-        List<Claim> claims, ConcurrentDictionary<string, LatentValue> held, bool shared, FlamingoModel model, Tenant tenant, TimeSpan waited)
+        List<Claim> claims, ConcurrentDictionary<string, LatentValue> held, bool shared, FlamingoModel model, Tenant tenant,
+        TimeSpan waited)
     {
         var (started, pause, encodings) = (time.GetTimestamp(), FirstPause, new List<Task>());
         try

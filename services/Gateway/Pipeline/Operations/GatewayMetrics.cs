@@ -28,10 +28,13 @@ public sealed class GatewayMetrics : IDisposable
         Count("flamingo.latents.failures", "{call}", "Calls that failed or took longer than their budget.",
             () => [(cache.Read().Redis?.Failures, Redis)]);
         Count("flamingo.latents.corrupt", "{value}", "Values that did not read back.", () => [(cache.Read().Redis?.Corrupt, Redis)]);
-        Count("flamingo.latents.transferred", "By", "Bytes of values.",
-            () => [(cache.Read().Redis?.BytesRead, new("direction", "read")), (cache.Read().Redis?.BytesWritten, new("direction", "written"))]);
+        Count("flamingo.latents.transferred", "By", "Bytes of values.", () =>
+        [
+            (cache.Read().Redis?.BytesRead, new("direction", "read")), (cache.Read().Redis?.BytesWritten, new("direction", "written")),
+        ]);
         Count("flamingo.latents.encodings", "{picture}", "Pictures sent to the stages.", () => [(cache.Read().Encoded, null)]);
-        Count("flamingo.latents.waits", "{picture}", "Pictures that waited for another request's encoding, in this gateway or at another one.",
+        Count("flamingo.latents.waits", "{picture}",
+            "Pictures that waited for another request's encoding, in this gateway or at another one.",
             () => [(cache.Read().Waits, new("gateway", "this")), (cache.Read().SharedWaits, new("gateway", "another"))]);
         _meter.CreateObservableCounter(
             "flamingo.latents.saved", () => cache.Read().Saved.TotalSeconds, "s", "What encoding the found pictures had cost.");

@@ -58,7 +58,8 @@ public sealed class RedisClearing
     {
         var (left, batch) = (0L, new List<RedisKey>());
         await server.PingAsync().WaitAsync(Patience, cancellation); // the scan itself would wait longer for a silent server
-        await foreach (var key in server.KeysAsync(database.Database, Pattern(_options.InstanceName), pageSize: 1000).WithCancellation(cancellation))
+        var keys = server.KeysAsync(database.Database, Pattern(_options.InstanceName), pageSize: 1000);
+        await foreach (var key in keys.WithCancellation(cancellation))
         {
             batch.Add(key);
             if (batch.Count == 1000) await UnlinkAsync();
@@ -70,7 +71,8 @@ public sealed class RedisClearing
         async Task UnlinkAsync()
         {
             // A command for each: in a cluster they live in different slots.
-            left += (await Task.WhenAll(batch.Select(key => database.KeyDeleteAsync(key))).WaitAsync(Patience, cancellation)).Count(deleted => deleted);
+            var deleted = await Task.WhenAll(batch.Select(key => database.KeyDeleteAsync(key))).WaitAsync(Patience, cancellation);
+            left += deleted.Count(wasThere => wasThere);
             batch.Clear();
         }
     }

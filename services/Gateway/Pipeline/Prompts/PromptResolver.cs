@@ -27,7 +27,8 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
         }
 
         var drawn = await shots.DrawAsync(choice, query, segments.Count, tenant, model, cancellation);
-        IReadOnlyList<RequestedPicture> examples = [.. drawn.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
+        IReadOnlyList<RequestedPicture> examples =
+            [.. drawn.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
         if (needsAttention && query.Count == 0) examples = WithAttentionOfLast(examples);
 
         // Where the choice needed the query's embedding, the query's pictures are there already.
@@ -39,7 +40,8 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
         foreach (var picture in rest) known[picture.Id] = picture;
 
         IReadOnlyList<PictureLatents> all = [.. pictures.Select(picture => known[picture.Id])];
-        var shown = drawn.Shots.Zip(all).Select(pair => (Segment(pair.Second), new TextSegment(pair.First.Text + model.Language.EndOfChunkToken)));
+        var shown = drawn.Shots.Zip(
+            all, (shot, picture) => (Segment(picture), new TextSegment(shot.Text + model.Language.EndOfChunkToken)));
         var (first, second) = (PictureLatents.Times(drawn.Query), PictureLatents.Times(rest));
         return new ResolvedPrompt(
             [.. shown], Segments(segments, all.Skip(examples.Count)), all,
@@ -53,7 +55,8 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
     private static IReadOnlyList<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IEnumerable<PictureLatents> pictures)
     {
         var next = new Queue<PictureLatents>(pictures);
-        return [.. segments.Select(segment => segment is FlamingoText text ? (PromptSegment)new TextSegment(text.Text) : Segment(next.Dequeue()))];
+        return [.. segments.Select(segment =>
+            segment is FlamingoText text ? (PromptSegment)new TextSegment(text.Text) : Segment(next.Dequeue()))];
     }
 
     private static PictureSegment Segment(PictureLatents picture) => new(picture.Key, picture.Latents);

@@ -20,7 +20,7 @@ public sealed class SupportSetCollection(
         var pictures = SupportSetRules.Check(request, model, options, faults);
         PromptRules.ThrowIfAny(faults);
 
-        // The pictures are encoded first, so that a set that is there can be used at once. Should storing it fail, the latents stay cached.
+        // The pictures are encoded first, so that a set that is there can be used at once. Their latents stay cached if storing it fails.
         var needsPooled = model.Vision.PooledWidth > 0;
         var embeddings = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
         foreach (var some in RequestedPicture.Distinct(pictures).Chunk(gateway.MaxPicturesPerRequest))
@@ -34,7 +34,8 @@ public sealed class SupportSetCollection(
         var set = new NewSet(
             request.Name, now, now + request.TimeToLive, StoredSet.EmbeddingOrigin(model),
             [.. pictures.Zip(request.Examples).Select(shot => new StoredShot(shot.First.Id, shot.Second.Text, embeddings[shot.First.Id]))],
-            pictures.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, picture => picture.Input!, StringComparer.Ordinal));
+            pictures.DistinctBy(picture => picture.Id)
+                .ToDictionary(picture => picture.Id, picture => picture.Input!, StringComparer.Ordinal));
         return (await store.PutAsync(tenant, set, request.ExpectedVersion, cancellation)).ToPublic();
     }
 
