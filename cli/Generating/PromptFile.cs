@@ -2,7 +2,6 @@ using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
@@ -90,7 +89,8 @@ public static class PromptFile
             }
 
             var members = item.EnumerateObject().ToArray();
-            foreach (var member in members.Where(member => !Kinds.Contains(member.Name) && member.Name != VisualJson.MaxFrames)) faults.Add($"{at}: unknown member '{member.Name}'. Known are {Known} and '{VisualJson.MaxFrames}'.");
+            foreach (var member in members.Where(member => !Kinds.Contains(member.Name) && member.Name != VisualJson.MaxFrames))
+                faults.Add($"{at}: unknown member '{member.Name}'. Known are {Known} and '{VisualJson.MaxFrames}'.");
             var known = members.Where(member => Kinds.Contains(member.Name)).ToArray();
             if (known.Length != 1) faults.Add($"{at}: must have exactly one of {Known}, not {known.Length}.");
             else if (Segment(item, known[0], folder, at, faults) is { } segment) segments.Add(segment);
@@ -100,7 +100,8 @@ public static class PromptFile
     private static FlamingoSegment? Segment(JsonElement item, JsonProperty member, string folder, string at, List<string> faults)
     {
         if (VisualJson.Kinds.Contains(member.Name)) return VisualJson.Read(item, member.Name, folder, at, faults);
-        if (item.TryGetProperty(VisualJson.MaxFrames, out _)) faults.Add($"{at}.{VisualJson.MaxFrames}: belongs to 'video' and 'frames'. Leave it out.");
+        if (item.TryGetProperty(VisualJson.MaxFrames, out _))
+            faults.Add($"{at}.{VisualJson.MaxFrames}: belongs to 'video' and 'frames'. Leave it out.");
         if (member.Value.ValueKind != JsonValueKind.String)
         {
             faults.Add($"{at}.{member.Name}: must be a string.");

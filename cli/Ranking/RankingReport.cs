@@ -4,7 +4,6 @@ using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Ranking;
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Reading;
 

@@ -1,6 +1,5 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Stages;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Reporting;

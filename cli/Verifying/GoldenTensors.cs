@@ -1,6 +1,5 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Verifying;
 

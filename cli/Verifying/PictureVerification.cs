@@ -3,7 +3,6 @@ using Flamingo.Checkpoints;
 using Flamingo.Cli.Reporting;
 using Flamingo.Modeling;
 using Flamingo.Resampler.Network;
-using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Network;
 using Flamingo.VisionEncoder.Preprocessing;

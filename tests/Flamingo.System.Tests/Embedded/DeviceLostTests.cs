@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Flamingo.Abstractions;
 using Flamingo.Modeling;
-using Flamingo.Stages;
 using Flamingo.Testing;
 using Flamingo.VisionEncoder.Execution;
 using Microsoft.Extensions.Configuration;

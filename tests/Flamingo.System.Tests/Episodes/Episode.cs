@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Episodes;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 

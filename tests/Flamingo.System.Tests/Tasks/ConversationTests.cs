@@ -2,7 +2,6 @@ using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Import;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;

@@ -1,7 +1,6 @@
 using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Tasks;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 
