@@ -6,8 +6,8 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …], "sampling": {…}}</c>;
-/// clips as in <see cref="VisualJson"/>.
+/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …],
+/// "sampling": {…}}</c>; clips as in <see cref="VisualJson"/>.
 /// Strict: everything that is not understood is a fault, and all faults are reported at once.
 /// </summary>
 public static class PromptFile
@@ -67,7 +67,8 @@ public static class PromptFile
             else faults.Add($"unknown member '{member.Name}'. Known are 'segments' and 'sampling'.");
         }
 
-        if (!root.TryGetProperty("segments", out _)) faults.Add("'segments' is missing. Add a list of {\"picture\": …} and {\"text\": …}.");
+        if (!root.TryGetProperty("segments", out _))
+            faults.Add("'segments' is missing. Add a list of {\"picture\": …} and {\"text\": …}.");
         return new FlamingoRequest(segments, sampling);
     }
 
