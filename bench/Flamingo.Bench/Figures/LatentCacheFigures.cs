@@ -76,7 +76,7 @@ public static class LatentCacheFigures
 
     private static TinyLfuCache<LatentValue> Cache(long bytes) => new(bytes, value => value.ElementBytes);
 
-    private static PlainLru<LatentValue> Plain(long bytes) => new(bytes, value => value.ElementBytes);
+    private static PlainLru<LatentValue> Plain(long bytes) => new(bytes, value => (int)value.ElementBytes);
 
     private static bool Ask(TinyLfuCache<LatentValue> cache, string key, LatentValue entry)
     {

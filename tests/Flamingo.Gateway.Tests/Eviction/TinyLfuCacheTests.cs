@@ -136,7 +136,7 @@ public sealed class TinyLfuCacheTests
 
     private static TinyLfuCache<LatentValue> Cache(long bytes) => new(bytes, value => value.ElementBytes);
 
-    private static PlainLru<LatentValue> Plain(long bytes) => new(bytes, value => value.ElementBytes);
+    private static PlainLru<LatentValue> Plain(long bytes) => new(bytes, value => (int)value.ElementBytes);
 
     private static LatentValue Entry(int floats) =>
         new(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero);
