@@ -4,6 +4,7 @@ using Flamingo.Checkpoints;
 using Flamingo.Fixtures.Reference;
 using Flamingo.Modeling.Devices;
 using Flamingo.Modeling.Memory;
+using Flamingo.Modeling.Natives;
 using Flamingo.Modeling.Runtime;
 using TorchSharp;
 

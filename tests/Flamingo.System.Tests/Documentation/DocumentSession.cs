@@ -31,7 +31,8 @@ internal sealed class DocumentSession : IAsyncDisposable
         var programs = Directory.CreateDirectory(Path.Combine(_folder, "programs")).FullName;
         var shim = Path.Combine(programs, "dotnet");
         File.WriteAllText(shim, Shim);
-        File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        const UnixFileMode Executable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
     }
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release

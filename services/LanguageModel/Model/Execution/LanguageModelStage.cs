@@ -112,7 +112,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         }
     }
 
-    private IAsyncEnumerable<GenerationEvent> Generate(LanguageModelRequest request, CancellationToken cancellation)
+    private IAsyncEnumerable<AnswerEvent> Generate(LanguageModelRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
         var faults = new List<FieldFault>();
