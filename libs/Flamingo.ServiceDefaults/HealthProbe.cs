@@ -15,7 +15,8 @@ public static class HealthProbe
         using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
         try
         {
-            var answer = await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
+            var answer = await new Health.HealthClient(channel)
+                .CheckAsync(new HealthCheckRequest(), new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
             await Console.Out.WriteLineAsync(answer.Status.ToString());
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving ? 0 : 1;
         }

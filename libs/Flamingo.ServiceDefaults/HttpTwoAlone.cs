@@ -13,7 +13,7 @@ namespace Flamingo.ServiceDefaults;
 /// </summary>
 internal static class HttpTwoAlone
 {
-    /// <summary>How long a connection may say nothing, and how long an answered one may go on sending what nobody reads.</summary>
+    /// <summary>How long a connection may send nothing, and how long a refused one may go on sending before it is closed.</summary>
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(30), LongestRest = TimeSpan.FromSeconds(2);
 
     /// <param name="program">The program's name, for the line.</param>

@@ -15,7 +15,9 @@ using TorchSharp;
 
 namespace Flamingo.LanguageModel.Tests;
 
-/// <summary>Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.</summary>
+/// <summary>
+/// Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.
+/// </summary>
 public sealed class Models : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-language-").FullName;
@@ -30,7 +32,9 @@ public sealed class Models : IDisposable
         lock (_lock)
         {
             if (_directories.TryGetValue(family, out var known)) return known;
-            return _directories[family] = family == "shapes" ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")) : Import(family);
+            return _directories[family] = family == "shapes"
+                ? ModelDirectory.Open(RepositoryFiles.Path("models", "shapes"))
+                : Import(family);
         }
     }
 
@@ -38,22 +42,31 @@ public sealed class Models : IDisposable
     {
         lock (_lock)
         {
-            if (!_stages.TryGetValue(family, out var stage)) stage = _stages[family] = NewStage(DirectoryOf(family), new LanguageModelOptions());
+            if (!_stages.TryGetValue(family, out var stage))
+                stage = _stages[family] = NewStage(DirectoryOf(family), new LanguageModelOptions());
             return stage;
         }
     }
 
     /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
-    public LanguageModelStage NewStage(ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null, string storage = "native") =>
-        new(model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }), TimeProvider.System);
+    public LanguageModelStage NewStage(
+        ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null,
+        string storage = "native") =>
+        new(
+            model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }),
+            TimeProvider.System);
 
     /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
     public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(
-        decoder, new ModelMemory(blocks, MemoryPlan.BlockTokens, slots), DirectoryOf(family).Config.Language.CrossAttention.Heads, DirectoryOf(family).Config.Resampler.Latents,
+        decoder, new ModelMemory(
+            blocks, MemoryPlan.BlockTokens,
+            slots), DirectoryOf(family).Config.Language.CrossAttention.Heads, DirectoryOf(family).Config.Resampler.Latents,
         Thread, new PagedAttention(Thread.Team));
 
     /// <summary>A decoder of its own, from a copy of the family's weights that <paramref name="change"/> may alter.</summary>
-    public Decoder NewDecoder(string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string, bool>? ignore = null)
+    public Decoder NewDecoder(
+        string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string,
+        bool>? ignore = null)
     {
         var model = DirectoryOf(family);
         var path = Path.Combine(_folder, $"{Guid.NewGuid():N}.safetensors");
@@ -81,13 +94,16 @@ public sealed class Models : IDisposable
 
     /// <summary>The language model of another family with other settings and weights; no golden knows it.</summary>
     /// <param name="weights">A tensor's own, by name.</param>
-    public ModelDirectory Variant(string name, string of, Func<LanguageConfig, LanguageConfig> config, Func<string, SourceTensor, SourceTensor> weights)
+    public ModelDirectory Variant(
+        string name, string of, Func<LanguageConfig, LanguageConfig> config, Func<string, SourceTensor, SourceTensor> weights)
     {
         var (model, folder) = (DirectoryOf(of), Directory.CreateDirectory(Path.Combine(_folder, name)).FullName);
         var file = new FileInfo(Path.Combine(folder, "language.safetensors"));
         using (var original = model.OpenWeights("language"))
         {
-            var tensors = original.Entries.Values.ToDictionary(entry => entry.Name, entry => weights(entry.Name, new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => original.Read(entry).ToArray())));
+            var tensors = original.Entries.Values.ToDictionary(
+                entry => entry.Name,
+                entry => weights(entry.Name, new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => original.Read(entry).ToArray())));
             SafetensorsWriter.Write(file.FullName, tensors, null, (_, _) => { }, [], CancellationToken.None);
         }
 
@@ -96,21 +112,35 @@ public sealed class Models : IDisposable
         File.Copy(model.TokenizerPath, Path.Combine(folder, ModelDirectory.TokenizerFile));
         ModelDirectory.WriteConfig(folder, model.Config with
         {
-            ModelId = name, Language = config(model.Config.Language), Weights = new Dictionary<string, WeightsFile> { ["language"] = new(file.Name, file.Length, written.HeaderSha256, digest, digest) },
+            ModelId = name, Language = config(model.Config.Language), Weights = new Dictionary<string, WeightsFile>
+            {
+                ["language"] = new(file.Name, file.Length, written.HeaderSha256, digest, digest)
+            },
         });
         return ModelDirectory.Open(folder);
     }
 
     // what no reference has together: two query heads for each of keys and values, half of each head rotated, residuals side by side
-    private ModelDirectory Grouped() => Variant("grouped", "llama", config => config with { KeyValueHeads = 2, RotaryFraction = 0.5, ParallelResidual = true }, (name, tensor) =>
-        name.EndsWith("query_key_value.weight", StringComparison.Ordinal) ? tensor with { Shape = [128, 64], Read = () => [.. tensor.Read().Take(128 * 64 * sizeof(float))] } : tensor);
+    private ModelDirectory Grouped() =>
+        Variant("grouped", "llama", config => config with
+        {
+            KeyValueHeads = 2, RotaryFraction = 0.5, ParallelResidual = true
+        }, (name, tensor) =>
+        name.EndsWith("query_key_value.weight", StringComparison.Ordinal)
+            ? tensor with { Shape = [128, 64], Read = () => [.. tensor.Read().Take(128 * 64 * sizeof(float))] }
+            : tensor);
 
     private ModelDirectory Import(string family)
     {
         if (family == "grouped") return Grouped();
-        if (family == "idefics") return IdeficsImport.Run(new IdeficsSource(RepositoryFiles.Path("tests", "reference", "families", family)), Path.Combine(_folder, family), progress: null, CancellationToken.None);
+        if (family == "idefics")
+            return IdeficsImport.Run(
+                new IdeficsSource(RepositoryFiles.Path("tests", "reference", "families", family)), Path.Combine(_folder, family),
+                progress: null, CancellationToken.None);
         string Source(string part) => RepositoryFiles.Path("tests", "reference", "families", family, part);
-        var source = new OpenFlamingoSource(Source("vision"), Source("language"), Source("checkpoint.pt"), Golden.Root(family).GetProperty("cross_attn_every_n_layers").GetInt32());
+        var source = new OpenFlamingoSource(
+            Source("vision"), Source("language"), Source("checkpoint.pt"),
+            Golden.Root(family).GetProperty("cross_attn_every_n_layers").GetInt32());
         return OpenFlamingoImport.Run(source, Path.Combine(_folder, family), progress: null, CancellationToken.None);
     }
 }

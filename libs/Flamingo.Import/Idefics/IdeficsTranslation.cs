@@ -25,9 +25,9 @@ internal static class IdeficsTranslation
                 + "freeze_text_layers freeze_text_module_exceptions freeze_vision_layers freeze_vision_module_exceptions "
                 + "word_embed_proj_dim",
             ("hidden_act", ["silu"]), ("cross_layer_activation_function", ["swiglu"]), ("alpha_type", ["float", "vector"]),
-                ("rope_theta", ["10000"]), ("rope_scaling", []), ("rope_parameters", []), ("partial_rotary_factor", ["1"]),
+            ("rope_theta", ["10000"]), ("rope_scaling", []), ("rope_parameters", []), ("partial_rotary_factor", ["1"]),
             ("num_key_value_heads", [$"{llama.Heads}"]), ("head_dim", [$"{llama.Width / llama.Heads}"]), ("attention_bias", ["false"]),
-                ("mlp_bias", ["false"]));
+            ("mlp_bias", ["false"]));
         keys.Check(config, file, report);
         HuggingFaceClip.CheckTower(config.GetProperty("vision_config"), file, report, "vision_config.");
         if (config.Member("perceiver_config") is not { } perceiver) return;

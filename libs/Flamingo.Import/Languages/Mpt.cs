@@ -23,9 +23,9 @@ internal sealed class Mpt : ILanguageFamily
     private static readonly (string Key, string[] Values)[] AttentionKeys =
     [
         ("alibi", ["true"]), ("attn_type", ["multihead_attention"]), ("clip_qkv", []), ("attn_clip_qkv", []), ("softmax_scale", []),
-            ("prefix_lm", ["false"]), ("qk_gn", ["false"]), ("fused_qkv", ["true"]),
+        ("prefix_lm", ["false"]), ("qk_gn", ["false"]), ("fused_qkv", ["true"]),
         ("attn_uses_sequence_id", ["false"]), ("rope", ["false"]), ("sliding_window_size", ["-1"]), ("attn_logit_softcapping", []),
-            ("reuse_kv_layer_idx", []),
+        ("reuse_kv_layer_idx", []),
     ];
 
     private static readonly ConfigKeys FeedForwardKeys = new(

@@ -1,10 +1,15 @@
 namespace Flamingo.Modeling.Batching;
 
 /// <param name="Size">Most items of one forward pass.</param>
-/// <param name="Wait">How long a call may wait for company while the compute thread is idle; zero: it takes what waits already.</param>
+/// <param name="Wait">
+/// How long a call may wait for company while the compute thread is idle; zero: it takes only what waits already.
+/// </param>
 public sealed record BatchBounds(int Size, TimeSpan Wait);
 
-/// <summary>One caller's items on their way through batches. What is taken is guarded by the queue's lock; answers come from the one compute thread.</summary>
+/// <summary>
+/// The items of one call, which may be computed in several batches. The queue's lock guards what has been taken; results come from the
+/// compute thread alone.
+/// </summary>
 internal sealed class BatchCall<TItem, TResult>
 {
     private readonly (int Index, object? Kind)[] _order;
@@ -15,7 +20,7 @@ internal sealed class BatchCall<TItem, TResult>
     public BatchCall(IReadOnlyList<TItem> items, Func<TItem, object?> kind, long arrived)
     {
         (Items, Arrived, _results) = (items, arrived, new TResult[items.Count]);
-        // of a kind one behind the other, so that they can ride together
+        // Items of one kind stand together, so that they can share a batch.
         _order = [.. items.Select((item, index) => (Index: index, Kind: kind(item))).GroupBy(item => item.Kind).SelectMany(group => group)];
     }
 
@@ -30,7 +35,7 @@ internal sealed class BatchCall<TItem, TResult>
 
     public object? NextKind => _order[_taken].Kind;
 
-    /// <returns>Index of the item that rides now.</returns>
+    /// <returns>Index of the item that goes into the batch.</returns>
     public int Take() => _order[_taken++].Index;
 
     public void Answer(int index, TResult result)

@@ -2,7 +2,10 @@ using System.Diagnostics.Metrics;
 
 namespace Flamingo.Modeling.Batching;
 
-/// <summary>What a stage computed, as metrics and as counts since it started. A picture counts when its features or latents are computed, whether its caller still waits or not.</summary>
+/// <summary>
+/// What a stage computed, as metrics and as counts since it started. A picture counts when its features or latents are computed, whether
+/// its caller still waits or not.
+/// </summary>
 public sealed class BatchMetrics : IDisposable
 {
     private readonly Meter _meter;

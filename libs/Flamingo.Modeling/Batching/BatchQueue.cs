@@ -4,17 +4,17 @@ using Flamingo.Stages;
 namespace Flamingo.Modeling.Batching;
 
 /// <summary>
-/// Lets items of different calls ride in one forward pass. One batch is in work at a time, and what it holds is decided
-/// at the moment it starts, so that calls which came while the compute thread was busy are in it. A batch waits for
-/// company, but never longer than its oldest call may wait. Calls take turns item by item: one with sixty-four does not
-/// keep one with a single item waiting. A failing pass fails the calls in it and no other.
+/// Computes items of different calls in one forward pass. One batch is computed at a time, and its items are chosen when it starts, so that
+/// calls which came while the compute thread was busy are in it. A batch waits for more items, but never longer than its oldest call may
+/// wait. Calls take turns item by item: one with sixty-four items does not keep one with a single item waiting. When a pass fails, the
+/// calls in it fail and no others.
 /// </summary>
 /// <typeparam name="TItem">What one row of a batch is computed from.</typeparam>
 /// <typeparam name="TResult">What becomes of it.</typeparam>
 public sealed class BatchQueue<TItem, TResult> : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with items that wait; the first has the next turn
+    private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with items that wait; the first is the next to be served
     private readonly BatchBounds _bounds;
     private readonly Func<TItem, object?> _kind;
     private readonly Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> _compute;
@@ -22,15 +22,16 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private readonly Action<TimeSpan> _waited;
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
-    private TaskCompletionSource? _posted; // while a batch is in work
+    private TaskCompletionSource? _posted; // not null while a batch is being computed
     private bool _isClosed;
 
     /// <param name="kind">Items of one kind may share a batch, by Equals.</param>
     /// <param name="compute">One forward pass: a result per item, in order. Runs where <paramref name="post"/> says.</param>
     /// <param name="post">Runs an action on the compute thread, when its turn has come.</param>
-    /// <param name="waited">Told of every item how long it waited, when its batch starts.</param>
+    /// <param name="waited">Called for every item when its batch starts, with the time it waited.</param>
     public BatchQueue(
-        BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post, TimeProvider time, Action<TimeSpan>? waited = null)
+        BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post,
+        TimeProvider time, Action<TimeSpan>? waited = null)
     {
         (_bounds, _kind, _compute, _post, _time, _waited) = (bounds, kind, compute, post, time, waited ?? (_ => { }));
         _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -38,7 +39,9 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
 
     /// <returns>A result per item, in order.</returns>
     /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
-    /// <exception cref="OperationCanceledException">The caller left; items of it that wait are not computed.</exception>
+    /// <exception cref="OperationCanceledException">
+    /// The call was cancelled; those of its items that still wait are not computed.
+    /// </exception>
     public async Task<IReadOnlyList<TResult>> RunAsync(IReadOnlyList<TItem> items, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -71,7 +74,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
 
     private static FlamingoException Closed() => new(FlamingoErrorKind.Unavailable, "The stage is being stopped.");
 
-    // starts a batch if one is due, or sees to it that somebody asks again when one will be
+    // Starts a batch if one is due, and otherwise sets the timer for the moment when one will be.
     private void Consider()
     {
         lock (_lock)
@@ -98,7 +101,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         }
         catch (Exception exception)
         {
-            Fail(exception); // the compute thread is gone; what a batch throws ends in Run
+            Fail(exception); // The compute thread has ended. What a batch throws is handled in Run.
         }
 
         lock (_lock)
@@ -113,7 +116,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private void Run()
     {
         var batch = Take();
-        if (batch.Count == 0) return; // all callers left meanwhile
+        if (batch.Count == 0) return; // all calls have been cancelled meanwhile
         try
         {
             var results = _compute([.. batch.Select(item => item.Call.Items[item.Index])]);
@@ -129,7 +132,8 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         }
     }
 
-    // round after round, one item of every call whose next is of the kind of the first; calls of another kind keep their place in front
+    // Takes one item of each call in turn, round after round, if it is of the kind of the first item. Calls with another kind keep their
+    // place at the front.
     private List<(BatchCall<TItem, TResult> Call, int Index)> Take()
     {
         var batch = new List<(BatchCall<TItem, TResult> Call, int Index)>();

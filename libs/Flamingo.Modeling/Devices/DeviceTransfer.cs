@@ -7,9 +7,9 @@ namespace Flamingo.Modeling.Devices;
 
 /// <summary>
 /// Where tensors cross between the host and the device that a stage computes on, once its weights are there (<see cref="WeightsReader"/>
-/// moves each once). Only attention maps and goldens, which nobody waits for, are fetched without it. Uploads go through pinned memory
-/// and wait for nothing; a download waits for the device. On the CPU nothing is moved, but crossings are counted all the same. It belongs
-/// to the inference thread.
+/// moves each once). Attention maps and goldens are fetched without it, because they are not part of an ordinary step. Uploads go through
+/// pinned memory and wait for nothing; a download waits for the device. On the CPU nothing is moved, but crossings are counted all the
+/// same. It belongs to the inference thread.
 /// </summary>
 public sealed class DeviceTransfer(Device device) : IDisposable
 {

@@ -19,14 +19,19 @@ public sealed class ComputeTeam : IDisposable
 
     public ComputeTeam(int helpers)
     {
-        _helpers = [.. Enumerable.Range(1, helpers).Select(worker => new Thread(() => Help(worker)) { IsBackground = true, Name = $"compute {worker}" })];
+        _helpers = [
+            .. Enumerable.Range(1, helpers)
+                .Select(worker => new Thread(() => Help(worker)) { IsBackground = true, Name = $"compute {worker}" })
+        ];
         foreach (var helper in _helpers) helper.Start();
     }
 
     /// <summary>The calling thread and its helpers.</summary>
     public int Threads => _helpers.Length + 1;
 
-    /// <summary>Computes every item once, on the calling thread and up to <paramref name="threads"/> − 1 helpers, and returns when all are done.</summary>
+    /// <summary>
+    /// Computes every item once, on the calling thread and up to <paramref name="threads"/> − 1 helpers, and returns when all are done.
+    /// </summary>
     /// <param name="compute">Takes the item and the worker, 0 for the caller.</param>
     /// <exception cref="Exception">What the first failing item threw, once all are done.</exception>
     public void Run(int items, int threads, Action<int, int> compute)

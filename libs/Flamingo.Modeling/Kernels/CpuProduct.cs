@@ -6,16 +6,18 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// x Wᵀ + b on the CPU for weights held as int8 with one scale per output channel, or as bf16: they are read as they lie, widened in registers
-/// or, where many rows want them, once for all in the first cache; sums are f32, scaled at the end and rounded once.
-/// A row's result depends bit for bit only on the row: not on how many stand beside it, nor on threads. It does on the CPU's vector width.
+/// x Wᵀ + b on the CPU for weights held as int8 with one scale per output channel, or as bf16: they are read as they lie, widened in
+/// registers or, where many rows want them, once for all in the first cache; sums are f32, scaled at the end and rounded once. A row's
+/// result depends bit for bit only on the row: not on how many stand beside it, nor on threads. It does on the CPU's vector width.
 /// </summary>
 public static class CpuProduct
 {
     /// <summary>Bytes that must be readable behind the last int8 weight: rows are read by whole vectors.</summary>
     public const int Slack = 64;
 
-    /// <param name="values">[outputs, inputs], contiguous: int8 with <see cref="Slack"/> behind, or bf16 with rows of whole vectors of 16.</param>
+    /// <param name="values">
+    /// [outputs, inputs], contiguous: int8 with <see cref="Slack"/> behind, or bf16 with rows of whole vectors of 16.
+    /// </param>
     /// <param name="scales">f32 [outputs], beside int8 alone.</param>
     /// <param name="x">f32 or bf16 [rows, inputs]</param>
     /// <param name="bias">[outputs], in the dtype of x.</param>
@@ -28,20 +30,29 @@ public static class CpuProduct
         : Multiply<Vector128<float>, Width128>(values, scales, x, bias, team);
 
     /// <summary>The same with vectors of a given width.</summary>
-    public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor? scales, Tensor x, Tensor? bias, ComputeTeam team) where TVector : struct where TWidth : struct, IVectorWidth<TVector>
+    public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor? scales, Tensor x, Tensor? bias, ComputeTeam team)
+        where TVector : struct
+        where TWidth : struct, IVectorWidth<TVector>
     {
         var (given, held) = (x.shape, values.shape);
-        if (given.Length != 2 || given[1] != held[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([held[0]]))))
-            throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} [{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
+        if (given.Length != 2
+            || given[1] != held[1] || (bias is not null && (bias.dtype != x.dtype || !bias.shape.SequenceEqual([held[0]]))))
+            throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} "
+                + $"[{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
         if (values.dtype != (scales is null ? ScalarType.BFloat16 : ScalarType.Int8) || (scales is null && held[1] % Lanes.Count != 0))
-            throw new ArgumentException($"Weights are Int8 with scales, or BFloat16 without and with inputs by sixteens; these are {values.dtype} [{string.Join(", ", held)}] {(scales is null ? "without" : "with")} scales.");
+            throw new ArgumentException($"Weights are Int8 with scales, or BFloat16 without and with inputs by sixteens; these are "
+                + $"{values.dtype} [{string.Join(", ", held)}] {(scales is null ? "without" : "with")} scales.");
         var results = empty([given[0], held[0]], x.dtype, CPU);
         if (given[0] == 0) return results;
         var sizes = ((int)given[0], (int)held[0], (int)held[1]);
-        if (x.dtype == ScalarType.Float32 && scales is null) CpuProduct<TVector, TWidth, float, ushort>.Compute(values, scales, x, bias, results, sizes, team);
-        else if (x.dtype == ScalarType.Float32) CpuProduct<TVector, TWidth, float, sbyte>.Compute(values, scales, x, bias, results, sizes, team);
-        else if (x.dtype == ScalarType.BFloat16 && scales is null) CpuProduct<TVector, TWidth, ushort, ushort>.Compute(values, scales, x, bias, results, sizes, team);
-        else if (x.dtype == ScalarType.BFloat16) CpuProduct<TVector, TWidth, ushort, sbyte>.Compute(values, scales, x, bias, results, sizes, team);
+        if (x.dtype == ScalarType.Float32 && scales is null)
+            CpuProduct<TVector, TWidth, float, ushort>.Compute(values, scales, x, bias, results, sizes, team);
+        else if (x.dtype == ScalarType.Float32)
+            CpuProduct<TVector, TWidth, float, sbyte>.Compute(values, scales, x, bias, results, sizes, team);
+        else if (x.dtype == ScalarType.BFloat16 && scales is null)
+            CpuProduct<TVector, TWidth, ushort, ushort>.Compute(values, scales, x, bias, results, sizes, team);
+        else if (x.dtype == ScalarType.BFloat16)
+            CpuProduct<TVector, TWidth, ushort, sbyte>.Compute(values, scales, x, bias, results, sizes, team);
         else throw new ArgumentException($"Products take Float32 or BFloat16, not {x.dtype}.");
         return results;
     }
@@ -52,7 +63,11 @@ public static class CpuProduct
 /// <typeparam name="TWidth">Their operations.</typeparam>
 /// <typeparam name="T">How x, bias and results are stored: float, or ushort for bf16.</typeparam>
 /// <typeparam name="TWeight">How weights are held: sbyte, or ushort for bf16.</typeparam>
-internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVector : struct where TWidth : struct, IVectorWidth<TVector> where T : unmanaged where TWeight : unmanaged
+internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
+    where TVector : struct
+    where TWidth : struct, IVectorWidth<TVector>
+    where T : unmanaged
+    where TWeight : unmanaged
 {
     private const int Channels = ProductKernel<TVector, TWidth>.Channels;
 
@@ -62,10 +77,10 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
     // rows whose piece stays in the second cache, and bytes of rows that stay there whole
     private const int RowBlock = 128, RowBytes = 1 << 18;
 
-    // so many rows take weights as they are
+    // up to so many rows read weights as they are held, without widening them before
     private const int FewRows = 4;
 
-    // a thread's share of channels
+    // bounds of a thread's share of channels
     private const int MostShared = 64, LeastShared = 16;
 
     // multiplications below which waking another thread costs more than it saves
@@ -77,7 +92,9 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
     private readonly long _inputs, _rowStride;
     private readonly int _count, _outputs, _padded, _share;
 
-    private CpuProduct(TensorMemory values, float* scales, TensorMemory rows, T* bias, TensorMemory results, (int Rows, int Outputs, int Inputs) sizes, int share)
+    private CpuProduct(
+        TensorMemory values, float* scales, TensorMemory rows, T* bias, TensorMemory results, (int Rows, int Outputs, int Inputs) sizes,
+        int share)
     {
         _weights = (TWeight*)values.At(0);
         _scales = scales;
@@ -88,13 +105,15 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
         (_count, _outputs, _padded, _share) = (sizes.Rows, sizes.Outputs, Padded(sizes.Inputs), share);
     }
 
-    public static void Compute(Tensor values, Tensor? scales, Tensor x, Tensor? bias, Tensor results, (int Rows, int Outputs, int Inputs) sizes, ComputeTeam team)
+    public static void Compute(
+        Tensor values, Tensor? scales, Tensor x, Tensor? bias, Tensor results, (int Rows, int Outputs, int Inputs) sizes, ComputeTeam team)
     {
         var whole = typeof(T) == typeof(float) && sizes.Inputs % TWidth.Count == 0 && x.stride(1) == 1;
         using var widened = whole ? null : Widened(x, sizes.Rows, sizes.Inputs);
         using TensorMemory v = new(values), s = new(scales ?? results), r = new(widened ?? x), o = new(results), b = new(bias ?? results);
         var share = Math.Clamp(sizes.Outputs / (4 * team.Threads) / Channels * Channels, LeastShared, MostShared);
-        var product = new CpuProduct<TVector, TWidth, T, TWeight>(v, scales is null ? null : (float*)s.At(0), r, bias is null ? null : (T*)b.At(0), o, sizes, share);
+        var product = new CpuProduct<TVector, TWidth, T, TWeight>(
+            v, scales is null ? null : (float*)s.At(0), r, bias is null ? null : (T*)b.At(0), o, sizes, share);
         var threads = (long)sizes.Rows * sizes.Outputs * sizes.Inputs < ParallelWork ? 1 : team.Threads;
         team.Run((sizes.Outputs + share - 1) / share, threads, (item, _) => product.ComputeShare(item * share));
     }
@@ -127,7 +146,7 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
         var stride = (channels + Channels - 1) / Channels * Channels;
         var block = Math.Min(RowBlock, _count);
         var scratch = stackalloc float[block * stride + Channels * Piece + Lanes.Count];
-        var panel = (float*)(((nint)scratch + 63) & ~63); // vectors that lie across two cache lines load slowly
+        var panel = (float*)(((nint)scratch + 63) & ~63); // a vector that crosses two cache lines loads slowly
         var sums = panel + Channels * Piece;
         for (var row = 0; row < _count; row += block)
         {
@@ -138,7 +157,8 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
         }
     }
 
-    // few rows: a channel from beginning to end, as it lies; many: a piece of all channels, while that of the rows is in cache
+    // Few rows: each channel from beginning to end. Many rows: one piece of all channels after the other, while the rows' piece is in
+    // cache.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Sum(float* rows, int count, int first, int channels, float* panel, float* sums, int stride)
     {
@@ -151,14 +171,18 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight> where TVect
             var width = Math.Min(Piece, _padded - input);
             Prefetch(first + channel + Channels, input, width);
             var weights = new FourVectors<TWeight>(At(0), At(1), At(2), At(3));
-            if (count <= FewRows) ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, weights, width, sums + channel, stride);
-            else ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel, stride);
+            if (count <= FewRows)
+                ProductKernel<TVector, TWidth>.Add(rows + input, _rowStride, count, weights, width, sums + channel, stride);
+            else ProductKernel<TVector, TWidth>.Add(
+                rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel,
+                stride);
 
-            TWeight* At(int offset) => _weights + (first + Math.Min(channel + offset, channels - 1)) * _inputs + input; // the last one in place of the missing
+            // The last channel stands in for channels behind the end.
+            TWeight* At(int offset) => _weights + (first + Math.Min(channel + offset, channels - 1)) * _inputs + input;
         }
     }
 
-    // Asks for the next four channels. Into the second cache: the first has too few line buffers (measured: half the speed).
+    // Prefetches the next four channels into the second cache; the first has too few line buffers (measured: half the speed).
     private void Prefetch(int channel, int input, int width)
     {
         if (!Sse.IsSupported) return;

@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// Dot products of one, two or four rows with four vectors of weights or keys. Rows that come together share what is loaded, but each (row, weight)
-/// has an accumulator of its own that sees the same operations in the same order as with a single row, whatever the weights are stored as:
-/// that is what makes a row's result independent of its company.
+/// Dot products of one, two or four rows with four vectors of weights or keys. Rows that come together share what is loaded, but each (row,
+/// weight) has an accumulator of its own that sees the same operations in the same order as with a single row, whatever the weights are
+/// stored as: that is what makes a row's result independent of its company.
 /// </summary>
 /// <typeparam name="TVector">The vectors it computes with.</typeparam>
 /// <typeparam name="TWidth">Their operations.</typeparam>
@@ -35,7 +35,9 @@ public static unsafe class DotTile<TVector, TWidth> where TVector : struct where
 
     /// <inheritdoc cref="One"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Two<T>(float* x0, float* x1, in FourVectors<T> weights, int width, out Vector128<float> zero, out Vector128<float> one) where T : unmanaged
+    public static void Two<T>(
+        float* x0, float* x1, in FourVectors<T> weights, int width, out Vector128<float> zero, out Vector128<float> one)
+        where T : unmanaged
     {
         T* w0 = weights.Zero, w1 = weights.One, w2 = weights.Two, w3 = weights.Three;
         TVector a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
@@ -62,7 +64,8 @@ public static unsafe class DotTile<TVector, TWidth> where TVector : struct where
     /// <inheritdoc cref="One"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Four<T>(
-        float* x0, float* x1, float* x2, float* x3, in FourVectors<T> weights, int width, out Vector128<float> zero, out Vector128<float> one, out Vector128<float> two, out Vector128<float> three) where T : unmanaged
+        float* x0, float* x1, float* x2, float* x3, in FourVectors<T> weights, int width, out Vector128<float> zero,
+        out Vector128<float> one, out Vector128<float> two, out Vector128<float> three) where T : unmanaged
     {
         T* w0 = weights.Zero, w1 = weights.One, w2 = weights.Two, w3 = weights.Three;
         TVector a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
@@ -98,10 +101,15 @@ public static unsafe class DotTile<TVector, TWidth> where TVector : struct where
     /// <summary>A vector of weights as f32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load<T>(T* source) where T : unmanaged =>
-        typeof(T) == typeof(sbyte) ? TWidth.Load((sbyte*)source) : typeof(T) == typeof(ushort) ? TWidth.Load((ushort*)source) : TWidth.Load((float*)source);
+        typeof(T) == typeof(sbyte)
+            ? TWidth.Load((sbyte*)source)
+            : typeof(T) == typeof(ushort)
+            ? TWidth.Load((ushort*)source)
+            : TWidth.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sums(TVector zero, TVector one, TVector two, TVector three) => Vector128.Create(TWidth.Sum(zero), TWidth.Sum(one), TWidth.Sum(two), TWidth.Sum(three));
+    private static Vector128<float> Sums(TVector zero, TVector one, TVector two, TVector three) =>
+        Vector128.Create(TWidth.Sum(zero), TWidth.Sum(one), TWidth.Sum(two), TWidth.Sum(three));
 }
 
 /// <summary>Where four vectors of weights or keys begin.</summary>

@@ -5,7 +5,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Flamingo.Modeling.Kernels;
 
-/// <summary>What a product needs of f32 vectors, for each width that CPUs have. The order of a sum is part of the width: 16, 8 or 4 partial sums.</summary>
+/// <summary>
+/// What a product needs of f32 vectors, for each width that CPUs have. The order of a sum is part of the width: 16, 8 or 4 partial sums.
+/// </summary>
 /// <typeparam name="TVector">The vector of that width.</typeparam>
 public unsafe interface IVectorWidth<TVector>
 {
@@ -53,7 +55,8 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
     public static void Store(Vector512<float> vector, float* target) => vector.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.FusedMultiplyAdd(a, b, c);
+    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) =>
+        Vector512.FusedMultiplyAdd(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector512<float> vector) => Lanes.Sum(vector);
@@ -75,13 +78,15 @@ public readonly unsafe struct Width256 : IVectorWidth<Vector256<float>>
         : Vector256.Create(Width128.Load(source), Width128.Load(source + 4));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Load(ushort* source) => (Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()) << 16).AsSingle();
+    public static Vector256<float> Load(ushort* source) =>
+        (Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()) << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector256<float> vector, float* target) => vector.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Fma.IsSupported ? Fma.MultiplyAdd(a, b, c) : a * b + c;
+    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) =>
+        Fma.IsSupported ? Fma.MultiplyAdd(a, b, c) : a * b + c;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector256<float> vector) => Width128.Sum(vector.GetLower() + vector.GetUpper());
@@ -105,7 +110,8 @@ public readonly unsafe struct Width128 : IVectorWidth<Vector128<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Load(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()) << 16).AsSingle();
+    public static Vector128<float> Load(ushort* source) =>
+        (Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()) << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector128<float> vector, float* target) => vector.Store(target);

@@ -12,7 +12,7 @@ public static unsafe class Int8Rounding
 {
     private const int Steps = 127;
 
-    // of a share; what is held wide at once where a file is in f16
+    // Elements of one share, and the number of f16 weights that are widened at once.
     private const long Elements = 1 << 20;
 
     /// <param name="weight">[outputs, inputs] on the CPU, contiguous, f32, bf16 or f16.</param>
@@ -42,13 +42,14 @@ public static unsafe class Int8Rounding
             else throw new ArgumentException($"Weights are Float32, Float16 or BFloat16, not {weight.dtype}.");
         }
 
-        // rows of source from its beginning go to those from first on
+        // Rows of the source, from its beginning, go to the target's rows from first on.
         void Rows<T>(TensorMemory source, int first, int count) where T : unmanaged
         {
             Parallel.For(0, (count + share - 1) / share, item =>
             {
                 for (var row = item * share; row < Math.Min(count, (item + 1) * share); row++)
-                    *(float*)s.At(first + row) = Row((T*)source.At((long)row * inputs), (sbyte*)to.At((long)(first + row) * inputs), inputs);
+                    *(float*)s.At(first + row) =
+                        Row((T*)source.At((long)row * inputs), (sbyte*)to.At((long)(first + row) * inputs), inputs);
             });
         }
     }
@@ -68,7 +69,10 @@ public static unsafe class Int8Rounding
         var step = scale == 0 ? 1 : scale;
         for (i = 0; i <= count - Lanes.Count; i += Lanes.Count)
         {
-            var rounded = Vector512.ConvertToInt32(Vector512.Clamp(Vector512.Round(Lanes.Load(weights + i) / Vector512.Create(step)), Vector512.Create(-(float)Steps), Vector512.Create((float)Steps)));
+            var rounded = Vector512.ConvertToInt32(
+                Vector512.Clamp(
+                    Vector512.Round(Lanes.Load(weights + i) / Vector512.Create(step)), Vector512.Create(-(float)Steps),
+                    Vector512.Create((float)Steps)));
             var sixteen = Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
             Vector128.Narrow(sixteen.GetLower(), sixteen.GetUpper()).Store(integers + i);
         }

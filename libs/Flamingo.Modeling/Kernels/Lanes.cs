@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// Sixteen f32 lanes and the few operations on them that attention and products need. Every operation is exactly specified (fused multiply-add,
-/// fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has optimised:
-/// without AVX-512 the same lanes are computed in software.
+/// Sixteen f32 lanes and the few operations on them that attention and products need. Every operation is exactly specified (fused
+/// multiply-add, fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has
+/// optimised: without AVX-512 the same lanes are computed in software.
 /// </summary>
 public static unsafe class Lanes
 {
@@ -23,7 +23,9 @@ public static unsafe class Lanes
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Load<T>(T source) where T : unmanaged =>
-        typeof(T) == typeof(float) ? Unsafe.BitCast<T, float>(source) : BitConverter.UInt32BitsToSingle((uint)Unsafe.BitCast<T, ushort>(source) << 16);
+        typeof(T) == typeof(float)
+            ? Unsafe.BitCast<T, float>(source)
+            : BitConverter.UInt32BitsToSingle((uint)Unsafe.BitCast<T, ushort>(source) << 16);
 
     /// <summary>Rounds to bf16, to nearest, ties to even; NaN stays NaN.</summary>
     public static ushort ToBFloat16(float value)
@@ -46,7 +48,8 @@ public static unsafe class Lanes
         var magic = Vector512.Create(12582912f);
         var shifted = Vector512.FusedMultiplyAdd(x, Vector512.Create(1.44269504f), magic);
         var n = shifted - magic;
-        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693145752f), x);             // ln 2 in two parts, the first with trailing zeros
+        // ln 2 in two parts, the first with trailing zeros
+        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693145752f), x);
         r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-1.42860682e-6f), r);
         var p = Vector512.FusedMultiplyAdd(r, Vector512.Create(1f / 5040), Vector512.Create(1f / 720));
         p = Vector512.FusedMultiplyAdd(r, p, Vector512.Create(1f / 120));

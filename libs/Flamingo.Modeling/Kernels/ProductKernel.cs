@@ -16,10 +16,13 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
     /// <param name="channels">[4, width]: int8 or bf16, or the same values in f32.</param>
     /// <param name="width">A multiple of <typeparamref name="TWidth"/>'s count.</param>
     /// <param name="sums">[count, 4], <paramref name="sumStride"/> apart.</param>
-    public static void Add<TWeight>(float* rows, long rowStride, int count, in FourVectors<TWeight> channels, int width, float* sums, int sumStride) where TWeight : unmanaged
+    public static void Add<TWeight>(
+        float* rows, long rowStride, int count, in FourVectors<TWeight> channels, int width, float* sums, int sumStride)
+        where TWeight : unmanaged
     {
         var row = 0;
-        for (; TWidth.ManyRegisters && row <= count - 4; row += 4) AddFour(rows + row * rowStride, rowStride, channels, width, sums + row * sumStride, sumStride);
+        for (; TWidth.ManyRegisters && row <= count - 4; row += 4)
+            AddFour(rows + row * rowStride, rowStride, channels, width, sums + row * sumStride, sumStride);
         for (; row <= count - 2; row += 2) AddTwo(rows + row * rowStride, rowStride, channels, width, sums + row * sumStride, sumStride);
         if (row < count) AddOne(rows + row * rowStride, channels, width, sums + row * sumStride);
     }
@@ -43,10 +46,12 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddOne<TWeight>(float* x, in FourVectors<TWeight> channels, int width, float* sums) where TWeight : unmanaged => Add(DotTile<TVector, TWidth>.One(x, channels, width), sums);
+    private static void AddOne<TWeight>(float* x, in FourVectors<TWeight> channels, int width, float* sums) where TWeight : unmanaged =>
+        Add(DotTile<TVector, TWidth>.One(x, channels, width), sums);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddTwo<TWeight>(float* x, long rowStride, in FourVectors<TWeight> channels, int width, float* sums, int sumStride) where TWeight : unmanaged
+    private static void AddTwo<TWeight>(float* x, long rowStride, in FourVectors<TWeight> channels, int width, float* sums, int sumStride)
+        where TWeight : unmanaged
     {
         DotTile<TVector, TWidth>.Two(x, x + rowStride, channels, width, out var zero, out var one);
         Add(zero, sums);
@@ -54,9 +59,11 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddFour<TWeight>(float* x, long rowStride, in FourVectors<TWeight> channels, int width, float* sums, int sumStride) where TWeight : unmanaged
+    private static void AddFour<TWeight>(float* x, long rowStride, in FourVectors<TWeight> channels, int width, float* sums, int sumStride)
+        where TWeight : unmanaged
     {
-        DotTile<TVector, TWidth>.Four(x, x + rowStride, x + 2 * rowStride, x + 3 * rowStride, channels, width, out var zero, out var one, out var two, out var three);
+        DotTile<TVector, TWidth>.Four(
+            x, x + rowStride, x + 2 * rowStride, x + 3 * rowStride, channels, width, out var zero, out var one, out var two, out var three);
         Add(zero, sums);
         Add(one, sums + sumStride);
         Add(two, sums + 2 * sumStride);

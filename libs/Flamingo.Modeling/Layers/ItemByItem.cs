@@ -23,7 +23,7 @@ public static class ItemByItem
         ? Mix(query, keys, values)
         : cat(Items(query).Zip(Items(keys), Items(values)).Select(item => Mix(item.First, item.Second, item.Third)).ToArray(), 0);
 
-    /// <summary>x σ(1.702 x) of a tensor that nobody else needs; CLIP's own approximation of GELU.</summary>
+    /// <summary>x σ(1.702 x) in place: the tensor is overwritten. This is CLIP's own approximation of GELU.</summary>
     public static Tensor QuickGelu(Tensor x)
     {
         var gate = x.mul(Scalars.Of(1.702));
@@ -31,7 +31,7 @@ public static class ItemByItem
         return x.mul_(gate);
     }
 
-    /// <summary>Exact GELU of a tensor that nobody else needs.</summary>
+    /// <summary>Exact GELU, in place: the tensor is overwritten.</summary>
     public static Tensor Gelu(Tensor x)
     {
         foreach (var item in Items(x)) nn.functional.gelu(item, inplace: true);
@@ -41,7 +41,7 @@ public static class ItemByItem
     private static Tensor Mix(Tensor query, Tensor keys, Tensor values) =>
         nn.functional.scaled_dot_product_attention(query, keys, values).transpose(1, 2).flatten(2);
 
-    // on other devices than the CPU the whole batch is one item
+    // On other devices than the CPU the whole batch counts as one item.
     private static IEnumerable<Tensor> Items(Tensor batch) => batch.device_type != DeviceType.CPU
         ? [batch.alias()]
         : Enumerable.Range(0, (int)batch.shape[0]).Select(item => batch.slice(0, item, item + 1, 1));

@@ -10,8 +10,8 @@ using TorchSharp;
 namespace Flamingo.Modeling.Runtime;
 
 /// <summary>
-/// The one thread of a process on which tensors live: TorchSharp's dispose scopes are thread-static, and stages that
-/// share a process share this thread, which is their compute permit. Work runs in the order in which it was posted.
+/// The one thread of a process that makes and frees tensors, because TorchSharp's dispose scopes are thread-static. Stages that share a
+/// process share this thread and compute one after the other. Work runs in the order in which it was posted.
 /// </summary>
 public sealed class InferenceThread : IDisposable
 {
@@ -38,7 +38,7 @@ public sealed class InferenceThread : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Computes, on this thread and with as many others as one computation may use, what torch does not.</summary>
+    /// <summary>Threads for products and attention that are not torch's: this one and as many others as one computation may use.</summary>
     public ComputeTeam Team { get; }
 
     /// <summary>

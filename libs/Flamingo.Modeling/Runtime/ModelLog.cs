@@ -7,7 +7,8 @@ namespace Flamingo.Modeling.Runtime;
 public static partial class ModelLog
 {
     [LoggerMessage(2001, LogLevel.Information,
-        "Model {Model} is read from {Directory} and computed in {Dtype}, matrices held as {Storage}, with {Threads} compute threads and libtorch "
+        "Model {Model} is read from {Directory} and computed in {Dtype}, matrices held as {Storage}, with {Threads} compute threads and "
+        + "libtorch "
         + "{Torch}.")]
     public static partial void ModelOpened(
         this ILogger logger, string model, string directory, string dtype, string storage, int threads, string torch);

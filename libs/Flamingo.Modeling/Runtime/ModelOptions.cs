@@ -4,7 +4,7 @@ using Flamingo.Modeling.Weights;
 
 namespace Flamingo.Modeling.Runtime;
 
-/// <summary>What an operator says of a stage's model; section <c>Model</c> of its configuration.</summary>
+/// <summary>An operator's options for the model of a stage; section <c>Model</c> of its configuration.</summary>
 public sealed class ModelOptions
 {
     public const string Section = "Model";
@@ -34,9 +34,9 @@ public sealed class ModelOptions
     public string TorchVersion { get; set; } = "";
 
     /// <summary>
-    /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file has:
-    /// float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed);
-    /// f32 and fp32, and bf16, are other words for them.
+    /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file
+    /// has: float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed); f32 and fp32, and bf16, are
+    /// other words for them.
     /// </summary>
     [AllowedValues("float32", "bfloat16", ErrorMessage = "float32 (f32) or bfloat16 (bf16). float16 is for files only: CPUs have no fast "
         + "float16 products, so such weights are widened or rounded to one of the two as they are loaded")]
@@ -46,7 +46,10 @@ public sealed class ModelOptions
         set => field = value?.ToLowerInvariant() switch { "bf16" => "bfloat16", "f32" or "fp32" => "float32", _ => value! };
     } = "float32";
 
-    /// <summary>How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, widened where they are used).</summary>
+    /// <summary>
+    /// How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, widened
+    /// where they are used).
+    /// </summary>
     [AllowedValues("native", "int8")]
     public string WeightStorage { get; set; } = "native";
 

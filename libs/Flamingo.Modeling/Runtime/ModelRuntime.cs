@@ -61,7 +61,7 @@ public static class ModelRuntime
                 $"The device is '{name}', but this build or machine has no CUDA. " +
                 "On a GPU machine build with -p:TorchBackend=pytorch and set " +
                 "Model:TorchLibraries to its PyTorch installation, or set cpu.");
-        // exact products: TF32 rounds f32 operands to 11 bits
+        // TF32 would round f32 operands to 11 bits.
         torch.backends.cuda.matmul.allow_tf32 = false;
         torch.backends.cudnn.allow_tf32 = false;
         return torch.device(name);

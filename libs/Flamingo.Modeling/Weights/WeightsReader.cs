@@ -12,12 +12,13 @@ namespace Flamingo.Modeling.Weights;
 /// written into while its weights live; replacing it (a rename) is safe.
 /// </summary>
 /// <param name="team">Computes products of few rows, and with int8 weights; the calling thread alone if null.</param>
-public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
+public sealed class WeightsReader(
+    SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
 {
-    // torch aligns its own memory so, and products of other addresses are slower or rounded otherwise
+    // The alignment of torch's own memory. Products of memory that is aligned otherwise are slower or rounded otherwise.
     private const long Alignment = 64;
 
-    // smaller ones, such as norms, are copied
+    // Smaller weights, such as norms, are copied.
     private const long InPlaceBytes = 1 << 16;
 
     private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
@@ -28,17 +29,23 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
     public long HeldBytes { get; private set; }
 
     /// <summary>Bytes of a whole file's weights as they will be held, from its header alone.</summary>
-    public static long BytesOf(SafetensorsFile file, ScalarType dtype, WeightStorage storage) => file.Entries.Values.Sum(entry => storage == WeightStorage.Int8 && IsMatrix(entry)
+    public static long BytesOf(SafetensorsFile file, ScalarType dtype, WeightStorage storage) =>
+        file.Entries.Values.Sum(entry => storage == WeightStorage.Int8 && IsMatrix(entry)
         ? Elements(entry) + (sizeof(float) * entry.Shape[0])
         : Elements(entry) * dtype.ElementBytes());
 
     /// <summary>Whether a tensor is the matrix of a linear layer, by its canonical name.</summary>
     public static bool IsMatrix(SafetensorsEntry entry) =>
-        entry.Shape.Count == 2 && entry.Name != "token_embedding.weight" && (entry.Name.EndsWith(".weight", StringComparison.Ordinal) || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
+        entry.Shape.Count == 2
+            && entry.Name != "token_embedding.weight"
+            && (entry.Name.EndsWith(".weight", StringComparison.Ordinal)
+                || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
 
     /// <summary>The weight, detached from any dispose scope; the module that asks owns it.</summary>
     /// <param name="name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
-    /// <param name="shape">Expected shape; a fault if the file's differs: a tensor without memory stands in until <see cref="Finish"/>.</param>
+    /// <param name="shape">
+    /// Expected shape; a fault if the file's differs: a tensor without memory stands in until <see cref="Finish"/>.
+    /// </param>
     public Tensor Take(string name, params ReadOnlySpan<long> shape)
     {
         if (Find(name, shape) is not { } entry) return empty(shape, dtype, META);
@@ -61,7 +68,10 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         return matrix;
     }
 
-    /// <summary>A second use of a weight that was taken: the token embedding as the output projection. Its owner still owns it; this is disposed of apart.</summary>
+    /// <summary>
+    /// A second use of a weight that was taken: the token embedding as the output projection. It is disposed of by itself; its owner stays
+    /// the owner of the first use.
+    /// </summary>
     public WeightMatrix Share(Tensor weight) => new(weight.alias().DetachFromDisposeScope(), team);
 
     /// <summary>Names in the file that were not taken and need not be (another head's weights, for example).</summary>
@@ -70,10 +80,11 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
     /// <exception cref="CheckpointException">Something was missing, misshapen or left over; all of it in one report.</exception>
     public void Finish()
     {
-        foreach (var mapping in _mappings.Values) mapping.Dispose(); // weights in place keep theirs
+        foreach (var mapping in _mappings.Values) mapping.Dispose(); // weights that are used in place keep their mapping alive
         _mappings.Clear();
         _faults.AddRange(file.Entries.Keys.Where(name => !_taken.Contains(name)).Select(name => $"unexpected: {name}"));
-        if (_faults.Count > 0) throw new CheckpointException($"{file.Path} does not fit its configuration:\n  {string.Join("\n  ", _faults)}");
+        if (_faults.Count > 0)
+            throw new CheckpointException($"{file.Path} does not fit its configuration:\n  {string.Join("\n  ", _faults)}");
     }
 
     private static long Elements(SafetensorsEntry entry) => entry.Shape.Aggregate(1L, (product, length) => product * length);
@@ -88,7 +99,8 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
 
         _taken.Add(name);
         if (entry.Shape.SequenceEqual(shape.ToArray())) return entry;
-        _faults.Add($"misshapen: {name} is [{string.Join(", ", entry.Shape)}] where the configuration says [{string.Join(", ", shape.ToArray())}]");
+        _faults.Add(
+            $"misshapen: {name} is [{string.Join(", ", entry.Shape)}] where the configuration says [{string.Join(", ", shape.ToArray())}]");
         return null;
     }
 
@@ -97,7 +109,9 @@ public sealed class WeightsReader(SafetensorsFile file, Device device, ScalarTyp
         using var scope = NewDisposeScope();
         var stored = Stored(entry);
         var inPlace = entry.Offset % Alignment == 0 && entry.Length >= InPlaceBytes;
-        var weight = stored.dtype == dtype && device.type == TorchSharp.DeviceType.CPU && !inPlace ? stored.clone() : stored.to(dtype, device);
+        var weight = stored.dtype == dtype && device.type == TorchSharp.DeviceType.CPU && !inPlace
+            ? stored.clone()
+            : stored.to(dtype, device);
         return weight.DetachFromDisposeScope();
     }
 

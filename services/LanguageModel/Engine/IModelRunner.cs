@@ -12,16 +12,17 @@ public interface IModelRunner
     Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation);
 }
 
-/// <summary>What the runner has room for.</summary>
+/// <summary>Sizes of the memory that a runner manages.</summary>
 /// <param name="Blocks">Blocks of self-attention keys and values.</param>
 /// <param name="BlockTokens">Tokens of one block.</param>
 /// <param name="PictureSlots">Pictures whose cross-attention keys and values are held at once.</param>
 public sealed record ModelMemory(int Blocks, int BlockTokens, int PictureSlots);
 
 /// <summary>One step of the model. A row's result depends on its own sequence alone, never on what else is in the batch.</summary>
-public sealed record ScheduledBatch(IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
+public sealed record ScheduledBatch(
+    IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
 
-/// <summary>Computes a picture's cross-attention keys and values into a slot, before anything reads them.</summary>
+/// <summary>A picture whose cross-attention keys and values are to be computed into a slot, before anything reads the slot.</summary>
 /// <param name="Latents">[latents, width]</param>
 public readonly record struct Projection(int Slot, TensorData Latents);
 

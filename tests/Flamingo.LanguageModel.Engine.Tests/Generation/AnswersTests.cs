@@ -75,7 +75,13 @@ public sealed class AnswersTests
     [Fact]
     public async Task A_request_whose_logits_are_not_finite_fails_alone()
     {
-        TrackedRequest[] bad = [_engine.Ask("abk"), _engine.Ask("abk", sampling: new() { Beams = 2 }), _engine.Ask("ak", sampling: SteppedEngine.Endless with { Temperature = 1, Samples = 3 }), _engine.Rank("abk", "a", "bb"), _engine.Rank("ab", "akc", "bb")];
+        TrackedRequest[] bad = [
+            _engine.Ask("abk"), _engine
+                .Ask("abk", sampling: new() { Beams = 2 }), _engine
+                .Ask("ak", sampling: SteppedEngine.Endless with { Temperature = 1, Samples = 3 }), _engine
+                .Rank("abk", "a", "bb"), _engine
+                .Rank("ab", "akc", "bb")
+        ];
         var good = _engine.Ask("abc");
         await _engine.RunAsync();
         Assert.All(bad, request => Assert.Equal(FlamingoErrorKind.Internal, Assert.IsType<FlamingoException>(request.Failure).Kind));
@@ -86,7 +92,8 @@ public sealed class AnswersTests
     [Fact]
     public async Task A_request_whose_answer_cannot_be_told_fails_alone()
     {
-        var bad = _engine.Ask("abc", sampling: new() { LogitBias = new Dictionary<int, float> { [99] = 1 } }); // the stage refuses it; the engine survives it
+        // the stage refuses it; the engine survives it
+        var bad = _engine.Ask("abc", sampling: new() { LogitBias = new Dictionary<int, float> { [99] = 1 } });
         var good = _engine.Ask("abc");
         await _engine.RunAsync();
         Assert.NotNull(bad.Failure);

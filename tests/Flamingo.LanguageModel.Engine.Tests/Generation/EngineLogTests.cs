@@ -28,7 +28,8 @@ public sealed class EngineLogTests
         engine.Ask("abcaabca1");
         await engine.RunAsync();
         Assert.Equal([(LogLevel.Debug, 5103), (LogLevel.Debug, 5104)], Told(engine));
-        Assert.Contains("9 prompt tokens, 0 of them cached, and 1 pictures, 1 of them to project", Message(engine, 5103), StringComparison.Ordinal);
+        Assert.Contains(
+            "9 prompt tokens, 0 of them cached, and 1 pictures, 1 of them to project", Message(engine, 5103), StringComparison.Ordinal);
     }
 
     [Fact]

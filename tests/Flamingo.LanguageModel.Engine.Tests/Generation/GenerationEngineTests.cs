@@ -19,7 +19,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     public GenerationEngineTests()
     {
         _runner.BeforeStep = _gate.PassAsync;
-        _engine = new GenerationEngine(_runner, new EngineLimits(MaxQueued: 4, MaxSequences: 4, 64, 64, 4), [ScriptedModel.Stop], "digest", _time);
+        _engine = new GenerationEngine(
+            _runner, new EngineLimits(MaxQueued: 4, MaxSequences: 4, 64, 64, 4), [ScriptedModel.Stop], "digest", _time);
     }
 
     private static CancellationToken Timely => TestContext.Current.CancellationToken;
@@ -38,8 +39,13 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         await Task.WhenAll(Enumerable.Range(0, 60).Select(number => Task.Run(
             async () =>
             {
-                var (prompt, sampling) = (Prompts.Of("ab1ab" + (char)('a' + (number % 5)) + (char)('0' + (number % 4)) + "a"), new SamplingParameters { Temperature = number % 2, Seed = (ulong)number });
-                Assert.Equal(PlainTwin.Sample(prompt, sampling, 0)?.Ids, (await Read(wide.GenerateAsync(prompt, sampling, null, ScriptedText.Letters, Prompts.Terms("tenant " + (number % 3)), Timely))).Ids);
+                var (prompt, sampling) = (
+                    Prompts.Of("ab1ab" + (char)('a' + (number % 5)) + (char)('0' + (number % 4)) + "a"),
+                    new SamplingParameters { Temperature = number % 2, Seed = (ulong)number });
+                Assert.Equal(
+                    PlainTwin.Sample(prompt, sampling, 0)?.Ids,
+                    (await Read(wide.GenerateAsync(prompt, sampling, null, ScriptedText.Letters, Prompts.Terms("tenant " + (number % 3)),
+                        Timely))).Ids);
             },
             Timely)));
         await Idle(wide);
@@ -148,7 +154,10 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     public async Task A_request_that_waits_for_a_pin_wakes_up_when_it_ends()
     {
         _gate.Open();
-        await Read(_engine.GenerateAsync(Prompts.Of("abcabcab", 1), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(pin: TimeSpan.FromMinutes(1)), Timely));
+        await Read(
+            _engine.GenerateAsync(
+                Prompts.Of("abcabcab", 1), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(pin: TimeSpan.FromMinutes(1)),
+                Timely));
         var whole = Read(Ask("c", answer: 255)); // all 64 blocks
         await Until(() => _engine.Statistics is { Running: 0, Waiting: 1, PinnedBlocks: 2 });
         while (!whole.IsCompleted)
@@ -169,7 +178,8 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         var waiting = Read(Ask("b", new() { Samples = 4 }));
         var ranking = _engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), Timely);
         await _engine.DisposeAsync();
-        foreach (var stream in new Task[] { running, waiting, ranking }) Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => stream)).Kind);
+        foreach (var stream in new Task[] { running, waiting, ranking })
+            Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => stream)).Kind);
         Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => Read(Ask("a")))).Kind);
         Assert.True(_engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 });
     }
@@ -189,7 +199,9 @@ public sealed class GenerationEngineTests : IAsyncDisposable
                     try
                     {
                         var (seen, most) = (0, random.Next(1, 30));
-                        await foreach (var generated in _engine.GenerateAsync(prompt, SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), source.Token))
+                        await foreach (
+                            var generated in _engine.GenerateAsync(
+                                prompt, SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), source.Token))
                             if (++seen == most) await source.CancelAsync();
                     }
                     catch (OperationCanceledException)
@@ -223,7 +235,11 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         return (ids, finished);
     }
 
-    private static Task Idle(GenerationEngine engine) => Until(() => engine.Statistics is { Steps: > 0, Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 } now && now.FreeBlocks + now.CachedBlocks == 64);
+    private static Task Idle(GenerationEngine engine) =>
+        Until(
+            () =>
+                engine.Statistics is { Steps: > 0, Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 } now
+                    && now.FreeBlocks + now.CachedBlocks == 64);
 
     // the loop counts after it has told the last reader
     private static async Task Until(Func<bool> condition)

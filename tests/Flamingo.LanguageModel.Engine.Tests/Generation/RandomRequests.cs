@@ -6,7 +6,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>Requests over a tiny vocabulary and five pictures, most of them beginning like others or going on where an answer ended.</summary>
+/// <summary>
+/// Requests over a tiny vocabulary and five pictures, most of them beginning like others or going on where an answer ended.
+/// </summary>
 internal sealed class RandomRequests
 {
     private readonly Random _random;
@@ -30,9 +32,17 @@ internal sealed class RandomRequests
         if (_random.Next(3) > 0) text += Text(_random.Next(1, 6));
         if (_random.Next(40) == 0) text += "k"; // the model chokes on it
         var prompt = Prompts.Of(text, _random.Next(1, 14), latents: _random.Next(6) > 0);
-        var terms = Prompts.Terms(_random.Next(4) == 0 ? "another" : "", _random.Next(8) == 0 ? TimeSpan.FromSeconds(_random.Next(1, (int)LongestPin.TotalSeconds)) : null);
+        var terms = Prompts.Terms(
+            _random.Next(4) == 0 ? "another" : "",
+            _random.Next(8) == 0 ? TimeSpan.FromSeconds(_random.Next(1, (int)LongestPin.TotalSeconds)) : null);
         return _random.Next(6) == 0
-            ? new TrackedRequest(prompt, terms, [.. Enumerable.Range(0, _random.Next(1, 8)).Select(_ => Enumerable.Range(0, _random.Next(1, 7)).Select(_ => _random.Next(9)).ToArray())], _limits.MaxCandidatesAtOnce, _memory, _time)
+            ? new TrackedRequest(
+                prompt, terms,
+                [
+                    .. Enumerable.Range(0, _random.Next(1, 8))
+                        .Select(_ => Enumerable.Range(0, _random.Next(1, 7)).Select(_ => _random.Next(9)).ToArray())
+                ],
+                _limits.MaxCandidatesAtOnce, _memory, _time)
             : new TrackedRequest(prompt, terms, Sampling(), _time);
     }
 
@@ -44,10 +54,22 @@ internal sealed class RandomRequests
 
     private SamplingParameters Sampling()
     {
-        var sampling = new SamplingParameters { RepetitionPenalty = _random.Next(4) == 0 ? 1.3f : 1, StopTokens = _random.Next(4) == 0 ? [3] : [] };
-        if (_random.Next(5) == 0) return sampling with { Beams = _random.Next(2, 4), Samples = _random.Next(1, 3), LengthPenalty = _random.Next(3) - 0.5f };
+        var sampling =
+            new SamplingParameters { RepetitionPenalty = _random.Next(4) == 0 ? 1.3f : 1, StopTokens = _random.Next(4) == 0 ? [3] : [] };
+        if (_random.Next(5) == 0)
+            return sampling with { Beams = _random.Next(2, 4), Samples = _random.Next(1, 3), LengthPenalty = _random.Next(3) - 0.5f };
         if (_random.Next(4) == 0) sampling = sampling with { StopStrings = ["ab", "c"] };
-        return _random.Next(2) == 0 ? sampling : sampling with { Temperature = 1, Seed = (ulong)_random.Next(100), Samples = _random.Next(1, 5), TopK = _random.Next(2) * 5, TopP = _random.Next(2) == 0 ? 1 : 0.8f };
+        return _random.Next(2) == 0
+            ? sampling
+            : sampling with
+            {
+                Temperature = 1, Seed = (ulong)_random.Next(100), Samples = _random
+                    .Next(1, 5), TopK = _random
+                    .Next(2) * 5, TopP = _random
+                    .Next(2) == 0
+                    ? 1
+                    : 0.8f
+            };
     }
 
     // what was asked, what was answered, and a new question

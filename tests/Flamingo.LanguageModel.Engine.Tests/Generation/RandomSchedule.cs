@@ -9,7 +9,9 @@ using Microsoft.Extensions.Time.Testing;
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
 /// <summary>What a number of schedules exercised, so that no property holds for want of cases.</summary>
-internal sealed record Exercise(int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing, int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted)
+internal sealed record Exercise(
+    int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing,
+    int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted)
 {
     public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }
@@ -34,7 +36,8 @@ internal sealed class RandomSchedule
     public RandomSchedule(int seed)
     {
         _random = new Random(seed);
-        _runner = new ScriptedRunner(_random.Next(8, 65), _random.Next(2, 5), _random.Next(2, 6)) { BeforeStep = (batch, _) => Meet(batch) };
+        _runner =
+            new ScriptedRunner(_random.Next(8, 65), _random.Next(2, 5), _random.Next(2, 6)) { BeforeStep = (batch, _) => Meet(batch) };
         _limits = new EngineLimits(_random.Next(2, 12), _random.Next(1, 17), _random.Next(1, 24), _random.Next(1, 12), _random.Next(1, 6));
         _engine = new StepEngine(_runner, _limits, _time, NullLogger.Instance);
         _requests = new RandomRequests(_random, _runner.Memory, _limits, _time);
@@ -60,9 +63,14 @@ internal sealed class RandomSchedule
 
         _time.Advance(RandomRequests.LongestPin);
         Assert.False(await StepAsync());
-        Assert.True(_engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0, PinnedBlocks: 0 }, _engine.Statistics.ToString());
+        Assert.True(
+            _engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0, PinnedBlocks: 0 },
+            _engine.Statistics.ToString());
         foreach (var request in _tracked) Judge(request);
-        return _exercise with { CachedTokens = _engine.Statistics.CachedTokens, Evictions = _engine.Statistics.Evictions, Copies = _runner.Copies };
+        return _exercise with
+        {
+            CachedTokens = _engine.Statistics.CachedTokens, Evictions = _engine.Statistics.Evictions, Copies = _runner.Copies
+        };
     }
 
     private async Task<bool> StepAsync()
@@ -115,7 +123,8 @@ internal sealed class RandomSchedule
         _exercise = _exercise with { MostRunning = Math.Max(_exercise.MostRunning, _engine.Running.Count) };
         if (_random.Next(10) == 0) Submit();
         if (_random.Next(20) == 0) Cancel();
-        if (_runner.ChunksUntilFailure < batch.Chunks.Count) _brokenDown.UnionWith(_tracked.Where(request => _engine.Running.Contains(request.Request)));
+        if (_runner.ChunksUntilFailure < batch.Chunks.Count)
+            _brokenDown.UnionWith(_tracked.Where(request => _engine.Running.Contains(request.Request)));
         return Task.CompletedTask;
     }
 
@@ -135,7 +144,10 @@ internal sealed class RandomSchedule
             _exercise = _exercise with { Refused = _exercise.Refused + 1 };
             Assert.Equal(neverFits, refusal.Kind == FlamingoErrorKind.InvalidArgument);
             if (refusal.Kind == FlamingoErrorKind.LatentsMissing) AssertMissing(request, refusal);
-            else if (!neverFits) Assert.True(refusal.Kind == FlamingoErrorKind.Overloaded && waiting == _limits.MaxQueued && refusal.RetryAfter > TimeSpan.Zero, refusal.ToString());
+            else if (!neverFits)
+                Assert.True(
+                    refusal.Kind == FlamingoErrorKind.Overloaded && waiting == _limits.MaxQueued && refusal.RetryAfter > TimeSpan.Zero,
+                    refusal.ToString());
         }
     }
 
@@ -163,21 +175,29 @@ internal sealed class RandomSchedule
     // what a chunk writes is in the table of no other sequence, running in this step or not
     private void CheckTables(ScheduledBatch batch)
     {
-        var owners = _engine.Running.SelectMany(Tables).SelectMany(table => table).GroupBy(block => block).ToDictionary(group => group.Key, group => group.Count());
+        var owners = _engine.Running.SelectMany(Tables)
+            .SelectMany(table => table)
+            .GroupBy(block => block)
+            .ToDictionary(group => group.Key, group => group.Count());
         foreach (var chunk in batch.Chunks)
-            for (var at = chunk.Start / _runner.Memory.BlockTokens; at < chunk.Blocks.Count; at++) Assert.Equal(1, owners[chunk.Blocks[at]]);
+            for (var at = chunk.Start / _runner.Memory.BlockTokens; at < chunk.Blocks.Count; at++)
+                Assert.Equal(1, owners[chunk.Blocks[at]]);
         Assert.All(_engine.Running, request => Assert.False(request.IsFinished));
     }
 
-    private static IEnumerable<IReadOnlyList<int>> Tables(EngineRequest request) => request.Sequences.Append(request.Root!).Distinct().Select(sequence => sequence.Blocks);
+    private static IEnumerable<IReadOnlyList<int>> Tables(EngineRequest request) =>
+        request.Sequences.Append(request.Root!).Distinct().Select(sequence => sequence.Blocks);
 
     private void Judge(TrackedRequest request)
     {
         Assert.True(request.HasEnded);
-        if (request.Failure is OperationCanceledException && _cancelled.Contains(request)) _exercise = _exercise with { Cancelled = _exercise.Cancelled + 1 };
-        else if (request.Failure is BreakdownException && _brokenDown.Contains(request)) _exercise = _exercise with { BrokenDown = _exercise.BrokenDown + 1 };
+        if (request.Failure is OperationCanceledException && _cancelled.Contains(request))
+            _exercise = _exercise with { Cancelled = _exercise.Cancelled + 1 };
+        else if (request.Failure is BreakdownException && _brokenDown.Contains(request))
+            _exercise = _exercise with { BrokenDown = _exercise.BrokenDown + 1 };
         else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.LatentsMissing } missing) AssertMissing(request, missing);
-        else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.Overloaded } overloaded) Assert.True(request.Request.Terms.PinPrefix is not null && overloaded.RetryAfter >= TimeSpan.Zero);
+        else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.Overloaded } overloaded)
+            Assert.True(request.Request.Terms.PinPrefix is not null && overloaded.RetryAfter >= TimeSpan.Zero);
         else AssertTwin(request);
     }
 

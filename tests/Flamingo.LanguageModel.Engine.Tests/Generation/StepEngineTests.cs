@@ -66,7 +66,8 @@ public sealed class StepEngineTests
     public async Task Missing_latents_are_listed_at_once_or_when_they_have_gone_while_the_request_waited()
     {
         var engine = new SteppedEngine(slots: 2, limits: new EngineLimits(16, 1, 64, 64, 4));
-        Assert.Equal(["picture 1", "picture 2"], Assert.Throws<FlamingoException>(() => engine.Ask("a1b2b1", latents: false)).Missing.Order());
+        Assert.Equal(
+            ["picture 1", "picture 2"], Assert.Throws<FlamingoException>(() => engine.Ask("a1b2b1", latents: false)).Missing.Order());
         await Ended(engine, engine.Ask("1a2"));
         engine.Ask("3c");
         var late = engine.Ask("1b2", latents: false);
@@ -143,7 +144,9 @@ public sealed class StepEngineTests
         Assert.Equal((3, 3), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
         await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // takes all the rest
         Assert.Equal(8, (await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 2))).Request.CachedTokens);
-        Assert.Equal(FlamingoErrorKind.Overloaded, Assert.IsType<FlamingoException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
+        Assert.Equal(
+            FlamingoErrorKind.Overloaded,
+            Assert.IsType<FlamingoException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
 
         var whole = engine.Ask("c", answer: 31); // all eight blocks
         Assert.False(await engine.Engine.StepAsync(default));
@@ -158,7 +161,8 @@ public sealed class StepEngineTests
     public async Task Requests_that_pin_at_the_same_time_do_not_pin_more_than_half()
     {
         var engine = new SteppedEngine(blocks: 16, slots: 4);
-        var requests = new[] { "aaaaaaaaaaaaa", "bbbbbbbbbbbbb", "ccccccccccccc" }.Select(text => engine.Ask(text, answer: 2, pin: Minute)).ToList();
+        var requests = new[] { "aaaaaaaaaaaaa", "bbbbbbbbbbbbb", "ccccccccccccc" }.Select(text => engine.Ask(text, answer: 2, pin: Minute))
+            .ToList();
         await engine.RunAsync();
         Assert.Equal([true, true, false], requests.Select(request => request.Failure is null));
         Assert.Equal(6, engine.Now.PinnedBlocks);
@@ -185,7 +189,8 @@ public sealed class StepEngineTests
         TrackedRequest[] requests = [engine.Ask("ab"), engine.Rank("b", "ab"), engine.Ask("c")];
         await engine.StepAsync();
         engine.Engine.Stop();
-        Assert.All(requests, request => Assert.Equal(FlamingoErrorKind.Unavailable, Assert.IsType<FlamingoException>(request.Failure).Kind));
+        Assert.All(
+            requests, request => Assert.Equal(FlamingoErrorKind.Unavailable, Assert.IsType<FlamingoException>(request.Failure).Kind));
         Assert.Equal(FlamingoErrorKind.Unavailable, Assert.Throws<FlamingoException>(() => engine.Ask("ab")).Kind);
         Assert.Equal((0, 0, 0), (engine.Now.Running, engine.Now.Waiting, engine.Now.LeasedBlocks));
     }

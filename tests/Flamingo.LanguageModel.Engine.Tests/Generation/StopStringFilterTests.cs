@@ -7,7 +7,11 @@ public sealed class StopStringFilterTests
 {
     // however a text is cut into pieces: what passes is all that stands before the first stop string, and nothing passes late
     [Fact]
-    public void Passes_what_stands_before_the_first_stop() => Gen.Select(Gen.Char["ab"].Array[0, 4].Select(letters => new string(letters)).Array[0, 10], Gen.Char["ab"].Array[1, 4].Select(letters => new string(letters)).Array[0, 3]).Sample((pieces, stops) =>
+    public void Passes_what_stands_before_the_first_stop() =>
+        Gen.Select(
+            Gen.Char["ab"].Array[0, 4].Select(letters => new string(letters)).Array[0, 10],
+            Gen.Char["ab"].Array[1, 4].Select(letters => new string(letters)).Array[0, 3])
+            .Sample((pieces, stops) =>
     {
         var filter = new StopStringFilter(stops);
         var passed = "";

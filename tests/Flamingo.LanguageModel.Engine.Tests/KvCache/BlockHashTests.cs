@@ -9,7 +9,8 @@ public sealed class BlockHashTests
     private static readonly Gen<string> Text = Gen.Char["abci012"].Array[1, 24].Select(letters => new string(letters));
 
     [Fact]
-    public void Equal_beginnings_have_equal_names_and_others_have_others() => Gen.Select(Text, Text, Gen.Int[1, 4]).Sample((one, other, blockTokens) =>
+    public void Equal_beginnings_have_equal_names_and_others_have_others() =>
+        Gen.Select(Text, Text, Gen.Int[1, 4]).Sample((one, other, blockTokens) =>
     {
         var (left, right) = (Chain(one, "", blockTokens), Chain(other, "", blockTokens));
         Assert.Equal(one.Length / blockTokens, left.Count);
@@ -65,5 +66,6 @@ public sealed class BlockHashTests
         Assert.NotEqual(BlockHash.Root("").Next(spelled, [.. spelled.Ids], 0), BlockHash.Root("").Next(seen, [.. seen.Ids], 0));
     }
 
-    private static List<BlockHash> Chain(string text, string tenant, int blockTokens) => BlockHash.Chain(Prompts.Of(text), tenant, blockTokens);
+    private static List<BlockHash> Chain(string text, string tenant, int blockTokens) =>
+        BlockHash.Chain(Prompts.Of(text), tenant, blockTokens);
 }

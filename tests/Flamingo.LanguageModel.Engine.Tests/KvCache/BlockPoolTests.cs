@@ -87,7 +87,8 @@ public sealed class BlockPoolTests
                     _published[block] = Name(_names++);
                     _index.Publish(_published[block], block);
                     break;
-                case 4 when holder is not null && _published.Count > 0: // one more owner; of the cached ones only where something is left to promise
+                // one more owner; of the cached ones only where something is left to promise
+                case 4 when holder is not null && _published.Count > 0:
                     var shared = _published.Keys.Order().ElementAt(random.Next(_published.Count));
                     if (_owners[shared] == 0 && _pool.Available == 0) break;
                     holder.Lease.Share(shared);

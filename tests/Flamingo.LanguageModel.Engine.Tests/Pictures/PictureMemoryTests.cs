@@ -86,7 +86,8 @@ public sealed class PictureMemoryTests
             Assert.Equal((held.Count, idle.Count), (memory.Leased, memory.Idle));
             Assert.All(idle, key => Assert.True(memory.Holds(key)));
             Assert.Equal(held.Count, held.DistinctBy(slot => slot.Value).Count());
-            Assert.All(leases, lease => Assert.All(lease.Slots, slot => Assert.Equal(held.Single(one => one.Key == slot.Key).Value, slot.Value)));
+            Assert.All(
+                leases, lease => Assert.All(lease.Slots, slot => Assert.Equal(held.Single(one => one.Key == slot.Key).Value, slot.Value)));
         }
     }, iter: 3000);
 }

@@ -6,7 +6,9 @@ namespace Flamingo.LanguageModel.Engine.Tests.Sampling;
 public sealed class BeamSearchTests
 {
     [Fact]
-    public void Agrees_with_transformers_line_by_line() => Gen.Select(Gen.ULong, Gen.Int[1, 4], Gen.Float[-1, 2], Gen.Int[1, 3], Gen.Int[1, 6], Gen.Int[1, 10]).Sample((seed, beams, penalty, stopCount, promptTokens, room) =>
+    public void Agrees_with_transformers_line_by_line() =>
+        Gen.Select(Gen.ULong, Gen.Int[1, 4], Gen.Float[-1, 2], Gen.Int[1, 3], Gen.Int[1, 6], Gen.Int[1, 10])
+            .Sample((seed, beams, penalty, stopCount, promptTokens, room) =>
     {
         int[] stops = [.. Enumerable.Range(0, stopCount)];
         var expected = TransformersBeamSearch.Search(Likelihoods, () => true, beams, penalty, stops, promptTokens, promptTokens + room);
@@ -18,7 +20,14 @@ public sealed class BeamSearchTests
             Assert.Equal((one.Score, one.Stopped), (other.Score, other.Stopped));
         }
 
-        float[] Likelihoods(IReadOnlyList<int> ids) => LogProbabilities.LogSoftmax([.. Enumerable.Range(0, 18).Select(token => (float)(CounterGenerator.Uniform(ids.Aggregate(seed, (sum, id) => (sum * 31) + (ulong)id + 7), token) * 5))]);
+        float[] Likelihoods(IReadOnlyList<int> ids) =>
+            LogProbabilities.LogSoftmax(
+                [
+                    .. Enumerable.Range(0, 18)
+                        .Select(
+                            token =>
+                                (float)(CounterGenerator.Uniform(ids.Aggregate(seed, (sum, id) => (sum * 31) + (ulong)id + 7), token) * 5))
+                ]);
     }, iter: 3000);
 
     // as many beams as there are lines of tokens: nothing is pruned, so the best of all lines is found
@@ -40,14 +49,24 @@ public sealed class BeamSearchTests
         var found = Search(Likelihoods, 64, penalty, [stop], prompt, prompt + room);
         Assert.Equal(best, found[0].Score, 9);
 
-        float[] Likelihoods(IReadOnlyList<int> ids) => LogProbabilities.LogSoftmax([.. Enumerable.Range(0, vocabulary).Select(token => (float)(CounterGenerator.Uniform(ids.Aggregate(seed, (sum, id) => (sum * 31) + (ulong)id + 7), token) * 5))]);
+        float[] Likelihoods(IReadOnlyList<int> ids) =>
+            LogProbabilities.LogSoftmax(
+                [
+                    .. Enumerable.Range(0, vocabulary)
+                        .Select(
+                            token =>
+                                (float)(CounterGenerator.Uniform(ids.Aggregate(seed, (sum, id) => (sum * 31) + (ulong)id + 7), token) * 5))
+                ]);
     }, iter: 300);
 
     [Fact]
     public void A_token_that_is_not_allowed_is_in_no_beam()
     {
         // two lines are allowed and three beams asked for
-        static float[] Likelihoods(IReadOnlyList<int> ids) => ids.Count == 0 ? [float.NegativeInfinity, -0.2f, -1.7f, float.NegativeInfinity] : [float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity, -0.1f];
+        static float[] Likelihoods(IReadOnlyList<int> ids) =>
+            ids.Count == 0
+                ? [float.NegativeInfinity, -0.2f, -1.7f, float.NegativeInfinity]
+                : [float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity, -0.1f];
         var found = Search(Likelihoods, 3, 0, [3], 1, 9);
         Assert.Equal([[1, 3], [2, 3]], found.Select(hypothesis => hypothesis.Ids));
         Assert.All(found, hypothesis => Assert.True(double.IsFinite(hypothesis.Score)));
@@ -64,7 +83,8 @@ public sealed class BeamSearchTests
         Assert.Equal([1, 0], search.Best(1)[0].Ids);
     }
 
-    private static IReadOnlyList<BeamHypothesis> Search(Func<IReadOnlyList<int>, float[]> likelihoods, int beams, float penalty, int[] stops, int promptTokens, int capacity)
+    private static IReadOnlyList<BeamHypothesis> Search(
+        Func<IReadOnlyList<int>, float[]> likelihoods, int beams, float penalty, int[] stops, int promptTokens, int capacity)
     {
         var search = new BeamSearch(beams, penalty, stops, promptTokens, capacity);
         for (List<int[]> open = [[]]; !search.IsDone;)

@@ -19,7 +19,8 @@ public sealed class LogProbabilitiesTests
     public void Large_logits_do_not_overflow() => Assert.Equal([-0.6931472f, -0.6931472f], LogProbabilities.LogSoftmax([1e30f, 1e30f]));
 
     [Fact]
-    public void The_top_are_those_of_a_full_sort_lower_ids_first_among_equals() => Gen.Select(Gen.Int[-3, 3].Array[1, 30], Gen.Int[0, 20], Gen.Int[0, 1000]).Sample((values, top, token) =>
+    public void The_top_are_those_of_a_full_sort_lower_ids_first_among_equals() =>
+        Gen.Select(Gen.Int[-3, 3].Array[1, 30], Gen.Int[0, 20], Gen.Int[0, 1000]).Sample((values, top, token) =>
     {
         float[] scores = [.. values];
         var expected = scores.Select((score, id) => (id, score)).OrderByDescending(pair => pair.score).ThenBy(pair => pair.id).Take(top);

@@ -40,7 +40,8 @@ public sealed class TokenSamplerTests
         Gen.Select(Logits, Gen.ULong).Sample((logits, seed) =>
         {
             var best = Next(logits, new());
-            return Next(logits, new() { Temperature = 1, TopK = 1, Seed = seed }) == best && Next(logits, new() { Temperature = 1, TopP = 1e-6f, Seed = seed }) == best;
+            return Next(logits, new() { Temperature = 1, TopK = 1, Seed = seed }) == best
+                && Next(logits, new() { Temperature = 1, TopP = 1e-6f, Seed = seed }) == best;
         });
 
     [Fact]
@@ -63,7 +64,8 @@ public sealed class TokenSamplerTests
         const int draws = 40_000;
         float[] logits = [1, 0, 2, -1];
         var counts = new int[4];
-        for (var position = 0; position < draws; position++) counts[Next(logits, new() { Temperature = temperature, Seed = 42 }, position)]++;
+        for (var position = 0; position < draws; position++)
+            counts[Next(logits, new() { Temperature = temperature, Seed = 42 }, position)]++;
         var weights = logits.Select(logit => Math.Exp(logit / temperature)).ToArray();
         for (var id = 0; id < 4; id++)
         {
@@ -91,14 +93,25 @@ public sealed class TokenSamplerTests
     }
 
     [Fact]
-    public void Agrees_with_a_full_sort() => Gen.Select(Gen.Int[-20, 20].Array[2, 40], Gen.Int[0, 45], Gen.Float[0.05f, 1], Gen.ULong, Gen.Float[0.05f, 2]).Sample((values, k, p, seed, temperature) =>
+    public void Agrees_with_a_full_sort() =>
+        Gen.Select(Gen.Int[-20, 20].Array[2, 40], Gen.Int[0, 45], Gen.Float[0.05f, 1], Gen.ULong, Gen.Float[0.05f, 2])
+            .Sample((values, k, p, seed, temperature) =>
     {
         // few distinct values and wide: ties, and weights far below the first thresholds
         float[] logits = [.. values.Select(value => value * 2f)];
         var weights = logits.Select(logit => Math.Exp((logit - logits.Max()) / (double)temperature)).ToArray();
-        var kept = Enumerable.Range(0, logits.Length).OrderByDescending(id => logits[id]).ThenBy(id => id).Take(k == 0 ? logits.Length : k).ToList();
+        var kept = Enumerable.Range(0, logits.Length)
+            .OrderByDescending(id => logits[id])
+            .ThenBy(id => id)
+            .Take(k == 0 ? logits.Length : k)
+            .ToList();
         var needed = p * kept.Sum(id => weights[id]);
-        if (p < 1) kept = [.. kept.Take(Enumerable.Range(1, kept.Count).First(count => count == kept.Count || kept.Take(count).Sum(id => weights[id]) >= needed))];
+        if (p < 1)
+            kept = [
+                .. kept.Take(
+                    Enumerable.Range(1, kept.Count)
+                        .First(count => count == kept.Count || kept.Take(count).Sum(id => weights[id]) >= needed))
+            ];
         var target = CounterGenerator.Uniform(seed, 5) * kept.Sum(id => weights[id]);
         var sums = kept.Select((_, rank) => kept.Take(rank + 1).Sum(id => weights[id])).ToList();
         if (k == 0 && p == 1) return; // drawn in the order of ids
@@ -107,25 +120,37 @@ public sealed class TokenSamplerTests
     }, iter: 5000);
 
     [Fact]
-    public void A_bias_moves_a_token_and_only_allowed_ones_are_chosen() => Gen.Select(Logits, Gen.Int[0, 1000], Gen.ULong, Gen.Float[0, 2]).Sample((logits, favourite, seed, temperature) =>
+    public void A_bias_moves_a_token_and_only_allowed_ones_are_chosen() =>
+        Gen.Select(Logits, Gen.Int[0, 1000], Gen.ULong, Gen.Float[0, 2]).Sample((logits, favourite, seed, temperature) =>
     {
         favourite %= logits.Length;
         var sampling = new SamplingParameters { Temperature = temperature, Seed = seed };
         Assert.Equal(favourite, Next(logits, sampling with { LogitBias = new Dictionary<int, float> { [favourite] = 100 } }));
         Assert.Equal(favourite, Next(logits, sampling with { AllowedTokens = [favourite] }));
-        Assert.Equal(favourite, Next(logits, sampling with { AllowedTokens = [favourite], TopK = 3, TopP = 0.5f, RepetitionPenalty = 1.5f }, seen: [favourite]));
+        Assert.Equal(
+            favourite,
+            Next(
+                logits, sampling with { AllowedTokens = [favourite], TopK = 3, TopP = 0.5f, RepetitionPenalty = 1.5f }, seen: [favourite]));
         int[] two = [favourite, (favourite + 1) % logits.Length];
-        Assert.Contains(Next(logits, sampling with { AllowedTokens = two, LogitBias = new Dictionary<int, float> { [(favourite + 2) % logits.Length] = 100 } }), two);
-        if (logits.Length > 1) Assert.NotEqual(favourite, Next(logits, sampling with { LogitBias = new Dictionary<int, float> { [favourite] = -100 } }));
+        Assert.Contains(
+            Next(
+                logits,
+                sampling with { AllowedTokens = two, LogitBias = new Dictionary<int, float> { [(favourite + 2) % logits.Length] = 100 } }),
+            two);
+        if (logits.Length > 1)
+            Assert.NotEqual(favourite, Next(logits, sampling with { LogitBias = new Dictionary<int, float> { [favourite] = -100 } }));
     });
 
     [Fact]
     public void Bias_comes_before_the_repetition_penalty() =>
-        Assert.Equal(1, Next([-1, 2, 0], new() { LogitBias = new Dictionary<int, float> { [0] = 4 }, RepetitionPenalty = 2 }, seen: [0])); // (−1 + 4) / 2 < 2
+        // (−1 + 4) / 2 < 2
+        Assert.Equal(1, Next([-1, 2, 0], new() { LogitBias = new Dictionary<int, float> { [0] = 4 }, RepetitionPenalty = 2 }, seen: [0]));
 
     [Fact]
-    public void Samples_of_one_seed_draw_like_the_seeds_behind_it() => Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
-        TokenSampler.Next([.. logits], new() { Temperature = 1, Seed = seed }, Nothing, position, sample) == Next(logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
+    public void Samples_of_one_seed_draw_like_the_seeds_behind_it() =>
+        Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
+        TokenSampler.Next([.. logits], new() { Temperature = 1, Seed = seed }, Nothing, position, sample) == Next(
+            logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
 
     [Theory]
     [InlineData(float.NaN)]

@@ -9,7 +9,8 @@ internal static class TransformersBeamSearch
     /// <param name="logProbabilities">Of generated ids, processed: [vocabulary].</param>
     /// <param name="goOn">Asked after every round of scores.</param>
     public static List<(IReadOnlyList<int> Ids, double Score, bool Stopped)> Search(
-        Func<IReadOnlyList<int>, float[]> logProbabilities, Func<bool> goOn, int beams, float lengthPenalty, IReadOnlyCollection<int> eos, int promptTokens, int maxLength)
+        Func<IReadOnlyList<int>, float[]> logProbabilities, Func<bool> goOn, int beams, float lengthPenalty, IReadOnlyCollection<int> eos,
+        int promptTokens, int maxLength)
     {
         var inputs = Enumerable.Range(0, beams).Select(_ => new List<int>()).ToList();
         var beamScores = Enumerable.Range(0, beams).Select(beam => beam == 0 ? 0.0 : -1e9).ToArray(); // beam_scores[:, 1:] = -1e9
@@ -35,7 +36,9 @@ internal static class TransformersBeamSearch
         var done = false;
         while (true)
         {
-            var scores = inputs.SelectMany((ids, beam) => logProbabilities(ids).Select((score, token) => (Score: beamScores[beam] + score, Beam: beam, Token: token))).ToList();
+            var scores = inputs.SelectMany(
+                (ids, beam) => logProbabilities(ids).Select((score, token) => (Score: beamScores[beam] + score, Beam: beam, Token: token)))
+                .ToList();
             if (!goOn()) return [];
             var top = scores.OrderByDescending(score => score.Score).Take(Math.Max(2, 1 + eos.Count) * beams).ToList();
 

@@ -70,7 +70,8 @@ public sealed class AdmissionQueueTests
                     queue.Dequeue();
                     var served = next[..1];
                     Assert.Equal(waiting[served][0], next);
-                    foreach (var other in waiting.Keys.Where(other => other != served)) Assert.True(++passedOver[other] <= 3, "Four tenants: three may be served before one.");
+                    foreach (var other in waiting.Keys.Where(other => other != served))
+                        Assert.True(++passedOver[other] <= 3, "Four tenants: three may be served before one.");
                     passedOver[served] = 0;
                     Leave(served, next);
                     break;

@@ -13,7 +13,8 @@ public sealed class SchedulerTests
         Assert.Equal([(0, 4, 1)], Shape(await engine.StepAsync()));
         engine.Ask("bbbbbbbbbb");
         engine.Ask("c");
-        Assert.Equal([(4, 1, 1), (0, 4, 0)], Shape(await engine.StepAsync())); // the long prompt takes the whole chunk, the short one waits its turn
+        // the long prompt takes the whole chunk, the short one waits its turn
+        Assert.Equal([(4, 1, 1), (0, 4, 0)], Shape(await engine.StepAsync()));
         Assert.Equal([(5, 1, 1), (4, 4, 0)], Shape(await engine.StepAsync()));
         Assert.Equal([(6, 1, 1), (8, 2, 1), (0, 1, 1)], Shape(await engine.StepAsync()));
         Assert.Equal([(7, 1, 1), (10, 1, 1), (1, 1, 1)], Shape(await engine.StepAsync()));
@@ -134,5 +135,6 @@ public sealed class SchedulerTests
     }
 
     /// <summary>Per chunk: start, tokens, rows of logits.</summary>
-    private static IEnumerable<(int Start, int Tokens, int LogitRows)> Shape(ScheduledBatch batch) => batch.Chunks.Select(chunk => (chunk.Start, chunk.Ids.Count, chunk.LogitRows));
+    private static IEnumerable<(int Start, int Tokens, int LogitRows)> Shape(ScheduledBatch batch) =>
+        batch.Chunks.Select(chunk => (chunk.Start, chunk.Ids.Count, chunk.LogitRows));
 }

@@ -24,7 +24,10 @@ internal static class PlainTwin
             ids.Add(token);
             if (token == ScriptedModel.Stop || sampling.StopTokens.Contains(token)) return Answer(FinishReason.Stop);
             text += ScriptedText.Letter(token);
-            var cut = sampling.StopStrings.Select(stop => text.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+            var cut = sampling.StopStrings.Select(stop => text.IndexOf(stop, StringComparison.Ordinal))
+                .Where(at => at >= 0)
+                .DefaultIfEmpty(-1)
+                .Min();
             if (cut >= 0) text = text[..cut];
             if (cut >= 0) return Answer(FinishReason.Stop);
             if (ids.Count >= prompt.Capacity) return Answer(FinishReason.Length);
@@ -45,16 +48,27 @@ internal static class PlainTwin
             return scores;
         }
 
-        var found = TransformersBeamSearch.Search(Scores, () => finite, sampling.Beams, sampling.LengthPenalty, [ScriptedModel.Stop, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
+        var found = TransformersBeamSearch.Search(
+            Scores, () => finite, sampling.Beams, sampling.LengthPenalty, [ScriptedModel.Stop, .. sampling.StopTokens], prompt.Ids.Count,
+            prompt.Capacity);
         return finite
-            ? [.. found.Take(sampling.Samples).Select(beam => new PlainAnswer(beam.Ids, string.Concat(beam.Ids.SkipLast(beam.Stopped ? 1 : 0).Select(ScriptedText.Letter)), beam.Stopped ? FinishReason.Stop : FinishReason.Length, beam.Score))]
+            ? [
+                .. found.Take(sampling.Samples)
+                    .Select(
+                        beam =>
+                            new PlainAnswer(
+                                beam.Ids, string.Concat(beam.Ids.SkipLast(beam.Stopped ? 1 : 0).Select(ScriptedText.Letter)),
+                                beam.Stopped ? FinishReason.Stop : FinishReason.Length, beam.Score))
+            ]
             : null;
     }
 
     /// <inheritdoc cref="Sample"/>
     public static IReadOnlyList<IReadOnlyList<float>>? Rank(SequencePrompt prompt, IReadOnlyList<IReadOnlyList<int>> candidates)
     {
-        var scores = candidates.Select(ids => Enumerable.Range(0, ids.Count).Select(at => Score(prompt, [.. prompt.Ids, .. ids.Take(at)], ids[at])).ToArray()).ToArray();
+        var scores = candidates.Select(
+            ids => Enumerable.Range(0, ids.Count).Select(at => Score(prompt, [.. prompt.Ids, .. ids.Take(at)], ids[at])).ToArray())
+            .ToArray();
         return scores.All(row => row.All(float.IsFinite)) ? scores : null;
     }
 

@@ -27,7 +27,8 @@ internal static class ScriptedModel
     public const ulong NoPicture = 0;
 
     /// <summary>What a block keeps of one token: it depends on the token and on all before it, as keys and values do.</summary>
-    public static ulong Cell(ulong past, int id, ulong picture, int position) => Mix(Mix(Mix(past ^ 0x51ed27) + (ulong)id) ^ picture) + (ulong)position;
+    public static ulong Cell(ulong past, int id, ulong picture, int position) =>
+        Mix(Mix(Mix(past ^ 0x51ed27) + (ulong)id) ^ picture) + (ulong)position;
 
     /// <summary>The past that follows when a cell has been read.</summary>
     public static ulong Read(ulong past, ulong cell) => Mix((past * 3) ^ cell);
@@ -35,12 +36,14 @@ internal static class ScriptedModel
     public static float[] Logits(ulong past, int id)
     {
         var logits = new float[Vocabulary];
-        for (var token = 0; token < Vocabulary; token++) logits[token] = id == Poison ? float.NaN : ((Mix(past + (ulong)(token * 977) + 1) >> 40) / (float)(1 << 24) * 8) - 4;
+        for (var token = 0; token < Vocabulary; token++)
+            logits[token] = id == Poison ? float.NaN : ((Mix(past + (ulong)(token * 977) + 1) >> 40) / (float)(1 << 24) * 8) - 4;
         logits[Poison] -= 4; // seldom chosen
         return logits;
     }
 
-    public static float Score(ulong past, int id, int target) => id == Poison ? float.NaN : LogProbabilities.LogSoftmax(Logits(past, id))[target];
+    public static float Score(ulong past, int id, int target) =>
+        id == Poison ? float.NaN : LogProbabilities.LogSoftmax(Logits(past, id))[target];
 
     public static float[] Attention(ulong past) => [(past >> 40) / (float)(1 << 24), 1 - ((past >> 40) / (float)(1 << 24))];
 
@@ -48,7 +51,8 @@ internal static class ScriptedModel
     public static TensorData Latents(string key) => TensorData.FromFloats([.. key.Select(letter => (float)letter)], 1, key.Length);
 
     /// <summary>What a slot holds of a picture; never <see cref="NoPicture"/>.</summary>
-    public static ulong Project(TensorData latents) => latents.ToFloats().Aggregate(7UL, (sum, value) => Mix(sum ^ BitConverter.SingleToUInt32Bits(value))) | 1;
+    public static ulong Project(TensorData latents) =>
+        latents.ToFloats().Aggregate(7UL, (sum, value) => Mix(sum ^ BitConverter.SingleToUInt32Bits(value))) | 1;
 
     private static ulong Mix(ulong value)
     {

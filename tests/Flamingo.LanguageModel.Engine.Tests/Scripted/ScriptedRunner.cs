@@ -62,9 +62,12 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
         var copied = batch.Copies.Select(copy => copy.To).ToList();
         Assert.Equal(copied.Count, copied.Distinct().Count());
         Assert.Empty(copied.Intersect(batch.Copies.Select(copy => copy.From)));
-        var named = batch.Chunks.SelectMany(chunk => chunk.Blocks).GroupBy(block => block).ToDictionary(group => group.Key, group => group.Count());
+        var named = batch.Chunks.SelectMany(chunk => chunk.Blocks)
+            .GroupBy(block => block)
+            .ToDictionary(group => group.Key, group => group.Count());
         foreach (var chunk in batch.Chunks)
-            for (var at = chunk.Start / blockTokens; at * blockTokens < chunk.Start + chunk.Ids.Count; at++) Assert.Equal(1, named[chunk.Blocks[at]]);
+            for (var at = chunk.Start / blockTokens; at * blockTokens < chunk.Start + chunk.Ids.Count; at++)
+                Assert.Equal(1, named[chunk.Blocks[at]]);
     }
 
     private StepOutput Compute(ScheduledChunk chunk)

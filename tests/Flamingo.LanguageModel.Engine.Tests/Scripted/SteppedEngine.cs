@@ -11,7 +11,8 @@ internal sealed class SteppedEngine
 {
     public SteppedEngine(int blocks = 64, int blockTokens = 4, int slots = 8, EngineLimits? limits = null)
     {
-        Limits = limits ?? new EngineLimits(MaxQueued: 16, MaxSequences: 16, PrefillChunk: 64, PrefillChunkBesideDecoding: 64, MaxCandidatesAtOnce: 4);
+        Limits = limits ?? new EngineLimits(
+            MaxQueued: 16, MaxSequences: 16, PrefillChunk: 64, PrefillChunkBesideDecoding: 64, MaxCandidatesAtOnce: 4);
         Runner = new ScriptedRunner(blocks, blockTokens, slots);
         Runner.BeforeStep = (batch, _) =>
         {
@@ -36,16 +37,21 @@ internal sealed class SteppedEngine
 
     public EngineStatistics Now => Engine.Statistics;
 
-    public TrackedRequest Ask(string text, int answer = 8, SamplingParameters? sampling = null, string tenant = "", TimeSpan? pin = null, bool latents = true, AttentionChoice? attention = null)
+    public TrackedRequest Ask(
+        string text, int answer = 8, SamplingParameters? sampling = null, string tenant = "", TimeSpan? pin = null, bool latents = true,
+        AttentionChoice? attention = null)
     {
-        var request = new TrackedRequest(Prompts.Of(text, answer, latents), Prompts.Terms(tenant, pin), sampling ?? Endless, Time, attention);
+        var request =
+            new TrackedRequest(Prompts.Of(text, answer, latents), Prompts.Terms(tenant, pin), sampling ?? Endless, Time, attention);
         Engine.Submit(request.Request);
         return request;
     }
 
     public TrackedRequest Rank(string text, params string[] candidates)
     {
-        var request = new TrackedRequest(Prompts.Of(text), Prompts.Terms(), [.. candidates.Select(candidate => candidate.Select(letter => letter - 'a').ToArray())], Limits.MaxCandidatesAtOnce, Runner.Memory, Time);
+        var request = new TrackedRequest(
+            Prompts.Of(text), Prompts.Terms(), [.. candidates.Select(candidate => candidate.Select(letter => letter - 'a').ToArray())],
+            Limits.MaxCandidatesAtOnce, Runner.Memory, Time);
         Engine.Submit(request.Request);
         return request;
     }

@@ -2,14 +2,18 @@ using System.Threading.Channels;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>Where a test and the engine's own task meet: the engine waits at the beginning of every step until the test lets it through.</summary>
+/// <summary>
+/// Where a test and the engine's own task meet: the engine waits at the beginning of every step until the test lets it through.
+/// </summary>
 internal sealed class SteppingGate
 {
-    private readonly Channel<(ScheduledBatch Batch, TaskCompletionSource Through)> _arrivals = Channel.CreateUnbounded<(ScheduledBatch, TaskCompletionSource)>();
+    private readonly Channel<(ScheduledBatch Batch, TaskCompletionSource Through)> _arrivals =
+        Channel.CreateUnbounded<(ScheduledBatch, TaskCompletionSource)>();
     private volatile bool _open;
 
     /// <summary>Waits until the engine stands before a step.</summary>
-    public async Task<(ScheduledBatch Batch, TaskCompletionSource Through)> ArrivalAsync(CancellationToken cancellation) => await _arrivals.Reader.ReadAsync(cancellation);
+    public async Task<(ScheduledBatch Batch, TaskCompletionSource Through)> ArrivalAsync(CancellationToken cancellation) =>
+        await _arrivals.Reader.ReadAsync(cancellation);
 
     /// <summary>Lets one step through.</summary>
     /// <returns>What it computes.</returns>

@@ -13,14 +13,19 @@ internal sealed class TrackedRequest
     private readonly List<AnswerTokens> _tokens = [];
     private readonly TaskCompletionSource<CandidateScores> _scores = new();
 
-    public TrackedRequest(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
+    public TrackedRequest(
+        SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
     {
         var answer = new AnswerTerms([ScriptedModel.Stop], ScriptedText.Letters, _events.Writer, "digest", time);
         (Prompt, Sampling) = (prompt, sampling);
-        Request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
+        Request = sampling.Beams > 1
+            ? new BeamAnswers(prompt, terms, sampling, answer)
+            : new SampledAnswers(prompt, terms, sampling, attention, answer);
     }
 
-    public TrackedRequest(SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory, TimeProvider time)
+    public TrackedRequest(
+        SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory,
+        TimeProvider time)
     {
         (Prompt, Candidates) = (prompt, candidates);
         Request = new CandidateRanking(prompt, terms, Prompts.Behind(prompt, candidates), mostAtOnce, memory, _scores, time);
@@ -63,10 +68,12 @@ internal sealed class TrackedRequest
     public CandidateScores Scores => _scores.Task.Result;
 
     /// <summary>Answers in the order of samples.</summary>
-    public IReadOnlyList<PlainAnswer> Answers => [.. (HasEnded ? Finished! : throw new InvalidOperationException("The request has not ended.")).Samples.Select((end, sample) =>
+    public IReadOnlyList<PlainAnswer> Answers =>
+        [.. (HasEnded ? Finished! : throw new InvalidOperationException("The request has not ended.")).Samples.Select((end, sample) =>
     {
         var mine = _tokens.Where(tokens => tokens.Sample == sample).ToList();
-        return new PlainAnswer([.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
+        return new PlainAnswer(
+            [.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
     })];
 
     /// <summary>Whether it answered exactly what its plain twin does; failed where the model's logits are not finite.</summary>
@@ -81,7 +88,9 @@ internal sealed class TrackedRequest
 
         if (scores is null && (answers is null || answers.Contains(null)))
         {
-            Assert.True(Failure is FlamingoException { Kind: FlamingoErrorKind.Internal }, $"{this} should have failed for logits that are not finite. {Failure}");
+            Assert.True(
+                Failure is FlamingoException { Kind: FlamingoErrorKind.Internal },
+                $"{this} should have failed for logits that are not finite. {Failure}");
             return;
         }
 
@@ -98,7 +107,8 @@ internal sealed class TrackedRequest
     }
 
     public override string ToString() =>
-        $"[{string.Join(' ', Prompt.Ids)}] to {Prompt.Capacity}, {Sampling?.ToString() ?? string.Join(", ", Candidates.Select(ids => string.Join(' ', ids)))}";
+        $"[{string.Join(' ', Prompt.Ids)}] to {Prompt.Capacity}, "
+        + $"{Sampling?.ToString() ?? string.Join(", ", Candidates.Select(ids => string.Join(' ', ids)))}";
 
     private bool Read()
     {

@@ -11,8 +11,12 @@ public sealed class BadInputTests(Models models)
     [Fact]
     public async Task All_faults_at_once()
     {
-        var refused = await Refused([new TextSegment("an <image> here"), new PictureSegment("a", ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4)))], new() { Temperature = 9, TopP = 0 });
-        Assert.Equal(["sampling.temperature", "sampling.top_p", "segments[0].text", "segments[1].latents"], refused.Faults.Select(fault => fault.Field).Order());
+        var refused = await Refused(
+            [new TextSegment("an <image> here"), new PictureSegment("a", ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4)))],
+            new() { Temperature = 9, TopP = 0 });
+        Assert.Equal(
+            ["sampling.temperature", "sampling.top_p", "segments[0].text", "segments[1].latents"],
+            refused.Faults.Select(fault => fault.Field).Order());
         Assert.All(refused.Faults, fault => Assert.NotEmpty(fault.Remedy));
     }
 
@@ -38,7 +42,8 @@ public sealed class BadInputTests(Models models)
     [Fact]
     public async Task Missing_latents_are_named_all_and_once()
     {
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => Generate([new PictureSegment("b", null), Picture, new PictureSegment("c", null), new PictureSegment("b", null)], new()));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            () => Generate([new PictureSegment("b", null), Picture, new PictureSegment("c", null), new PictureSegment("b", null)], new()));
         Assert.Equal(FlamingoErrorKind.LatentsMissing, refused.Kind);
         Assert.Equal(["b", "c"], refused.Missing);
     }
@@ -56,12 +61,15 @@ public sealed class BadInputTests(Models models)
     public async Task Candidates_are_refused_that_are_empty_hold_markers_or_do_not_fit()
     {
         var stage = models.Stage("mpt1b");
-        Task<FlamingoException> Rank(params string[] candidates) => Assert.ThrowsAsync<FlamingoException>(() => stage.RankAsync(new([Picture], candidates), TestContext.Current.CancellationToken));
+        Task<FlamingoException> Rank(params string[] candidates) =>
+            Assert.ThrowsAsync<FlamingoException>(() => stage.RankAsync(new([Picture], candidates), TestContext.Current.CancellationToken));
         Assert.Equal(["candidates[0]", "candidates[2]"], (await Rank("", "fine", "an <image>")).Faults.Select(fault => fault.Field));
         Assert.Equal(["candidates"], (await Rank()).Faults.Select(fault => fault.Field));
-        Assert.Equal(["candidates[1]"], (await Rank("fine", string.Concat(Enumerable.Repeat(" red", 600)))).Faults.Select(fault => fault.Field));
+        Assert.Equal(
+            ["candidates[1]"], (await Rank("fine", string.Concat(Enumerable.Repeat(" red", 600)))).Faults.Select(fault => fault.Field));
         var few = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions { MaxCandidates = 1 });
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => few.RankAsync(new([Picture], ["a", "b"]), TestContext.Current.CancellationToken));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            () => few.RankAsync(new([Picture], ["a", "b"]), TestContext.Current.CancellationToken));
         Assert.Equal("candidates", Assert.Single(refused.Faults).Field);
         few.Dispose();
     }
@@ -73,5 +81,6 @@ public sealed class BadInputTests(Models models)
         return refused;
     }
 
-    private Task Generate(IReadOnlyList<PromptSegment> segments, SamplingParameters sampling) => LanguageModelStageTests.Generate(models.Stage("mpt1b"), new(segments, sampling));
+    private Task Generate(IReadOnlyList<PromptSegment> segments, SamplingParameters sampling) =>
+        LanguageModelStageTests.Generate(models.Stage("mpt1b"), new(segments, sampling));
 }

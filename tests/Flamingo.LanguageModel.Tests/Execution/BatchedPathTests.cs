@@ -3,7 +3,9 @@ using Flamingo.LanguageModel.Execution;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>The path that serves requests, against the goldens and against itself: a row's logits are the same bits in any company.</summary>
+/// <summary>
+/// The path that serves requests, against the goldens and against itself: a row's logits are the same bits in any company.
+/// </summary>
 public sealed class BatchedPathTests(Models models)
 {
     public static TheoryData<string, string> AllPrompts => Golden.Names();
@@ -25,7 +27,9 @@ public sealed class BatchedPathTests(Models models)
     public async Task Chunks_neighbours_and_blocks_change_no_bit(string family)
     {
         var reference = family == "grouped" ? "llama" : family;
-        var prompts = Golden.Prompts(reference).Select(prompt => Golden.Sequence(reference, prompt.GetProperty("name").GetString()!, room: 0)).ToList();
+        var prompts = Golden.Prompts(reference)
+            .Select(prompt => Golden.Sequence(reference, prompt.GetProperty("name").GetString()!, room: 0))
+            .ToList();
         var alone = new List<IReadOnlyList<float[]>>();
         foreach (var prompt in prompts) alone.Add((await new Company(models, family).RunAsync([prompt], int.MaxValue))[0]);
         foreach (var (chunk, shuffled) in new[] { (int.MaxValue, true), (16, false), (7, true), (3, false), (1, true) })
@@ -59,7 +63,9 @@ public sealed class BatchedPathTests(Models models)
             }
 
             var keys = prompts[0].Latents.Keys.ToList();
-            await runner.RunAsync(new ScheduledBatch([.. keys.Select((key, slot) => new Projection(slot, prompts[0].Latents[key]))], [], []), TestContext.Current.CancellationToken);
+            await runner.RunAsync(
+                new ScheduledBatch([.. keys.Select((key, slot) => new Projection(slot, prompts[0].Latents[key]))], [], []),
+                TestContext.Current.CancellationToken);
             var logits = prompts.Select(_ => new List<float[]>()).ToList();
             while (true)
             {
@@ -70,12 +76,20 @@ public sealed class BatchedPathTests(Models models)
                     var tokens = Math.Min(chunk, prompt.Ids.Count - start);
                     chunks.Add(new ScheduledChunk(
                         [.. prompt.Ids.Skip(start).Take(tokens)], start, tables[index],
-                        [.. prompt.Pictures.Skip(start).Take(tokens).Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture]))]) { LogitRows = tokens });
+                        [
+                            .. prompt.Pictures.Skip(start)
+                                .Take(tokens)
+                                .Select(picture => picture < 0 ? -1 : keys.IndexOf(prompt.Keys[picture]))
+                        ]) { LogitRows = tokens });
                     whose.Add(index);
                 }
 
                 if (chunks.Count == 0) return logits;
-                foreach (var (index, output) in whose.Zip(await runner.RunAsync(new ScheduledBatch([], [], chunks), TestContext.Current.CancellationToken))) logits[index].AddRange(output.Logits);
+                foreach (
+                    var (index, output) in whose.Zip(
+                        await runner.RunAsync(
+                            new ScheduledBatch([], [], chunks),
+                            TestContext.Current.CancellationToken))) logits[index].AddRange(output.Logits);
             }
         }
     }

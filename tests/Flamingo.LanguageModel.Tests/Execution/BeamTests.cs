@@ -11,11 +11,13 @@ public sealed class BeamTests(Models models)
     [MemberData(nameof(Answered))]
     public async Task Three_beams_are_the_originals(string family, string name)
     {
-        await using var stage = models.NewStage(models.DirectoryOf(family), new()); // nobody else's requests, so that it can be seen to fall idle
+        // nobody else's requests, so that it can be seen to fall idle
+        await using var stage = models.NewStage(models.DirectoryOf(family), new());
         foreach (var penalty in new[] { 0, 1 })
         {
             var golden = Golden.Prompt(family, name).GetProperty($"beam3_length_penalty_{penalty}");
-            var (text, ids, finished) = await LanguageModelStageTests.Generate(stage, new(Golden.Segments(family, name), new() { MaxTokens = 12, Beams = 3, LengthPenalty = penalty }));
+            var (text, ids, finished) = await LanguageModelStageTests.Generate(
+                stage, new(Golden.Segments(family, name), new() { MaxTokens = 12, Beams = 3, LengthPenalty = penalty }));
             Assert.Equal(Golden.Ids(golden.GetProperty("ids")), ids);
             Assert.Equal(golden.GetProperty("text").GetString()!.Replace("<|endofchunk|>", "", StringComparison.Ordinal), text);
             Assert.Equal(golden.GetProperty("score").GetDouble(), Assert.Single(finished.Samples).Score!.Value, 1e-3);

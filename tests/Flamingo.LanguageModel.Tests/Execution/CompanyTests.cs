@@ -5,7 +5,9 @@ using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>Batching never changes an answer: the same request alone, among sixty others, cached, chunked, beside cancelled neighbours.</summary>
+/// <summary>
+/// Batching never changes an answer: the same request alone, among sixty others, cached, chunked, beside cancelled neighbours.
+/// </summary>
 public sealed class CompanyTests(Models models)
 {
     private static readonly string[] Names = ["one-picture", "three-shot", "vqa", "text-then-picture", "pictures-in-a-row", "picture-last"];
@@ -19,18 +21,25 @@ public sealed class CompanyTests(Models models)
         var reference = family == "grouped" ? "llama" : family;
         // greedy and sampled, short and long, from six prompts
         var requests = Enumerable.Range(0, 60).Select(index => new LanguageModelRequest(
-            Golden.Segments(reference, Names[index % Names.Length]), new() { MaxTokens = 4 + (index % 21), Temperature = index % 3 * 0.8f, Seed = (ulong)index, TopP = index % 2 == 0 ? 1 : 0.9f })).ToList();
+            Golden.Segments(reference, Names[index % Names.Length]), new()
+            {
+                MaxTokens = 4 + (index % 21), Temperature = index % 3 * 0.8f, Seed = (ulong)index, TopP = index % 2 == 0 ? 1 : 0.9f
+            })).ToList();
         var alone = new List<List<int>>();
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions()))
         {
-            foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = $"{alone.Count}" })).Ids); // each tenant computes everything anew
+            // each tenant computes everything anew
+            foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = $"{alone.Count}" })).Ids);
             Assert.Equal(0, stage.Statistics.CachedTokens);
         }
 
         foreach (var chunk in new[] { 512, 16 })
         {
-            await using var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions { MaxQueued = 100, PrefillChunk = chunk, PrefillChunkBesideDecoding = 16 });
-            var together = await Task.WhenAll(requests.Select(request => Task.Run(async () => (await Generate(stage, request)).Ids)).Concat(Abandoned(stage, reference)));
+            await using var stage = models.NewStage(
+                models.DirectoryOf(family),
+                new LanguageModelOptions { MaxQueued = 100, PrefillChunk = chunk, PrefillChunkBesideDecoding = 16 });
+            var together = await Task.WhenAll(
+                requests.Select(request => Task.Run(async () => (await Generate(stage, request)).Ids)).Concat(Abandoned(stage, reference)));
             foreach (var (index, ids) in alone.Index()) Assert.Equal(ids, together[index]);
             var again = await Generate(stage, requests[1]);
             Assert.Equal(alone[1], again.Ids);
@@ -43,13 +52,21 @@ public sealed class CompanyTests(Models models)
     public async Task Samples_of_one_request_are_those_of_their_own_seeds_and_share_the_prompt()
     {
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
-        var request = new LanguageModelRequest(Golden.Segments("mpt1b", "three-shot"), new() { MaxTokens = 20, Temperature = 1.5f, Seed = 7 });
+        var request =
+            new LanguageModelRequest(Golden.Segments("mpt1b", "three-shot"), new() { MaxTokens = 20, Temperature = 1.5f, Seed = 7 });
         var single = new List<List<int>>();
-        for (var sample = 0; sample < 5; sample++) single.Add((await Generate(stage, request with { Sampling = request.Sampling with { Seed = 7 + (ulong)sample }, Tenant = $"{sample}" })).Ids);
+        for (var sample = 0; sample < 5; sample++)
+        {
+            var sampling = request.Sampling with { Seed = 7 + (ulong)sample };
+            single.Add((await Generate(stage, request with { Sampling = sampling, Tenant = $"{sample}" })).Ids);
+        }
+
         var computed = stage.Statistics.ComputedTokens;
 
         var (ids, samples) = (Enumerable.Range(0, 5).Select(_ => new List<int>()).ToList(), (IReadOnlyList<FinishedSample>)[]);
-        await foreach (var item in stage.GenerateAsync(request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = "all" }, TestContext.Current.CancellationToken))
+        await foreach (
+            var item in stage.GenerateAsync(
+                request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = "all" }, TestContext.Current.CancellationToken))
         {
             if (item is AnswerTokens tokens) ids[tokens.Sample].AddRange(tokens.Ids);
             if (item is AnswerFinished finished) samples = finished.Samples;
@@ -63,10 +80,14 @@ public sealed class CompanyTests(Models models)
     }
 
     // neighbours that leave after a token or two, as callers do
-    private static IEnumerable<Task<List<int>>> Abandoned(LanguageModelStage stage, string family) => Enumerable.Range(0, 8).Select(index => Task.Run(async () =>
+    private static IEnumerable<Task<List<int>>> Abandoned(LanguageModelStage stage, string family) =>
+        Enumerable.Range(0, 8).Select(index => Task.Run(async () =>
     {
         var left = index % 3;
-        await foreach (var _ in stage.GenerateAsync(new(Golden.Segments(family, Names[index % Names.Length]), new() { MaxTokens = 200 }), TestContext.Current.CancellationToken))
+        await foreach (
+            var _ in stage.GenerateAsync(
+                new(Golden.Segments(family, Names[index % Names.Length]), new() { MaxTokens = 200 }),
+                TestContext.Current.CancellationToken))
             if (left-- == 0) break;
         return new List<int>();
     }));

@@ -11,7 +11,8 @@ namespace Flamingo.LanguageModel.Tests.Execution;
 /// <summary>Weights held as int8 against the originals' goldens, which are f32's.</summary>
 public sealed class Int8Tests(Models models, ITestOutputHelper output)
 {
-    // of the largest logit; f32 is held to 1e-5. These twins have random weights 64 wide, where errors average out less than in a trained model.
+    // of the largest logit; f32 is held to 1e-5. These twins have random weights 64 wide, where errors average out less than in a trained
+    // model.
     private const double Tolerance = 0.1;
 
     public static TheoryData<string> Families => [.. Golden.Families];
@@ -25,7 +26,8 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
         {
             var name = prompt.GetProperty("name").GetString()!;
             var logits = await stage.Runner.LogitsAsync(Golden.Sequence(family, name, room: 0), TestContext.Current.CancellationToken);
-            worst = Math.Max(worst, Golden.Error(Golden.Tensor(["families", family, "golden.safetensors"], $"logits.{name}").Values, logits.ToFloats()));
+            worst = Math.Max(
+                worst, Golden.Error(Golden.Tensor(["families", family, "golden.safetensors"], $"logits.{name}").Values, logits.ToFloats()));
         }
 
         output.WriteLine($"{family}: {worst:e2} of the largest logit");
@@ -36,12 +38,19 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
     public async Task Nothing_but_the_rounding_of_weights_makes_the_difference(string family)
     {
         using var file = models.DirectoryOf(family).OpenWeights("language");
-        var expanded = models.Variant($"{family}-expanded", family, config => config, (name, tensor) => WeightsReader.IsMatrix(file.Entries[name]) ? tensor with { Dtype = "F32", Read = () => Expanded(file, name) } : tensor);
+        var expanded = models.Variant(
+            $"{family}-expanded", family, config => config,
+            (name, tensor) =>
+                WeightsReader.IsMatrix(file.Entries[name]) ? tensor with { Dtype = "F32", Read = () => Expanded(file, name) } : tensor);
         await using var native = models.NewStage(expanded, new LanguageModelOptions());
         await using var int8 = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions(), storage: "int8");
-        foreach (var prompt in Golden.Prompts(family).Select(prompt => Golden.Sequence(family, prompt.GetProperty("name").GetString()!, room: 0)))
+        foreach (
+            var prompt in Golden.Prompts(family)
+                .Select(prompt => Golden.Sequence(family, prompt.GetProperty("name").GetString()!, room: 0)))
         {
-            var logits = await Task.WhenAll(native.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken), int8.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken));
+            var logits = await Task.WhenAll(
+                native.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken),
+                int8.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken));
             Assert.InRange(Golden.Error(logits[0].ToFloats(), logits[1].ToFloats()), 0, 1e-5);
         }
     }
@@ -84,7 +93,10 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
     {
         string[] names = ["one-picture", "three-shot", "vqa", "picture-last"];
         var requests = Enumerable.Range(0, 40).Select(index => new Stages.LanguageModelRequest(
-            Golden.Segments(family, names[index % names.Length]), new() { MaxTokens = 3 + (index % 13), Temperature = index % 3 * 0.8f, Seed = (ulong)index }) { Tenant = $"{index}" }).ToList();
+            Golden.Segments(family, names[index % names.Length]), new()
+            {
+                MaxTokens = 3 + (index % 13), Temperature = index % 3 * 0.8f, Seed = (ulong)index
+            }) { Tenant = $"{index}" }).ToList();
         var alone = new List<List<int>>();
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions(), storage: "int8"))
             foreach (var request in requests) alone.Add((await Generate(stage, request)).Ids);
@@ -98,7 +110,8 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
     {
         using var scope = torch.NewDisposeScope();
         var (outputs, inputs) = (file.Entries[name].Shape[0], file.Entries[name].Shape[1]);
-        using var matrix = new WeightsReader(file, torch.CPU, torch.ScalarType.Float32, WeightStorage.Int8).TakeMatrix(name, outputs, inputs);
+        using var matrix =
+            new WeightsReader(file, torch.CPU, torch.ScalarType.Float32, WeightStorage.Int8).TakeMatrix(name, outputs, inputs);
         return matrix.Expand().bytes.ToArray();
     }
 }

@@ -35,7 +35,10 @@ public sealed class LanguageModelStageTests(Models models)
     public async Task Rankings_are_the_originals(string family, string name)
     {
         var golden = Golden.Prompt(family, name).GetProperty("rank").EnumerateArray().ToArray();
-        var ranking = await models.Stage(family).RankAsync(new(Golden.Segments(family, name), [.. golden.Select(candidate => candidate.GetProperty("text").GetString()!)]), TestContext.Current.CancellationToken);
+        var ranking = await models.Stage(family)
+            .RankAsync(
+                new(Golden.Segments(family, name), [.. golden.Select(candidate => candidate.GetProperty("text").GetString()!)]),
+                TestContext.Current.CancellationToken);
         foreach (var (expected, actual) in golden.Zip(ranking.Candidates))
         {
             Assert.Equal(Golden.Ids(expected.GetProperty("ids")), actual.Ids);
@@ -45,7 +48,8 @@ public sealed class LanguageModelStageTests(Models models)
         }
 
         Assert.Equal(golden.Length, ranking.Candidates.Count);
-        Assert.Equal(golden.OrderByDescending(candidate => candidate.GetProperty("mean").GetDouble()).Select(candidate => candidate.GetProperty("text").GetString()),
+        Assert.Equal(golden.OrderByDescending(
+            candidate => candidate.GetProperty("mean").GetDouble()).Select(candidate => candidate.GetProperty("text").GetString()),
             ranking.Candidates.OrderByDescending(candidate => candidate.Mean).Select(candidate => candidate.Text));
     }
 
@@ -82,7 +86,11 @@ public sealed class LanguageModelStageTests(Models models)
     {
         var stage = models.Stage("mpt1b");
         var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
-        IReadOnlyList<PromptSegment> Prompt(ChecksummedLatents? first, ChecksummedLatents? second) => [new PictureSegment("a", first), new TextSegment("Output:red<|endofchunk|>"), new PictureSegment("a", second), new TextSegment("Output:")];
+        IReadOnlyList<PromptSegment> Prompt(ChecksummedLatents? first, ChecksummedLatents? second) =>
+            [
+                new PictureSegment("a", first), new TextSegment("Output:red<|endofchunk|>"), new PictureSegment("a", second),
+                new TextSegment("Output:")
+            ];
         var both = await Generate(stage, new(Prompt(latents, latents), new()));
         Assert.Equal(both.Ids, (await Generate(stage, new(Prompt(latents, null), new()))).Ids);
         Assert.Equal(both.Ids, (await Generate(stage, new(Prompt(null, latents), new()))).Ids);
@@ -103,7 +111,8 @@ public sealed class LanguageModelStageTests(Models models)
     {
         var stage = models.Stage("mpt1b");
         var perWord = (await stage.TokenizeAsync([new TextSegment(Words(100))], TestContext.Current.CancellationToken)).Count / 100;
-        var (_, ids, finished) = await Generate(stage, new([new TextSegment(Words(504 / perWord))], new() { MaxTokens = 500, Temperature = 2, Seed = 1 }));
+        var (_, ids, finished) =
+            await Generate(stage, new([new TextSegment(Words(504 / perWord))], new() { MaxTokens = 500, Temperature = 2, Seed = 1 }));
         Assert.Equal((FinishReason.Length, stage.Description.ContextLength), (finished.Reason, finished.PromptTokens + ids.Count));
     }
 
@@ -128,14 +137,18 @@ public sealed class LanguageModelStageTests(Models models)
         {
             await Generate(stage, new(segments, new() { MaxTokens = 4 }));
             await stage.RankAsync(new(segments, ["red circle", "two"]), TestContext.Current.CancellationToken);
-            await foreach (var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 100 }), TestContext.Current.CancellationToken)) break;
+            await foreach (
+                var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 100 }), TestContext.Current.CancellationToken)) break;
             using var source = new CancellationTokenSource();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
             {
-                await foreach (var _ in stage.GenerateAsync(new(segments, new() { MaxTokens = 400, StopTokens = [] }), source.Token)) await source.CancelAsync();
+                await foreach (
+                    var _ in stage.GenerateAsync(
+                        new(segments, new() { MaxTokens = 400, StopTokens = [] }), source.Token)) await source.CancelAsync();
             });
             var nan = TensorData.FromFloats(Enumerable.Repeat(float.NaN, 64 * 32).ToArray(), 64, 32);
-            var failed = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
+            var failed = await Assert.ThrowsAsync<FlamingoException>(
+                () => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
             Assert.Equal(FlamingoErrorKind.Internal, failed.Kind);
         }
     }

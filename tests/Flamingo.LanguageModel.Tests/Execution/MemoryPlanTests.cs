@@ -12,11 +12,17 @@ public sealed class MemoryPlanTests(Models models)
     {
         var model = models.DirectoryOf("shapes");
         using var file = model.OpenWeights("language");
-        var plan = MemoryPlan.Make(model.Config, file, new LanguageModelOptions { KvCacheBytes = 10 << 20, PictureMemoryBytes = 4 << 20 }, ScalarType.Float32, WeightStorage.Native);
+        var plan = MemoryPlan.Make(
+            model.Config, file, new LanguageModelOptions { KvCacheBytes = 10 << 20, PictureMemoryBytes = 4 << 20 }, ScalarType.Float32,
+            WeightStorage.Native);
         Assert.Equal((10 << 20) / (2 * 6 * 128 * 8 * 4), plan.Memory.Blocks);               // keys and values, layers, width, tokens, f32
-        Assert.Equal((4 << 20) / (2 * 6 * 8 * 64 * 16 * 4), plan.Memory.PictureSlots);      // keys and values, gated blocks, heads, head, latents, f32
+        // keys and values, gated blocks, heads, head, latents, f32
+        Assert.Equal((4 << 20) / (2 * 6 * 8 * 64 * 16 * 4), plan.Memory.PictureSlots);
         Assert.InRange(plan.KvCacheBytes, 9 << 20, 10 << 20);
-        Assert.Equal(2, plan.Weights.Bytes / MemoryPlan.Make(model.Config, file, new LanguageModelOptions(), ScalarType.BFloat16, WeightStorage.Native).Weights.Bytes);
+        Assert.Equal(
+            2,
+            plan.Weights.Bytes / MemoryPlan.Make(
+                model.Config, file, new LanguageModelOptions(), ScalarType.BFloat16, WeightStorage.Native).Weights.Bytes);
         Assert.Equal(plan.Weights.Bytes + plan.KvCacheBytes + plan.PictureMemoryBytes, plan.MemoryClaim.Items.Sum(item => item.Bytes));
     }
 
@@ -25,7 +31,10 @@ public sealed class MemoryPlanTests(Models models)
     {
         var model = models.DirectoryOf("shapes");
         using var file = model.OpenWeights("language");
-        var tiny = Assert.Throws<CheckpointException>(() => MemoryPlan.Make(model.Config, file, new LanguageModelOptions { KvCacheBytes = 1 << 15 }, ScalarType.Float32, WeightStorage.Native));
+        var tiny = Assert.Throws<CheckpointException>(
+            () =>
+                MemoryPlan.Make(
+                    model.Config, file, new LanguageModelOptions { KvCacheBytes = 1 << 15 }, ScalarType.Float32, WeightStorage.Native));
         Assert.Contains("raise LanguageModel:KvCacheBytes", tiny.Message, StringComparison.Ordinal);
     }
 }

@@ -14,7 +14,13 @@ public sealed class SharingTests(Models models)
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
         var latents = Golden.Latents("mpt1b").Select(ChecksummedLatents.Of).ToList();
         LanguageModelRequest Ask(int last, string tenant = "") => new(
-            [.. Enumerable.Range(0, 8).SelectMany(shot => new PromptSegment[] { Picture(shot % 4), new TextSegment($"Output:a large red circle<|endofchunk|>") }), Picture(last), new TextSegment("Output:")], new() { MaxTokens = 4 }) { Tenant = tenant };
+            [
+                .. Enumerable.Range(0, 8)
+                    .SelectMany(
+                        shot => new PromptSegment[] { Picture(shot % 4), new TextSegment($"Output:a large red circle<|endofchunk|>") }),
+                Picture(last), new TextSegment("Output:")
+            ],
+            new() { MaxTokens = 4 }) { Tenant = tenant };
         PictureSegment Picture(int index) => new(Golden.Key(index), latents[index]);
 
         var cold = (await Generate(stage, Ask(0))).Finished;
@@ -24,7 +30,8 @@ public sealed class SharingTests(Models models)
         var warm = await Generate(stage, Ask(4));
         await Idle(stage);
         Assert.InRange(warm.Finished.CachedTokens, cold.PromptTokens - 20, cold.PromptTokens - 1);
-        Assert.Equal(warm.Finished.PromptTokens - warm.Finished.CachedTokens + warm.Ids.Count - 1, stage.Statistics.ComputedTokens - computed);
+        Assert.Equal(
+            warm.Finished.PromptTokens - warm.Finished.CachedTokens + warm.Ids.Count - 1, stage.Statistics.ComputedTokens - computed);
         Assert.Equal(5, stage.Statistics.Projections); // the new picture alone
         Assert.Equal((await Generate(stage, Ask(4, "another tenant"))).Ids, warm.Ids);
         Assert.Equal(0, (await Generate(stage, Ask(4, "a third tenant"))).Finished.CachedTokens);
@@ -35,7 +42,10 @@ public sealed class SharingTests(Models models)
     {
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
         var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
-        LanguageModelRequest Ask(params (string Key, ChecksummedLatents? Latents)[] pictures) => new([.. pictures.Select(picture => new PictureSegment(picture.Key, picture.Latents)), new TextSegment("Output:")], new() { MaxTokens = 3 });
+        LanguageModelRequest Ask(params (string Key, ChecksummedLatents? Latents)[] pictures) =>
+            new(
+                [.. pictures.Select(picture => new PictureSegment(picture.Key, picture.Latents)), new TextSegment("Output:")],
+                new() { MaxTokens = 3 });
         var missing = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(("a", null), ("b", latents), ("c", null))));
         Assert.Equal((FlamingoErrorKind.LatentsMissing, "a c"), (missing.Kind, string.Join(' ', missing.Missing)));
         var sent = await Generate(stage, Ask(("a", latents)));
@@ -54,7 +64,8 @@ public sealed class SharingTests(Models models)
         // the prompt once, of every candidate all tokens but the last
         Assert.Equal(ranking.PromptTokens + ranking.Candidates.Sum(candidate => candidate.Ids.Count - 1), stage.Statistics.ComputedTokens);
 
-        var alone = await stage.RankAsync(new(Golden.Segments("mpt1b", "one-picture"), [names[777]]), TestContext.Current.CancellationToken);
+        var alone =
+            await stage.RankAsync(new(Golden.Segments("mpt1b", "one-picture"), [names[777]]), TestContext.Current.CancellationToken);
         Assert.Equal(alone.Candidates[0].TokenLogLikelihoods, ranking.Candidates[777].TokenLogLikelihoods);
     }
 
@@ -69,11 +80,19 @@ public sealed class SharingTests(Models models)
         var ranking = await stage.RankAsync(new(segments, [Decode(told.Select(token => token.Id))]), TestContext.Current.CancellationToken);
         Assert.Equal(told.Select(token => token.Id), ranking.Candidates[0].Ids);
         Assert.All(told.Zip(ranking.Candidates[0].TokenLogLikelihoods), pair => Assert.Equal(pair.Second, pair.First.LogProbability, 1e-5));
-        Assert.All(told, token => Assert.Equal((3, token.Id, token.LogProbability), (token.Top.Count, token.Top[0].Id, token.Top[0].LogProbability))); // greedy takes the first
+        // greedy takes the first
+        Assert.All(
+            told,
+            token => Assert.Equal((3, token.Id, token.LogProbability), (token.Top.Count, token.Top[0].Id, token.Top[0].LogProbability)));
 
-        Assert.All((await Generate(stage, new(segments, new() { MaxTokens = 6, AllowedTokens = [300, 301], Temperature = 1, Seed = 3 }))).Ids, id => Assert.InRange(id, 300, 301));
-        Assert.Equal(444, (await Generate(stage, new(segments, new() { MaxTokens = 1, LogitBias = new Dictionary<int, float> { [444] = 100 } }))).Ids[0]);
+        Assert.All(
+            (await Generate(stage, new(segments, new() { MaxTokens = 6, AllowedTokens = [300, 301], Temperature = 1, Seed = 3 }))).Ids,
+            id => Assert.InRange(id, 300, 301));
+        Assert.Equal(
+            444,
+            (await Generate(stage, new(segments, new() { MaxTokens = 1, LogitBias = new Dictionary<int, float> { [444] = 100 } }))).Ids[0]);
     }
 
-    private static string Decode(IEnumerable<int> ids) => Tokenization.TokenizerFiles.Load(Tokenization.TokenizerFiles.WithFlamingoTokens()).Decode([.. ids], skipSpecial: false);
+    private static string Decode(IEnumerable<int> ids) =>
+        Tokenization.TokenizerFiles.Load(Tokenization.TokenizerFiles.WithFlamingoTokens()).Decode([.. ids], skipSpecial: false);
 }

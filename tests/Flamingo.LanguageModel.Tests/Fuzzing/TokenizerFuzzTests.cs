@@ -9,7 +9,9 @@ namespace Flamingo.LanguageModel.Tests.Fuzzing;
 /// <summary>Spoiled tokenizer.json files: refused by name, or tokenizers that encode and decode.</summary>
 public sealed class TokenizerFuzzTests : IDisposable
 {
-    private static readonly string[] Texts = ["a large red circle<image> é\u4e16", "  <s>▁e\u0316\u0301 \n😀", new('a', 3000), string.Concat(Enumerable.Repeat("is square ", 300))];
+    private static readonly string[] Texts = [
+        "a large red circle<image> é\u4e16", "  <s>▁e\u0316\u0301 \n😀", new('a', 3000), string.Concat(Enumerable.Repeat("is square ", 300))
+    ];
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-fuzz-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -21,7 +23,9 @@ public sealed class TokenizerFuzzTests : IDisposable
     public void Tokenizers(string kind, bool metaspace, int seed)
     {
         var json = TokenizerFiles.WithFlamingoTokens(kind);
-        if (metaspace) (json["normalizer"], json["pre_tokenizer"]) = (null, JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""));
+        if (metaspace)
+            (json["normalizer"], json["pre_tokenizer"]) =
+                (null, JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""));
         var text = json.ToJsonString();
         var run = FuzzRun.Of(seed, 500, Path.Combine(_folder, "tokenizer.json"), random => JsonMutations.Apply(text, random), file =>
         {
@@ -49,9 +53,18 @@ public sealed class TokenizerFuzzTests : IDisposable
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": 7}]", "added_tokens[0].content' is 7")]
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": \"<x>\", \"special\": \"yes\"}]", "'special' is 'yes'")]
     [InlineData("added_tokens", "{}", "'added_tokens' is an object instead of a list")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": null}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""", "'id' is missing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""", "'<s>' is missing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [-1]}}}""", "of the post_processor is -1")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": null}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""",
+        "'id' is missing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {}}""",
+        "'<s>' is missing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [-1]}}}""",
+        "of the post_processor is -1")]
     [InlineData("decoder", "7", "'type' is looked for stands 7")]
     public void A_fault_is_named_by_its_field(string path, string value, string named)
     {
@@ -66,7 +79,8 @@ public sealed class TokenizerFuzzTests : IDisposable
     {
         var list = TokenizerFiles.Reference("llama");
         var before = string.Concat(Enumerable.Repeat("{\"SpecialToken\": {\"id\": \"<s>\"}}, ", 5000));
-        list["post_processor"] = JsonNode.Parse($$$"""{"type": "TemplateProcessing", "single": [{{{before}}}{"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [{{{string.Join(", ", Enumerable.Repeat(1, 5000))}}}]} } }""");
+        list["post_processor"] = JsonNode.Parse(
+            $$$"""{"type": "TemplateProcessing", "single": [{{{before}}}{"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [{{{string.Join(", ", Enumerable.Repeat(1, 5000))}}}]} } }""");
         Refuse(list.ToJsonString(), "more than 16 tokens before a text");
 
         var token = TokenizerFiles.Reference();
@@ -74,7 +88,8 @@ public sealed class TokenizerFuzzTests : IDisposable
         Refuse(token.ToJsonString(), "has 2000 characters; tokens have 1024 at most");
 
         var tokens = TokenizerFiles.Reference();
-        for (var id = 600; id < 2000; id++) TokenizerFiles.Add(tokens, id, $"{new string('x', 1000)}{id}", special: true, normalized: false);
+        for (var id = 600; id < 2000; id++)
+            TokenizerFiles.Add(tokens, id, $"{new string('x', 1000)}{id}", special: true, normalized: false);
         Refuse(tokens.ToJsonString(), "the added_tokens have more than 1048576 characters together");
 
         Refuse("""{"model": {"type": "BPE", "vocab": {"a": 1, "a": 2}, "merges": []}}""", "Duplicate");

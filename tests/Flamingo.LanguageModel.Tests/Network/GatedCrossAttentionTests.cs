@@ -14,13 +14,16 @@ namespace Flamingo.LanguageModel.Tests.Network;
 
 public sealed class GatedCrossAttentionTests(Models models)
 {
-    private static readonly CrossAttentionConfig Config = new() { Layers = [0], Heads = 8, HeadWidth = 64, LatentWidth = 32, FeedForwardWidth = 192 };
+    private static readonly CrossAttentionConfig Config =
+        new() { Layers = [0], Heads = 8, HeadWidth = 64, LatentWidth = 32, FeedForwardWidth = 192 };
 
     // module of the reference → canonical name
     private static readonly Dictionary<string, string> Names = new()
     {
-        ["attn.norm.weight"] = "attention_norm.weight", ["attn.norm.bias"] = "attention_norm.bias", ["attn.to_q.weight"] = "attention.query.weight",
-        ["attn.to_kv.weight"] = "attention.key_value.weight", ["attn.to_out.weight"] = "attention.output.weight", ["attn_gate"] = "attention_gate",
+        ["attn.norm.weight"] = "attention_norm.weight", ["attn.norm.bias"] = "attention_norm.bias",
+        ["attn.to_q.weight"] = "attention.query.weight",
+        ["attn.to_kv.weight"] = "attention.key_value.weight", ["attn.to_out.weight"] = "attention.output.weight",
+        ["attn_gate"] = "attention_gate",
         ["ff.0.weight"] = "feed_forward_norm.weight", ["ff.0.bias"] = "feed_forward_norm.bias", ["ff.1.weight"] = "feed_forward.up.weight",
         ["ff.3.weight"] = "feed_forward.down.weight", ["ff_gate"] = "feed_forward_gate",
     };
@@ -60,7 +63,8 @@ public sealed class GatedCrossAttentionTests(Models models)
             var prompt = Golden.Sequence(family, name, room: 0);
             using var runner = models.NewRunner(gated, family);
             using var bareRunner = models.NewRunner(bare, family);
-            var expected = await bareRunner.LogitsAsync(prompt with { Pictures = [.. prompt.Pictures.Select(_ => -1)], Keys = [] }, TestContext.Current.CancellationToken);
+            var expected = await bareRunner.LogitsAsync(
+                prompt with { Pictures = [.. prompt.Pictures.Select(_ => -1)], Keys = [] }, TestContext.Current.CancellationToken);
             var actual = await runner.LogitsAsync(prompt, TestContext.Current.CancellationToken);
             Assert.True(expected.ToFloats().AsSpan().SequenceEqual(actual.ToFloats()), name);
         }
@@ -97,8 +101,10 @@ public sealed class GatedCrossAttentionTests(Models models)
         {
             var entry = source.Entries[$"weights.gated_last.{original}"];
             var bytes = source.Read(entry).ToArray();
-            if (gates is { } gate && canonical.EndsWith("_gate", StringComparison.Ordinal)) BinaryPrimitives.WriteSingleLittleEndian(bytes, gate);
-            header[$"block.{canonical}"] = new { dtype = "F32", shape = entry.Shape, data_offsets = new[] { data.Length, data.Length + bytes.Length } };
+            if (gates is { } gate && canonical.EndsWith("_gate", StringComparison.Ordinal))
+                BinaryPrimitives.WriteSingleLittleEndian(bytes, gate);
+            header[$"block.{canonical}"] =
+                new { dtype = "F32", shape = entry.Shape, data_offsets = new[] { data.Length, data.Length + bytes.Length } };
             data.Write(bytes);
         }
 

@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network;
 
-/// <summary>Steps between the products, at sizes where torch shares them out among threads: a row is the same bits beside three others and beside many.</summary>
+/// <summary>
+/// Steps between the products, at sizes where torch shares them out among threads: a row is the same bits beside three others and beside
+/// many.
+/// </summary>
 public sealed class RowCompanyTests : IDisposable
 {
     private readonly InferenceThread _three = new(3); // shares that no vector divides
@@ -43,10 +46,16 @@ public sealed class RowCompanyTests : IDisposable
         return norm.Forward(x);
     }, TestContext.Current.CancellationToken);
 
-    private Task SameInCompany(Dictionary<string, long[]> shapes, int width, Func<WeightsReader, Tensor, Tensor> forward, CancellationToken cancellation)
+    private Task SameInCompany(
+        Dictionary<string, long[]> shapes, int width, Func<WeightsReader, Tensor, Tensor> forward, CancellationToken cancellation)
     {
         var (path, random) = (Path.Combine(_folder, "weights.safetensors"), new Random(5));
-        SafetensorsWriter.Write(path, shapes.ToDictionary(item => item.Key, item => new SourceTensor(item.Key, "F32", item.Value, () => Bytes(random, item.Value.Aggregate((a, b) => a * b)))), null, (_, _) => { }, [], CancellationToken.None);
+        SafetensorsWriter.Write(
+            path,
+            shapes.ToDictionary(
+                item => item.Key,
+                item => new SourceTensor(item.Key, "F32", item.Value, () => Bytes(random, item.Value.Aggregate((a, b) => a * b)))),
+            null, (_, _) => { }, [], CancellationToken.None);
         return _three.RunAsync(() =>
         {
             using var file = SafetensorsFile.Open(path);
@@ -63,5 +72,6 @@ public sealed class RowCompanyTests : IDisposable
         }, cancellation);
     }
 
-    private static byte[] Bytes(Random random, long count) => [.. Enumerable.Range(0, (int)count).SelectMany(_ => BitConverter.GetBytes((float)(random.NextDouble() - 0.5)))];
+    private static byte[] Bytes(Random random, long count) =>
+        [.. Enumerable.Range(0, (int)count).SelectMany(_ => BitConverter.GetBytes((float)(random.NextDouble() - 0.5)))];
 }

@@ -68,20 +68,39 @@ public sealed class AddedTokenTests
     /// <summary>Random tokens of two letters, in random texts, against looking at every place for every token.</summary>
     [Fact]
     public void Found_is_what_a_plain_search_finds() =>
-        Gen.Select(Gen.Char["ab"].Array[1, 5].Select(letters => new string(letters)).Array[0, 8], Gen.Char["aabc"].Array[0, 60].Select(letters => new string(letters))).Sample((contents, text) =>
+        Gen.Select(
+            Gen.Char["ab"].Array[1, 5].Select(letters => new string(letters)).Array[0, 8],
+            Gen.Char["aabc"].Array[0, 60].Select(letters => new string(letters)))
+            .Sample((contents, text) =>
         {
             AddedToken[] tokens = [.. contents.Distinct().Select((content, id) => new AddedToken(id, content, false, false, false, false))];
-            var expected = Enumerable.Range(0, text.Length).Select(at => (At: at, Token: tokens.Where(token => text.AsSpan(at).StartsWith(token.Content)).MaxBy(token => token.Content.Length))).Where(place => place.Token is not null);
-            return new AddedTokenFinder(tokens.Select(token => (token.Content, token))).Beginnings(text, out _).Select(found => (found.Start, (AddedToken?)found.Token)).SequenceEqual(expected);
+            var expected = Enumerable.Range(0, text.Length)
+                .Select(
+                    at =>
+                        (
+                            At: at,
+                            Token: tokens.Where(token => text.AsSpan(at).StartsWith(token.Content)).MaxBy(token => token.Content.Length)))
+                .Where(place => place.Token is not null);
+            return new AddedTokenFinder(tokens.Select(token => (token.Content, token)))
+                .Beginnings(text, out _)
+                .Select(found => (found.Start, (AddedToken?)found.Token))
+                .SequenceEqual(expected);
         }, iter: 20_000);
 
     /// <summary>Work is counted, not timed: a text may come close to a long token at every place.</summary>
     [Fact]
     public void Long_tokens_and_many_cost_two_looks_for_a_letter_at_most()
     {
-        var tokens = Enumerable.Range(1, 1000).Select(length => $"{new string('a', length)}b").Append($"c{new string('a', 1000)}").Select((content, id) => (content, new AddedToken(id, content, false, false, false, false)));
+        var tokens = Enumerable.Range(1, 1000)
+            .Select(length => $"{new string('a', length)}b")
+            .Append($"c{new string('a', 1000)}")
+            .Select((content, id) => (content, new AddedToken(id, content, false, false, false, false)));
         var finder = new AddedTokenFinder(tokens);
-        foreach (var text in (string[])[new('a', 100_000), string.Concat(Enumerable.Repeat($"{new string('a', 999)}c", 100)), string.Concat(Enumerable.Repeat("ab", 50_000))])
+        foreach (
+            var text in (string[])[
+                new('a', 100_000), string.Concat(Enumerable.Repeat($"{new string('a', 999)}c", 100)), string
+                    .Concat(Enumerable.Repeat("ab", 50_000))
+            ])
         {
             finder.Beginnings(text, out var looked);
             Assert.InRange(looked, text.Length, 2 * text.Length);

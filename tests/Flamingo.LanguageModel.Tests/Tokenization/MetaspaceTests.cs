@@ -6,10 +6,13 @@ using Flamingo.Testing;
 
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
-/// <summary>Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/metaspace.json, which says how it was made).</summary>
+/// <summary>
+/// Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/metaspace.json, which says how it was made).
+/// </summary>
 public sealed class MetaspaceTests
 {
-    private static readonly JsonObject Reference = JsonNode.Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "metaspace.json")))!.AsObject();
+    private static readonly JsonObject Reference =
+        JsonNode.Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "metaspace.json")))!.AsObject();
 
     public static TheoryData<int> Settings => [.. Enumerable.Range(0, Reference["settings"]!.AsArray().Count)];
 
@@ -26,7 +29,9 @@ public sealed class MetaspaceTests
             Assert.Equal(ids, tokenizer.Encode(text));
     }
 
-    /// <summary>The same by hand: a blank before the text alone, before every stretch, or before none; never two, unlike the normalizer's.</summary>
+    /// <summary>
+    /// The same by hand: a blank before the text alone, before every stretch, or before none; never two, unlike the normalizer's.
+    /// </summary>
     [Theory]
     [InlineData("first", "a<image>a", "▁a", "<image>", "a")]
     [InlineData("always", "a<image>a", "▁a", "<image>", "▁a")]
@@ -37,7 +42,8 @@ public sealed class MetaspaceTests
     public void A_blank_is_put_where_the_scheme_says(string scheme, string text, params string[] tokens)
     {
         var json = TokenizerFiles.WithFlamingoTokens("llama");
-        (json["normalizer"], json["pre_tokenizer"]) = (null, new JsonObject { ["type"] = "Metaspace", ["replacement"] = "▁", ["prepend_scheme"] = scheme, ["split"] = false });
+        (json["normalizer"], json["pre_tokenizer"]) =
+            (null, new JsonObject { ["type"] = "Metaspace", ["replacement"] = "▁", ["prepend_scheme"] = scheme, ["split"] = false });
         var known = json["model"]!["vocab"]!.AsObject().ToDictionary(token => token.Key, token => token.Value!.GetValue<int>());
         Assert.Equal(tokens.Select(token => token == "<image>" ? 542 : known[token]), TokenizerFiles.Load(json).Encode(text));
     }
@@ -62,7 +68,8 @@ public sealed class MetaspaceTests
     {
         var json = With(new JsonObject());
         json["normalizer"] = TokenizerFiles.Reference("llama")["normalizer"]!.DeepClone();
-        Assert.Contains("[Prepend, Replace]", Assert.Throws<CheckpointException>(() => TokenizerFiles.Load(json)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "[Prepend, Replace]", Assert.Throws<CheckpointException>(() => TokenizerFiles.Load(json)).Message, StringComparison.Ordinal);
     }
 
     // the tokenizer that the reference was made with
@@ -75,7 +82,8 @@ public sealed class MetaspaceTests
         (json["model"]!["vocab"]!["a▁"], json["model"]!["vocab"]!["▁▁"]) = (541, 542);
         json["model"]!["merges"]!.AsArray().Insert(0, "a ▁");
         json["model"]!["merges"]!.AsArray().Insert(1, "▁ ▁");
-        foreach (var (index, content) in ((string[])["<|endofchunk|>", "<image>", "<PAD>"]).Index()) TokenizerFiles.Add(json, 543 + index, content, special: true, normalized: false);
+        foreach (var (index, content) in ((string[])["<|endofchunk|>", "<image>", "<PAD>"]).Index())
+            TokenizerFiles.Add(json, 543 + index, content, special: true, normalized: false);
         return json;
     }
 }

@@ -21,14 +21,19 @@ public sealed partial class PieceTests
 
     [Fact]
     public void Letters_and_numbers_beyond_the_first_plane_are_letters_and_numbers() =>
-        Assert.Equal(["a\U0001D400b", " \U00020000", "\U0001D7CE1", "\U0001F600!"], Pieces("a\U0001D400b \U00020000\U0001D7CE1\U0001F600!"));
+        Assert.Equal(
+            ["a\U0001D400b", " \U00020000", "\U0001D7CE1", "\U0001F600!"], Pieces("a\U0001D400b \U00020000\U0001D7CE1\U0001F600!"));
 
     /// <summary>The library is the plain twin of the merging for long pieces.</summary>
     [Fact]
     public void Long_and_short_pieces_are_merged_alike()
     {
         var table = new MergeTable(Reference.Vocabulary, Reference.Merges);
-        var library = BpeTokenizer.Create(new BpeOptions(Reference.Vocabulary) { Merges = Reference.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true });
+        var library = BpeTokenizer.Create(
+            new BpeOptions(Reference.Vocabulary)
+            {
+                Merges = Reference.Merges.Select(merge => $"{merge.Left} {merge.Right}"), ByteLevel = true
+            });
         Gen.Char[" aaeeiinnrrssttoolhcdugqx\u00E9\u4E00"].Array[1, 200].Select(characters => new string(characters)).Sample(
             piece =>
             {
@@ -55,7 +60,8 @@ public sealed partial class PieceTests
     private static List<string> Pieces(string text)
     {
         var pieces = new List<string>();
-        for (var rest = text.AsSpan(); !rest.IsEmpty; rest = rest[pieces[^1].Length..]) pieces.Add(rest[..Gpt2Pieces.NextLength(rest)].ToString());
+        for (var rest = text.AsSpan(); !rest.IsEmpty; rest = rest[pieces[^1].Length..])
+            pieces.Add(rest[..Gpt2Pieces.NextLength(rest)].ToString());
         return pieces;
     }
 }

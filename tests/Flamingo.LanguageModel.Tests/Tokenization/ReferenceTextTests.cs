@@ -8,7 +8,8 @@ namespace Flamingo.LanguageModel.Tests.Tokenization;
 /// <summary>Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/text.json).</summary>
 public sealed class ReferenceTextTests
 {
-    private static readonly Dictionary<string, JsonTokenizer> Tokenizers = new[] { "neox", "llama" }.ToDictionary(kind => kind, kind => TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens(kind)));
+    private static readonly Dictionary<string, JsonTokenizer> Tokenizers =
+        new[] { "neox", "llama" }.ToDictionary(kind => kind, kind => TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens(kind)));
 
     public sealed record Expected(string Text, int[] Ids, int[] WithSpecial, string Decoded, string DecodedSkipSpecial);
 
@@ -17,10 +18,12 @@ public sealed class ReferenceTextTests
         .Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "text.json"))).RootElement
         .Deserialize<Dictionary<string, Expected[]>>(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower })!;
 
-    public static TheoryData<string, int> Indices => [.. Texts.SelectMany(kind => Enumerable.Range(0, kind.Value.Length).Select(index => (kind.Key, index)))];
+    public static TheoryData<string, int> Indices =>
+        [.. Texts.SelectMany(kind => Enumerable.Range(0, kind.Value.Length).Select(index => (kind.Key, index)))];
 
     [Fact]
-    public void All_49_strings_are_there() => Assert.Equal([("neox", 49), ("llama", 49)], Texts.Select(kind => (kind.Key, kind.Value.Length)));
+    public void All_49_strings_are_there() =>
+        Assert.Equal([("neox", 49), ("llama", 49)], Texts.Select(kind => (kind.Key, kind.Value.Length)));
 
     [Theory]
     [MemberData(nameof(Indices))]
@@ -42,7 +45,8 @@ public sealed class ReferenceTextTests
     {
         var json = TokenizerFiles.WithFlamingoTokens(kind);
         var merges = json["model"]!["merges"]!.AsArray();
-        json["model"]!["merges"] = new JsonArray([.. merges.Select(merge => (JsonNode)new JsonArray([.. merge!.GetValue<string>().Split(' ').Select(part => (JsonNode)part)]))]);
+        json["model"]!["merges"] = new JsonArray(
+            [.. merges.Select(merge => (JsonNode)new JsonArray([.. merge!.GetValue<string>().Split(' ').Select(part => (JsonNode)part)]))]);
         var pairs = TokenizerFiles.Load(json);
         Assert.All(Texts[kind], expected => Assert.Equal(expected.Ids, pairs.Encode(expected.Text)));
     }
@@ -51,9 +55,12 @@ public sealed class ReferenceTextTests
     public void The_default_model_reads_its_golden_prompts()
     {
         var shapes = JsonTokenizer.Load(RepositoryFiles.Path("models", "shapes", "tokenizer.json"));
-        using var golden = JsonDocument.Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "shapes", "evaluation", "golden_tensors.json")));
+        using var golden = JsonDocument.Parse(
+            File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "shapes", "evaluation", "golden_tensors.json")));
         Assert.NotEmpty(golden.RootElement.EnumerateArray());
         foreach (var prompt in golden.RootElement.EnumerateArray())
-            Assert.Equal(prompt.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()), shapes.Encode(prompt.GetProperty("text").GetString()!));
+            Assert.Equal(
+                prompt.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()),
+                shapes.Encode(prompt.GetProperty("text").GetString()!));
     }
 }

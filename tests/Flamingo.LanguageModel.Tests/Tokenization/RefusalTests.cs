@@ -25,10 +25,16 @@ public sealed class RefusalTests
     [InlineData("normalizer", """{"type": "NFKC"}""", "NFKC")]
     [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}""", "Lowercase")]
     [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
-    [InlineData("pre_tokenizer", """{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}""", "Digits, ByteLevel")]
+    [InlineData(
+        "pre_tokenizer",
+        """{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}""",
+        "Digits, ByteLevel")]
     [InlineData("pre_tokenizer", "null", "no pre_tokenizer")]
     [InlineData("post_processor", """{"type": "TemplateProcessing"}""", "TemplateProcessing")]
-    [InlineData("post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}]}""", "TemplateProcessing")]
+    [InlineData(
+        "post_processor",
+        """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}]}""",
+        "TemplateProcessing")]
     [InlineData("decoder", """{"type": "Metaspace"}""", "Metaspace")]
     [InlineData("decoder", "null", "no decoder")]
     [InlineData("unheard", "1", "unheard")]
@@ -64,7 +70,9 @@ public sealed class RefusalTests
 
     [Fact]
     public void A_missing_file_is_named() =>
-        Assert.Contains("nowhere.json", Assert.Throws<CheckpointException>(() => JsonTokenizer.Load("/nowhere.json")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "nowhere.json", Assert.Throws<CheckpointException>(() => JsonTokenizer.Load("/nowhere.json")).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_file_that_is_no_json_is_named()

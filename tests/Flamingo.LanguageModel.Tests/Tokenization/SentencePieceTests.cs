@@ -12,18 +12,31 @@ public sealed class SentencePieceTests
 {
     private static readonly JsonTokenizer Llama = TokenizerFiles.Load(TokenizerFiles.Reference("llama"));
 
-    // of equal merges that overlap, as in "lll", the library takes the last and SentencePiece itself (and Hugging Face) the first: another reason for a table of our own
+    // of equal merges that overlap, as in "lll", the library takes the last and SentencePiece itself (and Hugging Face) the first: another
+    // reason for a table of our own
     [Fact]
     public void Random_texts_become_the_ids_of_the_library()
     {
         using var file = File.OpenRead(RepositoryFiles.Path("tests", "reference", "tokenizers", "llama", "tokenizer.model"));
         var library = LlamaTokenizer.Create(file, addBeginOfSentence: false, addEndOfSentence: false);
-        Gen.Char["   aaeeiinnrrssttoolhcdugqxAZ09.,\n\u00E9\u00F6\u4E00\u0416"].Array[1, 120].Select(characters => new string(characters)).Where(text => !text.Where((character, at) => at > 1 && character == text[at - 1] && character == text[at - 2]).Any()).Sample(
-            text => Llama.Encode(text).SequenceEqual(library.EncodeToIds(text, considerPreTokenization: true, considerNormalization: true)), iter: 5_000);
+        Gen.Char["   aaeeiinnrrssttoolhcdugqxAZ09.,\n\u00E9\u00F6\u4E00\u0416"].Array[1, 120]
+            .Select(characters => new string(characters))
+            .Where(text => !text.Where((character, at) => at > 1 && character == text[at - 1] && character == text[at - 2]).Any())
+            .Sample(
+            text =>
+                Llama.Encode(text)
+                    .SequenceEqual(library.EncodeToIds(text, considerPreTokenization: true, considerNormalization: true)), iter: 5_000);
     }
 
     [Fact]
-    public void Of_equal_merges_the_first_comes_first() => Assert.Equal(["\u2581", "ll", "l"], Llama.Encode("lll").Select(id => TokenizerFiles.Reference("llama")["model"]!["vocab"]!.AsObject().Single(token => token.Value!.GetValue<int>() == id).Key));
+    public void Of_equal_merges_the_first_comes_first() =>
+        Assert.Equal(
+            ["\u2581", "ll", "l"],
+            Llama.Encode("lll")
+                .Select(
+                    id =>
+                        TokenizerFiles.Reference("llama")["model"]!["vocab"]!.AsObject()
+                            .Single(token => token.Value!.GetValue<int>() == id).Key));
 
     [Fact]
     public void A_long_text_without_a_blank_is_read_in_one_piece() =>
@@ -35,7 +48,10 @@ public sealed class SentencePieceTests
         var tokenizer = JsonTokenizer.Load(RepositoryFiles.Path("tests", "reference", "families", "idefics", "tokenizer.json"));
         var prompts = Golden.Prompts("idefics");
         Assert.Equal(5, prompts.Count);
-        foreach (var prompt in prompts) Assert.Equal(Golden.Ids(prompt.GetProperty("ids")), tokenizer.Beginning.Concat(tokenizer.Encode(prompt.GetProperty("text").GetString()!)));
+        foreach (var prompt in prompts)
+            Assert.Equal(
+                Golden.Ids(prompt.GetProperty("ids")),
+                tokenizer.Beginning.Concat(tokenizer.Encode(prompt.GetProperty("text").GetString()!)));
     }
 
     /// <summary>
@@ -80,10 +96,16 @@ public sealed class SentencePieceTests
     [Theory]
     [InlineData("pre_tokenizer", """{"type": "Whitespace"}""", "Whitespace")]
     [InlineData("normalizer", "null", "[]")]
-    [InlineData("normalizer", """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""", "Prepend, Replace")]
+    [InlineData(
+        "normalizer",
+        """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""",
+        "Prepend, Replace")]
     [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "[Replace]")]
     [InlineData("decoder", """{"type": "ByteLevel"}""", "[ByteLevel]")]
-    [InlineData("decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""", "Strip")]
+    [InlineData(
+        "decoder",
+        """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""",
+        "Strip")]
     public void Another_recipe_is_named(string part, string value, string named)
     {
         var json = TokenizerFiles.Reference("llama");

@@ -17,12 +17,15 @@ public sealed class TokenStreamTests
     /// <summary>Mostly pieces of characters, so that valid ones of several tokens come up often.</summary>
     [Fact]
     public void Valid_text_streams_without_a_replacement_character_or_half_a_pair() =>
-        Gen.OneOf(Gen.Char['a', 'z'].Select(char.ToString), Gen.Int[0x80, 0xD7FF].Select(char.ConvertFromUtf32), Gen.Int[0x10000, 0x10FFFF].Select(char.ConvertFromUtf32))
+        Gen.OneOf(
+            Gen.Char['a', 'z'].Select(char.ToString), Gen.Int[0x80, 0xD7FF].Select(char.ConvertFromUtf32),
+            Gen.Int[0x10000, 0x10FFFF].Select(char.ConvertFromUtf32))
             .List[0, 12].Select(string.Concat).Sample(
                 text =>
                 {
                     var (whole, parts) = Stream(Tokenizer.Encode(text));
-                    return whole == text.Normalize(NormalizationForm.FormC) && parts.All(part => part.EnumerateRunes().All(rune => rune != Rune.ReplacementChar || text.Contains('\uFFFD')));
+                    return whole == text.Normalize(NormalizationForm.FormC)
+                        && parts.All(part => part.EnumerateRunes().All(rune => rune != Rune.ReplacementChar || text.Contains('\uFFFD')));
                 },
                 iter: 5_000);
 
@@ -72,7 +75,8 @@ public sealed class TokenStreamTests
             ids =>
             {
                 var (text, parts) = Stream(ids, Llama);
-                return text == Llama.Decode(ids, skipSpecial: false) && parts.All(part => part.Length == 0 || !char.IsLowSurrogate(part[0]) && !char.IsHighSurrogate(part[^1]));
+                return text == Llama.Decode(ids, skipSpecial: false)
+                    && parts.All(part => part.Length == 0 || !char.IsLowSurrogate(part[0]) && !char.IsHighSurrogate(part[^1]));
             },
             iter: 20_000);
 

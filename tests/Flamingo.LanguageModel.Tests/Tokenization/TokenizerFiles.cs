@@ -9,7 +9,8 @@ internal static class TokenizerFiles
 {
     public static string ReferencePath { get; } = RepositoryFiles.Path("tests", "reference", "tokenizers", "neox", "tokenizer.json");
 
-    public static JsonObject Reference(string kind = "neox") => JsonNode.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "tokenizers", kind, "tokenizer.json")))!.AsObject();
+    public static JsonObject Reference(string kind = "neox") =>
+        JsonNode.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "tokenizers", kind, "tokenizer.json")))!.AsObject();
 
     /// <summary>With the three tokens that OpenFlamingo's importer appends.</summary>
     /// <param name="kind">neox (byte-level) or llama (SentencePiece).</param>
@@ -17,14 +18,17 @@ internal static class TokenizerFiles
     {
         var json = Reference(kind);
         var id = kind == "neox" ? 532 : 541;
-        foreach (var content in (string[])["<|endofchunk|>", "<image>", "<PAD>"]) Add(json, id++, content, special: true, normalized: false);
+        foreach (var content in (string[])["<|endofchunk|>", "<image>", "<PAD>"])
+            Add(json, id++, content, special: true, normalized: false);
         return json;
     }
 
-    public static void Add(JsonObject json, int id, string content, bool special, bool normalized, bool lstrip = false, bool rstrip = false) =>
+    public static void Add(
+        JsonObject json, int id, string content, bool special, bool normalized, bool lstrip = false, bool rstrip = false) =>
         json["added_tokens"]!.AsArray().Add(new JsonObject
         {
-            ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = lstrip, ["rstrip"] = rstrip, ["normalized"] = normalized, ["special"] = special,
+            ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = lstrip, ["rstrip"] = rstrip,
+            ["normalized"] = normalized, ["special"] = special,
         });
 
     public static JsonTokenizer Load(JsonObject json)

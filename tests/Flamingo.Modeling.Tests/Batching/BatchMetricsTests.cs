@@ -10,7 +10,11 @@ public sealed class BatchMetricsTests
     {
         var read = new Dictionary<string, double>();
         using var metrics = new BatchMetrics("Flamingo.BatchMetricsTests", "flamingo.test");
-        using var listener = new MeterListener { InstrumentPublished = (instrument, listener) => { if (instrument.Meter.Name == "Flamingo.BatchMetricsTests") listener.EnableMeasurementEvents(instrument); } };
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+                { if (instrument.Meter.Name == "Flamingo.BatchMetricsTests") listener.EnableMeasurementEvents(instrument); }
+        };
         listener.SetMeasurementEventCallback<long>((instrument, value, _, _) => read[instrument.Name] = value);
         listener.SetMeasurementEventCallback<int>((instrument, value, _, _) => read[instrument.Name] = value);
         listener.SetMeasurementEventCallback<double>((instrument, value, _, _) => read[instrument.Name] = value);
@@ -21,6 +25,10 @@ public sealed class BatchMetricsTests
         listener.RecordObservableInstruments();
         Assert.Equal((5, 8, 2), (metrics.Pictures, metrics.Frames, metrics.Batches));
         Assert.Equal(
-            new() { ["flamingo.test.pictures"] = 5, ["flamingo.test.frames"] = 8, ["flamingo.test.batches"] = 2, ["flamingo.test.batch_size"] = 3, ["flamingo.test.queue_wait"] = 0.25 }, read);
+            new()
+            {
+                ["flamingo.test.pictures"] = 5, ["flamingo.test.frames"] = 8, ["flamingo.test.batches"] = 2,
+                ["flamingo.test.batch_size"] = 3, ["flamingo.test.queue_wait"] = 0.25
+            }, read);
     }
 }

@@ -162,7 +162,10 @@ public sealed class BatchQueueTests
         await Assert.ThrowsAsync<InvalidOperationException>(() => second);
     }
 
-    /// <summary>Calls, cancellations, failures and time in any order: every batch is bounded and of one kind, nothing is computed twice, and whoever stays gets their own answers in order.</summary>
+    /// <summary>
+    /// Calls, cancellations, failures and time in any order: every batch is bounded and of one kind, nothing is computed twice, and whoever
+    /// stays gets their own answers in order.
+    /// </summary>
     [Theory(Timeout = 60_000), InlineData(1), InlineData(2), InlineData(3), InlineData(4)]
     public async Task Random_traffic_keeps_the_promises(int seed)
     {
@@ -208,7 +211,9 @@ public sealed class BatchQueueTests
         var answered = calls.Where(call => call.Answers.IsCompletedSuccessfully).ToList();
         Assert.All(answered, call => Assert.Equal(call.Items.Select(item => $"[{item}]"), call.Answers.Result));
         Assert.InRange(answered.Count, calls.Count / 4, calls.Count - 1);
-        Assert.All(calls.Except(answered), call => Assert.True(call.Answers.IsCanceled || call.Answers.Exception?.InnerException is InvalidOperationException));
+        Assert.All(
+            calls.Except(answered),
+            call => Assert.True(call.Answers.IsCanceled || call.Answers.Exception?.InnerException is InvalidOperationException));
         foreach (var call in calls) call.Leaving.Dispose();
     }
 }

@@ -3,7 +3,10 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.Modeling.Tests.Batching;
 
-/// <summary>A queue whose compute thread takes a step when the test says so, and whose clock stands still until the test moves it. An item is a text; its kind is its first letter, its result the text itself in brackets.</summary>
+/// <summary>
+/// A queue whose compute thread takes a step when the test says so, and whose clock stands still until the test moves it. An item is a
+/// text; its kind is its first letter, its result the text itself in brackets.
+/// </summary>
 internal sealed class SteppedQueue : IDisposable
 {
     private readonly Queue<(Action Run, TaskCompletionSource Done)> _posted = [];

@@ -12,11 +12,13 @@ public sealed class CpuProductTests : IDisposable
     private static readonly int[] Widths = [512, 256, 128];
 
     /// <summary>Fewer than a vector, a group of channels or a piece of inputs; exactly so many; more, with a rest.</summary>
-    private static readonly (int Outputs, int Inputs)[] Shapes = [(1, 1), (3, 5), (4, 16), (7, 31), (64, 512), (37, 1000), (70, 513), (130, 2051), (33, 4096)];
+    private static readonly (int Outputs, int Inputs)[] Shapes =
+        [(1, 1), (3, 5), (4, 16), (7, 31), (64, 512), (37, 1000), (70, 513), (130, 2051), (33, 4096)];
 
     private readonly InferenceThread _three = new(3); // shares that do not come out even
 
-    public static TheoryData<int, ScalarType> Cases => [.. Widths.SelectMany(width => new[] { ScalarType.Float32, ScalarType.BFloat16 }.Select(dtype => (width, dtype)))];
+    public static TheoryData<int, ScalarType> Cases =>
+        [.. Widths.SelectMany(width => new[] { ScalarType.Float32, ScalarType.BFloat16 }.Select(dtype => (width, dtype)))];
 
     public void Dispose() => _three.Dispose();
 
@@ -35,27 +37,35 @@ public sealed class CpuProductTests : IDisposable
                 var expected = wideX.matmul(wideW.t());
                 if (bias is not null) expected += bias.to(ScalarType.Float64);
                 // the rounding of sums, by the size of what is summed, and that of the result
-                var allowed = wideX.abs().matmul(wideW.abs().t()) * 1e-6 + expected.abs() * (dtype == ScalarType.Float32 ? 2e-7 : 1.0 / 255);
-                Assert.True(((actual.to(ScalarType.Float64) - expected).abs() <= allowed + 1e-30).all().item<bool>(), $"{rows} rows, {outputs} × {inputs}");
+                var allowed = wideX.abs()
+                    .matmul(wideW.abs().t()) * 1e-6 + expected.abs() * (dtype == ScalarType.Float32 ? 2e-7 : 1.0 / 255);
+                Assert.True(
+                    ((actual.to(ScalarType.Float64) - expected).abs() <= allowed + 1e-30).all().item<bool>(),
+                    $"{rows} rows, {outputs} × {inputs}");
             }
         }
         return true;
     }, TestContext.Current.CancellationToken);
 
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
-    public Task A_row_is_the_same_bits_whatever_rows_stand_beside_it_and_whoever_computes(int width, ScalarType dtype) => _three.RunAsync(() =>
+    public Task A_row_is_the_same_bits_whatever_rows_stand_beside_it_and_whoever_computes(int width, ScalarType dtype) =>
+        _three.RunAsync(() =>
     {
         foreach (var (outputs, inputs) in new[] { (70, 513), (37, 1000), (129, 1024) })
         {
             var ((values, scales), bias) = (Weights(outputs, inputs), Normal(1, outputs, seed: 1)[0].to(dtype));
             var x = Normal(300, inputs, seed: 2).to(dtype);
             var crowd = Multiply(width, values, scales, x, bias, _three.Team);
-            for (var row = 0; row < 300; row += 13) Assert.True(Same(crowd[row], Multiply(width, values, scales, x.slice(0, row, row + 1, 1), bias, ComputeTeam.Alone)[0]), $"row {row} alone");
+            for (var row = 0; row < 300; row += 13)
+                Assert.True(
+                    Same(crowd[row], Multiply(width, values, scales, x.slice(0, row, row + 1, 1), bias, ComputeTeam.Alone)[0]),
+                    $"row {row} alone");
             foreach (var count in Enumerable.Range(1, 40).Append(64).Append(131))
             {
                 using var scope = NewDisposeScope();
                 var first = 300 - count;
-                var some = Multiply(width, values, scales, x.slice(0, first, 300, 1), bias, count % 2 == 0 ? _three.Team : ComputeTeam.Alone);
+                var some =
+                    Multiply(width, values, scales, x.slice(0, first, 300, 1), bias, count % 2 == 0 ? _three.Team : ComputeTeam.Alone);
                 Assert.True(Same(crowd.slice(0, first, 300, 1), some), $"{count} rows, {outputs} × {inputs}");
             }
 
@@ -104,7 +114,10 @@ public sealed class CpuProductTests : IDisposable
             var expected = wideX.matmul(wideW.t()) + bias.to(ScalarType.Float64);
             var allowed = wideX.abs().matmul(wideW.abs().t()) * 1e-6 + expected.abs() * (dtype == ScalarType.Float32 ? 2e-7 : 1.0 / 255);
             Assert.True(((actual.to(ScalarType.Float64) - expected).abs() <= allowed + 1e-30).all().item<bool>(), $"{outputs} × {inputs}");
-            foreach (var count in new[] { 1, 2, 3, 4, 5, 17 }) Assert.True(Same(actual.slice(0, 0, count, 1), Multiply(width, weights, null, x.slice(0, 0, count, 1), bias, ComputeTeam.Alone)), $"{count} rows");
+            foreach (var count in new[] { 1, 2, 3, 4, 5, 17 })
+                Assert.True(
+                    Same(actual.slice(0, 0, count, 1), Multiply(width, weights, null, x.slice(0, 0, count, 1), bias, ComputeTeam.Alone)),
+                    $"{count} rows");
         }
 
         return true;
@@ -149,8 +162,11 @@ public sealed class CpuProductTests : IDisposable
     private static (Tensor Values, Tensor Scales) Weights(int outputs, int inputs)
     {
         var random = new Random(outputs + inputs);
-        var integers = Enumerable.Range(0, outputs * inputs + CpuProduct.Slack).Select(_ => (sbyte)random.Next(-127, 128)).ToArray(); // what lies behind must not matter
-        return (tensor(integers).as_strided([outputs, inputs], [inputs, 1]), tensor(Enumerable.Range(0, outputs).Select(_ => (float)random.NextDouble() + 0.1f).ToArray()));
+        // what lies behind must not matter
+        var integers = Enumerable.Range(0, outputs * inputs + CpuProduct.Slack).Select(_ => (sbyte)random.Next(-127, 128)).ToArray();
+        return (
+            tensor(integers).as_strided([outputs, inputs], [inputs, 1]),
+            tensor(Enumerable.Range(0, outputs).Select(_ => (float)random.NextDouble() + 0.1f).ToArray()));
     }
 
     private static bool Same(Tensor one, Tensor other) => one.contiguous().bytes.SequenceEqual(other.contiguous().bytes);
@@ -158,6 +174,9 @@ public sealed class CpuProductTests : IDisposable
     private static Tensor Normal(int rows, int columns, int seed)
     {
         var random = new Random(seed);
-        return tensor(Enumerable.Range(0, rows * columns).Select(_ => (float)(random.NextDouble() + random.NextDouble() - 1)).ToArray()).view(rows, columns);
+        return tensor(
+            Enumerable.Range(0, rows * columns)
+                .Select(_ => (float)(random.NextDouble() + random.NextDouble() - 1))
+                .ToArray()).view(rows, columns);
     }
 }

@@ -19,14 +19,20 @@ public sealed class Int8RoundingTests
         using var scope = NewDisposeScope();
         var random = new Random(inputs);
         // halves of steps among them, which go to the even neighbour; one channel is all zeros
-        var weight = tensor(Enumerable.Range(0, outputs * inputs).Select(i => i / inputs == 3 ? 0 : random.Next(-254, 255) / 2f * 0.25f).ToArray()).view(outputs, inputs).to(file);
+        var weight =
+            tensor(Enumerable.Range(0, outputs * inputs).Select(i => i / inputs == 3 ? 0 : random.Next(-254, 255) / 2f * 0.25f).ToArray())
+            .view(outputs, inputs)
+            .to(file);
         var (values, scales) = (empty([outputs, inputs], ScalarType.Int8), empty([outputs]));
         Int8Rounding.Round(weight, values, scales);
 
         var wide = weight.to(ScalarType.Float32);
         var expected = wide.abs().amax([1]) / 127;
         Assert.Equal(expected.data<float>().ToArray(), scales.data<float>().ToArray());
-        var integers = (wide / where(expected.eq(0), ones_like(expected), expected).unsqueeze(1)).round().clamp(-127, 127).to(ScalarType.Int8);
+        var integers = (wide / where(expected.eq(0), ones_like(expected), expected).unsqueeze(1))
+            .round()
+            .clamp(-127, 127)
+            .to(ScalarType.Int8);
         Assert.True(integers.eq(values).all().item<bool>());
         Assert.Equal(0, values[3].abs().max().item<sbyte>());
         Assert.Equal(127, values.max().item<sbyte>());
@@ -36,6 +42,7 @@ public sealed class Int8RoundingTests
     public void Other_dtypes_are_refused()
     {
         using var scope = NewDisposeScope();
-        Assert.Throws<ArgumentException>(() => Int8Rounding.Round(zeros(2, 3, dtype: ScalarType.Float64), empty([2, 3], ScalarType.Int8), empty([2])));
+        Assert.Throws<ArgumentException>(
+            () => Int8Rounding.Round(zeros(2, 3, dtype: ScalarType.Float64), empty([2, 3], ScalarType.Int8), empty([2])));
     }
 }

@@ -47,5 +47,6 @@ public sealed class LanesTests
     [InlineData(0x80000000u, 0x8000)]
     [InlineData(0x7f800001u, 0x7fc0)] // a NaN whose upper bits alone would be infinity
     [InlineData(0xffffffffu, 0xffff)]
-    public void Bf16_rounds_to_nearest_even(uint bits, int expected) => Assert.Equal(expected, Lanes.ToBFloat16(BitConverter.UInt32BitsToSingle(bits)));
+    public void Bf16_rounds_to_nearest_even(uint bits, int expected) =>
+        Assert.Equal(expected, Lanes.ToBFloat16(BitConverter.UInt32BitsToSingle(bits)));
 }

@@ -23,7 +23,8 @@ public sealed class MemoryReportTests
     {
         Two.Check(new AvailableMemory(4L << 30), NoDevice);
         var refused = Assert.Throws<CheckpointException>(() => Two.Check(new AvailableMemory((4L << 30) - 1), NoDevice));
-        foreach (var part in new[] { "4.0 GiB are to be held", "one: weights 3.0 GiB; set Model:WeightStorage to int8", "one: keys 512.0 MiB", "two: cache 512.0 MiB; lower Two:CacheBytes" })
+        foreach (var part in new[] { "4.0 GiB are to be held", "one: weights 3.0 GiB; set Model:WeightStorage to int8", "one: keys 512.0 "
+            + "MiB", "two: cache 512.0 MiB; lower Two:CacheBytes" })
             Assert.Contains(part, refused.Message, StringComparison.Ordinal);
     }
 
@@ -63,7 +64,9 @@ public sealed class MemoryReportTests
     public void Remedies_tell_what_they_would_leave()
     {
         using var file = ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")).OpenWeights("language");
-        var (wide, narrow) = (MemoryReport.Weights(file, torch.ScalarType.Float32, WeightStorage.Native), MemoryReport.Weights(file, torch.ScalarType.BFloat16, WeightStorage.Int8));
+        var (wide, narrow) = (
+            MemoryReport.Weights(file, torch.ScalarType.Float32, WeightStorage.Native),
+            MemoryReport.Weights(file, torch.ScalarType.BFloat16, WeightStorage.Int8));
         Assert.InRange((double)narrow.Bytes / wide.Bytes, 0.25, 0.3);
         Assert.Null(narrow.Remedy);
         Assert.Contains($"both ({MemoryReport.Size(narrow.Bytes)})", wide.Remedy, StringComparison.Ordinal);

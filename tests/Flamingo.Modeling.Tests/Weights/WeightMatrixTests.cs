@@ -19,7 +19,9 @@ public sealed class WeightMatrixTests : IDisposable
     public Task A_weight_is_off_by_half_a_step_of_its_channel_at_most(ScalarType file) => _three.RunAsync(() =>
     {
         // channels of very different sizes, one of them nothing but zeros
-        var weight = (Random(37, 3000, seed: 1) * tensor(Enumerable.Range(0, 37).Select(row => row == 5 ? 0 : MathF.Pow(2, row - 20)).ToArray()).unsqueeze(1)).to(file);
+        var weight = (
+            Random(37, 3000, seed: 1) * tensor(
+                Enumerable.Range(0, 37).Select(row => row == 5 ? 0 : MathF.Pow(2, row - 20)).ToArray()).unsqueeze(1)).to(file);
         using var matrix = WeightMatrix.Quantize(weight, CPU);
         var (wide, expanded) = (weight.to(ScalarType.Float32), matrix.Expand());
         var step = wide.abs().amax([1]) / 127;
@@ -38,8 +40,10 @@ public sealed class WeightMatrixTests : IDisposable
     [InlineData(ScalarType.BFloat16, 1.0 / 128)]
     public Task A_product_is_that_of_what_the_matrix_stands_for(ScalarType dtype, double tolerance) => _three.RunAsync(() =>
     {
-        using var matrix = WeightMatrix.Quantize(Random(1500, 2000, seed: 2), CPU, _three.Team); // where it is expanded three tiles, the last one short
-        foreach (var (some, steady) in new[] { (3, false), (3, true), (50, false) })             // few rows, in bfloat16 in place or not; many
+        // where it is expanded three tiles, the last one short
+        using var matrix = WeightMatrix.Quantize(Random(1500, 2000, seed: 2), CPU, _three.Team);
+        // few rows, in bfloat16 in place or not; many
+        foreach (var (some, steady) in new[] { (3, false), (3, true), (50, false) })
         {
             var (x, bias) = (Random(2 * some, 2000, seed: 3).to(dtype).view(2, some, 2000), Random(1, 1500, seed: 4)[0].to(dtype));
             var expected = nn.functional.linear(x.to(ScalarType.Float32), matrix.Expand(), bias.to(ScalarType.Float32));
@@ -80,7 +84,8 @@ public sealed class WeightMatrixTests : IDisposable
     [InlineData(100, 8192)]
     public Task A_row_is_the_same_bits_in_any_company(long outputs, long inputs) => _three.RunAsync(() =>
     {
-        using var linear = new Linear(WeightMatrix.Quantize(Random(outputs, inputs, seed: 5), CPU, _three.Team), Random(1, outputs, seed: 6)[0]);
+        using var linear =
+            new Linear(WeightMatrix.Quantize(Random(outputs, inputs, seed: 5), CPU, _three.Team), Random(1, outputs, seed: 6)[0]);
         var rows = Random(100, inputs, seed: 7);
         var crowd = linear.ForwardTiled(rows);
         foreach (var count in new[] { 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 28, 44, 61, 92 })
@@ -99,6 +104,7 @@ public sealed class WeightMatrixTests : IDisposable
     private static Tensor Random(long rows, long columns, int seed)
     {
         var random = new Random(seed);
-        return tensor(Enumerable.Range(0, (int)(rows * columns)).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray()).view(rows, columns);
+        return tensor(
+            Enumerable.Range(0, (int)(rows * columns)).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray()).view(rows, columns);
     }
 }

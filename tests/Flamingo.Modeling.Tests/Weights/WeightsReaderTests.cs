@@ -72,20 +72,26 @@ public sealed class WeightsReaderTests : IDisposable
         reader.TakeMatrix("x.weight", Inputs, Outputs).Dispose();
         reader.TakeMatrix("y.weight", 3, 4).Dispose();
         var refused = Assert.Throws<CheckpointException>(reader.Finish);
-        foreach (var fault in new[] { "misshapen: x.weight is [300, 400]", "missing: y.weight [3, 4]", "unexpected: x.bias" }) Assert.Contains(fault, refused.Message, StringComparison.Ordinal);
+        foreach (var fault in new[] { "misshapen: x.weight is [300, 400]", "missing: y.weight [3, 4]", "unexpected: x.bias" })
+            Assert.Contains(fault, refused.Message, StringComparison.Ordinal);
     }
 
     private float[] Write(string dtype)
     {
         var random = new Random(3);
         var values = Enumerable.Range(0, Outputs * Inputs).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray();
-        SourceTensor Source(string name, float[] content, params long[] shape) => new(name, "F32", shape, () => MemoryMarshal.AsBytes<float>(content).ToArray());
-        var tensors = new[] { Source("x.weight", values, Outputs, Inputs), Source("x.bias", values[..Outputs], Outputs) }.ToDictionary(item => item.Name);
+        SourceTensor Source(string name, float[] content, params long[] shape) =>
+            new(name, "F32", shape, () => MemoryMarshal.AsBytes<float>(content).ToArray());
+        var tensors = new[]
+        {
+            Source("x.weight", values, Outputs, Inputs), Source("x.bias", values[..Outputs], Outputs)
+        }.ToDictionary(item => item.Name);
         SafetensorsWriter.Write(_path, tensors, dtype, (_, _) => { }, [], CancellationToken.None);
         return values;
     }
 
     private static Tensor Rounded(float[] values, string dtype) => tensor(values).to(Type(dtype));
 
-    private static ScalarType Type(string dtype) => dtype switch { "F16" => ScalarType.Float16, "BF16" => ScalarType.BFloat16, _ => ScalarType.Float32 };
+    private static ScalarType Type(string dtype) =>
+        dtype switch { "F16" => ScalarType.Float16, "BF16" => ScalarType.BFloat16, _ => ScalarType.Float32 };
 }

@@ -10,7 +10,8 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// Whether a request may begin, and what it leases when it does: blocks for its full length, so that no stream stalls
 /// half-way, and a slot for each of its pictures.
 /// </summary>
-internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
+internal sealed class Admission(
+    BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
 {
     /// <summary>What no waiting can mend.</summary>
     /// <exception cref="FlamingoException">InvalidArgument, or LatentsMissing.</exception>
@@ -19,15 +20,20 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
         var faults = new List<FieldFault>();
         var blocks = request.BlocksNeeded(memory.BlockTokens);
         if (blocks > memory.Blocks)
-            faults.Add(new("segments", $"Prompt and answers need {blocks * memory.BlockTokens} tokens of memory; the model has {memory.Blocks * memory.BlockTokens}.", "Ask for fewer samples, beams or tokens, or raise LanguageModel:KvCacheBytes."));
+            faults.Add(new("segments", $"Prompt and answers need {blocks * memory.BlockTokens} tokens of memory; the model has "
+                + $"{memory.Blocks * memory.BlockTokens}.", "Ask for fewer samples, beams or tokens, or raise "
+                    + "LanguageModel:KvCacheBytes."));
         var distinct = Distinct(request).Count;
         if (distinct > memory.PictureSlots)
-            faults.Add(new("segments", $"{distinct} different pictures are more than the {memory.PictureSlots} that are held at once.", "Send fewer, or raise LanguageModel:PictureMemoryBytes."));
+            faults.Add(new("segments", $"{distinct} different pictures are more than the {memory.PictureSlots} that are held at "
+                + $"once.", "Send fewer, or raise LanguageModel:PictureMemoryBytes."));
         if (request.Width > limits.MaxSequences)
-            faults.Add(new("sampling", $"{request.Width} samples or beams are more than the {limits.MaxSequences} sequences that are computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
+            faults.Add(new("sampling", $"{request.Width} samples or beams are more than the {limits.MaxSequences} sequences that are "
+                + $"computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
         var (prefix, most) = (request.Prompt.Ids.Count / memory.BlockTokens, PinnedPrefixes.MostBlocks(memory.Blocks));
         if (request.Terms.PinPrefix is not null && prefix > most)
-            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; at most {most} may be pinned.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
+            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; at most {most} may be "
+                + $"pinned.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
         PromptRules.ThrowIfAny(faults);
         RequireLatents(request);
     }
@@ -43,7 +49,7 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
         if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
         var computed = scheduler.FindComputed(request);
         var needed = request.BlocksNeeded(memory.BlockTokens);
-        // A computed block that somebody leases costs nothing; one that only the cache holds takes the place of a promised one.
+        // A computed block that is leased already costs nothing. One that only the cache holds counts like a new one.
         if (needed - computed.Count(block => !pool.IsCached(block)) > pool.Available) return false;
 
         if (request.Terms.PinPrefix is not null) pins.Promise(request.Chain);
@@ -58,6 +64,8 @@ internal sealed class Admission(BlockPool pool, Scheduler scheduler, PictureMemo
     {
         var missing = Distinct(request).Where(key => !request.Prompt.Latents.ContainsKey(key) && !pictures.Holds(key)).ToList();
         if (missing.Count > 0)
-            throw new FlamingoException(FlamingoErrorKind.LatentsMissing, $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
+            throw new FlamingoException(
+                FlamingoErrorKind.LatentsMissing,
+                $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
     }
 }

@@ -11,10 +11,11 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <param name="Events">Unbounded: an answer is bounded by max_tokens, and a slow reader must not hold the loop.</param>
 public sealed record AnswerTerms(IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<AnswerEvent> Events, string WeightsDigest, TimeProvider Time);
 
-/// <summary>The end of an answer's story, told the same way by sampled answers and by beams.</summary>
+/// <summary>The last event of a request, the same for sampled answers and for beams.</summary>
 internal static class AnswerEnd
 {
-    public static void Finish(EngineRequest request, AnswerTerms terms, TimeSpan prefill, TimeSpan firstToken, IReadOnlyList<FinishedSample> samples)
+    public static void Finish(
+        EngineRequest request, AnswerTerms terms, TimeSpan prefill, TimeSpan firstToken, IReadOnlyList<FinishedSample> samples)
     {
         terms.Events.TryWrite(AnswerFinished.OfLanguageModel(
             samples[0].Reason, request.Prompt.Ids.Count, samples.Sum(sample => sample.GeneratedTokens), prefill, firstToken,

@@ -5,10 +5,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>The best answers of a beam search; nothing is told before the search has ended. A beam that splits shares its blocks until one half writes.</summary>
-public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer) : EngineRequest(prompt, terms)
+/// <summary>
+/// The best answers of a beam search. No event is written before the search has ended. A beam that splits shares its blocks until one half
+/// writes.
+/// </summary>
+public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer)
+    : EngineRequest(prompt, terms)
 {
-    private readonly BeamSearch _search = new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
+    private readonly BeamSearch _search =
+        new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
     private readonly List<float[]> _logits = [];
     private List<Sequence> _beams = [];
     private TimeSpan _prefill;
@@ -22,11 +27,12 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 
     public override int StepsLeft => Prompt.Capacity - Prompt.Ids.Count - _search.Length;
 
-    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + (sampling.Beams * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
+    public override int BlocksNeeded(int blockTokens) =>
+        (Prompt.Ids.Count / blockTokens) + (sampling.Beams * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
 
     public override void Accept(Sequence sequence, StepOutput output)
     {
-        // all beams decode in the same step, in their order
+        // All beams decode in the same step, in their order.
         _logits.Add(output.Logits[0]);
         if (_logits.Count < Math.Max(1, _beams.Count)) return;
         if (_beams.Count == 0) (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
@@ -42,7 +48,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 
     public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
 
-    // as in transformers, what changes logits when sampling changes log-probabilities here
+    // As in transformers, bias and penalties are applied to log-probabilities here, not to logits.
     private float[] Scores(float[] logits, Sequence beam)
     {
         var scores = LogProbabilities.LogSoftmax(logits);

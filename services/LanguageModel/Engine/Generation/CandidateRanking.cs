@@ -6,33 +6,38 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <summary>Log-likelihoods of candidates, in their order, and how long the shared prefix took.</summary>
 public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLogLikelihoods, TimeSpan Prefill, int CachedTokens);
 
-/// <summary>Candidates after one prompt: the prompt is computed once, candidates ride behind it several at a time and share its blocks.</summary>
+/// <summary>
+/// Candidates after one prompt: the prompt is computed once, candidates are scored behind it, several at a time, and share its blocks.
+/// </summary>
 public sealed class CandidateRanking(
     SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory,
-        TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
+    TaskCompletionSource<CandidateScores> result, TimeProvider time) : EngineRequest(prompt, terms)
 {
     private readonly float[][] _scores = [.. candidates.Select(candidate => new float[candidate.Ids.Count])];
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
     private readonly int _longest = candidates.Max(candidate => candidate.Ids.Count);
-    private readonly int _long = candidates.Count(candidate => candidate.Ids.Count > 1); // the others are scored by the prompt's last row
+    // a candidate of one token is scored by the prompt's last row
+    private readonly int _long = candidates.Count(candidate => candidate.Ids.Count > 1);
     private int _next;
     private int _finished;
     private TimeSpan _prefill;
 
     public override int Width => 1;
 
-    public override IReadOnlyList<Sequence> Sequences => _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
+    public override IReadOnlyList<Sequence> Sequences =>
+        _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
 
     public override bool IsFinished => _finished == candidates.Count;
 
     public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
 
-    // fewer where memory is small: more waves then, the same scores
-    private int AtOnce => Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
+    // Fewer where memory is small: then it takes more steps and gives the same scores.
+    private int AtOnce =>
+        Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
 
     private int PromptBlocks => (Prompt.Ids.Count + memory.BlockTokens - 1) / memory.BlockTokens;
 
-    // a candidate's last token is scored, never computed
+    // The last token of a candidate is scored and never computed.
     private int BlocksOfCandidate => _long == 0 ? 0 : BlocksBehindPrompt(Prompt.Ids.Count + _longest - 1, memory.BlockTokens);
 
     public override int BlocksNeeded(int blockTokens) => PromptBlocks + (AtOnce * BlocksOfCandidate);

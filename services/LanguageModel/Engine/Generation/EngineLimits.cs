@@ -2,10 +2,11 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <param name="MaxQueued">Requests that may wait for memory or a place.</param>
 /// <param name="MaxSequences">Sequences in work at once.</param>
-/// <param name="PrefillChunk">Most prompt tokens of one step while nobody decodes.</param>
-/// <param name="PrefillChunkBesideDecoding">The same while somebody does.</param>
+/// <param name="PrefillChunk">Most prompt tokens of one step in which no answer is decoded.</param>
+/// <param name="PrefillChunkBesideDecoding">The same of a step that decodes answers too.</param>
 /// <param name="MaxCandidatesAtOnce">Candidates of one ranking that ride in one step.</param>
-public sealed record EngineLimits(int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
+public sealed record EngineLimits(
+    int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
 
 /// <summary>What the engine held after its last step; free + leased + cached blocks are all blocks.</summary>
 /// <param name="Steps">Steps so far.</param>

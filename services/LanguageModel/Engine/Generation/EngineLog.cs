@@ -39,7 +39,8 @@ internal static partial class EngineLog
     [LoggerMessage(5110, LogLevel.Information, "{Pins} pinned prefixes have had their time; their {Blocks} blocks may be evicted now.")]
     public static partial void PinsExpired(this ILogger logger, int pins, int blocks);
 
-    [LoggerMessage(5111, LogLevel.Information, "The engine stops: {Running} requests in work and {Waiting} that wait end with UNAVAILABLE.")]
+    [LoggerMessage(5111, LogLevel.Information,
+        "The engine stops: {Running} requests in work and {Waiting} that wait end with UNAVAILABLE.")]
     public static partial void Stopping(this ILogger logger, int running, int waiting);
 
     [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended by an error. All requests from now on are refused.")]

@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Meter <c>Flamingo.LanguageModel</c>: what the engine holds and did, read when somebody looks.</summary>
+/// <summary>Meter <c>Flamingo.LanguageModel</c>: what the engine holds and has done, read when metrics are collected.</summary>
 internal sealed class EngineMetrics : IDisposable
 {
     private readonly Meter _meter = new("Flamingo.LanguageModel");
@@ -10,13 +10,21 @@ internal sealed class EngineMetrics : IDisposable
     public EngineMetrics(Func<EngineStatistics> statistics)
     {
         _meter.CreateObservableGauge("flamingo.engine.running", () => statistics().Running, "{request}", "Requests in work.");
-        _meter.CreateObservableGauge("flamingo.engine.waiting", () => statistics().Waiting, "{request}", "Requests that wait for memory or a place.");
-        _meter.CreateObservableGauge("flamingo.engine.blocks", () => Blocks(statistics()), "{block}", "Blocks of keys and values, by who owns them.");
-        _meter.CreateObservableGauge("flamingo.engine.pictures", () => statistics().LeasedPictures + statistics().IdlePictures, "{picture}", "Pictures whose cross-attention keys and values are held.");
+        _meter.CreateObservableGauge(
+            "flamingo.engine.waiting", () => statistics().Waiting, "{request}", "Requests that wait for memory or a place.");
+        _meter.CreateObservableGauge(
+            "flamingo.engine.blocks", () => Blocks(statistics()), "{block}", "Blocks of keys and values, by who owns them.");
+        _meter.CreateObservableGauge(
+            "flamingo.engine.pictures", () => statistics().LeasedPictures + statistics().IdlePictures, "{picture}",
+            "Pictures whose cross-attention keys and values are held.");
         _meter.CreateObservableCounter("flamingo.engine.steps", () => statistics().Steps, "{step}", "Forward passes.");
-        _meter.CreateObservableCounter("flamingo.engine.computed_tokens", () => statistics().ComputedTokens, "{token}", "Tokens that went through the model.");
-        _meter.CreateObservableCounter("flamingo.engine.cached_tokens", () => statistics().CachedTokens, "{token}", "Prompt tokens that another request had computed.");
-        _meter.CreateObservableCounter("flamingo.engine.evictions", () => statistics().Evictions, "{block}", "Cached blocks given to others.");
+        _meter.CreateObservableCounter(
+            "flamingo.engine.computed_tokens", () => statistics().ComputedTokens, "{token}", "Tokens that went through the model.");
+        _meter.CreateObservableCounter(
+            "flamingo.engine.cached_tokens", () => statistics().CachedTokens, "{token}",
+            "Prompt tokens that another request had computed.");
+        _meter.CreateObservableCounter(
+            "flamingo.engine.evictions", () => statistics().Evictions, "{block}", "Cached blocks given to others.");
     }
 
     public void Dispose() => _meter.Dispose();

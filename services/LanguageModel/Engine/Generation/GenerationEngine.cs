@@ -28,7 +28,9 @@ public sealed class GenerationEngine(
         cancellation.ThrowIfCancellationRequested();
         var channel = Channel.CreateUnbounded<AnswerEvent>(new() { SingleReader = true, SingleWriter = true });
         var answer = new AnswerTerms(modelStops, newText, channel.Writer, weightsDigest, time);
-        EngineRequest request = sampling.Beams > 1 ? new BeamAnswers(prompt, terms, sampling, answer) : new SampledAnswers(prompt, terms, sampling, attention, answer);
+        EngineRequest request = sampling.Beams > 1
+            ? new BeamAnswers(prompt, terms, sampling, answer)
+            : new SampledAnswers(prompt, terms, sampling, attention, answer);
         _loop.Submit(request);
         try
         {
@@ -41,7 +43,9 @@ public sealed class GenerationEngine(
     }
 
     /// <summary>Scores every candidate after the prompt, which is computed once.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.
+    /// </exception>
     public async Task<CandidateScores> RankAsync(SequencePrompt prompt, IReadOnlyList<Candidate> candidates, RequestTerms terms,
         CancellationToken cancellation)
     {

@@ -5,8 +5,12 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>One or several answers to one prompt, greedy or sampled, each with its own seed, text and end; they share the prompt's blocks.</summary>
-public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention, AnswerTerms answer) : EngineRequest(prompt, terms)
+/// <summary>
+/// One or several answers to one prompt, greedy or sampled, each with its own seed, text and end; they share the prompt's blocks.
+/// </summary>
+public sealed class SampledAnswers(
+    SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention,
+    AnswerTerms answer) : EngineRequest(prompt, terms)
 {
     private readonly List<Branch> _branches = [];
     private TimeSpan _prefill;
@@ -27,9 +31,17 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
 
     public override bool IsFinished => _branches.Count > 0 && _branches.TrueForAll(branch => branch.End is not null);
 
-    public override int StepsLeft => Prompt.Capacity - (_branches.Count == 0 ? Prompt.Ids.Count : _branches.Where(branch => branch.End is null).Select(branch => branch.Sequence.Ids.Count).DefaultIfEmpty(Prompt.Capacity).Min());
+    public override int StepsLeft =>
+        Prompt.Capacity - (
+            _branches.Count == 0
+                ? Prompt.Ids.Count
+                : _branches.Where(branch => branch.End is null)
+                    .Select(branch => branch.Sequence.Ids.Count)
+                    .DefaultIfEmpty(Prompt.Capacity)
+                    .Min());
 
-    public override int BlocksNeeded(int blockTokens) => (Prompt.Ids.Count / blockTokens) + (sampling.Samples * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
+    public override int BlocksNeeded(int blockTokens) =>
+        (Prompt.Ids.Count / blockTokens) + (sampling.Samples * BlocksBehindPrompt(Prompt.Capacity, blockTokens));
 
     public override void Accept(Sequence sequence, StepOutput output)
     {
@@ -41,7 +53,10 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
         {
             (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
             for (var sample = 0; sample < sampling.Samples; sample++)
-                _branches.Add(new Branch(sample, sample == 0 ? Root! : Root!.Fork([]), answer.NewText(), new StopStringFilter(sampling.StopStrings), [.. Prompt.Ids]));
+                _branches.Add(
+                    new Branch(
+                        sample, sample == 0 ? Root! : Root!.Fork([]), answer.NewText(), new StopStringFilter(sampling.StopStrings),
+                        [.. Prompt.Ids]));
             foreach (var branch in _branches) Continue(branch, output, output.Best is null ? [.. output.Logits[0]] : null);
         }
 
@@ -70,10 +85,17 @@ public sealed class SampledAnswers(SequencePrompt prompt, RequestTerms terms, Sa
         {
             Sample = branch.Sample,
             LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],
-            Attention = attention is null ? [] : [weights is null ? null : new TokenAttention(Prompt.PictureAt(position - 1), TensorData.FromFloats(weights, weights.Length))],
+            Attention = attention is null
+                ? []
+                : [
+                    weights is null
+                        ? null
+                        : new TokenAttention(Prompt.PictureAt(position - 1), TensorData.FromFloats(weights, weights.Length))
+                ],
         });
         if (!stop && !length && !branch.Filter.Stopped) return;
-        branch.End = new FinishedSample(stop || branch.Filter.Stopped ? FinishReason.Stop : FinishReason.Length, branch.Sequence.Ids.Count - Prompt.Ids.Count, null);
+        branch.End = new FinishedSample(
+            stop || branch.Filter.Stopped ? FinishReason.Stop : FinishReason.Length, branch.Sequence.Ids.Count - Prompt.Ids.Count, null);
         branch.Sequence.Release();
     }
 

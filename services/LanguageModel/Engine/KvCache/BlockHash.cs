@@ -7,8 +7,7 @@ namespace Flamingo.LanguageModel.Engine.KvCache;
 /// <summary>
 /// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and, wherever the
 /// picture that is seen changes, the latent key of the next one or that there is none. Equal names mean equal keys and values. The idea is
-/// nano-vllm's and vLLM's; the
-/// pictures are ours.
+/// that of vLLM and nano-vllm; pictures are added here.
 /// </summary>
 public readonly record struct BlockHash(UInt128 High, UInt128 Low)
 {
@@ -43,7 +42,7 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
             var picture = prompt.PictureAt(position);
             if (picture == (position > 0 ? prompt.PictureAt(position - 1) : NoPicture)) continue;
             var key = picture == NoPicture ? [] : Encoding.UTF8.GetBytes(prompt.Keys[picture]);
-            // no token's id: a key is never read as ids
+            // A negative number is no token id, so a key can never be mistaken for ids.
             BinaryPrimitives.WriteInt32LittleEndian(bytes, picture == NoPicture ? int.MinValue : -1 - key.Length);
             hash.AppendData(bytes[..4]);
             hash.AppendData(key);
@@ -52,5 +51,6 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
         return Of(hash.GetHashAndReset());
     }
 
-    private static BlockHash Of(ReadOnlySpan<byte> digest) => new(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest[16..]));
+    private static BlockHash Of(ReadOnlySpan<byte> digest) =>
+        new(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest[16..]));
 }

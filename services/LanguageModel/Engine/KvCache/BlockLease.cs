@@ -31,7 +31,7 @@ public sealed class BlockLease : IDisposable
     /// <summary>One more owner, of this request's or another's block.</summary>
     public void Share(int block) => _pool.Share(block);
 
-    /// <summary>Uses a block that somebody else has computed in place of a promised one.</summary>
+    /// <summary>Becomes one more owner of a block that another request has computed, in place of a promised block.</summary>
     public void Adopt(int block)
     {
         _pool.Unreserve(1);
@@ -39,7 +39,9 @@ public sealed class BlockLease : IDisposable
         _pool.Share(block);
     }
 
-    /// <summary>Gives up a block of its own for one with the same content that somebody else computed first; the promise is used up either way.</summary>
+    /// <summary>
+    /// Gives up a block of its own for one with the same content that another request computed first. The promise stays used up.
+    /// </summary>
     public void Exchange(int own, int twin)
     {
         _pool.Share(twin);

@@ -74,7 +74,7 @@ public sealed class BlockPool
     {
         if (_owners[block] == 0)
         {
-            if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free: nobody can share it.");
+            if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free and holds nothing to share.");
             _cached.Remove(_nodes[block]);
             Leased++;
         }

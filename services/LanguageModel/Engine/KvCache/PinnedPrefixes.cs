@@ -17,7 +17,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
     /// <summary>Most blocks that may be pinned at once, by all prefixes together.</summary>
     public static int MostBlocks(int poolBlocks) => poolBlocks / 2;
 
-    /// <summary>Time until the next pin ends that nobody is about to prolong; null if there is none.</summary>
+    /// <summary>Time until the next pin ends, those apart that a running request will prolong; null if there is none.</summary>
     public TimeSpan? NextEnd
     {
         get
@@ -27,7 +27,10 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
         }
     }
 
-    /// <summary>Makes sure that the prefix of an admitted request can be pinned when it ends; follow with <see cref="Keep"/> or <see cref="Withdraw"/>.</summary>
+    /// <summary>
+    /// Makes sure that the prefix of an admitted request can be pinned when it ends; follow with <see cref="Keep"/> or <see
+    /// cref="Withdraw"/>.
+    /// </summary>
     /// <param name="chain">Names from the prompt's first block on.</param>
     /// <exception cref="FlamingoException">Overloaded, with the time at which the next pin ends.</exception>
     public void Promise(IReadOnlyList<BlockHash> chain)
@@ -36,7 +39,10 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
         if (!_pins.TryGetValue(chain[^1], out var pin))
         {
             if (Blocks + chain.Count > MostBlocks(pool.Total))
-                throw new FlamingoException(FlamingoErrorKind.Overloaded, $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
+                throw new FlamingoException(
+                    FlamingoErrorKind.Overloaded,
+                    $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait "
+                    + $"for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
             _pins[chain[^1]] = pin = new Pin(chain.Count);
             Blocks += chain.Count;
         }
@@ -44,7 +50,9 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
         pin.Askers++;
     }
 
-    /// <summary>Pins the blocks that hold these contents, or prolongs the pin that they have. The caller has just returned all of them.</summary>
+    /// <summary>
+    /// Pins the blocks that hold these contents, or prolongs the pin that they have. The caller has just returned all of them.
+    /// </summary>
     public void Keep(IReadOnlyList<BlockHash> chain, TimeSpan duration)
     {
         if (chain.Count == 0) return;
@@ -91,7 +99,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
 
         public List<int> Held { get; } = new(count);
 
-        /// <summary>Requests under way that will keep it.</summary>
+        /// <summary>Running requests that will keep the prefix when they end.</summary>
         public int Askers { get; set; }
 
         public DateTimeOffset Until { get; set; }

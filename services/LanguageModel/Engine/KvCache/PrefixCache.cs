@@ -41,7 +41,9 @@ public sealed class PrefixCache
     /// <returns>The block that holds this content, or −1.</returns>
     public int Find(BlockHash name) => _blocks.GetValueOrDefault(name, -1);
 
-    /// <summary>Blocks that hold the contents <paramref name="first"/>, <paramref name="first"/> + 1 and so on, as far as all are there.</summary>
+    /// <summary>
+    /// Blocks that hold the contents <paramref name="first"/>, <paramref name="first"/> + 1 and so on, as far as all are there.
+    /// </summary>
     /// <param name="chain">Names of a prompt's blocks, from its first on.</param>
     /// <param name="end">Index behind the last name that is wanted.</param>
     public List<int> FindRun(IReadOnlyList<BlockHash> chain, int first, int end)

@@ -1,6 +1,6 @@
 namespace Flamingo.LanguageModel.Engine.Sampling;
 
-/// <summary>A finished line of tokens.</summary>
+/// <summary>A finished sequence of tokens.</summary>
 /// <param name="Ids">Generated ids, the stop token included.</param>
 /// <param name="Score">Log-likelihood / length ^ penalty.</param>
 public sealed record BeamHypothesis(IReadOnlyList<int> Ids, double Score, bool Stopped);
@@ -33,8 +33,9 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
             else if (rank < beams) Keep(_open[candidate.Parent].Ids, candidate.Sum, candidate.Token);
         }
 
-        var length = promptTokens + Length + 1; // what the next scores are counted on
-        IsDone = next.Count == 0 || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
+        var length = promptTokens + Length + 1; // by which the scores of this step are divided
+        IsDone = next.Count == 0
+            || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
         if (next.Count > 0) _open = [.. next.Select(beam => ((List<int>)[.. _open[beam.Parent].Ids, beam.Token], beam.Sum))];
         if (IsDone || promptTokens + Length < capacity) return [.. next.Select(beam => (beam.Parent, beam.Token))];
 
@@ -43,7 +44,7 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
         return [];
     }
 
-    /// <summary>Hypotheses, best first; of equals the later one, as there.</summary>
+    /// <summary>Hypotheses, best first; of equal ones the later one first, as in transformers.</summary>
     public IReadOnlyList<BeamHypothesis> Best(int count) => [.. _hypotheses.OrderBy(kept => kept.Score).Reverse().Take(count)];
 
     private void Keep(IReadOnlyList<int> ids, double sum, int? stop)
@@ -61,13 +62,13 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
 
     private List<(int Parent, int Token, double Sum)> MostLikely(IReadOnlyList<float[]> scores, int count)
     {
-        var best = new PriorityQueue<(int Parent, int Token, double Sum), (double Sum, int Order)>(count + 1); // the least likely in front
+        var best = new PriorityQueue<(int Parent, int Token, double Sum), (double Sum, int Order)>(count + 1); // the least likely one first
         var order = 0;
         foreach (var (parent, likelihoods) in scores.Index())
         {
             for (var token = 0; token < likelihoods.Length; token++, order--)
             {
-                if (float.IsNegativeInfinity(likelihoods[token])) continue; // not allowed, in no beam
+                if (float.IsNegativeInfinity(likelihoods[token])) continue; // not allowed in any beam
                 var sum = _open[parent].Sum + likelihoods[token];
                 if (best.Count < count) best.Enqueue((parent, token, sum), (sum, order));
                 else if (best.TryPeek(out _, out var least) && sum > least.Sum) best.EnqueueDequeue((parent, token, sum), (sum, order));

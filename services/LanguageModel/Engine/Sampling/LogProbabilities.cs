@@ -22,11 +22,13 @@ public static class LogProbabilities
 
     public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top)
     {
-        var best = new PriorityQueue<int, (float LogProbability, int Order)>(); // the least likely of the best in front; of equals the higher id
+        // the least likely of the best first, of equal ones the higher id
+        var best = new PriorityQueue<int, (float LogProbability, int Order)>();
         for (var id = 0; id < logProbabilities.Length && top > 0; id++)
         {
             if (best.Count < top) best.Enqueue(id, (logProbabilities[id], -id));
-            else if (best.TryPeek(out _, out var least) && logProbabilities[id] > least.LogProbability) best.EnqueueDequeue(id, (logProbabilities[id], -id));
+            else if (best.TryPeek(out _, out var least) && logProbabilities[id] > least.LogProbability)
+                best.EnqueueDequeue(id, (logProbabilities[id], -id));
         }
 
         var list = new List<(int, float)>(best.Count);

@@ -4,7 +4,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Sampling;
 
-/// <summary>Chooses the next token. Order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p; ties go to the lower id.</summary>
+/// <summary>
+/// Chooses the next token. Order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p; ties go to the lower id.
+/// </summary>
 public static class TokenSampler
 {
     /// <param name="logits">[vocabulary]; changed in place.</param>
@@ -16,7 +18,9 @@ public static class TokenSampler
     {
         CheckFinite(logits);
         Adjust(logits, sampling, seen);
-        return sampling.Temperature == 0 ? Greedy(logits) : Draw(logits, sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
+        return sampling.Temperature == 0
+            ? Greedy(logits)
+            : Draw(logits, sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
     }
 
     /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
@@ -25,7 +29,8 @@ public static class TokenSampler
         if (!TensorPrimitives.IsFiniteAll(logits)) throw NotFinite();
     }
 
-    public static FlamingoException NotFinite() => new(FlamingoErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
+    public static FlamingoException NotFinite() =>
+        new(FlamingoErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
 
     /// <summary>What changes scores before one is chosen: bias, allowed tokens, repetition penalty.</summary>
     public static void Adjust(Span<float> scores, SamplingParameters sampling, IReadOnlySet<int> seen)
@@ -40,18 +45,21 @@ public static class TokenSampler
 
         if (sampling.RepetitionPenalty == 1) return;
         foreach (var id in seen)
-            if (id < scores.Length) scores[id] = scores[id] > 0 ? scores[id] / sampling.RepetitionPenalty : scores[id] * sampling.RepetitionPenalty;
+            if (id < scores.Length)
+                scores[id] = scores[id] > 0 ? scores[id] / sampling.RepetitionPenalty : scores[id] * sampling.RepetitionPenalty;
     }
 
     private static int Greedy(ReadOnlySpan<float> logits) => TensorPrimitives.IndexOfMax(logits);
 
     private static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, ulong seed, int position)
     {
-        // relative to the most likely token: weights are at most 1
+        // relative to the most likely token, so that weights are at most 1
         var most = TensorPrimitives.Max(logits);
         var weights = new double[logits.Length];
         for (var id = 0; id < weights.Length; id++) weights[id] = Math.Exp((logits[id] - most) / (double)sampling.Temperature);
-        var kept = sampling.TopK == 0 && sampling.TopP == 1 ? [.. Enumerable.Range(0, weights.Length)] : Kept(logits.ToArray(), weights, sampling);
+        var kept = sampling.TopK == 0 && sampling.TopP == 1
+            ? [.. Enumerable.Range(0, weights.Length)]
+            : Kept(logits.ToArray(), weights, sampling);
 
         var sum = 0.0;
         foreach (var id in kept) sum += weights[id];
@@ -62,7 +70,7 @@ public static class TokenSampler
             if (target < 0) return id;
         }
 
-        return kept.Last(id => weights[id] > 0); // rounding left a sliver
+        return kept.Last(id => weights[id] > 0); // rounding may leave a rest behind the last token
     }
 
     /// <summary>The tokens among which is drawn where top-k or top-p is on, most likely first.</summary>

@@ -4,14 +4,15 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
 /// <summary>
-/// Who is admitted next: tenants take turns, first come first served within one, a bounded number waiting in all. The
-/// turn does not pass to another tenant before its first request fits, so that a long one is not starved by short ones.
+/// The order of admission: tenants take turns, and the requests of one tenant are served in the order of arrival. The number of waiting
+/// requests is bounded. A turn does not pass to the next tenant before its first request fits, so that short requests cannot keep a long
+/// one waiting for ever.
 /// </summary>
 public sealed class AdmissionQueue<T>(int mostWaiting)
     where T : class
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the front tenant is next
+    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the first tenant is the next to be served
     private Func<Exception>? _closed;
 
     /// <summary>Requests that wait.</summary>
@@ -27,7 +28,10 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
             if (Count >= mostWaiting)
             {
                 var wait = retryAfter();
-                throw new FlamingoException(FlamingoErrorKind.Overloaded, $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.") { RetryAfter = wait };
+                throw new FlamingoException(
+                    FlamingoErrorKind.Overloaded,
+                    $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise "
+                    + $"LanguageModel:MaxQueued.") { RetryAfter = wait };
             }
 
             var turn = _turns.FirstOrDefault(turn => turn.Tenant == tenant).Waiting;
@@ -56,7 +60,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
         }
     }
 
-    /// <summary>Takes out everything; whoever comes later is refused.</summary>
+    /// <summary>Takes out everything. Later requests are refused.</summary>
     public IReadOnlyList<T> Close(Func<Exception> refusal)
     {
         lock (_lock)

@@ -9,8 +9,8 @@ namespace Flamingo.LanguageModel.Engine.Scheduling;
 public sealed record RequestTerms(string Tenant, TimeSpan? PinPrefix, long Arrived);
 
 /// <summary>
-/// One prompt and the sequences that grow from it. The loop owns it: it is admitted, its sequences are scheduled, each
-/// step's outputs are accepted, and it ends finished, failed or cancelled; then everything it leased is given back.
+/// One prompt and the sequences that grow from it. The engine's loop owns it: it is admitted, its sequences are scheduled, each step's
+/// outputs are accepted, and it ends finished, failed or cancelled. Then everything that it leased is given back.
 /// </summary>
 public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
 {
@@ -72,7 +72,7 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>Tells the caller that the request failed.</summary>
     public abstract void Fail(Exception exception);
 
-    /// <summary>May be called from any thread; the loop notices before its next step.</summary>
+    /// <summary>From any thread; the engine ends the request before its next step.</summary>
     public void Cancel() => _cancelled = true;
 
     public void Admit(BlockLease blocks, PictureLease pictures) =>
@@ -88,5 +88,6 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     }
 
     /// <summary>Blocks behind the prompt's full ones, for a sequence of so many tokens.</summary>
-    protected int BlocksBehindPrompt(int tokens, int blockTokens) => ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
+    protected int BlocksBehindPrompt(int tokens, int blockTokens) =>
+        ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
 }

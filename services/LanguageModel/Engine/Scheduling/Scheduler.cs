@@ -2,8 +2,10 @@ using Flamingo.LanguageModel.Engine.KvCache;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
-/// <param name="PrefillChunk">Most prompt tokens of one step while nobody decodes.</param>
-/// <param name="PrefillChunkBesideDecoding">The same while somebody does: what a stream waits for between two tokens.</param>
+/// <param name="PrefillChunk">Most prompt tokens of one step in which no answer is decoded.</param>
+/// <param name="PrefillChunkBesideDecoding">
+/// The same of a step that decodes answers too. The more, the longer each answer waits for its next token.
+/// </param>
 public sealed record ScheduleLimits(int PrefillChunk, int PrefillChunkBesideDecoding);
 
 /// <summary>
@@ -73,7 +75,9 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
         return computed % _blockTokens == 0 && block < Adoptable(request);
     }
 
-    /// <returns>Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.</returns>
+    /// <returns>
+    /// Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.
+    /// </returns>
     private IEnumerable<BlockHash> FullBlocks(EngineRequest request, int computed, int end)
     {
         for (var block = computed / _blockTokens; (block + 1) * _blockTokens <= end; block++) yield return request.Chain[block];

@@ -75,7 +75,9 @@ public sealed class Sequence
         return fork;
     }
 
-    /// <summary>Makes room for the next tokens, in blocks that nobody else owns; a shared block that is half full is copied first.</summary>
+    /// <summary>
+    /// Makes room for the next tokens, in blocks that have no other owner. A shared block that is half full is copied first.
+    /// </summary>
     public void MakeRoom(int tokens, int blockTokens, List<BlockCopy> copies)
     {
         var at = Computed / blockTokens;

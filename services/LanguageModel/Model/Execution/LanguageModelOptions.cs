@@ -12,7 +12,9 @@ public sealed class LanguageModelOptions
     [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
     public string Device { get; set; } = "";
 
-    /// <summary>Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.</summary>
+    /// <summary>
+    /// Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.
+    /// </summary>
     [Range(1, 10_000)]
     public int MaxQueued { get; set; } = 64;
 
@@ -28,7 +30,9 @@ public sealed class LanguageModelOptions
     [Range(1, 100_000)]
     public int MaxCandidates { get; set; } = 1000;
 
-    /// <summary>Memory for self-attention keys and values, in bytes: prompts and answers in work, and prefixes kept for the next ones.</summary>
+    /// <summary>
+    /// Memory for self-attention keys and values, in bytes: prompts and answers in work, and prefixes kept for the next ones.
+    /// </summary>
     [Range(1 << 16, 1L << 50)]
     public long KvCacheBytes { get; set; } = 2L << 30;
 
@@ -36,7 +40,7 @@ public sealed class LanguageModelOptions
     [Range(1 << 16, 1L << 50)]
     public long PictureMemoryBytes { get; set; } = 512L << 20;
 
-    /// <summary>Most prompt tokens of one step while nobody is being answered.</summary>
+    /// <summary>Most prompt tokens of one step in which no answer is decoded.</summary>
     [Range(16, 65_536)]
     public int PrefillChunk { get; set; } = 512;
 

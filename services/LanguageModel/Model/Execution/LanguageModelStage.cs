@@ -23,7 +23,7 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
 public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
-    // as many as fill a step's rows well; each takes a block or two behind the shared prompt
+    // So many fill a step's rows well. Each takes a block or two behind the shared prompt.
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;
@@ -34,16 +34,21 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private readonly Decoder _decoder;
     private readonly GenerationEngine _engine;
 
-    /// <exception cref="CheckpointException">Weights or tokenizer are missing, damaged or do not fit, or the options hold not even one block.</exception>
+    /// <exception cref="CheckpointException">
+    /// Weights or tokenizer are missing, damaged or do not fit, or the options hold not even one block.
+    /// </exception>
     public LanguageModelStage(
-        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time,
+        ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions,
+        TimeProvider time,
         ILoggerFactory? logs = null)
     {
         _log = (logs ?? NullLoggerFactory.Instance).CreateLogger<LanguageModelStage>();
         var (config, limits) = (model.Config, options.Value);
         (_time, _tokens) = (time, config.Tokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
-        if (_tokenizer.Size > config.Language.VocabularySize) throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings {config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
+        if (_tokenizer.Size > config.Language.VocabularySize)
+            throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings "
+                + $"{config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
         var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
         var (dtype, storage) = (ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
@@ -58,13 +63,18 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         Runner = new TorchModelRunner(_decoder, plan.Memory, cross.Heads, config.Resampler.Latents, thread, attention);
         var digest = ComputedDigest.Of(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
-            Runner, new EngineLimits(limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce),
+            Runner, new EngineLimits(
+                limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce),
             config.Tokens.Stop, digest, time, logs?.CreateLogger<GenerationEngine>());
         Description = new LanguageModelDescription(
-            config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents, cross.LatentWidth,
-            config.Tokens.Image.Text, [.. new[] { config.Tokens.Image, config.Tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
+            config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents,
+            cross.LatentWidth,
+            config.Tokens.Image.Text, [
+                .. new[] { config.Tokens.Image, config.Tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)
+            ], config.Tokens.EndOfChunk.Text, limits.MaxCandidates)
         {
-            CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = Math.Min(limits.MaxSamples, limits.MaxSequences), MaxPin = limits.MaxPin,
+            CrossAttentionLayers = cross.Layers.Count, CrossAttentionHeads = cross.Heads, MaxSamples = Math.Min(
+                limits.MaxSamples, limits.MaxSequences), MaxPin = limits.MaxPin,
             SpecialTokens = _tokenizer.SpecialTokens, Prompts = ModelPrompts.Read(model),
         };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
@@ -84,7 +94,8 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => Task.FromResult(_reader.Tokenize(segments));
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        Task.FromResult(_reader.Tokenize(segments));
 
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation)
     {
@@ -120,9 +131,12 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         PromptRules.CheckAttention(request.Attention, request.Sampling, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
         if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_tokens.Banned).Any())
-            faults.Add(new("sampling.allowed_tokens", "This model never generates any of them: they are picture markers.", "Allow others."));
+            faults.Add(
+                new("sampling.allowed_tokens", "This model never generates any of them: they are picture markers.", "Allow others."));
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
-        return _engine.GenerateAsync(prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
+        return _engine.GenerateAsync(
+            prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream,
+            new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
     }
 
     private async Task<Ranking> RankAllAsync(RankRequest request, CancellationToken cancellation)
@@ -136,13 +150,18 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
             faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
-            faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model reads {Description.ContextLength}.", "Send fewer or shorter examples."));
+            faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model "
+                + $"reads {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
 
         var scored = candidates.Select(ids => new Candidate(ids, SeenPictures.Behind(prompt, ids, _tokens))).ToList();
         var scores = await _engine.RankAsync(prompt, scored, new RequestTerms(request.Tenant, request.PinPrefix, arrived), cancellation);
-        var ranked = request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index])).ToList();
-        return new Ranking(ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived), Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
+        var ranked =
+            request.Candidates.Select((text, index) => new RankedCandidate(text, candidates[index], scores.TokenLogLikelihoods[index]))
+            .ToList();
+        return new Ranking(
+            ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived),
+            Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
     }
 
     private SamplingParameters WithoutBanned(SamplingParameters sampling) => _tokens.Banned.Count == 0

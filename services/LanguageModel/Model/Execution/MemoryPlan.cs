@@ -13,7 +13,8 @@ namespace Flamingo.LanguageModel.Execution;
 /// <param name="Weights">As they are held.</param>
 public sealed record MemoryPlan(ModelMemory Memory, MemoryItem Weights, long KvCacheBytes, long PictureMemoryBytes)
 {
-    // A known prompt computes anew what stands behind its last full block: with 8, at most 8 rows, which cost a bf16 product little more than one.
+    // A known prompt computes anew what stands behind its last full block: with 8, at most 8 rows, which cost a bf16 product little more
+    // than one.
     public const int BlockTokens = 8;
 
     /// <summary>For the report of the whole process.</summary>
@@ -25,14 +26,20 @@ public sealed record MemoryPlan(ModelMemory Memory, MemoryItem Weights, long KvC
     ]);
 
     /// <exception cref="CheckpointException">The options do not hold one block or one picture.</exception>
-    public static MemoryPlan Make(ModelConfig config, SafetensorsFile weights, LanguageModelOptions options, ScalarType dtype, WeightStorage storage)
+    public static MemoryPlan Make(
+        ModelConfig config, SafetensorsFile weights, LanguageModelOptions options, ScalarType dtype, WeightStorage storage)
     {
         var (language, cross) = (config.Language, config.Language.CrossAttention);
-        var block = BlockStore.BytesOf(language.Layers, language.KeyValueWidth / language.HeadWidth, BlockTokens, language.HeadWidth, dtype);
+        var block =
+            BlockStore.BytesOf(language.Layers, language.KeyValueWidth / language.HeadWidth, BlockTokens, language.HeadWidth, dtype);
         var picture = BlockStore.BytesOf(cross.Layers.Count, cross.Heads, config.Resampler.Latents, cross.HeadWidth, dtype);
-        var memory = new ModelMemory((int)Math.Min(options.KvCacheBytes / block, 1 << 24), BlockTokens, (int)Math.Min(options.PictureMemoryBytes / picture, 1 << 24));
+        var memory = new ModelMemory(
+            (int)Math.Min(options.KvCacheBytes / block, 1 << 24), BlockTokens,
+            (int)Math.Min(options.PictureMemoryBytes / picture, 1 << 24));
         if (memory.Blocks == 0 || memory.PictureSlots == 0)
-            throw new CheckpointException($"One block of {BlockTokens} tokens takes {MemoryReport.Size(block)} and one picture {MemoryReport.Size(picture)}: raise LanguageModel:KvCacheBytes and LanguageModel:PictureMemoryBytes to hold at least one of each.");
+            throw new CheckpointException($"One block of {BlockTokens} tokens takes {MemoryReport.Size(block)} and one picture "
+                + $"{MemoryReport.Size(picture)}: raise LanguageModel:KvCacheBytes and LanguageModel:PictureMemoryBytes to hold at least "
+                    + $"one of each.");
         return new MemoryPlan(memory, MemoryReport.Weights(weights, dtype, storage), memory.Blocks * block, memory.PictureSlots * picture);
     }
 }

@@ -10,10 +10,19 @@ internal static class ModelPrompts
     /// <exception cref="CheckpointException">A template cannot be used; all faults.</exception>
     public static PromptTemplates Read(ModelDirectory model)
     {
-        var (tokens, config) = (model.Config.Tokens, model.Config.Prompts ?? PromptsConfig.ByLayout(model.Config.Provenance.Layout, model.Config.Tokens));
-        var templates = new PromptTemplates { Caption = Template(config.Caption), Answer = Template(config.Answer), Classify = Template(config.Classify), Chat = Template(config.Chat) };
-        var faults = PromptTemplateRules.Faults(templates, [.. new[] { tokens.Image, tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)]);
-        return faults.Count == 0 ? templates : throw new CheckpointException($"{Path.Combine(model.Path, ModelDirectory.ConfigFile)} cannot be asked by its templates:\n  {string.Join("\n  ", faults)}");
+        var (tokens, config) =
+            (model.Config.Tokens, model.Config.Prompts ?? PromptsConfig.ByLayout(model.Config.Provenance.Layout, model.Config.Tokens));
+        var templates = new PromptTemplates
+        {
+            Caption = Template(config.Caption), Answer = Template(config.Answer), Classify = Template(config.Classify),
+            Chat = Template(config.Chat)
+        };
+        var faults = PromptTemplateRules.Faults(
+            templates, [.. new[] { tokens.Image, tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)]);
+        return faults.Count == 0
+            ? templates
+            : throw new CheckpointException($"{Path.Combine(model.Path, ModelDirectory.ConfigFile)} cannot be asked by its templates:\n  "
+                + $"{string.Join("\n  ", faults)}");
     }
 
     private static PromptTemplate? Template(PromptConfig? config) => config is null ? null : new PromptTemplate(config.Template)

@@ -28,7 +28,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         var latents = Latents(segments, faults);
         var ids = Tokenize(segments, faults);
         if (ids.Count >= model.ContextLength)
-            faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer included.", "Send fewer or shorter examples."));
+            faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer "
+                + $"included.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
         var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
         return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents,
@@ -39,7 +40,9 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
     {
         var before = faults.Count;
         PromptRules.CheckSegmentCount(segments.Count, faults);
-        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model, faults);
+        PromptRules.CheckTexts(
+            segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model,
+            faults);
         if (faults.Count > before) return [];
 
         var (text, around) = (new StringBuilder(), 0);
@@ -52,11 +55,13 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         var ids = tokenizer.Encode(text.ToString());
         var (pictures, markers) = (segments.Count(segment => segment is PictureSegment), ids.Count(id => id == tokens.Image.Id));
         if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
-        if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id))) // two harmless texts can make a marker where they meet
-            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} pictures.", $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of texts, across neighbouring ones too."));
+        // two texts can form a marker where they are joined
+        if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id)))
+            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} "
+                + $"pictures.", $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of texts, across neighbouring ones too."));
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
 
-        // neighbours share the token between them
+        // Neighbouring pictures share the token between them.
         void Place(bool beside)
         {
             if (!beside) Surround();
@@ -72,13 +77,14 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         }
     }
 
-    // one value serves all slots of its key
+    // The first latents that are sent for a key serve all its places in the prompt.
     private Dictionary<string, TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
     {
         var latents = new Dictionary<string, TensorData>(StringComparer.Ordinal);
         foreach (var (index, segment) in segments.Index())
         {
-            if (segment is PictureSegment { Latents: { } sent } picture && Fits(sent, index, faults)) latents.TryAdd(picture.Key, sent.Tensor);
+            if (segment is PictureSegment { Latents: { } sent } picture && Fits(sent, index, faults))
+                latents.TryAdd(picture.Key, sent.Tensor);
         }
 
         return latents;
@@ -88,7 +94,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
     {
         var shape = latents.Tensor.Shape;
         if (shape.Length != 2 || shape[0] != model.Latents || shape[1] != model.LatentWidth)
-            faults.Add(new($"segments[{segment}].latents", $"The shape is [{string.Join(", ", shape)}].", $"Send [{model.Latents}, {model.LatentWidth}]."));
+            faults.Add(new($"segments[{segment}].latents", $"The shape is [{string.Join(", ", shape)}].", $"Send [{model.Latents}, "
+                + $"{model.LatentWidth}]."));
         else if (!latents.IsIntact())
             faults.Add(new($"segments[{segment}].latents", "The checksum does not fit the bytes.", "Encode the picture again."));
         else return true;

@@ -4,8 +4,8 @@ using Flamingo.LanguageModel.Engine;
 namespace Flamingo.LanguageModel.Execution;
 
 /// <summary>
-/// Which picture each token of a text sees: the last one at or before it, unless a token between the two hides it
-/// (<see cref="TokensConfig.HidesPictures"/>), or −1. Generated tokens are another matter: they see what the prompt's last token sees.
+/// The picture that each token of a text sees: the last one at or before it, unless a token between the two hides it
+/// (<see cref="TokensConfig.HidesPictures"/>), or −1. Generated tokens see what the prompt's last token sees.
 /// </summary>
 public static class SeenPictures
 {
@@ -24,7 +24,7 @@ public static class SeenPictures
         return seen;
     }
 
-    /// <summary>The same of a text without pictures that stands behind a prompt.</summary>
+    /// <summary>The same for a text without pictures that follows a prompt.</summary>
     public static int[] Behind(SequencePrompt prompt, IReadOnlyList<int> ids, TokensConfig tokens)
     {
         var (seen, before) = (new int[ids.Count], prompt.Ids[^1]);

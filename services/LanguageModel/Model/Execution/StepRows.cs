@@ -7,7 +7,7 @@ namespace Flamingo.LanguageModel.Execution;
 /// <summary>The chunks of a batch as rows of the decoder.</summary>
 internal static class StepRows
 {
-    /// <param name="multiple">Rows that only fill up are added to reach a multiple of this.</param>
+    /// <param name="multiple">The number of rows is raised to a multiple of this by padding rows, whose results are not used.</param>
     /// <param name="probe">Takes the last row of every chunk that wants its attention.</param>
     public static DecoderStep Of(IReadOnlyList<ScheduledChunk> chunks, int multiple, int latents, AttentionProbe? probe)
     {
@@ -22,7 +22,8 @@ internal static class StepRows
                 ids[row] = chunk.Ids[offset];
                 text[row] = new AttentionRow(tables.Count, chunk.Start + offset + 1);
                 if (chunk.Slots[offset] < 0) continue;
-                if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]); // neighbours share a table
+                // neighbours share a table
+                if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]);
                 pictures[row] = new AttentionRow(slots.Count - 1, latents);
             }
 

@@ -8,6 +8,8 @@ public static class Alibi
     {
         var rounded = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)heads);
         var slopes = Enumerable.Range(1, rounded).Select(head => (float)Math.Pow(2, -head * maxBias / rounded)).ToArray();
-        return rounded == heads ? slopes : [.. slopes.Where((_, index) => index % 2 == 1).Concat(slopes.Where((_, index) => index % 2 == 0)).Take(heads)];
+        return rounded == heads
+            ? slopes
+            : [.. slopes.Where((_, index) => index % 2 == 1).Concat(slopes.Where((_, index) => index % 2 == 0)).Take(heads)];
     }
 }

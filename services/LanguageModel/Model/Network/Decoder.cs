@@ -32,12 +32,20 @@ public sealed class Decoder : IDisposable
         (_config, _device, _transfer) = (config, device, new DeviceTransfer(device));
         if (config.Positions == "alibi") _slopes = Alibi.Slopes(config.Heads, config.AlibiMaxBias);
         _tokenEmbedding = weights.Take("token_embedding.weight", config.VocabularySize, config.Width);
-        if (config.Positions == "rotary") _rotary = new Rotary(config.HeadWidth, config.RotaryFraction, config.RotaryBase, config.ContextLength, device);
+        if (config.Positions == "rotary")
+            _rotary = new Rotary(config.HeadWidth, config.RotaryFraction, config.RotaryBase, config.ContextLength, device);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderLayer(config, weights, $"layers.{layer}"))];
         _gated = config.CrossAttention.Layers.Index().ToDictionary(
-            item => item.Item, item => (item.Index, new GatedCrossAttention(config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
+            item =>
+                item.Item, item =>
+                    (
+                        item.Index,
+                        new GatedCrossAttention(
+                            config.CrossAttention, config.Width, weights, $"layers.{item.Item}.gated_cross_attention")));
         _finalNorm = new Norm(config.Norm, weights, "final_norm", config.Width, config.NormEpsilon);
-        _output = config.TiedEmbeddings ? weights.Share(_tokenEmbedding) : weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
+        _output = config.TiedEmbeddings
+            ? weights.Share(_tokenEmbedding)
+            : weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
     }
 
     /// <summary>Gated blocks.</summary>
@@ -107,6 +115,8 @@ public sealed class Decoder : IDisposable
 
     private static void Refuse(string field, string value, params ReadOnlySpan<string> known)
     {
-        if (!known.Contains(value)) throw new CheckpointException($"flamingo.json: {field} is '{value}'; this build computes {string.Join(" or ", known.ToArray())}.");
+        if (!known.Contains(value))
+            throw new CheckpointException(
+                $"flamingo.json: {field} is '{value}'; this build computes {string.Join(" or ", known.ToArray())}.");
     }
 }

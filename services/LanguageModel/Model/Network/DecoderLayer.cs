@@ -45,7 +45,11 @@ internal sealed class DecoderLayer : IDisposable
 
     public void Dispose()
     {
-        foreach (var part in new IDisposable?[] { _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _queryKeyValue, _output, _feedForward }) part?.Dispose();
+        foreach (
+            var part in new IDisposable?[]
+            {
+                _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _queryKeyValue, _output, _feedForward
+            }) part?.Dispose();
     }
 
     private Tensor Attend(

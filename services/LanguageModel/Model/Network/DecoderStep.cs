@@ -6,7 +6,7 @@ namespace Flamingo.LanguageModel.Network;
 
 /// <summary>One row per new token, of however many sequences: what it is, and what it sees of text and pictures.</summary>
 /// <param name="Ids">Token ids.</param>
-/// <param name="Text">The row's own position is the last that it sees; length 0 for rows that only fill up.</param>
+/// <param name="Text">The row's own position is the last that it sees; length 0 for padding rows.</param>
 /// <param name="Pictures">Length 0 for rows before any picture.</param>
 /// <param name="Probe">Cross-attention weights to collect on the way; null costs nothing.</param>
 public sealed record DecoderStep(int[] Ids, AttentionRows Text, AttentionRows Pictures, AttentionProbe? Probe = null);

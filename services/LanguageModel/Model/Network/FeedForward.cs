@@ -21,7 +21,8 @@ public sealed class FeedForward : IDisposable
     /// <param name="kind">gelu or swiglu.</param>
     public FeedForward(string kind, WeightsReader weights, string name, int width, int hidden)
     {
-        if (kind is not ("gelu" or "swiglu")) throw new CheckpointException($"flamingo.json: a feed_forward is '{kind}'; this build computes gelu or swiglu.");
+        if (kind is not ("gelu" or "swiglu"))
+            throw new CheckpointException($"flamingo.json: a feed_forward is '{kind}'; this build computes gelu or swiglu.");
         if (kind == "swiglu") _gate = new Linear(weights, $"{name}.gate", width, hidden);
         _up = new Linear(weights, $"{name}.up", width, hidden);
         _down = new Linear(weights, $"{name}.down", hidden, width);

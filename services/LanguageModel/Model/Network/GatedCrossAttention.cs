@@ -23,7 +23,9 @@ public sealed class GatedCrossAttention : IDisposable
 
     public GatedCrossAttention(CrossAttentionConfig config, int width, WeightsReader weights, string name)
     {
-        if (config.QueryKeyNorm is not ("none" or "per_head")) throw new CheckpointException($"flamingo.json: cross_attention.query_key_norm is '{config.QueryKeyNorm}'; this build computes none or per_head.");
+        if (config.QueryKeyNorm is not ("none" or "per_head"))
+            throw new CheckpointException(
+                $"flamingo.json: cross_attention.query_key_norm is '{config.QueryKeyNorm}'; this build computes none or per_head.");
         _config = config;
         var (inner, gate) = (config.Heads * config.HeadWidth, config.VectorGates ? width : 1);
         _attentionNorm = new Norm(config.Norm, weights, $"{name}.attention_norm", width, config.LayerNormEpsilon);
@@ -53,7 +55,9 @@ public sealed class GatedCrossAttention : IDisposable
 
     /// <param name="text">[rows, width]</param>
     /// <param name="block">Index of this block among the gated ones.</param>
-    public Tensor Forward(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe = null)
+    public Tensor Forward(
+        Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention,
+        AttentionProbe? probe = null)
     {
         if (rows.Rows.Any(row => row.Length > 0)) text = Gated(text, Attend(text, block, store, rows, attention, probe), _attentionGate);
         return Gated(text, _feedForward.Forward(_feedForwardNorm.Forward(text)), _feedForwardGate);
@@ -61,7 +65,12 @@ public sealed class GatedCrossAttention : IDisposable
 
     public void Dispose()
     {
-        foreach (var part in new IDisposable?[] { _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _query, _keyValue, _output, _feedForward, _attentionGate, _feedForwardGate }) part?.Dispose();
+        foreach (
+            var part in new IDisposable?[]
+            {
+                _attentionNorm, _feedForwardNorm, _queryNorm, _keyNorm, _query, _keyValue, _output, _feedForward, _attentionGate,
+                _feedForwardGate
+            }) part?.Dispose();
     }
 
     // tanh of a gate that is never trained here is taken once
@@ -74,11 +83,13 @@ public sealed class GatedCrossAttention : IDisposable
     private static Tensor Gated(Tensor text, Tensor added, Tensor gate) =>
         text.device_type == TorchSharp.DeviceType.CPU ? text.Plus(added * gate) : text.addcmul(added, gate, Scalars.One);
 
-    private Tensor Attend(Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe)
+    private Tensor Attend(
+        Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention, AttentionProbe? probe)
     {
         var query = PerHead(_query.Forward(_attentionNorm.Forward(text)), _queryNorm).flatten(1); // [rows, heads × head]
         foreach (var row in probe?.Rows ?? [])
-            if (rows.Rows[row].Length > 0 && probe!.Wants(row, block)) probe.Collect(row, attention.Weights(query, store.Keys, rows, row, null));
+            if (rows.Rows[row].Length > 0 && probe!.Wants(row, block))
+                probe.Collect(row, attention.Weights(query, store.Keys, rows, row, null));
         return _output.Forward(attention.Forward(query, store.Keys, store.Values, rows, null)); // [rows, width]
     }
 

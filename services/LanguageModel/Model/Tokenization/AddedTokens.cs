@@ -58,7 +58,8 @@ public sealed class AddedTokenFinder
         var (found, done) = (0, 0);
         foreach (var (at, length, token) in Beginnings(text, out _))
         {
-            // white space that a token took along is no part of what was found: the next may begin in it, or even end, and then gives back the rest
+            // white space that a token took along is no part of what was found: the next may begin in it, or even end, and then gives back
+            // the rest
             if (at < found) continue;
             found = at + length;
             var (start, end) = (at, found);

@@ -13,7 +13,9 @@ public static class ByteAlphabet
 
     public static char CharacterOf(byte value) => Characters[value];
 
-    /// <summary>The bytes a token stands for: those its letters name or, if one names none, its own UTF-8, as Hugging Face decodes.</summary>
+    /// <summary>
+    /// The bytes a token stands for: those its letters name or, if one names none, its own UTF-8, as Hugging Face decodes.
+    /// </summary>
     public static byte[] BytesOf(string token)
     {
         var bytes = new byte[token.Length];

@@ -14,7 +14,10 @@ public static class CanonicalComposition
     private const string LastOfAll = "\u0345"; // the mark of the highest class, 240, and the only one
 
     // .NET refuses U+FFFE, which combines with nothing
-    public static string Compose(string text) => text.Contains('\uFFFE', StringComparison.Ordinal) ? string.Join('\uFFFE', text.Split('\uFFFE').Select(ComposePart)) : ComposePart(text);
+    public static string Compose(string text) =>
+        text.Contains('\uFFFE', StringComparison.Ordinal)
+            ? string.Join('\uFFFE', text.Split('\uFFFE').Select(ComposePart))
+            : ComposePart(text);
 
     private static string ComposePart(string text)
     {
@@ -22,7 +25,9 @@ public static class CanonicalComposition
         if (runs.Count == 0) return text.Normalize(NormalizationForm.FormC);
 
         // every mark as what it decomposes into, so that all are marks that have a place
-        var parts = runs.SelectMany(run => text.Substring(run.Start, run.Length).EnumerateRunes()).Distinct().ToDictionary(mark => mark, mark => Decompose(mark.ToString()).EnumerateRunes().ToArray());
+        var parts = runs.SelectMany(run => text.Substring(run.Start, run.Length).EnumerateRunes())
+            .Distinct()
+            .ToDictionary(mark => mark, mark => Decompose(mark.ToString()).EnumerateRunes().ToArray());
         var classes = Classes([.. parts.Values.SelectMany(part => part).Distinct()]);
         var (ordered, done) = (new StringBuilder(text.Length), 0);
         foreach (var (start, length) in runs)
@@ -55,10 +60,14 @@ public static class CanonicalComposition
     }
 
     // those that this runtime does not know may be marks that ICU does
-    private static bool MayCombine(Rune rune) => rune.Value >= 0x300 && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark or UnicodeCategory.OtherNotAssigned;
+    private static bool MayCombine(Rune rune) =>
+        rune.Value >= 0x300
+            && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark
+                or UnicodeCategory.EnclosingMark or UnicodeCategory.OtherNotAssigned;
 
     // sorted by class between those of class 0, which stay where they are; marks of one class keep their order
-    private static void AppendOrdered(StringBuilder ordered, ReadOnlySpan<char> run, Dictionary<Rune, Rune[]> parts, Dictionary<Rune, int> classes)
+    private static void AppendOrdered(
+        StringBuilder ordered, ReadOnlySpan<char> run, Dictionary<Rune, Rune[]> parts, Dictionary<Rune, int> classes)
     {
         var waiting = new List<Rune>();
         foreach (var mark in run.EnumerateRunes())
@@ -90,11 +99,13 @@ public static class CanonicalComposition
         var representatives = new List<Rune>();
         foreach (var mark in moving)
             if (!representatives.Any(other => SameClass(mark, other))) representatives.Add(mark); // at most 54 classes
-        var ranks = moving.ToDictionary(mark => mark, mark => 1 + representatives.Count(other => Changes(mark.ToString(), other.ToString())));
+        var ranks =
+            moving.ToDictionary(mark => mark, mark => 1 + representatives.Count(other => Changes(mark.ToString(), other.ToString())));
         return marks.ToDictionary(mark => mark, mark => ranks.GetValueOrDefault(mark));
     }
 
-    private static bool SameClass(Rune one, Rune other) => !Changes(one.ToString(), other.ToString()) && !Changes(other.ToString(), one.ToString());
+    private static bool SameClass(Rune one, Rune other) =>
+        !Changes(one.ToString(), other.ToString()) && !Changes(other.ToString(), one.ToString());
 
     private static bool Changes(string first, string second) => Decompose(first + second) != first + second;
 

@@ -5,8 +5,9 @@ using Flamingo.LanguageModel.Engine;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// BPE from a Hugging Face <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA), id for id as its
-/// tokenizers library has it: raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of threads.
+/// BPE from a Hugging Face <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA), id for id as
+/// its tokenizers library has it: raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of
+/// threads.
 /// </summary>
 public sealed class JsonTokenizer : ITokenizer
 {
@@ -25,7 +26,8 @@ public sealed class JsonTokenizer : ITokenizer
 
         // A process in globalization-invariant mode leaves text as it is and says nothing: other tokens, silently.
         if (file.ComposesCharacters && "e\u0301".Normalize(NormalizationForm.FormC) != "\u00E9")
-            throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave globalization-invariant mode off.");
+            throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave "
+                + "globalization-invariant mode off.");
 
         _merges = new MergeTable(file.Vocabulary, file.Merges, byteFallback: file.SentencePiece is not null);
         _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
@@ -33,7 +35,8 @@ public sealed class JsonTokenizer : ITokenizer
         _added = file.AddedTokens.ToDictionary(token => token.Id);
         _special = [.. file.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
 
-        _tokens = new string?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
+        _tokens =
+            new string?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
         foreach (var (token, id) in file.Vocabulary) _tokens[id] = token;
         foreach (var token in file.AddedTokens) _tokens[token.Id] = token.Content;
         _bytes = [.. _tokens.Select(token => token is null ? null : ByteAlphabet.BytesOf(token))];
@@ -60,7 +63,8 @@ public sealed class JsonTokenizer : ITokenizer
     public IReadOnlyList<int> Beginning => _file.Beginning;
 
     /// <summary>Texts that are found in every text and become one token with a meaning of its own.</summary>
-    public IReadOnlyList<string> SpecialTokens => [.. _file.AddedTokens.Where(token => token.Special).Select(token => token.Content).Order(StringComparer.Ordinal)];
+    public IReadOnlyList<string> SpecialTokens =>
+        [.. _file.AddedTokens.Where(token => token.Special).Select(token => token.Content).Order(StringComparer.Ordinal)];
 
     /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
     public IReadOnlyList<int> Encode(string text) => EncodeStretches(text, prepends: true);
@@ -78,7 +82,9 @@ public sealed class JsonTokenizer : ITokenizer
         return whole.Count > 0 && whole[0] == before ? whole[1..] : EncodeStretches(text, prepends: true);
     }
 
-    /// <summary>Text of the ids: incomplete bytes become replacement characters, ids without a token are left out, as Hugging Face does.</summary>
+    /// <summary>
+    /// Text of the ids: incomplete bytes become replacement characters, ids without a token are left out, as Hugging Face does.
+    /// </summary>
     public string Decode(IReadOnlyList<int> ids, bool skipSpecial)
     {
         ArgumentNullException.ThrowIfNull(ids);
@@ -88,7 +94,8 @@ public sealed class JsonTokenizer : ITokenizer
         return text.Append(stream.Flush()).ToString();
     }
 
-    public ITokenStream Stream() => _file.SentencePiece is { } rules ? new FallbackTokenStream(this, rules.StripsBlank) : new Utf8TokenStream(this);
+    public ITokenStream Stream() =>
+        _file.SentencePiece is { } rules ? new FallbackTokenStream(this, rules.StripsBlank) : new Utf8TokenStream(this);
 
     internal string? TokenOf(int id) => (uint)id < (uint)_tokens.Length ? _tokens[id] : null;
 
@@ -131,7 +138,8 @@ public sealed class JsonTokenizer : ITokenizer
         }
     }
 
-    private int NextLength(ReadOnlySpan<char> text) => _file.SplitsWords ? Gpt2Pieces.NextLength(text) : _file.SentencePiece?.Metaspace?.NextLength(text) ?? text.Length;
+    private int NextLength(ReadOnlySpan<char> text) =>
+        _file.SplitsWords ? Gpt2Pieces.NextLength(text) : _file.SentencePiece?.Metaspace?.NextLength(text) ?? text.Length;
 
     private string Normalize(string text, bool prepends = true) =>
         _file.SentencePiece?.Normalize(text, prepends) ?? (_file.ComposesCharacters ? CanonicalComposition.Compose(text) : text);

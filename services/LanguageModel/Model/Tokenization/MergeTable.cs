@@ -14,17 +14,24 @@ public sealed class MergeTable
     private readonly int[] _byteIds = new int[256];
     private readonly Dictionary<int, int>? _characterIds; // of runes, with byte fallback only
 
-    /// <param name="byteFallback">Merging starts from characters, and from bytes, written &lt;0x41&gt;, for those that the vocabulary lacks; else from bytes alone.</param>
+    /// <param name="byteFallback">
+    /// Merging starts from characters, and from bytes, written &lt;0x41&gt;, for those that the vocabulary lacks; else from bytes alone.
+    /// </param>
     /// <exception cref="CheckpointException">A byte has no token, a merge names or makes no token, or comes twice.</exception>
-    public MergeTable(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback = false)
+    public MergeTable(
+        IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback = false)
     {
         for (var value = 0; value < 256; value++)
         {
-            if (!vocabulary.TryGetValue(byteFallback ? SentencePieceRules.ByteToken(value) : ByteAlphabet.CharacterOf((byte)value).ToString(), out _byteIds[value]))
-                throw new CheckpointException($"The vocabulary has no token for byte 0x{value:X2}, so text that holds it could not be encoded.");
+            var token = byteFallback ? SentencePieceRules.ByteToken(value) : $"{ByteAlphabet.CharacterOf((byte)value)}";
+            if (!vocabulary.TryGetValue(token, out _byteIds[value]))
+                throw new CheckpointException(
+                    $"The vocabulary has no token for byte 0x{value:X2}, so text that holds it could not be encoded.");
         }
 
-        if (byteFallback) _characterIds = vocabulary.Where(entry => entry.Key.EnumerateRunes().Take(2).Count() == 1).ToDictionary(entry => entry.Key.EnumerateRunes().First().Value, entry => entry.Value);
+        if (byteFallback)
+            _characterIds = vocabulary.Where(entry => entry.Key.EnumerateRunes().Take(2).Count() == 1)
+                .ToDictionary(entry => entry.Key.EnumerateRunes().First().Value, entry => entry.Value);
         _merges = new(merges.Count);
         for (var rank = 0; rank < merges.Count; rank++)
         {

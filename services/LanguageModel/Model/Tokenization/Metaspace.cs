@@ -21,13 +21,22 @@ public sealed record Metaspace(PrependScheme Scheme, bool SplitsWords)
     /// <exception cref="CheckpointException">Another pre_tokenizer, or one that this build does not do; named.</exception>
     public static Metaspace Read(JsonElement element)
     {
-        if (TokenizerJson.TypeOf(element) != "Metaspace") throw new CheckpointException($"the pre_tokenizer '{TokenizerJson.Short(TokenizerJson.TypeOf(element))}' is not supported beside byte_fallback; Metaspace and none are.");
-        TokenizerJson.Expect(element, "the pre_tokenizer Metaspace", "type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"); // Hugging Face leaves str_rep out of account
-        if (TokenizerJson.Text(TokenizerJson.Required(element, "replacement"), "replacement") is var replacement && replacement != SentencePieceRules.Blank) throw new CheckpointException($"the Metaspace's replacement '{TokenizerJson.Short(replacement)}' is not supported; '{SentencePieceRules.Blank}' is.");
+        if (TokenizerJson.TypeOf(element) != "Metaspace")
+            throw new CheckpointException($"the pre_tokenizer '{TokenizerJson.Short(TokenizerJson.TypeOf(element))}' is not supported "
+                + $"beside byte_fallback; Metaspace and none are.");
+        // Hugging Face leaves str_rep out of account
+        TokenizerJson.Expect(
+            element, "the pre_tokenizer Metaspace", "type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep");
+        if (TokenizerJson.Text(TokenizerJson.Required(element, "replacement"), "replacement") is var replacement
+            && replacement != SentencePieceRules.Blank)
+            throw new CheckpointException(
+                $"the Metaspace's replacement '{TokenizerJson.Short(replacement)}' is not supported; '{SentencePieceRules.Blank}' is.");
         var name = TokenizerJson.Present(element, "prepend_scheme") is { } scheme ? TokenizerJson.Text(scheme, "prepend_scheme") : "always";
         var metaspace = new Metaspace(SchemeOf(name), TokenizerJson.Flag(element, "split", true));
         // older files say this instead; Hugging Face refuses the contradiction too
-        if (!TokenizerJson.Flag(element, "add_prefix_space", true) && metaspace.Scheme != PrependScheme.Never) throw new CheckpointException($"the Metaspace's add_prefix_space is false where its prepend_scheme is '{name}'; 'never' belongs there.");
+        if (!TokenizerJson.Flag(element, "add_prefix_space", true) && metaspace.Scheme != PrependScheme.Never)
+            throw new CheckpointException(
+                $"the Metaspace's add_prefix_space is false where its prepend_scheme is '{name}'; 'never' belongs there.");
         return metaspace;
     }
 
@@ -41,13 +50,16 @@ public sealed record Metaspace(PrependScheme Scheme, bool SplitsWords)
     }
 
     /// <summary>Length of the first piece of a marked text that is not empty.</summary>
-    public int NextLength(ReadOnlySpan<char> text) => SplitsWords && text[1..].IndexOf(SentencePieceRules.Blank[0]) is >= 0 and var at ? at + 1 : text.Length;
+    public int NextLength(ReadOnlySpan<char> text) =>
+        SplitsWords && text[1..].IndexOf(SentencePieceRules.Blank[0]) is >= 0 and var at ? at + 1 : text.Length;
 
     private static PrependScheme SchemeOf(string name) => name switch
     {
         "never" => PrependScheme.Never,
         "first" => PrependScheme.First,
         "always" => PrependScheme.Always,
-        _ => throw new CheckpointException($"the Metaspace's prepend_scheme '{TokenizerJson.Short(name)}' is not supported; first, always and never are."),
+        _ =>
+            throw new CheckpointException(
+                $"the Metaspace's prepend_scheme '{TokenizerJson.Short(name)}' is not supported; first, always and never are."),
     };
 }

@@ -20,7 +20,12 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
 
     /// <summary>The byte that a token stands for, or null.</summary>
     public static byte? ByteOf(string token) =>
-        token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal) && token[5] == '>' && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) ? value : null;
+        token.Length == 6
+            && token.StartsWith("<0x", StringComparison.Ordinal)
+            && token[5] == '>'
+            && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+            ? value
+            : null;
 
     /// <exception cref="CheckpointException">Another recipe; named.</exception>
     public static SentencePieceRules Read(JsonElement? normalizer, JsonElement? preTokenizer, JsonElement? decoder)
@@ -28,12 +33,17 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
         var metaspace = preTokenizer is { } pre ? Metaspace.Read(pre) : null;
         var normalizers = Steps(normalizer, "normalizers");
         var prepends = normalizers is [var first, ..] && Is(first, "Prepend", ("prepend", Blank));
-        if (metaspace is not null && normalizers.Count > 0) throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside a Metaspace; none is.");
+        if (metaspace is not null && normalizers.Count > 0)
+            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside a Metaspace; none is.");
         if (metaspace is null && (normalizers.Skip(prepends ? 1 : 0).ToList() is not [var replace] || !IsReplace(replace, " ", Blank)))
-            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside byte_fallback; Prepend '{Blank}' and Replace ' ' by it are, or a pre_tokenizer Metaspace instead.");
+            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside byte_fallback; Prepend '{Blank}' "
+                + $"and Replace ' ' by it are, or a pre_tokenizer Metaspace instead.");
         var decoders = Steps(decoder, "decoders");
-        if (decoders is not [var back, var bytes, var fuse, ..] || !IsReplace(back, Blank, " ") || !Is(bytes, "ByteFallback") || !Is(fuse, "Fuse") || decoders.Count > 4 || (decoders.Count == 4 && !IsStrip(decoders[3])))
-            throw new CheckpointException($"the decoder {Names(decoders)} is not supported beside byte_fallback; Replace, ByteFallback, Fuse and Strip are.");
+        if (decoders is not [var back, var bytes, var fuse, ..]
+            || !IsReplace(back, Blank, " ") || !Is(bytes, "ByteFallback") || !Is(fuse, "Fuse") || decoders.Count > 4
+            || (decoders.Count == 4 && !IsStrip(decoders[3])))
+            throw new CheckpointException(
+                $"the decoder {Names(decoders)} is not supported beside byte_fallback; Replace, ByteFallback, Fuse and Strip are.");
         return new SentencePieceRules(prepends, decoders.Count == 4, metaspace);
     }
 
@@ -56,11 +66,15 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
     private static bool IsReplace(JsonElement step, string from, string to) =>
         Is(step, "Replace", ("content", to)) && Text(TokenizerJson.Required(step, "pattern"), "String") == from;
 
-    private static bool IsStrip(JsonElement step) => Is(step, "Strip", ("content", " ")) && (Number(step, "start"), Number(step, "stop")) == (1, 0);
+    private static bool IsStrip(JsonElement step) =>
+        Is(step, "Strip", ("content", " ")) && (Number(step, "start"), Number(step, "stop")) == (1, 0);
 
-    private static string? Text(JsonElement step, string name) => TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+    private static string? Text(JsonElement step, string name) =>
+        TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
-    private static int? Number(JsonElement step, string name) => TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var value) ? value : null;
+    private static int? Number(JsonElement step, string name) =>
+        TokenizerJson.Present(step, name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var value) ? value : null;
 
-    private static string Names(IEnumerable<JsonElement> steps) => $"[{TokenizerJson.Short(string.Join(", ", steps.Take(8).Select(TokenizerJson.TypeOf)))}]";
+    private static string Names(IEnumerable<JsonElement> steps) =>
+        $"[{TokenizerJson.Short(string.Join(", ", steps.Take(8).Select(TokenizerJson.TypeOf)))}]";
 }

@@ -14,7 +14,9 @@ public sealed record TokenizerFile(
     IReadOnlyDictionary<string, int> Vocabulary, IReadOnlyList<(string Left, string Right)> Merges, IReadOnlyList<AddedToken> AddedTokens,
     bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords, SentencePieceRules? SentencePiece, IReadOnlyList<int> Beginning)
 {
-    /// <exception cref="CheckpointException">No such file, no JSON, beyond <see cref="TokenizerLimits"/>, or something in it that this build does not do.</exception>
+    /// <exception cref="CheckpointException">
+    /// No such file, no JSON, beyond <see cref="TokenizerLimits"/>, or something in it that this build does not do.
+    /// </exception>
     public static TokenizerFile Read(string path)
     {
         var bytes = TextFile.ReadJson(path);
@@ -35,13 +37,19 @@ public sealed record TokenizerFile(
     private static TokenizerFile Read(JsonElement root)
     {
         // Truncation and padding are left out of account as transformers does, which resets both for every call.
-        Expect(root, "the file", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
+        Expect(
+            root, "the file", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+            "decoder", "model");
         var model = Required(root, "model");
         if (TypeOf(model) != "BPE") throw new CheckpointException($"the model '{TypeOf(model)}' is not supported; BPE is.");
-        Expect(model, "the BPE model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges");
-        if (Present(model, "dropout") is { } dropout && dropout.GetDouble() != 0) throw new CheckpointException("BPE dropout is for training and not supported.");
+        Expect(
+            model, "the BPE model", "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+            "byte_fallback", "ignore_merges", "vocab", "merges");
+        if (Present(model, "dropout") is { } dropout && dropout.GetDouble() != 0)
+            throw new CheckpointException("BPE dropout is for training and not supported.");
         foreach (var affix in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
-            if (Present(model, affix) is { } text && Text(text, affix).Length > 0) throw new CheckpointException($"the BPE model's {affix} '{Short(Text(text, affix))}' is not supported.");
+            if (Present(model, affix) is { } text && Text(text, affix).Length > 0)
+                throw new CheckpointException($"the BPE model's {affix} '{Short(Text(text, affix))}' is not supported.");
         if (Flag(model, "ignore_merges", false)) throw new CheckpointException("the BPE model's ignore_merges is not supported.");
 
         var vocabulary = ReadVocabulary(Required(model, "vocab"));
@@ -49,13 +57,20 @@ public sealed record TokenizerFile(
         var added = ReadAddedTokens(root, vocabulary);
         var beginning = ReadBeginning(Present(root, "post_processor"));
         if (Flag(model, "byte_fallback", false))
-            return new TokenizerFile(vocabulary, merges, added, false, false, false, SentencePieceRules.Read(Present(root, "normalizer"), Present(root, "pre_tokenizer"), Present(root, "decoder")), beginning);
+            return new TokenizerFile(
+                vocabulary, merges, added, false, false, false,
+                SentencePieceRules.Read(Present(root, "normalizer"), Present(root, "pre_tokenizer"), Present(root, "decoder")), beginning);
 
-        var pre = Only(Present(root, "pre_tokenizer"), "pre_tokenizer", "pretokenizers") ?? throw new CheckpointException("it has no pre_tokenizer; byte-level BPE needs ByteLevel.");
-        var decoder = Only(Present(root, "decoder"), "decoder", "decoders") ?? throw new CheckpointException("it has no decoder; byte-level BPE needs ByteLevel.");
+        var pre = Only(
+            Present(root, "pre_tokenizer"), "pre_tokenizer",
+            "pretokenizers") ?? throw new CheckpointException("it has no pre_tokenizer; byte-level BPE needs ByteLevel.");
+        var decoder = Only(Present(root, "decoder"), "decoder", "decoders") ?? throw new CheckpointException(
+            "it has no decoder; byte-level BPE needs ByteLevel.");
         RequireByteLevel(pre, "pre_tokenizer");
         RequireByteLevel(decoder, "decoder");
-        return new TokenizerFile(vocabulary, merges, added, ReadNormalizer(Present(root, "normalizer")), Flag(pre, "add_prefix_space", true), Flag(pre, "use_regex", true), null, beginning);
+        return new TokenizerFile(
+            vocabulary, merges, added, ReadNormalizer(Present(root, "normalizer")), Flag(pre, "add_prefix_space", true),
+            Flag(pre, "use_regex", true), null, beginning);
     }
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement vocab)
@@ -79,7 +94,9 @@ public sealed record TokenizerFile(
         string[] parts = merge.ValueKind == JsonValueKind.Array
             ? [.. merge.EnumerateArray().Take(3).Select(part => Text(part, $"a part of merge {rank}"))]
             : Text(merge, $"merge {rank}").Split(' ', 3);
-        return parts is [{ Length: > 0 } left, { Length: > 0 } right] ? (left, right) : throw new CheckpointException($"merge {rank} is no pair: {Short(merge.GetRawText())}.");
+        return parts is [{ Length: > 0 } left, { Length: > 0 } right]
+            ? (left, right)
+            : throw new CheckpointException($"merge {rank} is no pair: {Short(merge.GetRawText())}.");
     }
 
     private static List<AddedToken> ReadAddedTokens(JsonElement root, Dictionary<string, int> vocabulary)
@@ -94,13 +111,21 @@ public sealed record TokenizerFile(
             Expect(element, what, "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
             var (id, content) = (Id(Required(element, "id"), what), Token(Text(Required(element, "content"), $"{what}.content"), what));
             if (content.Length == 0) throw new CheckpointException($"{what} is empty.");
-            if (Flag(element, "single_word", false)) throw new CheckpointException($"the added token '{Short(content)}' asks for single_word, which is not supported.");
-            if (!contents.Add(content) || (taken.TryGetValue(id, out var other) && other != content) || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
-                throw new CheckpointException($"the added token '{Short(content)}' with id {id} stands there twice, or token or id are taken by another.");
-            if ((text += content.Length) > TokenizerLimits.MostAddedText) throw new CheckpointException($"the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
+            if (Flag(element, "single_word", false))
+                throw new CheckpointException($"the added token '{Short(content)}' asks for single_word, which is not supported.");
+            if (!contents.Add(content)
+                || (taken.TryGetValue(id, out var other) && other != content)
+                || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
+                throw new CheckpointException(
+                    $"the added token '{Short(content)}' with id {id} stands there twice, or token or id are taken by another.");
+            if ((text += content.Length) > TokenizerLimits.MostAddedText)
+                throw new CheckpointException($"the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
             taken[id] = content;
             var special = Flag(element, "special", false);
-            tokens.Add(new(id, content, special, Flag(element, "normalized", !special), Flag(element, "lstrip", false), Flag(element, "rstrip", false)));
+            tokens.Add(
+                new(
+                    id, content, special, Flag(element, "normalized", !special), Flag(element, "lstrip", false),
+                    Flag(element, "rstrip", false)));
         }
 
         return tokens;
@@ -126,18 +151,23 @@ public sealed record TokenizerFile(
     /// <summary>A template may put special tokens before a text, and nothing behind.</summary>
     private static List<int> ReadBeginning(JsonElement? processor)
     {
-        // ByteLevel only moves offsets, which nobody asks for here.
+        // ByteLevel only changes offsets, and this tokenizer gives none.
         if (processor is not { } element || TypeOf(element) == "ByteLevel") return [];
-        JsonElement[] single = TypeOf(element) == "TemplateProcessing" && Present(element, "single") is not null ? [.. Items(element, "single")] : [];
+        JsonElement[] single = TypeOf(element) == "TemplateProcessing" && Present(element, "single") is not null
+            ? [.. Items(element, "single")]
+            : [];
         if (single is not [.. var before, var text] || Present(text, "Sequence") is null)
-            throw new CheckpointException($"the post_processor '{Short(TypeOf(element))}' is not supported, because it may add tokens behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
+            throw new CheckpointException($"the post_processor '{Short(TypeOf(element))}' is not supported, because it may add tokens "
+                + $"behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
         var ids = new List<int>();
         foreach (var token in before)
         {
             var name = Text(Required(Required(token, "SpecialToken"), "id"), "the id of a post_processor's SpecialToken");
             // one long list may be named many times
-            foreach (var id in Items(Required(Required(element, "special_tokens"), name), "ids").Take(TokenizerLimits.MostBefore + 1)) ids.Add(Id(id, "a special token of the post_processor"));
-            if (ids.Count > TokenizerLimits.MostBefore) throw new CheckpointException($"the post_processor puts more than {TokenizerLimits.MostBefore} tokens before a text.");
+            foreach (var id in Items(Required(Required(element, "special_tokens"), name), "ids").Take(TokenizerLimits.MostBefore + 1))
+                ids.Add(Id(id, "a special token of the post_processor"));
+            if (ids.Count > TokenizerLimits.MostBefore)
+                throw new CheckpointException($"the post_processor puts more than {TokenizerLimits.MostBefore} tokens before a text.");
         }
 
         return ids;
@@ -145,7 +175,8 @@ public sealed record TokenizerFile(
 
     private static void RequireByteLevel(JsonElement element, string part)
     {
-        if (TypeOf(element) != "ByteLevel") throw new CheckpointException($"the {part} '{Short(TypeOf(element))}' is not supported; ByteLevel is.");
+        if (TypeOf(element) != "ByteLevel")
+            throw new CheckpointException($"the {part} '{Short(TypeOf(element))}' is not supported; ByteLevel is.");
         Expect(element, $"the {part} ByteLevel", "type", "add_prefix_space", "trim_offsets", "use_regex");
     }
 
@@ -154,6 +185,9 @@ public sealed record TokenizerFile(
     {
         if (element is not { } sequence || TypeOf(sequence) != "Sequence") return element;
         var inner = Items(sequence, members);
-        return inner is [var only] ? only : throw new CheckpointException($"the {part} is a Sequence of [{Short(string.Join(", ", inner.Take(8).Select(TypeOf)))}]; ByteLevel alone is supported.");
+        return inner is [var only]
+            ? only
+            : throw new CheckpointException(
+                $"the {part} is a Sequence of [{Short(string.Join(", ", inner.Take(8).Select(TypeOf)))}]; ByteLevel alone is supported.");
     }
 }

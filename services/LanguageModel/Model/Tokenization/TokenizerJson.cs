@@ -13,7 +13,8 @@ internal static class TokenizerJson
     {
         if (element.ValueKind != JsonValueKind.Object) throw new CheckpointException($"{what} is {Kind(element)} instead of an object.");
         foreach (var member in element.EnumerateObject())
-            if (!known.Contains(member.Name)) throw new CheckpointException($"{what} has a '{Short(member.Name)}', which this build does not know.");
+            if (!known.Contains(member.Name))
+                throw new CheckpointException($"{what} has a '{Short(member.Name)}', which this build does not know.");
     }
 
     public static string TypeOf(JsonElement element) => Present(element, "type") is { } type ? Text(type, "type") : "(without a type)";
@@ -21,11 +22,13 @@ internal static class TokenizerJson
     /// <summary>The member, or null where it is missing or null.</summary>
     public static JsonElement? Present(JsonElement element, string name)
     {
-        if (element.ValueKind != JsonValueKind.Object) throw new CheckpointException($"where '{name}' is looked for stands {Kind(element)} instead of an object.");
+        if (element.ValueKind != JsonValueKind.Object)
+            throw new CheckpointException($"where '{name}' is looked for stands {Kind(element)} instead of an object.");
         return element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
     }
 
-    public static JsonElement Required(JsonElement element, string name) => Present(element, name) ?? throw new CheckpointException($"'{name}' is missing or null.");
+    public static JsonElement Required(JsonElement element, string name) =>
+        Present(element, name) ?? throw new CheckpointException($"'{name}' is missing or null.");
 
     public static bool Flag(JsonElement element, string name, bool otherwise) => Present(element, name) switch
     {
@@ -35,20 +38,29 @@ internal static class TokenizerJson
         { } other => throw new CheckpointException($"'{name}' is {Kind(other)} instead of true or false."),
     };
 
-    public static string Text(JsonElement element, string name) => element.ValueKind == JsonValueKind.String ? element.GetString()! : throw new CheckpointException($"'{name}' is {Kind(element)} instead of a string.");
+    public static string Text(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.String
+            ? element.GetString()!
+            : throw new CheckpointException($"'{name}' is {Kind(element)} instead of a string.");
 
     /// <summary>The text of a token.</summary>
     public static string Token(string text, string what) => text.Length <= TokenizerLimits.LongestToken
         ? text
-        : throw new CheckpointException($"{what}, '{Short(text)}', has {text.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
+        : throw new CheckpointException(
+            $"{what}, '{Short(text)}', has {text.Length} characters; tokens have {TokenizerLimits.LongestToken} at most.");
 
     /// <summary>The id of a token.</summary>
-    public static int Id(JsonElement element, string what) => element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var id) && id is >= 0 and < TokenizerLimits.MostTokens
+    public static int Id(JsonElement element, string what) =>
+        element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var id) && id is >= 0 and < TokenizerLimits.MostTokens
         ? id
-        : throw new CheckpointException($"the id of {what} is {(element.ValueKind == JsonValueKind.Number ? Short(element.GetRawText()) : Kind(element))}; ids are 0 to {TokenizerLimits.MostTokens - 1}.");
+        : throw new CheckpointException($"the id of {what} is "
+            + $"{(element.ValueKind == JsonValueKind.Number ? Short(element.GetRawText()) : Kind(element))}; ids are 0 to "
+                + $"{TokenizerLimits.MostTokens - 1}.");
 
     public static List<JsonElement> Items(JsonElement element, string name) =>
-        Required(element, name) is { ValueKind: JsonValueKind.Array } array ? [.. array.EnumerateArray()] : throw new CheckpointException($"'{name}' is {Kind(Required(element, name))} instead of a list.");
+        Required(element, name) is { ValueKind: JsonValueKind.Array } array
+            ? [.. array.EnumerateArray()]
+            : throw new CheckpointException($"'{name}' is {Kind(Required(element, name))} instead of a list.");
 
     public static string Short(string text) => text.Length <= LongestQuote ? text : $"{text[..LongestQuote]}…";
 

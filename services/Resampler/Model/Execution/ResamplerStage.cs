@@ -30,18 +30,20 @@ public sealed class ResamplerOptions
     [Range(1, 4096)]
     public int MaxItems { get; set; } = 64;
 
-    /// <summary>Pictures in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.</summary>
+    /// <summary>
+    /// Pictures in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.
+    /// </summary>
     [Range(1, 256)]
     public int BatchSize { get; set; } = 16;
 
-    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it shares with pictures that wait already.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 }
 
 /// <summary>
-/// Features of equal shape ride in one batch, whichever call they came with, and an item's latents are the same bits in
-/// any company. Latents leave rounded to the latent dtype, so that a miss and a hit give the same answer.
+/// Features of equal shape share a batch, whichever call they came with, and an item's latents are the same bits whatever else is in the
+/// batch. Latents are rounded to the latent dtype before they are handed out, so that a cache miss and a hit give the same answer.
 /// </summary>
 public sealed class ResamplerStage : IResampler, IDisposable
 {
@@ -74,8 +76,11 @@ public sealed class ResamplerStage : IResampler, IDisposable
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => Compute(items, thread),
             thread.RunAsync, time, _metrics.Waited);
         Description = new ResamplerDescription(
-            model.Config.ModelId, ComputedDigest.Of(model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
-            Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32 ? StageTensors.ParseDtype(config.LatentDtype) : _dtype.ToTensorDtype(), _options.MaxItems);
+            model.Config.ModelId, ComputedDigest.Of(
+                model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
+            Math.Max(1, config.FrameEmbeddings), _dtype == ScalarType.Float32
+                ? StageTensors.ParseDtype(config.LatentDtype)
+                : _dtype.ToTensorDtype(), _options.MaxItems);
         _log.StageReady("resampler", device, Description.WeightsDigest);
     }
 
@@ -86,8 +91,11 @@ public sealed class ResamplerStage : IResampler, IDisposable
     public async Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
         Check(request.Features);
-        var results = await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
-        return new Resampling(Description.WeightsDigest, [.. results.Select(result => result.Latents)], request.IncludeAttention ? [.. results.Select(result => result.Attention!)] : []);
+        var results =
+            await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
+        return new Resampling(
+            Description.WeightsDigest, [.. results.Select(result => result.Latents)],
+            request.IncludeAttention ? [.. results.Select(result => result.Attention!)] : []);
     }
 
     public void Dispose()
@@ -119,7 +127,8 @@ public sealed class ResamplerStage : IResampler, IDisposable
     {
         var features = items.Select(item => item.Features).ToList();
         var batch = features.ToTensor(_transfer, _dtype).unsqueeze(1);                        // [batch, 1, frames, patches, width]
-        var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);          // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
+        // [batch, 1, latents, width], [batch, 1, latents, frames × patches]
+        var (latents, attention) = _network.Forward(batch, items[0].WantsAttention);
         var ofItems = latents.squeeze(1).ToItems(Description.LatentDtype, _transfer);
         var read = attention?.squeeze(1).ToItems(TensorDtype.Float32, _transfer);
         return [.. items.Select((_, index) => new Resampled(ofItems[index], read?[index]))];
@@ -133,9 +142,11 @@ public sealed class ResamplerStage : IResampler, IDisposable
         foreach (var (index, item) in features.Index())
         {
             if (item.Shape.Length != 3 || item.Shape[2] != Description.FeatureWidth)
-                faults.Add(new($"features[{index}]", $"The shape is [{string.Join(", ", item.Shape)}].", $"Send [frames, patches, {Description.FeatureWidth}]."));
+                faults.Add(new($"features[{index}]", $"The shape is [{string.Join(", ", item.Shape)}].", $"Send [frames, patches, "
+                    + $"{Description.FeatureWidth}]."));
             else if (item.Shape[0] > Description.MaxFrames)
-                faults.Add(new($"features[{index}]", $"{item.Shape[0]} frames are more than this checkpoint has frame embeddings for.", $"Send at most {Description.MaxFrames}."));
+                faults.Add(new($"features[{index}]", $"{item.Shape[0]} frames are more than this checkpoint has frame embeddings "
+                    + $"for.", $"Send at most {Description.MaxFrames}."));
         }
 
         try

@@ -4,12 +4,17 @@ using Flamingo.VisionEncoder.Decoding;
 
 namespace Flamingo.VisionEncoder.Execution;
 
-/// <summary>What pictures and clips must survive before they cost memory: number and size of files, size by header, number of frames. All faults of a call at once.</summary>
+/// <summary>
+/// Checks pictures and clips before they take memory: number and size of files, size by header, number of frames. All faults of a call are
+/// reported together.
+/// </summary>
 internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
 {
     public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
-    /// <exception cref="FlamingoException">InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.
+    /// </exception>
     public IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
     {
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
@@ -27,24 +32,32 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
             faults.Add(new($"{field}.max_frames", $"{picture.MaxFrames} frames of one clip.", $"Ask for 1 to {options.MaxFrames}."));
         var bytes = files.Sum(file => (long)file.Length);
         if (files.Count == 0) faults.Add(new(field, "The picture has no file.", Formats));
-        else if (files.Count > options.MaxClipFrames) faults.Add(new(field, $"{files.Count} files are more than {options.MaxClipFrames}.", "Send fewer frames of the clip."));
-        else if (files.Count > 1 && bytes > options.MaxPictureBytes) faults.Add(new(field, $"The files have {bytes} bytes, more than {options.MaxPictureBytes}.", "Send fewer or smaller frames; they are scaled down anyway."));
+        else if (files.Count > options.MaxClipFrames)
+            faults.Add(new(field, $"{files.Count} files are more than {options.MaxClipFrames}.", "Send fewer frames of the clip."));
+        else if (files.Count > 1 && bytes > options.MaxPictureBytes)
+            faults.Add(new(field, $"The files have {bytes} bytes, more than "
+                + $"{options.MaxPictureBytes}.", "Send fewer or smaller frames; they are scaled down anyway."));
         else if (files.Count == 1) Check(files[0], field, faults);
         else foreach (var (index, file) in files.Index()) Check(file, $"{field}.files[{index}]", faults);
 
         if (faults.Count > known) return new PicturePlan(picture, []);
         var there = files.Count > 1 ? files.Count : picture.MaxFrames > 1 ? decoder.CountFrames(files[0]) : 1;
         var plan = new PicturePlan(picture, PicturePlan.Sample(there, picture.MaxFrames));
-        if (there > options.MaxClipFrames) faults.Add(new(field, $"The animation has {there} frames, more than {options.MaxClipFrames}.", "Send a shorter clip, or some of its frames as files."));
+        if (there > options.MaxClipFrames)
+            faults.Add(new(field, $"The animation has {there} frames, more than "
+                + $"{options.MaxClipFrames}.", "Send a shorter clip, or some of its frames as files."));
         else if (there > 1 && Pixels(plan) is var pixels && pixels > options.MaxClipPixels)
-            faults.Add(new(field, $"{pixels} pixels would have to be decoded, more than {options.MaxClipPixels}.", "Send a smaller or shorter clip."));
+            faults.Add(new(field, $"{pixels} pixels would have to be decoded, more than "
+                + $"{options.MaxClipPixels}.", "Send a smaller or shorter clip."));
         return plan;
     }
 
-    // a frame of an animation may stand on all frames before it
+    // A frame of an animation may be drawn over all frames before it, so those are decoded too.
     private long Pixels(PicturePlan plan)
     {
-        return plan.IsAnimation ? Size(plan.Picture.Files[0]) * (plan.Frames[^1] + 1) : plan.Frames.Sum(frame => Size(plan.Picture.Files[frame]));
+        return plan.IsAnimation
+            ? Size(plan.Picture.Files[0]) * (plan.Frames[^1] + 1)
+            : plan.Frames.Sum(frame => Size(plan.Picture.Files[frame]));
 
         long Size(ReadOnlyMemory<byte> file) => decoder.ReadSize(file) is var (width, height) ? (long)width * height : 0;
     }
@@ -57,7 +70,9 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
     private (string Problem, string Remedy)? Fault(ReadOnlyMemory<byte> file)
     {
         if (file.Length == 0) return ("The picture is empty.", Formats);
-        if (file.Length > options.MaxPictureBytes) return ($"{file.Length} bytes are more than {options.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway.");
+        if (file.Length > options.MaxPictureBytes)
+            return (
+                $"{file.Length} bytes are more than {options.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway.");
         if (decoder.ReadSize(file) is not var (width, height))
         {
             return ForeignFormat.Of(file.Span) is { } foreign
@@ -66,9 +81,11 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         }
 
         if (width < 1 || height < 1) return ($"The picture is {width} × {height}.", "Send at least one pixel.");
-        if ((long)width * height > options.MaxPixels) return ($"{width} × {height} by its header is more than {options.MaxPixels} pixels.", "Scale the picture down before sending.");
-        // the short side is scaled to the tower's size and the long one with it: a line of pixels would become gigabytes
-        if (Math.Max(width, height) > (long)Math.Min(width, height) * options.MaxAspectRatio) return ($"{width} × {height} is more than {options.MaxAspectRatio} times as long as it is wide.", "Crop the picture.");
+        if ((long)width * height > options.MaxPixels)
+            return ($"{width} × {height} by its header is more than {options.MaxPixels} pixels.", "Scale the picture down before sending.");
+        // The short side is scaled to the tower's size and the long side with it, so a line of pixels would become gigabytes.
+        if (Math.Max(width, height) > (long)Math.Min(width, height) * options.MaxAspectRatio)
+            return ($"{width} × {height} is more than {options.MaxAspectRatio} times as long as it is wide.", "Crop the picture.");
         return null;
     }
 }

@@ -19,7 +19,10 @@ internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor
     public async Task<IReadOnlyList<IReadOnlyList<byte[]>>> ReadAsync(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
     {
         var (levels, faults) = (new IReadOnlyList<byte[]>[plans.Count], new IReadOnlyList<FieldFault>[plans.Count]);
-        await Parallel.ForAsync(0, plans.Count, new ParallelOptions { MaxDegreeOfParallelism = slots, CancellationToken = cancellation }, async (index, cancellation) =>
+        await Parallel.ForAsync(0, plans.Count, new ParallelOptions
+        {
+            MaxDegreeOfParallelism = slots, CancellationToken = cancellation
+        }, async (index, cancellation) =>
         {
             await _slots.WaitAsync(cancellation);
             try
@@ -37,14 +40,23 @@ internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor
 
     public void Dispose() => _slots.Dispose();
 
-    private (IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(PicturePlan plan, string field, CancellationToken cancellation)
+    private (
+        IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(PicturePlan plan, string field, CancellationToken cancellation)
     {
         var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new List<FieldFault>(), plan.Picture.Files);
-        foreach (var (index, picture) in (plan.IsAnimation ? decoder.DecodeFrames(files[0], plan.Frames) : plan.Frames.Select(frame => decoder.Decode(files[frame]))).Index())
+        foreach (
+            var (index, picture) in (
+                plan.IsAnimation
+                    ? decoder.DecodeFrames(files[0], plan.Frames)
+                    : plan.Frames.Select(frame => decoder.Decode(files[frame]))).Index())
         {
             cancellation.ThrowIfCancellationRequested();
             if (picture is not null) levels.Add(preprocessor.Levels(picture));
-            else faults.Add(new(files.Count > 1 ? $"{field}.files[{plan.Frames[index]}]" : field, plan.IsAnimation ? $"Frame {plan.Frames[index]} is truncated or damaged." : "The picture is truncated or damaged.", PictureGate.Formats));
+            else faults.Add(
+                new(
+                    files.Count > 1 ? $"{field}.files[{plan.Frames[index]}]" : field,
+                    plan.IsAnimation ? $"Frame {plan.Frames[index]} is truncated or damaged." : "The picture is truncated or damaged.",
+                    PictureGate.Formats));
         }
 
         return (levels, faults);

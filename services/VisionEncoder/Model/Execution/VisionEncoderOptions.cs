@@ -37,11 +37,16 @@ public sealed class VisionEncoderOptions
     [Range(1, 100_000)]
     public int MaxClipFrames { get; set; } = 1000;
 
-    /// <summary>Most pixels of a clip that would have to be decoded: width × height × frames. A frame of an animation stands on those before it.</summary>
+    /// <summary>
+    /// Most pixels of a clip that would have to be decoded: width × height × frames. A frame of an animation stands on those before it.
+    /// </summary>
     [Range(1, 100_000_000_000)]
     public long MaxClipPixels { get; set; } = 500_000_000;
 
-    /// <summary>Pictures that are decoded at once, whoever sent them; each takes about 20 bytes, garbage included, for every pixel that <see cref="MaxPixels"/> allows.</summary>
+    /// <summary>
+    /// Pictures of all calls that are decoded at once. Each takes about 20 bytes, garbage included, for every pixel that <see
+    /// cref="MaxPixels"/> allows.
+    /// </summary>
     [Range(1, 256)]
     public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
 
@@ -52,7 +57,7 @@ public sealed class VisionEncoderOptions
     [Range(0, 256)]
     public int BatchSize { get; set; }
 
-    /// <summary>How long a picture may wait for others to share its forward pass; 0: it takes along what waits already.</summary>
+    /// <summary>How long a picture may wait for others to share its forward pass; 0: it shares with pictures that wait already.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 

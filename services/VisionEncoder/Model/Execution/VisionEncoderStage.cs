@@ -19,10 +19,13 @@ using static TorchSharp.torch;
 
 namespace Flamingo.VisionEncoder.Execution;
 
-/// <summary>Decodes on callers' threads and computes on the inference thread, frames of all calls in bounded batches. A picture's features are the same bits in any company.</summary>
+/// <summary>
+/// Decodes on callers' threads and computes on the inference thread, frames of all calls in bounded batches. A picture's features are the
+/// same bits whatever else is in the batch.
+/// </summary>
 public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 {
-    /// <summary>Of one answer; what a message can carry, with room for the rest of it.</summary>
+    /// <summary>Most bytes of features in one answer: what a gRPC message can carry, less some room for the rest of it.</summary>
     private const long MaxFeatureBytes = (1L << 30) - (16 << 20);
 
     private readonly PictureGate _gate;
@@ -38,7 +41,8 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 
     /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
     public VisionEncoderStage(
-        ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options, IOptions<ModelOptions> modelOptions, TimeProvider time,
+        ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options,
+        IOptions<ModelOptions> modelOptions, TimeProvider time,
         ILogger<VisionEncoderStage>? log = null)
     {
         var (config, limits) = (model.Config.Vision, options.Value);
@@ -58,8 +62,9 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
             thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
-        // pixels have their own version, and the pooled embedding is no latent
-        var digest = ComputedDigest.Of(model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
+        // Preprocessing has a version of its own, and the pooled embedding shapes no latent.
+        var digest = ComputedDigest.Of(
+            model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
             (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
@@ -95,12 +100,18 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         if (request.IncludePooled && Description.PooledWidth == 0)
             throw FlamingoException.Invalid("include_pooled", "This checkpoint has no pooled projection.", "Ask without include_pooled.");
         var plans = _gate.Check(request.Pictures);
-        var (frames, bytes) = (plans.Sum(plan => plan.Frames.Count), (long)Description.Patches * Description.Width * TensorData.ElementSize(Description.Dtype));
+        var (frames, bytes) = (
+            plans.Sum(plan => plan.Frames.Count),
+            (long)Description.Patches * Description.Width * TensorData.ElementSize(Description.Dtype));
         if (frames * bytes > MaxFeatureBytes)
-            throw FlamingoException.Invalid("pictures", $"The features of {frames} frames do not fit one answer.", $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
+            throw FlamingoException.Invalid(
+                "pictures", $"The features of {frames} frames do not fit one answer.",
+                $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
 
         var levels = await _reader.ReadAsync(plans, cancellation);
-        var items = levels.SelectMany(picture => picture.Select((frame, index) => new Frame(frame, request.IncludePooled, index == picture.Count - 1))).ToList();
+        var items = levels.SelectMany(
+            picture => picture.Select((frame, index) => new Frame(frame, request.IncludePooled, index == picture.Count - 1)))
+            .ToList();
         var encoded = await _queue.RunAsync(items, cancellation);
         var (pictures, first) = (new List<PictureFeatures>(plans.Count), 0);
         foreach (var picture in levels)
@@ -121,7 +132,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _metrics.Dispose();
     }
 
-    // features of single frames as those of one clip; pooled is their mean
+    // Joins the features of single frames to those of one clip; pooled embeddings are averaged.
     private static PictureFeatures Clip(IReadOnlyList<PictureFeatures> frames)
     {
         if (frames.Count == 1) return frames[0];
@@ -131,7 +142,11 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         var pooled = frames[0].Pooled is null ? null : frames.Select(frame => frame.Pooled!.ToFloats()).ToArray();
         return new PictureFeatures(
             new TensorData(first.Dtype, [frames.Count, .. first.Shape[1..]], bytes),
-            pooled is null ? null : TensorData.FromFloats(Enumerable.Range(0, pooled[0].Length).Select(index => pooled.Average(frame => frame[index])).ToArray(), pooled[0].Length));
+            pooled is null
+                ? null
+                : TensorData.FromFloats(
+                    Enumerable.Range(0, pooled[0].Length).Select(index => pooled.Average(frame => frame[index])).ToArray(),
+                    pooled[0].Length));
     }
 
     private List<PictureFeatures> Compute(IReadOnlyList<Frame> frames, InferenceThread thread)
@@ -156,11 +171,14 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     {
         var size = Description.ImageSize;
         var levels = empty([frames.Count, 3, size, size], ScalarType.Byte, CPU);
-        foreach (var (index, frame) in frames.Index()) frame.Levels.CopyTo(levels.bytes.Slice(index * frame.Levels.Length, frame.Levels.Length));
+        foreach (var (index, frame) in frames.Index())
+            frame.Levels.CopyTo(levels.bytes.Slice(index * frame.Levels.Length, frame.Levels.Length));
         var (features, pooled) = _network.Forward(_preprocessor.Normalize(_transfer.Upload(levels)).to(_dtype));
         var ofFrames = features.ToItems(Description.Dtype, _transfer, leading: 1);             // each [1, patches, width]
         var pooledOfFrames = frames.Any(frame => frame.WantsPooled) ? pooled!.ToItems(TensorDtype.Float32, _transfer) : null;
-        return [.. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))];
+        return [
+            .. frames.Select((frame, index) => new PictureFeatures(ofFrames[index], frame.WantsPooled ? pooledOfFrames![index] : null))
+        ];
     }
 
     /// <param name="Levels">u8 [3, size, size].</param>

@@ -17,19 +17,26 @@ public sealed class PagedAttentionTests(Models models)
         var (output, expected) = (call.Forward(_paged), call.Forward(_plain));
         Assert.Equal((expected.dtype, true), (output.dtype, output.is_contiguous()));
         Assert.Equal(expected.shape, output.shape);
-        AssertClose(AttentionCase.Floats(expected), AttentionCase.Floats(output), dtype, $"seed {seed}: {call.Heads} × {call.Head}, blocks of {call.BlockTokens}");
+        AssertClose(
+            AttentionCase.Floats(expected), AttentionCase.Floats(output), dtype,
+            $"seed {seed}: {call.Heads} × {call.Head}, blocks of {call.BlockTokens}");
     });
 
     [Theory(Timeout = 60_000), MemberData(nameof(Dtypes))]
     public Task Rows_that_see_nothing_get_zeros(ScalarType dtype) => Each(20, dtype, TestContext.Current.CancellationToken, (_, call) =>
     {
-        var padded = call with { Rows = call.Rows with { Rows = [.. call.Rows.Rows.Select((row, index) => index % 2 == 0 ? row with { Length = 0 } : row)] } };
+        var padded = call with
+        {
+            Rows = call.Rows with { Rows = [.. call.Rows.Rows.Select((row, index) => index % 2 == 0 ? row with { Length = 0 } : row)] }
+        };
         var output = padded.Forward(_paged);
-        for (var row = 0; row < call.Rows.Rows.Length; row += 2) Assert.All(AttentionCase.Floats(output[row]), value => Assert.Equal(0, value));
+        for (var row = 0; row < call.Rows.Rows.Length; row += 2)
+            Assert.All(AttentionCase.Floats(output[row]), value => Assert.Equal(0, value));
     });
 
     [Theory(Timeout = 60_000), MemberData(nameof(Dtypes))]
-    public Task Weights_sum_to_one_and_make_the_output(ScalarType dtype) => Each(15, dtype, TestContext.Current.CancellationToken, (seed, call) =>
+    public Task Weights_sum_to_one_and_make_the_output(ScalarType dtype) =>
+        Each(15, dtype, TestContext.Current.CancellationToken, (seed, call) =>
     {
         var row = Array.FindIndex(call.Rows.Rows, row => row.Length > 0);
         var (table, length) = call.Rows.Rows[row];
@@ -41,7 +48,10 @@ public sealed class PagedAttentionTests(Models models)
             Assert.Equal(1, weights.AsSpan(head * length, length).ToArray().Sum(weight => (double)weight), 1e-5);
             for (var j = 0; j < length; j++)
             {
-                var value = AttentionCase.Floats(call.Values[call.Rows.Tables[table + j / call.BlockTokens], head / (call.QueryHeads / call.Heads), j % call.BlockTokens]);
+                var value = AttentionCase.Floats(
+                    call.Values[
+                        call.Rows.Tables[table + j / call.BlockTokens], head / (call.QueryHeads / call.Heads), j % call.BlockTokens
+                    ]);
                 for (var lane = 0; lane < call.Head; lane++) expected[head * call.Head + lane] += weights[head * length + j] * value[lane];
             }
         }
@@ -50,9 +60,21 @@ public sealed class PagedAttentionTests(Models models)
     });
 
     [Theory(Timeout = 60_000), MemberData(nameof(Dtypes))]
-    public Task Append_writes_each_row_at_its_own_position_and_nothing_else(ScalarType dtype) => Each(30, dtype, TestContext.Current.CancellationToken, (seed, call) =>
+    public Task Append_writes_each_row_at_its_own_position_and_nothing_else(ScalarType dtype) =>
+        Each(30, dtype, TestContext.Current.CancellationToken, (seed, call) =>
     {
-        var rows = call.Rows with { Rows = [.. call.Rows.Rows.DistinctBy(row => row.Length == 0 ? -1 : call.Rows.Tables[row.Table + (row.Length - 1) / call.BlockTokens] * 1000 + (row.Length - 1) % call.BlockTokens)] };
+        var rows = call.Rows with
+        {
+            Rows = [
+                .. call.Rows.Rows.DistinctBy(
+                    row =>
+                        row.Length == 0
+                            ? -1
+                            : call.Rows.Tables[
+                                row.Table + (row.Length - 1) / call.BlockTokens
+                            ] * 1000 + (row.Length - 1) % call.BlockTokens)
+            ]
+        };
         var added = AttentionCase.Normal(new Random(seed), rows.Rows.Length, 3 * call.Heads * call.Head).to(dtype).chunk(3, -1);
         var (keys, values) = (call.Keys.clone(), call.Values.clone());
         _plain.Append(keys, values, added[1], added[2], rows);
@@ -62,12 +84,14 @@ public sealed class PagedAttentionTests(Models models)
         foreach (var (row, index) in rows.Rows.Select((row, index) => (row, index)).Where(entry => entry.row.Length > 0))
         {
             var (block, token) = Math.DivRem(row.Length - 1, call.BlockTokens);
-            Assert.Equal(AttentionCase.Floats(added[2][index]), AttentionCase.Floats(values[call.Rows.Tables[row.Table + block]].select(1, token)));
+            Assert.Equal(
+                AttentionCase.Floats(added[2][index]), AttentionCase.Floats(values[call.Rows.Tables[row.Table + block]].select(1, token)));
         }
     });
 
     [Fact(Timeout = 60_000)]
-    public Task What_is_not_finite_stays_with_those_who_see_it() => Each(10, ScalarType.BFloat16, TestContext.Current.CancellationToken, (_, call) =>
+    public Task What_is_not_finite_stays_with_those_who_see_it() =>
+        Each(10, ScalarType.BFloat16, TestContext.Current.CancellationToken, (_, call) =>
     {
         var row = Array.FindLastIndex(call.Rows.Rows, row => row.Length > 0);
         var (table, length) = call.Rows.Rows[row];
@@ -77,7 +101,8 @@ public sealed class PagedAttentionTests(Models models)
         var after = call.Forward(_paged);
         for (var other = 0; other < call.Rows.Rows.Length; other++)
         {
-            if (call.Rows.Rows[other].Table == table && call.Rows.Rows[other].Length == length) Assert.All(AttentionCase.Floats(after[other]), value => Assert.True(float.IsNaN(value)));
+            if (call.Rows.Rows[other].Table == table && call.Rows.Rows[other].Length == length)
+                Assert.All(AttentionCase.Floats(after[other]), value => Assert.True(float.IsNaN(value)));
             else Assert.True(AttentionCase.Same(before[other], after[other]));
         }
     });
@@ -102,15 +127,21 @@ public sealed class PagedAttentionTests(Models models)
     });
 
     [Fact(Timeout = 60_000)]
-    public Task Calls_that_would_reach_beyond_memory_are_refused() => Each(5, ScalarType.Float32, TestContext.Current.CancellationToken, (_, call) =>
+    public Task Calls_that_would_reach_beyond_memory_are_refused() =>
+        Each(5, ScalarType.Float32, TestContext.Current.CancellationToken, (_, call) =>
     {
         var sees = Array.FindIndex(call.Rows.Rows, row => row.Length > 0);
         var rows = call.Rows.Rows;
         var beyond = call.Keys.shape[0];
         foreach (var attention in new IBlockAttention[] { _paged, _plain })
         {
-            Refused(call with { Rows = call.Rows with { Rows = [.. rows[..sees], rows[sees] with { Length = 100_000 }, .. rows[(sees + 1)..]] } });
-            Refused(call with { Rows = call.Rows with { Rows = [.. rows[..sees], rows[sees] with { Table = -1 }, .. rows[(sees + 1)..]] } });
+            Refused(
+                call with
+                {
+                    Rows = call.Rows with { Rows = [.. rows[..sees], rows[sees] with { Length = 100_000 }, .. rows[(sees + 1)..]] }
+                });
+            Refused(
+                call with { Rows = call.Rows with { Rows = [.. rows[..sees], rows[sees] with { Table = -1 }, .. rows[(sees + 1)..]] } });
             Refused(call with { Rows = call.Rows with { Rows = rows[1..] } });
             Refused(call with { Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(_ => (int)beyond)] } });
             Refused(call with { Query = call.Query.to(ScalarType.BFloat16) });
@@ -122,7 +153,8 @@ public sealed class PagedAttentionTests(Models models)
         }
     });
 
-    private Task Each(int count, ScalarType dtype, CancellationToken cancellation, Action<int, AttentionCase> check) => models.Thread.RunAsync(() =>
+    private Task Each(int count, ScalarType dtype, CancellationToken cancellation, Action<int, AttentionCase> check) =>
+        models.Thread.RunAsync(() =>
     {
         for (var seed = 0; seed < count; seed++)
         {
@@ -139,6 +171,8 @@ public sealed class PagedAttentionTests(Models models)
         Assert.Equal(expected.Length, actual.Length);
         var (largest, rounding) = (expected.Max(Math.Abs), dtype == ScalarType.BFloat16 ? 1 / 128f : 0);
         for (var index = 0; index < expected.Length; index++)
-            Assert.True(Math.Abs(expected[index] - actual[index]) <= 1e-5f * largest + rounding * Math.Abs(expected[index]), $"{message}: {actual[index]} is not {expected[index]} at {index}");
+            Assert.True(
+                Math.Abs(expected[index] - actual[index]) <= 1e-5f * largest + rounding * Math.Abs(expected[index]),
+                $"{message}: {actual[index]} is not {expected[index]} at {index}");
     }
 }

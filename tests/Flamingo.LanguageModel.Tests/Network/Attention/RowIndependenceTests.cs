@@ -42,7 +42,8 @@ public sealed class RowIndependenceTests(Models models)
         // large enough for helpers to join, again and again
         var random = new Random(1);
         var pool = () => AttentionCase.Normal(random, 13, 8, 16, 64).to(dtype);
-        var rows = new AttentionRows([.. Enumerable.Range(0, 13)], [.. Enumerable.Range(169, 40).Select(length => new AttentionRow(0, length))]);
+        var rows =
+            new AttentionRows([.. Enumerable.Range(0, 13)], [.. Enumerable.Range(169, 40).Select(length => new AttentionRow(0, length))]);
         var call = new AttentionCase(8, 64, 16, dtype, pool(), pool(), AttentionCase.Normal(random, 40, 8 * 64).to(dtype), rows, null);
         var expected = call.Forward(_one);
         for (var round = 0; round < 30; round++) AssertSame(expected, call.Forward(_two));
@@ -56,12 +57,17 @@ public sealed class RowIndependenceTests(Models models)
         var to = Enumerable.Range(0, blocks).ToArray();
         new Random(blocks).Shuffle(to);
         var from = tensor(Enumerable.Range(0, blocks).OrderBy(block => to[block]).Select(block => (long)block).ToArray());
-        var moved = call with { Keys = call.Keys.index_select(0, from), Values = call.Values.index_select(0, from), Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(block => to[block])] } };
+        var moved = call with
+        {
+            Keys = call.Keys.index_select(0, from), Values = call.Values
+                .index_select(0, from), Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(block => to[block])] }
+        };
         AssertSame(crowd, moved.Forward(_two));
     });
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task Whatever_lies_behind_what_a_row_sees(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, _) =>
+    public Task Whatever_lies_behind_what_a_row_sees(ScalarType dtype) =>
+        Each(25, dtype, TestContext.Current.CancellationToken, (call, _) =>
     {
         var row = Array.FindIndex(call.Rows.Rows, row => row.Length > 0);
         var (table, length) = call.Rows.Rows[row];
@@ -81,7 +87,13 @@ public sealed class RowIndependenceTests(Models models)
         if (length > 1)
         {
             // a neighbour that sees more, NaN included, shares the tile
-            var neighbour = alone with { Query = cat([alone.Query, alone.Query]), Rows = call.Rows with { Rows = [call.Rows.Rows[row] with { Length = length - 1 }, call.Rows.Rows[row]] } };
+            var neighbour = alone with
+            {
+                Query = cat([alone.Query, alone.Query]), Rows = call.Rows with
+                {
+                    Rows = [call.Rows.Rows[row] with { Length = length - 1 }, call.Rows.Rows[row]]
+                }
+            };
             var shorter = alone with { Rows = call.Rows with { Rows = [call.Rows.Rows[row] with { Length = length - 1 }] } };
             var clean = shorter.Forward(_two);
             var (block, token) = Math.DivRem(length - 1, call.BlockTokens);
@@ -96,7 +108,8 @@ public sealed class RowIndependenceTests(Models models)
         Assert.True(AttentionCase.Same(expected, actual));
     }
 
-    private Task Each(int count, ScalarType dtype, CancellationToken cancellation, Action<AttentionCase, Tensor> check) => models.Thread.RunAsync(() =>
+    private Task Each(int count, ScalarType dtype, CancellationToken cancellation, Action<AttentionCase, Tensor> check) =>
+        models.Thread.RunAsync(() =>
     {
         for (var seed = 100; seed < 100 + count; seed++)
         {

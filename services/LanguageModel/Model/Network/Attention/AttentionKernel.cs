@@ -15,7 +15,9 @@ internal static unsafe class AttentionKernel
     /// <summary>scores[row, key] = query[row] · keys[key]; writes up to three entries behind a row's last.</summary>
     /// <param name="width">A multiple of <see cref="Lanes.Count"/>; strides in elements.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Scores<T>(float* query, int queryStride, int rows, T* keys, int keyStride, int count, int width, float* scores, int scoreStride) where T : unmanaged
+    public static void Scores<T>(
+        float* query, int queryStride, int rows, T* keys, int keyStride, int count, int width, float* scores, int scoreStride)
+        where T : unmanaged
     {
         for (var row = 0; row < rows; row += 4)
         {
@@ -23,7 +25,9 @@ internal static unsafe class AttentionKernel
             var last = Math.Min(rows - row, 4) - 1;
             for (var key = 0; key < count; key += 4)
             {
-                var four = new FourVectors<T>(keys + key * keyStride, keys + Math.Min(key + 1, count - 1) * keyStride, keys + Math.Min(key + 2, count - 1) * keyStride, keys + Math.Min(key + 3, count - 1) * keyStride);
+                var four = new FourVectors<T>(
+                    keys + key * keyStride, keys + Math.Min(key + 1, count - 1) * keyStride,
+                    keys + Math.Min(key + 2, count - 1) * keyStride, keys + Math.Min(key + 3, count - 1) * keyStride);
                 if (last == 0)
                 {
                     DotTile<Vector512<float>, Width512>.One(q0, four, width).Store(s0 + key);
@@ -31,7 +35,9 @@ internal static unsafe class AttentionKernel
                 }
 
                 int one = Math.Min(1, last), two = Math.Min(2, last);
-                DotTile<Vector512<float>, Width512>.Four(q0, q0 + one * queryStride, q0 + two * queryStride, q0 + last * queryStride, four, width, out var r0, out var r1, out var r2, out var r3);
+                DotTile<Vector512<float>, Width512>.Four(
+                    q0, q0 + one * queryStride, q0 + two * queryStride, q0 + last * queryStride, four, width, out var r0, out var r1,
+                    out var r2, out var r3);
                 r0.Store(s0 + key);
                 r1.Store(s0 + one * scoreStride + key);
                 r2.Store(s0 + two * scoreStride + key);
@@ -72,7 +78,9 @@ internal static unsafe class AttentionKernel
     /// <summary>mixed[row] += Σ weights[row, key] × values[key] over the first counts[row] keys, in their order.</summary>
     /// <param name="width">Of values and mixed, a multiple of <see cref="Lanes.Count"/>; strides in elements.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Mix<T>(float* weights, int weightStride, int rows, int* counts, T* values, int valueStride, int width, float* mixed, int mixedStride) where T : unmanaged
+    public static void Mix<T>(
+        float* weights, int weightStride, int rows, int* counts, T* values, int valueStride, int width, float* mixed, int mixedStride)
+        where T : unmanaged
     {
         for (var row = 0; row < rows; row += 4)
         {
@@ -84,13 +92,17 @@ internal static unsafe class AttentionKernel
                 shared = Math.Min(Math.Min(counts[row], counts[row + one]), Math.Min(counts[row + two], counts[row + last]));
                 float* w = weights + row * weightStride, m = mixed + row * mixedStride;
                 for (var lane = 0; lane < width && shared > 0; lane += 4 * Lanes.Count)
-                    AddWeighted(w, w + one * weightStride, w + two * weightStride, w + last * weightStride, values, valueStride, shared, lane, width - Lanes.Count, m, m + one * mixedStride, m + two * mixedStride, m + last * mixedStride);
+                    AddWeighted(
+                        w, w + one * weightStride, w + two * weightStride, w + last * weightStride, values, valueStride, shared, lane,
+                        width - Lanes.Count, m, m + one * mixedStride, m + two * mixedStride, m + last * mixedStride);
             }
 
             for (var single = row; single <= row + last; single++)
             {
                 for (var lane = 0; lane < width && shared < counts[single]; lane += 4 * Lanes.Count)
-                    AddWeighted(weights + single * weightStride + shared, values + shared * valueStride, valueStride, counts[single] - shared, lane, width - Lanes.Count, mixed + single * mixedStride);
+                    AddWeighted(
+                        weights + single * weightStride + shared, values + shared * valueStride, valueStride, counts[single] - shared, lane,
+                        width - Lanes.Count, mixed + single * mixedStride);
             }
         }
     }
@@ -100,7 +112,10 @@ internal static unsafe class AttentionKernel
     private static void AddWeighted<T>(float* w, T* values, int stride, int count, int lane, int end, float* m) where T : unmanaged
     {
         int one = Math.Min(lane + 16, end), two = Math.Min(lane + 32, end), three = Math.Min(lane + 48, end);
-        Vector512<float> a0 = Vector512.Load(m + lane), a1 = Vector512.Load(m + one), a2 = Vector512.Load(m + two), a3 = Vector512.Load(m + three);
+        Vector512<float> a0 = Vector512.Load(m + lane), a1 = Vector512
+            .Load(m + one), a2 = Vector512
+            .Load(m + two), a3 = Vector512
+            .Load(m + three);
         for (var key = 0; key < count; key++, values += stride)
         {
             var x = Vector512.Create(w[key]);
@@ -117,16 +132,34 @@ internal static unsafe class AttentionKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddWeighted<T>(float* w0, float* w1, float* w2, float* w3, T* values, int stride, int count, int lane, int end, float* m0, float* m1, float* m2, float* m3) where T : unmanaged
+    private static void AddWeighted<T>(
+        float* w0, float* w1, float* w2, float* w3, T* values, int stride, int count, int lane, int end, float* m0, float* m1, float* m2,
+        float* m3)
+        where T : unmanaged
     {
         int one = Math.Min(lane + 16, end), two = Math.Min(lane + 32, end), three = Math.Min(lane + 48, end);
-        Vector512<float> a0 = Vector512.Load(m0 + lane), a1 = Vector512.Load(m0 + one), a2 = Vector512.Load(m0 + two), a3 = Vector512.Load(m0 + three);
-        Vector512<float> b0 = Vector512.Load(m1 + lane), b1 = Vector512.Load(m1 + one), b2 = Vector512.Load(m1 + two), b3 = Vector512.Load(m1 + three);
-        Vector512<float> c0 = Vector512.Load(m2 + lane), c1 = Vector512.Load(m2 + one), c2 = Vector512.Load(m2 + two), c3 = Vector512.Load(m2 + three);
-        Vector512<float> d0 = Vector512.Load(m3 + lane), d1 = Vector512.Load(m3 + one), d2 = Vector512.Load(m3 + two), d3 = Vector512.Load(m3 + three);
+        Vector512<float> a0 = Vector512.Load(m0 + lane), a1 = Vector512
+            .Load(m0 + one), a2 = Vector512
+            .Load(m0 + two), a3 = Vector512
+            .Load(m0 + three);
+        Vector512<float> b0 = Vector512.Load(m1 + lane), b1 = Vector512
+            .Load(m1 + one), b2 = Vector512
+            .Load(m1 + two), b3 = Vector512
+            .Load(m1 + three);
+        Vector512<float> c0 = Vector512.Load(m2 + lane), c1 = Vector512
+            .Load(m2 + one), c2 = Vector512
+            .Load(m2 + two), c3 = Vector512
+            .Load(m2 + three);
+        Vector512<float> d0 = Vector512.Load(m3 + lane), d1 = Vector512
+            .Load(m3 + one), d2 = Vector512
+            .Load(m3 + two), d3 = Vector512
+            .Load(m3 + three);
         for (var key = 0; key < count; key++, values += stride)
         {
-            Vector512<float> y0 = Lanes.Load(values + lane), y1 = Lanes.Load(values + one), y2 = Lanes.Load(values + two), y3 = Lanes.Load(values + three);
+            Vector512<float> y0 = Lanes.Load(values + lane), y1 = Lanes
+                .Load(values + one), y2 = Lanes
+                .Load(values + two), y3 = Lanes
+                .Load(values + three);
             var x = Vector512.Create(w0[key]);
             a0 = Vector512.FusedMultiplyAdd(x, y0, a0);
             a1 = Vector512.FusedMultiplyAdd(x, y1, a1);

@@ -9,8 +9,8 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// <summary>
 /// Block attention for devices on which launching work costs more than the work: sequences with about as many rows and keys are
 /// gathered together and attended in one call of torch's fused attention, in the dtype of the pools. Numbers of blocks and positions are
-/// uploaded once in a step (<see cref="Prepare"/>), ALiBi's slopes once in a life; nothing is read back. Shorter sequences of a call are padded with keys of their own
-/// that have no weight, so a row's result depends on the other rows of the call in its last bits at most.
+/// uploaded once in a step (<see cref="Prepare"/>), ALiBi's slopes once in a life; nothing is read back. Shorter sequences of a call are
+/// padded with keys of their own that have no weight, so a row's result depends on the other rows of the call in its last bits at most.
 /// </summary>
 public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention, IDisposable
 {

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network.Attention;
 
-/// <summary>Sizes of a pool, [blocks, heads, blockTokens, head], once everything about a call has been checked: what follows may use pointers.</summary>
+/// <summary>
+/// Sizes of a pool, [blocks, heads, blockTokens, head], once everything about a call has been checked: what follows may use pointers.
+/// </summary>
 /// <param name="Group">Query heads that share one head of keys and values (Ainslie et al. 2023, grouped-query attention).</param>
 internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head, int Group = 1)
 {
@@ -36,23 +38,30 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
     public static BlockLayout Check(Tensor[] pools, Tensor[] rowTensors, AttentionRows rows, int group = 1)
     {
         var shape = pools[0].shape;
-        if (shape.Length != 4) throw new ArgumentException($"A pool is [blocks, heads, blockTokens, head], not [{string.Join(", ", shape)}].");
+        if (shape.Length != 4)
+            throw new ArgumentException($"A pool is [blocks, heads, blockTokens, head], not [{string.Join(", ", shape)}].");
         var layout = new BlockLayout(shape[0], (int)shape[1], (int)shape[2], (int)shape[3], Math.Max(1, group));
         foreach (var pool in pools)
         {
-            if (!pool.shape.AsSpan().SequenceEqual(shape)) throw new ArgumentException($"Pools of keys and values differ: [{string.Join(", ", shape)}] and [{string.Join(", ", pool.shape)}].");
+            if (!pool.shape.AsSpan().SequenceEqual(shape))
+                throw new ArgumentException(
+                    $"Pools of keys and values differ: [{string.Join(", ", shape)}] and [{string.Join(", ", pool.shape)}].");
             if (!pool.is_contiguous()) throw new ArgumentException("A pool must be contiguous.");
         }
 
         foreach (var tensor in rowTensors)
         {
-            if (tensor.shape is not [var count, var width] || count != rows.Rows.Length || width != layout.QueryWidth) throw new ArgumentException($"[{string.Join(", ", tensor.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
+            if (tensor.shape is not [var count, var width] || count != rows.Rows.Length || width != layout.QueryWidth)
+                throw new ArgumentException(
+                    $"[{string.Join(", ", tensor.shape)}] is not [{rows.Rows.Length} rows, {layout.QueryHeads} × {layout.Head}].");
             if (width > 1 && tensor.stride(1) != 1) throw new ArgumentException("The last dimension must be contiguous.");
         }
 
         foreach (var tensor in pools.Concat(rowTensors))
         {
-            if (tensor.dtype != pools[0].dtype || tensor.device_type != pools[0].device_type) throw new ArgumentException($"{tensor.dtype} on {tensor.device} does not fit a pool of {pools[0].dtype} on {pools[0].device}.");
+            if (tensor.dtype != pools[0].dtype || tensor.device_type != pools[0].device_type)
+                throw new ArgumentException(
+                    $"{tensor.dtype} on {tensor.device} does not fit a pool of {pools[0].dtype} on {pools[0].device}.");
         }
 
         foreach (var row in rows.Rows) layout.Check(row, rows.Tables);
@@ -62,7 +71,8 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
     private void Check(AttentionRow row, int[] tables)
     {
         if (row.Length == 0) return;
-        if (row.Length < 0 || row.Table < 0 || row.Table > tables.Length - BlocksFor(row.Length)) throw new ArgumentException($"{row} reaches beyond the {tables.Length} entries of the block tables.");
+        if (row.Length < 0 || row.Table < 0 || row.Table > tables.Length - BlocksFor(row.Length))
+            throw new ArgumentException($"{row} reaches beyond the {tables.Length} entries of the block tables.");
         foreach (var block in tables.AsSpan(row.Table, BlocksFor(row.Length)))
         {
             if ((ulong)block >= (ulong)Blocks) throw new ArgumentException($"Block {block} of a pool of {Blocks}.");

@@ -10,7 +10,9 @@ namespace Flamingo.LanguageModel.Network.Attention;
 public readonly record struct AttentionRow(int Table, int Length);
 
 /// <summary>The rows of one call. Rows of one sequence's prefill chunk share a table, their lengths rising by one.</summary>
-/// <param name="Tables">Block numbers of all sequences, table behind table: key j lies in block <c>Tables[row.Table + j / blockTokens]</c>.</param>
+/// <param name="Tables">
+/// Block numbers of all sequences, table behind table: key j lies in block <c>Tables[row.Table + j / blockTokens]</c>.
+/// </param>
 public record AttentionRows(int[] Tables, AttentionRow[] Rows);
 
 /// <summary>
@@ -24,7 +26,7 @@ public interface IBlockAttention
 {
     /// <summary>
     /// Whether keys and values of a whole block may be read, and given no weight, where a row sees only its first ones: then what lies
-    /// behind must be finite, so whoever hands out a block must clear it first (<see cref="BlockStore.Clear"/>).
+    /// behind must be finite, so a block must be cleared before it is handed out (<see cref="BlockStore.Clear"/>).
     /// </summary>
     bool ReadsWholeBlocks => false;
 

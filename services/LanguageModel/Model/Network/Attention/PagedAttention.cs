@@ -12,7 +12,7 @@ namespace Flamingo.LanguageModel.Network.Attention;
 /// </summary>
 public sealed unsafe class PagedAttention : IBlockAttention
 {
-    // a tile reads, and where needed widens, each block once for all of its rows
+    // A tile reads each block once for all of its rows, and widens it where that is needed.
     private const int TileRows = 16;
 
     // multiplications below which waking another thread costs more than it saves
@@ -22,7 +22,7 @@ public sealed unsafe class PagedAttention : IBlockAttention
     private readonly ComputeTeam _team;
     private readonly TileScratch[] _scratch;
 
-    /// <param name="team">Somebody else's; computes tiles.</param>
+    /// <param name="team">Computes tiles. It is not disposed of here.</param>
     public PagedAttention(ComputeTeam team)
     {
         _team = team;
@@ -71,9 +71,12 @@ public sealed unsafe class PagedAttention : IBlockAttention
         {
             var work = 2 * layout.QueryWidth * tiles.Sum(tile => (long)tile.Count * tile.Longest);
             var threads = work < ParallelWork ? 1 : _scratch.Length;
-            _team.Run(tiles.Count * layout.QueryHeads, threads, (item, worker) => attention.Compute(tiles[item / layout.QueryHeads], item % layout.QueryHeads, _scratch[worker]));
+            _team.Run(
+                tiles.Count * layout.QueryHeads, threads,
+                (item, worker) => attention.Compute(tiles[item / layout.QueryHeads], item % layout.QueryHeads, _scratch[worker]));
         }
     }
 
-    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) => _plain.Weights(query, keys, rows, row, slopes);
+    public float[] Weights(Tensor query, Tensor keys, AttentionRows rows, int row, float[]? slopes) =>
+        _plain.Weights(query, keys, rows, row, slopes);
 }

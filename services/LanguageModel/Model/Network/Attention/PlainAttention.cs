@@ -18,7 +18,8 @@ public sealed class PlainAttention : IBlockAttention
         if (written.Length == 0) return;
         using var scope = NewDisposeScope();
         var source = Index(written.Select(row => (long)row), keys);
-        var blocks = Index(written.Select(row => (long)rows.Tables[rows.Rows[row].Table + (rows.Rows[row].Length - 1) / layout.BlockTokens]), keys);
+        var blocks =
+            Index(written.Select(row => (long)rows.Tables[rows.Rows[row].Table + (rows.Rows[row].Length - 1) / layout.BlockTokens]), keys);
         var tokens = Index(written.Select(row => (long)(rows.Rows[row].Length - 1) % layout.BlockTokens), keys);
         foreach (var (pool, rowTensor) in new[] { (keys, newKeys), (values, newValues) })
         {
@@ -69,10 +70,15 @@ public sealed class PlainAttention : IBlockAttention
     {
         var blocks = rows.Tables.AsSpan(rows.Rows[tile.First].Table, layout.BlocksFor(tile.Longest)).ToArray();
         var gathered = pool.index_select(0, Index(blocks.Select(block => (long)block), pool)); // [blocks, heads, blockTokens, head]
-        return gathered.transpose(0, 1).flatten(1, 2).slice(1, 0, tile.Longest, 1).to(ScalarType.Float32).repeat_interleave(layout.Group, 0);
+        return gathered.transpose(0, 1)
+            .flatten(1, 2)
+            .slice(1, 0, tile.Longest, 1)
+            .to(ScalarType.Float32)
+            .repeat_interleave(layout.Group, 0);
     }
 
-    private static Tensor Heads(Tensor rows, BlockLayout layout) => rows.unflatten(1, [layout.QueryHeads, layout.Head]).transpose(0, 1).to(ScalarType.Float32);
+    private static Tensor Heads(Tensor rows, BlockLayout layout) =>
+        rows.unflatten(1, [layout.QueryHeads, layout.Head]).transpose(0, 1).to(ScalarType.Float32);
 
     private static Tensor Index(IEnumerable<long> values, Tensor like) => tensor(values.ToArray(), device: like.device);
 }

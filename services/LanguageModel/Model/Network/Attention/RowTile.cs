@@ -11,7 +11,8 @@ internal readonly record struct RowTile(int First, int Count, int Longest)
         for (var (first, next) = (0, 0); first < rows.Length; first = next)
         {
             var (table, longest) = (rows[first].Table, 0);
-            for (next = first; next < rows.Length && next - first < most && rows[next].Length > 0 && rows[next].Table == table; next++) longest = Math.Max(longest, rows[next].Length);
+            for (next = first; next < rows.Length && next - first < most && rows[next].Length > 0 && rows[next].Table == table; next++)
+                longest = Math.Max(longest, rows[next].Length);
             if (next > first) tiles.Add(new RowTile(first, next - first, longest));
             else next++;
         }

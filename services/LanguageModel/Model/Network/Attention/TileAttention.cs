@@ -18,7 +18,9 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
     private readonly int _width; // of a head in working memory: whole vectors
     private readonly float _scale;
 
-    public TileAttention(BlockLayout layout, AttentionRows rows, float[]? slopes, TensorMemory query, TensorMemory keys, TensorMemory values, TensorMemory output)
+    public TileAttention(
+        BlockLayout layout, AttentionRows rows, float[]? slopes, TensorMemory query, TensorMemory keys, TensorMemory values,
+        TensorMemory output)
     {
         (_layout, _rows, _slopes) = (layout, rows, slopes);
         _query = (T*)query.At(0);
@@ -33,12 +35,14 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
     {
         var head = queryHead / _layout.Group;
         scratch.Reserve(tile, _layout.BlockTokens, _width);
-        for (var row = 0; row < tile.Count; row++) Widen(_query + (tile.First + row) * _queryStride + queryHead * _layout.Head, 1, scratch.Query + row * _width);
+        for (var row = 0; row < tile.Count; row++)
+            Widen(_query + (tile.First + row) * _queryStride + queryHead * _layout.Head, 1, scratch.Query + row * _width);
         Score(tile, head, scratch);
         var sums = stackalloc float[tile.Count];
         for (var row = 0; row < tile.Count; row++)
         {
-            sums[row] = AttentionKernel.Softmax(scratch.Scores + row * scratch.ScoreStride, _rows.Rows[tile.First + row].Length, _scale, _slopes?[queryHead] ?? 0);
+            sums[row] = AttentionKernel.Softmax(
+                scratch.Scores + row * scratch.ScoreStride, _rows.Rows[tile.First + row].Length, _scale, _slopes?[queryHead] ?? 0);
         }
 
         Mix(tile, head, scratch);
@@ -57,8 +61,12 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
             Prefetch(tile, head, block);
             var count = Math.Min(_layout.BlockTokens, tile.Longest - start);
             var keys = Block(_keys, tile, head, block);
-            if (direct) AttentionKernel.Scores(scratch.Query, _width, tile.Count, keys, _width, count, _width, scratch.Scores + start, scratch.ScoreStride);
-            else AttentionKernel.Scores(scratch.Query, _width, tile.Count, Widen(keys, count, scratch.Block), _width, count, _width, scratch.Scores + start, scratch.ScoreStride);
+            if (direct)
+                AttentionKernel.Scores(
+                    scratch.Query, _width, tile.Count, keys, _width, count, _width, scratch.Scores + start, scratch.ScoreStride);
+            else AttentionKernel.Scores(
+                scratch.Query, _width, tile.Count, Widen(keys, count, scratch.Block), _width, count, _width, scratch.Scores + start,
+                scratch.ScoreStride);
         }
     }
 
@@ -73,18 +81,24 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
             var count = Math.Min(_layout.BlockTokens, tile.Longest - start);
             for (var row = 0; row < tile.Count; row++) counts[row] = Math.Clamp(_rows.Rows[tile.First + row].Length - start, 0, count);
             var values = Block(_values, tile, head, block);
-            if (direct) AttentionKernel.Mix(scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, values, _width, _width, scratch.Mixed, _width);
-            else AttentionKernel.Mix(scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, Widen(values, count, scratch.Block), _width, _width, scratch.Mixed, _width);
+            if (direct)
+                AttentionKernel.Mix(
+                    scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, values, _width, _width, scratch.Mixed, _width);
+            else AttentionKernel.Mix(
+                scratch.Scores + start, scratch.ScoreStride, tile.Count, counts, Widen(values, count, scratch.Block), _width, _width,
+                scratch.Mixed, _width);
         }
     }
 
     // whole vectors can be read from where they lie; bf16 that several rows want is widened once instead
     private bool Direct(RowTile tile) => _layout.Head == _width && (typeof(T) == typeof(float) || tile.Count == 1);
 
-    private T* Block(T* pool, RowTile tile, int head, int block) => pool + _layout.Offset(_rows.Tables[_rows.Rows[tile.First].Table + block], head);
+    private T* Block(T* pool, RowTile tile, int head, int block) =>
+        pool + _layout.Offset(_rows.Tables[_rows.Rows[tile.First].Table + block], head);
 
     // Asks for the block that comes some steps later, all keys and then all values. The blocks of a head lie apart, so the CPU does not
-    // foresee them. Into the second cache: the first has too few line buffers, and asking for it there gains nothing (measured: half the speed).
+    // foresee them. Into the second cache: the first has too few line buffers, and asking for it there gains nothing (measured: half the
+    // speed).
     private void Prefetch(RowTile tile, int head, int step)
     {
         if (!Sse.IsSupported) return;

@@ -2,7 +2,9 @@ using Flamingo.Modeling.Kernels;
 
 namespace Flamingo.LanguageModel.Network.Attention;
 
-/// <summary>One thread's f32 working memory for a tile; grows to the largest tile seen. Contents are valid until the next <see cref="Reserve"/>.</summary>
+/// <summary>
+/// One thread's f32 working memory for a tile; grows to the largest tile seen. Contents are valid until the next <see cref="Reserve"/>.
+/// </summary>
 internal sealed unsafe class TileScratch
 {
     private const int Alignment = 16;
@@ -27,7 +29,8 @@ internal sealed unsafe class TileScratch
         ScoreStride = Lanes.Padded(tile.Longest + 3); // the kernel writes scores by fours
         var needed = checked(2 * tile.Count * width + tile.Count * ScoreStride + blockTokens * width + Alignment);
         if (_memory.Length < needed) _memory = GC.AllocateUninitializedArray<float>(Math.Max(needed, 2 * _memory.Length), pinned: true);
-        fixed (float* start = _memory) Query = start + (Alignment - (nint)start / sizeof(float) % Alignment) % Alignment; // pinned: the address stays
+        // pinned: the address stays
+        fixed (float* start = _memory) Query = start + (Alignment - (nint)start / sizeof(float) % Alignment) % Alignment;
         Mixed = Query + tile.Count * width;
         Block = Mixed + tile.Count * width;
         Scores = Block + blockTokens * width;
