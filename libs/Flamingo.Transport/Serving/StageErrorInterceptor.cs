@@ -11,7 +11,7 @@ namespace Flamingo.Transport.Serving;
 /// Every exception of a service leaves through here: expected ones with details, unexpected ones as INTERNAL without their insides,
 /// which are logged.
 /// </summary>
-public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
+public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
 {
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
@@ -50,10 +50,7 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
             return new FlamingoException(kind, "The caller went away or its deadline passed.").ToRpcException();
         }
 
-        Unexpected(exception, context.Method);
+        logger.FailedUnexpectedly(exception, context.Method);
         return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpcException();
     }
-
-    [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly")]
-    private partial void Unexpected(Exception exception, string method);
 }

@@ -31,7 +31,8 @@ internal sealed class DocumentSession : IAsyncDisposable
         var programs = Directory.CreateDirectory(Path.Combine(_folder, "programs")).FullName;
         var shim = Path.Combine(programs, "dotnet");
         File.WriteAllText(shim, Shim);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        const UnixFileMode Executable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
     }
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
@@ -70,7 +71,8 @@ internal sealed class DocumentSession : IAsyncDisposable
             return "";
         }
 
-        var run = await ProgramRun.RunAsync("bash", ["-euo", "pipefail", "-c", AtPort(block.Text)], cancellation, _folder, ProgramEnvironment);
+        string[] shell = ["-euo", "pipefail", "-c", AtPort(block.Text)];
+        var run = await ProgramRun.RunAsync("bash", shell, cancellation, _folder, ProgramEnvironment);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
@@ -83,11 +85,12 @@ internal sealed class DocumentSession : IAsyncDisposable
         var file = project.Replace("../flamingo/", RepositoryFiles.Root + "/", StringComparison.Ordinal);
         await File.WriteAllTextAsync(Path.Combine(folder, "ask.csproj"), file, cancellation);
         await File.WriteAllTextAsync(Path.Combine(folder, "Program.cs"), AtPort(block.Text), cancellation);
-        string[] build = ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-o", Path.Combine(folder, "out"), folder];
+        var output = Path.Combine(folder, "out");
+        string[] build = ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-o", output, folder];
         var built = await ProgramRun.RunAsync(Dotnet, build, cancellation);
         if (built.ExitCode != 0) throw Failed(block, built);
         if (block.OnlyCompiled is not null) return "";
-        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "out", "ask.dll")], cancellation, _folder);
+        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(output, "ask.dll")], cancellation, _folder);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
