@@ -82,7 +82,7 @@ public sealed partial class OptionsPageTests
     }
 
     private static object Read<T>(string section, Dictionary<string, string?> values)
-        where T : class
+        where T : class, new()
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(values).Build());
@@ -95,7 +95,7 @@ public sealed partial class OptionsPageTests
         catch (OptionsValidationException exception)
             when (exception.Failures.All(failure => failure.Contains("Stages:", StringComparison.Ordinal)))
         {
-            return Activator.CreateInstance<T>(); // addresses have no default, and are required where they are read
+            return new T(); // addresses have no default, and are required where they are read
         }
     }
 
