@@ -14,7 +14,9 @@ using Flamingo.Cli.Verifying;
 
 namespace Flamingo.Cli;
 
-/// <summary>The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.</summary>
+/// <summary>
+/// The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.
+/// </summary>
 public static class CommandLine
 {
     // Ctrl-C cancels; a command that has not ended by itself after so long (a model is being loaded, say) is left
@@ -22,7 +24,8 @@ public static class CommandLine
 
     /// <param name="input">For commands that read lines; null: standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
-    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
+    public static async Task<int> RunAsync(
+        string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
     {
         try
         {
@@ -100,5 +103,6 @@ public static class CommandLine
         return names.Length > 0 ? $" Did you mean {string.Join(" or ", names)}?" : "";
     }
 
-    private static string FullName(Command command) => command is RootCommand ? "flamingo" : $"{FullName(command.Parents.OfType<Command>().Single())} {command.Name}";
+    private static string FullName(Command command) =>
+        command is RootCommand ? "flamingo" : $"{FullName(command.Parents.OfType<Command>().Single())} {command.Name}";
 }

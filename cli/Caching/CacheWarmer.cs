@@ -2,11 +2,13 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Caching;
 
-/// <summary>Brings pictures into a cache: asks for each by id, and sends those that are not held. Counts as it goes, so that a run that breaks off can say how far it came.</summary>
+/// <summary>
+/// Brings pictures into a cache: asks for each by id, and sends those that are not held. Counts as it goes, so that a run that
+/// breaks off can say how far it came.
+/// </summary>
 public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includePooled, TimeProvider time)
 {
     // a server that refuses this often in a row with delays of its own choice has no room for this
@@ -26,18 +28,30 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
     public IReadOnlyList<(string File, string Problem)> Bad => [.. _bad.OrderBy(bad => bad.File, StringComparer.Ordinal)];
 
     /// <exception cref="FlamingoException">The server cannot go on; what is done stays done.</exception>
-    public Task RunAsync(IReadOnlyList<string> files, int batch, int concurrency, Action<Progressed> report, CancellationToken cancellation) =>
-        Parallel.ForEachAsync(files.Chunk(batch), new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellation }, async (some, cancelled) =>
+    public Task RunAsync(
+        IReadOnlyList<string> files, int batch, int concurrency, Action<Progressed> report, CancellationToken cancellation)
+    {
+        var options = new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellation };
+        return Parallel.ForEachAsync(files.Chunk(batch), options, async (some, cancelled) =>
         {
             await WarmAsync(some, cancelled);
             report(new Progressed(_held + _sent + _bad.Count, files.Count, some[^1]));
         });
+    }
 
     private async Task WarmAsync(IReadOnlyList<string> files, CancellationToken cancellation)
     {
         var asked = new List<(string File, string Id)>();
         foreach (var file in files)
-            if (await ReadAsync(file, async () => { await using var stream = File.OpenRead(file); return await SHA256.HashDataAsync(stream, cancellation); }) is { } hash) asked.Add((file, Convert.ToHexStringLower(hash)));
+        {
+            var hash = await ReadAsync(file, async () =>
+            {
+                await using var stream = File.OpenRead(file);
+                return await SHA256.HashDataAsync(stream, cancellation);
+            });
+            if (hash is not null) asked.Add((file, Convert.ToHexStringLower(hash)));
+        }
+
         if (asked.Count == 0) return;
         var missing = await MissingAsync([.. asked.Select(item => item.Id).Distinct(StringComparer.Ordinal)], cancellation);
         Interlocked.Add(ref _held, asked.Count(item => !missing.Contains(item.Id)));
@@ -72,7 +86,8 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
         }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
         {
-            if (pictures is [var (file, _)]) _bad.Enqueue((file, string.Join(' ', refusal.Faults.Select(fault => $"{fault.Problem} {fault.Remedy}"))));
+            if (pictures is [var (file, _)])
+                _bad.Enqueue((file, string.Join(' ', refusal.Faults.Select(fault => $"{fault.Problem} {fault.Remedy}"))));
             else foreach (var picture in pictures) await SendAsync([picture], cancellation);
         }
     }

@@ -29,7 +29,8 @@ public static class PictureFiles
     // whether the file is there is seen when it is read: a missing one keeps nobody from the others
     private static string? Named(JsonElement line, string folder, string at, List<string> faults)
     {
-        if (line.TryGetProperty("picture", out var picture) && picture.ValueKind == JsonValueKind.String) return Path.Combine(folder, picture.GetString()!);
+        if (line.TryGetProperty("picture", out var picture) && picture.ValueKind == JsonValueKind.String)
+            return Path.Combine(folder, picture.GetString()!);
         faults.Add($"{at}: needs 'picture', a path.");
         return null;
     }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Caching;
 
@@ -12,7 +11,8 @@ internal static class StatisticsReport
 
     public static object Object(CacheStatistics statistics) => new
     {
-        statistics.Memory, statistics.Redis, statistics.Encoded, statistics.Waits, statistics.SharedWaits, SavedMs = Math.Round(statistics.Saved.TotalMilliseconds, 3),
+        statistics.Memory, statistics.Redis, statistics.Encoded, statistics.Waits, statistics.SharedWaits,
+        SavedMs = Math.Round(statistics.Saved.TotalMilliseconds, 3),
     };
 
     public static void Write(CacheStatistics statistics, TextWriter output)
@@ -35,8 +35,10 @@ internal static class StatisticsReport
         Page.Write(output, table);
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{statistics.Encoded:N0} pictures encoded; {statistics.Waits:N0} waited for one that was in work here, {statistics.SharedWaits:N0} for one at another gateway; hits saved {statistics.Saved.TotalSeconds:N1} s of encoding."));
+            $"{statistics.Encoded:N0} pictures encoded; {statistics.Waits:N0} waited for one that was in work here, "
+                + $"{statistics.SharedWaits:N0} for one at another gateway; hits saved {statistics.Saved.TotalSeconds:N1} s of encoding."));
     }
 
-    private static string Ratio(long hits, long misses) => hits + misses == 0 ? Nothing : string.Create(CultureInfo.InvariantCulture, $"{100.0 * hits / (hits + misses):0.0} %");
+    private static string Ratio(long hits, long misses) =>
+        hits + misses == 0 ? Nothing : string.Create(CultureInfo.InvariantCulture, $"{100.0 * hits / (hits + misses):0.0} %");
 }

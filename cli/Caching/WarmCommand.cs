@@ -20,8 +20,13 @@ public static class WarmCommand
         var batch = NumberOption.Create<int>(
             "--batch", "N", "Pictures per request; a server takes 64 unless told otherwise.", 1, 64, value: 16);
         var concurrency = NumberOption.Create<int>("--concurrency", "N", "Requests at once.", 1, 64, value: 4);
-        var pooled = new Option<bool>("--pooled") { Description = "CLIP's pooled embeddings too, so that prompts with --select rices find their pictures whole." };
-        var command = new Command("warm", "Encode pictures ahead of time. Asks by id first and sends only what the server does not hold, so that a run that was cut off goes on where it was.") { source, server, tenant, batch, concurrency, pooled };
+        var pooled = new Option<bool>("--pooled")
+        {
+            Description = "CLIP's pooled embeddings too, so that prompts with --select rices find their pictures whole.",
+        };
+        const string Description = "Encode pictures ahead of time. Asks by id first and sends only what the server does not hold, so that "
+            + "a run that was cut off goes on where it was.";
+        var command = new Command("warm", Description) { source, server, tenant, batch, concurrency, pooled };
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
@@ -41,7 +46,9 @@ public static class WarmCommand
             {
                 foreach (var (file, problem) in warmer.Bad) await error.WriteLineAsync($"flamingo: {file}: {problem}");
                 var left = files.Count - warmer.Held - warmer.Sent - warmer.Bad.Count;
-                await output.WriteLineAsync($"{Page.Count(files.Count)} pictures: {Page.Count(warmer.Sent)} sent, {Page.Count(warmer.Held)} held already, {Page.Count(warmer.Bad.Count)} bad{(left > 0 ? $", {Page.Count(left)} left: run it again" : "")}.");
+                await output.WriteLineAsync(
+                    $"{Page.Count(files.Count)} pictures: {Page.Count(warmer.Sent)} sent, {Page.Count(warmer.Held)} held already, "
+                        + $"{Page.Count(warmer.Bad.Count)} bad{(left > 0 ? $", {Page.Count(left)} left: run it again" : "")}.");
             }
 
             return warmer.Bad.Count == 0 ? ExitCode.Done : ExitCode.Failed;

@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
@@ -46,8 +45,12 @@ public static class AnswerJson
     public static string Write(Answer whole, SamplingParameters sampling, bool cachedTokens)
     {
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
-        IReadOnlyList<LogProbability>? Told(AnswerSample sample) => sampling.LogProbabilities is null ? null
-            : [.. sample.LogProbabilities.Select(token => new LogProbability(token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
+        IReadOnlyList<LogProbability>? Told(AnswerSample sample) => sampling.LogProbabilities is null
+            ? null
+            : [.. sample.LogProbabilities.Select(token => new LogProbability(
+                token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
+        Sample Whole(AnswerSample sample, FinishedSample end) =>
+            new(sample.Text, sample.Ids, Name(end.Reason), end.Score) { LogProbabilities = Told(sample) };
         var answer = new AnswerObject(
             first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens,
             prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
@@ -56,8 +59,9 @@ public static class AnswerJson
             Shots = prompt.Shots,
             CachedTokens = cachedTokens ? whole.Finished.CachedTokens : null,
             LogProbabilities = Told(first),
-            Samples = sampling is { Samples: 1, Beams: 1 } ? null
-                : [.. whole.Samples.Select((sample, index) => new Sample(sample.Text, sample.Ids, Name(whole.EndOf(index).Reason), whole.EndOf(index).Score) { LogProbabilities = Told(sample) })],
+            Samples = sampling is { Samples: 1, Beams: 1 }
+                ? null
+                : [.. whole.Samples.Select((sample, index) => Whole(sample, whole.EndOf(index)))],
         };
         return JsonSerializer.Serialize(answer, Page.Json);
     }

@@ -1,6 +1,6 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using static Flamingo.Cli.Generating.AnswerJson;
 
 namespace Flamingo.Cli.Generating;
@@ -46,14 +46,18 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingPa
     private static IEnumerable<string> LogProbabilities(Answer whole) =>
         from sample in whole.Samples
         from token in sample.LogProbabilities
-        select string.Create(CultureInfo.InvariantCulture, $"[token {token.Id} {token.LogProbability:0.0000}")
-            + (token.Top.Count > 0 ? "; likely: " + string.Join(", ", token.Top.Select(top => string.Create(CultureInfo.InvariantCulture, $"{top.Id} {top.LogProbability:0.0000}"))) : "") + "]";
+        let likely = string.Join(", ", token.Top.Select(top => Line($"{top.Id} {top.LogProbability:0.0000}")))
+        select Line($"[token {token.Id} {token.LogProbability:0.0000}") + (likely.Length > 0 ? $"; likely: {likely}]" : "]");
+
+    private static string Line(DefaultInterpolatedStringHandler text) => string.Create(CultureInfo.InvariantCulture, ref text);
 
     private string Summary(Answer whole)
     {
         var finished = whole.Finished;
-        var scores = finished.Samples.Where(sample => sample.Score is not null).Select(sample => sample.Score!.Value.ToString("0.0000", CultureInfo.InvariantCulture)).ToArray();
-        return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}{(finished.CachedTokens > 0 ? $" ({finished.CachedTokens} cached)" : "")}, {Name(finished.Reason)}"
+        var scores = finished.Samples.Where(sample => sample.Score is not null)
+            .Select(sample => sample.Score!.Value.ToString("0.0000", CultureInfo.InvariantCulture)).ToArray();
+        var cached = finished.CachedTokens > 0 ? $" ({finished.CachedTokens} cached)" : "";
+        return $"[{finished.GeneratedTokens} tokens after {finished.PromptTokens}{cached}, {Name(finished.Reason)}"
             + (scores.Length > 0 ? $"; scores: {string.Join(", ", scores)}" : "")
             + $"{PromptReport.Of(whole)}; {PromptReport.Timings.Of(finished.Timings)}"
             + (sampling is { Temperature: > 0, Seed: null } ? $"; seed {finished.Seed}]" : "]");

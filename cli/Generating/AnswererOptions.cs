@@ -4,7 +4,6 @@ using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
@@ -28,7 +27,8 @@ public sealed class AnswererOptions(bool takesExamples = true)
         foreach (var option in new Option[] { _model, _server, _tenant, _pin, _settings }) command.Add(option);
         command.AddRule(result =>
         {
-            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null) result.AddError("--model and --server exclude each other. A server has its own model.");
+            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
+                result.AddError("--model and --server exclude each other. A server has its own model.");
             if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
                 result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where that is started.");
         });

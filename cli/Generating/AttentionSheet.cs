@@ -1,5 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Preprocessing;
 using SkiaSharp;
@@ -31,15 +30,18 @@ public static class AttentionSheet
 
         var last = segments.LastOrDefault(segment => segment is not FlamingoText);
         using var picture = last is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
-        using var surface = SKSurface.Create(new SKImageInfo(Gap + (rows.Max(row => row.Length) * (Panel + Gap)), Gap + (rows.Count * (Panel + Gap)), SKColorType.Rgba8888, SKAlphaType.Opaque));
+        static int Start(int panel) => Gap + (panel * (Panel + Gap)); // of a column or row, in pixels
+        var size = new SKImageInfo(Start(rows.Max(row => row.Length)), Start(rows.Count), SKColorType.Rgba8888, SKAlphaType.Opaque);
+        using var surface = SKSurface.Create(size);
         surface.Canvas.Clear(SKColors.White);
         foreach (var (row, looks) in rows.Index())
             foreach (var (column, look) in looks.Index())
-                Draw(surface.Canvas, SKRect.Create(Gap + (column * (Panel + Gap)), Gap + (row * (Panel + Gap)), Panel, Panel), picture, look.Map);
+                Draw(surface.Canvas, SKRect.Create(Start(column), Start(row), Panel, Panel), picture, look.Map);
         using var image = surface.Snapshot();
         using var data = image.Encode(SKEncodedImageFormat.Png, 100);
         await File.WriteAllBytesAsync(path, data.ToArray());
-        await error.WriteLineAsync($"[{path}: {string.Join(" / ", rows.Select(row => string.Join(" | ", row.Select(look => look.Text.Length > 0 ? look.Text.Trim() : $"#{look.Id}"))))}]");
+        var words = rows.Select(row => string.Join(" | ", row.Select(look => look.Text.Length > 0 ? look.Text.Trim() : $"#{look.Id}")));
+        await error.WriteLineAsync($"[{path}: {string.Join(" / ", words)}]");
     }
 
     // tokens that saw a picture; the text of several that came at once stands at the first
@@ -87,7 +89,8 @@ public static class AttentionSheet
         foreach (var (place, value) in values.Index())
         {
             var share = most > least ? (value - least) / (most - least) : 0;
-            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 3]) = ((byte)(255 * share), (byte)(128 * share), (byte)(184 - (64 * share)));
+            (pixels[4 * place], pixels[(4 * place) + 1], pixels[(4 * place) + 3]) = (
+                (byte)(255 * share), (byte)(128 * share), (byte)(184 - (64 * share)));
         }
 
         return SKImage.FromPixelCopy(new SKImageInfo(columns, rows, SKColorType.Rgba8888, SKAlphaType.Unpremul), pixels);

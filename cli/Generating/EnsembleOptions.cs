@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
@@ -29,5 +28,6 @@ public sealed class EnsembleOptions
     }
 
     /// <returns>Null where none was asked for.</returns>
-    public Ensemble? Read(ParseResult parsed) => parsed.GetValue(_permutations) is { } permutations ? new Ensemble(permutations, parsed.GetValue(_seed) ?? 0) : null;
+    public Ensemble? Read(ParseResult parsed) =>
+        parsed.GetValue(_permutations) is { } permutations ? new Ensemble(permutations, parsed.GetValue(_seed) ?? 0) : null;
 }

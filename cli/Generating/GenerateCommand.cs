@@ -2,7 +2,6 @@ using System.CommandLine;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
@@ -22,7 +21,10 @@ public static class GenerateCommand
             + "in reading order; every answer begins a row." }
             .MustBeWritable(".png");
         var (question, sampling) = (new QuestionOptions(), new SamplingOptions());
-        var command = new Command("generate", "Continue an interleaved prompt of pictures and text. The text goes to standard output as it is made, everything else to standard error.");
+        var command = new Command(
+            "generate",
+            "Continue an interleaved prompt of pictures and text. The text goes to standard output as it is made, everything else to "
+                + "standard error.");
         question.AddTo(command);
         command.Add(json);
         command.Add(attention);

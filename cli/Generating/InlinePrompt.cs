@@ -4,11 +4,12 @@ using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.</summary>
+/// <summary>
+/// A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.
+/// </summary>
 public sealed class InlinePrompt
 {
     // both options repeat, so the parser takes any number of values and the order is read from the tokens
@@ -45,7 +46,8 @@ public sealed class InlinePrompt
         });
     }
 
-    public bool IsGiven(SymbolResult result) => new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
+    public bool IsGiven(SymbolResult result) =>
+        new Option[] { _shot, _picture, _video }.Any(option => result.GetResult(option) is not null);
 
     public bool HasShots(ParseResult parsed) => parsed.GetResult(_shot) is not null;
 

@@ -2,13 +2,12 @@ using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …], "sampling": {…}}</c>;
-/// clips as in <see cref="VisualJson"/>.
+/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …],
+/// "sampling": {…}}</c>; clips as in <see cref="VisualJson"/>.
 /// Strict: everything that is not understood is a fault, and all faults are reported at once.
 /// </summary>
 public static class PromptFile
@@ -68,7 +67,8 @@ public static class PromptFile
             else faults.Add($"unknown member '{member.Name}'. Known are 'segments' and 'sampling'.");
         }
 
-        if (!root.TryGetProperty("segments", out _)) faults.Add("'segments' is missing. Add a list of {\"picture\": …} and {\"text\": …}.");
+        if (!root.TryGetProperty("segments", out _))
+            faults.Add("'segments' is missing. Add a list of {\"picture\": …} and {\"text\": …}.");
         return new FlamingoRequest(segments, sampling);
     }
 
@@ -90,7 +90,8 @@ public static class PromptFile
             }
 
             var members = item.EnumerateObject().ToArray();
-            foreach (var member in members.Where(member => !Kinds.Contains(member.Name) && member.Name != VisualJson.MaxFrames)) faults.Add($"{at}: unknown member '{member.Name}'. Known are {Known} and '{VisualJson.MaxFrames}'.");
+            foreach (var member in members.Where(member => !Kinds.Contains(member.Name) && member.Name != VisualJson.MaxFrames))
+                faults.Add($"{at}: unknown member '{member.Name}'. Known are {Known} and '{VisualJson.MaxFrames}'.");
             var known = members.Where(member => Kinds.Contains(member.Name)).ToArray();
             if (known.Length != 1) faults.Add($"{at}: must have exactly one of {Known}, not {known.Length}.");
             else if (Segment(item, known[0], folder, at, faults) is { } segment) segments.Add(segment);
@@ -100,7 +101,8 @@ public static class PromptFile
     private static FlamingoSegment? Segment(JsonElement item, JsonProperty member, string folder, string at, List<string> faults)
     {
         if (VisualJson.Kinds.Contains(member.Name)) return VisualJson.Read(item, member.Name, folder, at, faults);
-        if (item.TryGetProperty(VisualJson.MaxFrames, out _)) faults.Add($"{at}.{VisualJson.MaxFrames}: belongs to 'video' and 'frames'. Leave it out.");
+        if (item.TryGetProperty(VisualJson.MaxFrames, out _))
+            faults.Add($"{at}.{VisualJson.MaxFrames}: belongs to 'video' and 'frames'. Leave it out.");
         if (member.Value.ValueKind != JsonValueKind.String)
         {
             faults.Add($"{at}.{member.Name}: must be a string.");

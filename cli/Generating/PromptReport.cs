@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>Where a prompt's pictures came from and what that saved, for objects and for people; scripts outside depend on the members.</summary>
+/// <summary>
+/// Where a prompt's pictures came from and what that saved, for objects and for people; scripts outside depend on the members.
+/// </summary>
 public sealed class PromptReport
 {
     private PromptReport(IEnumerable<PictureReport> pictures, CacheUse use, SelectedShots? shots)
@@ -35,10 +36,14 @@ public sealed class PromptReport
     public sealed record Timings(double Vision, double Resample, double Prefill, double FirstToken, double Total)
     {
         public static Timings Of(StageTimings times) =>
-            new(Milliseconds(times.Vision), Milliseconds(times.Resample), Milliseconds(times.Prefill), Milliseconds(times.FirstToken), Milliseconds(times.Total));
+            new(
+                Milliseconds(times.Vision), Milliseconds(times.Resample), Milliseconds(times.Prefill), Milliseconds(times.FirstToken),
+                Milliseconds(times.Total));
 
         public override string ToString() =>
-            string.Create(CultureInfo.InvariantCulture, $"vision {Vision} ms, resample {Resample} ms, prefill {Prefill} ms, first token {FirstToken} ms, total {Total} ms");
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"vision {Vision} ms, resample {Resample} ms, prefill {Prefill} ms, first token {FirstToken} ms, total {Total} ms");
     }
 
     public static PromptReport Of(Answer answer) => Of(answer.Resolved);

@@ -4,11 +4,12 @@ using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>What <c>generate</c> and <c>rank</c> have in common: a prompt, with or without examples of a support set, and who answers it.</summary>
+/// <summary>
+/// What <c>generate</c> and <c>rank</c> have in common: a prompt, with or without examples of a support set, and who answers it.
+/// </summary>
 public sealed class QuestionOptions
 {
     private readonly Option<string> _prompt = new("--prompt", "-p")
@@ -28,7 +29,8 @@ public sealed class QuestionOptions
         _answerer.AddTo(command);
         command.AddRule(result =>
         {
-            if (result.GetResult(_prompt) is not null == _inline.IsGiven(result)) result.AddError("Give either --prompt FILE.json or --shot/--picture/--video, one of them.");
+            if (result.GetResult(_prompt) is not null == _inline.IsGiven(result))
+                result.AddError("Give either --prompt FILE.json or --shot/--picture/--video, one of them.");
         });
     }
 

@@ -56,13 +56,19 @@ public static class SamplingJson
     }
 
     private static int Integer(JsonProperty member, List<string> faults, int instead) =>
-        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetInt32(out var value) ? value : Fault(member, "a whole number", faults, instead);
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetInt32(out var value)
+            ? value
+            : Fault(member, "a whole number", faults, instead);
 
     private static float Number(JsonProperty member, List<string> faults, float instead) =>
-        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetSingle(out var value) ? value : Fault(member, "a number", faults, instead);
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetSingle(out var value)
+            ? value
+            : Fault(member, "a number", faults, instead);
 
     private static ulong? Seed(JsonProperty member, List<string> faults) =>
-        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetUInt64(out var value) ? value : Fault<ulong?>(member, "a whole number from 0 to 2^64 - 1", faults, null);
+        member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetUInt64(out var value)
+            ? value
+            : Fault<ulong?>(member, "a whole number from 0 to 2^64 - 1", faults, null);
 
     private static IReadOnlyList<string> Strings(JsonProperty member, List<string> faults) =>
         member.Value.ValueKind == JsonValueKind.Array && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
@@ -70,7 +76,8 @@ public static class SamplingJson
             : Fault<IReadOnlyList<string>>(member, "a list of strings", faults, []);
 
     private static IReadOnlyList<int> Integers(JsonProperty member, List<string> faults) =>
-        member.Value.ValueKind == JsonValueKind.Array && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out _))
+        member.Value.ValueKind == JsonValueKind.Array
+            && member.Value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out _))
             ? [.. member.Value.EnumerateArray().Select(item => item.GetInt32())]
             : Fault<IReadOnlyList<int>>(member, "a list of token ids", faults, []);
 
@@ -80,6 +87,8 @@ public static class SamplingJson
         var understood = member.Value.ValueKind == JsonValueKind.Object && member.Value.EnumerateObject().All(item =>
             int.TryParse(item.Name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var id)
             && item.Value.ValueKind == JsonValueKind.Number && item.Value.TryGetSingle(out var bias) && biases.TryAdd(id, bias));
-        return understood ? biases : Fault<IReadOnlyDictionary<int, float>>(member, "an object of token ids, each once, and numbers", faults, new Dictionary<int, float>());
+        return understood
+            ? biases
+            : Fault(member, "an object of token ids, each once, and numbers", faults, new Dictionary<int, float>());
     }
 }

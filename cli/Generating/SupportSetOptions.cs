@@ -5,11 +5,12 @@ using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.SupportSets;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>Examples from a support set, put before the prompt: a set of the server, or a file whose examples make one in this process.</summary>
+/// <summary>
+/// Examples from a support set, put before the prompt: a set of the server, or a file whose examples make one in this process.
+/// </summary>
 public sealed class SupportSetOptions
 {
     private readonly Option<string> _set = new("--support-set")
@@ -21,7 +22,12 @@ public sealed class SupportSetOptions
 
     private readonly Option<int?> _shots = NumberOption.Create<int>(
         "--shots", "N", "How many examples, with every --select but all.", least: 1);
-    private readonly Option<string> _select = new("--select") { HelpName = "all|first|random|rices", Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar last. Default: all, with --shots first." };
+    private readonly Option<string> _select = new("--select")
+    {
+        HelpName = "all|first|random|rices",
+        Description = "Which: all; the first N; N by seed; or RICES, the N most similar to the prompt's last picture, the most similar "
+            + "last. Default: all, with --shots first.",
+    };
     private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--selection-seed", "SEED", "Seed of --select random. Default: 0.");
 
     public SupportSetOptions() => _select.MustBeOneOf("all", "first", "random", "rices");
@@ -32,10 +38,14 @@ public sealed class SupportSetOptions
         command.AddRule(result =>
         {
             var selection = Selection(result.GetValue(_select), result.GetValue(_shots));
-            if (!IsGiven(result) && new Option[] { _shots, _select, _seed }.Any(option => result.GetResult(option) is not null)) result.AddError("--shots, --select and --selection-seed belong to --support-set. Name one.");
-            if (selection == ShotSelection.All && result.GetResult(_shots) is not null) result.AddError("--select all takes every example: leave out --shots.");
-            if (selection != ShotSelection.All && result.GetResult(_shots) is null) result.AddError($"--select {result.GetValue(_select)} needs --shots N.");
-            if (result.GetResult(_seed) is not null && selection != ShotSelection.Random) result.AddError("--selection-seed belongs to --select random.");
+            if (!IsGiven(result) && new Option[] { _shots, _select, _seed }.Any(option => result.GetResult(option) is not null))
+                result.AddError("--shots, --select and --selection-seed belong to --support-set. Name one.");
+            if (selection == ShotSelection.All && result.GetResult(_shots) is not null)
+                result.AddError("--select all takes every example: leave out --shots.");
+            if (selection != ShotSelection.All && result.GetResult(_shots) is null)
+                result.AddError($"--select {result.GetValue(_select)} needs --shots N.");
+            if (result.GetResult(_seed) is not null && selection != ShotSelection.Random)
+                result.AddError("--selection-seed belongs to --select random.");
         });
     }
 
@@ -72,7 +82,8 @@ public sealed class SupportSetOptions
     public void RefuseFile(ParseResult parsed)
     {
         if (parsed.GetValue(_set) is { } set && NameOf(set) != set)
-            throw new UsageException($"--support-set: with --server, name a set. 'flamingo support-set put NAME {set} --server URL' makes one of this file.");
+            throw new UsageException(
+                $"--support-set: with --server, name a set. 'flamingo support-set put NAME {set} --server URL' makes one of this file.");
     }
 
     private static ShotSelection Selection(string? name, int? shots) => name switch
@@ -85,7 +96,10 @@ public sealed class SupportSetOptions
     };
 
     // a name of the service's kind; a set of a server's has one already
-    private static string NameOf(string set) => set.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) || set.Contains(Path.DirectorySeparatorChar)
-        ? string.Concat(Path.GetFileNameWithoutExtension(set).Select(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' ? character : '-').Take(TenantName.MostCharacters))
-        : set;
+    private static string NameOf(string set)
+    {
+        if (!set.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) && !set.Contains(Path.DirectorySeparatorChar)) return set;
+        var name = Path.GetFileNameWithoutExtension(set).Take(TenantName.MostCharacters);
+        return string.Concat(name.Select(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' ? character : '-'));
+    }
 }

@@ -15,7 +15,10 @@ public static class ImportCommand
 
     public static Command Create()
     {
-        var layout = new Option<string>("--layout") { HelpName = "LAYOUT", Required = true, Description = "How the publication is laid out." };
+        var layout = new Option<string>("--layout")
+        {
+            HelpName = "LAYOUT", Required = true, Description = "How the publication is laid out.",
+        };
         layout.MustBeOneOf(OpenFlamingo, Idefics);
         var folder = new Option<DirectoryInfo>("--source", "-s") { HelpName = "DIR",
             Description = "idefics: the publication's folder, with config.json, tokenizer and weights." }
@@ -36,8 +39,16 @@ public static class ImportCommand
         var every = NumberOption.Create<int>(
             "--cross-attention-every", "N",
             "openflamingo: a gated block stands before every N-th decoder layer (1 for OpenFlamingo-3B, 4 for 9B, 2 for 4B).", least: 1);
-        var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR", Required = true, Description = "The model directory to make; it must not exist yet, unless it is this very import's." };
-        var dtype = new Option<string>("--dtype") { HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep", Description = "Write weights in this dtype, or keep each one's own." };
+        var output = new Option<DirectoryInfo>("--output", "-o")
+        {
+            HelpName = "DIR", Required = true,
+            Description = "The model directory to make; it must not exist yet, unless it is this very import's.",
+        };
+        var dtype = new Option<string>("--dtype")
+        {
+            HelpName = "keep|bf16|f16|f32", DefaultValueFactory = _ => "keep",
+            Description = "Write weights in this dtype, or keep each one's own.",
+        };
         dtype.MustBeOneOf("keep", "bf16", "f16", "f32", "bfloat16", "float16", "float32");
         var alpha = new Option<string>("--alpha")
         {
@@ -46,7 +57,10 @@ public static class ImportCommand
                 + "Default: as the family was trained, drop for openflamingo, white for idefics.",
         };
         alpha.MustBeOneOf("drop", "white", "black");
-        var modelId = new Option<string>("--model-id") { HelpName = "ID", Description = "The model's name. Default: the name of the output folder." };
+        var modelId = new Option<string>("--model-id")
+        {
+            HelpName = "ID", Description = "The model's name. Default: the name of the output folder.",
+        };
         var command = new Command("import",
             "Turn a published checkpoint into a model directory. Pickles are read without executing anything in them.")
             { layout, folder, vision, language, checkpoint, every, output, dtype, alpha, modelId };

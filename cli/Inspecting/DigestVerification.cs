@@ -13,8 +13,10 @@ public static class DigestVerification
         {
             using var file = model.OpenWeights(part);
             var found = faults.Count;
-            if (WeightsDigest.Compute(file, _ => true) != weights.Digest) faults.Add($"{weights.File} does not have the digest that flamingo.json says.");
-            if (WeightsDigest.Compute(file, WeightsDigest.ShapesLatents) != weights.LatentDigest) faults.Add($"{weights.File} does not have the latent digest that flamingo.json says.");
+            if (WeightsDigest.Compute(file, _ => true) != weights.Digest)
+                faults.Add($"{weights.File} does not have the digest that flamingo.json says.");
+            if (WeightsDigest.Compute(file, WeightsDigest.ShapesLatents) != weights.LatentDigest)
+                faults.Add($"{weights.File} does not have the latent digest that flamingo.json says.");
             output.WriteLine($"{part,-10} digests {(faults.Count == found ? "hold" : "DIFFER")}");
         }
 

@@ -11,8 +11,13 @@ public static class InspectCommand
     public static Command Create()
     {
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
-        var verify = new Option<bool>("--verify") { Description = "Read every weight and compare all digests with flamingo.json; exit code 1 if one differs." };
-        var command = new Command("inspect", "Tell what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.") { model, verify };
+        var verify = new Option<bool>("--verify")
+        {
+            Description = "Read every weight and compare all digests with flamingo.json; exit code 1 if one differs.",
+        };
+        const string Description =
+            "Tell what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.";
+        var command = new Command("inspect", Description) { model, verify };
         command.SetAction(parsed =>
         {
             var directory = ModelDirectory.Open(parsed.GetRequiredValue(model).FullName);
@@ -20,7 +25,9 @@ public static class InspectCommand
             ModelSummary.Write(directory, output);
             if (!parsed.GetValue(verify)) return ExitCode.Done;
             var faults = DigestVerification.Run(directory, output);
-            return faults.Count == 0 ? ExitCode.Done : throw new CheckpointException($"{directory.Path} is damaged: {string.Join(' ', faults)} Copy or import it again.");
+            return faults.Count == 0
+                ? ExitCode.Done
+                : throw new CheckpointException($"{directory.Path} is damaged: {string.Join(' ', faults)} Copy or import it again.");
         });
         return command;
     }

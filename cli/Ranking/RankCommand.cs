@@ -2,7 +2,6 @@ using System.CommandLine;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Ranking;
 
@@ -11,10 +10,21 @@ public static class RankCommand
 {
     public static Command Create()
     {
-        var candidates = new Option<string[]>("--candidate", "-c") { HelpName = "TEXT", Required = true, Description = "A possible answer, with the space that begins it, for example \" jano\"; repeatable." };
-        var json = new Option<bool>("--json") { Description = "Print one JSON object: candidates in the order given (text, ids, token_log_likelihoods, log_likelihood), prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set, cached_tokens with --pin." };
+        var candidates = new Option<string[]>("--candidate", "-c")
+        {
+            HelpName = "TEXT", Required = true,
+            Description = "A possible answer, with the space that begins it, for example \" jano\"; repeatable.",
+        };
+        var json = new Option<bool>("--json")
+        {
+            Description = "Print one JSON object: candidates in the order given (text, ids, token_log_likelihoods, log_likelihood), "
+                + "prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set, cached_tokens with --pin.",
+        };
         var (question, ensemble) = (new QuestionOptions(), new EnsembleOptions());
-        var command = new Command("rank", "Tell how likely candidate answers are after a prompt of pictures and text: one line each, log-likelihood and text, the likeliest first. Everything else goes to standard error; 'sampling' in a prompt file is not used.") { candidates };
+        const string Description = "Tell how likely candidate answers are after a prompt of pictures and text: one line each, "
+            + "log-likelihood and text, the likeliest first. Everything else goes to standard error; 'sampling' in a prompt file is not "
+            + "used.";
+        var command = new Command("rank", Description) { candidates };
         question.AddTo(command);
         ensemble.AddTo(command, question.HasExamples);
         command.Add(json);

@@ -4,7 +4,6 @@ using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Ranking;
 
@@ -12,7 +11,8 @@ namespace Flamingo.Cli.Ranking;
 public static class RankingReport
 {
     private sealed record Whole(
-        IReadOnlyList<Candidate> Candidates, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+        IReadOnlyList<Candidate> Candidates, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache,
+        PromptReport.Timings Timings)
     {
         /// <summary>With a support set.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -30,7 +30,8 @@ public static class RankingReport
     {
         var prompt = PromptReport.Of(ranking);
         var whole = new Whole(
-            [.. ranking.Candidates.Select(candidate => new Candidate(candidate.Text, candidate.Ids, candidate.TokenLogLikelihoods, candidate.Sum))],
+            [.. ranking.Candidates.Select(candidate =>
+                new Candidate(candidate.Text, candidate.Ids, candidate.TokenLogLikelihoods, candidate.Sum))],
             ranking.PromptTokens, prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(ranking.Timings))
         {
             Shots = prompt.Shots, CachedTokens = request.PinPrefix is null ? null : ranking.CachedTokens,
@@ -40,7 +41,10 @@ public static class RankingReport
 
     public static async Task WriteAsync(FlamingoRanking ranking, TextWriter output, TextWriter error)
     {
-        foreach (var candidate in ranking.Candidates.OrderByDescending(candidate => candidate.Sum)) await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{candidate.Sum,10:0.0000} {candidate.Text}"));
-        await error.WriteLineAsync($"[{ranking.Candidates.Count} candidates after {ranking.PromptTokens}{(ranking.CachedTokens > 0 ? $" ({ranking.CachedTokens} cached)" : "")}{PromptReport.Of(ranking)}; {PromptReport.Timings.Of(ranking.Timings)}]");
+        foreach (var candidate in ranking.Candidates.OrderByDescending(candidate => candidate.Sum))
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{candidate.Sum,10:0.0000} {candidate.Text}"));
+        var cached = ranking.CachedTokens > 0 ? $" ({ranking.CachedTokens} cached)" : "";
+        await error.WriteLineAsync($"[{ranking.Candidates.Count} candidates after {ranking.PromptTokens}{cached}"
+            + $"{PromptReport.Of(ranking)}; {PromptReport.Timings.Of(ranking.Timings)}]");
     }
 }

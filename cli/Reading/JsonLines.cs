@@ -7,7 +7,10 @@ namespace Flamingo.Cli.Reading;
 public static class JsonLines
 {
     /// <param name="path"><c>-</c> is standard input, whose paths are relative to the current directory.</param>
-    /// <param name="read">From one line; null after it has added a fault. Told where the line stands, for faults, and the file's folder, which paths are relative to.</param>
+    /// <param name="read">
+    /// From one line; null after it has added a fault. Told where the line stands, for faults, and the file's folder, which paths
+    /// are relative to.
+    /// </param>
     /// <exception cref="UsageException">The file is missing or empty, or a line is at fault.</exception>
     public static IReadOnlyList<T> Read<T>(string path, Func<JsonElement, string, string, List<string>, T?> read)
         where T : class

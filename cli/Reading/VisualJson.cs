@@ -1,10 +1,12 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Reading;
 
-/// <summary>Pictures and clips as files name them: <c>{"picture": path}</c>, <c>{"video": path}</c> or <c>{"frames": [path, …]}</c>, the last two with or without <c>"max_frames"</c>.</summary>
+/// <summary>
+/// Pictures and clips as files name them: <c>{"picture": path}</c>, <c>{"video": path}</c> or <c>{"frames": [path, …]}</c>, the
+/// last two with or without <c>"max_frames"</c>.
+/// </summary>
 public static class VisualJson
 {
     public const string MaxFrames = "max_frames";
@@ -40,7 +42,9 @@ public static class VisualJson
 
         var frames = value.EnumerateArray().Index()
             .Select(frame => ReadFile(frame.Item, folder, $"{Member(at, kind)}[{frame.Index}]", faults)).ToList();
-        return faults.Count == before ? new FlamingoVideo(new VisualInput([.. frames.Select(frame => (ReadOnlyMemory<byte>)frame)], most)) : null;
+        return faults.Count == before
+            ? new FlamingoVideo(new VisualInput([.. frames.Select(frame => (ReadOnlyMemory<byte>)frame)], most))
+            : null;
     }
 
     // segments[2].picture in a file of JSON, "line 2: picture" in one of lines

@@ -1,6 +1,5 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Stages;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Reporting;
@@ -24,7 +23,8 @@ public static class FailureReport
     {
         UsageException usage => usage.Faults,
         FlamingoException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
-        FlamingoException { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture } missing => [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
+        FlamingoException { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture } missing =>
+            [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
         FlamingoException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
         FlamingoException stage => [stage.Message],
         OptionsValidationException options => options.Failures,
@@ -32,6 +32,8 @@ public static class FailureReport
         OperationCanceledException => ["cancelled."],
         AggregateException several => several.InnerExceptions.SelectMany(Lines),
         TypeInitializationException { InnerException: { } inner } => Lines(inner),
-        _ => [$"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} This is a defect: please report it with the command that you ran."],
+        _ => [
+            $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} This is a defect: please report it with the "
+                + $"command that you ran."],
     };
 }

@@ -1,5 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Reporting;
 

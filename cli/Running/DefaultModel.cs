@@ -3,7 +3,10 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>The model of every command that names none: <c>models/shapes</c>, from the current directory upward, else from the program upward.</summary>
+/// <summary>
+/// The model of every command that names none: <c>models/shapes</c>, from the current directory upward, else from the program
+/// upward.
+/// </summary>
 public static class DefaultModel
 {
     public static string Find()
@@ -17,6 +20,8 @@ public static class DefaultModel
             }
         }
 
-        throw new UsageException("No models/shapes stands in or above the current directory. Name a model directory with --model, or run inside the repository.");
+        throw new UsageException(
+            "No models/shapes stands in or above the current directory. Name a model directory with --model, or run inside the "
+                + "repository.");
     }
 }

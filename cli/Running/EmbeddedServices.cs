@@ -19,7 +19,8 @@ public static class EmbeddedServices
         configuration.AddCommandSources(settings, ("Model:Directory", modelDirectory));
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(configuration);
-        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Warning).AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
+        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Warning)
+            .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
         add(services);
         var provider = services.BuildServiceProvider();
         try

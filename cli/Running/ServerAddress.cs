@@ -10,7 +10,9 @@ public static class ServerAddress
     public static Option<Uri> Create(bool required) => new("--server", "-s")
     {
         HelpName = "URL", CustomParser = Parse, Required = required,
-        Description = required ? "The running server, for example http://localhost:8080." : "Ask a running server instead of loading a model, for example http://localhost:8080.",
+        Description = required
+            ? "The running server, for example http://localhost:8080."
+            : "Ask a running server instead of loading a model, for example http://localhost:8080.",
     };
 
     private static Uri? Parse(ArgumentResult result)

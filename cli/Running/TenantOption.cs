@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Running;
 

@@ -23,7 +23,12 @@ public static class ServeCommand
         var model = ModelOption.Create();
         var port = NumberOption.Create<int>(
             "--grpc-port", "N", "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080.", 1, 65535);
-        var redis = new Option<string>("--redis") { HelpName = "CONNECTION", Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory alone." };
+        var redis = new Option<string>("--redis")
+        {
+            HelpName = "CONNECTION",
+            Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory "
+                + "alone.",
+        };
         var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
             + "support sets and the latent cache over gRPC, with health and reflection.")
         {
@@ -53,7 +58,8 @@ public static class ServeCommand
         ]);
         builder.Configuration.AddCommandSources(settings, named);
         builder.AddServiceDefaults();
-        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
+        builder.Services.Configure<ConsoleLoggerOptions>(
+            console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
         builder.Services.AddEmbeddedFlamingo().AddStageServing();
         var app = builder.Build();
         SettingOption.CheckSections(app.Services, settings);

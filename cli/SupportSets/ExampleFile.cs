@@ -2,7 +2,6 @@ using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.SupportSets;
 
@@ -31,11 +30,16 @@ public static class ExampleFile
     private static SupportExample? Example(JsonElement line, string folder, string at, List<string> faults)
     {
         var kinds = VisualJson.Kinds.Where(kind => line.TryGetProperty(kind, out _)).ToList();
-        foreach (var member in line.EnumerateObject().Where(member => member.Name is not ("text" or VisualJson.MaxFrames) && !VisualJson.Kinds.Contains(member.Name)))
-            faults.Add($"{at}: unknown member '{member.Name}'. Known are 'picture', 'video', 'frames', '{VisualJson.MaxFrames}' and 'text'.");
+        var unknown = line.EnumerateObject().Where(member =>
+            member.Name is not ("text" or VisualJson.MaxFrames) && !VisualJson.Kinds.Contains(member.Name));
+        foreach (var member in unknown)
+            faults.Add(
+                $"{at}: unknown member '{member.Name}'. Known are 'picture', 'video', 'frames', '{VisualJson.MaxFrames}' and 'text'.");
         var text = line.TryGetProperty("text", out var given) && given.ValueKind == JsonValueKind.String ? given.GetString() : null;
         if (text is null) faults.Add($"{at}: needs 'text', a string: what is to be said of the picture.");
         if (kinds.Count != 1) faults.Add($"{at}: must have exactly one of 'picture', 'video' and 'frames', not {kinds.Count}.");
-        return kinds.Count == 1 && VisualJson.Read(line, kinds[0], folder, at, faults) is { } visual && text is not null ? new SupportExample(visual, text) : null;
+        return kinds.Count == 1 && VisualJson.Read(line, kinds[0], folder, at, faults) is { } visual && text is not null
+            ? new SupportExample(visual, text)
+            : null;
     }
 }

@@ -4,14 +4,17 @@ using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.SupportSets;
 
 /// <summary><c>flamingo support-set</c>: named lists of examples on a running server.</summary>
 public static class SupportSetCommand
 {
-    public static Command Create() => new("support-set", "Named lists of examples on a running server; 'generate' and 'rank' draw from them with --support-set.") { Put(), Get(), List(), Delete() };
+    public static Command Create() =>
+        new("support-set", "Named lists of examples on a running server; 'generate' and 'rank' draw from them with --support-set.")
+        {
+            Put(), Get(), List(), Delete(),
+        };
 
     private static Command Put()
     {
@@ -41,10 +44,13 @@ public static class SupportSetCommand
         });
     }
 
-    private static Command Get() => Asking("get", "Tell what a set holds: per example the picture's id and the text.", [Name()], [], async (parsed, sets, tenant, cancellation) =>
-        [await sets.GetAsync(tenant, parsed.GetRequiredValue<string>("NAME"), cancellation)], whole: true);
+    private static Command Get() => Asking(
+        "get", "Tell what a set holds: per example the picture's id and the text.", [Name()], [],
+        async (parsed, sets, tenant, cancellation) => [await sets.GetAsync(tenant, parsed.GetRequiredValue<string>("NAME"), cancellation)],
+        whole: true);
 
-    private static Command List() => Asking("list", "Tell all sets of the tenant, by name.", [], [], (_, sets, tenant, cancellation) => sets.ListAsync(tenant, cancellation));
+    private static Command List() => Asking(
+        "list", "Tell all sets of the tenant, by name.", [], [], (_, sets, tenant, cancellation) => sets.ListAsync(tenant, cancellation));
 
     private static Command Delete()
     {
@@ -73,17 +79,23 @@ public static class SupportSetCommand
 
     /// <param name="whole">Whether one set is told with its examples, or any number of them in a line each.</param>
     private static Command Asking(
-        string name, string description, Argument[] arguments, Option[] options, Func<ParseResult, ISupportSets, string, CancellationToken, Task<IReadOnlyList<SupportSet>>> ask, bool whole = false)
+        string name, string description, Argument[] arguments, Option[] options,
+        Func<ParseResult, ISupportSets, string, CancellationToken, Task<IReadOnlyList<SupportSet>>> ask, bool whole = false)
     {
         var (server, tenant) = (ServerAddress.Create(required: true), TenantOption.Create());
-        var json = new Option<bool>("--json") { Description = "Print one JSON object per set: name, version, created, expires, example_count, examples (picture_id, text; empty in lists)." };
+        var json = new Option<bool>("--json")
+        {
+            Description = "Print one JSON object per set: name, version, created, expires, example_count, examples (picture_id, text; "
+                + "empty in lists).",
+        };
         var command = new Command(name, description);
         foreach (var argument in arguments) command.Add(argument);
         foreach (var option in new Option[] { server, tenant, json }.Concat(options)) command.Add(option);
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
-            var (sets, output) = (await ask(parsed, opened.SupportSets, parsed.GetRequiredValue(tenant), cancellation), parsed.InvocationConfiguration.Output);
+            var output = parsed.InvocationConfiguration.Output;
+            var sets = await ask(parsed, opened.SupportSets, parsed.GetRequiredValue(tenant), cancellation);
             if (parsed.GetValue(json)) foreach (var set in sets) await output.WriteLineAsync(JsonSerializer.Serialize(set, Page.Json));
             else Page.Write(output, whole ? Examples(sets[0]) : Heads(sets));
             return ExitCode.Done;
@@ -94,7 +106,12 @@ public static class SupportSetCommand
     private static Spectre.Console.Table Heads(IReadOnlyList<SupportSet> sets)
     {
         var table = Page.Table("name", "version", "examples", "created", "expires");
-        foreach (var set in sets) Page.AddRow(table, set.Name, $"{set.Version}", $"{set.ExampleCount}", $"{set.Created:u}", set.Expires is { } end ? $"{end:u}" : "never");
+        foreach (var set in sets)
+        {
+            var expires = set.Expires is { } end ? $"{end:u}" : "never";
+            Page.AddRow(table, set.Name, $"{set.Version}", $"{set.ExampleCount}", $"{set.Created:u}", expires);
+        }
+
         return table;
     }
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
@@ -11,7 +10,10 @@ public static class AnswerCommand
 {
     public static Command Create()
     {
-        var question = new Argument<string>("question") { HelpName = "QUESTION", Description = "For example \"what color is the heart?\"." };
+        var question = new Argument<string>("question")
+        {
+            HelpName = "QUESTION", Description = "For example \"what color is the heart?\".",
+        };
         var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: true), new SamplingOptions(oneAnswer: true));
         var command = new Command("answer", "Answer a question about a picture, asked by the model's own template.");
         task.AddTo(command);

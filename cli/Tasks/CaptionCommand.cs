@@ -2,7 +2,6 @@ using System.CommandLine;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 

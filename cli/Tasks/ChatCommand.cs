@@ -4,7 +4,6 @@ using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
@@ -17,7 +16,11 @@ public static class ChatCommand
     /// <param name="input">Null: standard input.</param>
     public static Command Create(UserInput? input)
     {
-        var picture = new Option<string[]>("--picture") { HelpName = "FILE", AllowMultipleArgumentsPerToken = true, Description = "A picture of the first turn, a JPEG, PNG, WebP, GIF or BMP file; repeatable, order kept." };
+        var picture = new Option<string[]>("--picture")
+        {
+            HelpName = "FILE", AllowMultipleArgumentsPerToken = true,
+            Description = "A picture of the first turn, a JPEG, PNG, WebP, GIF or BMP file; repeatable, order kept.",
+        };
         var json = new Option<bool>("--json")
         {
             Description = "Print one JSON object per reply when it is whole, on a line of its own: text, ids, finish_reason, "
@@ -25,7 +28,11 @@ public static class ChatCommand
                 + "log_probabilities and samples where asked for.",
         };
         var (answerer, sampling) = (new AnswererOptions(takesExamples: false), new SamplingOptions(MostTokens));
-        var command = new Command("chat", $"Hold a conversation by the model's own template (IDEFICS instruct has one): every line of standard input is a turn, its reply goes to standard output as it is made, everything else to standard error. A line '{ChatSession.PictureCommand} FILE' shows a picture with the next turn; the end of input ends it. What is wrong ends it too, unless somebody types at a terminal.") { picture };
+        const string Description = "Hold a conversation by the model's own template (IDEFICS instruct has one): every line of standard "
+            + "input is a turn, its reply goes to standard output as it is made, everything else to standard error. "
+            + $"A line '{ChatSession.PictureCommand} FILE' shows a picture with the next turn; the end of input ends it. "
+            + "What is wrong ends it too, unless somebody types at a terminal.";
+        var command = new Command("chat", Description) { picture };
         answerer.AddTo(command);
         command.Add(json);
         sampling.AddTo(command);

@@ -3,7 +3,6 @@ using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
@@ -37,7 +36,9 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         }
 
         if (input.IsTerminal) await error.WriteLineAsync();
-        if (_shown.Count > 0) await error.WriteLineAsync($"flamingo: nothing was said about the last {(_shown.Count == 1 ? "picture" : $"{_shown.Count} pictures")}.");
+        if (_shown.Count > 0)
+            await error.WriteLineAsync(
+                $"flamingo: nothing was said about the last {(_shown.Count == 1 ? "picture" : $"{_shown.Count} pictures")}.");
     }
 
     private async Task<string?> NextAsync(CancellationToken cancellation)
@@ -69,7 +70,9 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
     private void Show(string line)
     {
         var words = line.Split(' ', 2, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        if (words is not [PictureCommand, var file]) throw new UsageException($"'{line}' is no command. '{PictureCommand} FILE' is the only one; a turn that begins with a slash has a blank before it.");
+        if (words is not [PictureCommand, var file])
+            throw new UsageException(
+                $"'{line}' is no command. '{PictureCommand} FILE' is the only one; a turn that begins with a slash has a blank before it.");
         if (file == InputFile.StandardInput)
             throw new UsageException($"{PictureCommand}: standard input holds the turns. Name {InputFile.Pictures}.");
         var faults = new List<string>();

@@ -3,7 +3,6 @@ using Flamingo.Abstractions;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
@@ -12,11 +11,20 @@ public static class ClassifyCommand
 {
     public static Command Create()
     {
-        var labels = new Option<string[]>("--label", "-l") { HelpName = "TEXT", Required = true, Description = "A possible label; repeatable." };
-        var scoring = new Option<string>("--scoring") { HelpName = "mean|sum", Description = "A label's score: log-likelihood per token, or of the whole label. Default: mean." };
+        var labels = new Option<string[]>("--label", "-l")
+        {
+            HelpName = "TEXT", Required = true, Description = "A possible label; repeatable.",
+        };
+        var scoring = new Option<string>("--scoring")
+        {
+            HelpName = "mean|sum", Description = "A label's score: log-likelihood per token, or of the whole label. Default: mean.",
+        };
         scoring.MustBeOneOf("mean", "sum");
         var (json, task, ensemble) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new EnsembleOptions());
-        var command = new Command("classify", "Tell which label a picture has, asked by the model's own template: one line each, score and label, the best first.") { labels };
+        var command = new Command(
+            "classify",
+            "Tell which label a picture has, asked by the model's own template: one line each, score and label, the best "
+                + "first.") { labels };
         task.AddTo(command);
         command.Add(scoring);
         ensemble.AddTo(command, task.HasSupportSet);

@@ -6,11 +6,12 @@ using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary>What <c>caption</c>, <c>answer</c> and <c>classify</c> have in common: a picture, examples before it, and who answers.</summary>
+/// <summary>
+/// What <c>caption</c>, <c>answer</c> and <c>classify</c> have in common: a picture, examples before it, and who answers.
+/// </summary>
 public sealed class TaskOptions
 {
     private readonly Argument<string> _picture = new("picture")
@@ -21,7 +22,10 @@ public sealed class TaskOptions
     private readonly bool _asks;
     private readonly Option<string[]> _example;
 
-    private readonly Option<bool> _noZeroShot = new("--no-zero-shot") { Description = "Without examples, ask at once: leave out the model's own examples without pictures." };
+    private readonly Option<bool> _noZeroShot = new("--no-zero-shot")
+    {
+        Description = "Without examples, ask at once: leave out the model's own examples without pictures.",
+    };
     private readonly AnswererOptions _answerer = new();
 
     /// <param name="asks">Whether examples have a question.</param>
@@ -30,7 +34,8 @@ public sealed class TaskOptions
         _asks = asks;
         _example = new("--example", "-e")
         {
-            HelpName = asks ? "PICTURE> <QUESTION> <ANSWER" : "PICTURE> <ANSWER", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
+            HelpName = asks ? "PICTURE> <QUESTION> <ANSWER" : "PICTURE> <ANSWER",
+            Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
             Description = "An example before the picture; repeatable, order kept. '-' for PICTURE is an example of words alone.",
         };
     }
@@ -45,7 +50,9 @@ public sealed class TaskOptions
         _answerer.AddTo(command);
         command.AddRule(result =>
         {
-            if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0) result.AddError($"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
+            if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0)
+                result.AddError(
+                    $"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
         });
     }
 

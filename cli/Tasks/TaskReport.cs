@@ -5,7 +5,6 @@ using System.Text.Json.Serialization;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tasks;
 
@@ -13,7 +12,8 @@ namespace Flamingo.Cli.Tasks;
 public static class TaskReport
 {
     private sealed record Answer(
-        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+        string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures,
+        PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
         /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -25,7 +25,8 @@ public static class TaskReport
     }
 
     private sealed record Labels(
-        [property: JsonPropertyName("labels")] IReadOnlyList<ScoredLabel> Scored, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
+        [property: JsonPropertyName("labels")] IReadOnlyList<ScoredLabel> Scored, int PromptTokens,
+        IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
         /// <inheritdoc cref="Answer.Shots"/>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -63,11 +64,15 @@ public static class TaskReport
         var (prompt, timings) = (PromptReport.Of(found.Ranking), PromptReport.Timings.Of(found.Ranking.Timings));
         if (json)
         {
-            await output.WriteLineAsync(JsonSerializer.Serialize(new Labels(found.Labels, found.Ranking.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots }, Page.Json));
+            await output.WriteLineAsync(
+                JsonSerializer.Serialize(
+                    new Labels(found.Labels, found.Ranking.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots },
+                    Page.Json));
             return;
         }
 
-        foreach (var label in found.Labels) await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{label.Score,10:0.0000} {label.Label}"));
+        foreach (var label in found.Labels)
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{label.Score,10:0.0000} {label.Label}"));
         await error.WriteLineAsync($"[{found.Labels.Count} labels after {found.Ranking.PromptTokens}{prompt}; {timings}]");
     }
 }

@@ -23,7 +23,8 @@ public sealed record Comparison(string Name, Outcome Outcome, string Detail)
 
     public static Comparison OfTensors(string name, ReadOnlySpan<float> golden, ReadOnlySpan<float> actual)
     {
-        if (golden.Length != actual.Length) return new(name, Outcome.Broken, $"{actual.Length} values where the golden has {golden.Length}");
+        if (golden.Length != actual.Length)
+            return new(name, Outcome.Broken, $"{actual.Length} values where the golden has {golden.Length}");
         var (largest, error, worst) = (0.0, 0.0, 0);
         for (var index = 0; index < golden.Length; index++)
         {
@@ -41,7 +42,8 @@ public sealed record Comparison(string Name, Outcome Outcome, string Detail)
     {
         var same = golden.Zip(actual).TakeWhile(pair => pair.First == pair.Second).Count();
         if (same == golden.Count && same == actual.Count) return new(name, Outcome.Held, $"{same} ids identical");
-        static string At(IReadOnlyList<int> ids, int index) => index < ids.Count ? ids[index].ToString(CultureInfo.InvariantCulture) : "the end";
+        static string At(IReadOnlyList<int> ids, int index) =>
+            index < ids.Count ? ids[index].ToString(CultureInfo.InvariantCulture) : "the end";
         return new(name, Outcome.Broken, $"first difference at {same}: {At(actual, same)} where the golden has {At(golden, same)}");
     }
 
@@ -49,5 +51,7 @@ public sealed record Comparison(string Name, Outcome Outcome, string Detail)
     public static Comparison Within(string name, double error, double tolerance, string what, string where = "") =>
         error <= tolerance
             ? new(name, Outcome.Held, string.Create(CultureInfo.InvariantCulture, $"{what} {error:0.0e+0} (allowed {tolerance:0e+0})"))
-            : new(name, Outcome.Broken, string.Create(CultureInfo.InvariantCulture, $"{what} {error:0.0e+0}{where} (allowed {tolerance:0e+0})"));
+            : new(
+                name, Outcome.Broken,
+                string.Create(CultureInfo.InvariantCulture, $"{what} {error:0.0e+0}{where} (allowed {tolerance:0e+0})"));
 }

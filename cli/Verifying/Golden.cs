@@ -7,7 +7,10 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Verifying;
 
-/// <summary>What the original code answered to one prompt. Members that this build does not know are kept by name, so that they can be reported as skipped.</summary>
+/// <summary>
+/// What the original code answered to one prompt. Members that this build does not know are kept by name, so that they can be
+/// reported as skipped.
+/// </summary>
 public sealed partial record GoldenPrompt
 {
     public required string Name { get; init; }
@@ -32,7 +35,8 @@ public sealed partial record GoldenPrompt
         .Select(member => (member.Key, Name: BeamName().Match(member.Key), member.Value))
         .Where(member => member.Name.Success)
         .ToDictionary(member => member.Key, member => new GoldenBeams(
-            int.Parse(member.Name.Groups[1].ValueSpan, CultureInfo.InvariantCulture), float.Parse(member.Name.Groups[2].ValueSpan, CultureInfo.InvariantCulture),
+            int.Parse(member.Name.Groups[1].ValueSpan, CultureInfo.InvariantCulture),
+            float.Parse(member.Name.Groups[2].ValueSpan, CultureInfo.InvariantCulture),
             member.Value.Deserialize<GoldenBeam>(Golden.Json) ?? throw new JsonException($"{member.Key} is empty")));
 
     [GeneratedRegex(@"^beam(\d{1,4})_length_penalty_(-?\d{1,4}(?:\.\d{1,4})?)$")]
@@ -55,7 +59,10 @@ public sealed record GoldenCandidate(string Text, IReadOnlyList<int> Ids, IReadO
 /// <summary>A <c>golden.json</c>/<c>golden.safetensors</c> pair, or another one of that form.</summary>
 public sealed class Golden : IDisposable
 {
-    internal static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true };
+    internal static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
+    };
 
     private const string MainFile = "golden.json";
 

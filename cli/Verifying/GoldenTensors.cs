@@ -1,6 +1,5 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Verifying;
 
@@ -32,6 +31,8 @@ public sealed class GoldenTensors(SafetensorsFile file)
         if (actual is null) return new(name, Outcome.Skipped, why);
         return golden.Shape.SequenceEqual(actual.Shape)
             ? Comparison.OfTensors(name, golden.ToFloats(), actual.ToFloats())
-            : new(name, Outcome.Broken, $"shape [{string.Join(", ", actual.Shape)}] where the golden has [{string.Join(", ", golden.Shape)}]");
+            : new(
+                name, Outcome.Broken,
+                $"shape [{string.Join(", ", actual.Shape)}] where the golden has [{string.Join(", ", golden.Shape)}]");
     }
 }

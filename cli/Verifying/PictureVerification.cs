@@ -5,7 +5,6 @@ using Flamingo.Modeling.Runtime;
 using Flamingo.Modeling.Tensors;
 using Flamingo.Modeling.Weights;
 using Flamingo.Resampler.Network;
-using Flamingo.Stages;
 using Flamingo.VisionEncoder.Decoding;
 using Flamingo.VisionEncoder.Network;
 using Flamingo.VisionEncoder.Preprocessing;
@@ -13,7 +12,9 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Cli.Verifying;
 
-/// <summary>Pixels, features and latents. The networks start from the golden pixels, so that decoding and computing are judged apart.</summary>
+/// <summary>
+/// Pixels, features and latents. The networks start from the golden pixels, so that decoding and computing are judged apart.
+/// </summary>
 /// <param name="orientation">exif or ignore, in place of the model's own.</param>
 public sealed class PictureVerification(ModelDirectory model, InferenceThread thread, string? orientation)
 {
@@ -23,12 +24,15 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
     };
 
     /// <returns>Latents of every picture, f32 [latents, width], for the prompts.</returns>
-    public async Task<IReadOnlyList<TensorData>> RunAsync(Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
+    public async Task<IReadOnlyList<TensorData>> RunAsync(
+        Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
     {
         if (golden.Pictures.Count == 0) return [];
         var files = golden.Pictures.Select(name => Path.Combine(pictures, name)).ToArray();
         var missing = files.Where(file => !File.Exists(file)).ToArray();
-        if (missing.Length > 0) throw new UsageException([.. missing.Select(file => $"{file} does not exist. --pictures names the folder with the files that golden.json lists.")]);
+        if (missing.Length > 0)
+            throw new UsageException(
+                [.. missing.Select(file => $"{file} does not exist. --pictures names the folder with the files that golden.json lists.")]);
 
         var goldenPixels = tensors.Find("pixels");
         return await thread.RunAsync(() =>
@@ -46,7 +50,8 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
             var (features, latents) = Compute(goldenPixels ?? own);
             report(tensors.Compare("features", features.ToData(TensorDtype.Float32)));
             report(tensors.Compare("latents", latents.ToData(TensorDtype.Float32)));
-            return (IReadOnlyList<TensorData>)[.. Enumerable.Range(0, files.Length).Select(index => latents[index].ToData(TensorDtype.Float32))];
+            var places = Enumerable.Range(0, files.Length);
+            return (IReadOnlyList<TensorData>)[.. places.Select(index => latents[index].ToData(TensorDtype.Float32))];
         }, cancellation);
     }
 
@@ -64,7 +69,10 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
     private Comparison ComparePixels(TensorData? golden, TensorData own)
     {
         if (golden is null) return new("pixels", Outcome.Skipped, "not in the golden tensors");
-        if (!golden.Shape.SequenceEqual(own.Shape)) return new("pixels", Outcome.Broken, $"shape [{string.Join(", ", own.Shape)}] where the golden has [{string.Join(", ", golden.Shape)}]");
+        if (!golden.Shape.SequenceEqual(own.Shape))
+            return new(
+                "pixels", Outcome.Broken,
+                $"shape [{string.Join(", ", own.Shape)}] where the golden has [{string.Join(", ", golden.Shape)}]");
         var (expected, actual, plane, largest) = (golden.ToFloats(), own.ToFloats(), own.Shape[2] * own.Shape[3], 0.0);
         for (var index = 0; index < expected.Length; index++)
         {
@@ -81,7 +89,8 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         var device = CPU;
         using var visionFile = model.OpenWeights("vision");
         using var resamplerFile = model.OpenWeights("resampler");
-        var (visionWeights, resamplerWeights) = (new WeightsReader(visionFile, device, ScalarType.Float32), new WeightsReader(resamplerFile, device, ScalarType.Float32));
+        var (visionWeights, resamplerWeights) = (
+            new WeightsReader(visionFile, device, ScalarType.Float32), new WeightsReader(resamplerFile, device, ScalarType.Float32));
         using var vision = new VisionTransformer(model.Config.Vision, visionWeights);
         using var resampler = new PerceiverResampler(model.Config.Resampler, resamplerWeights);
         visionWeights.Finish();

@@ -19,9 +19,13 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         if (prompt.Sees is { } sees) report(Comparison.OfIds($"{prompt.Name}: sees", sees,
             [.. SeenPictures.Of(prompt.Ids, modelTokens).Select(picture => picture + 1)]));
         report(await CompareLogitsAsync(prompt, tensors, cancellation));
-        if (prompt.Greedy is { } greedy) await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
-        if (prompt.Rank is { } rank) await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
-        foreach (var (name, beams) in prompt.Beams) await TryAsync($"{prompt.Name}: {name}", report, () => CompareBeamsAsync($"{prompt.Name}: {name}", segments, beams, report, cancellation));
+        if (prompt.Greedy is { } greedy)
+            await TryAsync($"{prompt.Name}: greedy", report, () => CompareGreedyAsync(prompt.Name, segments, greedy, report, cancellation));
+        if (prompt.Rank is { } rank)
+            await TryAsync($"{prompt.Name}: rank", report, () => CompareRankAsync(prompt.Name, segments, rank, report, cancellation));
+        foreach (var (name, beams) in prompt.Beams)
+            await TryAsync(
+                $"{prompt.Name}: {name}", report, () => CompareBeamsAsync($"{prompt.Name}: {name}", segments, beams, report, cancellation));
         foreach (var other in prompt.Others.Keys.Where(name => name is not ("pictures" or "text") && !prompt.Beams.ContainsKey(name)))
             report(new($"{prompt.Name}: {other}", Outcome.Skipped, "this build does not know it"));
     }
@@ -41,7 +45,8 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
 
     private PromptSegment Segment(GoldenSegment segment) => segment switch
     {
-        { Picture: { } index } => new PictureSegment(Convert.ToHexStringLower(SHA256.HashData(latents[index].Bytes.Span)), ChecksummedLatents.Of(latents[index])),
+        { Picture: { } index } =>
+            new PictureSegment(Convert.ToHexStringLower(SHA256.HashData(latents[index].Bytes.Span)), ChecksummedLatents.Of(latents[index])),
         _ => new TextSegment(segment.Text!),
     };
 
@@ -50,7 +55,8 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
     {
         var name = $"logits.{prompt.Name}";
         var pictures = prompt.Segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!.Value).ToArray();
-        if (prompt.Ids.Count == 0 || prompt.Ids.Any(id => id < 0 || id >= language.Description.VocabularySize)) return new(name, Outcome.Broken, $"the golden ids do not fit a vocabulary of {language.Description.VocabularySize}");
+        if (prompt.Ids.Count == 0 || prompt.Ids.Any(id => id < 0 || id >= language.Description.VocabularySize))
+            return new(name, Outcome.Broken, $"the golden ids do not fit a vocabulary of {language.Description.VocabularySize}");
         if (prompt.Ids.Count(id => id == modelTokens.Image.Id) != pictures.Length) return new(name, Outcome.Broken,
             "the golden ids do not hold one image token for each picture");
         var logits = await language.Runner.LogitsAsync(
@@ -59,7 +65,8 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         return tensors.Compare(name, logits);
     }
 
-    private async Task CompareGreedyAsync(string name, PromptSegment[] segments, GoldenAnswer golden, Action<Comparison> report, CancellationToken cancellation)
+    private async Task CompareGreedyAsync(
+        string name, PromptSegment[] segments, GoldenAnswer golden, Action<Comparison> report, CancellationToken cancellation)
     {
         var ids = new List<int>();
         var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Ids.Count) };
@@ -68,10 +75,14 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         report(Comparison.OfIds($"{name}: greedy", golden.Ids, ids));
     }
 
-    private async Task CompareBeamsAsync(string name, PromptSegment[] segments, GoldenBeams golden, Action<Comparison> report, CancellationToken cancellation)
+    private async Task CompareBeamsAsync(
+        string name, PromptSegment[] segments, GoldenBeams golden, Action<Comparison> report, CancellationToken cancellation)
     {
         var (ids, score) = (new List<int>(), (double?)null);
-        var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, golden.Best.Ids.Count), Beams = golden.Count, LengthPenalty = golden.LengthPenalty };
+        var sampling = new SamplingParameters
+        {
+            MaxTokens = Math.Max(GreedyTokens, golden.Best.Ids.Count), Beams = golden.Count, LengthPenalty = golden.LengthPenalty,
+        };
         await foreach (var part in language.GenerateAsync(new LanguageModelRequest(segments, sampling), cancellation))
         {
             if (part is AnswerTokens { Sample: 0 } tokens) ids.AddRange(tokens.Ids);
@@ -81,10 +92,15 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         var same = Comparison.OfIds(name, golden.Best.Ids, ids);
         if (same.Outcome != Outcome.Held) report(same);
         else if (score is not { } found) report(new(name, Outcome.Broken, "the model tells no score"));
-        else report(Comparison.Within(name, Math.Abs(found - golden.Best.Score), Comparison.RankTolerance, $"{ids.Count} ids identical, difference of the score"));
+        else report(
+            Comparison.Within(
+                name, Math.Abs(found - golden.Best.Score), Comparison.RankTolerance,
+                $"{ids.Count} ids identical, difference of the score"));
     }
 
-    private async Task CompareRankAsync(string name, PromptSegment[] segments, IReadOnlyList<GoldenCandidate> golden, Action<Comparison> report, CancellationToken cancellation)
+    private async Task CompareRankAsync(
+        string name, PromptSegment[] segments, IReadOnlyList<GoldenCandidate> golden, Action<Comparison> report,
+        CancellationToken cancellation)
     {
         var ranking = await language.RankAsync(new RankRequest(segments, [.. golden.Select(candidate => candidate.Text)]), cancellation);
         foreach (var (expected, actual) in golden.Zip(ranking.Candidates))
@@ -92,11 +108,21 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
             var title = $"{name}: rank '{expected.Text}'";
             var ids = Comparison.OfIds(title, expected.Ids, actual.Ids);
             if (ids.Outcome != Outcome.Held) report(ids);
-            else if (expected.TokenLogLikelihoods.Count != actual.TokenLogLikelihoods.Count) report(new(title, Outcome.Broken, $"{actual.TokenLogLikelihoods.Count} log-likelihoods where the golden has {expected.TokenLogLikelihoods.Count}"));
-            else report(Comparison.Within(title, expected.TokenLogLikelihoods.Zip(actual.TokenLogLikelihoods, (left, right) => Math.Abs(left - right)).Max(), Comparison.RankTolerance, "largest difference"));
+            else if (expected.TokenLogLikelihoods.Count != actual.TokenLogLikelihoods.Count)
+                report(new(
+                    title, Outcome.Broken,
+                    $"{actual.TokenLogLikelihoods.Count} log-likelihoods where the golden has {expected.TokenLogLikelihoods.Count}"));
+            else report(
+                Comparison.Within(
+                    title, expected.TokenLogLikelihoods.Zip(actual.TokenLogLikelihoods, (left, right) => Math.Abs(left - right)).Max(),
+                    Comparison.RankTolerance, "largest difference"));
         }
 
-        static int[] Order(IEnumerable<double> scores) => [.. scores.Index().OrderByDescending(item => item.Item).Select(item => item.Index)];
-        report(Comparison.OfIds($"{name}: rank order", Order(golden.Select(candidate => candidate.TokenLogLikelihoods.Sum())), Order(ranking.Candidates.Select(candidate => candidate.Sum))));
+        static int[] Order(IEnumerable<double> scores) =>
+            [.. scores.Index().OrderByDescending(item => item.Item).Select(item => item.Index)];
+        report(
+            Comparison.OfIds(
+                $"{name}: rank order", Order(golden.Select(candidate => candidate.TokenLogLikelihoods.Sum())),
+                Order(ranking.Candidates.Select(candidate => candidate.Sum))));
     }
 }

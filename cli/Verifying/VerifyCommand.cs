@@ -81,7 +81,11 @@ public static class VerifyCommand
             return ExitCode.GoldenBroken;
         }
 
-        return held > 0 ? ExitCode.Done : throw new CheckpointException($"Nothing was compared: {goldenDirectory} holds no value that this build knows. Use goldens in the format of the reference's families.");
+        return held > 0
+            ? ExitCode.Done
+            : throw new CheckpointException(
+                $"Nothing was compared: {goldenDirectory} holds no value that this build knows. Use goldens in the format of the "
+                    + $"reference's families.");
     }
 
     private static HashSet<string> Dtypes(ModelDirectory model, string part)

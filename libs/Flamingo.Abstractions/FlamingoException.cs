@@ -6,10 +6,14 @@ public enum FlamingoErrorKind
     /// <summary>The caller's input is wrong; <see cref="FlamingoException.Faults"/> names each field and the remedy.</summary>
     InvalidArgument,
 
-    /// <summary>A picture id or support set that is not there; <see cref="FlamingoException.Missing"/> lists the ids to send again as bytes.</summary>
+    /// <summary>
+    /// A picture id or support set that is not there; <see cref="FlamingoException.Missing"/> lists the ids to send again as bytes.
+    /// </summary>
     NotFound,
 
-    /// <summary>The language model does not hold latents it was believed to hold; <see cref="FlamingoException.Missing"/> lists their keys.</summary>
+    /// <summary>
+    /// The language model does not hold latents it was believed to hold; <see cref="FlamingoException.Missing"/> lists their keys.
+    /// </summary>
     LatentsMissing,
 
     /// <summary>Too many requests; <see cref="FlamingoException.RetryAfter"/> says when to return.</summary>
@@ -66,7 +70,8 @@ public sealed class FlamingoException : Exception
     /// <summary>For Overloaded: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    public static FlamingoException Invalid(string field, string problem, string remedy) => Invalid([new FieldFault(field, problem, remedy)]);
+    public static FlamingoException Invalid(string field, string problem, string remedy) =>
+        Invalid([new FieldFault(field, problem, remedy)]);
 
     public static FlamingoException Invalid(IReadOnlyList<FieldFault> faults) =>
         new(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults)) { Faults = faults };

@@ -1,9 +1,14 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>What callers ask of a model, the same in one process and over gRPC: the gateway answers it, and the client passes it on.</summary>
+/// <summary>
+/// What callers ask of a model, the same in one process and over gRPC: the gateway answers it, and the client passes it on.
+/// </summary>
 public interface IFlamingo
 {
-    /// <summary>First one <see cref="PicturesResolved"/>, then any number of <see cref="AnswerTokens"/>, then one <see cref="AnswerFinished"/>.</summary>
+    /// <summary>
+    /// First one <see cref="PicturesResolved"/>, then any number of <see cref="AnswerTokens"/>, then one
+    /// <see cref="AnswerFinished"/>.
+    /// </summary>
     /// <exception cref="FlamingoException">Any kind but LatentsMissing; it is thrown while the answer is read.</exception>
     IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation = default);
 

@@ -4,7 +4,9 @@ namespace Flamingo.Abstractions;
 public interface ISupportSets
 {
     /// <summary>Creates a set, or replaces it under the next version; its pictures are encoded before it is there.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument; Conflict: another version than expected; Unavailable: the store is down.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument; Conflict: another version than expected; Unavailable: the store is down.
+    /// </exception>
     Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation = default);
 
     /// <exception cref="FlamingoException">NotFound.</exception>
@@ -23,7 +25,8 @@ public sealed record SupportExample(FlamingoVisual Visual, string Text);
 
 /// <param name="TimeToLive">Null: until it is deleted.</param>
 /// <param name="ExpectedVersion">Null replaces whatever is there; 0 is "not there yet".</param>
-public sealed record PutSupportSet(string Name, IReadOnlyList<SupportExample> Examples, TimeSpan? TimeToLive = null, long? ExpectedVersion = null)
+public sealed record PutSupportSet(
+    string Name, IReadOnlyList<SupportExample> Examples, TimeSpan? TimeToLive = null, long? ExpectedVersion = null)
 {
     /// <inheritdoc cref="TenantName"/>
     public string Tenant { get; init; } = TenantName.Default;
@@ -33,7 +36,8 @@ public sealed record StoredExample(string PictureId, string Text);
 
 /// <param name="Version">1 for a new set, then one more with every replacement.</param>
 /// <param name="Examples">Empty in lists.</param>
-public sealed record SupportSet(string Name, long Version, DateTimeOffset Created, DateTimeOffset? Expires, int ExampleCount, IReadOnlyList<StoredExample> Examples);
+public sealed record SupportSet(
+    string Name, long Version, DateTimeOffset Created, DateTimeOffset? Expires, int ExampleCount, IReadOnlyList<StoredExample> Examples);
 
 public enum ShotSelection
 {
@@ -46,13 +50,17 @@ public enum ShotSelection
     /// <summary>So many without replacement, by seed.</summary>
     Random = 3,
 
-    /// <summary>RICES: the nearest to the query's last picture by the cosine of CLIP's pooled and projected embeddings, the most similar last.</summary>
+    /// <summary>
+    /// RICES: the nearest to the query's last picture by the cosine of CLIP's pooled and projected embeddings, the most similar
+    /// last.
+    /// </summary>
     Rices = 4,
 }
 
 /// <param name="Version">0 is whatever is there.</param>
 /// <param name="Count">Shots; 0 with All.</param>
-public sealed record SupportSetChoice(string Name, ShotSelection Selection = ShotSelection.All, int Count = 0, ulong Seed = 0, long Version = 0);
+public sealed record SupportSetChoice(
+    string Name, ShotSelection Selection = ShotSelection.All, int Count = 0, ulong Seed = 0, long Version = 0);
 
 /// <summary>As the Flamingo paper did for classification.</summary>
 /// <param name="Permutations">Prompts, 2 to 24: the selected order, then permutations of it by seed.</param>

@@ -1,9 +1,14 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>What models like these are mostly asked, in the words that the checkpoint was trained on: thin calls over <see cref="IFlamingo"/>.</summary>
+/// <summary>
+/// What models like these are mostly asked, in the words that the checkpoint was trained on: thin calls over
+/// <see cref="IFlamingo"/>.
+/// </summary>
 public interface ITasks
 {
-    /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>; InvalidArgument also where the checkpoint has no template for it.</exception>
+    /// <exception cref="FlamingoException">
+    /// As <see cref="IFlamingo.GenerateAsync"/>; InvalidArgument also where the checkpoint has no template for it.
+    /// </exception>
     Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation = default);
 
     /// <inheritdoc cref="CaptionAsync"/>

@@ -26,7 +26,9 @@ public sealed class Prompt
     public Prompt Video(IEnumerable<ReadOnlyMemory<byte>> frames, int maxFrames = 0) =>
         Add(new FlamingoVideo(new VisualInput([.. frames], maxFrames)));
 
-    /// <param name="id">Of a picture or clip that was sent before, as an answer returned it or <see cref="Abstractions.PictureId"/> computes it.</param>
+    /// <param name="id">
+    /// Of a picture or clip that was sent before, as an answer returned it or <see cref="Abstractions.PictureId"/> computes it.
+    /// </param>
     public Prompt PictureId(string id) => Add(new FlamingoPictureId(id));
 
     private Prompt Add(FlamingoSegment segment)

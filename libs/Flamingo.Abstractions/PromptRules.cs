@@ -7,7 +7,8 @@ namespace Flamingo.Abstractions;
 public static class PromptRules
 {
     public const int MostSegments = 1024;
-    public const int MostCharacters = 1 << 22; // of all texts: a message may hold a gigabyte, and all of it is tokenized before its tokens can be counted
+    // of all texts: a message may hold a gigabyte, and all of it is tokenized before its tokens can be counted
+    public const int MostCharacters = 1 << 22;
     public const int MostBiases = 1024;
     public const int MostLogProbabilities = 20;
 
@@ -18,16 +19,22 @@ public static class PromptRules
         {
             characters += text.Length;
             foreach (var marker in model.PictureMarkers.Where(marker => text.Contains(marker, StringComparison.Ordinal)))
-                faults.Add(new($"segments[{index}].text", $"The text holds the picture marker '{marker}'.", "Send the picture as a segment of its own; the service places the marker."));
+                faults.Add(new(
+                    $"segments[{index}].text", $"The text holds the picture marker '{marker}'.",
+                    "Send the picture as a segment of its own; the service places the marker."));
         }
 
-        if (characters > MostCharacters) faults.Add(new("segments", $"{characters} characters of text are more than {MostCharacters}.", "Send shorter texts or fewer examples."));
+        if (characters > MostCharacters)
+            faults.Add(new(
+                "segments", $"{characters} characters of text are more than {MostCharacters}.", "Send shorter texts or fewer examples."));
     }
 
     public static void CheckSegmentCount(int count, List<FieldFault> faults)
     {
         if (count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one text or picture."));
-        if (count > MostSegments) faults.Add(new("segments", $"{count} segments are more than {MostSegments}.", "Join neighbouring texts or send fewer examples."));
+        if (count > MostSegments)
+            faults.Add(new(
+                "segments", $"{count} segments are more than {MostSegments}.", "Join neighbouring texts or send fewer examples."));
     }
 
     public static void CheckSampling(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
@@ -36,45 +43,63 @@ public static class PromptRules
         Range("temperature", sampling.Temperature, 0, 2, faults);
         Range("top_k", sampling.TopK, 0, model.VocabularySize, faults);
         Range("repetition_penalty", sampling.RepetitionPenalty, 0.1f, 10, faults);
-        if (!(sampling.TopP > 0 && sampling.TopP <= 1)) faults.Add(new("sampling.top_p", Invariant($"{sampling.TopP} is out of range."), "Send more than 0 and at most 1."));
-        if (sampling.StopStrings.Count > 16) faults.Add(new("sampling.stop_strings", $"{sampling.StopStrings.Count} strings are more than 16.", "Send fewer."));
-        if (sampling.StopStrings.Any(stop => stop.Length is 0 or > 256)) faults.Add(new("sampling.stop_strings", "A stop string is empty or longer than 256 characters.", "Send strings of 1 to 256 characters."));
-        if (sampling.StopTokens.Count > 64) faults.Add(new("sampling.stop_tokens", $"{sampling.StopTokens.Count} tokens are more than 64.", "Send fewer."));
+        if (!(sampling.TopP > 0 && sampling.TopP <= 1))
+            faults.Add(new("sampling.top_p", Invariant($"{sampling.TopP} is out of range."), "Send more than 0 and at most 1."));
+        if (sampling.StopStrings.Count > 16)
+            faults.Add(new("sampling.stop_strings", $"{sampling.StopStrings.Count} strings are more than 16.", "Send fewer."));
+        if (sampling.StopStrings.Any(stop => stop.Length is 0 or > 256))
+            faults.Add(new(
+                "sampling.stop_strings", "A stop string is empty or longer than 256 characters.", "Send strings of 1 to 256 characters."));
+        if (sampling.StopTokens.Count > 64)
+            faults.Add(new("sampling.stop_tokens", $"{sampling.StopTokens.Count} tokens are more than 64.", "Send fewer."));
         foreach (var token in sampling.StopTokens.Where(token => token < 0 || token >= model.VocabularySize))
             faults.Add(new("sampling.stop_tokens", $"{token} is no token id.", $"Send 0 to {model.VocabularySize - 1}."));
-        if (sampling.LogitBias.Count > MostBiases) faults.Add(new("sampling.logit_bias", $"{sampling.LogitBias.Count} ids are more than {MostBiases}.", "Send fewer."));
+        if (sampling.LogitBias.Count > MostBiases)
+            faults.Add(new("sampling.logit_bias", $"{sampling.LogitBias.Count} ids are more than {MostBiases}.", "Send fewer."));
         Indices("sampling.logit_bias", "token id", sampling.LogitBias.Keys, model.VocabularySize, faults);
-        if (sampling.LogitBias.Values.Any(bias => !(bias is >= -100 and <= 100))) faults.Add(new("sampling.logit_bias", "A bias is out of range.", "Send -100 to 100."));
+        if (sampling.LogitBias.Values.Any(bias => !(bias is >= -100 and <= 100)))
+            faults.Add(new("sampling.logit_bias", "A bias is out of range.", "Send -100 to 100."));
         Indices("sampling.allowed_tokens", "token id", sampling.AllowedTokens, model.VocabularySize, faults);
-        if (sampling.LogProbabilities is { } most) Range("log_probabilities", most, 0, Math.Min(MostLogProbabilities, model.VocabularySize), faults);
+        if (sampling.LogProbabilities is { } most)
+            Range("log_probabilities", most, 0, Math.Min(MostLogProbabilities, model.VocabularySize), faults);
         CheckSeveral(sampling, model, faults);
     }
 
     /// <summary>What is asked of attention; beams have none.</summary>
-    public static void CheckAttention(AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+    public static void CheckAttention(
+        AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
     {
         if (attention is null) return;
-        if (sampling.Beams > 1) faults.Add(new("attention", "A beam search tells no attention.", "Ask without attention, or with beams 1."));
+        if (sampling.Beams > 1)
+            faults.Add(new("attention", "A beam search tells no attention.", "Ask without attention, or with beams 1."));
         Indices("attention.layers", "gated block", attention.Layers, model.CrossAttentionLayers, faults);
         Indices("attention.heads", "head", attention.Heads, model.CrossAttentionHeads, faults);
-        if (attention.Layers.Distinct().Count() < attention.Layers.Count) faults.Add(new("attention.layers", "A gated block is named twice.", "Send each once."));
-        if (attention.Heads.Distinct().Count() < attention.Heads.Count) faults.Add(new("attention.heads", "A head is named twice.", "Send each once."));
+        if (attention.Layers.Distinct().Count() < attention.Layers.Count)
+            faults.Add(new("attention.layers", "A gated block is named twice.", "Send each once."));
+        if (attention.Heads.Distinct().Count() < attention.Heads.Count)
+            faults.Add(new("attention.heads", "A head is named twice.", "Send each once."));
     }
 
     public static void CheckPin(TimeSpan? pin, LanguageModelDescription model, List<FieldFault> faults)
     {
-        if (pin is { } time && !(time > TimeSpan.Zero && time <= model.MaxPin))
-            faults.Add(new("pin_prefix", Invariant($"{time.TotalSeconds} s is out of range."), model.MaxPin > TimeSpan.Zero ? Invariant($"Send more than 0 and at most {model.MaxPin.TotalSeconds} s.") : "Leave it out: this server pins nothing."));
+        if (pin is not { } time || (time > TimeSpan.Zero && time <= model.MaxPin)) return;
+        var remedy = model.MaxPin > TimeSpan.Zero
+            ? Invariant($"Send more than 0 and at most {model.MaxPin.TotalSeconds} s.")
+            : "Leave it out: this server pins nothing.";
+        faults.Add(new("pin_prefix", Invariant($"{time.TotalSeconds} s is out of range."), remedy));
     }
 
     public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, List<FieldFault> faults)
     {
-        if (candidates.Count == 0 || candidates.Count > model.MaxCandidates) faults.Add(new("candidates", $"{candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
+        if (candidates.Count == 0 || candidates.Count > model.MaxCandidates)
+            faults.Add(new("candidates", $"{candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
         var characters = candidates.Sum(candidate => (long)candidate.Length);
-        if (characters > MostCharacters) faults.Add(new("candidates", $"{characters} characters are more than {MostCharacters}.", "Send shorter ones or fewer."));
+        if (characters > MostCharacters)
+            faults.Add(new("candidates", $"{characters} characters are more than {MostCharacters}.", "Send shorter ones or fewer."));
         for (var index = 0; index < candidates.Count; index++)
         {
-            if (candidates[index].Length == 0) faults.Add(new($"candidates[{index}]", "The candidate is empty.", "Send at least one character."));
+            if (candidates[index].Length == 0)
+                faults.Add(new($"candidates[{index}]", "The candidate is empty.", "Send at least one character."));
             else if (model.PictureMarkers.Any(marker => candidates[index].Contains(marker, StringComparison.Ordinal)))
                 faults.Add(new($"candidates[{index}]", "The candidate holds a picture marker.", "Send plain text."));
         }
@@ -94,10 +119,16 @@ public static class PromptRules
         Range("beams", sampling.Beams, 1, most, faults);
         Range("length_penalty", sampling.LengthPenalty, -5, 5, faults);
         if (sampling.Beams <= 1) return;
-        if (sampling.Samples > sampling.Beams) faults.Add(new("sampling.samples", $"{sampling.Samples} answers of {sampling.Beams} beams.", "Send at most as many as beams."));
-        if (sampling.Temperature > 0) faults.Add(new("sampling.temperature", "A beam search is greedy.", "Send temperature 0, or beams 1."));
-        if (sampling.StopStrings.Count > 0) faults.Add(new("sampling.stop_strings", "A beam search ends at stop tokens alone.", "Send stop_tokens, or beams 1."));
-        if (sampling.LogProbabilities is not null) faults.Add(new("sampling.log_probabilities", "A beam search tells no log-probabilities but its score.", "Ask without them, or with beams 1."));
+        if (sampling.Samples > sampling.Beams)
+            faults.Add(new("sampling.samples", $"{sampling.Samples} answers of {sampling.Beams} beams.", "Send at most as many as beams."));
+        if (sampling.Temperature > 0)
+            faults.Add(new("sampling.temperature", "A beam search is greedy.", "Send temperature 0, or beams 1."));
+        if (sampling.StopStrings.Count > 0)
+            faults.Add(new("sampling.stop_strings", "A beam search ends at stop tokens alone.", "Send stop_tokens, or beams 1."));
+        if (sampling.LogProbabilities is not null)
+            faults.Add(new(
+                "sampling.log_probabilities", "A beam search tells no log-probabilities but its score.",
+                "Ask without them, or with beams 1."));
     }
 
     // one fault for all of a list, and the first few by name: a list may be as long as a message
@@ -106,7 +137,8 @@ public static class PromptRules
         var wrong = indices.Where(index => index < 0 || index >= count).ToList();
         if (wrong.Count == 0) return;
         var named = string.Join(", ", wrong.Take(8)) + (wrong.Count > 8 ? ", …" : "");
-        faults.Add(new(field, wrong.Count == 1 ? $"{named} is no {kind}." : $"{named} are no {kind}s.", count > 0 ? $"Send 0 to {count - 1}." : $"Leave it out: this model has no {kind}."));
+        var problem = wrong.Count == 1 ? $"{named} is no {kind}." : $"{named} are no {kind}s.";
+        faults.Add(new(field, problem, count > 0 ? $"Send 0 to {count - 1}." : $"Leave it out: this model has no {kind}."));
     }
 
     // Invariant, because callers see these texts whatever the server's locale.

@@ -12,11 +12,17 @@ public sealed record PromptTemplates
     /// <summary>Which of several labels a picture has.</summary>
     public PromptTemplate? Classify { get; init; }
 
-    /// <summary>One turn of a conversation, for checkpoints that hold one; the next follows it immediately. A turn may have no picture or several.</summary>
+    /// <summary>
+    /// One turn of a conversation, for checkpoints that hold one; the next follows it immediately. A turn may have no picture or
+    /// several.
+    /// </summary>
     public PromptTemplate? Chat { get; init; }
 }
 
-/// <param name="Text">A whole example: <c>{picture}</c>, where there is one <c>{question}</c>, <c>{answer}</c>, and what ends it. A query is the same up to its answer.</param>
+/// <param name="Text">
+/// A whole example: <c>{picture}</c>, where there is one <c>{question}</c>, <c>{answer}</c>, and what ends it. A query is the same
+/// up to its answer.
+/// </param>
 public sealed record PromptTemplate(string Text)
 {
     public const string Picture = "{picture}", Question = "{question}", Answer = "{answer}";

@@ -18,7 +18,9 @@ public sealed record SamplingParameters
     /// <summary>Seed of the counter-based generator (seed, position); the gateway draws one where it is absent.</summary>
     public ulong? Seed { get; init; }
 
-    /// <summary>Divides positive and multiplies negative logits of tokens that prompt or answer already hold; 1 is off. 0.1 to 10.</summary>
+    /// <summary>
+    /// Divides positive and multiplies negative logits of tokens that prompt or answer already hold; 1 is off. 0.1 to 10.
+    /// </summary>
     public float RepetitionPenalty { get; init; } = 1;
 
     /// <summary>Generation stops before any of these would appear; at most 16 strings of 1 to 256 characters.</summary>
@@ -27,7 +29,10 @@ public sealed record SamplingParameters
     /// <summary>Generation stops at any of these token ids besides the model's own; at most 64.</summary>
     public IReadOnlyList<int> StopTokens { get; init; } = [];
 
-    /// <summary>Answers of one prompt, which is computed once; sample i of seed s draws with seed s + i. With beams: how many of the best to return.</summary>
+    /// <summary>
+    /// Answers of one prompt, which is computed once; sample i of seed s draws with seed s + i. With beams: how many of the best to
+    /// return.
+    /// </summary>
     public int Samples { get; init; } = 1;
 
     /// <summary>Beams of a beam search as transformers 4.33 does it; 1 is off. Greedy only: temperature 0.</summary>
@@ -42,6 +47,9 @@ public sealed record SamplingParameters
     /// <summary>The only token ids that may be generated, the model's stop tokens included where wanted; empty is all.</summary>
     public IReadOnlyList<int> AllowedTokens { get; init; } = [];
 
-    /// <summary>Log-probabilities of each generated token and of the n most likely ones, from the logits before sampling changes them; null is off, at most 20.</summary>
+    /// <summary>
+    /// Log-probabilities of each generated token and of the n most likely ones, from the logits before sampling changes them; null
+    /// is off, at most 20.
+    /// </summary>
     public int? LogProbabilities { get; init; }
 }

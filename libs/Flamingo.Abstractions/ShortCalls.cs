@@ -1,6 +1,9 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>Short forms of the calls of <see cref="IFlamingo"/>, <see cref="ITasks"/> and <see cref="ISupportSets"/>, for whatever implements them.</summary>
+/// <summary>
+/// Short forms of the calls of <see cref="IFlamingo"/>, <see cref="ITasks"/> and <see cref="ISupportSets"/>, for whatever
+/// implements them.
+/// </summary>
 public static class ShortCalls
 {
     extension(IFlamingo flamingo)
@@ -18,7 +21,9 @@ public static class ShortCalls
         public Task<Answer> CompleteAsync(Prompt prompt, SamplingParameters? sampling = null, CancellationToken cancellation = default) =>
             Answer.ReadAsync(flamingo.GenerateAsync(prompt, sampling, cancellation), cancellation);
 
-        /// <summary>The whole answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.</summary>
+        /// <summary>
+        /// The whole answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.
+        /// </summary>
         /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>.</exception>
         public Task<Answer> CompleteAsync(FlamingoRequest request, CancellationToken cancellation = default) =>
             Answer.ReadAsync(flamingo.GenerateAsync(request, cancellation), cancellation);

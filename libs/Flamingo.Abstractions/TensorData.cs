@@ -28,19 +28,27 @@ public sealed class TensorData
         {
             TensorDtype.Float32 => 4,
             TensorDtype.Float16 or TensorDtype.BFloat16 => 2,
-            _ => throw FlamingoException.Invalid("tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
+            _ =>
+                throw FlamingoException.Invalid(
+                    "tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
         };
-        if (shape.IsDefault) throw FlamingoException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
+        if (shape.IsDefault)
+            throw FlamingoException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
         long elements = 1;
         foreach (var length in shape)
         {
             if (length < 1 || elements > int.MaxValue / length)
-                throw FlamingoException.Invalid("tensor.shape", $"[{string.Join(", ", shape)}] has a size below 1 or holds more than 2^31 elements.", "Send a dense tensor with positive sizes.");
+                throw FlamingoException.Invalid(
+                    "tensor.shape", $"[{string.Join(", ", shape)}] has a size below 1 or holds more than 2^31 elements.",
+                    "Send a dense tensor with positive sizes.");
             elements *= length;
         }
 
         if (elements * size != bytes.Length)
-            throw FlamingoException.Invalid("tensor.data", $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.", "Send row-major little-endian elements, all of them and nothing else.");
+            throw FlamingoException.Invalid(
+                "tensor.data",
+                $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.",
+                "Send row-major little-endian elements, all of them and nothing else.");
         Dtype = dtype;
         Shape = shape;
         Bytes = bytes;

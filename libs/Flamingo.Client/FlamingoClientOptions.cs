@@ -18,7 +18,9 @@ public sealed class FlamingoClientOptions
     /// <summary>The tenant of requests that name none; see <see cref="TenantName"/>.</summary>
     public string Tenant { get; set; } = TenantName.Default;
 
-    /// <summary>Longest time of one call, further attempts and the whole of a streamed answer included; null is as long as it takes.</summary>
+    /// <summary>
+    /// Longest time of one call, further attempts and the whole of a streamed answer included; null is as long as it takes.
+    /// </summary>
     public TimeSpan? Timeout { get; set; }
 
     /// <summary>Longest wait for one connection.</summary>

@@ -65,7 +65,8 @@ public sealed record RankRequest(IReadOnlyList<PromptSegment> Segments, IReadOnl
 }
 
 /// <param name="Candidates">In the order of the request.</param>
-public sealed record Ranking(IReadOnlyList<RankedCandidate> Candidates, int PromptTokens, TimeSpan Prefill, TimeSpan Total, string WeightsDigest)
+public sealed record Ranking(
+    IReadOnlyList<RankedCandidate> Candidates, int PromptTokens, TimeSpan Prefill, TimeSpan Total, string WeightsDigest)
 {
     /// <inheritdoc cref="AnswerFinished.CachedTokens"/>
     public int CachedTokens { get; init; }

@@ -2,7 +2,10 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Stages;
 
-/// <summary>What one part of a process will hold, known from options and file headers before anything is read. Parts that share a process are compared with its memory together.</summary>
+/// <summary>
+/// What one part of a process will hold, known from options and file headers before anything is read. Parts that share a process
+/// are compared with its memory together.
+/// </summary>
 /// <param name="Holder">For people, for example "language model".</param>
 public sealed record MemoryClaim(string Holder, IReadOnlyList<MemoryItem> Items)
 {

@@ -8,7 +8,9 @@ public interface IVisionEncoder
     Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation);
 
     /// <summary>Decodes, preprocesses and encodes pictures and clips; those of several calls may share a batch.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument: pictures that cannot be decoded or are too large, all of them named as <c>pictures[i]</c>.</exception>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument: pictures that cannot be decoded or are too large, all of them named as <c>pictures[i]</c>.
+    /// </exception>
     Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation);
 
     /// <summary>Counts since the stage started; of one replica where there are several.</summary>

@@ -47,7 +47,8 @@ public static class ErrorWire
             return new FlamingoException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
         }
 
-        var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>()).ToList();
+        var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>())
+            .ToList();
         return new FlamingoException(kind, status.Message, exception)
         {
             Faults = [.. status.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],

@@ -81,7 +81,8 @@ public static class FlamingoWire
         return message;
     }
 
-    public static VisualInput ToRecord(this V1.VisualInput message) => new([.. message.Files.Select(file => file.Memory)], message.MaxFrames);
+    public static VisualInput ToRecord(this V1.VisualInput message) =>
+        new([.. message.Files.Select(file => file.Memory)], message.MaxFrames);
 
     internal static V1.Visual ToVisual(this FlamingoVisual record) => record switch
     {

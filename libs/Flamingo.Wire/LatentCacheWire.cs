@@ -9,7 +9,8 @@ public static class LatentCacheWire
 {
     public static V1.CacheUse ToMessage(this CacheUse record) => new()
     {
-        MemoryHits = record.MemoryHits, RedisHits = record.RedisHits, Encoded = record.Encoded, Waits = record.Waits, SavedMs = record.Saved.TotalMilliseconds,
+        MemoryHits = record.MemoryHits, RedisHits = record.RedisHits, Encoded = record.Encoded, Waits = record.Waits,
+        SavedMs = record.Saved.TotalMilliseconds,
     };
 
     public static CacheUse ToRecord(this V1.CacheUse? message) => message is null
@@ -44,8 +45,12 @@ public static class LatentCacheWire
     {
         var (memory, redis) = (message.Memory ?? new V1.MemoryTierStatistics(), message.Redis);
         return new CacheStatistics(
-            new MemoryTierStatistics(memory.Entries, memory.Bytes, memory.MaxBytes, memory.Hits, memory.Misses, memory.Evictions, memory.Rejections),
-            redis is null ? null : new RedisTierStatistics(redis.Reachable, redis.Hits, redis.Misses, redis.Failures, redis.Corrupt, redis.BytesRead, redis.BytesWritten),
+            new MemoryTierStatistics(
+                memory.Entries, memory.Bytes, memory.MaxBytes, memory.Hits, memory.Misses, memory.Evictions, memory.Rejections),
+            redis is null
+                ? null
+                : new RedisTierStatistics(
+                    redis.Reachable, redis.Hits, redis.Misses, redis.Failures, redis.Corrupt, redis.BytesRead, redis.BytesWritten),
             message.Encoded, message.Waits, message.SharedWaits, message.Saved?.ToTimeSpan() ?? TimeSpan.Zero);
     }
 

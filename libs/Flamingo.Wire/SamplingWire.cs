@@ -25,9 +25,18 @@ public static class SamplingWire
         foreach (var (property, field) in Pairs)
         {
             var value = property.GetValue(record);
-            if (field.IsMap) ((MapField<int, float>)field.Accessor.GetValue(message)).Add(((IEnumerable<KeyValuePair<int, float>>)value!).ToDictionary());
-            else if (field.IsRepeated) foreach (var item in (IEnumerable)value!) ((IList)field.Accessor.GetValue(message)).Add(item);
-            else if (value is not null) field.Accessor.SetValue(message, value);
+            switch (field.Accessor.GetValue(message))
+            {
+                case MapField<int, float> map:
+                    map.Add(((IReadOnlyDictionary<int, float>)value!).ToDictionary());
+                    break;
+                case IList list:
+                    foreach (var item in (IEnumerable)value!) list.Add(item);
+                    break;
+                default:
+                    if (value is not null) field.Accessor.SetValue(message, value);
+                    break;
+            }
         }
 
         return message;

@@ -40,9 +40,11 @@ public static class SupportSetWire
     {
         var message = new V1.SupportSet
         {
-            Name = record.Name, Version = record.Version, Created = record.Created.ToTimestamp(), Expires = record.Expires?.ToTimestamp(), ExampleCount = record.ExampleCount,
+            Name = record.Name, Version = record.Version, Created = record.Created.ToTimestamp(), Expires = record.Expires?.ToTimestamp(),
+            ExampleCount = record.ExampleCount,
         };
-        message.Examples.AddRange(record.Examples.Select(example => new V1.StoredExample { PictureId = example.PictureId, Text = example.Text }));
+        message.Examples.AddRange(
+            record.Examples.Select(example => new V1.StoredExample { PictureId = example.PictureId, Text = example.Text }));
         return message;
     }
 
@@ -52,11 +54,14 @@ public static class SupportSetWire
 
     public static V1.SupportSetChoice ToMessage(this SupportSetChoice record) => new()
     {
-        Name = record.Name, Version = record.Version, Selection = (V1.ShotSelection)record.Selection, Count = record.Count, Seed = record.Seed,
+        Name = record.Name, Version = record.Version, Selection = (V1.ShotSelection)record.Selection, Count = record.Count,
+        Seed = record.Seed,
     };
 
     public static SupportSetChoice ToRecord(this V1.SupportSetChoice message) => new(
-        message.Name, message.Selection == V1.ShotSelection.Unspecified ? ShotSelection.All : (ShotSelection)message.Selection, message.Count, message.Seed, message.Version);
+        message.Name,
+        message.Selection == V1.ShotSelection.Unspecified ? ShotSelection.All : (ShotSelection)message.Selection,
+        message.Count, message.Seed, message.Version);
 
     public static V1.Ensemble ToMessage(this Ensemble record) => new() { Permutations = record.Permutations, Seed = record.Seed };
 

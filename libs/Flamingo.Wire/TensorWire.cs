@@ -30,7 +30,8 @@ public static class TensorWire
         catch (FlamingoException exception)
         {
             throw FlamingoException.Invalid(
-                [.. exception.Faults.Select(fault => fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
+                [.. exception.Faults.Select(fault =>
+                    fault with { Field = fault.Field.Replace("tensor", field, StringComparison.Ordinal) })]);
         }
     }
 

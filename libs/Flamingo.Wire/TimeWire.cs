@@ -20,7 +20,8 @@ public static class TimeWire
         }
         catch (InvalidOperationException)
         {
-            throw FlamingoException.Invalid(field, "It is no duration.", "Send seconds, and nanoseconds of the same sign below one second.");
+            throw FlamingoException.Invalid(
+                field, "It is no duration.", "Send seconds, and nanoseconds of the same sign below one second.");
         }
     }
 }

@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;

@@ -4,7 +4,7 @@ using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Tests;
 
@@ -63,6 +63,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public RankRequest? Ranked { get; private set; }
 
     public SamplingParameters? Sampling => Asked?.Sampling;
+
+    /// <summary>What the gateways over these stages have logged.</summary>
+    public ConcurrentQueue<LoggedEvent> Logged { get; } = new();
 
     /// <summary>Encode waits for it after it signalled <see cref="Encoding"/>.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
@@ -149,7 +152,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
-        services.AddSingleton(typeof(Microsoft.Extensions.Logging.ILogger<>), typeof(NullLogger<>));
+        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new CollectedLogs(Logged)));
         services.AddSingleton<ISeedSource>(new FixedSeed(this));
         return services.AddGatewayPipeline().BuildServiceProvider();
     }

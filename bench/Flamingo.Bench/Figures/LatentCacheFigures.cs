@@ -1,7 +1,8 @@
 using Flamingo.Abstractions;
 using Flamingo.Bench.Measuring;
 using Flamingo.Fixtures.Caching;
-using Flamingo.Gateway.LatentCache;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Latents;
 using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
@@ -11,7 +12,11 @@ public static class LatentCacheFigures
 {
     private const int Unit = 40; // bytes of a value of ten numbers
     private static readonly double[] Skews = [0.7, 0.9, 1.1];
-    private static readonly LatentEntry[] BySize = [.. Enumerable.Range(1, 19).Select(floats => new LatentEntry(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero))];
+    private static readonly LatentValue[] BySize =
+    [
+        .. Enumerable.Range(1, 19).Select(floats =>
+            new LatentValue(ChecksummedLatents.Of(TensorData.FromFloats(new float[floats], floats)), TimeSpan.Zero)),
+    ];
 
     public static IEnumerable<Figure> All =>
     [
@@ -38,7 +43,7 @@ public static class LatentCacheFigures
     private static (double Ours, double Plain) Zipf(double skew)
     {
         const int requests = 200_000;
-        var (cache, plain, hits) = (new MemoryLatentCache(500 * Unit), Plain(500 * Unit), (Ours: 0, Plain: 0));
+        var (cache, plain, hits) = (Cache(500 * Unit), Plain(500 * Unit), (Ours: 0, Plain: 0));
         foreach (var key in ZipfKeys.Draw(10_000, skew, requests, seed: 11))
         {
             var entry = BySize[key[^1] % BySize.Length];
@@ -51,7 +56,7 @@ public static class LatentCacheFigures
 
     private static (double Ours, double Plain) Scan()
     {
-        var (cache, plain, entry) = (new MemoryLatentCache(1000 * Unit), Plain(1000 * Unit), BySize[9]);
+        var (cache, plain, entry) = (Cache(1000 * Unit), Plain(1000 * Unit), BySize[9]);
         var used = Enumerable.Range(0, 500).Select(number => $"used {number}").ToList();
         foreach (var key in Enumerable.Repeat(used, 3).SelectMany(round => round)) Both(key);
         for (var number = 0; number < 100_000; number++)
@@ -69,16 +74,18 @@ public static class LatentCacheFigures
         }
     }
 
-    private static PlainLru<LatentEntry> Plain(long bytes) => new(bytes, entry => entry.Latents.Tensor.Bytes.Length);
+    private static TinyLfuCache<LatentValue> Cache(long bytes) => new(bytes, value => value.ElementBytes);
 
-    private static bool Ask(MemoryLatentCache cache, string key, LatentEntry entry)
+    private static PlainLru<LatentValue> Plain(long bytes) => new(bytes, value => (int)value.ElementBytes);
+
+    private static bool Ask(TinyLfuCache<LatentValue> cache, string key, LatentValue entry)
     {
         if (cache.Get(key) is not null) return true;
         cache.Put(key, entry);
         return false;
     }
 
-    private static bool Ask(PlainLru<LatentEntry> cache, string key, LatentEntry entry)
+    private static bool Ask(PlainLru<LatentValue> cache, string key, LatentValue entry)
     {
         if (cache.Get(key) is not null) return true;
         cache.Put(key, entry);

@@ -48,7 +48,8 @@ internal sealed class Gateway : IDisposable
             throw new ArgumentException($"'{address}' is no address. Give http://host:8080 or dns:///name:8080.", nameof(options));
         var secure = uri is { Scheme: "https" } || (IsName(address) && options.UseTls);
         if (options.CallCredentials is not null && !secure)
-            throw new ArgumentException($"Call credentials travel only over TLS, and {address} has none. Use https://, or Headers.", nameof(options));
+            throw new ArgumentException(
+                $"Call credentials travel only over TLS, and {address} has none. Use https://, or Headers.", nameof(options));
         var credentials = secure ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure;
         var channel = new GrpcChannelOptions
         {

@@ -53,7 +53,10 @@ internal sealed class GatewayCalls : IDisposable
         }).Build();
     }
 
-    /// <summary>Makes a call until it is answered, refused or out of attempts; where nobody listens anywhere, until the wait for a server ends.</summary>
+    /// <summary>
+    /// Makes a call until it is answered, refused or out of attempts; where nobody listens anywhere, until the wait for a server
+    /// ends.
+    /// </summary>
     /// <param name="once">For a change that must not be made twice: it is repeated only if it reached nobody.</param>
     public async Task<T> RunAsync<T>(
         string tenant, Func<Gateway, CallOptions, Task<T>> call, CancellationToken cancellation, bool once = false)

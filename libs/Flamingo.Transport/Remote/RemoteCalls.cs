@@ -19,7 +19,9 @@ internal sealed class RemoteCalls
     /// <summary>Each goes to another replica, where there is one: three may die under a call.</summary>
     private const int Attempts = 4;
 
-    /// <summary>Before the second attempt, doubled before each further one, so that a lone server that has just gone can come back.</summary>
+    /// <summary>
+    /// Before the second attempt, doubled before each further one, so that a lone server that has just gone can come back.
+    /// </summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
@@ -28,7 +30,9 @@ internal sealed class RemoteCalls
     /// </summary>
     private static readonly TimeSpan LongestUnsent = TimeSpan.FromSeconds(5);
 
-    /// <summary>Whether a server listened when the attempt began. Where none came within the patience, no further attempt waits for one.</summary>
+    /// <summary>
+    /// Whether a server listened when the attempt began. Where none came within the patience, no further attempt waits for one.
+    /// </summary>
     private static readonly ResiliencePropertyKey<bool> Connected = new(nameof(Connected));
 
     private readonly StageChannel _channel;

@@ -2,7 +2,10 @@ using System.ComponentModel.DataAnnotations;
 
 namespace Flamingo.Transport.Remote;
 
-/// <summary>Where the stages are; section <c>Stages</c>. <c>dns:///name:port</c> finds all replicas behind a name, <c>http://host:port</c> is one server.</summary>
+/// <summary>
+/// Where the stages are; section <c>Stages</c>. <c>dns:///name:port</c> finds all replicas behind a name, <c>http://host:port</c>
+/// is one server.
+/// </summary>
 public sealed class RemoteStageOptions
 {
     public const string Section = "Stages";
@@ -25,7 +28,10 @@ public sealed class RemoteStageOptions
     [Range(1, 100_000)]
     public int LanguageModelSpill { get; set; } = 8;
 
-    /// <summary>How often DNS is asked again for replicas that came or went; as long, a replica at which a call failed is left out while there is another.</summary>
+    /// <summary>
+    /// How often DNS is asked again for replicas that came or went; as long, a replica at which a call failed is left out while
+    /// there is another.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -18,13 +18,16 @@ public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience)
     private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
 
-    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeVisionEncoderRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.EncodeAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), headers, cancellationToken: token)).ToRecord());
 }
 
@@ -35,10 +38,12 @@ public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : I
     private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
 
-    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeResamplerRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.ResampleAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 }
 
@@ -49,19 +54,25 @@ public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience)
     private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
     private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
 
-    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => _calls.RunAsync(null, cancellation, async (headers, token) =>
+    public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) =>
+        _calls.RunAsync(null, cancellation, async (headers, token) =>
         (await _client.DescribeAsync(new V1.DescribeLanguageModelRequest(), headers, cancellationToken: token)).ToRecord());
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
+        LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var key = PromptAffinity.Key(request.Tenant, request.Segments);
-        await foreach (var item in _calls.ReadAsync(key, (headers, token) => _client.Generate(request.ToMessage(), headers, cancellationToken: token), cancellation)) yield return item.ToRecord();
+        var answer = _calls.ReadAsync(
+            key, (headers, token) => _client.Generate(request.ToMessage(), headers, cancellationToken: token), cancellation);
+        await foreach (var item in answer) yield return item.ToRecord();
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => _calls.RunAsync(PromptAffinity.Key(request.Tenant, request.Segments), cancellation, async (headers, token) =>
+    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) =>
+        _calls.RunAsync(PromptAffinity.Key(request.Tenant, request.Segments), cancellation, async (headers, token) =>
         (await _client.RankAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => _calls.RunAsync<IReadOnlyList<int>>(null, cancellation, async (headers, token) =>
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        _calls.RunAsync<IReadOnlyList<int>>(null, cancellation, async (headers, token) =>
     {
         var message = new V1.TokenizeRequest();
         message.Segments.AddRange(segments.Select(LanguageWire.ToMessage));
@@ -75,15 +86,20 @@ public static class RemoteStagesRegistration
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptionSection<RemoteStageOptions>(RemoteStageOptions.Section);
-        services.AddSingleton<IVisionEncoder>(provider => Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
-        services.AddSingleton<IResampler>(provider => Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
-        services.AddSingleton<ILanguageModel>(provider => Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));
+        services.AddSingleton<IVisionEncoder>(provider =>
+            Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
+        services.AddSingleton<IResampler>(provider =>
+            Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
+        services.AddSingleton<ILanguageModel>(provider =>
+            Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));
         return services;
     }
 
     private static T Stage<T>(IServiceProvider provider, Func<RemoteStageOptions, string> address, Func<StageChannel, TimeSpan, T> stage)
     {
         var options = provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
-        return stage(StageChannel.Open(address(options), options, provider.GetService<TimeProvider>() ?? TimeProvider.System), options.ConnectTimeout);
+        return stage(
+            StageChannel.Open(address(options), options, provider.GetService<TimeProvider>() ?? TimeProvider.System),
+            options.ConnectTimeout);
     }
 }

@@ -41,7 +41,8 @@ public sealed class StageChannel : IDisposable
         };
         var replicas = new ReplicaChoice(options.LanguageModelSpill, options.DnsRefresh, time);
         var balancer = new ReplicaBalancerFactory(replicas);
-        var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh)).AddSingleton<LoadBalancerFactory>(balancer);
+        var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh))
+            .AddSingleton<LoadBalancerFactory>(balancer);
         if (resolver is not null) services.AddSingleton(resolver);
         return new StageChannel(address, GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {

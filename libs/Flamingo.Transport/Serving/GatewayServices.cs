@@ -1,6 +1,5 @@
 using System.Globalization;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Flamingo.Wire;
 using Grpc.Core;
@@ -27,9 +26,11 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
         return encoding.ToMessage();
     }
 
-    public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) => (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
+    public override async Task<V1.Model> GetModel(V1.GetModelRequest request, ServerCallContext context) =>
+        (await flamingo.GetModelAsync(context.CancellationToken)).ToMessage();
 
-    internal static async Task WriteAsync(IAsyncEnumerable<AnswerEvent> answer, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
+    internal static async Task WriteAsync(
+        IAsyncEnumerable<AnswerEvent> answer, IServerStreamWriter<V1.GenerateResponse> stream, ServerCallContext context)
     {
         await foreach (var item in answer)
         {
@@ -43,7 +44,8 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
     {
         foreach (var (name, value) in new (string, double)[]
         {
-            ("memory-hits", use.MemoryHits), ("redis-hits", use.RedisHits), ("encoded", use.Encoded), ("waits", use.Waits), ("saved-ms", Math.Round(use.Saved.TotalMilliseconds, 1)),
+            ("memory-hits", use.MemoryHits), ("redis-hits", use.RedisHits), ("encoded", use.Encoded), ("waits", use.Waits),
+            ("saved-ms", Math.Round(use.Saved.TotalMilliseconds, 1)),
         })
             context.ResponseTrailers.Add("flamingo-" + name, value.ToString(CultureInfo.InvariantCulture));
     }
@@ -85,7 +87,8 @@ internal sealed class SupportSetsService(ISupportSets sets) : V1.SupportSets.Sup
     public override async Task<V1.ListSupportSetsResponse> List(V1.ListSupportSetsRequest request, ServerCallContext context)
     {
         var response = new V1.ListSupportSetsResponse();
-        response.Sets.AddRange((await sets.ListAsync(TenantHeader.Of(context), context.CancellationToken)).Select(SupportSetWire.ToMessage));
+        response.Sets.AddRange(
+            (await sets.ListAsync(TenantHeader.Of(context), context.CancellationToken)).Select(SupportSetWire.ToMessage));
         return response;
     }
 

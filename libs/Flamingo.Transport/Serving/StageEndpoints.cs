@@ -27,7 +27,9 @@ public static class StageEndpoints
 
     public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
 
-    /// <summary>The public face, and beside it tasks, support sets and, for operators, the latent cache, where they are registered.</summary>
+    /// <summary>
+    /// The public face, and beside it tasks, support sets and, for operators, the latent cache, where they are registered.
+    /// </summary>
     public static WebApplication MapFlamingo(this WebApplication app)
     {
         if (app.Services.GetService<ITasks>() is not null) app.Map<ITasks, TasksService>();

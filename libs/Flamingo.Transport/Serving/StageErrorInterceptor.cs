@@ -1,5 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.Transport.Wire;
 using Flamingo.Wire;
 using Grpc.Core;
@@ -8,10 +7,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Transport.Serving;
 
-/// <summary>Every exception of a service leaves through here: expected ones with details, unexpected ones as INTERNAL without their insides, which are logged.</summary>
-public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
+/// <summary>
+/// Every exception of a service leaves through here: expected ones with details, unexpected ones as INTERNAL without their insides,
+/// which are logged.
+/// </summary>
+public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
 {
-    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
         try
         {
@@ -23,7 +26,9 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
         }
     }
 
-    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(TRequest request, IServerStreamWriter<TResponse> stream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request, IServerStreamWriter<TResponse> stream, ServerCallContext context,
+        ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
         try
         {
@@ -39,11 +44,13 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
     {
         if (exception is FlamingoException expected) return expected.ToRpcException();
         if (context.CancellationToken.IsCancellationRequested)
-            return new FlamingoException(context.Deadline <= DateTime.MaxValue.AddDays(-1) ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled, "The caller went away or its deadline passed.").ToRpcException();
-        Unexpected(exception, context.Method);
+        {
+            var hadDeadline = context.Deadline <= DateTime.MaxValue.AddDays(-1);
+            var kind = hadDeadline ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled;
+            return new FlamingoException(kind, "The caller went away or its deadline passed.").ToRpcException();
+        }
+
+        logger.FailedUnexpectedly(exception, context.Method);
         return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpcException();
     }
-
-    [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly")]
-    private partial void Unexpected(Exception exception, string method);
 }

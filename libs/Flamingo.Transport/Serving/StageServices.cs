@@ -15,7 +15,8 @@ internal sealed class VisionEncoderService(IVisionEncoder stage) : V1.VisionEnco
     public override async Task<V1.EncodePicturesResponse> Encode(V1.EncodePicturesRequest request, ServerCallContext context) =>
         (await stage.EncodeAsync(request.ToRecord(), context.CancellationToken)).ToMessage();
 
-    public override async Task<V1.VisionEncoderStatistics> GetStatistics(V1.GetVisionEncoderStatisticsRequest request, ServerCallContext context) =>
+    public override async Task<V1.VisionEncoderStatistics> GetStatistics(
+        V1.GetVisionEncoderStatisticsRequest request, ServerCallContext context) =>
         (await stage.GetStatisticsAsync(context.CancellationToken)).ToMessage();
 }
 
@@ -33,7 +34,8 @@ internal sealed class LanguageModelService(ILanguageModel stage) : V1.LanguageMo
     public override async Task<V1.LanguageModelDescription> Describe(V1.DescribeLanguageModelRequest request, ServerCallContext context) =>
         (await stage.DescribeAsync(context.CancellationToken)).ToMessage();
 
-    public override async Task Generate(V1.GenerateTokensRequest request, IServerStreamWriter<V1.GenerateTokensResponse> stream, ServerCallContext context)
+    public override async Task Generate(
+        V1.GenerateTokensRequest request, IServerStreamWriter<V1.GenerateTokensResponse> stream, ServerCallContext context)
     {
         await foreach (var item in stage.GenerateAsync(request.ToRecord(), context.CancellationToken))
             await stream.WriteAsync(item.ToStageMessage(), context.CancellationToken);

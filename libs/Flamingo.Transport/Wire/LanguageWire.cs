@@ -11,28 +11,33 @@ public static class LanguageWire
     public static V1.Segment ToMessage(this PromptSegment segment) => segment switch
     {
         TextSegment text => new V1.Segment { Text = text.Text },
-        PictureSegment picture => new V1.Segment { Picture = new V1.KeyedPicture { Key = picture.Key, Latents = picture.Latents?.ToMessage() } },
+        PictureSegment picture =>
+            new V1.Segment { Picture = new V1.KeyedPicture { Key = picture.Key, Latents = picture.Latents?.ToMessage() } },
         _ => throw new InvalidOperationException($"{segment.GetType().Name} does not travel."),
     };
 
-    public static IReadOnlyList<PromptSegment> ToRecords(this IEnumerable<V1.Segment> messages) => [.. messages.Select((message, index) => (PromptSegment)(message.SegmentCase switch
-    {
-        V1.Segment.SegmentOneofCase.Text => new TextSegment(message.Text),
-        V1.Segment.SegmentOneofCase.Picture => new PictureSegment(message.Picture.Key, message.Picture.Latents?.ToRecord($"segments[{index}].picture.latents")),
-        _ => throw FlamingoException.Invalid($"segments[{index}]", "The segment is empty.", "Set text or picture."),
-    }))];
+    public static IReadOnlyList<PromptSegment> ToRecords(this IEnumerable<V1.Segment> messages) =>
+        [.. messages.Select((message, index) => (PromptSegment)(message.SegmentCase switch
+        {
+            V1.Segment.SegmentOneofCase.Text => new TextSegment(message.Text),
+            V1.Segment.SegmentOneofCase.Picture =>
+                new PictureSegment(message.Picture.Key, message.Picture.Latents?.ToRecord($"segments[{index}].picture.latents")),
+            _ => throw FlamingoException.Invalid($"segments[{index}]", "The segment is empty.", "Set text or picture."),
+        }))];
 
     public static V1.GenerateTokensRequest ToMessage(this LanguageModelRequest record)
     {
         var message = new V1.GenerateTokensRequest
         {
-            Sampling = record.Sampling.ToMessage(), Tenant = record.Tenant, PinPrefix = record.PinPrefix.ToMessage(), Attention = record.Attention?.ToMessage(),
+            Sampling = record.Sampling.ToMessage(), Tenant = record.Tenant, PinPrefix = record.PinPrefix.ToMessage(),
+            Attention = record.Attention?.ToMessage(),
         };
         message.Segments.AddRange(record.Segments.Select(ToMessage));
         return message;
     }
 
-    public static LanguageModelRequest ToRecord(this V1.GenerateTokensRequest message) => new(message.Segments.ToRecords(), message.Sampling.ToRecord())
+    public static LanguageModelRequest ToRecord(this V1.GenerateTokensRequest message) =>
+        new(message.Segments.ToRecords(), message.Sampling.ToRecord())
     {
         Tenant = message.Tenant, PinPrefix = message.PinPrefix.ToRecord("pin_prefix"), Attention = message.Attention?.ToRecord(),
     };
@@ -54,7 +59,8 @@ public static class LanguageWire
     {
         var message = new V1.RankCandidatesResponse
         {
-            PromptTokens = record.PromptTokens, PrefillMs = record.Prefill.TotalMilliseconds, TotalMs = record.Total.TotalMilliseconds, WeightsDigest = record.WeightsDigest,
+            PromptTokens = record.PromptTokens, PrefillMs = record.Prefill.TotalMilliseconds, TotalMs = record.Total.TotalMilliseconds,
+            WeightsDigest = record.WeightsDigest,
             CachedTokens = record.CachedTokens,
         };
         message.Candidates.AddRange(record.Candidates.Select(ResultWire.ToMessage));
@@ -62,7 +68,9 @@ public static class LanguageWire
     }
 
     public static Ranking ToRecord(this V1.RankCandidatesResponse message) =>
-        new([.. message.Candidates.Select(ResultWire.ToRecord)], message.PromptTokens, TimeWire.Milliseconds(message.PrefillMs), TimeWire.Milliseconds(message.TotalMs), message.WeightsDigest)
+        new(
+            [.. message.Candidates.Select(ResultWire.ToRecord)], message.PromptTokens, TimeWire.Milliseconds(message.PrefillMs),
+            TimeWire.Milliseconds(message.TotalMs), message.WeightsDigest)
         {
             CachedTokens = message.CachedTokens,
         };

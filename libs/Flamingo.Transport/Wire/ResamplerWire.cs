@@ -15,7 +15,8 @@ public static class ResamplerWire
         return message;
     }
 
-    public static ResampleRequest ToRecord(this V1.ResampleRequest message) => new(message.Features.ToRecords("features"), message.IncludeAttention);
+    public static ResampleRequest ToRecord(this V1.ResampleRequest message) =>
+        new(message.Features.ToRecords("features"), message.IncludeAttention);
 
     public static V1.ResampleResponse ToMessage(this Resampling record)
     {
@@ -25,5 +26,6 @@ public static class ResamplerWire
         return message;
     }
 
-    public static Resampling ToRecord(this V1.ResampleResponse message) => new(message.WeightsDigest, message.Latents.ToRecords("latents"), message.Attention.ToRecords("attention"));
+    public static Resampling ToRecord(this V1.ResampleResponse message) =>
+        new(message.WeightsDigest, message.Latents.ToRecords("latents"), message.Attention.ToRecords("attention"));
 }

@@ -15,19 +15,26 @@ public static class VisionWire
         return message;
     }
 
-    public static VisionEncodeRequest ToRecord(this V1.EncodePicturesRequest message) => new([.. message.Pictures.Select(FlamingoWire.ToRecord)], message.IncludePooled);
+    public static VisionEncodeRequest ToRecord(this V1.EncodePicturesRequest message) =>
+        new([.. message.Pictures.Select(FlamingoWire.ToRecord)], message.IncludePooled);
 
     public static V1.EncodePicturesResponse ToMessage(this VisionEncoding record)
     {
         var message = new V1.EncodePicturesResponse { WeightsDigest = record.WeightsDigest };
-        message.Pictures.AddRange(record.Pictures.Select(picture => new V1.PictureFeatures { Features = picture.Features.ToMessage(), Pooled = picture.Pooled?.ToMessage() }));
+        message.Pictures.AddRange(record.Pictures.Select(picture =>
+            new V1.PictureFeatures { Features = picture.Features.ToMessage(), Pooled = picture.Pooled?.ToMessage() }));
         return message;
     }
 
     public static VisionEncoding ToRecord(this V1.EncodePicturesResponse message) =>
-        new(message.WeightsDigest, [.. message.Pictures.Select(picture => new PictureFeatures(picture.Features.ToRecord("features"), picture.Pooled?.ToRecord("pooled")))]);
+        new(message.WeightsDigest, [.. message.Pictures.Select(picture =>
+            new PictureFeatures(picture.Features.ToRecord("features"), picture.Pooled?.ToRecord("pooled")))]);
 
-    public static V1.VisionEncoderStatistics ToMessage(this VisionEncoderStatistics record) => new() { Pictures = record.Pictures, Frames = record.Frames, Batches = record.Batches };
+    public static V1.VisionEncoderStatistics ToMessage(this VisionEncoderStatistics record) => new()
+    {
+        Pictures = record.Pictures, Frames = record.Frames, Batches = record.Batches,
+    };
 
-    public static VisionEncoderStatistics ToRecord(this V1.VisionEncoderStatistics message) => new(message.Pictures, message.Frames, message.Batches);
+    public static VisionEncoderStatistics ToRecord(this V1.VisionEncoderStatistics message) =>
+        new(message.Pictures, message.Frames, message.Batches);
 }

@@ -2,12 +2,12 @@ using System.ComponentModel.DataAnnotations;
 
 namespace Flamingo.Gateway;
 
-/// <summary>Limits of the public face; section <c>Gateway</c>.</summary>
+/// <summary>Limits of requests and of the memory tier; section <c>Gateway</c>.</summary>
 public sealed class GatewayOptions
 {
     public const string Section = "Gateway";
 
-    /// <summary>Requests in work at once.</summary>
+    /// <summary>Number of requests that are worked on at once.</summary>
     [Range(1, 100_000)]
     public int MaxConcurrentRequests { get; set; } = 64;
 
@@ -39,7 +39,7 @@ public sealed class RedisOptions
     /// <summary>Prefix of every key.</summary>
     public string InstanceName { get; set; } = "flamingo:latents:";
 
-    /// <summary>Longest wait for one call, a lookup above all; after it the picture counts as a miss.</summary>
+    /// <summary>Longest wait for an answer of Redis. After it, the pictures of a lookup count as misses.</summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
     public TimeSpan LookupBudget { get; set; } = TimeSpan.FromMilliseconds(100);
 
@@ -47,7 +47,7 @@ public sealed class RedisOptions
     [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00")]
     public TimeSpan TimeToLive { get; set; } = TimeSpan.FromDays(1);
 
-    /// <summary>How long Redis is left out after repeated failures.</summary>
+    /// <summary>How long Redis is skipped after repeated failures.</summary>
     [Range(typeof(TimeSpan), "00:00:00.500", "00:10:00")]
     public TimeSpan BreakDuration { get; set; } = TimeSpan.FromSeconds(5);
 
@@ -55,7 +55,10 @@ public sealed class RedisOptions
     [Range(typeof(TimeSpan), "00:00:00.100", "00:01:00")]
     public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Longest wait for another gateway's encoding, and longest that an owner prolongs its lease: an owner that hangs holds nobody up for longer.</summary>
+    /// <summary>
+    /// Longest wait for another gateway's encoding, and longest time for which an owner prolongs its lease: an owner that hangs delays
+    /// nobody for longer.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "00:10:00")]
     public TimeSpan LeaseWait { get; set; } = TimeSpan.FromSeconds(30);
 }

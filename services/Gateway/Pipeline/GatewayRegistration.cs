@@ -2,8 +2,11 @@ using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Delivery;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Latents;
+using Flamingo.Gateway.Operations;
+using Flamingo.Gateway.Prompts;
+using Flamingo.Gateway.Redis;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tasks;
@@ -26,18 +29,16 @@ public static class GatewayRegistration
             + "empty is off.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
-        services.AddSingleton(provider => new RequestPermits(Gateway(provider)));
+        services.AddSingleton<RequestPermits>();
         services.AddSingleton<StageDescriptions>();
         services.AddLatentCache();
         services.AddSingleton(Gateway);
-        services.AddSingleton<LatentLookup>();
-        services.AddSingleton<LatentEncoder>();
-        services.AddSingleton<SharedEncoding>();
-        services.AddSingleton<LatentResolver>();
+        services.AddSingleton<PromptResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();
         services.AddSingleton<ITasks, TemplateTasks>();
         services.AddSupportSets();
+        services.AddHostedService<GatewayStart>();
         return services;
     }
 
@@ -48,14 +49,15 @@ public static class GatewayRegistration
     private static void AddLatentCache(this IServiceCollection services)
     {
         services.AddSingleton(Redis);
-        services.AddSingleton(provider => new MemoryClaim("gateway", [new("latent cache", Gateway(provider).MemoryCacheBytes, "lower Gateway:MemoryCacheBytes")]));
-        services.AddSingleton(provider => new MemoryLatentCache(Gateway(provider).MemoryCacheBytes));
+        services.AddSingleton(provider => new MemoryClaim(
+            "gateway", [new("latent cache", Gateway(provider).MemoryCacheBytes, "lower Gateway:MemoryCacheBytes")]));
+        services.AddSingleton(provider => new TinyLfuCache<LatentValue>(Gateway(provider).MemoryCacheBytes, value => value.ElementBytes));
         services.AddSingleton<RedisConnection>();
-        services.AddSingleton<RedisLatentCache>();
-        services.AddSingleton<RedisLeases>();
-        services.AddSingleton<RedisClearing>();
+        services.AddSingleton<RedisTier>();
+        services.AddSingleton<LatentEncoder>();
+        services.AddSingleton<LatentCache>();
         services.AddSingleton<LatentCacheCounters>();
-        services.AddSingleton<LatentTiers>();
+        services.AddSingleton<RedisClearing>();
         services.AddSingleton<LatentCacheOperations>();
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<ILatentCacheOperations>(provider =>

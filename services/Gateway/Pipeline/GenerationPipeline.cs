@@ -3,7 +3,7 @@ using Flamingo.Abstractions;
 using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Attention;
 using Flamingo.Gateway.Delivery;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
@@ -14,7 +14,7 @@ namespace Flamingo.Gateway;
 
 /// <summary>The way of a request, and the only file that knows its order: 1 admit, 2 resolve pictures, 3 ask the language model.</summary>
 public sealed class GenerationPipeline(
-    RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentResolver latents, LatentDelivery language,
+    RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentCache latents, LatentDelivery language,
     GatewayOptions options, ISeedSource seeds, TimeProvider time) : IFlamingo
 {
     private const int PromptsAtOnce = 4;
@@ -32,8 +32,11 @@ public sealed class GenerationPipeline(
         var query = Read(request.Segments, request.SupportSet, model, faults);
 
         var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, request.Attention is not null, tenant, model, cancellation);
-        var resolution = prompt.Resolution;
-        yield return new PicturesResolved(prompt.Reports, resolution.Lookup, resolution.Vision, resolution.Resample) { Cache = resolution.Cache, Shots = prompt.Selected };
+        var times = prompt.Times;
+        yield return new PicturesResolved(prompt.Reports, times.Lookup, times.Vision, times.Resample)
+        {
+            Cache = prompt.Cache, Shots = prompt.Selected,
+        };
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
@@ -49,9 +52,9 @@ public sealed class GenerationPipeline(
                 {
                     Seed = sampling.Seed.Value,
                     Timings = new StageTimings(
-                        resolution.Lookup, resolution.Vision, resolution.Resample, end.Timings.Prefill, asked + end.Timings.FirstToken,
+                        times.Lookup, times.Vision, times.Resample, end.Timings.Prefill, asked + end.Timings.FirstToken,
                         time.GetElapsedTime(arrived)),
-                    Digests = Digests(model, resolution, end.Digests.Language),
+                    Digests = Digests(model, prompt.Latents, end.Digests.Language),
                 },
                 var item => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
             };
@@ -71,12 +74,16 @@ public sealed class GenerationPipeline(
         var query = Read(request.Segments, request.SupportSet, model, faults);
 
         var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, needsAttention: false, tenant, model, cancellation);
-        var (resolution, asked) = (prompt.Resolution, time.GetElapsedTime(arrived));
+        var (times, asked) = (prompt.Times, time.GetElapsedTime(arrived));
         var ranking = await RankAsync(request, prompt, tenant, cancellation);
         return new FlamingoRanking(
             ranking.Candidates, prompt.Reports, ranking.PromptTokens,
-            new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
-            Digests(model, resolution, ranking.WeightsDigest)) { CachedTokens = ranking.CachedTokens, Cache = resolution.Cache, Shots = prompt.Selected };
+            new StageTimings(
+                times.Lookup, times.Vision, times.Resample, ranking.Prefill, asked + ranking.Prefill, time.GetElapsedTime(arrived)),
+            Digests(model, prompt.Latents, ranking.WeightsDigest))
+        {
+            CachedTokens = ranking.CachedTokens, Cache = prompt.Cache, Shots = prompt.Selected,
+        };
     }
 
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
@@ -89,15 +96,20 @@ public sealed class GenerationPipeline(
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
         CheckCount(request.Pictures.Count, "pictures", faults);
-        var extras = request.IncludePooled ? PictureExtras.Pooled : PictureExtras.None;
-        var pictures = request.Pictures.Select((visual, index) => PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { Extras = extras }).ToList();
+        List<RequestedPicture> pictures =
+        [
+            .. request.Pictures.Select((visual, index) =>
+                PromptPictures.Read(visual, $"pictures[{index}]", model, faults) with { NeedsPooled = request.IncludePooled }),
+        ];
         PromptRules.ThrowIfAny(faults);
 
-        var resolution = await latents.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
+        var encoded = await latents.GetOrEncodeAsync(pictures, tenant, cancellation);
+        var times = PictureLatents.Times(encoded);
         return new FlamingoEncoding(
-            [.. pictures.Select(picture => new PictureReport(picture.Id, resolution.Pictures[picture.Id].Source))], request.IncludePooled ? [.. pictures.Select(picture => resolution.Pictures[picture.Id].Pooled!)] : [],
-            new StageTimings(resolution.Lookup, resolution.Vision, resolution.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
-            Digests(model, resolution, model.Language.WeightsDigest)) { Cache = resolution.Cache };
+            [.. encoded.Select(picture => new PictureReport(picture.Id, picture.Source))],
+            request.IncludePooled ? [.. encoded.Select(picture => picture.Pooled!)] : [],
+            new StageTimings(times.Lookup, times.Vision, times.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
+            Digests(model, encoded, model.Language.WeightsDigest)) { Cache = PictureLatents.Use(encoded) };
     }
 
     public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
@@ -132,8 +144,11 @@ public sealed class GenerationPipeline(
     private static TokenAttention? Map(TokenAttention? seen, ResolvedPrompt prompt, FlamingoModel model)
     {
         if (seen is null) return null;
-        var read = seen.Picture >= 0 && seen.Picture < prompt.Pictures.Count ? prompt.Resolution.Pictures[prompt.Pictures[seen.Picture].Id].Attention : null;
-        return AttentionProjection.Map(seen, read ?? throw new FlamingoException(FlamingoErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Pictures.Count}, which is not the last."), model.Vision.Patches);
+        var read = seen.Picture >= 0 && seen.Picture < prompt.Latents.Count ? prompt.Latents[seen.Picture].Attention : null;
+        if (read is null)
+            throw new FlamingoException(
+                FlamingoErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Latents.Count}, which is not the last.");
+        return AttentionProjection.Map(seen, read, model.Vision.Patches);
     }
 
     // latents are the gateway's own, never the caller's: a language model that refuses them was put in another's place
@@ -149,11 +164,13 @@ public sealed class GenerationPipeline(
         }
     }
 
-    // another language model answered than described: the next request asks what it is
-    private ModelDigests Digests(FlamingoModel model, Resolution resolution, string language)
+    // The weights that made an answer: as described, or where one of several replicas has been replaced, those of the new one. Where the
+    // language model was replaced, the next request asks it for its description.
+    private ModelDigests Digests(FlamingoModel model, IReadOnlyList<PictureLatents> pictures, string language)
     {
         if (language != model.Language.WeightsDigest) descriptions.Forget();
-        var made = resolution.Origin(model);
-        return new(made.Vision, made.Resampler, language);
+        var described = (Vision: model.Vision.WeightsDigest, Resampler: model.Resampler.WeightsDigest);
+        var (vision, resampler) = pictures.Select(picture => picture.Weights).Where(made => made != described).FirstOrDefault(described);
+        return new(vision, resampler, language);
     }
 }

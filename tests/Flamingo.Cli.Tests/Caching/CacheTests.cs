@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Tests.Running;
-using Flamingo.Stages;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Cli.Tests.Caching;

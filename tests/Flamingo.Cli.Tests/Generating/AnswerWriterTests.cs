@@ -2,7 +2,6 @@ using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Tests.Running;
-using Flamingo.Stages;
 using SkiaSharp;
 
 namespace Flamingo.Cli.Tests.Generating;

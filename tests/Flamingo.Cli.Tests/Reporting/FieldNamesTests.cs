@@ -1,7 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Tests.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tests.Reporting;
 

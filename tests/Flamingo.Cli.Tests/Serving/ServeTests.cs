@@ -4,7 +4,6 @@ using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Tests.Caching;
 using Flamingo.Cli.Tests.Running;
-using Flamingo.Stages;
 
 namespace Flamingo.Cli.Tests.Serving;
 

@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Latents;
+using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -60,9 +61,9 @@ public sealed class AttentionTests : IAsyncDisposable
     public async Task Encoded_again_for_its_attention_a_picture_keeps_the_latents_that_answers_have_used()
     {
         await _flamingo.AskAsync(Picture(1));
-        var before = _services.GetRequiredService<MemoryLatentCache>().Get(((PictureSegment)_stage.Prompts.Last()[0]).Key);
+        var before = _services.GetRequiredService<TinyLfuCache<LatentValue>>().Get(((PictureSegment)_stage.Prompts.Last()[0]).Key);
         await LookAsync(Picture(1));
-        Assert.Same(before, _services.GetRequiredService<MemoryLatentCache>().Get(((PictureSegment)_stage.Prompts.Last()[0]).Key));
+        Assert.Same(before, _services.GetRequiredService<TinyLfuCache<LatentValue>>().Get(((PictureSegment)_stage.Prompts.Last()[0]).Key));
     }
 
     [Fact]
@@ -79,7 +80,7 @@ public sealed class AttentionTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_flight_with_attention_serves_those_who_want_none()
+    public async Task An_encoding_with_attention_serves_requests_that_need_none()
     {
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _stage.Gate = gate.Task;

@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Latents;
+using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -195,8 +196,12 @@ public sealed class PromptTests : IAsyncDisposable
 
     private Task<FlamingoException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) => Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
 
-    // everything that is held leaves for one large value
-    private void Empty() => _services.GetRequiredService<MemoryLatentCache>().Put("large", new LatentEntry(ChecksummedLatents.Of(TensorData.FromFloats(new float[64 << 20], 64 << 20)), TimeSpan.Zero));
+    // One large value displaces everything that is held.
+    private void Empty()
+    {
+        var large = ChecksummedLatents.Of(TensorData.FromFloats(new float[64 << 20], 64 << 20));
+        _services.GetRequiredService<TinyLfuCache<LatentValue>>().Put("large", new LatentValue(large, TimeSpan.Zero));
+    }
 
     private static IEnumerable<string> Told(IReadOnlyList<PromptSegment> prompt) => prompt.Select(segment => segment switch
     {

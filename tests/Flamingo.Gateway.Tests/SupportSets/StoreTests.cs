@@ -2,7 +2,7 @@ using System.Text;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
-using Flamingo.Gateway.Tests.LatentCache;
+using Flamingo.Gateway.Tests.Redis;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;

@@ -1,7 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Client;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using StackExchange.Redis;
 
 namespace Flamingo.SystemTests.Compose;
@@ -21,7 +20,8 @@ internal static class StoredLatents
     /// <summary>The latents of a picture that stand under the key of a vision encoder's digest; null where none do.</summary>
     public static async Task<float[]?> LatentsAsync(this ConnectionMultiplexer redis, byte[] picture, FlamingoModel model, string visionDigest)
     {
-        var key = LatentKey.Compute(PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
+        var key = LatentKey.Compute(
+            PictureId.Of(picture), visionDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, TensorDtype.Float32, "");
         var value = await redis.GetDatabase().HashGetAsync($"flamingo:latents:{key}", "data");
         return value.IsNull ? null : LatentValue.Read(key, (byte[])value!, (_, _) => true)!.Latents.Tensor.ToFloats();
     }

@@ -3,7 +3,6 @@ using Flamingo.Checkpoints;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reporting;
 using Flamingo.Client;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.Testing;
 

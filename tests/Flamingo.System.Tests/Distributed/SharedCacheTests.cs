@@ -1,4 +1,4 @@
-using Flamingo.Gateway.Tests.LatentCache;
+using Flamingo.Gateway.Tests.Redis;
 using Flamingo.Protos.V1;
 using Flamingo.SystemTests.Episodes;
 using Google.Protobuf;

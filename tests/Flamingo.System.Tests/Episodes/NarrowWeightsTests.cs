@@ -1,5 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 
 namespace Flamingo.SystemTests.Episodes;

@@ -3,7 +3,6 @@ using Flamingo.Abstractions;
 using Flamingo.Fixtures.Reference;
 using Flamingo.Gateway.Tasks;
 using Flamingo.Import;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;

@@ -2,7 +2,6 @@ using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
 using Flamingo.Fixtures.Reference;
 using Flamingo.Gateway.Tasks;
-using Flamingo.Stages;
 using Flamingo.SystemTests.Embedded;
 using Flamingo.SystemTests.Episodes;
 

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;

@@ -8,7 +8,10 @@ namespace Flamingo.Transport.Remote.Replicas;
 /// <summary>What prompts that share a cached prefix have in common: the tenant and the beginning.</summary>
 public static class PromptAffinity
 {
-    /// <summary>Segments that count: a first example's picture and text. With more, prompts that share their shots would part at the first difference.</summary>
+    /// <summary>
+    /// Segments that count: a first example's picture and text. With more, prompts that share their shots would part at the first
+    /// difference.
+    /// </summary>
     private const int Segments = 2;
 
     private const int TextCharacters = 64;

@@ -12,7 +12,10 @@ public static class Rendezvous
 {
     /// <param name="replicas">Names, at least one, each once.</param>
     /// <param name="calls">Calls in flight at each.</param>
-    /// <param name="spill">A replica with this many calls more than the least loaded one is busy and passed over; at least 1, which is the least loaded.</param>
+    /// <param name="spill">
+    /// A replica with this many calls more than the least loaded one is busy and passed over; at least 1, which is the least
+    /// loaded.
+    /// </param>
     /// <returns>Index of the first in the key's order that is not busy.</returns>
     public static int Choose(string key, IReadOnlyList<string> replicas, IReadOnlyList<int> calls, int spill)
     {
@@ -27,5 +30,6 @@ public static class Rendezvous
         return chosen;
     }
 
-    private static ulong Weight(string key, string replica) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"{key}\0{replica}")));
+    private static ulong Weight(string key, string replica) =>
+        BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"{key}\0{replica}")));
 }

@@ -10,16 +10,19 @@ public sealed class ReplicaBalancerFactory(ReplicaChoice choice) : LoadBalancerF
 
     public override LoadBalancer Create(LoadBalancerOptions options) => new Balancer(options.Controller, options.LoggerFactory, choice);
 
-    private sealed class Balancer(IChannelControlHelper controller, ILoggerFactory loggers, ReplicaChoice choice) : SubchannelsLoadBalancer(controller, loggers)
+    private sealed class Balancer(
+        IChannelControlHelper controller, ILoggerFactory loggers, ReplicaChoice choice) : SubchannelsLoadBalancer(controller, loggers)
     {
-        protected override SubchannelPicker CreatePicker(IReadOnlyList<Subchannel> readySubchannels) => new Picker(readySubchannels, choice);
+        protected override SubchannelPicker CreatePicker(IReadOnlyList<Subchannel> readySubchannels) =>
+            new Picker(readySubchannels, choice);
     }
 
     private sealed class Picker(IReadOnlyList<Subchannel> subchannels, ReplicaChoice choice) : SubchannelPicker
     {
         private readonly string[] _replicas = [.. subchannels.Select(Name)];
 
-        public override PickResult Pick(PickContext context) => PickResult.ForSubchannel(subchannels[choice.Place(Call(context), _replicas)]);
+        public override PickResult Pick(PickContext context) =>
+            PickResult.ForSubchannel(subchannels[choice.Place(Call(context), _replicas)]);
 
         private static string Name(Subchannel subchannel)
         {
@@ -28,6 +31,8 @@ public sealed class ReplicaBalancerFactory(ReplicaChoice choice) : LoadBalancerF
         }
 
         private static string? Call(PickContext context) =>
-            context.Request is { } request && request.Headers.TryGetValues(ReplicaChoice.CallHeader, out var values) ? values.FirstOrDefault() : null;
+            context.Request is { } request && request.Headers.TryGetValues(ReplicaChoice.CallHeader, out var values)
+                ? values.FirstOrDefault()
+                : null;
     }
 }

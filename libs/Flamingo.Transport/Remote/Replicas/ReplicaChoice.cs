@@ -41,7 +41,10 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
         }
     }
 
-    /// <summary>Chooses a replica and counts the call there; one that is placed again leaves where it was. Unknown calls are placed and not counted.</summary>
+    /// <summary>
+    /// Chooses a replica and counts the call there; one that is placed again leaves where it was. Unknown calls are placed and not
+    /// counted.
+    /// </summary>
     /// <param name="replicas">Those that are connected: names, at least one, each once.</param>
     /// <returns>Index of the chosen.</returns>
     public int Place(string? name, IReadOnlyList<string> replicas)
@@ -52,7 +55,8 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
             if (call is not null) Leave(call);
             var sound = Sound(call, replicas);
             // without a key, the call's own name breaks ties among the least loaded
-            var chosen = sound[Rendezvous.Choose(call?.Key ?? name ?? "", sound, [.. sound.Select(replica => _calls.GetValueOrDefault(replica))], call?.Key is null ? 1 : spill)];
+            IReadOnlyList<int> calls = [.. sound.Select(replica => _calls.GetValueOrDefault(replica))];
+            var chosen = sound[Rendezvous.Choose(call?.Key ?? name ?? "", sound, calls, call?.Key is null ? 1 : spill)];
             if (call is not null)
             {
                 call.Replica = chosen;
@@ -69,7 +73,7 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
         lock (_lock) _begun.GetValueOrDefault(name)?.Sent?.Invoke();
     }
 
-    // never where this very call has failed, nor where another just did; if nobody is left, all start anew
+    // Replicas where this very call has not failed and no other one just has; if none is left, all are tried anew.
     private IReadOnlyList<string> Sound(BegunCall? call, IReadOnlyList<string> replicas)
     {
         var untried = replicas.Where(replica => call?.FailedAt.Contains(replica) != true).ToList();
@@ -90,14 +94,15 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
             if (call.Replica is not { } replica) return; // nobody had been there
             Leave(call);
             call.FailedAt.Add(replica);
-            foreach (var (old, _) in _failed.Where(entry => time.GetElapsedTime(entry.Value) >= rest).ToList()) _failed.Remove(old); // addresses come and go
+            // addresses come and go
+            foreach (var (old, _) in _failed.Where(entry => time.GetElapsedTime(entry.Value) >= rest).ToList()) _failed.Remove(old);
             _failed[replica] = time.GetTimestamp();
         }
     }
 
     private void OnSent(BegunCall call, Action? sent)
     {
-        lock (_lock) call.Sent = sent; // under the lock: nobody is told who has been asked to be left alone
+        lock (_lock) call.Sent = sent; // under the lock, so that a listener that was replaced is not called any more
     }
 
     private void End(BegunCall call)
@@ -141,7 +146,7 @@ public sealed class ReplicaChoice(int spill, TimeSpan rest, TimeProvider time)
 
         internal Action? Sent { get; set; }
 
-        /// <summary>Who is told, quickly, that the call is on its way; null: nobody any more.</summary>
+        /// <summary>Sets what runs, quickly, when the call is on its way; null is nothing any more.</summary>
         public void OnSent(Action? sent) => _choice.OnSent(this, sent);
 
         /// <summary>The replica where it was did not answer, or not to the end.</summary>

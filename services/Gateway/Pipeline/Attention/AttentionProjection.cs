@@ -3,7 +3,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Attention;
 
-/// <summary>From what a token read of a picture's latents, through what each latent read of the patches, to the patches themselves.</summary>
+/// <summary>
+/// Maps a token's attention over a picture's latents to the picture's patches, through the attention of each latent over the patches.
+/// </summary>
 public static class AttentionProjection
 {
     /// <param name="seen">Weights [latents].</param>

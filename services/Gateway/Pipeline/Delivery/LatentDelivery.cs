@@ -1,25 +1,30 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Operations;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Delivery;
 
 /// <summary>
-/// The language model as the pipeline asks it: latents travel only where they are not believed to be held already. A
+/// The language model as the pipeline asks it: latents are sent only where the language model is not believed to hold them already. A
 /// wrong belief costs one more call, with all latents, so that any replica can answer it.
 /// </summary>
-public sealed class LatentDelivery(ILanguageModel language)
+public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metrics, ILogger<LatentDelivery> logger)
 {
-    // about a megabyte of keys; a key too many costs one more call, a key too few costs latents on the wire
+    // About a megabyte of keys. A key that is kept too long costs one more call; a key that is dropped too soon costs its latents on the
+    // wire once more.
     private const int MostKeys = 8192;
 
-    private readonly DeliveredKeys _delivered = new(MostKeys);
+    private readonly RecentlyAdded<bool> _delivered = new(MostKeys); // keys that the language model is believed to hold
 
     /// <param name="request">With all latents.</param>
     /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
+        LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        // nothing has been passed on before the first event: until then the call may be made again
+        // The call may be made again until the first event has been passed on.
         await using var stream = await AskAsync(request.Segments, async segments =>
         {
             var begun = language.GenerateAsync(request with { Segments = segments }, cancellation).GetAsyncEnumerator(cancellation);
@@ -42,7 +47,8 @@ public sealed class LatentDelivery(ILanguageModel language)
 
     private async Task<T> AskAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> ask)
     {
-        var needed = all.Select(segment => segment is PictureSegment picture && _delivered.Contains(picture.Key) ? picture with { Latents = null } : segment).ToList();
+        var needed = all.Select(segment =>
+            segment is PictureSegment picture && _delivered.Find(picture.Key) ? picture with { Latents = null } : segment).ToList();
         T answer;
         try
         {
@@ -50,12 +56,13 @@ public sealed class LatentDelivery(ILanguageModel language)
         }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
-            GatewayMetrics.Redeliveries.Add(1);
+            metrics.CountRedelivery();
+            GatewayLog.SentAgain(logger, refusal.Missing.Count);
             foreach (var key in refusal.Missing) _delivered.Remove(key);
             answer = await AskWithAllAsync(all, ask);
         }
 
-        foreach (var picture in all.OfType<PictureSegment>()) _delivered.Add(picture.Key);
+        foreach (var picture in all.OfType<PictureSegment>()) _delivered.Add(picture.Key, true);
         return answer;
     }
 

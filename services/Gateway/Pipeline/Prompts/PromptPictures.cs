@@ -1,19 +1,23 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Prompts;
 
-/// <summary>Pictures as callers send them, checked against what the model takes; faults are collected, not thrown.</summary>
+/// <summary>Reads pictures as callers send them, and checks them against what the model takes. Faults are collected, not thrown.</summary>
 internal static class PromptPictures
 {
-    /// <summary>The pictures of a prompt in order, after all that can be said against its segments has been collected.</summary>
+    /// <summary>Collects all faults of a prompt's segments.</summary>
+    /// <returns>Its pictures, in order.</returns>
     public static List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
     {
         PromptRules.CheckSegmentCount(segments.Count, faults);
-        PromptRules.CheckTexts(segments.Index().Where(item => item.Item is FlamingoText).Select(item => (item.Index, ((FlamingoText)item.Item).Text)), model.Language, faults);
-        if (segments.Count > 0 && segments.All(segment => segment is FlamingoText { Text: "" })) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
-        return [.. segments.Index().Where(item => item.Item is FlamingoVisual).Select(item => Read((FlamingoVisual)item.Item, $"segments[{item.Index}]", model, faults))];
+        var texts = segments.Index().Where(item => item.Item is FlamingoText).Select(item => (item.Index, ((FlamingoText)item.Item).Text));
+        PromptRules.CheckTexts(texts, model.Language, faults);
+        if (segments.Count > 0 && segments.All(segment => segment is FlamingoText { Text: "" }))
+            faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
+        var visuals = segments.Index().Where(item => item.Item is FlamingoVisual);
+        return [.. visuals.Select(item => Read((FlamingoVisual)item.Item, $"segments[{item.Index}]", model, faults))];
     }
 
     /// <param name="path">Of the message that holds the picture, for example <c>segments[2]</c>.</param>
@@ -26,7 +30,9 @@ internal static class PromptPictures
                 return new RequestedPicture(PictureId.Of(sent.Bytes.Span), VisualInput.Still(sent.Bytes), $"{path}.picture");
             case FlamingoPictureId known:
                 if (!PictureId.IsWellFormed(known.Id))
-                    faults.Add(new($"{path}.picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is no picture id.", "Send the 64 lowercase hexadecimal characters that an earlier answer returned."));
+                    faults.Add(new(
+                        $"{path}.picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is no picture id.",
+                        "Send the 64 lowercase hexadecimal characters that an earlier answer returned."));
                 return new RequestedPicture(known.Id, null, $"{path}.picture_id");
             case FlamingoVideo video:
                 return Read(video.Input, $"{path}.video", model, faults);
@@ -38,15 +44,21 @@ internal static class PromptPictures
     private static RequestedPicture Read(VisualInput clip, string field, FlamingoModel model, List<FieldFault> faults)
     {
         var most = Math.Min(model.Resampler.MaxFrames, model.Vision.MaxFrames);
-        if (model.Resampler.MaxFrames <= 1) faults.Add(new(field, "This checkpoint has no frame embeddings: it sees still pictures alone.", "Send one frame as picture."));
-        else if (clip.MaxFrames < 0 || clip.MaxFrames > most) faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 is {most}."));
-        if (clip.Files.Count == 0) faults.Add(new($"{field}.files", "The clip has no file.", "Send one animated GIF or WebP, or one file per frame."));
+        if (model.Resampler.MaxFrames <= 1)
+            faults.Add(new(field, "This checkpoint has no frame embeddings: it sees still pictures alone.", "Send one frame as picture."));
+        else if (clip.MaxFrames < 0 || clip.MaxFrames > most)
+            faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 is {most}."));
+        if (clip.Files.Count == 0)
+            faults.Add(new($"{field}.files", "The clip has no file.", "Send one animated GIF or WebP, or one file per frame."));
         foreach (var (index, file) in clip.Files.Index()) CheckSize(file, $"{field}.files[{index}]", model, faults);
         return new RequestedPicture(PictureId.Of(clip), clip with { MaxFrames = clip.MaxFrames == 0 ? most : clip.MaxFrames }, field);
     }
 
     private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, List<FieldFault> faults)
     {
-        if (file.Length > model.Vision.MaxPictureBytes) faults.Add(new(field, $"{file.Length} bytes are more than {model.Vision.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway."));
+        if (file.Length > model.Vision.MaxPictureBytes)
+            faults.Add(new(
+                field, $"{file.Length} bytes are more than {model.Vision.MaxPictureBytes}.",
+                "Send a smaller file; pictures are scaled down anyway."));
     }
 }

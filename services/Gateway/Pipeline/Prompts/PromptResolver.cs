@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
@@ -7,54 +7,57 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.Prompts;
 
 /// <summary>From a request's segments and its choice of a support set to a prompt that the language model takes.</summary>
-public sealed class PromptResolver(LatentResolver latents, SupportSetShots shots)
+public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
 {
     /// <param name="query">Pictures of the segments, in order, already checked.</param>
     /// <param name="needsAttention">Whether attention maps will be drawn.</param>
-    /// <exception cref="FlamingoException">As <see cref="LatentResolver.ResolveAsync"/>; NotFound for a set that is not there; InvalidArgument for a choice that does not fit it.</exception>
+    /// <exception cref="FlamingoException">
+    /// As <see cref="LatentCache.GetOrEncodeAsync"/>; NotFound for a set that is not there; InvalidArgument for a choice that does not fit
+    /// it.
+    /// </exception>
     internal async Task<ResolvedPrompt> ResolveAsync(
-        IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice? choice, bool needsAttention, Tenant tenant, FlamingoModel model, CancellationToken cancellation)
+        IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice? choice, bool needsAttention,
+        Tenant tenant, FlamingoModel model, CancellationToken cancellation)
     {
-        if (needsAttention) query = LastSeen(query);
+        if (needsAttention) query = WithAttentionOfLast(query);
         if (choice is null)
         {
-            var own = await latents.ResolveAsync(RequestedPicture.Distinct(query), tenant, cancellation);
-            return new ResolvedPrompt([], Segments(segments, query, own), query, own, null);
+            var own = await latents.GetOrEncodeAsync(query, tenant, cancellation);
+            return new ResolvedPrompt([], Segments(segments, own), own, PictureLatents.Times(own), null);
         }
 
         var drawn = await shots.DrawAsync(choice, query, segments.Count, tenant, model, cancellation);
-        IReadOnlyList<RequestedPicture> examples = [.. drawn.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
-        if (needsAttention && query.Count == 0) examples = LastSeen(examples);
+        IReadOnlyList<RequestedPicture> examples =
+            [.. drawn.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
+        if (needsAttention && query.Count == 0) examples = WithAttentionOfLast(examples);
+
+        // Where the choice needed the query's embedding, the query's pictures are there already.
+        var known = drawn.Query.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, StringComparer.Ordinal);
         IReadOnlyList<RequestedPicture> pictures = [.. examples, .. query];
-        var resolution = drawn.Query.With(await ResolveAsync(pictures, drawn, tenant, cancellation));
-        var shown = drawn.Shots.Select(shot => (Picture(shot.PictureId, resolution), new TextSegment(shot.Text + model.Language.EndOfChunkToken))).ToList();
-        return new ResolvedPrompt(shown, Segments(segments, query, resolution), pictures, resolution, drawn.Selected);
+        var rest = await latents.GetOrEncodeAsync(
+            [.. pictures.Where(picture => !known.ContainsKey(picture.Id))], tenant, cancellation,
+            ids => shots.FilesAsync(drawn.Set, ids, tenant, cancellation));
+        foreach (var picture in rest) known[picture.Id] = picture;
+
+        IReadOnlyList<PictureLatents> all = [.. pictures.Select(picture => known[picture.Id])];
+        var shown = drawn.Shots.Zip(
+            all, (shot, picture) => (Segment(picture), new TextSegment(shot.Text + model.Language.EndOfChunkToken)));
+        var (first, second) = (PictureLatents.Times(drawn.Query), PictureLatents.Times(rest));
+        return new ResolvedPrompt(
+            [.. shown], Segments(segments, all.Skip(examples.Count)), all,
+            (first.Lookup + second.Lookup, first.Vision + second.Vision, first.Resample + second.Resample), drawn.Selected);
     }
 
-    // whatever is generated sees the last picture
-    private static IReadOnlyList<RequestedPicture> LastSeen(IReadOnlyList<RequestedPicture> pictures) =>
-        [.. pictures.Select((picture, place) => place == pictures.Count - 1 ? picture with { Extras = picture.Extras | PictureExtras.Attention } : picture)];
+    // Whatever is generated sees the last picture.
+    private static IReadOnlyList<RequestedPicture> WithAttentionOfLast(IReadOnlyList<RequestedPicture> pictures) =>
+        [.. pictures.Select((picture, place) => place == pictures.Count - 1 ? picture with { NeedsAttention = true } : picture)];
 
-    // most shots' latents are cached; the set's own files serve those that are not
-    private async Task<Resolution> ResolveAsync(IReadOnlyList<RequestedPicture> pictures, DrawnShots drawn, Tenant tenant, CancellationToken cancellation)
+    private static IReadOnlyList<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IEnumerable<PictureLatents> pictures)
     {
-        try
-        {
-            return await latents.ResolveAsync(RequestedPicture.Distinct(pictures), tenant, cancellation);
-        }
-        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.NotFound)
-        {
-            var files = await shots.FilesAsync(drawn, refusal.Missing, tenant, cancellation);
-            if (files.Count == 0) throw;
-            return await latents.ResolveAsync(RequestedPicture.Distinct(pictures.Select(picture => picture.Input is null && files.TryGetValue(picture.Id, out var input) ? picture with { Input = input } : picture)), tenant, cancellation);
-        }
+        var next = new Queue<PictureLatents>(pictures);
+        return [.. segments.Select(segment =>
+            segment is FlamingoText text ? (PromptSegment)new TextSegment(text.Text) : Segment(next.Dequeue()))];
     }
 
-    private static List<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> pictures, Resolution resolution)
-    {
-        var next = 0;
-        return [.. segments.Select(segment => segment is FlamingoText text ? (PromptSegment)new TextSegment(text.Text) : Picture(pictures[next++].Id, resolution))];
-    }
-
-    private static PictureSegment Picture(string id, Resolution resolution) => new(resolution.Pictures[id].Key, resolution.Pictures[id].Latents);
+    private static PictureSegment Segment(PictureLatents picture) => new(picture.Key, picture.Latents);
 }

@@ -4,7 +4,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Where support sets are kept. Expired ones are not there.</summary>
+/// <summary>Where support sets are kept. An expired set counts as one that is not there.</summary>
 public interface ISupportSetStore
 {
     /// <returns>Null where there is none of that name.</returns>
@@ -12,7 +12,8 @@ public interface ISupportSetStore
     Task<StoredSet?> GetAsync(Tenant tenant, string name, CancellationToken cancellation);
 
     /// <summary>Files of a set's pictures, by id; those that are gone are left out.</summary>
-    Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation);
+    Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(
+        Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation);
 
     /// <param name="expectedVersion">Null replaces whatever is there; 0 is "not there yet".</param>
     /// <exception cref="FlamingoException">Conflict: another version is there; Overloaded: no more sets fit; Unavailable.</exception>
@@ -28,10 +29,21 @@ public interface ISupportSetStore
 internal static class SupportSetRefusals
 {
     public static FlamingoException Missing(string name, string problem = "There is no such support set") =>
-        new(FlamingoErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.") { Missing = [name], MissingResource = FlamingoException.SupportSet };
+        new(FlamingoErrorKind.NotFound, $"{problem}: {name}. List shows those that are there.")
+        {
+            Missing = [name], MissingResource = FlamingoException.SupportSet,
+        };
 
-    public static FlamingoException Conflict(string name, long expected, long there) => new(
-        FlamingoErrorKind.Conflict, $"Support set {name} {(there == 0 ? "is not there" : $"has version {there}")}, expected was {(expected == 0 ? "that it is not there" : $"version {expected}")}. Get it and decide anew.");
+    public static FlamingoException Conflict(string name, long expected, long there)
+    {
+        var found = there == 0 ? "is not there" : $"has version {there}";
+        var wanted = expected == 0 ? "that it is not there" : $"version {expected}";
+        return new(FlamingoErrorKind.Conflict, $"Support set {name} {found}, expected was {wanted}. Get it and decide anew.");
+    }
 
-    public static FlamingoException Full(string bound) => new(FlamingoErrorKind.Overloaded, $"No more support sets fit: {bound}. Delete some, or let the operator raise the bound.") { RetryAfter = TimeSpan.FromMinutes(1) };
+    public static FlamingoException Full(string bound) =>
+        new(FlamingoErrorKind.Overloaded, $"No more support sets fit: {bound}. Delete some, or let the operator raise the bound.")
+        {
+            RetryAfter = TimeSpan.FromMinutes(1),
+        };
 }

@@ -5,7 +5,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Sets in this process, where there is no Redis: gone when it ends.</summary>
+/// <summary>Support sets in the memory of this process, for where there is no Redis. They are lost when it ends.</summary>
 public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvider time) : ISupportSetStore
 {
     private readonly Lock _lock = new();
@@ -22,12 +22,15 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
         }
     }
 
-    public Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation)
+    public Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(
+        Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation)
     {
         lock (_lock)
         {
-            if (!_sets.TryGetValue((tenant.Digest, set.Name), out var held) || held.Set.Revision != set.Revision) return Task.FromResult<IReadOnlyDictionary<string, VisualInput>>(new Dictionary<string, VisualInput>());
-            return Task.FromResult<IReadOnlyDictionary<string, VisualInput>>(ids.Where(held.Source.Pictures.ContainsKey).ToDictionary(id => id, id => held.Source.Pictures[id], StringComparer.Ordinal));
+            var files = _sets.TryGetValue((tenant.Digest, set.Name), out var held) && held.Set.Revision == set.Revision
+                ? held.Source.Pictures : new Dictionary<string, VisualInput>();
+            return Task.FromResult<IReadOnlyDictionary<string, VisualInput>>(
+                ids.Where(files.ContainsKey).ToDictionary(id => id, id => files[id], StringComparer.Ordinal));
         }
     }
 
@@ -36,12 +39,15 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
         lock (_lock)
         {
             ForgetExpired();
-            var (key, bytes) = ((tenant.Digest, set.Name), set.Pictures.Values.Sum(picture => picture.Files.Sum(file => (long)file.Length)));
+            var key = (tenant.Digest, set.Name);
+            var bytes = set.Pictures.Values.Sum(picture => picture.Files.Sum(file => (long)file.Length));
             var old = _sets.GetValueOrDefault(key);
             var version = old.Set?.Version ?? 0;
             if (expectedVersion is { } expected && expected != version) throw SupportSetRefusals.Conflict(set.Name, expected, version);
-            if (old.Set is null && _sets.Keys.Count(other => other.Tenant == tenant.Digest) >= options.MaxSets) throw SupportSetRefusals.Full($"SupportSets:MaxSets is {options.MaxSets}");
-            if (_bytes - old.Bytes + bytes > options.MaxMemoryBytes) throw SupportSetRefusals.Full($"SupportSets:MaxMemoryBytes is {options.MaxMemoryBytes}");
+            if (old.Set is null && _sets.Keys.Count(other => other.Tenant == tenant.Digest) >= options.MaxSets)
+                throw SupportSetRefusals.Full($"SupportSets:MaxSets is {options.MaxSets}");
+            if (_bytes - old.Bytes + bytes > options.MaxMemoryBytes)
+                throw SupportSetRefusals.Full($"SupportSets:MaxMemoryBytes is {options.MaxMemoryBytes}");
             var stored = set.As(version + 1, (++_revision).ToString(CultureInfo.InvariantCulture));
             _sets[key] = (stored, set, bytes);
             _bytes += bytes - old.Bytes;
@@ -54,8 +60,8 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
         lock (_lock)
         {
             ForgetExpired();
-            return Task.FromResult<IReadOnlyList<StoredSet>>(
-                [.. _sets.Where(held => held.Key.Tenant == tenant.Digest).Select(held => held.Value.Set with { Shots = [] }).OrderBy(set => set.Name, StringComparer.Ordinal)]);
+            var sets = _sets.Where(held => held.Key.Tenant == tenant.Digest).Select(held => held.Value.Set with { Shots = [] });
+            return Task.FromResult<IReadOnlyList<StoredSet>>([.. sets.OrderBy(set => set.Name, StringComparer.Ordinal)]);
         }
     }
 

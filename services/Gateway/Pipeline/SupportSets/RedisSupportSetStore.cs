@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Eviction;
+using Flamingo.Gateway.Redis;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging;
@@ -9,19 +11,22 @@ using StackExchange.Redis;
 namespace Flamingo.Gateway.SupportSets;
 
 /// <summary>
-/// Sets in Redis, the same for all gateways and beyond their restarts. Per tenant a set of names; per set a hash of
-/// version, revision, head and shots, and a hash of its pictures' files. While Redis is down, sets that this process has
-/// seen lately can still be asked; changes are refused.
+/// Support sets in Redis, which all gateways share and which outlive their restarts. Per tenant there is a set of names; per support set
+/// a hash of version, revision, head and shots, and a hash of its pictures' files. While Redis is away, support sets that this process has
+/// read lately can still be used, and changes are refused.
 /// </summary>
-public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, SupportSetOptions options, TimeProvider time, ILogger<RedisSupportSetStore> logger) : ISupportSetStore
+public sealed class RedisSupportSetStore(
+    Func<Task<IDatabase>> connect, SupportSetOptions options, TimeProvider time, ILogger<RedisSupportSetStore> logger) : ISupportSetStore
 {
-    // a replacement that meets another one tries again; so many in a row are no accident
+    // A replacement that another one overtakes is tried again, this many times.
     private const int Attempts = 8;
 
-    // files that no set names after this were left by a gateway that died while it wrote
+    // A gateway that stops while it writes leaves files that no set names. They expire after this time.
     private static readonly TimeSpan Unfinished = TimeSpan.FromMinutes(10);
 
-    private readonly SeenSets _seen = new();
+    private const int MostSeen = 64;
+
+    private readonly RecentlyAdded<StoredSet> _seen = new(MostSeen); // read or made by this process lately
 
     public async Task<StoredSet?> GetAsync(Tenant tenant, string name, CancellationToken cancellation)
     {
@@ -31,28 +36,31 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
             return await RunAsync(async database =>
             {
                 var revision = await database.HashGetAsync(key, "revision");
-                if (_seen.Get(key) is { } known && known.Revision == revision) return known;
+                if (_seen.Find(key) is { } known && known.Revision == revision) return known;
                 var fields = await database.HashGetAsync(key, ["head", "shots"]);
                 if (fields[0].IsNull) return Forget(key);
                 var set = Read<StoredSet>(fields[0]) with { Shots = Read<List<StoredShot>>(fields[1]) };
-                _seen.Put(key, set);
+                _seen.Add(key, set);
                 return set;
             }, cancellation);
         }
-        catch (FlamingoException) when (_seen.Get(key) is { } known && !(known.Expires <= time.GetUtcNow()))
+        catch (FlamingoException) when (_seen.Find(key) is { } known && !(known.Expires <= time.GetUtcNow()))
         {
             return known;
         }
     }
 
-    public Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation) =>
+    public Task<IReadOnlyDictionary<string, VisualInput>> GetPicturesAsync(
+        Tenant tenant, StoredSet set, IReadOnlyCollection<string> ids, CancellationToken cancellation) =>
         RunAsync<IReadOnlyDictionary<string, VisualInput>>(async database =>
         {
             var files = await database.HashGetAsync(Pictures(tenant, set.Name, set.Revision), [.. ids.Select(id => (RedisValue)id)]);
-            return ids.Zip(files).Where(item => !item.Second.IsNull).ToDictionary(item => item.First, item => Read<VisualInput>(item.Second), StringComparer.Ordinal);
+            return ids.Zip(files).Where(item => !item.Second.IsNull)
+                .ToDictionary(item => item.First, item => Read<VisualInput>(item.Second), StringComparer.Ordinal);
         }, cancellation);
 
-    public Task<StoredSet> PutAsync(Tenant tenant, NewSet set, long? expectedVersion, CancellationToken cancellation) => RunAsync(async database =>
+    public Task<StoredSet> PutAsync(
+        Tenant tenant, NewSet set, long? expectedVersion, CancellationToken cancellation) => RunAsync(async database =>
     {
         var (key, names) = (Key(tenant, set.Name), Names(tenant));
         for (var attempt = 0; attempt < Attempts; attempt++)
@@ -60,7 +68,8 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
             var there = await database.HashGetAsync(key, ["version", "revision"]);
             var version = there[0].IsNull ? 0 : (long)there[0];
             if (expectedVersion is { } expected && expected != version) throw SupportSetRefusals.Conflict(set.Name, expected, version);
-            if (version == 0 && (await NamesAsync(database, tenant)).Count >= options.MaxSets) throw SupportSetRefusals.Full($"SupportSets:MaxSets is {options.MaxSets}");
+            if (version == 0 && (await NamesAsync(database, tenant)).Count >= options.MaxSets)
+                throw SupportSetRefusals.Full($"SupportSets:MaxSets is {options.MaxSets}");
 
             var stored = set.As(version + 1, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
             var pictures = Pictures(tenant, set.Name, stored.Revision);
@@ -69,7 +78,11 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
 
             var change = database.CreateTransaction();
             change.AddCondition(version == 0 ? Condition.KeyNotExists(key) : Condition.HashEqual(key, "revision", there[1]));
-            _ = change.HashSetAsync(key, [new("version", stored.Version), new("revision", stored.Revision), new("head", Write(stored with { Shots = [] })), new("shots", Write(stored.Shots))]);
+            _ = change.HashSetAsync(key,
+            [
+                new("version", stored.Version), new("revision", stored.Revision),
+                new("head", Write(stored with { Shots = [] })), new("shots", Write(stored.Shots)),
+            ]);
             _ = change.SetAddAsync(names, set.Name);
             foreach (var kept in new[] { key, pictures })
                 _ = stored.Expires is { } end ? change.KeyExpireAsync(kept, end - time.GetUtcNow()) : change.KeyPersistAsync(kept);
@@ -82,7 +95,8 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
             await database.KeyDeleteAsync(pictures);
         }
 
-        throw new FlamingoException(FlamingoErrorKind.Conflict, $"Support set {set.Name} is being replaced by others all the time. Try again.");
+        throw new FlamingoException(
+            FlamingoErrorKind.Conflict, $"Support set {set.Name} is being replaced by others all the time. Try again.");
     }, cancellation);
 
     public Task<IReadOnlyList<StoredSet>> ListAsync(Tenant tenant, CancellationToken cancellation) =>
@@ -100,7 +114,7 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
         return await change.ExecuteAsync();
     }, cancellation);
 
-    // names of expired sets leave the list when somebody looks
+    // Names of expired sets are removed from the list when it is read.
     private async Task<List<StoredSet>> NamesAsync(IDatabase database, Tenant tenant)
     {
         var sets = new List<StoredSet>();
@@ -122,8 +136,10 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
         }
         catch (Exception exception) when (exception is not FlamingoException && !cancellation.IsCancellationRequested)
         {
-            Failed(exception.Message);
-            throw new FlamingoException(FlamingoErrorKind.Unavailable, "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
+            RedisLog.SupportSetsFailed(logger, exception.Message);
+            throw new FlamingoException(
+                FlamingoErrorKind.Unavailable,
+                "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
         }
 
         async Task<T> RunAsync() => await ask(await connect());
@@ -135,7 +151,7 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
         return null;
     }
 
-    // braces: all keys of a tenant in one slot of a cluster, as a transaction needs them
+    // The braces put all keys of a tenant into one slot of a cluster, as a transaction needs them.
     private string Names(Tenant tenant) => $"{options.InstanceName}{{{tenant.Digest}}}";
 
     private string Key(Tenant tenant, string name) => $"{Names(tenant)}:{name}";
@@ -144,8 +160,6 @@ public sealed partial class RedisSupportSetStore(Func<Task<IDatabase>> connect, 
 
     private static byte[] Write<T>(T value) => JsonSerializer.SerializeToUtf8Bytes(value);
 
-    private static T Read<T>(RedisValue value) => JsonSerializer.Deserialize<T>((byte[])value!) ?? throw new JsonException("A support set in Redis is null.");
-
-    [LoggerMessage(1, LogLevel.Warning, "Redis, which keeps the support sets, failed: {Reason}")]
-    private partial void Failed(string reason);
+    private static T Read<T>(RedisValue value) =>
+        JsonSerializer.Deserialize<T>((byte[])value!) ?? throw new JsonException("A support set in Redis is null.");
 }

@@ -23,7 +23,8 @@ public static class ShotSelector
 
     /// <summary>Orders of the shots for an ensemble: as selected, then permutations.</summary>
     public static IEnumerable<IReadOnlyList<int>> Permutations(int shots, Ensemble ensemble) =>
-        Enumerable.Range(0, ensemble.Permutations).Select(turn => turn == 0 ? (IReadOnlyList<int>)[.. Enumerable.Range(0, shots)] : [.. Drawn(shots, ensemble.Seed, turn)]);
+        Enumerable.Range(0, ensemble.Permutations).Select(turn =>
+            turn == 0 ? (IReadOnlyList<int>)[.. Enumerable.Range(0, shots)] : [.. Drawn(shots, ensemble.Seed, turn)]);
 
     /// <summary>CLIP's embedding as retrieval compares it: scaled to length one, little-endian f32.</summary>
     public static ReadOnlyMemory<byte> Embedding(TensorData pooled)
@@ -34,16 +35,17 @@ public static class ShotSelector
         return MemoryMarshal.AsBytes<float>(values).ToArray();
     }
 
-    // equally similar ones in the order of the set
+    // Shots that are equally similar stay in the order of the set.
     private static IEnumerable<int> Nearest(IReadOnlyList<StoredShot> shots, ReadOnlyMemory<byte> query)
     {
         var asked = MemoryMarshal.Cast<byte, float>(query.Span);
         var similar = new float[shots.Count];
-        for (var place = 0; place < similar.Length; place++) similar[place] = TensorPrimitives.Dot(asked, MemoryMarshal.Cast<byte, float>(shots[place].Embedding.Span));
+        for (var place = 0; place < similar.Length; place++)
+            similar[place] = TensorPrimitives.Dot(asked, MemoryMarshal.Cast<byte, float>(shots[place].Embedding.Span));
         return Enumerable.Range(0, similar.Length).OrderByDescending(place => similar[place]);
     }
 
-    // places ordered by a hash of seed, turn and place: the same on every machine and in every version of .NET
+    // Places ordered by a hash of seed, turn and place, which is the same on every machine and in every version of .NET.
     private static IEnumerable<int> Drawn(int count, ulong seed, int turn)
     {
         Span<byte> text = stackalloc byte[16];

@@ -1,15 +1,16 @@
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Admission;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Support sets as callers make, see and delete them.</summary>
+/// <summary>Support sets, as callers put, read and delete them.</summary>
 public sealed class SupportSetCollection(
-    RequestPermits permits, StageDescriptions descriptions, LatentResolver latents, ISupportSetStore store, GatewayOptions gateway, SupportSetOptions options, TimeProvider time) : ISupportSets
+    RequestPermits permits, StageDescriptions descriptions, LatentCache latents, ISupportSetStore store, GatewayOptions gateway,
+    SupportSetOptions options, TimeProvider time) : ISupportSets
 {
     public async Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation)
     {
@@ -19,18 +20,22 @@ public sealed class SupportSetCollection(
         var pictures = SupportSetRules.Check(request, model, options, faults);
         PromptRules.ThrowIfAny(faults);
 
-        // pictures first: a set is there once it can be asked. The order of calls costs nothing, their latents are cached
-        var extras = model.Vision.PooledWidth > 0 ? PictureExtras.Pooled : PictureExtras.None;
+        // The pictures are encoded first, so that a set that is there can be used at once. Their latents stay cached if storing it fails.
+        var needsPooled = model.Vision.PooledWidth > 0;
         var embeddings = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
-        foreach (var some in RequestedPicture.Distinct(pictures.Select(picture => picture with { Extras = extras })).Chunk(gateway.MaxPicturesPerRequest))
-            foreach (var (id, picture) in (await latents.ResolveAsync(some, tenant, cancellation)).Pictures)
-                embeddings[id] = picture.Pooled is { } pooled ? ShotSelector.Embedding(pooled) : default;
+        foreach (var some in RequestedPicture.Distinct(pictures).Chunk(gateway.MaxPicturesPerRequest))
+        {
+            IReadOnlyList<RequestedPicture> asked = [.. some.Select(picture => picture with { NeedsPooled = needsPooled })];
+            foreach (var picture in await latents.GetOrEncodeAsync(asked, tenant, cancellation))
+                embeddings[picture.Id] = picture.Pooled is { } pooled ? ShotSelector.Embedding(pooled) : default;
+        }
 
         var now = time.GetUtcNow();
         var set = new NewSet(
             request.Name, now, now + request.TimeToLive, StoredSet.EmbeddingOrigin(model),
             [.. pictures.Zip(request.Examples).Select(shot => new StoredShot(shot.First.Id, shot.Second.Text, embeddings[shot.First.Id]))],
-            pictures.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, picture => picture.Input!, StringComparer.Ordinal));
+            pictures.DistinctBy(picture => picture.Id)
+                .ToDictionary(picture => picture.Id, picture => picture.Input!, StringComparer.Ordinal));
         return (await store.PutAsync(tenant, set, request.ExpectedVersion, cancellation)).ToPublic();
     }
 

@@ -1,7 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Configuration;
-using Flamingo.Gateway.LatentCache;
-using Flamingo.Gateway.Prompts;
+using Flamingo.Gateway.Redis;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -17,9 +16,10 @@ internal static class SupportSetRegistration
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SupportSetOptions>>().Value);
         services.AddSingleton<ISupportSetStore>(provider => !provider.GetRequiredService<RedisConnection>().IsOn
             ? ActivatorUtilities.CreateInstance<MemorySupportSetStore>(provider)
-            : ActivatorUtilities.CreateInstance<RedisSupportSetStore>(provider, async Task<IDatabase> () => (await provider.GetRequiredService<RedisConnection>().ConnectAsync()).GetDatabase()));
+            : ActivatorUtilities.CreateInstance<RedisSupportSetStore>(
+                provider,
+                async Task<IDatabase> () => (await provider.GetRequiredService<RedisConnection>().ConnectAsync()).GetDatabase()));
         services.AddSingleton<SupportSetShots>();
-        services.AddSingleton<PromptResolver>();
         services.AddSingleton<ISupportSets, SupportSetCollection>();
         return services;
     }

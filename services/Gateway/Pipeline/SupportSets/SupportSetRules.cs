@@ -1,12 +1,12 @@
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Pictures;
+using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
 using static System.FormattableString;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>What a set and what a choice from it must obey; faults are collected, not thrown.</summary>
+/// <summary>The rules of a support set and of a choice from it. Faults are collected, not thrown.</summary>
 internal static class SupportSetRules
 {
     public const int MostTextCharacters = 4096;
@@ -17,11 +17,13 @@ internal static class SupportSetRules
 
     public static void CheckName(string name, string field, List<FieldFault> faults)
     {
-        if (!IsName(name)) faults.Add(new(field, "This is no name of a support set.", $"Send 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -"));
+        if (!IsName(name))
+            faults.Add(new(field, "This is no name of a support set.", $"Send 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -"));
     }
 
     /// <returns>The examples' pictures, in order.</returns>
-    public static List<RequestedPicture> Check(PutSupportSet request, FlamingoModel model, SupportSetOptions options, List<FieldFault> faults)
+    public static List<RequestedPicture> Check(
+        PutSupportSet request, FlamingoModel model, SupportSetOptions options, List<FieldFault> faults)
     {
         CheckName(request.Name, "name", faults);
         if (request.Examples.Count == 0 || request.Examples.Count > options.MaxExamples)
@@ -30,14 +32,19 @@ internal static class SupportSetRules
             return [];
         }
 
-        if (request.TimeToLive is { } life && !(life > TimeSpan.Zero && life <= LongestLife)) faults.Add(new("time_to_live", Invariant($"{life.TotalSeconds} s is out of range."), Invariant($"Send more than 0 and at most {LongestLife.TotalDays} days, or leave it out.")));
-        if (request.ExpectedVersion < 0) faults.Add(new("expected_version", "It is negative.", "Send 0 for a set that is not there yet, or leave it out."));
+        if (request.TimeToLive is { } life && !(life > TimeSpan.Zero && life <= LongestLife))
+            faults.Add(new(
+                "time_to_live", Invariant($"{life.TotalSeconds} s is out of range."),
+                Invariant($"Send more than 0 and at most {LongestLife.TotalDays} days, or leave it out.")));
+        if (request.ExpectedVersion < 0)
+            faults.Add(new("expected_version", "It is negative.", "Send 0 for a set that is not there yet, or leave it out."));
         var markers = model.Language.PictureMarkers.Append(model.Language.EndOfChunkToken).Distinct().ToList();
         var pictures = new List<RequestedPicture>(request.Examples.Count);
         foreach (var (index, example) in request.Examples.Index())
         {
             pictures.Add(PromptPictures.Read(example.Visual, $"examples[{index}]", model, faults));
-            if (example.Text.Length is 0 or > MostTextCharacters) faults.Add(new($"examples[{index}].text", $"{example.Text.Length} characters.", $"Send 1 to {MostTextCharacters}."));
+            if (example.Text.Length is 0 or > MostTextCharacters)
+                faults.Add(new($"examples[{index}].text", $"{example.Text.Length} characters.", $"Send 1 to {MostTextCharacters}."));
             foreach (var marker in markers.Where(marker => example.Text.Contains(marker, StringComparison.Ordinal)))
                 faults.Add(new($"examples[{index}].text", $"The text holds '{marker}'.", "Leave it out: the service places it."));
         }
@@ -45,33 +52,48 @@ internal static class SupportSetRules
         return pictures;
     }
 
-    /// <summary>What can be said of a choice before the set is known.</summary>
+    /// <summary>The rules that can be checked before the set is known.</summary>
     public static void Check(SupportSetChoice? choice, IReadOnlyList<RequestedPicture> query, FlamingoModel model, List<FieldFault> faults)
     {
         if (choice is null) return;
         CheckName(choice.Name, "support_set.name", faults);
         if (choice.Version < 0) faults.Add(new("support_set.version", "It is negative.", "Send 0 for whatever is there."));
-        if (!Enum.IsDefined(choice.Selection)) faults.Add(new("support_set.selection", $"{(int)choice.Selection} is no selection.", "Send ALL, FIRST, RANDOM or RICES."));
-        else if (choice.Selection == ShotSelection.All ? choice.Count != 0 : choice.Count < 1)
-            faults.Add(new("support_set.count", $"{choice.Count} shots.", choice.Selection == ShotSelection.All ? "Leave it out with ALL." : "Send at least 1."));
+        var all = choice.Selection == ShotSelection.All;
+        if (!Enum.IsDefined(choice.Selection))
+            faults.Add(new("support_set.selection", $"{(int)choice.Selection} is no selection.", "Send ALL, FIRST, RANDOM or RICES."));
+        else if (all ? choice.Count != 0 : choice.Count < 1)
+            faults.Add(new("support_set.count", $"{choice.Count} shots.", all ? "Leave it out with ALL." : "Send at least 1."));
         if (choice.Selection != ShotSelection.Rices) return;
-        if (query.Count == 0) faults.Add(new("segments", "RICES finds what is similar to the query's last picture, and there is none.", "Send a picture, or choose ALL, FIRST or RANDOM."));
-        if (model.Vision.PooledWidth == 0) faults.Add(new("support_set.selection", "This model has no pooled embedding to compare pictures by.", "Choose ALL, FIRST or RANDOM."));
+        if (query.Count == 0)
+            faults.Add(new(
+                "segments", "RICES finds what is similar to the query's last picture, and there is none.",
+                "Send a picture, or choose ALL, FIRST or RANDOM."));
+        if (model.Vision.PooledWidth == 0)
+            faults.Add(new(
+                "support_set.selection", "This model has no pooled embedding to compare pictures by.", "Choose ALL, FIRST or RANDOM."));
     }
 
-    /// <summary>What can be said of it once the set is there.</summary>
-    public static void Check(SupportSetChoice choice, StoredSet set, int queryPictures, int querySegments, int mostPictures, List<FieldFault> faults)
+    /// <summary>The rules that need the set.</summary>
+    public static void Check(
+        SupportSetChoice choice, StoredSet set, int queryPictures, int querySegments, int mostPictures, List<FieldFault> faults)
     {
+        const string field = "support_set.count";
         var shots = choice.Selection == ShotSelection.All ? set.Count : choice.Count;
-        if (shots > set.Count) faults.Add(new("support_set.count", $"{shots} shots of {set.Count} examples.", $"Send at most {set.Count}."));
-        else if (shots + queryPictures > mostPictures) faults.Add(new("support_set.count", $"{shots} shots and {queryPictures} pictures are more than {mostPictures}.", "Choose fewer shots."));
-        else if ((2 * shots) + querySegments > PromptRules.MostSegments) faults.Add(new("support_set.count", $"{shots} shots and {querySegments} segments make more than {PromptRules.MostSegments}.", "Choose fewer shots."));
+        if (shots > set.Count)
+            faults.Add(new(field, $"{shots} shots of {set.Count} examples.", $"Send at most {set.Count}."));
+        else if (shots + queryPictures > mostPictures)
+            faults.Add(new(field, $"{shots} shots and {queryPictures} pictures are more than {mostPictures}.", "Choose fewer shots."));
+        else if ((2 * shots) + querySegments > PromptRules.MostSegments)
+            faults.Add(new(
+                field, $"{shots} shots and {querySegments} segments make more than {PromptRules.MostSegments}.", "Choose fewer shots."));
     }
 
     public static void Check(Ensemble? ensemble, SupportSetChoice? choice, List<FieldFault> faults)
     {
         if (ensemble is null) return;
-        if (choice is null) faults.Add(new("ensemble", "An ensemble permutes the shots of a support set, and none was named.", "Send support_set too."));
-        if (ensemble.Permutations is < 2 or > MostPermutations) faults.Add(new("ensemble.permutations", $"{ensemble.Permutations} is out of range.", $"Send 2 to {MostPermutations}."));
+        if (choice is null)
+            faults.Add(new("ensemble", "An ensemble permutes the shots of a support set, and none was named.", "Send support_set too."));
+        if (ensemble.Permutations is < 2 or > MostPermutations)
+            faults.Add(new("ensemble.permutations", $"{ensemble.Permutations} is out of range.", $"Send 2 to {MostPermutations}."));
     }
 }

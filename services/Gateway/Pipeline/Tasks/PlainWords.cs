@@ -1,13 +1,17 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
 
-/// <summary>What a user wrote, so that none of it is read as a special token: <c>&lt;|endofchunk|&gt;</c> becomes <c>&lt; |endofchunk|&gt;</c>.</summary>
+/// <summary>
+/// What a user wrote, with a blank inside each special token so that none is read as one: <c>&lt;|endofchunk|&gt;</c> becomes
+/// <c>&lt; |endofchunk|&gt;</c>.
+/// </summary>
 internal sealed class PlainWords(LanguageModelDescription model)
 {
     // a single character cannot be broken, and none of the families has such a token
-    private readonly string[] _tokens = [.. model.SpecialTokens.Concat(model.PictureMarkers).Append(model.EndOfChunkToken).Distinct().Where(token => token.Length > 1).OrderByDescending(token => token.Length)];
+    private readonly string[] _tokens =
+        [.. model.SpecialTokens.Concat(model.PictureMarkers).Append(model.EndOfChunkToken).Distinct()
+            .Where(token => token.Length > 1).OrderByDescending(token => token.Length)];
 
     public string Of(string words)
     {

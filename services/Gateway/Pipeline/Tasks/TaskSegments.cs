@@ -1,6 +1,5 @@
 using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
 
@@ -25,7 +24,9 @@ internal sealed partial class TaskSegments(string whole)
         _apart = false;
     }
 
-    /// <summary>The next text begins a segment. The model reads the same; who finds a replica by a prompt's first segments does not.</summary>
+    /// <summary>
+    /// The next text begins a segment. The model reads the same; who finds a replica by a prompt's first segments does not.
+    /// </summary>
     public void KeepApart() => _apart = true;
 
     /// <param name="path">Of the picture in the request.</param>
@@ -36,14 +37,22 @@ internal sealed partial class TaskSegments(string whole)
     }
 
     /// <summary>The same refusal in the request's own words.</summary>
-    public FlamingoException Translate(FlamingoException refusal) => refusal.Faults.Count == 0 ? refusal : FlamingoException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })]);
+    public FlamingoException Translate(FlamingoException refusal) =>
+        refusal.Faults.Count == 0
+            ? refusal
+            : FlamingoException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })]);
 
     private string Path(string field)
     {
-        if (Segment().Match(field) is { Success: true } match) return _paths.TryGetValue(int.Parse(match.Groups[1].ValueSpan, provider: null), out var path) ? path + field[match.Length..] : whole;
+        if (Segment().Match(field) is { Success: true } match)
+            return _paths.TryGetValue(int.Parse(match.Groups[1].ValueSpan, provider: null), out var path)
+                ? path + field[match.Length..]
+                : whole;
         if (field.StartsWith("candidates", StringComparison.Ordinal)) return "labels" + field["candidates".Length..];
         if (field == "segments") return whole;
-        return whole == Prompt && (field.StartsWith("support_set", StringComparison.Ordinal) || field == "pin_prefix") ? $"{Prompt}.{field}" : field;
+        return whole == Prompt && (field.StartsWith("support_set", StringComparison.Ordinal) || field == "pin_prefix")
+            ? $"{Prompt}.{field}"
+            : field;
     }
 
     [GeneratedRegex(@"^segments\[(\d+)\]")]

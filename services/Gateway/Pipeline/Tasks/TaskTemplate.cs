@@ -1,5 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
 
@@ -46,9 +45,13 @@ internal sealed class TaskTemplate
         segments.Add(Answer(example.Answer) + End);
     }
 
-    /// <param name="visuals">Each with its path in the request. None: words stand as far from what is before them as words do ("User: hi", where a picture follows "User:" at once).</param>
+    /// <param name="visuals">
+    /// Each with its path in the request. None: words stand as far from what is before them as words do ("User: hi", where a
+    /// picture follows "User:" at once).
+    /// </param>
     /// <param name="apart">Whether what is before the words and they are segments of their own.</param>
-    public void AddQuery(TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question, bool apart = false)
+    public void AddQuery(
+        TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question, bool apart = false)
     {
         segments.Add(Ask(_before, question) + (visuals.Count == 0 ? _gap : ""));
         foreach (var (visual, path) in visuals) segments.Add(visual, path);
@@ -56,12 +59,17 @@ internal sealed class TaskTemplate
         segments.Add(Ask(_after, question));
     }
 
-    /// <summary>All turns, the last of them up to its reply. The first two segments stay what they were while the conversation grows: the replica that holds its prefix is found by them.</summary>
+    /// <summary>
+    /// All turns, the last of them up to its reply. The first two segments stay what they were while the conversation grows: the
+    /// replica that holds its prefix is found by them.
+    /// </summary>
     public void AddTurns(TaskSegments segments, IReadOnlyList<ChatTurn> turns)
     {
         foreach (var (index, turn) in turns.Index())
         {
-            AddQuery(segments, [.. turn.Visuals.Select((visual, place) => (visual, $"turns[{index}].visuals[{place}]"))], turn.Text, apart: index == 0);
+            AddQuery(
+                segments, [.. turn.Visuals.Select((visual, place) => (visual, $"turns[{index}].visuals[{place}]"))], turn.Text,
+                apart: index == 0);
             if (index == 0) segments.KeepApart();
             if (turn.Reply is { } reply) segments.Add((reply.Length == 0 ? "" : Answer(reply)) + End); // as it was generated
         }
@@ -79,7 +87,9 @@ internal sealed class TaskTemplate
         return text.Trim();
     }
 
-    private static bool BeginsWithWords(string text) => text.StartsWith(PromptTemplate.Question, StringComparison.Ordinal) || (text.Length > 0 && char.IsLetterOrDigit(text[0]));
+    private static bool BeginsWithWords(string text) =>
+        text.StartsWith(PromptTemplate.Question, StringComparison.Ordinal) || (text.Length > 0 && char.IsLetterOrDigit(text[0]));
 
-    private string Ask(string part, string question) => part.Replace(PromptTemplate.Question, _plain.Of(question), StringComparison.Ordinal);
+    private string Ask(string part, string question) =>
+        part.Replace(PromptTemplate.Question, _plain.Of(question), StringComparison.Ordinal);
 }

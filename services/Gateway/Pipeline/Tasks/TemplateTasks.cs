@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
-using System.Text;
 using Flamingo.Abstractions;
-using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Tasks;
 
@@ -10,9 +8,11 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
 {
     private const int MostStopStrings = 16;
 
-    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) => SayAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) =>
+        SayAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
 
-    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) => SayAsync("answer", prompts => prompts.Answer, task.Prompt, task.Question, task.Sampling, cancellation);
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) =>
+        SayAsync("answer", prompts => prompts.Answer, task.Prompt, task.Question, task.Sampling, cancellation);
 
     public async Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation)
     {
@@ -26,9 +26,11 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         var ranking = await AskAsync(segments, () => flamingo.RankAsync(
             new FlamingoRankRequest(segments.Segments, [.. task.Labels.Select(template.Answer)])
             {
-                Tenant = task.Prompt.Tenant, SupportSet = task.Prompt.SupportSet, Ensemble = task.Ensemble, PinPrefix = task.Prompt.PinPrefix,
+                Tenant = task.Prompt.Tenant, SupportSet = task.Prompt.SupportSet, Ensemble = task.Ensemble,
+                PinPrefix = task.Prompt.PinPrefix,
             }, cancellation));
-        var scored = task.Labels.Zip(ranking.Candidates).Select((pair, index) => new ScoredLabel(pair.First, index, task.Scoring == LabelScoring.Sum ? pair.Second.Sum : pair.Second.Mean));
+        var scored = task.Labels.Zip(ranking.Candidates).Select((pair, index) =>
+            new ScoredLabel(pair.First, index, task.Scoring == LabelScoring.Sum ? pair.Second.Sum : pair.Second.Mean));
         return new Classification([.. scored.OrderByDescending(label => label.Score)], ranking);
     }
 
@@ -42,13 +44,18 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         var (segments, reply) = (new TaskSegments(TaskSegments.Turns), new ReplyText(template.Lead));
         AddZeroShot(template, segments);
         template.AddTurns(segments, task.Turns);
-        var request = new FlamingoRequest(segments.Segments, EndingAs(template, task.Sampling)) { Tenant = task.Tenant, PinPrefix = task.PinPrefix };
+        var request = new FlamingoRequest(segments.Segments, EndingAs(template, task.Sampling))
+        {
+            Tenant = task.Tenant, PinPrefix = task.PinPrefix,
+        };
         await using var answer = flamingo.GenerateAsync(request, cancellation).GetAsyncEnumerator(cancellation);
-        while (await AskAsync(segments, () => answer.MoveNextAsync().AsTask())) yield return answer.Current is AnswerTokens tokens ? reply.Of(tokens) : answer.Current;
+        while (await AskAsync(segments, () => answer.MoveNextAsync().AsTask()))
+            yield return answer.Current is AnswerTokens tokens ? reply.Of(tokens) : answer.Current;
     }
 
     private async Task<TaskAnswer> SayAsync(
-        string name, Func<PromptTemplates, PromptTemplate?> choose, TaskPrompt prompt, string question, SamplingParameters sampling, CancellationToken cancellation)
+        string name, Func<PromptTemplates, PromptTemplate?> choose, TaskPrompt prompt, string question, SamplingParameters sampling,
+        CancellationToken cancellation)
     {
         var template = await TemplateAsync(name, choose, cancellation);
         var faults = new List<FieldFault>();
@@ -58,22 +65,31 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         PromptRules.ThrowIfAny(faults);
 
         var segments = Render(template, prompt, question);
-        return await AskAsync(segments, () => ReadAsync(
-            template, flamingo.GenerateAsync(new FlamingoRequest(segments.Segments, EndingAs(template, sampling)) { Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix }, cancellation)));
+        var request = new FlamingoRequest(segments.Segments, EndingAs(template, sampling))
+        {
+            Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix,
+        };
+        var answer = await AskAsync(segments, () => flamingo.CompleteAsync(request, cancellation));
+        return new TaskAnswer(template.Cut(answer.Text), answer.Ids, answer.Resolved, answer.Finished);
     }
 
     // a beam search ends at stop tokens alone: its answer is cut afterwards
-    private static SamplingParameters EndingAs(TaskTemplate template, SamplingParameters sampling) => sampling.Beams > 1 ? sampling : sampling with
+    private static SamplingParameters EndingAs(TaskTemplate template, SamplingParameters sampling)
     {
-        StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(Math.Max(0, MostStopStrings - sampling.StopStrings.Count))],
-    };
+        if (sampling.Beams > 1) return sampling;
+        var room = Math.Max(0, MostStopStrings - sampling.StopStrings.Count);
+        return sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(room)] };
+    }
 
-    private async Task<TaskTemplate> TemplateAsync(string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation, string field = TaskSegments.Prompt)
+    private async Task<TaskTemplate> TemplateAsync(
+        string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation, string field = TaskSegments.Prompt)
     {
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
         return choose(model.Prompts) is { } template
             ? new TaskTemplate(template, new PlainWords(model))
-            : throw FlamingoException.Invalid(field, $"The model '{model.ModelId}' has no template for {name}.", $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
+            : throw FlamingoException.Invalid(
+                field, $"The model '{model.ModelId}' has no template for {name}.",
+                $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
     }
 
     // examples, then the query; the papers' zero-shot is examples of words alone
@@ -81,33 +97,16 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
     {
         var segments = new TaskSegments(TaskSegments.Prompt);
         if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null)) AddZeroShot(template, segments);
-        foreach (var (index, example) in prompt.Examples.Index()) template.AddExample(segments, example, $"prompt.examples[{index}].visual");
+        foreach (var (index, example) in prompt.Examples.Index())
+            template.AddExample(segments, example, $"prompt.examples[{index}].visual");
         template.AddQuery(segments, [(prompt.Visual, "prompt.visual")], question);
         return segments;
     }
 
     private static void AddZeroShot(TaskTemplate template, TaskSegments segments)
     {
-        foreach (var example in template.Source.ZeroShot) template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
-    }
-
-    private static async Task<TaskAnswer> ReadAsync(TaskTemplate template, IAsyncEnumerable<AnswerEvent> events)
-    {
-        var (text, ids) = (new StringBuilder(), new List<int>());
-        var (pictures, finished) = ((PicturesResolved?)null, (AnswerFinished?)null);
-        await foreach (var item in events)
-        {
-            if (item is PicturesResolved resolved) pictures = resolved;
-            else if (item is AnswerFinished end) finished = end;
-            else if (item is AnswerTokens { Sample: 0 } tokens)
-            {
-                text.Append(tokens.Text);
-                ids.AddRange(tokens.Ids);
-            }
-        }
-
-        if (pictures is null || finished is null) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The answer ended before it was finished. Ask again.");
-        return new TaskAnswer(template.Cut(text.ToString()), ids, pictures, finished);
+        foreach (var example in template.Source.ZeroShot)
+            template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
     }
 
     private static async Task<T> AskAsync<T>(TaskSegments segments, Func<Task<T>> ask)

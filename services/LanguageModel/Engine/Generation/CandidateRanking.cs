@@ -16,7 +16,8 @@ public sealed class CandidateRanking(
     private readonly float[][] _scores = [.. candidates.Select(candidate => new float[candidate.Ids.Count])];
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
     private readonly int _longest = candidates.Max(candidate => candidate.Ids.Count);
-    // a candidate of one token is scored by the prompt's last row
+
+    // Candidates of more than one token; the others are scored by the prompt's last row alone.
     private readonly int _long = candidates.Count(candidate => candidate.Ids.Count > 1);
     private int _next;
     private int _finished;

@@ -1,0 +1,31 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace Flamingo.Gateway.Tests;
+
+internal sealed record LoggedEvent(string Category, LogLevel Level, EventId Id, string Text);
+
+/// <summary>Logs as a list, for tests.</summary>
+internal sealed class CollectedLogs(ConcurrentQueue<LoggedEvent> logged) : ILoggerProvider
+{
+    public ILogger CreateLogger(string categoryName) => new Logger(categoryName, logged);
+
+    public void Dispose()
+    {
+        // The list is the test's.
+    }
+
+    private sealed class Logger(string category, ConcurrentQueue<LoggedEvent> logged) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel level, EventId id, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (!category.StartsWith("Flamingo.", StringComparison.Ordinal)) return;
+            logged.Enqueue(new(category, level, id, formatter(state, exception)));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+using System.Net;
+using System.Net.Sockets;
+using Garnet;
+using StackExchange.Redis;
+
+namespace Flamingo.Gateway.Tests.Redis;
+
+/// <summary>Garnet, a server of Redis' protocol inside this process: what runs where there is no Docker.</summary>
+internal sealed class RespServer : IDisposable
+{
+    private readonly string? _clusterFiles;
+    private GarnetServer? _server;
+
+    /// <param name="cluster">
+    /// Whether it is a cluster's one node. It owns all slots, and refuses commands and scripts whose keys are of several slots.
+    /// </param>
+    public RespServer(bool cluster = false)
+    {
+        if (cluster) _clusterFiles = Directory.CreateTempSubdirectory("flamingo-cluster").FullName;
+        _server = Start();
+        if (!cluster) return;
+        using var connection = ConnectionMultiplexer.Connect($"{Address},allowAdmin=true");
+        connection.GetServers()[0].Execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383);
+    }
+
+    public int Port { get; } = FreePort();
+
+    public string Address => $"127.0.0.1:{Port}";
+
+    public void Dispose()
+    {
+        Stop();
+        if (_clusterFiles is not null) Directory.Delete(_clusterFiles, recursive: true);
+    }
+
+    public void Stop()
+    {
+        _server?.Dispose();
+        _server = null;
+    }
+
+    /// <summary>Empty, on the same port.</summary>
+    public void StartAgain() => _server = Start();
+
+    public async Task<ConnectionMultiplexer> ConnectAsync() =>
+        await ConnectionMultiplexer.ConnectAsync($"{Address},abortConnect=false,allowAdmin=true");
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private GarnetServer Start()
+    {
+        string[] cluster = _clusterFiles is null ? []
+            : ["--cluster", "true", "--device-type", "RandomAccess", "--checkpointdir", _clusterFiles];
+        var server = new GarnetServer(
+        [
+            "--port", $"{Port}", "--bind", "127.0.0.1", "--memory", "64m", "--page", "1m", "--index", "1m", "--lua", "true",
+            "--logger-level", "None", "-q", .. cluster,
+        ]);
+        server.Start();
+        return server;
+    }
+}
