@@ -37,6 +37,13 @@ internal sealed class DocumentSession : IAsyncDisposable
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
     }
 
+    // Debian's packages put them there. Another python3 that stands earlier on the path would not find python3-grpcio.
+    private const string Python = "/usr/bin/python3", Protoc = "/usr/bin/protoc", PythonPlugin = "/usr/bin/grpc_python_plugin";
+
+    /// <summary>Whether the packages python3-grpcio, protobuf-compiler and protobuf-compiler-grpc are installed.</summary>
+    public static bool HasPythonClient =>
+        File.Exists(Python) && File.Exists(Protoc) && File.Exists(PythonPlugin) && Directory.Exists("/usr/lib/python3/dist-packages/grpc");
+
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
 
     private static string Dotnet => Path.Combine(
@@ -92,6 +99,24 @@ internal sealed class DocumentSession : IAsyncDisposable
         if (built.ExitCode != 0) throw Failed(block, built);
         if (block.OnlyCompiled is not null) return "";
         var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "bin", Configuration, "net10.0", "ask.dll")], cancellation, _folder);
+        return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
+    }
+
+    /// <summary>
+    /// Runs a Python program with stubs that Debian's protoc makes of the repository's protos. PyPI, which the README names, cannot be
+    /// reached from every machine that runs the tests; both make the same stubs.
+    /// </summary>
+    /// <returns>Standard output.</returns>
+    public async Task<string> RunPythonAsync(DocumentBlock block, CancellationToken cancellation)
+    {
+        string[] protos = [.. Directory.GetFiles(RepositoryFiles.Path("protos", "flamingo", "v1"), "*.proto")];
+        string[] stubs =
+        [
+            "-I", RepositoryFiles.Path("protos"), "--python_out", _folder, "--grpc_python_out", _folder,
+            "--plugin", $"protoc-gen-grpc_python={PythonPlugin}", .. protos,
+        ];
+        (await ProgramRun.RunAsync(Protoc, stubs, cancellation)).MustReturn(0);
+        var run = await ProgramRun.RunAsync(Python, ["-c", AtPort(block.Text)], cancellation, _folder);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
