@@ -44,9 +44,9 @@ public sealed class BlockLease : IDisposable
     /// Replaces a block of this request by a block with the same content that another request computed first. The reservation
     /// does not grow by the returned block.
     /// </summary>
-    public void Exchange(int own, int twin)
+    public void Exchange(int own, int replacement)
     {
-        _pool.Share(twin);
+        _pool.Share(replacement);
         _pool.Return(own);
         _taken.Remove(own);
     }

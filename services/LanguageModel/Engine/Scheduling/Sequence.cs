@@ -53,10 +53,10 @@ public sealed class Sequence
     }
 
     /// <summary>Replaces the block at index <paramref name="at"/> by another block with the same content.</summary>
-    public void Exchange(int at, int twin)
+    public void Exchange(int at, int replacement)
     {
-        _lease.Exchange(_blocks[at], twin);
-        _blocks[at] = twin;
+        _lease.Exchange(_blocks[at], replacement);
+        _blocks[at] = replacement;
     }
 
     /// <summary>Slot of the picture that a position attends to, or −1.</summary>

@@ -9,7 +9,7 @@ public sealed class LanguageModelOptions
     public const string Section = "LanguageModel";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N. If it is empty, <see cref="ModelOptions.Device"/> applies.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or empty to use Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>

@@ -10,7 +10,7 @@ public sealed class VisionEncoderOptions
     public const string Section = "VisionEncoder";
 
     /// <summary>Torch device of this stage: cpu, cuda or cuda:N. If it is empty, <see cref="ModelOptions.Device"/> applies.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or empty to use Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Largest number of pixels, width × height by the header of the file. It is checked before anything is decoded.</summary>
