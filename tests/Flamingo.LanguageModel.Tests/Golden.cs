@@ -7,12 +7,13 @@ using Flamingo.Testing;
 
 namespace Flamingo.LanguageModel.Tests;
 
-/// <summary>Families' goldens by the names of family and prompt.</summary>
+/// <summary>Golden values of the model families, by the names of family and prompt.</summary>
 internal static class Golden
 {
-    private static readonly Dictionary<string, FamilyGolden> OfFamily = Families.ToDictionary(family => family, family => new FamilyGolden(Folder(family)));
+    private static readonly Dictionary<string, FamilyGolden> OfFamily =
+        Families.ToDictionary(family => family, family => new FamilyGolden(Folder(family)));
 
-    // Its prompts have text behind the end of text, which sees no picture, and ids, logits and greedy answers alone.
+    // Its prompts have text after the end-of-text token, which attends to no picture. It contains only ids, logits and greedy answers.
     private static readonly FamilyGolden AfterEnd = new(Folder("idefics"), "golden_after_end");
 
     public static IReadOnlyList<string> Families => FamilyGolden.Families;
@@ -29,7 +30,7 @@ internal static class Golden
     public static JsonElement Prompt(string family, string name) =>
         All(family).Single(prompt => prompt.GetProperty("name").GetString() == name);
 
-    /// <param name="with">Prompts that have this golden; null for all.</param>
+    /// <param name="with">Name of a golden value that the prompts must have; null for all prompts.</param>
     public static TheoryData<string, string> Names(string? with = null)
     {
         var names = new TheoryData<string, string>();
@@ -42,7 +43,7 @@ internal static class Golden
         return names;
     }
 
-    /// <summary>The prompt from its golden ids and latents: no tokenizer, no vision.</summary>
+    /// <summary>Returns a prompt from its golden ids and latents, without the tokenizer and the vision encoder.</summary>
     public static SequencePrompt Sequence(string family, string name, int room)
     {
         var prompt = Prompt(family, name);
@@ -55,7 +56,7 @@ internal static class Golden
         return new SequencePrompt(ids, pictures, keys, latents, ids.Length + room);
     }
 
-    /// <summary>The golden logits of every token of a prompt.</summary>
+    /// <summary>Returns the golden logits of every token of a prompt.</summary>
     public static (float[] Values, int[] Shape) Logits(string family, string name)
     {
         var isAfterEnd = PromptsAfterEnd.Any(prompt => prompt.GetProperty("name").GetString() == name);

@@ -16,7 +16,8 @@ using TorchSharp;
 namespace Flamingo.LanguageModel.Tests;
 
 /// <summary>
-/// Model directories and loaded stages, made once for all tests: the families imported from their publications, shapes as committed.
+/// Model directories and loaded stages that all tests share: the families, imported from their published form, and the committed
+/// model shapes.
 /// </summary>
 public sealed class Models : IDisposable
 {
@@ -48,7 +49,8 @@ public sealed class Models : IDisposable
         }
     }
 
-    /// <param name="thread">A test that counts what lives on its thread brings its own; others share one.</param>
+    /// <param name="thread">A thread for the stage. A test that counts the tensors of its thread passes its own; other tests
+    /// share one.</param>
     public LanguageModelStage NewStage(
         ModelDirectory model, LanguageModelOptions options, string dtype = "float32", InferenceThread? thread = null,
         string storage = "native") =>
@@ -56,14 +58,14 @@ public sealed class Models : IDisposable
             model, thread ?? Thread, Options.Create(options), Options.Create(new ModelOptions { Dtype = dtype, WeightStorage = storage }),
             TimeProvider.System);
 
-    /// <summary>A runner with a little memory around a decoder that somebody else disposes.</summary>
+    /// <summary>Creates a runner with little memory. The caller keeps the ownership of the decoder.</summary>
     public TorchModelRunner NewRunner(Decoder decoder, string family, int blocks = 64, int slots = 8) => new(
         decoder, new ModelMemory(
             blocks, MemoryPlan.BlockTokens,
             slots), DirectoryOf(family).Config.Language.CrossAttention.Heads, DirectoryOf(family).Config.Resampler.Latents,
         Thread, new PagedAttention(Thread.Team));
 
-    /// <summary>A decoder of its own, from a copy of the family's weights that <paramref name="change"/> may alter.</summary>
+    /// <summary>Creates a decoder from a copy of the family's weights, which <paramref name="change"/> may alter.</summary>
     public Decoder NewDecoder(
         string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string,
         bool>? ignore = null)
@@ -92,8 +94,8 @@ public sealed class Models : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    /// <summary>The language model of another family with other settings and weights; no golden knows it.</summary>
-    /// <param name="weights">A tensor's own, by name.</param>
+    /// <summary>A language model with the given settings and weights, for which there are no golden values.</summary>
+    /// <param name="weights">Returns the values of a tensor, by its name.</param>
     public ModelDirectory Variant(
         string name, string of, Func<LanguageConfig, LanguageConfig> config, Func<string, SourceTensor, SourceTensor> weights)
     {
@@ -120,7 +122,8 @@ public sealed class Models : IDisposable
         return ModelDirectory.Open(folder);
     }
 
-    // what no reference has together: two query heads for each of keys and values, half of each head rotated, residuals side by side
+    // A combination that no reference model has: two query heads for each head of keys and values, half of each head rotated, and
+    // parallel residuals.
     private ModelDirectory Grouped() =>
         Variant("grouped", "llama", config => config with
         {

@@ -4,17 +4,17 @@ using Flamingo.Stages;
 namespace Flamingo.Modeling.Batching;
 
 /// <summary>
-/// Computes items of different calls in one forward pass. One batch is computed at a time, and its items are chosen when it starts, so that
-/// calls which came while the compute thread was busy are in it. A batch waits for more items, but never longer than its oldest call may
-/// wait. Calls take turns item by item: one with sixty-four items does not keep one with a single item waiting. When a pass fails, the
-/// calls in it fail and no others.
+/// Computes items of different calls in one forward pass. One batch is computed at a time, and its items are chosen when it
+/// starts, so that it includes calls which arrived while the compute thread was busy. A batch waits for more items, but never
+/// longer than its oldest call may wait. The queue takes one item of each call in turn, so that a call with sixty-four items does
+/// not delay a call with a single item. When a pass fails, only the calls in it fail.
 /// </summary>
-/// <typeparam name="TItem">What one row of a batch is computed from.</typeparam>
-/// <typeparam name="TResult">What becomes of it.</typeparam>
+/// <typeparam name="TItem">Input of one row of a batch.</typeparam>
+/// <typeparam name="TResult">Result of one row.</typeparam>
 public sealed class BatchQueue<TItem, TResult> : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with items that wait; the first is the next to be served
+    private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with waiting items; the first is served next
     private readonly BatchBounds _bounds;
     private readonly Func<TItem, object?> _kind;
     private readonly Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> _compute;
@@ -25,10 +25,11 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private TaskCompletionSource? _posted; // not null while a batch is being computed
     private bool _isClosed;
 
-    /// <param name="kind">Items of one kind may share a batch, by Equals.</param>
-    /// <param name="compute">One forward pass: a result per item, in order. Runs where <paramref name="post"/> says.</param>
-    /// <param name="post">Runs an action on the compute thread, when its turn has come.</param>
-    /// <param name="waited">Called for every item when its batch starts, with the time it waited.</param>
+    /// <param name="kind">Returns the kind of an item. Items whose kinds are equal may share a batch.</param>
+    /// <param name="compute">Computes one forward pass and returns a result for each item, in order. <paramref name="post"/> runs
+    /// it.</param>
+    /// <param name="post">Runs an action on the compute thread, after the work that was posted before.</param>
+    /// <param name="waited">Called for every item when its batch starts, with the time that it waited.</param>
     public BatchQueue(
         BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post,
         TimeProvider time, Action<TimeSpan>? waited = null)
@@ -37,10 +38,10 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    /// <returns>A result per item, in order.</returns>
+    /// <returns>A result for each item, in order.</returns>
     /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
     /// <exception cref="OperationCanceledException">
-    /// The call was cancelled; those of its items that still wait are not computed.
+    /// The call was cancelled. Its items that are still waiting are not computed.
     /// </exception>
     public async Task<IReadOnlyList<TResult>> RunAsync(IReadOnlyList<TItem> items, CancellationToken cancellation)
     {
@@ -62,7 +63,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         return await call.Completion.Task.ConfigureAwait(false);
     }
 
-    /// <summary>Refuses what waits and returns when the batch in work, if any, is done.</summary>
+    /// <summary>Fails all waiting calls with Unavailable, and returns when the running batch, if any, has ended.</summary>
     public void Dispose()
     {
         TaskCompletionSource? posted;
@@ -101,7 +102,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
         }
         catch (Exception exception)
         {
-            Fail(exception); // The compute thread has ended. What a batch throws is handled in Run.
+            Fail(exception); // The compute thread has ended. An exception of a batch is handled in Run.
         }
 
         lock (_lock)
@@ -116,7 +117,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private void Run()
     {
         var batch = Take();
-        if (batch.Count == 0) return; // all calls have been cancelled meanwhile
+        if (batch.Count == 0) return; // all calls have been cancelled in the meantime
         try
         {
             var results = _compute([.. batch.Select(item => item.Call.Items[item.Index])]);

@@ -4,9 +4,9 @@ using Flamingo.Stages;
 namespace Flamingo.Modeling.Devices;
 
 /// <summary>
-/// Turns torch's errors about memory and devices into what callers get. The words of the message alone tell which error it is.
-/// An error of memory fails the calls that are being computed, and later calls go on. After an error of the device itself CUDA
-/// refuses all later work, so the process must end.
+/// Converts torch's errors about memory and devices into the exceptions that callers get. Only the text of the message identifies
+/// the error. When memory is exhausted, the calls that are being computed fail and later calls are served. After a failure of the
+/// device itself, CUDA refuses all later work, so the process must end.
 /// </summary>
 internal static class DeviceFault
 {
@@ -17,7 +17,7 @@ internal static class DeviceFault
     private static readonly string[] Failed =
         ["CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "device-side assert", "AcceleratorError"];
 
-    /// <returns>A <see cref="FlamingoException"/> in place of a device's error; any other error as it is.</returns>
+    /// <returns>A <see cref="FlamingoException"/> that replaces an error of the device; any other exception unchanged.</returns>
     public static Exception Of(Exception exception) =>
         exception is FlamingoException or OperationCanceledException ? exception
         : Mentions(exception, NoMemory) ? new FlamingoException(
@@ -28,7 +28,7 @@ internal static class DeviceFault
         : Mentions(exception, Failed) ? Lost(exception)
         : exception;
 
-    /// <summary>Whether the process cannot go on after this error.</summary>
+    /// <summary>Whether the process must end after this error.</summary>
     public static bool IsLost(Exception exception) =>
         exception is FlamingoException { Kind: FlamingoErrorKind.Unavailable, InnerException: { } inner } && Mentions(inner, Failed);
 

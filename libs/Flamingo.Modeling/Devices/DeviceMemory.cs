@@ -4,15 +4,15 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Modeling.Devices;
 
-/// <summary>Memory of a GPU, in bytes, as the driver tells it: whatever other processes hold is not free.</summary>
+/// <summary>Memory of a GPU, in bytes, as the driver reports it. Memory that other processes hold is not free.</summary>
 /// <param name="Name">The card's name, for example NVIDIA H100 80GB HBM3.</param>
 public sealed partial record DeviceMemory(string Name, long Free, long Total)
 {
-    /// <summary>Nine tenths of what is free; the rest is for what requests need while they are computed.</summary>
+    /// <summary>Nine tenths of the free memory. The rest is left for the working memory of requests.</summary>
     public long Usable => Free / 10 * 9;
 
     /// <param name="device">cuda or cuda:N.</param>
-    /// <exception cref="CheckpointException">The device is not there.</exception>
+    /// <exception cref="CheckpointException">The machine has no such device or no NVIDIA driver.</exception>
     public static DeviceMemory Of(string device)
     {
         var ordinal = device.Contains(':')
@@ -28,9 +28,9 @@ public sealed partial record DeviceMemory(string Name, long Free, long Total)
             try
             {
                 Check(cuCtxPushCurrent(context));
-                var asked = cuMemGetInfo(out var free, out var total);
+                var result = cuMemGetInfo(out var free, out var total);
                 cuCtxPopCurrent(out _);
-                Check(asked);
+                Check(result);
                 return new DeviceMemory(System.Text.Encoding.ASCII.GetString(name).TrimEnd('\0'), (long)free, (long)total);
             }
             finally
@@ -49,8 +49,9 @@ public sealed partial record DeviceMemory(string Name, long Free, long Total)
         {
             if (result != 0)
                 throw new CheckpointException(
-                    $"The device is '{device}', but the NVIDIA driver answers error {result} for it (101: there is no such device). " +
-                    "Look at nvidia-smi, or set cpu.");
+                    $"The device is '{device}', but the NVIDIA driver reports error {result} for it (101 means that there is no such "
+                    + "device). " +
+                    "List the devices with nvidia-smi, or set cpu.");
         }
     }
 

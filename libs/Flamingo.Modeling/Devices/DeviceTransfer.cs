@@ -6,32 +6,36 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Devices;
 
 /// <summary>
-/// Where tensors cross between the host and the device that a stage computes on, once its weights are there (<see cref="WeightsReader"/>
-/// moves each once). Attention maps and goldens are fetched without it, because they are not part of an ordinary step. Uploads go through
-/// pinned memory and wait for nothing; a download waits for the device. On the CPU nothing is moved, but crossings are counted all the
-/// same. It belongs to the inference thread.
+/// Copies tensors between the host and the device that a stage computes on. Weights do not use it (<see cref="WeightsReader"/>
+/// moves each once), nor do attention maps and golden values, because they are not part of an ordinary step. Uploads use pinned
+/// memory and do not wait; a download waits for the device. On the CPU nothing is copied, but uploads and downloads are counted
+/// all the same. Only the inference thread may use it.
 /// </summary>
 public sealed class DeviceTransfer(Device device) : IDisposable
 {
-    private readonly Dictionary<ScalarType, Tensor> _pinned = []; // receive downloads; each as large as the largest so far
+    // buffers of downloads by dtype; each as large as the largest download so far
+    private readonly Dictionary<ScalarType, Tensor> _pinned = [];
 
     public Device Device { get; } = device;
 
-    /// <summary>Tensors sent to the device so far.</summary>
+    /// <summary>Number of tensors sent to the device since the start.</summary>
     public long Uploads { get; private set; }
 
-    /// <summary>Tensors fetched from the device so far; each waits for everything that the device was told to compute.</summary>
+    /// <summary>
+    /// Number of tensors fetched from the device since the start. Each download waits until the device has finished all submitted
+    /// work.
+    /// </summary>
     public long Downloads { get; private set; }
 
     private bool IsCuda => Device.type == DeviceType.CUDA;
 
-    /// <summary>A tensor of the host on the device: itself on the CPU, a copy elsewhere.</summary>
+    /// <summary>Returns a tensor on the device with the contents of a host tensor: the same tensor on the CPU, a copy elsewhere.</summary>
     public Tensor Upload(Tensor host)
     {
         Uploads++;
         if (Device.type == DeviceType.CPU) return host;
         if (!IsCuda) return host.to(Device);
-        using var pinned = host.pin_memory(); // torch gives it back for reuse when the copy is done, not before
+        using var pinned = host.pin_memory(); // torch reuses the memory only after the copy has finished
         return pinned.to(Device.type, Device.index, non_blocking: true);
     }
 
@@ -46,8 +50,8 @@ public sealed class DeviceTransfer(Device device) : IDisposable
     }
 
     /// <summary>
-    /// A contiguous tensor of the host with the same elements. The next download may reuse its memory, so its contents are valid
-    /// until then.
+    /// Returns a contiguous host tensor with the same elements. The next download may reuse its memory, so its contents are valid
+    /// only until then.
     /// </summary>
     public Tensor Download(Tensor tensor)
     {
@@ -57,8 +61,8 @@ public sealed class DeviceTransfer(Device device) : IDisposable
         if (!_pinned.TryGetValue(tensor.dtype, out var pinned) || pinned.numel() < elements)
         {
             pinned?.Dispose();
-            using var room = empty(Math.Max(elements, 1 << 16), tensor.dtype, CPU);
-            _pinned[tensor.dtype] = pinned = room.pin_memory().DetachFromDisposeScope();
+            using var buffer = empty(Math.Max(elements, 1 << 16), tensor.dtype, CPU);
+            _pinned[tensor.dtype] = pinned = buffer.pin_memory().DetachFromDisposeScope();
         }
 
         var host = pinned.slice(0, 0, elements, 1).view(tensor.shape);

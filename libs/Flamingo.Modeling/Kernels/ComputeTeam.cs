@@ -3,9 +3,10 @@ using System.Runtime.ExceptionServices;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// Helper threads for work of some hundred microseconds. Items are handed out one by one, and the caller never waits for a helper
-/// that has not begun: a helper that wakes late, because torch's own workers still spin on its core, finds nothing left.
-/// Helpers sleep between jobs; spinning, they would take that core from torch. One thread at a time may call.
+/// Helper threads for jobs of some hundred microseconds. Threads take one item at a time, and the caller never waits for a helper
+/// that has not started: a helper that wakes late, because torch's own workers still spin on its core, finds no items left.
+/// Helpers sleep between jobs, because spinning would take that core from torch. Only one thread at a time may call
+/// <see cref="Run"/>.
 /// </summary>
 public sealed class ComputeTeam : IDisposable
 {
@@ -14,7 +15,7 @@ public sealed class ComputeTeam : IDisposable
     private volatile Job? _job;
     private volatile bool _disposed;
 
-    /// <summary>The calling thread by itself; any number of callers may share it.</summary>
+    /// <summary>A team without helpers, which computes on the calling thread. Any number of threads may use it at the same time.</summary>
     public static ComputeTeam Alone { get; } = new(helpers: 0);
 
     public ComputeTeam(int helpers)
@@ -26,14 +27,15 @@ public sealed class ComputeTeam : IDisposable
         foreach (var helper in _helpers) helper.Start();
     }
 
-    /// <summary>The calling thread and its helpers.</summary>
+    /// <summary>Number of threads: the calling thread and its helpers.</summary>
     public int Threads => _helpers.Length + 1;
 
     /// <summary>
     /// Computes every item once, on the calling thread and up to <paramref name="threads"/> − 1 helpers, and returns when all are done.
     /// </summary>
-    /// <param name="compute">Takes the item and the worker, 0 for the caller.</param>
-    /// <exception cref="Exception">What the first failing item threw, once all are done.</exception>
+    /// <param name="compute">Computes one item. Its arguments are the index of the item and that of the worker, which is 0 for
+    /// the calling thread.</param>
+    /// <exception cref="Exception">The first exception that an item threw, after all items are done.</exception>
     public void Run(int items, int threads, Action<int, int> compute)
     {
         var job = new Job(items, compute);

@@ -6,22 +6,24 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// x Wᵀ + b on the CPU for weights held as int8 with one scale per output channel, or as bf16: they are read as they lie, widened in
-/// registers or, where many rows want them, once for all in the first cache; sums are f32, scaled at the end and rounded once. A row's
-/// result depends bit for bit only on the row: not on how many stand beside it, nor on threads. It does on the CPU's vector width.
+/// Computes x Wᵀ + b on the CPU for weights held as int8 with one scale per output channel, or as bf16. Weights are read in their
+/// storage format and converted to f32 in registers or, for many rows, once in the first-level cache. Sums are f32, scaled at the
+/// end and rounded once. The result of a row depends bit for bit only on the row and on the CPU's vector width, not on the number
+/// of rows nor on threads.
 /// </summary>
 public static class CpuProduct
 {
-    /// <summary>Bytes that must be readable behind the last int8 weight: rows are read by whole vectors.</summary>
+    /// <summary>Number of bytes that must be readable after the last int8 weight, because rows are read in whole vectors.</summary>
     public const int Slack = 64;
 
     /// <param name="values">
-    /// [outputs, inputs], contiguous: int8 with <see cref="Slack"/> behind, or bf16 with rows of whole vectors of 16.
+    /// Weights [outputs, inputs], contiguous: int8 with <see cref="Slack"/> readable bytes after them, or bf16 with a multiple of
+    /// 16 inputs.
     /// </param>
-    /// <param name="scales">f32 [outputs], beside int8 alone.</param>
+    /// <param name="scales">Scales f32 [outputs] for int8; null for bf16.</param>
     /// <param name="x">f32 or bf16 [rows, inputs]</param>
     /// <param name="bias">[outputs], in the dtype of x.</param>
-    /// <param name="team">As many threads as it has.</param>
+    /// <param name="team">Threads that compute the product.</param>
     /// <returns>[rows, outputs], in the dtype of x.</returns>
     /// <exception cref="ArgumentException">Shapes or dtypes do not fit.</exception>
     public static Tensor Multiply(Tensor values, Tensor? scales, Tensor x, Tensor? bias, ComputeTeam team) =>
@@ -29,7 +31,7 @@ public static class CpuProduct
         : Vector256.IsHardwareAccelerated ? Multiply<Vector256<float>, Width256>(values, scales, x, bias, team)
         : Multiply<Vector128<float>, Width128>(values, scales, x, bias, team);
 
-    /// <summary>The same with vectors of a given width.</summary>
+    /// <summary>Computes the same product with vectors of the given width.</summary>
     public static Tensor Multiply<TVector, TWidth>(Tensor values, Tensor? scales, Tensor x, Tensor? bias, ComputeTeam team)
         where TVector : struct
         where TWidth : struct, IVectorWidth<TVector>
@@ -40,8 +42,8 @@ public static class CpuProduct
             throw new ArgumentException($"[{string.Join(", ", held)}] weights cannot be multiplied with {x.dtype} "
                 + $"[{string.Join(", ", given)}]{(bias is null ? "" : $" and a bias of {bias.dtype} [{string.Join(", ", bias.shape)}]")}.");
         if (values.dtype != (scales is null ? ScalarType.BFloat16 : ScalarType.Int8) || (scales is null && held[1] % Lanes.Count != 0))
-            throw new ArgumentException($"Weights are Int8 with scales, or BFloat16 without and with inputs by sixteens; these are "
-                + $"{values.dtype} [{string.Join(", ", held)}] {(scales is null ? "without" : "with")} scales.");
+            throw new ArgumentException($"Weights must be Int8 with scales, or BFloat16 without scales and with a multiple of 16 inputs; "
+                + $"these are {values.dtype} [{string.Join(", ", held)}] {(scales is null ? "without" : "with")} scales.");
         var results = empty([given[0], held[0]], x.dtype, CPU);
         if (given[0] == 0) return results;
         var sizes = ((int)given[0], (int)held[0], (int)held[1]);
@@ -58,11 +60,11 @@ public static class CpuProduct
     }
 }
 
-/// <summary>One product's memory, and how a share of its channels is computed.</summary>
-/// <typeparam name="TVector">The vectors it computes with.</typeparam>
-/// <typeparam name="TWidth">Their operations.</typeparam>
-/// <typeparam name="T">How x, bias and results are stored: float, or ushort for bf16.</typeparam>
-/// <typeparam name="TWeight">How weights are held: sbyte, or ushort for bf16.</typeparam>
+/// <summary>The tensors of one product, and the computation of a share of its channels.</summary>
+/// <typeparam name="TVector">Type of the vectors.</typeparam>
+/// <typeparam name="TWidth">Operations of the vectors.</typeparam>
+/// <typeparam name="T">Type in which x, bias and results are stored: float, or ushort for bf16.</typeparam>
+/// <typeparam name="TWeight">Type in which weights are stored: sbyte, or ushort for bf16.</typeparam>
 internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
     where TVector : struct
     where TWidth : struct, IVectorWidth<TVector>
@@ -71,19 +73,19 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
 {
     private const int Channels = ProductKernel<TVector, TWidth>.Channels;
 
-    // inputs summed at a time: four widened channels and four rows of so many fit into the first cache
+    // Inputs that are summed at a time. Four converted channels and four rows of this many inputs fit into the first-level cache.
     private const int Piece = 512;
 
-    // rows whose piece stays in the second cache, and bytes of rows that stay there whole
+    // Number of rows whose piece stays in the second-level cache, and total bytes of rows that stay there completely.
     private const int RowBlock = 128, RowBytes = 1 << 18;
 
-    // up to so many rows read weights as they are held, without widening them before
+    // Up to this many rows, weights are read in their storage format and not converted in advance.
     private const int FewRows = 4;
 
-    // bounds of a thread's share of channels
+    // Bounds of the number of channels that a thread takes at a time.
     private const int MostShared = 64, LeastShared = 16;
 
-    // multiplications below which waking another thread costs more than it saves
+    // Below this number of multiplications, waking another thread costs more than it saves.
     private const long ParallelWork = 500_000;
 
     private readonly TWeight* _weights;
@@ -120,7 +122,7 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
 
     private static int Padded(int inputs) => (inputs + TWidth.Count - 1) / TWidth.Count * TWidth.Count;
 
-    // f32 [rows, whole vectors], zeros behind
+    // Returns x as f32 [rows, whole vectors], padded with zeros.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Widened(Tensor x, int count, int inputs)
     {
@@ -157,8 +159,8 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
         }
     }
 
-    // Few rows: each channel from beginning to end. Many rows: one piece of all channels after the other, while the rows' piece is in
-    // cache.
+    // With few rows each channel is summed from its first input to its last. With many rows one piece of the inputs is summed for
+    // all channels before the next piece, so that this piece of the rows stays in the cache.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Sum(float* rows, int count, int first, int channels, float* panel, float* sums, int stride)
     {
@@ -177,12 +179,13 @@ internal sealed unsafe class CpuProduct<TVector, TWidth, T, TWeight>
                 rows + input, _rowStride, count, ProductKernel<TVector, TWidth>.Widen(weights, width, panel), width, sums + channel,
                 stride);
 
-            // The last channel stands in for channels behind the end.
+            // Indices after the last channel read the last channel again; their results are not used.
             TWeight* At(int offset) => _weights + (first + Math.Min(channel + offset, channels - 1)) * _inputs + input;
         }
     }
 
-    // Prefetches the next four channels into the second cache; the first has too few line buffers (measured: half the speed).
+    // Prefetches the next four channels into the second-level cache. Prefetching into the first level was measured to be half as
+    // fast, because it has too few line buffers.
     private void Prefetch(int channel, int input, int width)
     {
         if (!Sse.IsSupported) return;

@@ -4,18 +4,18 @@ using System.Runtime.Intrinsics;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// Dot products of one, two or four rows with four vectors of weights or keys. Rows that come together share what is loaded, but each (row,
-/// weight) has an accumulator of its own that sees the same operations in the same order as with a single row, whatever the weights are
-/// stored as: that is what makes a row's result independent of its company.
+/// Dot products of one, two or four rows with four vectors of weights or keys. The rows of a call share the loaded weights. Each
+/// (row, weight) has its own accumulator, with the same operations in the same order as for a single row, whatever the storage
+/// format of the weights. Therefore the result of a row does not depend on the other rows.
 /// </summary>
-/// <typeparam name="TVector">The vectors it computes with.</typeparam>
-/// <typeparam name="TWidth">Their operations.</typeparam>
+/// <typeparam name="TVector">Type of the vectors.</typeparam>
+/// <typeparam name="TWidth">Operations of the vectors.</typeparam>
 public static unsafe class DotTile<TVector, TWidth> where TVector : struct where TWidth : struct, IVectorWidth<TVector>
 {
     /// <param name="x">f32 [width]</param>
     /// <param name="weights">[4, width]: f32, int8 (sbyte) or bf16 (ushort).</param>
-    /// <param name="width">A multiple of <typeparamref name="TWidth"/>'s count.</param>
-    /// <returns>x · each of the four</returns>
+    /// <param name="width">Number of elements, a multiple of <typeparamref name="TWidth"/>'s count.</param>
+    /// <returns>The dot products of x with each of the four vectors.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> One<T>(float* x, in FourVectors<T> weights, int width) where T : unmanaged
     {
@@ -98,7 +98,7 @@ public static unsafe class DotTile<TVector, TWidth> where TVector : struct where
         (zero, one, two, three) = (Sums(a0, a1, a2, a3), Sums(b0, b1, b2, b3), Sums(c0, c1, c2, c3), Sums(d0, d1, d2, d3));
     }
 
-    /// <summary>A vector of weights as f32.</summary>
+    /// <summary>Loads a vector of weights and converts it to f32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load<T>(T* source) where T : unmanaged =>
         typeof(T) == typeof(sbyte)
@@ -112,7 +112,7 @@ public static unsafe class DotTile<TVector, TWidth> where TVector : struct where
         Vector128.Create(TWidth.Sum(zero), TWidth.Sum(one), TWidth.Sum(two), TWidth.Sum(three));
 }
 
-/// <summary>Where four vectors of weights or keys begin.</summary>
+/// <summary>Pointers to the first elements of four vectors of weights or keys.</summary>
 public readonly unsafe struct FourVectors<T>(T* zero, T* one, T* two, T* three) where T : unmanaged
 {
     public T* Zero => zero;

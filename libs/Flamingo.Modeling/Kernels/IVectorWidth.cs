@@ -6,34 +6,35 @@ using System.Runtime.Intrinsics.X86;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
-/// What a product needs of f32 vectors, for each width that CPUs have. The order of a sum is part of the width: 16, 8 or 4 partial sums.
+/// Operations of f32 vectors that a product needs, for each vector width of CPUs. The width determines the order of additions:
+/// 16, 8 or 4 partial sums.
 /// </summary>
 /// <typeparam name="TVector">The vector of that width.</typeparam>
 public unsafe interface IVectorWidth<TVector>
 {
     static abstract int Count { get; }
 
-    /// <summary>Whether sixteen sums and what they are made of fit into registers.</summary>
+    /// <summary>Whether sixteen sums and their operands fit into registers.</summary>
     static abstract bool ManyRegisters { get; }
 
     static abstract TVector Load(float* source);
 
-    /// <summary>Reads <see cref="Count"/> integers, no more.</summary>
+    /// <summary>Reads exactly <see cref="Count"/> integers.</summary>
     static abstract TVector Load(sbyte* source);
 
-    /// <summary>Reads <see cref="Count"/> bf16 numbers, no more.</summary>
+    /// <summary>Reads exactly <see cref="Count"/> bf16 numbers.</summary>
     static abstract TVector Load(ushort* source);
 
     static abstract void Store(TVector vector, float* target);
 
-    /// <summary>a × b + c, rounded once where the CPU can.</summary>
+    /// <summary>Computes a × b + c, rounded once if the CPU has fused multiply-add.</summary>
     static abstract TVector MultiplyAdd(TVector a, TVector b, TVector c);
 
-    /// <summary>Halves fold onto halves.</summary>
+    /// <summary>Adds the upper half of the vector to the lower half, repeatedly.</summary>
     static abstract float Sum(TVector vector);
 }
 
-/// <summary>AVX-512; in software elsewhere.</summary>
+/// <summary>AVX-512 vectors; computed in software on other CPUs.</summary>
 public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
 {
     public static int Count => 16;
@@ -62,7 +63,7 @@ public readonly unsafe struct Width512 : IVectorWidth<Vector512<float>>
     public static float Sum(Vector512<float> vector) => Lanes.Sum(vector);
 }
 
-/// <summary>AVX2.</summary>
+/// <summary>AVX2 vectors.</summary>
 public readonly unsafe struct Width256 : IVectorWidth<Vector256<float>>
 {
     public static int Count => 8;
@@ -92,7 +93,7 @@ public readonly unsafe struct Width256 : IVectorWidth<Vector256<float>>
     public static float Sum(Vector256<float> vector) => Width128.Sum(vector.GetLower() + vector.GetUpper());
 }
 
-/// <summary>Every CPU of today.</summary>
+/// <summary>Vectors of 128 bits, which every supported CPU has.</summary>
 public readonly unsafe struct Width128 : IVectorWidth<Vector128<float>>
 {
     public static int Count => 4;

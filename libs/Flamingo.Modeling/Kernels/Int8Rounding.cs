@@ -6,13 +6,14 @@ namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
 /// Rounds weights to int8, channel by channel: scale = largest magnitude / 127, integer = weight / scale to nearest, ties to even.
-/// Reads a file's mapping twice and writes once, nothing in between: torch takes six passes over f32 copies, several times as long.
+/// It reads the mapped file twice and writes once, without temporary copies. The same with torch operations would take six passes
+/// over f32 copies and several times as long.
 /// </summary>
 public static unsafe class Int8Rounding
 {
     private const int Steps = 127;
 
-    // Elements of one share, and the number of f16 weights that are widened at once.
+    // Number of elements that one thread takes at a time. Sixteen times as many f16 weights are converted to f32 at once.
     private const long Elements = 1 << 20;
 
     /// <param name="weight">[outputs, inputs] on the CPU, contiguous, f32, bf16 or f16.</param>
@@ -42,7 +43,7 @@ public static unsafe class Int8Rounding
             else throw new ArgumentException($"Weights are Float32, Float16 or BFloat16, not {weight.dtype}.");
         }
 
-        // Rows of the source, from its beginning, go to the target's rows from first on.
+        // Rounds the rows of the source, which become the target's rows from first on.
         void Rows<T>(TensorMemory source, int first, int count) where T : unmanaged
         {
             Parallel.For(0, (count + share - 1) / share, item =>

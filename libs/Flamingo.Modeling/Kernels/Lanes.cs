@@ -5,8 +5,8 @@ namespace Flamingo.Modeling.Kernels;
 
 /// <summary>
 /// Sixteen f32 lanes and the few operations on them that attention and products need. Every operation is exactly specified (fused
-/// multiply-add, fixed orders of addition, an exponential of our own), so results do not depend on the CPU or on how far the JIT has
-/// optimised: without AVX-512 the same lanes are computed in software.
+/// multiply-add, fixed orders of addition, its own exponential function), so results do not depend on the CPU or on the
+/// optimisation level of the JIT. Without AVX-512 the same lanes are computed in software.
 /// </summary>
 public static unsafe class Lanes
 {
@@ -27,14 +27,14 @@ public static unsafe class Lanes
             ? Unsafe.BitCast<T, float>(source)
             : BitConverter.UInt32BitsToSingle((uint)Unsafe.BitCast<T, ushort>(source) << 16);
 
-    /// <summary>Rounds to bf16, to nearest, ties to even; NaN stays NaN.</summary>
+    /// <summary>Rounds to the nearest bf16, ties to even; NaN stays NaN.</summary>
     public static ushort ToBFloat16(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);
         return float.IsNaN(value) ? (ushort)(bits >> 16 | 0x40) : (ushort)(bits + 0x7fff + (bits >> 16 & 1) >> 16);
     }
 
-    /// <summary>Halves fold onto halves: 16, 8, 4, 2, 1.</summary>
+    /// <summary>Adds the upper half of the lanes to the lower half, repeatedly: 16, 8, 4, 2, 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector512<float> lanes) => Width256.Sum(lanes.GetLower() + lanes.GetUpper());
 

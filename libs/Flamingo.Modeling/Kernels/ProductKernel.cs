@@ -4,17 +4,17 @@ using System.Runtime.Intrinsics;
 namespace Flamingo.Modeling.Kernels;
 
 /// <summary>The inner loops of a product: some rows with four channels of weights, by <see cref="DotTile{TVector, TWidth}"/>.</summary>
-/// <typeparam name="TVector">The vectors it computes with.</typeparam>
-/// <typeparam name="TWidth">Their operations.</typeparam>
+/// <typeparam name="TVector">Type of the vectors.</typeparam>
+/// <typeparam name="TWidth">Operations of the vectors.</typeparam>
 internal static unsafe class ProductKernel<TVector, TWidth> where TVector : struct where TWidth : struct, IVectorWidth<TVector>
 {
-    /// <summary>Channels of a call.</summary>
+    /// <summary>Number of channels of one call.</summary>
     public const int Channels = 4;
 
-    /// <summary>sums[row, channel] += rows[row] · channels[channel]</summary>
+    /// <summary>Computes sums[row, channel] += rows[row] · channels[channel].</summary>
     /// <param name="rows">f32 [count, width], <paramref name="rowStride"/> apart.</param>
     /// <param name="channels">[4, width]: int8 or bf16, or the same values in f32.</param>
-    /// <param name="width">A multiple of <typeparamref name="TWidth"/>'s count.</param>
+    /// <param name="width">Number of elements, a multiple of <typeparamref name="TWidth"/>'s count.</param>
     /// <param name="sums">[count, 4], <paramref name="sumStride"/> apart.</param>
     public static void Add<TWeight>(
         float* rows, long rowStride, int count, in FourVectors<TWeight> channels, int width, float* sums, int sumStride)
@@ -27,7 +27,7 @@ internal static unsafe class ProductKernel<TVector, TWidth> where TVector : stru
         if (row < count) AddOne(rows + row * rowStride, channels, width, sums + row * sumStride);
     }
 
-    /// <summary>Weights as f32, where more rows than a call's want them.</summary>
+    /// <summary>Converts weights to f32 once, for use by many rows.</summary>
     /// <param name="target">[4, width]</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static FourVectors<float> Widen<TWeight>(in FourVectors<TWeight> channels, int width, float* target) where TWeight : unmanaged

@@ -4,20 +4,21 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Modeling.Kernels;
 
-/// <summary>Where a CPU tensor's elements lie; keeps it alive until disposed.</summary>
+/// <summary>Pointer to the elements of a CPU tensor. It keeps the tensor alive until it is disposed.</summary>
 public readonly unsafe struct TensorMemory : IDisposable
 {
     private readonly Tensor _tensor;
     private readonly byte* _start;
 
-    /// <param name="tensor">Not empty; may be a view.</param>
+    /// <param name="tensor">A tensor that is not empty; it may be a view.</param>
     public TensorMemory(Tensor tensor)
     {
         if (tensor.device_type != TorchSharp.DeviceType.CPU)
-            throw new ArgumentException($"Computing in place needs the CPU, not {tensor.device}.");
+            throw new ArgumentException($"Only the memory of CPU tensors can be accessed; this tensor is on {tensor.device}.");
         _tensor = tensor;
         (ElementSize, Stride) = ((int)tensor.ElementSize, tensor.stride(0));
-        // .bytes refuses views that are not contiguous and pools of 2 GiB or more; a view of their first element costs some microseconds
+        // TorchSharp's bytes property refuses non-contiguous views and tensors of 2 GiB or more. For these a view of the first
+        // element is used, which costs some microseconds.
         using var first = tensor.numel() * ElementSize < int.MaxValue && tensor.is_contiguous()
             ? null
             : tensor.as_strided([1], [1], tensor.storage_offset());
@@ -26,7 +27,7 @@ public readonly unsafe struct TensorMemory : IDisposable
 
     public int ElementSize { get; }
 
-    /// <summary>Elements from one row to the next.</summary>
+    /// <summary>Number of elements from the beginning of one row to the beginning of the next.</summary>
     public long Stride { get; }
 
     public void* At(long element) => _start + element * ElementSize;

@@ -4,10 +4,13 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Modeling.Layers;
 
-/// <summary>y = x Wᵀ + b around loaded tensors: TorchSharp's own modules would initialise random weights first.</summary>
+/// <summary>
+/// Linear layer y = x Wᵀ + b with loaded tensors. TorchSharp's own modules are not used, because they first initialise random
+/// weights.
+/// </summary>
 public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposable
 {
-    /// <summary>Takes <c>name.weight</c> [outputs, inputs] and, where the checkpoint has it, <c>name.bias</c> [outputs].</summary>
+    /// <summary>Reads <c>name.weight</c> [outputs, inputs] and, if the checkpoint has it, <c>name.bias</c> [outputs].</summary>
     public Linear(WeightsReader weights, string name, long inputs, long outputs)
         : this(weights.TakeMatrix($"{name}.weight", outputs, inputs), weights.TakeOptional($"{name}.bias", outputs))
     {
@@ -16,9 +19,9 @@ public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposab
     public Tensor Forward(Tensor x) => weight.Multiply(x, bias);                     // [..., inputs] → [..., outputs]
 
     /// <summary>
-    /// The same, and a row's result is the same bits whatever rows stand beside it: MKL's f32 products of 1, 2, 3, 5, 6, 7,
-    /// 9, 10 or 11 rows differ in their last bits from those of any other number, so few rows are filled up to fours. On other devices than
-    /// the CPU it is <see cref="Forward"/>.
+    /// Computes the same, but such that a row's result is bit for bit the same whatever the other rows are. MKL's f32 products of
+    /// 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows differ in their last bits from those of any other number of rows, so fewer than 12 rows
+    /// are padded to a multiple of four. On devices other than the CPU it is the same as <see cref="Forward"/>.
     /// </summary>
     public Tensor ForwardTiled(Tensor x)
     {

@@ -7,7 +7,7 @@ using ScalarType = TorchSharp.torch.ScalarType;
 
 namespace Flamingo.Modeling.Memory;
 
-/// <summary>Bytes that this process may use.</summary>
+/// <summary>Number of bytes that this process may use.</summary>
 public sealed record AvailableMemory(long Bytes)
 {
     /// <summary>
@@ -17,12 +17,12 @@ public sealed record AvailableMemory(long Bytes)
     public static AvailableMemory OfThisProcess() => new(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
 }
 
-/// <summary>What all parts of a process will hold. What requests need while they are computed comes on top.</summary>
+/// <summary>The memory that all parts of a process will hold. The working memory of requests is needed in addition.</summary>
 public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
 {
     public long Bytes => Claims.Sum(claim => claim.Items.Sum(item => item.Bytes));
 
-    /// <summary>A stage's weights as they will be held, from the file's header.</summary>
+    /// <summary>The size of a stage's weights as they will be held, computed from the header of the file.</summary>
     public static MemoryItem Weights(SafetensorsFile file, ScalarType dtype, WeightStorage storage)
     {
         var bytes = WeightsReader.BytesOf(file, dtype, storage);
@@ -40,12 +40,12 @@ public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
     }
 
     /// <summary>
-    /// Compares what is to be held with what there is room for: in the memory of the process, and in the free memory of each device
-    /// that a claim names.
+    /// Compares the memory to be held with the available memory: that of the process, and the free memory of each device that a
+    /// claim names.
     /// </summary>
     /// <param name="process">The memory of the process itself.</param>
-    /// <param name="devices">Gives the memory of a device by the name that claims have for it.</param>
-    /// <exception cref="CheckpointException">It does not fit; the message has every figure and remedy.</exception>
+    /// <param name="devices">Returns the memory of a device by the name that claims use for it.</param>
+    /// <exception cref="CheckpointException">The memory does not suffice. The message contains every size and remedy.</exception>
     public void Check(AvailableMemory process, Func<string, DeviceMemory> devices)
     {
         foreach (var place in Claims.GroupBy(claim => claim.Device))
@@ -69,7 +69,7 @@ public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
         string.Join(", ", claim.Items.Select(item => $"{item.What} {Size(item.Bytes)}"))))
         + $"; together {Size(Bytes)}";
 
-    /// <summary>Bytes for people, in MiB or GiB.</summary>
+    /// <summary>Formats a number of bytes in MiB or GiB.</summary>
     public static string Size(long bytes) =>
         bytes >= 1L << 30 ? $"{bytes / (double)(1L << 30):0.0} GiB" : $"{bytes / (double)(1L << 20):0.0} MiB";
 

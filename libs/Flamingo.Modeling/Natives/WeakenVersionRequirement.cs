@@ -13,7 +13,10 @@ public class WeakenVersionRequirement : Task
     private const uint VersionNeeds = 0x6ffffffe;
     private const ushort Weak = 0x2;
 
-    /// <summary>The library to rewrite; a hard link is broken, never written through.</summary>
+    /// <summary>
+    /// Path of the library to rewrite. If the path is a hard link, it is replaced by a new file, so the other links do not
+    /// change.
+    /// </summary>
     public string Library { get; set; }
 
     /// <summary>The version whose requirement becomes weak, for example GLIBCXX_3.4.32.</summary>
@@ -24,11 +27,11 @@ public class WeakenVersionRequirement : Task
         var bytes = File.ReadAllBytes(Library);
         if (bytes.Length < 64 || BitConverter.ToUInt32(bytes, 0) != 0x464c457f || bytes[4] != 2 || bytes[5] != 1)
         {
-            Log.LogWarning("{0} is not a 64-bit little-endian ELF file; left as it is.", Library);
+            Log.LogWarning("{0} is not a 64-bit little-endian ELF file and was not changed.", Library);
             return true;
         }
 
-        if (!SetWeak(bytes)) return true; // already weak, or a build that does not ask for this version
+        if (!SetWeak(bytes)) return true; // the requirement is already weak, or the library does not have it
 
         var written = File.GetLastWriteTimeUtc(Library);
         var replacement = Library + ".weakened";

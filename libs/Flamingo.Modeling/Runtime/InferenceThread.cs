@@ -10,7 +10,7 @@ using TorchSharp;
 namespace Flamingo.Modeling.Runtime;
 
 /// <summary>
-/// The one thread of a process that makes and frees tensors, because TorchSharp's dispose scopes are thread-static. Stages that share a
+/// The only thread of a process that creates and frees tensors, because TorchSharp's dispose scopes are thread-static. Stages that share a
 /// process share this thread and compute one after the other. Work runs in the order in which it was posted.
 /// </summary>
 public sealed class InferenceThread : IDisposable
@@ -22,8 +22,8 @@ public sealed class InferenceThread : IDisposable
     private readonly ILogger _log;
     private Exception? _lost;
 
-    /// <param name="computeThreads">Threads that one computation may use.</param>
-    /// <param name="deviceLost">Called once, on this thread, when the device has failed for good; the process should end.</param>
+    /// <param name="computeThreads">Number of threads that one computation may use.</param>
+    /// <param name="deviceLost">Called once, on this thread, when the device has failed permanently. The process should then end.</param>
     public InferenceThread(int computeThreads, Action? deviceLost = null, ILogger<InferenceThread>? log = null)
     {
         (_deviceLost, _log) = (deviceLost, log ?? NullLogger<InferenceThread>.Instance);
@@ -38,15 +38,18 @@ public sealed class InferenceThread : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Threads for products and attention that are not torch's: this one and as many others as one computation may use.</summary>
+    /// <summary>
+    /// Threads for the products and the attention that torch does not compute: this thread and the other compute threads.
+    /// </summary>
     public ComputeTeam Team { get; }
 
     /// <summary>
-    /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor it makes is freed when it
-    /// returns, save those it moves out of the scope. A call cancelled while it waits never starts.
+    /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor that it creates is freed when it
+    /// returns, except those that it moves out of the scope. A call that is cancelled while it waits is never started.
     /// </summary>
     /// <exception cref="FlamingoException">
-    /// Overloaded: the device had no memory for it; other work goes on. Unavailable: the device failed; all later work is refused so.
+    /// Overloaded if the device had no memory for this work; other work is not affected. Unavailable if the device failed; all
+    /// later work is refused in the same way.
     /// </exception>
     public Task<T> RunAsync<T>(Func<T> compute, CancellationToken cancellation)
     {
@@ -84,8 +87,8 @@ public sealed class InferenceThread : IDisposable
     }
 
     /// <summary>
-    /// Runs <paramref name="compute"/> here and now, and turns errors of the device into what callers get. For work whose errors are caught
-    /// before <see cref="RunAsync{T}"/> sees them, as those of a batch are.
+    /// Runs <paramref name="compute"/> on the calling thread, and converts errors of the device into the exceptions that callers
+    /// get. It is meant for work whose exceptions are caught before <see cref="RunAsync{T}"/> sees them, such as a batch.
     /// </summary>
     /// <exception cref="FlamingoException">In the same cases as from <see cref="RunAsync{T}"/>.</exception>
     public T Guarded<T>(Func<T> compute)
@@ -111,7 +114,7 @@ public sealed class InferenceThread : IDisposable
         }
     }
 
-    /// <summary>Runs work that has no result and is not cancelled while it waits.</summary>
+    /// <summary>Runs work that has no result and cannot be cancelled.</summary>
     public Task RunAsync(Action compute) => RunAsync(() => { compute(); return true; }, CancellationToken.None);
 
     public void Dispose()

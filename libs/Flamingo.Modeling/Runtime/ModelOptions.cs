@@ -9,37 +9,40 @@ public sealed class ModelOptions
 {
     public const string Section = "Model";
 
-    /// <summary>What a device option may be, as a regular expression; that of a stage may be empty as well.</summary>
+    /// <summary>Regular expression of the values of a device option. The device option of a stage may also be empty.</summary>
     public const string Devices = @"cpu|cuda(:\d+)?";
 
     /// <summary>The model directory (flamingo.json and weights).</summary>
-    [Required(ErrorMessage = "a model directory, as 'flamingo import' makes them")]
+    [Required(ErrorMessage = "a model directory, such as 'flamingo import' creates")]
     public string Directory { get; set; } = "models/shapes";
 
-    /// <summary>Torch device of all stages of the process that name none of their own: cpu, cuda or cuda:N.</summary>
+    /// <summary>Torch device of all stages of the process whose own device option is empty: cpu, cuda or cuda:N.</summary>
     [Required, RegularExpression(Devices, ErrorMessage = "cpu, cuda or cuda:N")]
     public string Device { get; set; } = "cpu";
 
     /// <summary>
-    /// Folder of an existing PyTorch installation whose libtorch (and with it CUDA) is used: site-packages, its torch folder, or torch/lib.
-    /// Only builds with <c>-p:TorchBackend=pytorch</c>, which carry no libtorch of their own, take it. Empty: the build's own libtorch.
+    /// Folder of an existing PyTorch installation whose libtorch (and with it CUDA) is used: site-packages, its folder torch, or
+    /// torch/lib. It can be set only in builds with <c>-p:TorchBackend=pytorch</c>, which contain no libtorch. If it is empty,
+    /// the build's own libtorch is used.
     /// </summary>
     public string TorchLibraries { get; set; } = "";
 
     /// <summary>
-    /// A version of PyTorch such as 2.12 that <see cref="TorchLibraries"/> may have although this build does not list it as proven.
+    /// A version of PyTorch, such as 2.12, that is accepted in <see cref="TorchLibraries"/> although this build has not been
+    /// tested with it.
     /// Run <c>bench/gpu-check.sh</c> with that installation first: it compares every golden value.
     /// </summary>
-    [RegularExpression(@"\d+\.\d+", ErrorMessage = "a major and a minor version such as 2.12, or nothing")]
+    [RegularExpression(@"\d+\.\d+", ErrorMessage = "a major and a minor version such as 2.12, or empty")]
     public string TorchVersion { get; set; } = "";
 
     /// <summary>
-    /// What all computing is done in, and weights are held in unless <see cref="WeightStorage"/> says otherwise, whatever dtype their file
-    /// has: float32 (exact: the reference's answers) or bfloat16 (half the memory, several times the speed); f32 and fp32, and bf16, are
-    /// other words for them.
+    /// Data type of all computation, and of the weights in memory unless <see cref="WeightStorage"/> is int8, whatever the dtype
+    /// of the file: float32 (reproduces the reference's answers) or bfloat16 (half the memory, several times the speed). The
+    /// names f32 and fp32, and bf16, are accepted too.
     /// </summary>
-    [AllowedValues("float32", "bfloat16", ErrorMessage = "float32 (f32) or bfloat16 (bf16). float16 is for files only: CPUs have no fast "
-        + "float16 products, so such weights are widened or rounded to one of the two as they are loaded")]
+    [AllowedValues("float32", "bfloat16",
+        ErrorMessage = "float32 (f32) or bfloat16 (bf16). float16 is supported only in files, because CPUs have no fast float16 "
+            + "products; such weights are converted to one of the two when they are loaded")]
     public string Dtype
     {
         get;
@@ -47,13 +50,16 @@ public sealed class ModelOptions
     } = "float32";
 
     /// <summary>
-    /// How the matrices of linear layers are held: native (in <see cref="Dtype"/>) or int8 (with one scale per output channel, widened
-    /// where they are used).
+    /// How the matrices of linear layers are held in memory: native (in <see cref="Dtype"/>) or int8 (with one scale per output
+    /// channel, converted when they are used).
     /// </summary>
     [AllowedValues("native", "int8")]
     public string WeightStorage { get; set; } = "native";
 
-    /// <summary>Compute threads; 0 is every processor that the process may use (cgroups counted).</summary>
+    /// <summary>
+    /// Number of compute threads. With 0, it is the number of processors that the process may use, including the limit of its
+    /// cgroup.
+    /// </summary>
     [Range(0, 1024)]
     public int Threads { get; set; }
 }

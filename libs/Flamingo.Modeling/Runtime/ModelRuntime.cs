@@ -17,12 +17,13 @@ using ScalarType = TorchSharp.torch.ScalarType;
 
 namespace Flamingo.Modeling.Runtime;
 
-/// <summary>What the stages of one process share: the opened model directory and the inference thread.</summary>
+/// <summary>Registers what the stages of one process share: the opened model directory and the inference thread.</summary>
 public static class ModelRuntime
 {
     /// <summary>
-    /// Registers <see cref="ModelOptions"/>, <see cref="ModelDirectory"/> and <see cref="InferenceThread"/> once, however many stages ask.
-    /// Every <see cref="MemoryClaim"/> that is registered counts: what does not fit together is refused before the first weight is read.
+    /// Registers <see cref="ModelOptions"/>, <see cref="ModelDirectory"/> and <see cref="InferenceThread"/> once, however many
+    /// stages call it. All registered instances of <see cref="MemoryClaim"/> are added up; if they do not fit together, start-up
+    /// fails before the first weight is read.
     /// </summary>
     public static IServiceCollection AddModelRuntime(this IServiceCollection services)
     {
@@ -34,14 +35,14 @@ public static class ModelRuntime
         services.TryAddSingleton(provider =>
         {
             var options = provider.GetRequiredService<IOptions<ModelOptions>>().Value;
-            // This is done here because every stage asks for the thread before it makes a tensor or reads a weight.
+            // The libraries are loaded here, because every stage resolves the thread before it creates a tensor or reads a weight.
             TorchLibraries.Load(options);
             var threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
             CheckMemory(provider, options, threads);
             return new InferenceThread(threads, () =>
             {
-                // The host stops in order and with an exit code, so that its supervisor starts another process.
-                // Where stages are embedded there is no host to stop.
+                // The host stops in an orderly way and with an exit code, so that its supervisor starts a new process. If stages
+                // are embedded, there is no host to stop.
                 Environment.ExitCode = DeviceFault.ExitCode;
                 provider.GetService<IHostApplicationLifetime>()?.StopApplication();
             }, provider.GetService<ILogger<InferenceThread>>());
@@ -49,9 +50,9 @@ public static class ModelRuntime
         return services;
     }
 
-    /// <summary>What a stage computes on.</summary>
+    /// <summary>Returns the device that a stage computes on.</summary>
     /// <param name="ofStage">The stage's own device option; empty for <see cref="ModelOptions.Device"/>.</param>
-    /// <exception cref="CheckpointException">The device is not there.</exception>
+    /// <exception cref="CheckpointException">The build or the machine has no such device.</exception>
     public static torch.Device Device(ModelOptions options, string ofStage = "")
     {
         var name = DeviceName(options, ofStage);
@@ -72,8 +73,8 @@ public static class ModelRuntime
     public static WeightStorage Storage(ModelOptions options) =>
         options.WeightStorage == "int8" ? WeightStorage.Int8 : WeightStorage.Native;
 
-    /// <summary>The claim of a stage that holds weights and nothing else of note.</summary>
-    /// <param name="part">vision, resampler or language.</param>
+    /// <summary>The memory claim of a stage that holds only weights.</summary>
+    /// <param name="part">Name of the weights file: vision, resampler or language.</param>
     /// <param name="device">The stage's own device option.</param>
     public static MemoryClaim WeightsClaim(IServiceProvider provider, string part, string holder, string device)
     {
@@ -85,7 +86,7 @@ public static class ModelRuntime
         };
     }
 
-    /// <summary>cpu or cuda:N.</summary>
+    /// <summary>Returns the name of a stage's device: cpu or cuda:N.</summary>
     public static string DeviceName(ModelOptions options, string ofStage) =>
         (ofStage.Length > 0 ? ofStage : options.Device) is var name && name == "cuda" ? "cuda:0" : name;
 

@@ -5,10 +5,11 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Tensors;
 
 /// <summary>
-/// Numbers that tensors are computed with. TorchSharp 0.107 hands a number's native memory to torch without keeping its owner alive: a
-/// <see cref="Scalar"/> that is made for one call, as <c>x * 2</c> and even <c>x + y</c> do, can be finalised before torch has read it, and
-/// torch then computes with whatever lies there. It is rare and silent, so all numbers are taken from here, where they live for ever.
-/// Sums of tensors take one as well, their factor: <see cref="Plus"/>.
+/// Scalars for operations on tensors. TorchSharp 0.107 passes the native memory of a <see cref="Scalar"/> to torch without
+/// keeping its owner alive. A scalar that is created for one call, as <c>x * 2</c> and even <c>x + y</c> do, can be finalised
+/// before torch has read it, and torch then computes with arbitrary memory. This is rare and causes no error, so all code takes
+/// its scalars from this class, which never frees them. The sum of two tensors needs a scalar too, as the factor of the second:
+/// see <see cref="Plus"/>.
 /// </summary>
 public static class Scalars
 {
@@ -22,9 +23,9 @@ public static class Scalars
 
     public static Scalar Of(long value) => Integers.GetOrAdd(value, static value => value.ToScalar());
 
-    /// <summary>0, 1, … up to count − 1.</summary>
+    /// <summary>Returns the numbers 0, 1, … up to count − 1.</summary>
     public static Tensor Range(long count, ScalarType dtype, Device device) => arange(Of(0), Of(count), One, dtype, device);
 
-    /// <summary>left + right.</summary>
+    /// <summary>Computes left + right with a scalar that is never freed.</summary>
     public static Tensor Plus(this Tensor left, Tensor right) => left.add(right, One);
 }

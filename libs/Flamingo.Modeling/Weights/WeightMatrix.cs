@@ -4,40 +4,44 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Modeling.Weights;
 
-/// <summary>How the matrices of linear layers are held; norms, embeddings and biases are always held in the compute dtype.</summary>
+/// <summary>
+/// How the matrices of linear layers are held in memory. Norms, embeddings and biases are always held in the compute dtype.
+/// </summary>
 public enum WeightStorage
 {
     /// <summary>In the compute dtype.</summary>
     Native,
 
-    /// <summary>As int8 with one f32 scale per output channel, widened where it is used.</summary>
+    /// <summary>As int8 with one f32 scale per output channel, converted when it is used.</summary>
     Int8,
 }
 
 /// <summary>
-/// The matrix of a linear layer as it is held: in the compute dtype, or as int8 with one scale per output channel.
-/// Int8 is symmetric and rounded to nearest: channel = scale × integers, scale = largest magnitude / 127, so a weight is off
-/// by half a scale at most. On the CPU <see cref="CpuProduct"/> reads the integers as they are: in float32 always, so that a row's result
-/// is the same bits in any company, in bfloat16 for few rows. Elsewhere the product widens some channels at a time, integers as they are,
-/// which every compute dtype holds exactly, and scales the sums. Few rows in bfloat16 take native weights the same way; all else is
-/// torch's.
+/// The matrix of a linear layer, held in the compute dtype, or as int8 with one scale per output channel. Int8 is symmetric and
+/// rounded to nearest: channel = scale × integers, scale = largest magnitude / 127, so the error of a weight is at most half a
+/// scale. On the CPU, <see cref="CpuProduct"/> reads the integers directly: in float32 always, so that a row's result is bit for
+/// bit the same whatever the other rows are, and in bfloat16 for few rows. In all other cases of int8, some channels at a time
+/// are converted to the compute dtype, which represents the integers exactly, and the sums are scaled. <see cref="CpuProduct"/>
+/// also computes few rows with native bfloat16 weights on the CPU; torch computes everything else.
 /// </summary>
 public sealed class WeightMatrix : IDisposable
 {
-    // int8 weights that are widened at a time: on the CPU as many as stay in its cache, on a GPU more, because each part is a launch.
+    // Number of int8 weights that are converted at a time: on the CPU as many as fit into its cache, on a GPU more, because each
+    // part needs several kernel launches.
     private const long ExpandedElements = 1 << 20, ExpandedElementsOfDevice = 1 << 26;
 
-    // From so many rows on torch's bfloat16 products are faster than ours, widening included (measured at 2048 × 8192).
+    // From this number of rows on, torch's bfloat16 products are faster than CpuProduct, including the conversion (measured at
+    // 2048 × 8192).
     private const long ManyRows = 12;
 
-    // Up to so many rows our product of bf16 weights takes 0.65 to 0.8 of torch's time.
+    // Up to this number of rows, CpuProduct takes 0.65 to 0.8 of torch's time for bf16 weights.
     private const long FewRows = 4;
 
     private readonly Tensor _values;
     private readonly Tensor? _scales;
     private readonly ComputeTeam _team;
 
-    /// <param name="values">[outputs, inputs], in the compute dtype.</param>
+    /// <param name="values">Weights [outputs, inputs], in the compute dtype.</param>
     /// <param name="team">Computes products; the calling thread alone if null.</param>
     public WeightMatrix(Tensor values, ComputeTeam? team = null)
         : this(values, null, team ?? ComputeTeam.Alone)
@@ -51,25 +55,25 @@ public sealed class WeightMatrix : IDisposable
     public static WeightMatrix Quantize(Tensor weight, Device device, ComputeTeam? team = null)
     {
         var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
-        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps it
+        using var memory = empty([outputs * inputs + CpuProduct.Slack], ScalarType.Int8, CPU); // the view keeps the memory alive
         var values = memory.as_strided([outputs, inputs], [inputs, 1]).DetachFromDisposeScope();
         var scales = empty([outputs], ScalarType.Float32, CPU).DetachFromDisposeScope();
         Int8Rounding.Round(weight, values, scales);
         return new WeightMatrix(To(values, device), To(scales, device), team ?? ComputeTeam.Alone);
     }
 
-    /// <summary>Bytes held.</summary>
+    /// <summary>Number of bytes that the matrix holds.</summary>
     public long Bytes => (_values.numel() * _values.ElementSize) + (_scales is null ? 0 : _scales.numel() * sizeof(float));
 
-    /// <summary>x Wᵀ + b</summary>
+    /// <summary>Computes x Wᵀ + b.</summary>
     /// <param name="x">[..., inputs]</param>
     /// <param name="bias">[outputs]</param>
-    /// <param name="steady">In bfloat16 too, the same way whatever the number of rows.</param>
+    /// <param name="steady">Whether the algorithm must not depend on the number of rows in bfloat16 either.</param>
     /// <returns>[..., outputs], in the dtype of x.</returns>
     public Tensor Multiply(Tensor x, Tensor? bias = null, bool steady = false)
     {
         var dtype = x.dtype;
-        // most products take this way, so nothing else is asked before
+        // most products take this branch, so it is tested first
         if (_scales is null && (steady || dtype != ScalarType.BFloat16)) return nn.functional.linear(x, _values, bias);
         var shape = x.shape;
         var rows = x.numel() / Math.Max(1, shape[^1]);
@@ -79,7 +83,7 @@ public sealed class WeightMatrix : IDisposable
         return CpuProduct.Multiply(_values, _scales, x.reshape(rows, shape[^1]), bias, _team).view([.. shape[..^1], _values.shape[0]]);
     }
 
-    /// <summary>What it stands for, f32 [outputs, inputs].</summary>
+    /// <summary>Returns the weights that the matrix represents, f32 [outputs, inputs].</summary>
     public Tensor Expand() => _scales is null ? _values.to(ScalarType.Float32) : _values.to(ScalarType.Float32) * _scales.unsqueeze(1);
 
     public void Dispose()

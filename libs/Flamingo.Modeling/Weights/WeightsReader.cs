@@ -6,16 +6,17 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Weights;
 
 /// <summary>
-/// Takes tensors out of a mapped file by name and shape. Strict: <see cref="Finish"/> reports every missing, misshapen
-/// and unexpected weight in one failure. A large weight that lies aligned and in the compute dtype is used in place, its pages read
-/// when they are first touched; others are converted straight from the mapping, so that nothing is held twice. The file must not be
-/// written into while its weights live; replacing it (a rename) is safe.
+/// Reads tensors from a memory-mapped file by name and shape. <see cref="Finish"/> reports all weights that are missing,
+/// unexpected or of another shape in one exception. A large weight that is aligned and in the compute dtype is used in place, and
+/// its pages are read when they are first accessed. Other weights are converted directly from the mapping, so that no weight is
+/// held twice. The file must not be modified while its weights are in use; replacing it by a rename is safe.
 /// </summary>
-/// <param name="team">Computes products of few rows, and with int8 weights; the calling thread alone if null.</param>
+/// <param name="team">Threads that compute products of few rows and products with int8 weights; if null, only the calling thread
+/// computes them.</param>
 public sealed class WeightsReader(
     SafetensorsFile file, Device device, ScalarType dtype, WeightStorage storage = WeightStorage.Native, ComputeTeam? team = null)
 {
-    // The alignment of torch's own memory. Products of memory that is aligned otherwise are slower or rounded otherwise.
+    // The alignment of memory that torch allocates. Products with memory of another alignment are slower or rounded differently.
     private const long Alignment = 64;
 
     // Smaller weights, such as norms, are copied.
@@ -25,10 +26,10 @@ public sealed class WeightsReader(
     private readonly List<string> _faults = [];
     private readonly Dictionary<ScalarType, Tensor> _mappings = [];
 
-    /// <summary>Bytes of the weights taken so far, as they are held.</summary>
+    /// <summary>Number of bytes that the weights taken so far hold in memory.</summary>
     public long HeldBytes { get; private set; }
 
-    /// <summary>Bytes of a whole file's weights as they will be held, from its header alone.</summary>
+    /// <summary>Number of bytes that all weights of a file will hold in memory, computed from its header.</summary>
     public static long BytesOf(SafetensorsFile file, ScalarType dtype, WeightStorage storage) =>
         file.Entries.Values.Sum(entry => storage == WeightStorage.Int8 && IsMatrix(entry)
         ? Elements(entry) + (sizeof(float) * entry.Shape[0])
@@ -41,10 +42,11 @@ public sealed class WeightsReader(
             && (entry.Name.EndsWith(".weight", StringComparison.Ordinal)
                 || entry.Name.EndsWith(".in_proj_weight", StringComparison.Ordinal));
 
-    /// <summary>The weight, detached from any dispose scope; the module that asks owns it.</summary>
+    /// <summary>Returns a weight, detached from any dispose scope. The caller owns it.</summary>
     /// <param name="name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
     /// <param name="shape">
-    /// Expected shape; a fault if the file's differs: a tensor without memory stands in until <see cref="Finish"/>.
+    /// Expected shape. If the weight is missing or has another shape, the method records the fault for <see cref="Finish"/> and
+    /// returns a tensor without memory.
     /// </param>
     public Tensor Take(string name, params ReadOnlySpan<long> shape)
     {
@@ -54,10 +56,10 @@ public sealed class WeightsReader(
         return weight;
     }
 
-    /// <summary>The weight, or null where the checkpoint has none (a bias, for example).</summary>
+    /// <summary>Returns a weight, or null if the checkpoint does not have it (a bias, for example).</summary>
     public Tensor? TakeOptional(string name, params ReadOnlySpan<long> shape) => file.Entries.ContainsKey(name) ? Take(name, shape) : null;
 
-    /// <summary>The matrix of a linear layer, as it is to be held.</summary>
+    /// <summary>Returns the matrix of a linear layer in the configured storage format.</summary>
     public WeightMatrix TakeMatrix(string name, long outputs, long inputs)
     {
         if (storage == WeightStorage.Native) return new WeightMatrix(Take(name, outputs, inputs), team);
@@ -69,15 +71,19 @@ public sealed class WeightsReader(
     }
 
     /// <summary>
-    /// A second use of a weight that was taken: the token embedding as the output projection. It is disposed of by itself; its owner stays
-    /// the owner of the first use.
+    /// Returns a matrix that shares the memory of a weight, such as the token embedding as the output projection. The matrix and
+    /// the weight are disposed separately.
     /// </summary>
     public WeightMatrix Share(Tensor weight) => new(weight.alias().DetachFromDisposeScope(), team);
 
-    /// <summary>Names in the file that were not taken and need not be (another head's weights, for example).</summary>
+    /// <summary>
+    /// Marks weights of the file that are not needed (those of another head, for example), so that <see cref="Finish"/> does not
+    /// report them.
+    /// </summary>
     public void Ignore(Func<string, bool> names) => _taken.UnionWith(file.Entries.Keys.Where(names));
 
-    /// <exception cref="CheckpointException">Something was missing, misshapen or left over; all of it in one report.</exception>
+    /// <exception cref="CheckpointException">Weights are missing, unexpected or of another shape. The message lists all of
+    /// them.</exception>
     public void Finish()
     {
         foreach (var mapping in _mappings.Values) mapping.Dispose(); // weights that are used in place keep their mapping alive
@@ -100,7 +106,8 @@ public sealed class WeightsReader(
         _taken.Add(name);
         if (entry.Shape.SequenceEqual(shape.ToArray())) return entry;
         _faults.Add(
-            $"misshapen: {name} is [{string.Join(", ", entry.Shape)}] where the configuration says [{string.Join(", ", shape.ToArray())}]");
+            $"misshapen: {name} is [{string.Join(", ", entry.Shape)}], but the configuration requires "
+            + $"[{string.Join(", ", shape.ToArray())}]");
         return null;
     }
 
@@ -115,7 +122,7 @@ public sealed class WeightsReader(
         return weight.DetachFromDisposeScope();
     }
 
-    // a view of the mapping, or a copy where the offset is no multiple of the element
+    // Returns a view of the mapping, or a copy if the offset is not a multiple of the element size.
     private Tensor Stored(SafetensorsEntry entry)
     {
         var type = entry.Dtype switch

@@ -3,7 +3,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine;
 
-/// <summary>Turns a scheduled batch into logits: the Torch runner in the service, a scripted one in tests.</summary>
+/// <summary>Computes the logits of a scheduled batch. The service uses a runner based on Torch; tests use a scripted one.</summary>
 public interface IModelRunner
 {
     ModelMemory Memory { get; }
@@ -12,13 +12,13 @@ public interface IModelRunner
     Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation);
 }
 
-/// <summary>Sizes of the memory that a runner manages.</summary>
-/// <param name="Blocks">Blocks of self-attention keys and values.</param>
-/// <param name="BlockTokens">Tokens of one block.</param>
-/// <param name="PictureSlots">Pictures whose cross-attention keys and values are held at once.</param>
+/// <summary>Sizes of the memory that a runner holds.</summary>
+/// <param name="Blocks">Number of blocks of self-attention keys and values.</param>
+/// <param name="BlockTokens">Number of tokens per block.</param>
+/// <param name="PictureSlots">Number of pictures whose cross-attention keys and values can be held at once.</param>
 public sealed record ModelMemory(int Blocks, int BlockTokens, int PictureSlots);
 
-/// <summary>One step of the model. A row's result depends on its own sequence alone, never on what else is in the batch.</summary>
+/// <summary>One step of the model. The result of a row depends only on its own sequence, never on the other rows of the batch.</summary>
 public sealed record ScheduledBatch(
     IReadOnlyList<Projection> Projections, IReadOnlyList<BlockCopy> Copies, IReadOnlyList<ScheduledChunk> Chunks);
 
@@ -26,39 +26,42 @@ public sealed record ScheduledBatch(
 /// <param name="Latents">[latents, width]</param>
 public readonly record struct Projection(int Slot, TensorData Latents);
 
-/// <summary>Copies a block before its new owner writes into it.</summary>
+/// <summary>A block to copy before its new owner writes into the copy.</summary>
 public readonly record struct BlockCopy(int From, int To);
 
-/// <summary>New tokens of one sequence, behind those whose keys and values its blocks hold already.</summary>
+/// <summary>New tokens of one sequence. They follow the tokens whose keys and values its blocks already hold.</summary>
 /// <param name="Ids">New token ids, at least one.</param>
-/// <param name="Start">Position of the first of them.</param>
+/// <param name="Start">Position of the first new token in the sequence.</param>
 /// <param name="Blocks">The sequence's block table, long enough for all positions up to the last new one.</param>
-/// <param name="Slots">Per new token: slot of the picture it sees, or −1.</param>
+/// <param name="Slots">Slot of the picture that each new token attends to, or −1 for none.</param>
 public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnlyList<int> Blocks, IReadOnlyList<int> Slots)
 {
-    /// <summary>Logits of this many last rows are wanted.</summary>
+    /// <summary>Number of last rows whose logits are to be returned.</summary>
     public int LogitRows { get; init; }
 
     /// <summary>
-    /// Of the last row only the most likely id is wanted (<see cref="StepOutput.Best"/>), not its logits: the answer is greedy, and nothing
-    /// else shapes it.
+    /// Whether only the most likely id of the last row is to be returned (<see cref="StepOutput.Best"/>) and not its logits. This
+    /// is so for greedy answers without bias, penalty or log-probabilities.
     /// </summary>
     public bool OnlyBest { get; init; }
 
-    /// <summary>Per row the id whose log-likelihood is wanted; empty if none is.</summary>
+    /// <summary>For each row, the id whose log-likelihood is to be returned; empty if no log-likelihoods are requested.</summary>
     public IReadOnlyList<int> Targets { get; init; } = [];
 
-    /// <summary>Cross-attention weights of the last row are wanted.</summary>
+    /// <summary>Which cross-attention weights of the last row are to be returned; null for none.</summary>
     public AttentionChoice? Attention { get; init; }
 }
 
-/// <param name="Logits">One [vocabulary] per row asked for, none where only the best is wanted; the receiver may change them.</param>
-/// <param name="Scores">Natural log-likelihood of each target.</param>
-/// <param name="Attention">[latents] of the last row, where asked for and where it sees a picture.</param>
+/// <summary>Result of one chunk.</summary>
+/// <param name="Logits">One [vocabulary] for each requested row, empty if only the most likely id was requested. The receiver may
+/// change them.</param>
+/// <param name="Scores">Natural log-likelihood of each target of the chunk.</param>
+/// <param name="Attention">Weights [latents] of the last row; null if they were not requested or the row attends to no picture.</param>
 public sealed record StepOutput(IReadOnlyList<float[]> Logits, IReadOnlyList<float> Scores, float[]? Attention)
 {
     /// <summary>
-    /// The id with the highest logit, the lowest of equals; −1 if a logit is not finite. Null where logits were wanted instead.
+    /// The id with the highest logit, the lowest id if several are equal; −1 if a logit is not finite; null if logits were
+    /// requested instead.
     /// </summary>
     public int? Best { get; init; }
 }

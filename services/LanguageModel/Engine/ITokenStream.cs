@@ -1,11 +1,11 @@
 namespace Flamingo.LanguageModel.Engine;
 
-/// <summary>Text of a stream of tokens; a character that spans several tokens comes out once, whole.</summary>
+/// <summary>Decodes a stream of tokens to text. A character that spans several tokens is returned once it is complete.</summary>
 public interface ITokenStream
 {
     /// <summary>The text that this token completes; empty while a character is incomplete.</summary>
     string Push(int id);
 
-    /// <summary>What is left when no token follows, replacement characters for incomplete bytes included.</summary>
+    /// <summary>Returns the remaining text when no token follows, with replacement characters for incomplete bytes.</summary>
     string Flush();
 }

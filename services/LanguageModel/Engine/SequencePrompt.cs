@@ -5,21 +5,23 @@ namespace Flamingo.LanguageModel.Engine;
 
 /// <summary>A tokenized prompt with its pictures.</summary>
 /// <param name="Ids">Token ids, at least one.</param>
-/// <param name="Pictures">Per token: index into <paramref name="Keys"/> of the picture that it sees, or −1.</param>
-/// <param name="Keys">Latent key of every picture, in the order of the prompt; one key may stand several times.</param>
-/// <param name="Latents">By key, each [latents, width]; keys may be absent that the engine is believed to hold.</param>
+/// <param name="Pictures">For each token, the index into <paramref name="Keys"/> of the picture that it attends to, or −1.</param>
+/// <param name="Keys">Latent key of every picture, in the order of the prompt; a key may occur several times.</param>
+/// <param name="Latents">Latents by key, each [latents, width]. A picture that the engine already holds may be absent.</param>
 /// <param name="Capacity">
-/// Most tokens that prompt and answer will ever have; memory for all of them is reserved before the first is computed.
+/// Largest number of tokens of prompt and answer together. Memory for all of them is reserved before the first is computed.
 /// </param>
 public sealed record SequencePrompt(
     IReadOnlyList<int> Ids, IReadOnlyList<int> Pictures, IReadOnlyList<string> Keys, IReadOnlyDictionary<string, TensorData> Latents,
     int Capacity)
 {
-    /// <summary>The picture that a position sees, or −1; generated tokens see what the prompt's last token sees.</summary>
+    /// <summary>
+    /// Index of the picture that a position attends to, or −1. Generated tokens attend to the picture of the prompt's last token.
+    /// </summary>
     public int PictureAt(int position) => Pictures[Math.Min(position, Pictures.Count - 1)];
 }
 
-/// <summary>A text that is scored behind a prompt.</summary>
+/// <summary>A text that is scored as the continuation of a prompt.</summary>
 /// <param name="Ids">Token ids, at least one.</param>
-/// <param name="Pictures">Per token: index into the prompt's keys of the picture that it sees, or −1.</param>
+/// <param name="Pictures">For each token, the index into the prompt's keys of the picture that it attends to, or −1.</param>
 public sealed record Candidate(IReadOnlyList<int> Ids, IReadOnlyList<int> Pictures);

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>What of the tokens becomes text, and where an answer ends; the model says what the test wrote down.</summary>
+/// <summary>Which tokens become text, and where an answer ends. The model generates the tokens that the test lists.</summary>
 public sealed class AnswerTextTests
 {
     private const int Stop = ScriptedModel.Stop;
@@ -67,7 +67,8 @@ public sealed class AnswerTextTests
         Assert.Equal("E", (await Say([7], new() { StopStrings = ["END"] }, answer: 1)).Text);
     }
 
-    private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script, SamplingParameters? sampling = null, int answer = 20)
+    private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script,
+        SamplingParameters? sampling = null, int answer = 20)
     {
         var channel = Channel.CreateUnbounded<AnswerEvent>();
         var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider(), NullLogger.Instance);
@@ -75,14 +76,16 @@ public sealed class AnswerTextTests
         engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
         for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);
 
-        var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken).ToListAsync(TestContext.Current.CancellationToken);
+        var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken)
+            .ToListAsync(TestContext.Current.CancellationToken);
         var tokens = events.OfType<AnswerTokens>().ToList();
         Assert.Equal(tokens.Count + 1, events.Count);
         var pieces = tokens.Select(generated => generated.Text).ToList();
-        return (string.Concat(pieces), [.. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<AnswerFinished>(events[^1]), pieces);
+        return (string.Concat(pieces), [
+            .. tokens.SelectMany(generated => generated.Ids)], Assert.IsType<AnswerFinished>(events[^1]), pieces);
     }
 
-    /// <summary>Says these ids, one a step, whatever it is asked.</summary>
+    /// <summary>Generates these ids, one per step, for every prompt.</summary>
     private sealed class Script(int[] ids) : IModelRunner
     {
         private int _next;

@@ -6,20 +6,20 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>What samples, beams and rankings share, and what they tell.</summary>
+/// <summary>What samples, beams and rankings share, and the events that they send.</summary>
 public sealed class AnswersTests
 {
     private readonly SteppedEngine _engine = new();
 
     [Fact]
-    public async Task Samples_of_one_prompt_compute_it_once_and_draw_like_their_seeds_alone()
+    public async Task Samples_of_one_prompt_compute_it_once_and_each_equals_a_request_with_its_seed()
     {
         var sampling = SteppedEngine.Endless with { Temperature = 1, Seed = 5, Samples = 4 };
         var four = _engine.Ask("ab1ab", sampling: sampling);
         await _engine.RunAsync();
-        four.AssertAnswersLikeTwin();
+        four.AssertAnswersLikeReference();
         Assert.Equal(5 + (4 * 7), _engine.Now.ComputedTokens);
-        Assert.Equal(3, _engine.Runner.Copies); // the block that the prompt's end shares with the answers
+        Assert.Equal(3, _engine.Runner.Copies); // the last block of the prompt, which the answers share, is copied for each
         Assert.Equal(4, four.Answers.Select(answer => answer.Text).Distinct().Count());
         Assert.Equal((32, 5), (four.Finished!.GeneratedTokens, four.Finished.PromptTokens));
 
@@ -29,7 +29,7 @@ public sealed class AnswersTests
     }
 
     [Fact]
-    public async Task Beams_share_their_past_and_tell_nothing_before_the_end()
+    public async Task Beams_share_their_blocks_and_send_no_event_before_the_end()
     {
         var beams = _engine.Ask("ab1ab", answer: 6, sampling: new() { Beams = 3, Samples = 2, LengthPenalty = 0 });
         await _engine.StepAsync();
@@ -37,19 +37,19 @@ public sealed class AnswersTests
         Assert.False(beams.HasEnded);
         Assert.Empty(beams.Tokens);
         await _engine.RunAsync();
-        beams.AssertAnswersLikeTwin();
+        beams.AssertAnswersLikeReference();
         Assert.Equal(2, beams.Finished!.Samples.Count);
         Assert.True(beams.Finished.Samples[0].Score >= beams.Finished.Samples[1].Score);
     }
 
     [Fact]
-    public async Task A_thousand_candidates_cost_one_prefix_and_ride_a_few_at_a_time()
+    public async Task A_thousand_candidates_cost_one_prefix_and_are_scored_a_few_at_a_time()
     {
         var candidates = Enumerable.Range(0, 1000)
             .Select(number => string.Concat(Convert.ToString(number, 8).Select(digit => (char)('a' + digit - '0')))).ToArray();
         var ranking = _engine.Rank("ab1ab", candidates);
         await _engine.RunAsync();
-        ranking.AssertAnswersLikeTwin();
+        ranking.AssertAnswersLikeReference();
         Assert.Equal(5 + candidates.Sum(candidate => candidate.Length - 1), _engine.Now.ComputedTokens);
         Assert.All(_engine.Batches, batch => Assert.InRange(batch.Chunks.Count, 1, _engine.Limits.MaxCandidatesAtOnce));
     }
@@ -59,17 +59,17 @@ public sealed class AnswersTests
     {
         var ranking = _engine.Rank("ab1ab", "a", "b", "c");
         await _engine.RunAsync();
-        ranking.AssertAnswersLikeTwin();
+        ranking.AssertAnswersLikeReference();
         Assert.Single(_engine.Batches);
     }
 
     [Fact]
-    public async Task A_ranking_takes_more_waves_where_memory_is_small()
+    public async Task A_ranking_takes_more_steps_where_memory_is_small()
     {
         var engine = new SteppedEngine(blocks: 4);
         var ranking = engine.Rank("ab1ab", "abcabc", "bcabca", "ccc", "a");
         await engine.RunAsync();
-        ranking.AssertAnswersLikeTwin();
+        ranking.AssertAnswersLikeReference();
     }
 
     [Fact]
@@ -85,19 +85,19 @@ public sealed class AnswersTests
         var good = _engine.Ask("abc");
         await _engine.RunAsync();
         Assert.All(bad, request => Assert.Equal(FlamingoErrorKind.Internal, Assert.IsType<FlamingoException>(request.Failure).Kind));
-        good.AssertAnswersLikeTwin();
+        good.AssertAnswersLikeReference();
         Assert.Equal(0, _engine.Now.LeasedBlocks);
     }
 
     [Fact]
-    public async Task A_request_whose_answer_cannot_be_told_fails_alone()
+    public async Task A_request_whose_answer_cannot_be_sent_fails_alone()
     {
-        // the stage refuses it; the engine survives it
+        // The stage refuses such a request; here it reaches the engine, which must continue.
         var bad = _engine.Ask("abc", sampling: new() { LogitBias = new Dictionary<int, float> { [99] = 1 } });
         var good = _engine.Ask("abc");
         await _engine.RunAsync();
         Assert.NotNull(bad.Failure);
-        good.AssertAnswersLikeTwin();
+        good.AssertAnswersLikeReference();
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class AnswersTests
         var ids = request.Prompt.Ids.ToList();
         foreach (var tokens in request.Tokens)
         {
-            var expected = LogProbabilities.LogSoftmax(PlainTwin.Logits(request.Prompt, ids));
+            var expected = LogProbabilities.LogSoftmax(ReferenceAnswers.Logits(request.Prompt, ids));
             var actual = Assert.Single(tokens.LogProbabilities);
             Assert.Equal((tokens.Ids[0], expected[tokens.Ids[0]]), (actual.Id, actual.LogProbability));
             Assert.Equal(expected.OrderDescending().Take(3), actual.Top.Select(top => top.LogProbability));
@@ -117,7 +117,7 @@ public sealed class AnswersTests
     }
 
     [Fact]
-    public async Task Attention_comes_for_every_token_that_sees_a_picture_and_costs_nothing_when_off()
+    public async Task Attention_is_returned_for_every_token_that_sees_a_picture_and_costs_nothing_when_off()
     {
         var seeing = _engine.Ask("1ab2", answer: 3, attention: new AttentionChoice([], []));
         var blind = _engine.Ask("ab", answer: 2, attention: new AttentionChoice([], []));

@@ -1,4 +1,4 @@
-#pragma warning disable xUnit1069 // Timely is that token
+#pragma warning disable xUnit1069 // Timely is the token that the analyzer asks for
 
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
@@ -8,7 +8,10 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>Callers on threads of their own against the engine's loop; they meet it at a gate before every step.</summary>
+/// <summary>
+/// Callers on their own threads use the engine's loop. A gate stops the loop before every step, so that the test controls the
+/// order.
+/// </summary>
 public sealed class GenerationEngineTests : IAsyncDisposable
 {
     private readonly SteppingGate _gate = new();
@@ -32,7 +35,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task Sixty_at_once_answer_like_one_alone()
+    public async Task Sixty_requests_at_once_answer_like_single_requests()
     {
         _gate.Open();
         await using var wide = new GenerationEngine(_runner, new EngineLimits(100, 60, 16, 8, 4), [ScriptedModel.Stop], "digest", _time);
@@ -43,7 +46,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
                     Prompts.Of("ab1ab" + (char)('a' + (number % 5)) + (char)('0' + (number % 4)) + "a"),
                     new SamplingParameters { Temperature = number % 2, Seed = (ulong)number });
                 Assert.Equal(
-                    PlainTwin.Sample(prompt, sampling, 0)?.Ids,
+                    ReferenceAnswers.Sample(prompt, sampling, 0)?.Ids,
                     (await Read(wide.GenerateAsync(prompt, sampling, null, ScriptedText.Letters, Prompts.Terms("tenant " + (number % 3)),
                         Timely))).Ids);
             },
@@ -52,7 +55,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task Cancelling_in_mid_step_frees_everything_before_the_next_one_and_harms_nobody()
+    public async Task Cancelling_in_mid_step_frees_everything_before_the_next_step_and_affects_no_other_request()
     {
         using var source = new CancellationTokenSource();
         var cancelled = Read(Ask("ab1a", cancellation: source.Token));
@@ -63,10 +66,10 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         through.SetResult();
 
         var (next, last) = await _gate.ArrivalAsync(Timely);
-        Assert.Equal([1, 1, 9], next.Chunks.SelectMany(chunk => chunk.Ids).Order()); // the other one alone
+        Assert.Equal([1, 1, 9], next.Chunks.SelectMany(chunk => chunk.Ids).Order()); // only the other request
         last.SetResult();
         _gate.Open();
-        Assert.Equal(PlainTwin.Sample(Prompts.Of("b2b"), SteppedEngine.Endless, 0)!.Ids, (await other).Ids);
+        Assert.Equal(ReferenceAnswers.Sample(Prompts.Of("b2b"), SteppedEngine.Endless, 0)!.Ids, (await other).Ids);
         await Idle(_engine);
     }
 
@@ -81,7 +84,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         await source.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
         through.SetResult();
-        await _gate.StepAsync(Timely); // the loop has looked at its queue
+        await _gate.StepAsync(Timely); // the loop has read its queue
         Assert.Equal(0, _engine.Statistics.Waiting);
         _gate.Open();
         await running;
@@ -90,7 +93,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task A_request_cancelled_before_it_comes_never_comes()
+    public async Task A_request_cancelled_before_it_is_submitted_is_never_computed()
     {
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Read(Ask("a", cancellation: new CancellationToken(true))));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
@@ -120,7 +123,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         _gate.Open();
         await foreach (var _ in Ask("ab", answer: 200)) break;
         await Idle(_engine);
-        Assert.Equal(PlainTwin.Sample(Prompts.Of("ab"), SteppedEngine.Endless, 0)!.Ids, (await Read(Ask("ab"))).Ids);
+        Assert.Equal(ReferenceAnswers.Sample(Prompts.Of("ab"), SteppedEngine.Endless, 0)!.Ids, (await Read(Ask("ab"))).Ids);
     }
 
     [Fact(Timeout = 60_000)]
@@ -130,7 +133,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         await using var slow = Ask("ab").GetAsyncEnumerator(Timely);
         Assert.True(await slow.MoveNextAsync());
         await Read(Ask("cc1", answer: 30));
-        await Idle(_engine); // the slow one's answer is complete, and nothing is held for it
+        await Idle(_engine); // the answer of the slow reader is complete, and its memory has been returned
         var last = slow.Current;
         while (await slow.MoveNextAsync()) last = slow.Current;
         Assert.Equal(8, Assert.IsType<AnswerFinished>(last).GeneratedTokens);
@@ -158,11 +161,11 @@ public sealed class GenerationEngineTests : IAsyncDisposable
             _engine.GenerateAsync(
                 Prompts.Of("abcabcab", 1), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(pin: TimeSpan.FromMinutes(1)),
                 Timely));
-        var whole = Read(Ask("c", answer: 255)); // all 64 blocks
+        var whole = Read(Ask("c", answer: 255)); // needs all 64 blocks
         await Until(() => _engine.Statistics is { Running: 0, Waiting: 1, PinnedBlocks: 2 });
         while (!whole.IsCompleted)
         {
-            _time.Advance(TimeSpan.FromSeconds(30)); // the loop may not have set its alarm yet
+            _time.Advance(TimeSpan.FromSeconds(30)); // the loop may not have set its timer yet
             await Task.Yield();
         }
 
@@ -174,7 +177,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     public async Task Disposing_ends_all_streams_with_unavailable_even_in_mid_step()
     {
         var running = Read(Ask("ab1a"));
-        await _gate.ArrivalAsync(Timely); // and is never let through
+        await _gate.ArrivalAsync(Timely); // the step never continues
         var waiting = Read(Ask("b", new() { Samples = 4 }));
         var ranking = _engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), Timely);
         await _engine.DisposeAsync();
@@ -218,8 +221,10 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         Assert.True(_engine.Statistics.Steps > 100);
     }
 
-    private IAsyncEnumerable<AnswerEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8, CancellationToken? cancellation = null) =>
-        _engine.GenerateAsync(Prompts.Of(text, answer), sampling ?? SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), cancellation ?? Timely);
+    private IAsyncEnumerable<AnswerEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8,
+        CancellationToken? cancellation = null) =>
+        _engine.GenerateAsync(Prompts.Of(text, answer), sampling ?? SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(),
+            cancellation ?? Timely);
 
     private static async Task<(List<int> Ids, AnswerFinished Finished)> Read(IAsyncEnumerable<AnswerEvent> events)
     {
@@ -241,7 +246,7 @@ public sealed class GenerationEngineTests : IAsyncDisposable
                 engine.Statistics is { Steps: > 0, Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 } now
                     && now.FreeBlocks + now.CachedBlocks == 64);
 
-    // the loop counts after it has told the last reader
+    // the loop updates its counts after it has written the last event
     private static async Task Until(Func<bool> condition)
     {
         while (!condition())

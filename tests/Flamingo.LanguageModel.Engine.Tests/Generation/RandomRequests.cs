@@ -7,7 +7,7 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
 /// <summary>
-/// Requests over a tiny vocabulary and five pictures, most of them beginning like others or going on where an answer ended.
+/// Random requests over a tiny vocabulary and five pictures. Most of them begin like other requests or continue after an answer.
 /// </summary>
 internal sealed class RandomRequests
 {
@@ -30,7 +30,7 @@ internal sealed class RandomRequests
         var text = _random.Next(6) == 0 && Conversation(earlier) is { } turns ? turns : _beginnings[_random.Next(_beginnings.Length)];
         if (_random.Next(3) == 0) text = text[.._random.Next(1, text.Length + 1)];
         if (_random.Next(3) > 0) text += Text(_random.Next(1, 6));
-        if (_random.Next(40) == 0) text += "k"; // the model chokes on it
+        if (_random.Next(40) == 0) text += "k"; // the model's logits after it are not finite
         var prompt = Prompts.Of(text, _random.Next(1, 14), latents: _random.Next(6) > 0);
         var terms = Prompts.Terms(
             _random.Next(4) == 0 ? "another" : "",
@@ -72,7 +72,7 @@ internal sealed class RandomRequests
             };
     }
 
-    // what was asked, what was answered, and a new question
+    // the earlier prompt, its answer, and a new question
     private static string? Conversation(IReadOnlyList<TrackedRequest> earlier)
     {
         var last = earlier.LastOrDefault(request => request.Sampling is { Beams: 1 } && request.HasEnded && request.Failure is null);

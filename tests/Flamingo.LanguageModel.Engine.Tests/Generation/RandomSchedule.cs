@@ -8,7 +8,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>What a number of schedules exercised, so that no property holds for want of cases.</summary>
+/// <summary>Counts of the cases that the schedules exercised, so that no property holds only because a case never occurred.</summary>
 internal sealed record Exercise(
     int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing,
     int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted)
@@ -17,8 +17,8 @@ internal sealed record Exercise(
 }
 
 /// <summary>
-/// One random schedule over a tiny engine: requests arrive and go between steps and during them, steps break down, time
-/// passes. After every step all counts are checked; in the end every answer is compared with its plain twin's.
+/// One random schedule over a tiny engine: requests arrive and are cancelled between steps and during them, steps fail, and time
+/// passes. After every step all counts are checked. At the end every answer is compared with the reference.
 /// </summary>
 internal sealed class RandomSchedule
 {
@@ -55,9 +55,9 @@ internal sealed class RandomSchedule
 
         for (var steps = 0; _engine.Statistics is { Running: > 0 } or { Waiting: > 0 }; steps++)
         {
-            Assert.True(steps < 20_000, "The engine does not come to an end.");
+            Assert.True(steps < 20_000, "The engine does not finish.");
             if (await StepAsync() || _engine.Statistics.Waiting == 0) continue;
-            // nobody runs and somebody waits: only pins may be in the way, and they end
+            // If requests wait although none runs, only pins may block them, and pins expire.
             _time.Advance(Assert.NotNull(_engine.UntilPinEnds));
         }
 
@@ -83,7 +83,7 @@ internal sealed class RandomSchedule
         return worked;
     }
 
-    // Planning twice gives the same plan and changes nothing; what is planned is within the limits.
+    // Planning twice gives the same plan and changes nothing, and the plan is within the limits.
     private void CheckPlan()
     {
         var before = State();
@@ -116,7 +116,7 @@ internal sealed class RandomSchedule
 
     private static int Name(Sequence sequence) => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(sequence);
 
-    // The engine's own task is inside a step: callers come and go all the same.
+    // While the engine's own task is inside a step, callers submit and cancel requests.
     private Task Meet(ScheduledBatch batch)
     {
         CheckTables(batch);
@@ -172,7 +172,7 @@ internal sealed class RandomSchedule
         Assert.InRange(now.LeasedBlocks, named, named + now.PinnedBlocks);
     }
 
-    // what a chunk writes is in the table of no other sequence, running in this step or not
+    // a block that a chunk writes is in the block table of no other sequence
     private void CheckTables(ScheduledBatch batch)
     {
         var owners = _engine.Running.SelectMany(Tables)
@@ -198,19 +198,19 @@ internal sealed class RandomSchedule
         else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.LatentsMissing } missing) AssertMissing(request, missing);
         else if (request.Failure is FlamingoException { Kind: FlamingoErrorKind.Overloaded } overloaded)
             Assert.True(request.Request.Terms.PinPrefix is not null && overloaded.RetryAfter >= TimeSpan.Zero);
-        else AssertTwin(request);
+        else AssertReference(request);
     }
 
-    private void AssertTwin(TrackedRequest request)
+    private void AssertReference(TrackedRequest request)
     {
-        request.AssertAnswersLikeTwin();
+        request.AssertAnswersLikeReference();
         if (request.Failure is not null)
         {
             _exercise = _exercise with { NotFinite = _exercise.NotFinite + 1 };
             return;
         }
 
-        Assert.InRange(request.Request.CachedTokens, 0, request.Prompt.Ids.Count - 1); // the last one is always computed
+        Assert.InRange(request.Request.CachedTokens, 0, request.Prompt.Ids.Count - 1); // the last token is always computed
         _exercise = _exercise with
         {
             Answered = _exercise.Answered + 1,

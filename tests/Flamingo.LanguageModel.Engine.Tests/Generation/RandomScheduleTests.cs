@@ -5,7 +5,7 @@ namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 public sealed class RandomScheduleTests
 {
     [Fact(Timeout = 300_000)]
-    public async Task Every_answer_is_its_twins_whatever_the_neighbours_do()
+    public async Task Every_answer_is_the_reference_answer_whatever_other_requests_do()
     {
         var runs = new System.Collections.Concurrent.ConcurrentBag<Exercise>();
         var cancellation = TestContext.Current.CancellationToken;
@@ -41,7 +41,8 @@ public sealed class RandomScheduleTests
                     "planned adoptions", runs.Sum(run => run.Adopted)),
                 ("several at once", runs.Count(run => run.MostRunning > 3)),
             },
-            exercised => Assert.True(exercised.Count > 200, $"{exercised.Case}: {exercised.Count} cases are too few to mean anything."));
+            exercised =>
+                Assert.True(exercised.Count > 200, $"{exercised.Case}: {exercised.Count} cases are too few for a meaningful test."));
         TestContext.Current.TestOutputHelper?.WriteLine(string.Join('\n', runs.Take(5)));
     }
 }

@@ -5,7 +5,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
-/// <summary>Admission, memory and failure, step by step.</summary>
+/// <summary>Tests of admission, memory and failure, step by step.</summary>
 public sealed class StepEngineTests
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -36,12 +36,13 @@ public sealed class StepEngineTests
     public async Task Equal_answers_side_by_side_share_their_blocks()
     {
         var engine = new SteppedEngine();
-        var twins = Enumerable.Range(0, 4).Select(_ => engine.Ask("abcaabca", answer: 9)).ToList();
+        var equal = Enumerable.Range(0, 4).Select(_ => engine.Ask("abcaabca", answer: 9)).ToList();
         for (var step = 0; step < 7; step++) await engine.StepAsync();
-        Assert.Equal(3 + 4, engine.Now.LeasedBlocks); // 12 tokens of each in the same blocks, one block of its own for the next
+        // both share the blocks of 12 tokens, and each has one block of its own for the next tokens
+        Assert.Equal(3 + 4, engine.Now.LeasedBlocks);
         await engine.RunAsync();
-        Assert.All(twins, twin => twin.AssertAnswersLikeTwin());
-        Assert.Equal(4, engine.Now.CachedBlocks); // 16 of 17 tokens, once
+        Assert.All(equal, request => request.AssertAnswersLikeReference());
+        Assert.Equal(4, engine.Now.CachedBlocks); // the blocks of 16 of 17 tokens, held once
         Assert.Equal(0, engine.Now.LeasedBlocks);
     }
 
@@ -56,10 +57,10 @@ public sealed class StepEngineTests
         Assert.All(broken, request => Assert.IsType<BreakdownException>(request.Failure));
         Assert.Equal((0, 0, 0), (engine.Now.LeasedBlocks, engine.Now.LeasedPictures, engine.Now.IdlePictures));
         await engine.RunAsync();
-        waiting.AssertAnswersLikeTwin(); // it had not been admitted
+        waiting.AssertAnswersLikeReference(); // it had not been admitted
         Assert.Equal(["picture 1"], Assert.Throws<FlamingoException>(() => engine.Ask("1a", latents: false)).Missing);
         await Ended(engine, engine.Ask("1a"));
-        await Ended(engine, engine.Ask("11a1", latents: false)); // held now
+        await Ended(engine, engine.Ask("11a1", latents: false)); // the picture is held now
     }
 
     [Fact]
@@ -87,7 +88,8 @@ public sealed class StepEngineTests
         Refused("segments", () => engine.Ask("a", answer: 7, sampling: SteppedEngine.Endless with { Samples = 3 }));
         Refused("pin_prefix", () => engine.Ask("abcabcabcabc", answer: 1, pin: Minute));
         Assert.Equal((0, 0), (engine.Now.Waiting, engine.Now.Running));
-        Assert.Equal(2, Assert.Throws<FlamingoException>(() => engine.Ask("1a2b3", answer: 99)).Faults.Count); // all faults at once
+        // all faults are reported together
+        Assert.Equal(2, Assert.Throws<FlamingoException>(() => engine.Ask("1a2b3", answer: 99)).Faults.Count);
 
         static void Refused(string field, Action ask)
         {
@@ -107,13 +109,13 @@ public sealed class StepEngineTests
         await engine.StepAsync();
         Assert.Equal((1, 2), (engine.Now.Running, engine.Now.Waiting));
         await engine.RunAsync();
-        whole.AssertAnswersLikeTwin();
-        small.AssertAnswersLikeTwin();
+        whole.AssertAnswersLikeReference();
+        small.AssertAnswersLikeReference();
         Assert.True(whole.Request.Started <= small.Request.Started);
     }
 
     [Fact]
-    public async Task Overload_tells_when_a_place_should_be_free()
+    public async Task Overload_returns_the_time_until_a_place_should_be_free()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(MaxQueued: 1, MaxSequences: 1, 64, 64, 4));
         engine.Runner.BeforeStep = (_, _) =>
@@ -124,7 +126,7 @@ public sealed class StepEngineTests
         engine.Ask("a", answer: 40);
         for (var step = 0; step < 20; step++) await engine.Engine.StepAsync(default);
         engine.Ask("b");
-        Assert.InRange(RetryAfter(), 15, 21); // 20 tokens are left of the one that runs, about a second each
+        Assert.InRange(RetryAfter(), 15, 21); // the running request has 20 tokens left, of about a second each
         for (var step = 0; step < 17; step++) await engine.Engine.StepAsync(default);
         Assert.InRange(RetryAfter(), 2, 4);
 
@@ -137,18 +139,18 @@ public sealed class StepEngineTests
     }
 
     [Fact]
-    public async Task A_pinned_prefix_survives_pressure_and_what_waits_for_its_end_is_told_so()
+    public async Task A_pinned_prefix_is_not_evicted_and_a_request_that_waits_for_its_end_gets_a_retry_time()
     {
         var engine = new SteppedEngine(blocks: 8, limits: new EngineLimits(MaxQueued: 1, 16, 64, 64, 4));
         await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 1, pin: Minute));
         Assert.Equal((3, 3), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
-        await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // takes all the rest
+        await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // uses all other blocks
         Assert.Equal(8, (await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 2))).Request.CachedTokens);
         Assert.Equal(
             FlamingoErrorKind.Overloaded,
             Assert.IsType<FlamingoException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
 
-        var whole = engine.Ask("c", answer: 31); // all eight blocks
+        var whole = engine.Ask("c", answer: 31); // needs all eight blocks
         Assert.False(await engine.Engine.StepAsync(default));
         Assert.Equal(Minute, engine.Engine.UntilPinEnds);
         Assert.Equal(Minute, Assert.Throws<FlamingoException>(() => engine.Ask("c")).RetryAfter);
@@ -169,16 +171,16 @@ public sealed class StepEngineTests
     }
 
     [Fact]
-    public async Task A_prefix_whose_last_block_a_twin_had_computed_is_pinned_whole()
+    public async Task A_prefix_whose_last_block_another_request_computed_is_pinned_whole()
     {
         var engine = new SteppedEngine(blocks: 8);
         await Ended(engine, engine.Ask("abcaabca", answer: 1));
-        var pinning = engine.Ask("abcaabca", answer: 12, pin: Minute); // computes its second block anew
+        var pinning = engine.Ask("abcaabca", answer: 12, pin: Minute); // computes its second block again
         await engine.StepAsync();
-        var pressure = engine.Ask("c", answer: 11); // with it everything that is free or only cached is needed
+        var pressure = engine.Ask("c", answer: 11); // needs every block that is free or only cached
         await engine.RunAsync();
-        pinning.AssertAnswersLikeTwin();
-        pressure.AssertAnswersLikeTwin();
+        pinning.AssertAnswersLikeReference();
+        pressure.AssertAnswersLikeReference();
         Assert.Equal((2, 2), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
     }
 
@@ -198,7 +200,7 @@ public sealed class StepEngineTests
     private static async Task<TrackedRequest> Ended(SteppedEngine engine, TrackedRequest request)
     {
         await engine.RunAsync();
-        request.AssertAnswersLikeTwin();
+        request.AssertAnswersLikeReference();
         return request;
     }
 

@@ -5,7 +5,8 @@ namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
 public sealed class StopStringFilterTests
 {
-    // however a text is cut into pieces: what passes is all that stands before the first stop string, and nothing passes late
+    // However a text is split into pieces, the filter passes exactly the text before the first stop string, and passes it as
+    // early as possible.
     [Fact]
     public void Passes_what_stands_before_the_first_stop() =>
         Gen.Select(
@@ -23,7 +24,8 @@ public sealed class StopStringFilterTests
 
         passed += filter.Flush();
         var text = string.Concat(pieces);
-        // the filter meets a stop when the piece that completes it arrives: of several in one piece the first counts
+        // The filter finds a stop string when the piece that completes it arrives. If a piece completes several, the first in the
+        // text counts.
         Assert.StartsWith(passed, text);
         Assert.Equal(stops.Any(text.Contains), filter.Stopped);
         if (!filter.Stopped) Assert.Equal(text, passed);

@@ -36,7 +36,7 @@ public sealed class BlockHashTests
     public void The_names_of_an_answer_are_those_of_a_prompt_that_holds_it_and_sees_the_same() =>
         Gen.Select(Text, Gen.Char["abci"].Array[0, 12]).Sample((text, answer) =>
     {
-        // the last tokens stand behind the prompt, where what its last token sees is still seen
+        // The last tokens follow the prompt, where they attend to the picture of its last token.
         var (prompt, whole) = (Prompts.Of(text), Prompts.Of(text + new string(answer)));
         var chain = BlockHash.Chain(prompt, "", 3);
         while ((chain.Count + 1) * 3 <= whole.Ids.Count)

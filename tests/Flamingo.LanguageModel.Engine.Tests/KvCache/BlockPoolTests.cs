@@ -5,7 +5,7 @@ namespace Flamingo.LanguageModel.Engine.Tests.KvCache;
 
 public sealed class BlockPoolTests
 {
-    // leases come and go over a tiny pool; a plain model says what each block must be
+    // Leases are taken and returned over a tiny pool, and a simple model predicts the state of each block.
     [Fact]
     public void Random_operations_agree_with_a_plain_model() => Gen.Select(Gen.Int[1, 12], Gen.Int.Array[1, 200]).Sample((total, draws) =>
     {
@@ -28,11 +28,11 @@ public sealed class BlockPoolTests
         Assert.Equal(blocks[1], lease.Take());
         Assert.Equal((-1, blocks[0], blocks[2], 1L), (index.Find(Name(1)), index.Find(Name(0)), index.Find(Name(2)), pool.Evictions));
         Assert.Equal(blocks[0], lease.Take());
-        Assert.Throws<InvalidOperationException>(() => lease.Take()); // the promise is used up
+        Assert.Throws<InvalidOperationException>(() => lease.Take()); // the reservation is used up
     }
 
     [Fact]
-    public void More_than_there_is_cannot_be_promised_and_the_cached_can()
+    public void More_blocks_than_exist_cannot_be_reserved_and_cached_blocks_can()
     {
         var index = new PrefixCache();
         var pool = new BlockPool(4, index);
@@ -42,7 +42,7 @@ public sealed class BlockPoolTests
             var block = first.Take();
             index.Publish(Name(0), block);
             first.Return(block);
-            Assert.Equal((1, 1), (pool.Cached, pool.Available)); // a block given back is promised again
+            Assert.Equal((1, 1), (pool.Cached, pool.Available)); // a returned block is reserved again
         }
 
         using var all = new BlockLease(pool, 4);
@@ -87,7 +87,7 @@ public sealed class BlockPoolTests
                     _published[block] = Name(_names++);
                     _index.Publish(_published[block], block);
                     break;
-                // one more owner; of the cached ones only where something is left to promise
+                // adds an owner; a cached block only if another block can still be reserved
                 case 4 when holder is not null && _published.Count > 0:
                     var shared = _published.Keys.Order().ElementAt(random.Next(_published.Count));
                     if (_owners[shared] == 0 && _pool.Available == 0) break;
@@ -126,7 +126,7 @@ public sealed class BlockPoolTests
                 _published.Remove(block);
             }
 
-            Assert.DoesNotContain(block, _published.Keys); // nobody finds what was in it
+            Assert.DoesNotContain(block, _published.Keys); // its old content cannot be found any more
             _owners[block] = 1;
             holder.Held.Add(block);
             holder.Own.Add(block);
@@ -138,7 +138,7 @@ public sealed class BlockPoolTests
             holder.Lease.Return(block);
             holder.Held.Remove(block);
             if (--_owners[block] > 0) return;
-            if (holder.Own.Remove(block)) holder.Left++; // promised to it again
+            if (holder.Own.Remove(block)) holder.Left++; // reserved for the lease again
             if (_published.ContainsKey(block)) _cached.Add(block);
         }
 
@@ -146,7 +146,7 @@ public sealed class BlockPoolTests
         {
             foreach (var block in holder.Held.ToList()) Return(holder, block);
             holder.Lease.Dispose();
-            holder.Lease.Dispose(); // twice is once
+            holder.Lease.Dispose(); // a second disposal has no effect
             _holders.Remove(holder);
         }
 

@@ -33,11 +33,12 @@ public sealed class PinnedPrefixesTests
         Assert.Equal((0, 3, 0, null), (_pool.Leased, _pool.Cached, _pins.Blocks, _pins.NextEnd));
         using var all = new BlockLease(_pool, 8);
         for (var block = 0; block < 6; block++) all.Take();
-        Assert.Equal((-1, 2), (_index.Find(chain[2]), chain.Count(name => _index.Find(name) >= 0))); // its end goes first
+        // the end of the prefix is evicted first
+        Assert.Equal((-1, 2), (_index.Find(chain[2]), chain.Count(name => _index.Find(name) >= 0)));
     }
 
     [Fact]
-    public void Asking_again_prolongs_and_never_shortens()
+    public void Pinning_again_extends_a_pin_and_never_shortens_it()
     {
         var chain = Ended(2, Minute);
         Again(TimeSpan.FromSeconds(10));
@@ -53,7 +54,7 @@ public sealed class PinnedPrefixesTests
     }
 
     [Fact]
-    public void A_pin_outlasts_its_time_while_a_request_is_about_to_prolong_it()
+    public void A_pin_does_not_expire_while_a_running_request_will_extend_it()
     {
         var chain = Ended(2, Minute);
         _pins.Promise(chain);
@@ -67,14 +68,14 @@ public sealed class PinnedPrefixesTests
     }
 
     [Fact]
-    public void At_most_half_is_pinned_and_promises_count()
+    public void At_most_half_is_pinned_and_running_requests_count()
     {
         Ended(2, Minute);
         var promised = Names(2);
         _pins.Promise(promised);
         var refused = Assert.Throws<FlamingoException>(() => _pins.Promise(Names(1)));
         Assert.Equal((FlamingoErrorKind.Overloaded, Minute), (refused.Kind, refused.RetryAfter));
-        _pins.Promise(promised); // the same prefix again takes no more
+        _pins.Promise(promised); // the same prefix counts only once
         _pins.Withdraw(promised);
         Assert.Throws<FlamingoException>(() => _pins.Promise(Names(1)));
         _pins.Withdraw(promised);
@@ -93,7 +94,7 @@ public sealed class PinnedPrefixesTests
 
     private List<BlockHash> Names(int blocks) => [.. Enumerable.Range(0, blocks).Select(_ => new BlockHash(0, (UInt128)_names++))];
 
-    // a request that computed so many blocks, gave them back and pinned them
+    // Simulates a request that computed this many blocks, returned them and pinned them.
     private List<BlockHash> Ended(int blocks, TimeSpan duration)
     {
         var chain = Names(blocks);

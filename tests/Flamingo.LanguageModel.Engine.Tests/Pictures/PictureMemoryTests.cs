@@ -26,16 +26,16 @@ public sealed class PictureMemoryTests
         var leases = new[] { "a", "b", "c" }.Select(key => memory.Lease([key])).ToList();
         leases[1].Dispose();
         leases[0].Dispose();
-        leases[0].Dispose(); // twice is once
+        leases[0].Dispose(); // a second disposal has no effect
         Assert.Equal((1, 2), (memory.Leased, memory.Idle));
         using var fourth = memory.Lease(["d"]);
         Assert.Equal((true, false, true), (memory.Holds("a"), memory.Holds("b"), memory.Holds("c")));
-        using var fifth = memory.Lease(["a", "c"]); // what it holds already is not thrown out for what it does not
+        using var fifth = memory.Lease(["a", "c"]); // a picture of the request that is held already is not evicted for its new picture
         Assert.Empty(fifth.Fresh);
     }
 
     [Fact]
-    public void A_doubtful_picture_is_fresh_again_unless_somebody_reads_it()
+    public void A_picture_that_may_not_be_written_is_fresh_again_unless_a_request_reads_it()
     {
         var memory = new PictureMemory(1);
         var lease = memory.Lease(["a"]);
@@ -53,7 +53,7 @@ public sealed class PictureMemoryTests
     {
         var memory = new PictureMemory(slots);
         var leases = new List<PictureLease>();
-        var idle = new List<string>(); // longest idle first
+        var idle = new List<string>(); // least recently used first
         foreach (var random in draws.Select(draw => new Random(draw)))
         {
             var keys = new[] { "a", "b", "c", "d", "e", "f" }.Where(_ => random.Next(3) == 0).ToList();

@@ -30,9 +30,9 @@ public sealed class BeamSearchTests
                 ]);
     }, iter: 3000);
 
-    // as many beams as there are lines of tokens: nothing is pruned, so the best of all lines is found
+    // There are as many beams as sequences of tokens, so nothing is pruned and the best of all sequences is found.
     [Fact]
-    public void Wide_enough_it_finds_the_best_line_of_all() => Gen.Select(Gen.ULong, Gen.Float[0, 1.5f]).Sample((seed, penalty) =>
+    public void With_enough_beams_it_finds_the_best_sequence_of_all() => Gen.Select(Gen.ULong, Gen.Float[0, 1.5f]).Sample((seed, penalty) =>
     {
         const int stop = 3, room = 3, vocabulary = 4, prompt = 2;
         var best = double.NegativeInfinity;
@@ -62,7 +62,7 @@ public sealed class BeamSearchTests
     [Fact]
     public void A_token_that_is_not_allowed_is_in_no_beam()
     {
-        // two lines are allowed and three beams asked for
+        // two sequences are allowed and three beams are requested
         static float[] Likelihoods(IReadOnlyList<int> ids) =>
             ids.Count == 0
                 ? [float.NegativeInfinity, -0.2f, -1.7f, float.NegativeInfinity]

@@ -32,7 +32,7 @@ public sealed class TokenSamplerTests
             var token = Next(logits, new() { Temperature = temperature, TopP = p, Seed = seed });
             var weights = logits.Select(logit => Math.Exp(logit / (double)temperature)).ToArray();
             var likelier = logits.Zip(weights).Where(pair => pair.First > logits[token]).Sum(pair => pair.Second) / weights.Sum();
-            return likelier < p + 1e-6; // had the likelier ones reached p, this token would have been cut
+            return likelier < p + 1e-6; // if the more likely tokens had reached p, this token would have been removed
         });
 
     [Fact]
@@ -89,7 +89,7 @@ public sealed class TokenSamplerTests
         Assert.Equal(1, Next([4, 3, -5], new() { RepetitionPenalty = 2 }, seen: [0]));
         Assert.Equal(2, Next([-4, -6, -5], new() { RepetitionPenalty = 2 }, seen: [0]));
         Assert.Equal(0, Next([4, 3, -5], new() { RepetitionPenalty = 1.2f }, seen: [0]));
-        Assert.Equal(0, Next([4, 3], new() { RepetitionPenalty = 1.1f }, seen: [9])); // an id beyond the vocabulary harms nobody
+        Assert.Equal(0, Next([4, 3], new() { RepetitionPenalty = 1.1f }, seen: [9])); // an id beyond the vocabulary is ignored
     }
 
     [Fact]
@@ -97,7 +97,7 @@ public sealed class TokenSamplerTests
         Gen.Select(Gen.Int[-20, 20].Array[2, 40], Gen.Int[0, 45], Gen.Float[0.05f, 1], Gen.ULong, Gen.Float[0.05f, 2])
             .Sample((values, k, p, seed, temperature) =>
     {
-        // few distinct values and wide: ties, and weights far below the first thresholds
+        // Few distinct values over a wide range give ties, and weights far below the first thresholds.
         float[] logits = [.. values.Select(value => value * 2f)];
         var weights = logits.Select(logit => Math.Exp((logit - logits.Max()) / (double)temperature)).ToArray();
         var kept = Enumerable.Range(0, logits.Length)
@@ -114,7 +114,7 @@ public sealed class TokenSamplerTests
             ];
         var target = CounterGenerator.Uniform(seed, 5) * kept.Sum(id => weights[id]);
         var sums = kept.Select((_, rank) => kept.Take(rank + 1).Sum(id => weights[id])).ToList();
-        if (k == 0 && p == 1) return; // drawn in the order of ids
+        if (k == 0 && p == 1) return; // the draw then uses the order of ids
         var expected = kept[Math.Max(0, sums.FindIndex(sum => target < sum))];
         Assert.Equal(expected, Next(logits, new() { Temperature = temperature, TopK = k, TopP = p, Seed = seed }, 5));
     }, iter: 5000);
@@ -147,7 +147,7 @@ public sealed class TokenSamplerTests
         Assert.Equal(1, Next([-1, 2, 0], new() { LogitBias = new Dictionary<int, float> { [0] = 4 }, RepetitionPenalty = 2 }, seen: [0]));
 
     [Fact]
-    public void Samples_of_one_seed_draw_like_the_seeds_behind_it() =>
+    public void Samples_of_one_seed_draw_like_the_seeds_after_it() =>
         Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
         TokenSampler.Next([.. logits], new() { Temperature = 1, Seed = seed }, Nothing, position, sample) == Next(
             logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));

@@ -2,12 +2,12 @@ namespace Flamingo.LanguageModel.Engine.Tests.Sampling;
 
 /// <summary>
 /// transformers 4.33, generation/utils.py beam_search and generation/beam_search.py BeamSearchScorer and BeamHypotheses
-/// (early_stopping=False, one group), line by line for one prompt; slow, and independent of the engine's own search.
+/// (early_stopping=False, one group), translated line by line for one prompt. It is slow and independent of the engine's own search.
 /// </summary>
 internal static class TransformersBeamSearch
 {
-    /// <param name="logProbabilities">Of generated ids, processed: [vocabulary].</param>
-    /// <param name="goOn">Asked after every round of scores.</param>
+    /// <param name="logProbabilities">Returns the processed log-probabilities [vocabulary] after the generated ids.</param>
+    /// <param name="goOn">Called after every step of scores; the search continues if it returns true.</param>
     public static List<(IReadOnlyList<int> Ids, double Score, bool Stopped)> Search(
         Func<IReadOnlyList<int>, float[]> logProbabilities, Func<bool> goOn, int beams, float lengthPenalty, IReadOnlyCollection<int> eos,
         int promptTokens, int maxLength)

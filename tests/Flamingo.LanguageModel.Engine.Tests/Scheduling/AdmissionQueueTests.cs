@@ -21,7 +21,7 @@ public sealed class AdmissionQueueTests
         Assert.Equal("Along", queue.Peek());
         queue.Enqueue("C", "C1", NoWait);
         queue.Enqueue("A", "A2", NoWait);
-        Assert.Equal("Along", queue.Peek()); // however often it is asked and whoever arrives
+        Assert.Equal("Along", queue.Peek()); // whatever other requests arrive
         Assert.Equal(["Along", "B1", "C1", "A2"], Drain(queue));
     }
 
@@ -45,13 +45,14 @@ public sealed class AdmissionQueueTests
         Assert.Equal(FlamingoErrorKind.Unavailable, Assert.Throws<FlamingoException>(() => queue.Enqueue("A", "A3", NoWait)).Kind);
     }
 
-    // thousands of random arrivals, admissions and departures against plain lists
+    // Thousands of random arrivals, admissions and cancellations are compared with simple lists.
     [Fact]
-    public void Nobody_is_lost_and_no_tenant_is_served_twice_while_another_waits() => Gen.Int.Array[1, 80].Sample(draws =>
+    public void No_request_is_lost_and_no_tenant_is_served_twice_while_another_waits() => Gen.Int.Array[1, 80].Sample(draws =>
     {
         var queue = new AdmissionQueue<string>(6);
         var waiting = new Dictionary<string, List<string>>();
-        var passedOver = new Dictionary<string, int>(); // how often others were served since a tenant began to wait or was served
+        // number of requests of other tenants served since a tenant began to wait or was served
+        var passedOver = new Dictionary<string, int>();
         foreach (var (number, random) in draws.Select(draw => new Random(draw)).Index())
         {
             var tenant = ((char)('A' + random.Next(4))).ToString();
@@ -71,7 +72,7 @@ public sealed class AdmissionQueueTests
                     var served = next[..1];
                     Assert.Equal(waiting[served][0], next);
                     foreach (var other in waiting.Keys.Where(other => other != served))
-                        Assert.True(++passedOver[other] <= 3, "Four tenants: three may be served before one.");
+                        Assert.True(++passedOver[other] <= 3, "With four tenants, at most three may be served before one.");
                     passedOver[served] = 0;
                     Leave(served, next);
                     break;

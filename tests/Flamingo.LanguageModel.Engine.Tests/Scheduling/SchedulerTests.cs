@@ -13,7 +13,7 @@ public sealed class SchedulerTests
         Assert.Equal([(0, 4, 1)], Shape(await engine.StepAsync()));
         engine.Ask("bbbbbbbbbb");
         engine.Ask("c");
-        // the long prompt takes the whole chunk, the short one waits its turn
+        // the long prompt uses the whole chunk, and the short prompt waits
         Assert.Equal([(4, 1, 1), (0, 4, 0)], Shape(await engine.StepAsync()));
         Assert.Equal([(5, 1, 1), (4, 4, 0)], Shape(await engine.StepAsync()));
         Assert.Equal([(6, 1, 1), (8, 2, 1), (0, 1, 1)], Shape(await engine.StepAsync()));
@@ -21,25 +21,25 @@ public sealed class SchedulerTests
     }
 
     [Fact]
-    public async Task While_nobody_decodes_chunks_are_larger_and_end_at_a_blocks_border()
+    public async Task While_no_answer_is_decoded_chunks_are_larger_and_end_at_a_block_boundary()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(16, 16, PrefillChunk: 7, PrefillChunkBesideDecoding: 1, 4));
         var request = engine.Ask("abcabcabca");
-        Assert.Equal([(0, 4, 0)], Shape(await engine.StepAsync())); // 7 would end in the middle of a block
+        Assert.Equal([(0, 4, 0)], Shape(await engine.StepAsync())); // 7 tokens would end in the middle of a block
         Assert.Equal([(4, 6, 1)], Shape(await engine.StepAsync()));
         await engine.RunAsync();
-        request.AssertAnswersLikeTwin();
+        request.AssertAnswersLikeReference();
     }
 
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
-    public async Task A_chunk_smaller_than_a_block_gets_there_too(int chunk)
+    public async Task A_chunk_smaller_than_a_block_completes_the_prompt_too(int chunk)
     {
         var engine = new SteppedEngine(limits: new EngineLimits(16, 16, chunk, chunk, 4));
         var requests = new[] { engine.Ask("ab1cabcab"), engine.Ask("ab1cabcab"), engine.Ask("c2") };
         await engine.RunAsync();
-        Assert.All(requests, request => request.AssertAnswersLikeTwin());
+        Assert.All(requests, request => request.AssertAnswersLikeReference());
         Assert.Equal(8, requests[1].Request.CachedTokens);
     }
 
@@ -51,28 +51,28 @@ public sealed class SchedulerTests
         Assert.Equal([(0, 9, 1)], Shape(await engine.StepAsync()));
         Assert.Equal([(9, 1, 1), (8, 1, 1), (8, 1, 1)], Shape(await engine.StepAsync()));
         await engine.RunAsync();
-        Assert.All(requests, request => request.AssertAnswersLikeTwin());
+        Assert.All(requests, request => request.AssertAnswersLikeReference());
         Assert.Equal([0, 8, 8], requests.Select(request => request.Request.CachedTokens));
         Assert.Equal(9 + 1 + 1 + (3 * 7), engine.Now.ComputedTokens); // the last token of an answer is not computed
         Assert.Equal((1, 16), (engine.Now.Projections, engine.Now.CachedTokens));
     }
 
     [Fact]
-    public async Task What_a_neighbour_computes_meanwhile_is_taken_over()
+    public async Task Blocks_that_another_request_computes_meanwhile_are_shared()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(16, 16, 4, 4, 4));
         var first = engine.Ask("abcaabcabcab");
         await engine.StepAsync();
-        var second = engine.Ask("abcaabcabcabcc"); // admitted when one block is there, and two more are to come
+        var second = engine.Ask("abcaabcabcabcc"); // admitted when one block is computed and two more will be
         await engine.RunAsync();
-        first.AssertAnswersLikeTwin();
-        second.AssertAnswersLikeTwin();
+        first.AssertAnswersLikeReference();
+        second.AssertAnswersLikeReference();
         Assert.Equal(12, second.Request.CachedTokens);
         Assert.Equal(12 + 2 + (2 * 7), engine.Now.ComputedTokens);
     }
 
     [Fact]
-    public async Task When_the_one_that_computes_a_prefix_goes_the_next_goes_on()
+    public async Task When_the_request_that_computes_a_prefix_is_cancelled_the_next_continues()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(16, 16, 4, 4, 4));
         var first = engine.Ask("abcabcabcabc");
@@ -80,7 +80,7 @@ public sealed class SchedulerTests
         await engine.StepAsync();
         first.Request.Cancel();
         await engine.RunAsync();
-        second.AssertAnswersLikeTwin();
+        second.AssertAnswersLikeReference();
         Assert.Equal(4, second.Request.CachedTokens);
     }
 
@@ -89,7 +89,7 @@ public sealed class SchedulerTests
     {
         var engine = new SteppedEngine();
         await Ended("abcaabca");
-        var again = await Ended("abcaabca"); // two full blocks, of which the second holds the last token
+        var again = await Ended("abcaabca"); // two full blocks, and the second contains the last token
         Assert.Equal(4, again.Request.CachedTokens);
         Assert.Equal(4, (await Ended("abcaa")).Request.CachedTokens);
         Assert.Equal(8, (await Ended("abcaabcab")).Request.CachedTokens);
@@ -99,7 +99,7 @@ public sealed class SchedulerTests
         {
             var request = engine.Ask(text);
             await engine.RunAsync();
-            request.AssertAnswersLikeTwin();
+            request.AssertAnswersLikeReference();
             return request;
         }
     }
@@ -111,7 +111,7 @@ public sealed class SchedulerTests
         var first = engine.Ask("abcaabcabcab");
         await engine.StepAsync();
         var second = engine.Ask("abcaabcabcabcc");
-        await engine.StepAsync(); // both are admitted; from here on no request comes or goes between plan and step
+        await engine.StepAsync(); // both are admitted; after this no request arrives or ends between the plan and the step
         var adopted = 0;
         for (var steps = 0; !first.HasEnded && !second.HasEnded; steps++)
         {
@@ -127,14 +127,14 @@ public sealed class SchedulerTests
 
         Assert.True(adopted > 0, "No block was adopted.");
         await engine.RunAsync();
-        first.AssertAnswersLikeTwin();
-        second.AssertAnswersLikeTwin();
+        first.AssertAnswersLikeReference();
+        second.AssertAnswersLikeReference();
 
         string Blocks() => string.Join(' ', engine.Engine.Running.SelectMany(request => request.Root!.Blocks));
         int Computed() => engine.Engine.Running.Sum(request => request.Root!.Computed);
     }
 
-    /// <summary>Per chunk: start, tokens, rows of logits.</summary>
+    /// <summary>For each chunk: start, number of tokens, rows of logits.</summary>
     private static IEnumerable<(int Start, int Tokens, int LogitRows)> Shape(ScheduledBatch batch) =>
         batch.Chunks.Select(chunk => (chunk.Start, chunk.Ids.Count, chunk.LogitRows));
 }

@@ -5,8 +5,8 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
 /// <summary>
-/// Prompts written as text: a letter is a token (a = 0), a digit a picture of that name, and behind an i no picture is seen until the next
-/// one.
+/// Prompts written as text: a letter is a token (a = 0), a digit is a picture of that name, and after an i no picture is attended
+/// to until the next picture.
 /// </summary>
 internal static class Prompts
 {
@@ -19,7 +19,7 @@ internal static class Prompts
         return new SequencePrompt(ids, pictures, keys, sent, ids.Count + answer);
     }
 
-    /// <summary>The picture that each token of a whole text sees, or −1.</summary>
+    /// <summary>The picture that each token of a whole text attends to, or −1.</summary>
     public static List<int> Seen(IReadOnlyList<int> ids)
     {
         var (seen, pictures, picture) = (new List<int>(), 0, -1);
@@ -33,7 +33,7 @@ internal static class Prompts
         return seen;
     }
 
-    /// <summary>Candidates behind a prompt, as text that goes on.</summary>
+    /// <summary>Candidates after a prompt, as text that continues it.</summary>
     public static IReadOnlyList<Candidate> Behind(SequencePrompt prompt, IReadOnlyList<IReadOnlyList<int>> candidates) =>
         [.. candidates.Select(ids => new Candidate(ids, [.. Seen([.. prompt.Ids, .. ids]).Skip(prompt.Ids.Count)]))];
 

@@ -1,8 +1,9 @@
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
 /// <summary>
-/// Runs the scripted model from the contents of its blocks and slots: it reads the whole past through the block table and
-/// throws on a cell never written or of another position, on a slot without a picture, and on a block written by two.
+/// Runs the scripted model from the contents of its blocks and slots. It reads all previous tokens through the block table, and
+/// throws for a cell that was never written or belongs to another position, for a slot without a picture, and for a block that
+/// two chunks write.
 /// </summary>
 internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : IModelRunner
 {
@@ -11,13 +12,13 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
 
     public ModelMemory Memory { get; } = new(blocks, blockTokens, slots);
 
-    /// <summary>Awaited at the beginning of every step, on the engine's own task; may throw or wait.</summary>
+    /// <summary>Awaited at the beginning of every step, on the engine's own task. It may throw or wait.</summary>
     public Func<ScheduledBatch, CancellationToken, Task> BeforeStep { get; set; } = (_, _) => Task.CompletedTask;
 
-    /// <summary>How many more chunks are computed before a step breaks down, once; null never does.</summary>
+    /// <summary>Number of chunks that are computed before one step fails; null for no failure.</summary>
     public int? ChunksUntilFailure { get; set; }
 
-    /// <summary>The first breach of the engine's promises; the engine itself takes it for a failed step.</summary>
+    /// <summary>The first violation of the engine's contract. The engine itself handles it as a failed step.</summary>
     public Exception? Violation { get; private set; }
 
     public int Steps { get; private set; }
@@ -46,7 +47,7 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
     private List<StepOutput> Run(ScheduledBatch batch)
     {
         CheckOwners(batch);
-        if (ChunksUntilFailure == 0) BreakDown(); // before anything is done
+        if (ChunksUntilFailure == 0) BreakDown(); // before anything is computed
         foreach (var projection in batch.Projections) _slots[projection.Slot] = ScriptedModel.Project(projection.Latents);
         Projections += batch.Projections.Count;
         Assert.Equal(batch.Projections.Count, batch.Projections.DistinctBy(projection => projection.Slot).Count());
@@ -56,7 +57,7 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
         return [.. batch.Chunks.Select(Compute)];
     }
 
-    // a block that a chunk writes is named by no other chunk, and by no copy as its source after somebody wrote to it
+    // No other chunk may use a block that a chunk writes, and no copy may read a block that was written before.
     private void CheckOwners(ScheduledBatch batch)
     {
         var copied = batch.Copies.Select(copy => copy.To).ToList();
@@ -114,5 +115,5 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
     private int At(ScheduledChunk chunk, int position) => (chunk.Blocks[position / blockTokens] * blockTokens) + (position % blockTokens);
 }
 
-/// <summary>The device broke down in the middle of a step, on the test's order.</summary>
-internal sealed class BreakdownException() : Exception("The device broke down.");
+/// <summary>A failure of the device in the middle of a step, which the test causes.</summary>
+internal sealed class BreakdownException() : Exception("The device failed.");

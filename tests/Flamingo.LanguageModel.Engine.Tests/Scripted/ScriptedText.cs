@@ -1,6 +1,6 @@
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>One fixed text per id; '~' at an end means that the character is completed by the next id.</summary>
+/// <summary>One fixed text for each id. A '~' at its end means that the next id completes the character.</summary>
 internal sealed class ScriptedText(params string[] texts) : ITokenStream
 {
     private string _held = "";

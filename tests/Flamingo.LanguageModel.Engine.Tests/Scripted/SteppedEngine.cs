@@ -6,7 +6,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>An engine that the test steps by hand, and every batch that it computed.</summary>
+/// <summary>An engine whose steps the test runs one by one, with every batch that it computed.</summary>
 internal sealed class SteppedEngine
 {
     public SteppedEngine(int blocks = 64, int blockTokens = 4, int slots = 8, EngineLimits? limits = null)
@@ -30,7 +30,7 @@ internal sealed class SteppedEngine
 
     public StepEngine Engine { get; }
 
-    /// <summary>What it told its operator.</summary>
+    /// <summary>The log messages of the engine.</summary>
     public FakeLogger Log { get; } = new();
 
     public List<ScheduledBatch> Batches { get; } = [];
@@ -56,7 +56,7 @@ internal sealed class SteppedEngine
         return request;
     }
 
-    /// <summary>Answers that end at their full length alone, and hide no picture from what goes on behind them.</summary>
+    /// <summary>Answers that end only at their full length, without a token after which no picture is attended to.</summary>
     public static SamplingParameters Endless { get; } = new() { AllowedTokens = [0, 1, 2, 3, 4, 5, 6, 7] };
 
     /// <returns>The batch of the step.</returns>

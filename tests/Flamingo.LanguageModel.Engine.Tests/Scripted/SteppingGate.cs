@@ -3,7 +3,7 @@ using System.Threading.Channels;
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
 /// <summary>
-/// Where a test and the engine's own task meet: the engine waits at the beginning of every step until the test lets it through.
+/// Synchronises a test with the engine's own task: the engine waits at the beginning of every step until the test lets it continue.
 /// </summary>
 internal sealed class SteppingGate
 {
@@ -11,12 +11,12 @@ internal sealed class SteppingGate
         Channel.CreateUnbounded<(ScheduledBatch, TaskCompletionSource)>();
     private volatile bool _open;
 
-    /// <summary>Waits until the engine stands before a step.</summary>
+    /// <summary>Waits until the engine is about to run a step.</summary>
     public async Task<(ScheduledBatch Batch, TaskCompletionSource Through)> ArrivalAsync(CancellationToken cancellation) =>
         await _arrivals.Reader.ReadAsync(cancellation);
 
-    /// <summary>Lets one step through.</summary>
-    /// <returns>What it computes.</returns>
+    /// <summary>Lets the engine run one step.</summary>
+    /// <returns>The batch of the step.</returns>
     public async Task<ScheduledBatch> StepAsync(CancellationToken cancellation)
     {
         var (batch, through) = await ArrivalAsync(cancellation);
@@ -24,14 +24,14 @@ internal sealed class SteppingGate
         return batch;
     }
 
-    /// <summary>Lets through all that wait and all that come.</summary>
+    /// <summary>Lets the waiting step and all later steps run.</summary>
     public void Open()
     {
         _open = true;
         while (_arrivals.Reader.TryRead(out var arrival)) arrival.Through.TrySetResult();
     }
 
-    /// <summary>The engine's side.</summary>
+    /// <summary>Called by the engine at the beginning of a step.</summary>
     public async Task PassAsync(ScheduledBatch batch, CancellationToken cancellation)
     {
         var through = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -6,7 +6,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>A request to the engine, and what came back of it.</summary>
+/// <summary>A request to the engine, and its events and result.</summary>
 internal sealed class TrackedRequest
 {
     private readonly Channel<AnswerEvent> _events = Channel.CreateUnbounded<AnswerEvent>();
@@ -35,14 +35,14 @@ internal sealed class TrackedRequest
 
     public SequencePrompt Prompt { get; }
 
-    /// <summary>Null for a ranking.</summary>
+    /// <summary>Sampling parameters; null for a ranking.</summary>
     public SamplingParameters? Sampling { get; }
 
     public IReadOnlyList<IReadOnlyList<int>> Candidates { get; } = [];
 
     public bool HasEnded => Sampling is null ? _scores.Task.IsCompleted : Read();
 
-    /// <summary>Why it failed; null if it ended well.</summary>
+    /// <summary>The exception with which the request failed; null if it succeeded.</summary>
     public Exception? Failure
     {
         get
@@ -53,7 +53,7 @@ internal sealed class TrackedRequest
         }
     }
 
-    /// <summary>What has been told so far.</summary>
+    /// <summary>The events received so far.</summary>
     public IReadOnlyList<AnswerTokens> Tokens
     {
         get
@@ -67,7 +67,7 @@ internal sealed class TrackedRequest
 
     public CandidateScores Scores => _scores.Task.Result;
 
-    /// <summary>Answers in the order of samples.</summary>
+    /// <summary>The answers, in the order of samples.</summary>
     public IReadOnlyList<PlainAnswer> Answers =>
         [.. (HasEnded ? Finished! : throw new InvalidOperationException("The request has not ended.")).Samples.Select((end, sample) =>
     {
@@ -76,15 +76,15 @@ internal sealed class TrackedRequest
             [.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
     })];
 
-    /// <summary>Whether it answered exactly what its plain twin does; failed where the model's logits are not finite.</summary>
-    public void AssertAnswersLikeTwin()
+    /// <summary>Asserts that the answer equals the reference, or that the request failed if a logit of the model is not finite.</summary>
+    public void AssertAnswersLikeReference()
     {
         Assert.True(HasEnded);
         IReadOnlyList<PlainAnswer?>? answers = null;
         IReadOnlyList<IReadOnlyList<float>>? scores = null;
-        if (Sampling is null) scores = PlainTwin.Rank(Prompt, Candidates);
-        else if (Sampling.Beams > 1) answers = PlainTwin.Beams(Prompt, Sampling);
-        else answers = [.. Enumerable.Range(0, Sampling.Samples).Select(sample => PlainTwin.Sample(Prompt, Sampling, sample))];
+        if (Sampling is null) scores = ReferenceAnswers.Rank(Prompt, Candidates);
+        else if (Sampling.Beams > 1) answers = ReferenceAnswers.Beams(Prompt, Sampling);
+        else answers = [.. Enumerable.Range(0, Sampling.Samples).Select(sample => ReferenceAnswers.Sample(Prompt, Sampling, sample))];
 
         if (scores is null && (answers is null || answers.Contains(null)))
         {

@@ -11,7 +11,7 @@ public sealed class BeamTests(Models models)
     [MemberData(nameof(Answered))]
     public async Task Three_beams_are_the_originals(string family, string name)
     {
-        // nobody else's requests, so that it can be seen to fall idle
+        // a stage without other requests, so that the test can wait until it is idle
         await using var stage = models.NewStage(models.DirectoryOf(family), new());
         foreach (var penalty in new[] { 0, 1 })
         {
@@ -30,7 +30,9 @@ public sealed class BeamTests(Models models)
     public async Task The_best_beams_come_best_first_and_differ()
     {
         var (answers, finished) = (new List<AnswerTokens>(), (AnswerFinished?)null);
-        await foreach (var item in models.Stage("mpt1b").GenerateAsync(new(Golden.Segments("mpt1b", "vqa"), new() { MaxTokens = 12, Beams = 5, Samples = 4 }), TestContext.Current.CancellationToken))
+        await foreach (var item in models.Stage("mpt1b")
+            .GenerateAsync(new(Golden.Segments("mpt1b", "vqa"), new() { MaxTokens = 12, Beams = 5, Samples = 4 }),
+                TestContext.Current.CancellationToken))
         {
             if (item is AnswerTokens answer) answers.Add(answer);
             finished = item as AnswerFinished;

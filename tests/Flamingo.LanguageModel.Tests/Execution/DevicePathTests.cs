@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Execution;
 
 /// <summary>
-/// The arithmetic of the path that a GPU takes, computed on the CPU and compared with the goldens.
+/// The computation path of a GPU, run on the CPU and compared with the golden values.
 /// <see cref="NamedDeviceTests"/> tests that this path names its device everywhere.
 /// </summary>
 public sealed class DevicePathTests(Models models)
@@ -26,7 +26,7 @@ public sealed class DevicePathTests(Models models)
         var prompt = Golden.Sequence(family, name, room: 0);
         await ProjectAsync(runner, prompt);
         var (expected, shape) = Golden.Logits(family, name);
-        for (var (start, chunk) = (0, 11); start < prompt.Ids.Count; start += chunk) // in chunks, so that earlier blocks are read
+        for (var (start, chunk) = (0, 11); start < prompt.Ids.Count; start += chunk) // computed in chunks, so that earlier blocks are read
         {
             var count = Math.Min(chunk, prompt.Ids.Count - start);
             var step = new ScheduledBatch([], [], [Chunk(prompt, start, count, blocks: 0) with { LogitRows = count }]);
@@ -50,7 +50,7 @@ public sealed class DevicePathTests(Models models)
         await ProjectAsync(runner, prompt);
         var expected = await RunAsync(runner, Chunk(prompt, 0, prompt.Ids.Count, blocks: 0) with { LogitRows = 1 });
 
-        // a sequence that sees a broken picture writes into blocks that the prompt gets next
+        // A sequence that attends to a damaged picture writes into the blocks that the prompt gets next.
         var latents = prompt.Latents.Values.First();
         byte[] notNumbers = [.. Enumerable.Repeat((byte)0xff, latents.Bytes.Length)]; // NaN in every element
         var broken = new TensorData(latents.Dtype, latents.Shape, notNumbers);
@@ -74,8 +74,8 @@ public sealed class DevicePathTests(Models models)
         Assert.Empty(logits);
         var (uploads, downloads) = (decoder.Transfer.Uploads, decoder.Transfer.Downloads);
         var step = await RunAsync(runner, Chunk(prompt, last, 1, blocks: 0) with { LogitRows = 1, OnlyBest = true });
-        // The uploads are ids, numbers of text, numbers of pictures, and blocks to clear where the token begins a block. The slopes of
-        // ALiBi were uploaded by the first step and stay there.
+        // The uploads are the ids, the numbers of text, the numbers of pictures, and the blocks to clear if the token begins a
+        // block. The first step has uploaded the slopes of ALiBi, which stay on the device.
         Assert.Equal(
             (last % MemoryPlan.BlockTokens == 0 ? 4 : 3, 1),
             (decoder.Transfer.Uploads - uploads, decoder.Transfer.Downloads - downloads));
@@ -84,7 +84,7 @@ public sealed class DevicePathTests(Models models)
     }
 
     [Fact]
-    public async Task A_logit_that_is_not_finite_is_told_where_only_the_best_is_wanted()
+    public async Task A_logit_that_is_not_finite_is_reported_where_only_the_best_id_is_wanted()
     {
         using var decoder = models.NewDecoder("mpt1b", config => config, (entry, bytes) =>
         {
@@ -109,7 +109,7 @@ public sealed class DevicePathTests(Models models)
     private static async Task<StepOutput> RunAsync(TorchModelRunner runner, ScheduledChunk chunk) =>
         (await runner.RunAsync(new ScheduledBatch([], [], [chunk]), TestContext.Current.CancellationToken))[0];
 
-    /// <param name="blocks">The first of the blocks that the prompt lies in.</param>
+    /// <param name="blocks">The first of the blocks that hold the prompt.</param>
     private static ScheduledChunk Chunk(SequencePrompt prompt, int start, int count, int blocks)
     {
         var keys = prompt.Latents.Keys.ToList();

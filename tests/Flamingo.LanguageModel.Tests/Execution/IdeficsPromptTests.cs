@@ -8,13 +8,13 @@ using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>What IDEFICS wants of a prompt and of an answer.</summary>
+/// <summary>The rules of IDEFICS for prompts and answers.</summary>
 public sealed class IdeficsPromptTests(Models models)
 {
     private const int Around = 541, Image = 542, EndOfUtterance = 543, EndOfText = 2;
 
     [Fact]
-    public async Task Pictures_are_surrounded_and_neighbours_share_a_token()
+    public async Task Pictures_are_surrounded_and_adjacent_pictures_share_a_token()
     {
         var (picture, text) = (new PictureSegment("a", null), new TextSegment("a"));
         async Task<IReadOnlyList<int>> Ids(params PromptSegment[] segments) =>
@@ -85,8 +85,8 @@ public sealed class IdeficsPromptTests(Models models)
     }
 
     /// <summary>
-    /// Candidates are text: their tokens see what they would see in the prompt, whether the end of text is the prompt's last token or their
-    /// own first.
+    /// The tokens of a candidate attend to the picture that they would attend to as a part of the prompt, whether the end-of-text
+    /// token is the prompt's last or the candidate's first token.
     /// </summary>
     [Theory]
     [InlineData("</s>", "Compare ")]
@@ -108,7 +108,8 @@ public sealed class IdeficsPromptTests(Models models)
     }
 
     /// <summary>
-    /// Transformers repeats the mask's last row while it generates, so a prompt that ends with the end of text goes on seeing its picture.
+    /// Transformers repeats the last row of the mask while it generates, so after a prompt that ends with the end-of-text token
+    /// the answer still attends to its picture.
     /// </summary>
     [Fact]
     public async Task Generated_tokens_see_what_the_prompts_last_token_sees_and_serve_no_prompt_that_does_not()
@@ -130,7 +131,7 @@ public sealed class IdeficsPromptTests(Models models)
             ids.Add(id);
         }
 
-        // the same ids as a prompt see no picture behind the end of text: nothing of the answer may be reused
+        // The same ids as a prompt attend to no picture after the end of text, so no block of the answer may be reused.
         var text = JsonTokenizer.Load(models.DirectoryOf("idefics").TokenizerPath).Decode(answer.Ids, skipSpecial: false);
         PromptSegment[] again = [picture, new TextSegment($"</s>{text}")];
         var asked = new LanguageModelRequest(again, sampling);

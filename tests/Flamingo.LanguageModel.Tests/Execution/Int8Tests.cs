@@ -8,11 +8,11 @@ using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>Weights held as int8 against the originals' goldens, which are f32's.</summary>
+/// <summary>Weights held as int8, compared with the golden values of the original models, which are f32.</summary>
 public sealed class Int8Tests(Models models, ITestOutputHelper output)
 {
-    // of the largest logit; f32 is held to 1e-5. These twins have random weights 64 wide, where errors average out less than in a trained
-    // model.
+    // Relative to the largest logit; the tolerance of f32 is 1e-5. The test models have random weights of width 64, where errors
+    // average out less than in a trained model.
     private const double Tolerance = 0.1;
 
     public static TheoryData<string> Families => [.. Golden.Families];
@@ -89,7 +89,7 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
     [Theory(Timeout = 120_000)]
     [InlineData("mpt1b")]
     [InlineData("llama")]
-    public async Task An_answer_is_the_same_in_any_company_and_at_every_start(string family)
+    public async Task An_answer_is_the_same_in_every_batch_and_at_every_start(string family)
     {
         string[] names = ["one-picture", "three-shot", "vqa", "picture-last"];
         var requests = Enumerable.Range(0, 40).Select(index => new Stages.LanguageModelRequest(

@@ -25,7 +25,8 @@ public sealed class LanguageModelStageTests(Models models)
             .Replace("<end_of_utterance>", "", StringComparison.Ordinal), text);
         Assert.Equal(ids.Count, finished.GeneratedTokens);
         Assert.Equal(Golden.Prompt(family, name).GetProperty("ids").GetArrayLength(), finished.PromptTokens);
-        Assert.Equal(models.DirectoryOf(family).Config.Tokens.Stop.Contains(ids[^1]) ? FinishReason.Stop : FinishReason.Length, finished.Reason);
+        Assert.Equal(models.DirectoryOf(family).Config.Tokens.Stop.Contains(ids[^1]) ? FinishReason.Stop : FinishReason.Length,
+            finished.Reason);
         var times = finished.Timings;
         Assert.True(times.Prefill > TimeSpan.Zero && times.Prefill <= times.FirstToken && times.FirstToken <= times.Total);
     }
@@ -70,14 +71,14 @@ public sealed class LanguageModelStageTests(Models models)
             ranking.Candidates[2].Ids);
     }
 
-    /// <summary>An id without a row would be found by the first prompt that has it.</summary>
+    /// <summary>Without the check, the first prompt with an id that has no embedding row would fail.</summary>
     [Fact]
     public void A_tokenizer_of_another_model_refuses_the_start()
     {
         var model = models.Variant("other-tokenizer", "mpt1b", config => config, (_, tensor) => tensor);
         File.Copy(models.DirectoryOf("idefics").TokenizerPath, model.TokenizerPath, overwrite: true);
         var refused = Assert.Throws<CheckpointException>(() => models.NewStage(model, new()).Dispose());
-        Assert.Contains("they are not of one model", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("the two do not belong together", refused.Message, StringComparison.Ordinal);
         Assert.Contains(model.TokenizerPath, refused.Message, StringComparison.Ordinal);
     }
 
@@ -153,7 +154,7 @@ public sealed class LanguageModelStageTests(Models models)
         }
     }
 
-    /// <summary>Waits until nothing runs; then nothing may be leased.</summary>
+    /// <summary>Waits until no request runs, and then asserts that nothing is leased.</summary>
     internal static async Task Idle(LanguageModelStage stage)
     {
         while (stage.Statistics is { Running: > 0 } or { Waiting: > 0 }) await Task.Yield();
@@ -164,7 +165,8 @@ public sealed class LanguageModelStageTests(Models models)
 
     private static string Words(int count) => string.Concat(Enumerable.Repeat(" red", count));
 
-    internal static async Task<(string Text, List<int> Ids, AnswerFinished Finished)> Generate(LanguageModelStage stage, LanguageModelRequest request)
+    internal static async Task<(string Text, List<int> Ids, AnswerFinished Finished)> Generate(LanguageModelStage stage,
+        LanguageModelRequest request)
     {
         var (text, ids, finished) = ("", new List<int>(), (AnswerFinished?)null);
         await foreach (var generated in stage.GenerateAsync(request, TestContext.Current.CancellationToken))

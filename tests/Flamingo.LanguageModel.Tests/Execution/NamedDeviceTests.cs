@@ -8,10 +8,10 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Execution;
 
 /// <summary>
-/// A test device on a machine without a GPU. The decoder gets the CPU as the device to compute on, while torch's default device is meta,
-/// which knows shapes and no values: a tensor that is made without naming a device lands there, and what is computed from it is refused or
-/// comes out on meta. So what comes out on the CPU was made on the device that was given, all of it.
-/// torch has one default for the whole process: these tests run alone.
+/// A test on a machine without a GPU that all tensors are created on the given device. The decoder gets the CPU as its device,
+/// while torch's default device is meta, which has shapes but no values. A tensor that is created without a device is on meta,
+/// and a computation with it fails or returns a tensor on meta. So if a result is on the CPU, all its inputs were created on the
+/// given device. torch has one default device per process, so these tests do not run in parallel with others.
 /// </summary>
 [Collection("torch's default device")]
 public sealed class NamedDeviceTests(Models models)
@@ -29,7 +29,7 @@ public sealed class NamedDeviceTests(Models models)
     ];
 
     [Theory, MemberData(nameof(Cases))]
-    public Task Whatever_a_step_makes_it_makes_on_the_device_that_it_was_given(
+    public Task A_step_creates_all_tensors_on_the_given_device(
         string family, ScalarType dtype, WeightStorage storage, bool batched)
     {
         var model = models.DirectoryOf(family);
@@ -38,7 +38,7 @@ public sealed class NamedDeviceTests(Models models)
             set_default_device(META);
             try
             {
-                Assert.Equal(DeviceType.META, (zeros(2) + 1).device_type); // a tensor made without a device lands on meta
+                Assert.Equal(DeviceType.META, (zeros(2) + 1).device_type); // a tensor that is created without a device is on meta
                 using var file = model.OpenWeights("language");
                 var (config, device) = (model.Config, CPU);
                 var weights = new WeightsReader(file, device, dtype, storage, models.Thread.Team);
@@ -52,7 +52,7 @@ public sealed class NamedDeviceTests(Models models)
                 text.Clear(decoder.Transfer.Upload([.. Enumerable.Range(0, 16).Select(block => (long)block)]));
                 text.Copy(3, 5);
 
-                // a prompt in the middle, one token of another with a picture, one without, and one that fills up
+                // a chunk in the middle of a prompt, one token of a sequence with a picture, one without a picture, and a padding row
                 AttentionRow[] rows =
                 [
                     .. Enumerable.Range(10, 7).Select(length => new AttentionRow(0, length)), new(3, 20), new(4, 3), default,

@@ -2,7 +2,7 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>What a stage says of how it wants to be asked.</summary>
+/// <summary>The prompt templates in a stage's description.</summary>
 public sealed class PromptTemplateTests(Models models)
 {
     [Fact]

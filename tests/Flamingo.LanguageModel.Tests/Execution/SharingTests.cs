@@ -5,7 +5,7 @@ using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 
 namespace Flamingo.LanguageModel.Tests.Execution;
 
-/// <summary>Nothing is computed twice: prefixes, pictures, candidates; and nothing is shared that must not be.</summary>
+/// <summary>Prefixes, pictures and candidates are not computed twice, and nothing is shared between tenants that must not be.</summary>
 public sealed class SharingTests(Models models)
 {
     [Fact]
@@ -24,7 +24,7 @@ public sealed class SharingTests(Models models)
         PictureSegment Picture(int index) => new(Golden.Key(index), latents[index]);
 
         var cold = (await Generate(stage, Ask(0))).Finished;
-        await Idle(stage); // an answer is told to be finished before its last step is counted
+        await Idle(stage); // the last event of an answer is sent before its last step is counted
         Assert.Equal((0, 4L), (cold.CachedTokens, stage.Statistics.Projections));
         var computed = stage.Statistics.ComputedTokens;
         var warm = await Generate(stage, Ask(4));
@@ -32,7 +32,7 @@ public sealed class SharingTests(Models models)
         Assert.InRange(warm.Finished.CachedTokens, cold.PromptTokens - 20, cold.PromptTokens - 1);
         Assert.Equal(
             warm.Finished.PromptTokens - warm.Finished.CachedTokens + warm.Ids.Count - 1, stage.Statistics.ComputedTokens - computed);
-        Assert.Equal(5, stage.Statistics.Projections); // the new picture alone
+        Assert.Equal(5, stage.Statistics.Projections); // only the new picture
         Assert.Equal((await Generate(stage, Ask(4, "another tenant"))).Ids, warm.Ids);
         Assert.Equal(0, (await Generate(stage, Ask(4, "a third tenant"))).Finished.CachedTokens);
     }
@@ -61,7 +61,7 @@ public sealed class SharingTests(Models models)
         var ranking = await stage.RankAsync(new(Golden.Segments("mpt1b", "one-picture"), names), TestContext.Current.CancellationToken);
         Assert.Equal(names, ranking.Candidates.Select(candidate => candidate.Text));
         await Idle(stage);
-        // the prompt once, of every candidate all tokens but the last
+        // the prompt is computed once, and of every candidate all tokens but the last
         Assert.Equal(ranking.PromptTokens + ranking.Candidates.Sum(candidate => candidate.Ids.Count - 1), stage.Statistics.ComputedTokens);
 
         var alone =
@@ -75,12 +75,13 @@ public sealed class SharingTests(Models models)
         var stage = models.Stage("mpt1b");
         var segments = Golden.Segments("mpt1b", "three-shot");
         var told = new List<TokenLogProbability>();
-        await foreach (var item in stage.GenerateAsync(new(segments, new() { MaxTokens = 6, LogProbabilities = 3 }), TestContext.Current.CancellationToken))
+        await foreach (var item in stage.GenerateAsync(new(segments, new() { MaxTokens = 6, LogProbabilities = 3 }),
+            TestContext.Current.CancellationToken))
             if (item is AnswerTokens tokens) told.AddRange(tokens.LogProbabilities);
         var ranking = await stage.RankAsync(new(segments, [Decode(told.Select(token => token.Id))]), TestContext.Current.CancellationToken);
         Assert.Equal(told.Select(token => token.Id), ranking.Candidates[0].Ids);
         Assert.All(told.Zip(ranking.Candidates[0].TokenLogLikelihoods), pair => Assert.Equal(pair.Second, pair.First.LogProbability, 1e-5));
-        // greedy takes the first
+        // greedy decoding chooses the most likely token
         Assert.All(
             told,
             token => Assert.Equal((3, token.Id, token.LogProbability), (token.Top.Count, token.Top[0].Id, token.Top[0].LogProbability)));

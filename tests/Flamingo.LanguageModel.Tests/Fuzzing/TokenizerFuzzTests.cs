@@ -6,7 +6,10 @@ using Flamingo.Testing.Fuzzing;
 
 namespace Flamingo.LanguageModel.Tests.Fuzzing;
 
-/// <summary>Spoiled tokenizer.json files: refused by name, or tokenizers that encode and decode.</summary>
+/// <summary>
+/// Damaged tokenizer.json files are either refused with a message that names the fault, or read as tokenizers that encode and
+/// decode.
+/// </summary>
 public sealed class TokenizerFuzzTests : IDisposable
 {
     private static readonly string[] Texts = [
@@ -43,11 +46,11 @@ public sealed class TokenizerFuzzTests : IDisposable
         Assert.InRange(run.Accepted, 1, 450);
     }
 
-    /// <summary>Of each the field is named, in memory that is a small multiple of the file.</summary>
+    /// <summary>Every refusal names the field, and reading uses memory of at most a small multiple of the file size.</summary>
     [Theory]
-    [InlineData("model.vocab", "{\"a\": 2147483647}", "model.vocab's 'a' is 2147483647; ids are 0 to 1048575")]
+    [InlineData("model.vocab", "{\"a\": 2147483647}", "model.vocab's 'a' is 2147483647; ids range from 0 to 1048575")]
     [InlineData("model.vocab", "{\"a\": 1.5}", "model.vocab's 'a' is 1.5")]
-    [InlineData("model.vocab", "[]", "model.vocab is no object")]
+    [InlineData("model.vocab", "[]", "model.vocab is not an object")]
     [InlineData("added_tokens", "[{\"id\": 2147483647, \"content\": \"x\"}]", "added_tokens[0] is 2147483647")]
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": null}]", "'content' is missing")]
     [InlineData("added_tokens", "[{\"id\": 600, \"content\": 7}]", "added_tokens[0].content' is 7")]
@@ -63,9 +66,12 @@ public sealed class TokenizerFuzzTests : IDisposable
         "'<s>' is missing")]
     [InlineData(
         "post_processor",
-        """{"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [-1]}}}""",
+        """
+        {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+         "special_tokens": {"<s>": {"ids": [-1]}}}
+        """,
         "of the post_processor is -1")]
-    [InlineData("decoder", "7", "'type' is looked for stands 7")]
+    [InlineData("decoder", "7", "'type' cannot be read from 7")]
     public void A_fault_is_named_by_its_field(string path, string value, string named)
     {
         var json = TokenizerFiles.Reference("llama");
@@ -79,13 +85,17 @@ public sealed class TokenizerFuzzTests : IDisposable
     {
         var list = TokenizerFiles.Reference("llama");
         var before = string.Concat(Enumerable.Repeat("{\"SpecialToken\": {\"id\": \"<s>\"}}, ", 5000));
+        var ids = string.Join(", ", Enumerable.Repeat(1, 5000));
         list["post_processor"] = JsonNode.Parse(
-            $$$"""{"type": "TemplateProcessing", "single": [{{{before}}}{"Sequence": {"id": "A"}}], "special_tokens": {"<s>": {"ids": [{{{string.Join(", ", Enumerable.Repeat(1, 5000))}}}]} } }""");
+            $$$"""
+            {"type": "TemplateProcessing", "single": [{{{before}}}{"Sequence": {"id": "A"}}],
+             "special_tokens": {"<s>": {"ids": [{{{ids}}}]} } }
+            """);
         Refuse(list.ToJsonString(), "more than 16 tokens before a text");
 
         var token = TokenizerFiles.Reference();
         TokenizerFiles.Add(token, 600, new string('x', 2000), special: true, normalized: false);
-        Refuse(token.ToJsonString(), "has 2000 characters; tokens have 1024 at most");
+        Refuse(token.ToJsonString(), "has 2000 characters; tokens have at most 1024");
 
         var tokens = TokenizerFiles.Reference();
         for (var id = 600; id < 2000; id++)
@@ -99,7 +109,7 @@ public sealed class TokenizerFuzzTests : IDisposable
     public void A_file_too_large_to_be_a_tokenizer_is_not_read()
     {
         var file = Path.Combine(_folder, "tokenizer.json");
-        using (var stream = File.Create(file)) stream.SetLength(3L << 30); // sparse
+        using (var stream = File.Create(file)) stream.SetLength(3L << 30); // a sparse file
         Assert.Contains(file, Assert.Throws<CheckpointException>(() => JsonTokenizer.Load(file)).Message, StringComparison.Ordinal);
     }
 
@@ -114,7 +124,7 @@ public sealed class TokenizerFuzzTests : IDisposable
             catch (CheckpointException exception)
             {
                 Assert.Contains(file, exception.Message, StringComparison.Ordinal);
-                Assert.Contains("Take the one that was published", exception.Message, StringComparison.Ordinal);
+                Assert.Contains("Use the file that was published", exception.Message, StringComparison.Ordinal);
                 throw;
             }
         }, named);

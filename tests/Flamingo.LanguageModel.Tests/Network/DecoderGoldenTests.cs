@@ -32,7 +32,7 @@ public sealed class DecoderGoldenTests(Models models)
             await File.ReadAllTextAsync(
                 RepositoryFiles.Path("tests", "reference", "shapes", "evaluation", "golden_tensors.json"),
                 TestContext.Current.CancellationToken));
-        // latents are golden for one picture of each episode
+        // the golden values contain latents for one picture of each episode
         var episode = golden.RootElement.EnumerateArray().Single(entry => entry.GetProperty("pictures").GetArrayLength() == 1);
         var number = episode.GetProperty("episode").GetInt32();
         var (latents, shape) = Golden.Tensor(file, $"episode{number}.latents");

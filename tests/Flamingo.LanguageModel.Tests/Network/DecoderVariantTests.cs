@@ -3,14 +3,14 @@ using Flamingo.LanguageModel.Execution;
 
 namespace Flamingo.LanguageModel.Tests.Network;
 
-/// <summary>Settings that no reference has, held to others that mean the same.</summary>
+/// <summary>Settings that no reference model has, compared with other settings that are mathematically equal.</summary>
 public sealed class DecoderVariantTests(Models models)
 {
     [Fact]
     public async Task Grouped_heads_are_heads_that_share_keys_and_values()
     {
         var grouped = models.DirectoryOf("grouped");
-        // two heads of 16 rows each for keys, then for values, behind 64 rows for queries: each written down twice
+        // After the 64 rows of the queries come two heads of 16 rows each for keys and then for values; each head is repeated.
         var whole = models.Variant("ungrouped", "grouped", config => config with { KeyValueHeads = null }, (name, tensor) => name.EndsWith(
             "query_key_value.weight", StringComparison.Ordinal)
             ? tensor with { Shape = [192, 64], Read = () => Twice(tensor.Read()) }
@@ -22,7 +22,7 @@ public sealed class DecoderVariantTests(Models models)
             await one.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken),
             await other.Runner.LogitsAsync(prompt, TestContext.Current.CancellationToken));
         Assert.InRange(Golden.Error(expected.ToFloats(), logits.ToFloats()), 0, 1e-5);
-        Assert.Equal(one.Runner.Memory.Blocks, 2 * other.Runner.Memory.Blocks); // half the memory a token
+        Assert.Equal(one.Runner.Memory.Blocks, 2 * other.Runner.Memory.Blocks); // half the memory per token
     }
 
     [Fact]

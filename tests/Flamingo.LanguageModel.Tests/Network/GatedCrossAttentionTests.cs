@@ -31,7 +31,7 @@ public sealed class GatedCrossAttentionTests(Models models)
     [Fact]
     public async Task Text_sees_its_last_picture_as_in_the_original()
     {
-        // pictures at 2, 5 and 6: rows 0 and 1 see none
+        // pictures are at positions 2, 5 and 6, so rows 0 and 1 attend to none
         var output = await Forward([-1, -1, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2]);
         Assert.InRange(Golden.Error(Expected("output"), output), 0, 1e-5);
     }
@@ -72,7 +72,7 @@ public sealed class GatedCrossAttentionTests(Models models)
 
     private static float[] Expected(string name) => Golden.Tensor(["modules.safetensors"], $"gated_last.{name}").Values;
 
-    /// <param name="pictures">Per row the picture that it sees, or −1.</param>
+    /// <param name="pictures">For each row the picture that it attends to, or −1.</param>
     private Task<float[]> Forward(int[] pictures, float? gates = null)
     {
         var path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.safetensors");

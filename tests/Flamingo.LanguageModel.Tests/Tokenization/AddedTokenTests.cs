@@ -52,9 +52,9 @@ public sealed class AddedTokenTests
         Assert.Equal([Next + 1, Next], tokenizer.Encode("<right>  <left>"));
     }
 
-    /// <summary>As Hugging Face has it, whose search goes on behind the token and not behind its white space.</summary>
+    /// <summary>As in Hugging Face, the search continues after the token and not after the white space that the token includes.</summary>
     [Fact]
-    public void A_token_may_begin_in_white_space_that_another_took_along()
+    public void A_token_may_begin_in_white_space_that_another_includes()
     {
         var json = TokenizerFiles.Reference();
         TokenizerFiles.Add(json, Next, "<right>", special: true, normalized: false, rstrip: true);
@@ -65,7 +65,7 @@ public sealed class AddedTokenTests
         Assert.Equal([Next, Next + 2, .. tokenizer.Encode("\n"), 66], tokenizer.Encode("<right> \t\t\na"));
     }
 
-    /// <summary>Random tokens of two letters, in random texts, against looking at every place for every token.</summary>
+    /// <summary>Random tokens of two letters in random texts, compared with a search for every token at every position.</summary>
     [Fact]
     public void Found_is_what_a_plain_search_finds() =>
         Gen.Select(
@@ -87,9 +87,11 @@ public sealed class AddedTokenTests
                 .SequenceEqual(expected);
         }, iter: 20_000);
 
-    /// <summary>Work is counted, not timed: a text may come close to a long token at every place.</summary>
+    /// <summary>
+    /// The test counts work instead of measuring time. In such a text an almost complete long token occurs at every position.
+    /// </summary>
     [Fact]
-    public void Long_tokens_and_many_cost_two_looks_for_a_letter_at_most()
+    public void Long_tokens_and_many_cost_at_most_two_lookups_for_a_letter()
     {
         var tokens = Enumerable.Range(1, 1000)
             .Select(length => $"{new string('a', length)}b")

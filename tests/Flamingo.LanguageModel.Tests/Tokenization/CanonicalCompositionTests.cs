@@ -4,12 +4,12 @@ using Flamingo.LanguageModel.Tokenization;
 
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
-/// <summary>ICU is the plain twin, where it has few enough marks to order.</summary>
+/// <summary>Compares the composition with ICU, for numbers of marks that ICU can sort in reasonable time.</summary>
 public sealed class CanonicalCompositionTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3); // only what never ends gets there: ICU would take hours
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3); // reached only if the time is quadratic: ICU would take hours
 
-    // marks of many classes, of class 0, that decompose, that compose, beyond U+FFFF, and a few that are none
+    // Marks of many classes, of class 0, marks that decompose or compose or are above U+FFFF, and a few characters that are not marks.
     private static readonly string[] Marks =
     [
         "\u0300", "\u0301", "\u0308", "\u0316", "\u0323", "\u0327", "\u0334", "\u0338", "\u0344", "\u0340", "\u0345", "\u034F", "\u0361",

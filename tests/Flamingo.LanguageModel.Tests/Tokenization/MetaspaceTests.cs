@@ -7,7 +7,8 @@ using Flamingo.Testing;
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
 /// <summary>
-/// Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/metaspace.json, which says how it was made).
+/// Compares ids with those of Hugging Face's tokenizers library (tests/reference/tokenizers/metaspace.json, which describes how
+/// it was created).
 /// </summary>
 public sealed class MetaspaceTests
 {
@@ -30,7 +31,8 @@ public sealed class MetaspaceTests
     }
 
     /// <summary>
-    /// The same by hand: a blank before the text alone, before every stretch, or before none; never two, unlike the normalizer's.
+    /// Examples of the three schemes: a space only before the whole text, before every stretch of text, or never. Unlike the
+    /// normaliser, a Metaspace never puts a second space.
     /// </summary>
     [Theory]
     [InlineData("first", "a<image>a", "▁a", "<image>", "a")]
@@ -72,7 +74,7 @@ public sealed class MetaspaceTests
             "[Prepend, Replace]", Assert.Throws<CheckpointException>(() => TokenizerFiles.Load(json)).Message, StringComparison.Ordinal);
     }
 
-    // the tokenizer that the reference was made with
+    // The tokenizer that the reference was created with.
     private static JsonObject With(JsonObject settings)
     {
         var json = TokenizerFiles.Reference("llama");

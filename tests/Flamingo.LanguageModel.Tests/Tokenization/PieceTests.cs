@@ -12,7 +12,7 @@ public sealed partial class PieceTests
     [GeneratedRegex(@"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")]
     private static partial Regex Gpt2();
 
-    /// <summary>Below U+10000, where .NET's expression means the same.</summary>
+    /// <summary>Texts below U+10000, for which the .NET regular expression is equivalent.</summary>
     [Fact]
     public void Pieces_are_those_of_the_expression() =>
         Gen.OneOf(Gen.Char["   \n\t\u00A0\u0085'''stremvdlLS09.,!_\u00E9\u00BD\u2167\u0301\u200D\u4E00"], Gen.Char['\u0000', '\uD7FF'])
@@ -24,7 +24,7 @@ public sealed partial class PieceTests
         Assert.Equal(
             ["a\U0001D400b", " \U00020000", "\U0001D7CE1", "\U0001F600!"], Pieces("a\U0001D400b \U00020000\U0001D7CE1\U0001F600!"));
 
-    /// <summary>The library is the plain twin of the merging for long pieces.</summary>
+    /// <summary>Compares the merging of long pieces with that of Microsoft.ML.Tokenizers.</summary>
     [Fact]
     public void Long_and_short_pieces_are_merged_alike()
     {
@@ -44,7 +44,9 @@ public sealed partial class PieceTests
             iter: 10_000);
     }
 
-    /// <summary>Work is counted, not timed: pairs looked at grow with the length, not with its square.</summary>
+    /// <summary>
+    /// The test counts work instead of measuring time: the number of examined pairs grows with the length, not with its square.
+    /// </summary>
     [Theory]
     [InlineData("s")]
     [InlineData("is")]

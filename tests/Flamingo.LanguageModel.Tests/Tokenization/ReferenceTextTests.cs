@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
-/// <summary>Id for id what Hugging Face's tokenizers library gave (tests/reference/tokenizers/text.json).</summary>
+/// <summary>Compares ids with those of Hugging Face's tokenizers library (tests/reference/tokenizers/text.json).</summary>
 public sealed class ReferenceTextTests
 {
     private static readonly Dictionary<string, JsonTokenizer> Tokenizers =
@@ -13,7 +13,7 @@ public sealed class ReferenceTextTests
 
     public sealed record Expected(string Text, int[] Ids, int[] WithSpecial, string Decoded, string DecodedSkipSpecial);
 
-    /// <summary>By kind of tokenizer.</summary>
+    /// <summary>Texts and their ids, by kind of tokenizer.</summary>
     public static IReadOnlyDictionary<string, Expected[]> Texts { get; } = JsonDocument
         .Parse(File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "tokenizers", "text.json"))).RootElement
         .Deserialize<Dictionary<string, Expected[]>>(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower })!;

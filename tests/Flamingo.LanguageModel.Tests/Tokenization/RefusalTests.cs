@@ -4,7 +4,10 @@ using Flamingo.LanguageModel.Tokenization;
 
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
-/// <summary>What this build would do otherwise than the file says is refused by name, never done quietly.</summary>
+/// <summary>
+/// A setting that this build would compute differently from what the file says is refused with a message that names it, and never
+/// ignored.
+/// </summary>
 public sealed class RefusalTests
 {
     [Theory]
@@ -18,8 +21,8 @@ public sealed class RefusalTests
     [InlineData("model.byte_fallback", "true", "byte_fallback")]
     [InlineData("model.ignore_merges", "true", "ignore_merges")]
     [InlineData("model.end_of_word_suffix", "\"</w>\"", "</w>")]
-    [InlineData("model.merges", """["a"]""", "merge 0 is no pair")]
-    [InlineData("model.merges", """["a b c"]""", "merge 0 is no pair")]
+    [InlineData("model.merges", """["a"]""", "merge 0 is not a pair")]
+    [InlineData("model.merges", """["a b c"]""", "merge 0 is not a pair")]
     [InlineData("model.merges", """["zz q"]""", "'zz'")]
     [InlineData("model.merges", """["i s", ["i", "s"]]""", "twice")]
     [InlineData("normalizer", """{"type": "NFKC"}""", "NFKC")]

@@ -7,13 +7,13 @@ using Microsoft.ML.Tokenizers;
 
 namespace Flamingo.LanguageModel.Tests.Tokenization;
 
-/// <summary>SentencePiece BPE with byte fallback; the library, which reads tokenizer.model, is its plain twin.</summary>
+/// <summary>Tests SentencePiece BPE with byte fallback, compared with Microsoft.ML.Tokenizers, which reads tokenizer.model.</summary>
 public sealed class SentencePieceTests
 {
     private static readonly JsonTokenizer Llama = TokenizerFiles.Load(TokenizerFiles.Reference("llama"));
 
-    // of equal merges that overlap, as in "lll", the library takes the last and SentencePiece itself (and Hugging Face) the first: another
-    // reason for a table of our own
+    // Of equal merges that overlap, as in "lll", the library takes the last, but SentencePiece and Hugging Face take the first.
+    // This is another reason for MergeTable.
     [Fact]
     public void Random_texts_become_the_ids_of_the_library()
     {
@@ -55,8 +55,8 @@ public sealed class SentencePieceTests
     }
 
     /// <summary>
-    /// A text that begins with a blank has the ids that it has in the whole; behind a marker a stretch of its own begins, where the blank
-    /// is one more.
+    /// A continuation that begins with a space has the ids that it has in the whole text. After a marker a new stretch of text
+    /// begins, which gets one more space.
     /// </summary>
     [Theory]
     [InlineData("Assistant:", " dog")]
@@ -79,11 +79,11 @@ public sealed class SentencePieceTests
         var tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
         foreach (var text in new[] { "dog", "a large red circle", "<|endofchunk|> a" }) Assert.Equal(tokenizer.Encode(text),
             tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], text));
-        Assert.Equal([481, 259], tokenizer.Encode(" a")); // the blank that is put before every text, and the text's own
+        Assert.Equal([481, 259], tokenizer.Encode(" a")); // the space that is put before every text, and the space of the text itself
         Assert.Equal([259], tokenizer.EncodeBehind(tokenizer.Encode("a:")[^1], " a"));
     }
 
-    /// <summary>A token that takes the white space behind it along does so in the whole text too.</summary>
+    /// <summary>A token that includes the white space after it does so in a continuation as in the whole text.</summary>
     [Fact]
     public void A_marker_that_strips_takes_the_blank_of_a_continuation()
     {
@@ -98,15 +98,22 @@ public sealed class SentencePieceTests
     [InlineData("normalizer", "null", "[]")]
     [InlineData(
         "normalizer",
-        """{"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}""",
+        """
+        {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}
+        """,
         "Prepend, Replace")]
     [InlineData("normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "[Replace]")]
     [InlineData("decoder", """{"type": "ByteLevel"}""", "[ByteLevel]")]
     [InlineData(
         "decoder",
-        """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}""",
+        """
+        {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 2, "stop": 0}]}
+        """,
         "Strip")]
-    public void Another_recipe_is_named(string part, string value, string named)
+    public void Other_settings_are_named(string part, string value, string named)
     {
         var json = TokenizerFiles.Reference("llama");
         json[part] = JsonNode.Parse(value);

@@ -9,12 +9,12 @@ public sealed class TokenStreamTests
     private static readonly JsonTokenizer Tokenizer = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens());
     private static readonly JsonTokenizer Llama = TokenizerFiles.Load(TokenizerFiles.WithFlamingoTokens("llama"));
 
-    /// <summary>Any ids: bytes that are no UTF-8, special tokens, ids that no token has.</summary>
+    /// <summary>Random ids: bytes that are not valid UTF-8, special tokens, and ids without a token.</summary>
     [Fact]
     public void The_parts_of_a_stream_are_the_text_of_all_ids() =>
         Gen.Int[-2, 540].List[0, 40].Sample(ids => Stream(ids).Text == Tokenizer.Decode(ids, skipSpecial: false), iter: 20_000);
 
-    /// <summary>Mostly pieces of characters, so that valid ones of several tokens come up often.</summary>
+    /// <summary>Mostly parts of characters, so that valid characters of several tokens occur often.</summary>
     [Fact]
     public void Valid_text_streams_without_a_replacement_character_or_half_a_pair() =>
         Gen.OneOf(
@@ -45,14 +45,14 @@ public sealed class TokenStreamTests
         Assert.Equal("a\uFFFD", Tokenizer.Decode(ids, skipSpecial: false));
     }
 
-    // 0xF0 0x9F 0x98 0x80 is one character; ids of bytes are theirs plus 3; 259 is "▁a", 482 "a"
+    // 0xF0 0x9F 0x98 0x80 is one character. The id of a byte is its value plus 3; 259 is "▁a" and 482 is "a".
     [Fact]
     public void Bytes_wait_until_their_run_has_ended_and_come_out_whole() =>
         Assert.Equal(["a", "", "", "", "", "\U0001F600 a", ""], Stream([482, 0xF3, 0xA2, 0x9B, 0x83, 259], Llama).Parts);
 
     [Theory]
     [InlineData("\uFFFD\uFFFD\uFFFD a", 0xF3, 0xA2, 0x9B, 259)]
-    [InlineData("\uFFFD\uFFFD", 0x44, 0xF3)]                   // even a byte that is a letter, if its run is no text
+    [InlineData("\uFFFD\uFFFD", 0x44, 0xF3)]                   // even a byte that is a letter, if its run is not valid UTF-8
     [InlineData("Aa", 0x44, 482)]
     public void A_run_of_bytes_that_is_no_text_becomes_one_replacement_character_for_each(string text, params int[] ids)
     {
@@ -66,7 +66,7 @@ public sealed class TokenStreamTests
         Assert.Equal(["a", " a", ""], Stream([259, 259], Llama).Parts);
         Assert.Equal(["", " ", "a", ""], Stream([481, 481, 482], Llama).Parts);
         Assert.Equal(["<image>", " a", ""], Stream([542, 259], Llama).Parts);
-        Assert.Equal(["", "a", ""], Stream([0x23, 482], Llama).Parts);       // the blank as a byte
+        Assert.Equal(["", "a", ""], Stream([0x23, 482], Llama).Parts);       // the space as a byte token
     }
 
     [Fact]

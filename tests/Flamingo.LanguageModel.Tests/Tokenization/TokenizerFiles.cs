@@ -12,7 +12,7 @@ internal static class TokenizerFiles
     public static JsonObject Reference(string kind = "neox") =>
         JsonNode.Parse(File.ReadAllText(RepositoryFiles.Path("tests", "reference", "tokenizers", kind, "tokenizer.json")))!.AsObject();
 
-    /// <summary>With the three tokens that OpenFlamingo's importer appends.</summary>
+    /// <summary>Returns the tokenizer with the three tokens that OpenFlamingo's importer appends.</summary>
     /// <param name="kind">neox (byte-level) or llama (SentencePiece).</param>
     public static JsonObject WithFlamingoTokens(string kind = "neox")
     {

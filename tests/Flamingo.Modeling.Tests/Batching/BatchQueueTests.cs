@@ -8,7 +8,7 @@ public sealed class BatchQueueTests
     private static readonly TimeSpan Wait = TimeSpan.FromMilliseconds(2);
 
     [Fact(Timeout = 30_000)]
-    public async Task Calls_that_came_while_the_thread_was_busy_ride_together()
+    public async Task Calls_that_arrived_while_the_thread_was_busy_share_a_batch()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 8);
         var calls = new List<Task<IReadOnlyList<string>>> { queue.Call("a1"), queue.Call("a2") };
@@ -19,7 +19,7 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_batch_waits_for_company_but_no_longer_than_its_oldest_call_may()
+    public async Task A_batch_waits_for_more_items_but_no_longer_than_its_oldest_call_may()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 8, Wait);
         var first = queue.Call("a1");
@@ -35,7 +35,7 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_full_batch_waits_for_nobody()
+    public async Task A_full_batch_does_not_wait()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2, Wait);
         var first = queue.Call("a1");
@@ -100,13 +100,13 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task Who_leaves_takes_along_what_waits_and_hurts_nobody()
+    public async Task A_cancelled_call_takes_its_waiting_items_along_and_no_other_call_fails()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2);
         using var leaving = new CancellationTokenSource();
         var left = queue.Queue.RunAsync(["a1", "a2", "a3"], leaving.Token);
         var stays = queue.Call("a4", "a5");
-        queue.Meanwhile = leaving.Cancel; // after a1 has boarded
+        queue.Meanwhile = leaving.Cancel; // after a1 is in the batch
         queue.StepAll();
         Assert.Equal([["a1", "a4"], ["a5"]], queue.Batches);
         Assert.Equal(leaving.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left)).CancellationToken);
@@ -117,7 +117,7 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task Nothing_is_computed_when_all_have_left()
+    public async Task Nothing_is_computed_when_all_calls_are_cancelled()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2);
         using var leaving = new CancellationTokenSource();
@@ -135,14 +135,14 @@ public sealed class BatchQueueTests
         var (first, second, third) = (queue.Call("a1", "a2"), queue.Call("a3"), queue.Call("a4"));
         queue.Meanwhile = () => throw new InvalidOperationException("out of memory");
         queue.StepAll();
-        Assert.Equal([["a4"]], queue.Batches); // a2 goes with its call
+        Assert.Equal([["a4"]], queue.Batches); // a2 fails with its call
         await Assert.ThrowsAsync<InvalidOperationException>(() => first);
         await Assert.ThrowsAsync<InvalidOperationException>(() => second);
         Assert.Equal(["[a4]"], await third);
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_stage_that_stops_refuses_what_waits()
+    public async Task A_stage_that_stops_refuses_the_waiting_calls()
     {
         var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2, Wait);
         var waits = queue.Call("a1");
@@ -153,7 +153,7 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
-    public async Task A_dead_compute_thread_fails_all_that_wait_for_it()
+    public async Task An_ended_compute_thread_fails_all_waiting_calls()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 1);
         var (first, second) = (queue.Call("a1"), queue.Call("a2"));
@@ -163,11 +163,11 @@ public sealed class BatchQueueTests
     }
 
     /// <summary>
-    /// Calls, cancellations, failures and time in any order: every batch is bounded and of one kind, nothing is computed twice, and whoever
-    /// stays gets their own answers in order.
+    /// Random calls, cancellations, failures and passing time: every batch is bounded and of one kind, no item is computed twice,
+    /// and every call that is not cancelled gets its own results in order.
     /// </summary>
     [Theory(Timeout = 60_000), InlineData(1), InlineData(2), InlineData(3), InlineData(4)]
-    public async Task Random_traffic_keeps_the_promises(int seed)
+    public async Task Random_calls_get_their_own_results_once_and_in_order(int seed)
     {
         var random = new Random(seed);
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, random.Next(1, 6), random.Next(2) * Wait);

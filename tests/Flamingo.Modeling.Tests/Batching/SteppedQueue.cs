@@ -4,15 +4,15 @@ using Microsoft.Extensions.Time.Testing;
 namespace Flamingo.Modeling.Tests.Batching;
 
 /// <summary>
-/// A queue whose compute thread takes a step when the test says so, and whose clock stands still until the test moves it. An item is a
-/// text; its kind is its first letter, its result the text itself in brackets.
+/// A queue whose compute thread runs a batch only when the test calls for it, and whose clock advances only by the test. An item
+/// is a text. Its kind is its first letter, and its result is the text in brackets.
 /// </summary>
 internal sealed class SteppedQueue : IDisposable
 {
     private readonly Queue<(Action Run, TaskCompletionSource Done)> _posted = [];
     private readonly CancellationToken _cancellation;
 
-    /// <param name="cancellation">The test's: ends calls that nobody answers.</param>
+    /// <param name="cancellation">Cancellation of the test, which ends calls that get no answer.</param>
     public SteppedQueue(CancellationToken cancellation, int size, TimeSpan wait = default)
     {
         _cancellation = cancellation;
@@ -23,12 +23,12 @@ internal sealed class SteppedQueue : IDisposable
 
     public BatchQueue<string, string> Queue { get; }
 
-    /// <summary>Forward passes so far.</summary>
+    /// <summary>The batches of the forward passes so far.</summary>
     public List<string[]> Batches { get; } = [];
 
     public List<TimeSpan> Waits { get; } = [];
 
-    /// <summary>Happens inside the next pass.</summary>
+    /// <summary>Action that runs inside the next pass.</summary>
     public Action? Meanwhile { get; set; }
 
     /// <summary>Whether a batch waits for the compute thread.</summary>
@@ -48,7 +48,7 @@ internal sealed class SteppedQueue : IDisposable
         while (IsPosted) Step();
     }
 
-    /// <summary>The compute thread is gone.</summary>
+    /// <summary>Simulates the end of the compute thread.</summary>
     public void Break(Exception exception) => _posted.Dequeue().Done.SetException(exception);
 
     public void Dispose()

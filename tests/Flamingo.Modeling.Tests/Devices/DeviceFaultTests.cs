@@ -6,7 +6,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Modeling.Tests.Devices;
 
-/// <summary>What callers get when the device has no memory or fails, in the words that torch 2.10 and 2.11 use.</summary>
+/// <summary>The exceptions that callers get when the device has no memory or fails, with the messages of torch 2.10 and 2.11.</summary>
 public sealed class DeviceFaultTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -17,7 +17,7 @@ public sealed class DeviceFaultTests
         "you tried to allocate 4398046511104 bytes.")]
     [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")]
     [InlineData("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
-    public async Task Without_memory_the_call_is_told_to_come_again_and_others_go_on(string message)
+    public async Task Without_memory_the_call_is_overloaded_with_a_retry_time_and_others_go_on(string message)
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
@@ -31,7 +31,7 @@ public sealed class DeviceFaultTests
     }
 
     [Fact]
-    public async Task Torch_itself_without_memory_is_such_a_case()
+    public async Task An_allocation_that_torch_refuses_is_recognised()
     {
         using var thread = new InferenceThread(1);
         var refused = await Assert.ThrowsAsync<FlamingoException>(
@@ -51,7 +51,7 @@ public sealed class DeviceFaultTests
         using var thread = new InferenceThread(1, () => ended++);
         var first = await Assert.ThrowsAsync<FlamingoException>(
             () => thread.RunAsync<int>(() => throw new ExternalException(message), Cancellation));
-        Assert.Equal(FlamingoErrorKind.Unavailable, first.Kind); // the gateway asks another replica
+        Assert.Equal(FlamingoErrorKind.Unavailable, first.Kind); // the gateway retries on another replica
         Assert.Contains(message.Split('\n')[0], first.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', first.Message);
         for (var call = 0; call < 3; call++)
@@ -66,7 +66,7 @@ public sealed class DeviceFaultTests
     [Theory]
     [InlineData("CUDA out of memory. Tried to allocate 20.00 GiB.", FlamingoErrorKind.Overloaded, 0)]
     [InlineData("CUDA error: an illegal memory access was encountered", FlamingoErrorKind.Unavailable, 1)]
-    public async Task A_batch_whose_errors_its_queue_catches_is_judged_alike(string message, FlamingoErrorKind kind, int ends)
+    public async Task Errors_that_the_queue_of_a_batch_catches_are_handled_alike(string message, FlamingoErrorKind kind, int ends)
     {
         var ended = 0;
         using var thread = new InferenceThread(1, () => ended++);
@@ -86,7 +86,7 @@ public sealed class DeviceFaultTests
     [Fact]
     public async Task Other_errors_stay_what_they_are()
     {
-        using var thread = new InferenceThread(1, () => Assert.Fail("nothing failed for good"));
+        using var thread = new InferenceThread(1, () => Assert.Fail("the device did not fail permanently"));
         await Assert.ThrowsAsync<ArgumentException>(() => thread.RunAsync<int>(() => throw new ArgumentException("a shape"), Cancellation));
         var unavailable = new FlamingoException(FlamingoErrorKind.Unavailable, "stopping");
         Assert.Same(

@@ -6,16 +6,19 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Modeling.Tests.Kernels;
 
-/// <summary>Products with int8 and bf16 weights at every vector width that CPUs have, whichever this one has.</summary>
+/// <summary>Products with int8 and bf16 weights at every vector width of CPUs, whatever the width of this CPU.</summary>
 public sealed class CpuProductTests : IDisposable
 {
     private static readonly int[] Widths = [512, 256, 128];
 
-    /// <summary>Fewer than a vector, a group of channels or a piece of inputs; exactly so many; more, with a rest.</summary>
+    /// <summary>
+    /// Sizes below, equal to and above those of a vector, a group of channels and a piece of inputs, not always multiples of
+    /// them.
+    /// </summary>
     private static readonly (int Outputs, int Inputs)[] Shapes =
         [(1, 1), (3, 5), (4, 16), (7, 31), (64, 512), (37, 1000), (70, 513), (130, 2051), (33, 4096)];
 
-    private readonly InferenceThread _three = new(3); // shares that do not come out even
+    private readonly InferenceThread _three = new(3); // three threads, so that shares are uneven
 
     public static TheoryData<int, ScalarType> Cases =>
         [.. Widths.SelectMany(width => new[] { ScalarType.Float32, ScalarType.BFloat16 }.Select(dtype => (width, dtype)))];
@@ -36,7 +39,7 @@ public sealed class CpuProductTests : IDisposable
                 var (wideX, wideW) = (x.to(ScalarType.Float64), values.to(ScalarType.Float64) * scales.unsqueeze(1));
                 var expected = wideX.matmul(wideW.t());
                 if (bias is not null) expected += bias.to(ScalarType.Float64);
-                // the rounding of sums, by the size of what is summed, and that of the result
+                // allows for the rounding of the sums, relative to the summed magnitudes, and for that of the result
                 var allowed = wideX.abs()
                     .matmul(wideW.abs().t()) * 1e-6 + expected.abs() * (dtype == ScalarType.Float32 ? 2e-7 : 1.0 / 255);
                 Assert.True(
@@ -48,17 +51,17 @@ public sealed class CpuProductTests : IDisposable
     }, TestContext.Current.CancellationToken);
 
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
-    public Task A_row_is_the_same_bits_whatever_rows_stand_beside_it_and_whoever_computes(int width, ScalarType dtype) =>
+    public Task A_row_is_the_same_bits_in_every_batch_and_on_every_thread(int width, ScalarType dtype) =>
         _three.RunAsync(() =>
     {
         foreach (var (outputs, inputs) in new[] { (70, 513), (37, 1000), (129, 1024) })
         {
             var ((values, scales), bias) = (Weights(outputs, inputs), Normal(1, outputs, seed: 1)[0].to(dtype));
             var x = Normal(300, inputs, seed: 2).to(dtype);
-            var crowd = Multiply(width, values, scales, x, bias, _three.Team);
+            var batch = Multiply(width, values, scales, x, bias, _three.Team);
             for (var row = 0; row < 300; row += 13)
                 Assert.True(
-                    Same(crowd[row], Multiply(width, values, scales, x.slice(0, row, row + 1, 1), bias, ComputeTeam.Alone)[0]),
+                    Same(batch[row], Multiply(width, values, scales, x.slice(0, row, row + 1, 1), bias, ComputeTeam.Alone)[0]),
                     $"row {row} alone");
             foreach (var count in Enumerable.Range(1, 40).Append(64).Append(131))
             {
@@ -66,16 +69,16 @@ public sealed class CpuProductTests : IDisposable
                 var first = 300 - count;
                 var some =
                     Multiply(width, values, scales, x.slice(0, first, 300, 1), bias, count % 2 == 0 ? _three.Team : ComputeTeam.Alone);
-                Assert.True(Same(crowd.slice(0, first, 300, 1), some), $"{count} rows, {outputs} × {inputs}");
+                Assert.True(Same(batch.slice(0, first, 300, 1), some), $"{count} rows, {outputs} × {inputs}");
             }
 
-            Assert.False(Same(crowd[0], crowd[1]));
+            Assert.False(Same(batch[0], batch[1]));
         }
         return true;
     }, TestContext.Current.CancellationToken);
 
     [Theory(Timeout = 120_000), MemberData(nameof(Cases))]
-    public Task Views_are_read_where_they_lie(int width, ScalarType dtype) => _three.RunAsync(() =>
+    public Task Views_are_read_without_a_copy(int width, ScalarType dtype) => _three.RunAsync(() =>
     {
         var (values, scales) = Weights(20, 64);
         var joined = Normal(6, 192, seed: 3).to(dtype);
@@ -101,7 +104,10 @@ public sealed class CpuProductTests : IDisposable
         return true;
     }, TestContext.Current.CancellationToken);
 
-    /// <summary>A bf16 weight is exactly an f32 one: sums are those of f64, and a row is the same bits in any company.</summary>
+    /// <summary>
+    /// f32 represents a bf16 weight exactly: the sums agree with f64, and a row is bit for bit the same whatever the other rows
+    /// are.
+    /// </summary>
     [Theory(Timeout = 240_000), MemberData(nameof(Cases))]
     public Task Weights_may_be_bf16(int width, ScalarType dtype) => _three.RunAsync(() =>
     {
@@ -162,7 +168,7 @@ public sealed class CpuProductTests : IDisposable
     private static (Tensor Values, Tensor Scales) Weights(int outputs, int inputs)
     {
         var random = new Random(outputs + inputs);
-        // what lies behind must not matter
+        // the bytes after the weights must not affect the result
         var integers = Enumerable.Range(0, outputs * inputs + CpuProduct.Slack).Select(_ => (sbyte)random.Next(-127, 128)).ToArray();
         return (
             tensor(integers).as_strided([outputs, inputs], [inputs, 1]),

@@ -6,7 +6,7 @@ namespace Flamingo.Modeling.Tests.Kernels;
 
 public sealed class Int8RoundingTests
 {
-    /// <summary>Fewer inputs than a vector, whole vectors, a rest; rows enough for several shares.</summary>
+    /// <summary>Fewer inputs than a vector, whole vectors, and whole vectors with a remainder; enough rows for several shares.</summary>
     [Theory(Timeout = 120_000)]
     [InlineData(ScalarType.Float32, 5, 7)]
     [InlineData(ScalarType.Float32, 40, 64)]
@@ -18,7 +18,7 @@ public sealed class Int8RoundingTests
     {
         using var scope = NewDisposeScope();
         var random = new Random(inputs);
-        // halves of steps among them, which go to the even neighbour; one channel is all zeros
+        // Some weights are exactly between two steps and are rounded to the even step. One channel is all zeros.
         var weight =
             tensor(Enumerable.Range(0, outputs * inputs).Select(i => i / inputs == 3 ? 0 : random.Next(-254, 255) / 2f * 0.25f).ToArray())
             .view(outputs, inputs)

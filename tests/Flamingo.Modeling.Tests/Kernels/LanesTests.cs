@@ -25,7 +25,7 @@ public sealed class LanesTests
     [InlineData(float.NaN, float.NaN)]
     public void Far_below_it_is_zero_and_nan_stays(float x, float expected) => Assert.Equal(expected, Lanes.Exp(Vector512.Create(x))[15]);
 
-    // halves fold onto halves, whatever the CPU
+    // The order of additions is the same on every CPU: the upper half is added to the lower half, repeatedly.
     [Fact]
     public void A_sum_has_one_order() => Gen.Float[-1e3f, 1e3f].Array[16].Sample(lanes =>
     {
@@ -45,7 +45,7 @@ public sealed class LanesTests
     [InlineData(0x3f808001u, 0x3f81)]
     [InlineData(0x7f7fffffu, 0x7f80)] // rounds to infinity
     [InlineData(0x80000000u, 0x8000)]
-    [InlineData(0x7f800001u, 0x7fc0)] // a NaN whose upper bits alone would be infinity
+    [InlineData(0x7f800001u, 0x7fc0)] // a NaN whose upper bits would mean infinity
     [InlineData(0xffffffffu, 0xffff)]
     public void Bf16_rounds_to_nearest_even(uint bits, int expected) =>
         Assert.Equal(expected, Lanes.ToBFloat16(BitConverter.UInt32BitsToSingle(bits)));

@@ -35,7 +35,7 @@ public sealed class MemoryReportTests
         DeviceMemory Card(string device) =>
             device == "cuda:1" ? new DeviceMemory("Card X", 4L << 30, 8L << 30)
                 : throw new InvalidOperationException(device);
-        // 3.5 GiB of the 3.6 that may be held, 0.5 of 0.5
+        // 3.5 of the usable 3.6 GiB on the device, and 0.5 of 0.5 GiB in the process
         report.Check(new AvailableMemory(512L << 20), Card);
         Assert.Contains("one on cuda:1: weights", report.ToString(), StringComparison.Ordinal);
         var process = Assert.Throws<CheckpointException>(() => report.Check(new AvailableMemory((512L << 20) - 1), Card));
@@ -52,7 +52,7 @@ public sealed class MemoryReportTests
     [Fact]
     public void A_machine_without_the_driver_says_so_by_the_device_name()
     {
-        if (NativeLibrary.TryLoad("libcuda.so.1", out _)) return; // a GPU machine: bench/gpu-check.sh looks at its card
+        if (NativeLibrary.TryLoad("libcuda.so.1", out _)) return; // on a GPU machine bench/gpu-check.sh tests the device
         var refused = Assert.Throws<CheckpointException>(() => DeviceMemory.Of("cuda:0"));
         Assert.Contains("'cuda:0'", refused.Message, StringComparison.Ordinal);
         Assert.Contains("NVIDIA driver", refused.Message, StringComparison.Ordinal);

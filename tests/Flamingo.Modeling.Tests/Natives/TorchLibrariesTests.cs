@@ -6,8 +6,8 @@ using Flamingo.Modeling.Runtime;
 namespace Flamingo.Modeling.Tests.Natives;
 
 /// <summary>
-/// Which PyTorch installations are accepted. The test of the packed gpu-check, whose process has no libtorch of its own, shows that an
-/// accepted installation loads and computes.
+/// Tests which PyTorch installations are accepted. The test of the packaged gpu-check, whose process has no libtorch of its own,
+/// shows that an accepted installation can be loaded and computes.
 /// </summary>
 public sealed class TorchLibrariesTests : IDisposable
 {

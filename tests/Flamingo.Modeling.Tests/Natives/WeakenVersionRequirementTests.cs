@@ -3,7 +3,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Modeling.Tests.Natives;
 
-/// <summary>The build step that makes TorchSharp's native library load with older versions of libstdc++.</summary>
+/// <summary>Tests the build step that allows TorchSharp's native library to be loaded with older versions of libstdc++.</summary>
 public sealed class WeakenVersionRequirementTests
 {
     private const string Library = "libLibTorchSharp.so";
@@ -17,7 +17,7 @@ public sealed class WeakenVersionRequirementTests
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <summary>Files of a copied checkout have new times, for which MSBuild copies the original library once more.</summary>
+    /// <summary>The files of a copied checkout have new timestamps, so MSBuild copies the original library again.</summary>
     [Fact]
     public async Task A_copied_checkout_is_built_again_with_a_library_that_loads()
     {
@@ -37,12 +37,13 @@ public sealed class WeakenVersionRequirementTests
             var weakened = await File.ReadAllBytesAsync(built, Cancellation);
             var original = await File.ReadAllBytesAsync(Original(), Cancellation);
             Assert.Equal(original.Length, weakened.Length);
-            Assert.Single(Enumerable.Range(0, original.Length), at => original[at] != weakened[at]); // the weak flag of one version
+            // only the weak flag of one version differs
+            Assert.Single(Enumerable.Range(0, original.Length), at => original[at] != weakened[at]);
 
             File.SetLastWriteTimeUtc(built, new DateTime(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc));
             await BuildAsync(folder);
             Assert.Equal(weakened, await File.ReadAllBytesAsync(built, Cancellation));
-            // NuGet's own, which the output may have been linked to
+            // the library in the NuGet cache, to which the output may have been a hard link
             Assert.Equal(original, await File.ReadAllBytesAsync(Original(), Cancellation));
         }
         finally

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Flamingo.Modeling.Tests.Tensors;
 
 /// <summary>
-/// Numbers outlive the calls that they are made for. With numbers made for each call, as <c>x + y</c> makes its factor 1, a test of
-/// <c>BatchedAttention</c> once failed because the garbage collector had freed one before torch read it.
+/// Scalars outlive the calls that use them. When scalars were created for each call, as <c>x + y</c> does for its factor 1, a
+/// test of <c>BatchedAttention</c> once failed because the garbage collector had freed a scalar before torch read it.
 /// </summary>
 public sealed class ScalarsTests
 {
@@ -46,7 +46,10 @@ public sealed class ScalarsTests
         Assert.Equal(0, wrong);
     }
 
-    /// <summary>Networks take their numbers from here: operators with numbers, and sums by the operator, make one for each call.</summary>
+    /// <summary>
+    /// Networks must take their scalars from <see cref="Scalars"/>, because operators with numbers and the operator + create one
+    /// for each call.
+    /// </summary>
     [Fact]
     public void Networks_make_no_numbers_of_their_own()
     {

@@ -34,7 +34,7 @@ public sealed class WeightsReaderTests : IDisposable
             file.Dispose();
             Assert.Equal((dtype, dtype), (matrix.dtype, bias.dtype));
             Assert.Equal(dtype == Type(stored), matrix.storage_offset() > 0);       // a view of the mapping
-            Assert.Equal(0, bias.storage_offset());                                 // small: a copy
+            Assert.Equal(0, bias.storage_offset());                                 // a small weight is copied
             var expected = Rounded(values, stored).to(dtype).to(ScalarType.Float32);
             Assert.Equal(expected.data<float>().ToArray(), matrix.flatten().to(ScalarType.Float32).data<float>().ToArray());
             matrix.Dispose();

@@ -29,7 +29,7 @@ public sealed class StartUpTests(Stack shared) : HostTests(shared)
     {
         var weights = ModelDirectory.Open(RepositoryFiles.Path("models", "shapes")).Config.Weights["language"];
         await Shared.LanguageModel.SaidAsync($"with the weights {weights.Digest}.");
-        await Shared.LanguageModel.SaidAsync("[5001] The language model reads 2048 tokens at most. It has room for ");
+        await Shared.LanguageModel.SaidAsync("[5001] The language model reads at most 2048 tokens. It has memory for ");
     }
 
     [Fact(Timeout = 120_000)]

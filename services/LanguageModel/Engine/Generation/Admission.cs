@@ -7,13 +7,13 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// Whether a request may begin, and what it leases when it does: blocks for its full length, so that no stream stalls
-/// half-way, and a slot for each of its pictures.
+/// Decides whether a request may begin, and leases what it needs: blocks for its full length, so that no stream stalls half-way,
+/// and a slot for each of its pictures.
 /// </summary>
 internal sealed class Admission(
     BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
 {
-    /// <summary>What no waiting can mend.</summary>
+    /// <summary>Refuses a request that could never be admitted, however long it waited.</summary>
     /// <exception cref="FlamingoException">InvalidArgument, or LatentsMissing.</exception>
     public void Check(EngineRequest request)
     {
@@ -26,7 +26,7 @@ internal sealed class Admission(
         var distinct = Distinct(request).Count;
         if (distinct > memory.PictureSlots)
             faults.Add(new("segments", $"{distinct} different pictures are more than the {memory.PictureSlots} that are held at "
-                + $"once.", "Send fewer, or raise LanguageModel:PictureMemoryBytes."));
+                + $"once.", "Send fewer pictures, or raise LanguageModel:PictureMemoryBytes."));
         if (request.Width > limits.MaxSequences)
             faults.Add(new("sampling", $"{request.Width} samples or beams are more than the {limits.MaxSequences} sequences that are "
                 + $"computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
@@ -38,8 +38,8 @@ internal sealed class Admission(
         RequireLatents(request);
     }
 
-    /// <returns>False if it must wait for others to end.</returns>
-    /// <exception cref="FlamingoException">LatentsMissing, or Overloaded where its prefix cannot be pinned.</exception>
+    /// <returns>False if the request must wait until other requests have ended.</returns>
+    /// <exception cref="FlamingoException">LatentsMissing, or Overloaded if its prefix cannot be pinned now.</exception>
     public bool TryAdmit(EngineRequest request)
     {
         RequireLatents(request);
@@ -66,6 +66,6 @@ internal sealed class Admission(
         if (missing.Count > 0)
             throw new FlamingoException(
                 FlamingoErrorKind.LatentsMissing,
-                $"{missing.Count} latents are not held here; send all pictures with their latents.") { Missing = missing };
+                $"{missing.Count} latents are not held here. Send all pictures with their latents.") { Missing = missing };
     }
 }

@@ -5,13 +5,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>What a request needs besides its prompt to tell its caller of its answers.</summary>
-/// <param name="ModelStops">Ids at which answers end.</param>
-/// <param name="NewText">Makes the text of one answer.</param>
-/// <param name="Events">Unbounded: an answer is bounded by max_tokens, and a slow reader must not hold the loop.</param>
-public sealed record AnswerTerms(IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<AnswerEvent> Events, string WeightsDigest, TimeProvider Time);
+/// <summary>What a request needs, besides its prompt, to send its answers to its caller.</summary>
+/// <param name="ModelStops">Token ids at which answers end.</param>
+/// <param name="NewText">Creates the decoder that turns the tokens of one answer into text.</param>
+/// <param name="Events">Receives the events. The channel is unbounded, because max_tokens bounds an answer and a slow reader must
+/// not block the loop.</param>
+public sealed record AnswerTerms(IReadOnlyCollection<int> ModelStops, Func<ITokenStream> NewText, ChannelWriter<AnswerEvent> Events,
+    string WeightsDigest, TimeProvider Time);
 
-/// <summary>The last event of a request, the same for sampled answers and for beams.</summary>
+/// <summary>Writes the last event of a request, which is the same for sampled answers and for beams.</summary>
 internal static class AnswerEnd
 {
     public static void Finish(

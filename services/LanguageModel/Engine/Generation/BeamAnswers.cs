@@ -6,8 +6,8 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// The best answers of a beam search. No event is written before the search has ended. A beam that splits shares its blocks until one half
-/// writes.
+/// The best answers of a beam search. No event is written before the search has ended. The two beams that a beam splits into
+/// share its blocks until one of them writes.
 /// </summary>
 public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AnswerTerms answer)
     : EngineRequest(prompt, terms)
@@ -43,7 +43,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         var beams = _search.IsDone ? [] : kept.Select(beam => parents[beam.Parent].Fork([beam.Token])).ToList();
         foreach (var parent in parents) parent.Release();
         _beams = beams;
-        if (_search.IsDone) Tell();
+        if (_search.IsDone) WriteBest();
     }
 
     public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
@@ -56,15 +56,16 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         return scores;
     }
 
-    private void Tell()
+    private void WriteBest()
     {
         var samples = new List<FinishedSample>();
         foreach (var (sample, hypothesis) in _search.Best(sampling.Samples).Index())
         {
             var text = answer.NewText();
-            var words = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
-            answer.Events.TryWrite(new AnswerTokens(string.Concat(words) + text.Flush(), hypothesis.Ids) { Sample = sample });
-            samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count, hypothesis.Score));
+            var texts = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
+            answer.Events.TryWrite(new AnswerTokens(string.Concat(texts) + text.Flush(), hypothesis.Ids) { Sample = sample });
+            samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count,
+                hypothesis.Score));
         }
 
         AnswerEnd.Finish(this, answer, _prefill, _firstToken, samples);

@@ -3,11 +3,14 @@ using Flamingo.LanguageModel.Engine.Scheduling;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Log-likelihoods of candidates, in their order, and how long the shared prefix took.</summary>
+/// <summary>
+/// Log-likelihoods of the tokens of each candidate, in the order of the candidates, and the time that the shared prefix took.
+/// </summary>
 public sealed record CandidateScores(IReadOnlyList<IReadOnlyList<float>> TokenLogLikelihoods, TimeSpan Prefill, int CachedTokens);
 
 /// <summary>
-/// Candidates after one prompt: the prompt is computed once, candidates are scored behind it, several at a time, and share its blocks.
+/// Scores candidates after one prompt. The prompt is computed once; the candidates are scored after it, several at a time, and
+/// share its blocks.
 /// </summary>
 public sealed class CandidateRanking(
     SequencePrompt prompt, RequestTerms terms, IReadOnlyList<Candidate> candidates, int mostAtOnce, ModelMemory memory,
@@ -17,7 +20,7 @@ public sealed class CandidateRanking(
     private readonly Dictionary<Sequence, (int Candidate, int Scored)> _running = [];
     private readonly int _longest = candidates.Max(candidate => candidate.Ids.Count);
 
-    // Candidates of more than one token; the others are scored by the prompt's last row alone.
+    // Number of candidates of more than one token. The logits after the prompt are enough to score a candidate of one token.
     private readonly int _long = candidates.Count(candidate => candidate.Ids.Count > 1);
     private int _next;
     private int _finished;
@@ -32,7 +35,7 @@ public sealed class CandidateRanking(
 
     public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
 
-    // Fewer where memory is small: then it takes more steps and gives the same scores.
+    // Fewer candidates run at once where memory is small. The ranking then takes more steps and gives the same scores.
     private int AtOnce =>
         Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
 

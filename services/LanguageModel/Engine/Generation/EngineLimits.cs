@@ -1,18 +1,19 @@
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <param name="MaxQueued">Requests that may wait for memory or a place.</param>
-/// <param name="MaxSequences">Sequences in work at once.</param>
-/// <param name="PrefillChunk">Most prompt tokens of one step in which no answer is decoded.</param>
-/// <param name="PrefillChunkBesideDecoding">The same of a step that decodes answers too.</param>
-/// <param name="MaxCandidatesAtOnce">Candidates of one ranking that ride in one step.</param>
+/// <summary>Limits on what the engine queues and computes.</summary>
+/// <param name="MaxQueued">Most requests that may wait to be admitted.</param>
+/// <param name="MaxSequences">Most sequences that are computed at once.</param>
+/// <param name="PrefillChunk">Most prompt tokens of a step that decodes no answer.</param>
+/// <param name="PrefillChunkBesideDecoding">Most prompt tokens of a step that also decodes answers.</param>
+/// <param name="MaxCandidatesAtOnce">Most candidates of one ranking that are computed in one step.</param>
 public sealed record EngineLimits(
     int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
 
-/// <summary>What the engine held after its last step; free + leased + cached blocks are all blocks.</summary>
-/// <param name="Steps">Steps so far.</param>
-/// <param name="ComputedTokens">Rows that went through the model so far, prompts and answers.</param>
-/// <param name="CachedTokens">Prompt tokens that were not computed because another request had.</param>
-/// <param name="Projections">Pictures whose keys and values were computed so far.</param>
+/// <summary>What the engine held after its last step. The numbers of free, leased and cached blocks add up to all blocks.</summary>
+/// <param name="Steps">Steps since the start.</param>
+/// <param name="ComputedTokens">Tokens of prompts and answers that the model has computed since the start.</param>
+/// <param name="CachedTokens">Prompt tokens that were taken from the prefix cache instead of being computed.</param>
+/// <param name="Projections">Pictures whose keys and values have been computed since the start.</param>
 public sealed record EngineStatistics(
     int Running, int Waiting, int FreeBlocks, int LeasedBlocks, int CachedBlocks, int PinnedBlocks, int LeasedPictures, int IdlePictures,
     long Steps, long ComputedTokens, long CachedTokens, long Projections, long Evictions);

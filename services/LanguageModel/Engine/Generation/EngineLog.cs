@@ -2,11 +2,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>What the engine tells an operator; events 5100 to 5199.</summary>
+/// <summary>Log messages of the engine; events 5100 to 5199.</summary>
 internal static partial class EngineLog
 {
     [LoggerMessage(5101, LogLevel.Warning,
-        "The queue is full: {Waiting} requests wait. Further ones are refused with RESOURCE_EXHAUSTED until one of these is admitted.")]
+        "The queue is full: {Waiting} requests wait. Further requests are refused with RESOURCE_EXHAUSTED until one of these is admitted.")]
     public static partial void QueueFull(this ILogger logger, int waiting);
 
     [LoggerMessage(5102, LogLevel.Information, "The queue has room again. {Refused} requests were refused while it was full.")]
@@ -24,10 +24,10 @@ internal static partial class EngineLog
     [LoggerMessage(5105, LogLevel.Debug, "A request of {PromptTokens} prompt tokens was cancelled after {Milliseconds:0} ms.")]
     public static partial void RequestCancelled(this ILogger logger, int promptTokens, double milliseconds);
 
-    [LoggerMessage(5106, LogLevel.Warning, "A request failed, and no other with it: {Reason}")]
+    [LoggerMessage(5106, LogLevel.Warning, "A request failed. Other requests are not affected. {Reason}")]
     public static partial void RequestFailed(this ILogger logger, string reason);
 
-    [LoggerMessage(5107, LogLevel.Error, "A step failed, and the {Requests} requests in it fail too.")]
+    [LoggerMessage(5107, LogLevel.Error, "A step failed, and with it all {Requests} requests that were running.")]
     public static partial void StepFailed(this ILogger logger, Exception exception, int requests);
 
     [LoggerMessage(5108, LogLevel.Warning, "A prefix was not pinned: {Reason}")]
@@ -36,13 +36,13 @@ internal static partial class EngineLog
     [LoggerMessage(5109, LogLevel.Debug, "A prefix of {Blocks} blocks is pinned for {Duration}.")]
     public static partial void PrefixPinned(this ILogger logger, int blocks, TimeSpan duration);
 
-    [LoggerMessage(5110, LogLevel.Information, "{Pins} pinned prefixes have had their time; their {Blocks} blocks may be evicted now.")]
+    [LoggerMessage(5110, LogLevel.Information, "{Pins} pinned prefixes have expired. Their {Blocks} blocks may be evicted now.")]
     public static partial void PinsExpired(this ILogger logger, int pins, int blocks);
 
     [LoggerMessage(5111, LogLevel.Information,
-        "The engine stops: {Running} requests in work and {Waiting} that wait end with UNAVAILABLE.")]
+        "The engine stops: {Running} running and {Waiting} waiting requests end with UNAVAILABLE.")]
     public static partial void Stopping(this ILogger logger, int running, int waiting);
 
-    [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended by an error. All requests from now on are refused.")]
+    [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended with an error. All further requests are refused.")]
     public static partial void LoopFailed(this ILogger logger, Exception exception);
 }

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// The one task that steps the engine while there is work and sleeps while there is none. Callers reach the engine through its queue
-/// and through a request's flag that it is cancelled.
+/// The background task that runs the engine's steps while there is work, and waits while there is none. Other threads reach the
+/// engine only through its queue and through the cancellation flag of a request.
 /// </summary>
 internal sealed class EngineLoop : IAsyncDisposable
 {
@@ -62,11 +62,11 @@ internal sealed class EngineLoop : IAsyncDisposable
         }
         finally
         {
-            _engine.Stop(); // whatever ended the loop, no caller goes on waiting for its answer
+            _engine.Stop(); // no caller may wait for an answer after the loop has ended
         }
     }
 
-    // A request that waits for pinned blocks is looked at again when the next pin ends.
+    // A request may wait for blocks that are pinned, so the engine tries to admit it again when the next pin expires.
     private async Task WaitAsync()
     {
         using var end = new CancellationTokenSource(_engine.UntilPinEnds ?? Timeout.InfiniteTimeSpan, _time);
@@ -78,7 +78,7 @@ internal sealed class EngineLoop : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            // a pin has ended, or the engine is being stopped
+            // a pin has expired, or the engine is being stopped
         }
     }
 }

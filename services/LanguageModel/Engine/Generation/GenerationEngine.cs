@@ -8,7 +8,10 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>What callers use of the engine: a request goes into its queue, and the answer comes out of a channel of its own.</summary>
+/// <summary>
+/// The public interface of the engine. It puts each request into the queue and returns the answer through a channel that belongs
+/// to the request.
+/// </summary>
 /// <param name="modelStops">Token ids at which every answer ends.</param>
 public sealed class GenerationEngine(
     IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time,
@@ -16,14 +19,19 @@ public sealed class GenerationEngine(
 {
     private readonly EngineLoop _loop = new(runner, limits, time, log ?? NullLogger<GenerationEngine>.Instance);
 
-    /// <summary>What is held and what was done; after the last step.</summary>
+    /// <summary>What the engine held and had computed after the last step.</summary>
     public EngineStatistics Statistics => _loop.Statistics;
 
-    /// <summary>The events of all answers. Leaving the enumeration early ends the request before the next step.</summary>
-    /// <param name="newText">Makes the text of one answer.</param>
-    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not finite.</exception>
+    /// <summary>
+    /// Generates answers and returns the events of all of them. A caller that leaves the enumeration early ends the request
+    /// before the next step.
+    /// </summary>
+    /// <param name="newText">Creates the decoder that turns the tokens of one answer into text.</param>
+    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not
+    /// finite.</exception>
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
-        SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms, [EnumeratorCancellation] CancellationToken cancellation)
+        SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var channel = Channel.CreateUnbounded<AnswerEvent>(new() { SingleReader = true, SingleWriter = true });
@@ -38,7 +46,7 @@ public sealed class GenerationEngine(
         }
         finally
         {
-            _loop.Cancel(request); // nothing to do after the last event
+            _loop.Cancel(request); // does nothing after the last event
         }
     }
 

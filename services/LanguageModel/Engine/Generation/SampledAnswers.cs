@@ -6,7 +6,8 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// One or several answers to one prompt, greedy or sampled, each with its own seed, text and end; they share the prompt's blocks.
+/// One or several answers to one prompt, greedy or sampled. Each answer has its own seed, text and finish reason, and all share
+/// the prompt's blocks.
 /// </summary>
 public sealed class SampledAnswers(
     SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention,
@@ -65,7 +66,7 @@ public sealed class SampledAnswers(
 
     public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
 
-    /// <param name="logits">Of the next token, to be changed; null where only the best was wanted.</param>
+    /// <param name="logits">Logits of the next token, which are changed in place; null if only the most likely id was requested.</param>
     private void Continue(Branch branch, StepOutput output, float[]? logits)
     {
         var (position, weights) = (branch.Sequence.Ids.Count, output.Attention);
@@ -109,7 +110,7 @@ public sealed class SampledAnswers(
 
         public StopStringFilter Filter { get; } = filter;
 
-        /// <summary>Ids that prompt or answer hold.</summary>
+        /// <summary>Token ids that occur in the prompt or in the answer so far.</summary>
         public HashSet<int> Seen { get; } = seen;
 
         public FinishedSample? End { get; set; }

@@ -8,14 +8,14 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// One step whenever it is asked for one; it owns all state and has no thread of its own. A step is
+/// Runs one step per call. It owns all state of the engine and has no thread of its own. A step has four parts:
 /// <list type="number">
 /// <item>schedule: decide what to compute, which changes nothing (<see cref="Scheduler.Schedule"/>);</item>
 /// <item>apply: lease the blocks that the plan needs (<see cref="StepPlan.Apply"/>);</item>
 /// <item>run: the model computes the batch;</item>
 /// <item>commit: count tokens as computed, publish prefixes, hand out tokens, end requests.</item>
 /// </list>
-/// A step that fails ends its requests, which gives back all that they leased, so it leaves nothing half done.
+/// A step that fails ends its requests and returns everything that they leased, so no partial state remains.
 /// </summary>
 public sealed class StepEngine
 {
@@ -35,7 +35,7 @@ public sealed class StepEngine
     private long _endedCachedTokens;
     private double _secondsPerStep = 0.1;
     private double _secondsUntilPlace = 1;
-    private int _refused; // while the queue was full
+    private int _refused; // requests since the queue became full
 
     public StepEngine(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
     {
@@ -50,18 +50,21 @@ public sealed class StepEngine
         Report(0, 0, 0);
     }
 
-    /// <summary>After the last step; from any thread.</summary>
+    /// <summary>The state after the last step. Any thread may read it.</summary>
     public EngineStatistics Statistics => Volatile.Read(ref _statistics) with { Waiting = _queue.Count };
 
-    /// <summary>Admitted and not ended, oldest first; safe to read between steps.</summary>
+    /// <summary>Requests that are admitted and have not ended, oldest first. Read the list only between steps.</summary>
     public IReadOnlyList<EngineRequest> Running => _running;
 
-    /// <summary>Time until a waiting request may find room because a pin has ended; null if none waits for that.</summary>
+    /// <summary>
+    /// Time until the next pin expires, after which a waiting request may fit; null if no request waits or no pin exists.
+    /// </summary>
     public TimeSpan? UntilPinEnds => _queue.Count > 0 ? _pins.NextEnd : null;
 
-    /// <summary>Queues a request; from any thread.</summary>
+    /// <summary>Queues a request. Any thread may call it.</summary>
     /// <exception cref="FlamingoException">
-    /// InvalidArgument or LatentsMissing; Overloaded, with the time until a place should be free; Unavailable once stopped.
+    /// InvalidArgument or LatentsMissing; Overloaded, with the expected time until the queue has room; Unavailable after
+    /// <see cref="Stop"/>.
     /// </exception>
     public void Submit(EngineRequest request)
     {
@@ -69,7 +72,7 @@ public sealed class StepEngine
         _queue.Enqueue(request.Terms.Tenant, request, WhenFull);
     }
 
-    /// <summary>What the next step would compute if it began now, before any request is admitted; changes nothing.</summary>
+    /// <summary>Plans what the next step would compute if it began now, without admitting any request. It changes nothing.</summary>
     public StepPlan Plan() => _scheduler.Schedule(_running);
 
     /// <returns>False if there was nothing to compute.</returns>
@@ -103,7 +106,7 @@ public sealed class StepEngine
         return true;
     }
 
-    /// <summary>Ends everything that runs or waits, and refuses what comes later.</summary>
+    /// <summary>Ends all running and waiting requests with Unavailable, and refuses every later request.</summary>
     public void Stop()
     {
         var waiting = _queue.Close(Stopping);
@@ -115,7 +118,7 @@ public sealed class StepEngine
 
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
-    // From any thread, under the queue's lock. Only the first of a series of refusals is logged as it happens.
+    // Any thread may call it, under the queue's lock. It logs only the first of a series of refusals.
     private TimeSpan WhenFull()
     {
         if (Interlocked.Increment(ref _refused) == 1) _log.QueueFull(_queue.Count);
@@ -180,12 +183,12 @@ public sealed class StepEngine
             catch (Exception exception)
             {
                 _log.RequestFailed(exception.Message);
-                End(request, exception); // logits that are not finite, for example; the other requests go on
+                End(request, exception); // for example logits that are not finite; the other requests continue
             }
         }
     }
 
-    // Publishes the blocks of a prompt that are computed to their end; PrefixCache tells the rules.
+    // Publishes the blocks of a prompt whose tokens are all computed, by the rules that PrefixCache documents.
     private void PublishPrefix(EngineRequest request, Sequence root)
     {
         var blockTokens = _runner.Memory.BlockTokens;
@@ -226,14 +229,14 @@ public sealed class StepEngine
 
     private void FailAll(Exception exception)
     {
-        var doubtful = _running.SelectMany(request => request.PictureLease!.Fresh).ToList(); // their slots may not have been written
+        var unwritten = _running.SelectMany(request => request.PictureLease!.Fresh).ToList(); // their slots may not have been written
         foreach (var request in _running.ToList()) End(request, exception);
-        foreach (var key in doubtful) _pictures.Forget(key);
+        foreach (var key in unwritten) _pictures.Forget(key);
     }
 
     private void Report(int steps, int tokens, int projections)
     {
-        // A place is free when the first running request has ended. Where none runs, waiting requests need blocks that are pinned.
+        // A waiting request can be admitted when the first running request has ended. If none runs, it waits for pinned blocks.
         var seconds = _running.Count > 0
             ? _secondsPerStep * Math.Max(1, _running.Min(request => request.StepsLeft))
             : _pins.NextEnd?.TotalSeconds ?? _secondsPerStep;

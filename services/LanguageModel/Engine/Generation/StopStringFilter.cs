@@ -2,15 +2,17 @@ using System.Text;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
 
-/// <summary>Passes text on until a stop string would appear; holds back a tail that may still become one.</summary>
+/// <summary>
+/// Passes text on until a stop string appears, and holds back the end of the text while it may be the beginning of a stop string.
+/// </summary>
 public sealed class StopStringFilter(IReadOnlyList<string> stops)
 {
     private readonly StringBuilder _held = new();
 
-    /// <summary>Whether a stop string has appeared; nothing passes after that.</summary>
+    /// <summary>Whether a stop string has appeared. After that all text is dropped.</summary>
     public bool Stopped { get; private set; }
 
-    /// <returns>Text that is certain to stand before any stop string.</returns>
+    /// <returns>Text that cannot be part of a stop string.</returns>
     public string Push(string text)
     {
         if (Stopped || stops.Count == 0) return Stopped ? "" : text;
@@ -28,7 +30,7 @@ public sealed class StopStringFilter(IReadOnlyList<string> stops)
         return held[..^tail];
     }
 
-    /// <summary>What was held back, when no more text follows.</summary>
+    /// <summary>Returns the text that was held back. Call it when no more text follows.</summary>
     public string Flush()
     {
         var rest = Stopped ? "" : _held.ToString();
@@ -36,7 +38,7 @@ public sealed class StopStringFilter(IReadOnlyList<string> stops)
         return rest;
     }
 
-    // the longest end of the text that is a beginning of the stop string
+    // Length of the longest suffix of the text that is a prefix of the stop string.
     private static int LongestTail(string text, string stop)
     {
         for (var length = Math.Min(text.Length, stop.Length - 1); length > 0; length--)

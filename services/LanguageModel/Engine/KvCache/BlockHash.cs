@@ -5,18 +5,18 @@ using System.Text;
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// The name of a block's content: SHA-256 chained over the tenant, all token ids up to the block's end and, wherever the
-/// picture that is seen changes, the latent key of the next one or that there is none. Equal names mean equal keys and values. The idea is
-/// that of vLLM and nano-vllm; pictures are added here.
+/// Identifies the content of a block: a chained SHA-256 over the tenant, all token ids up to the end of the block and, at each
+/// position where tokens begin to attend to another picture, the latent key of that picture or a mark for no picture. Equal
+/// hashes mean equal keys and values. vLLM and nano-vllm hash blocks in the same way; the pictures are an addition.
 /// </summary>
 public readonly record struct BlockHash(UInt128 High, UInt128 Low)
 {
     private const int NoPicture = -1;
 
-    /// <summary>What the first block's hash chains from.</summary>
+    /// <summary>The hash from which the hash of the first block is chained.</summary>
     public static BlockHash Root(string tenant) => Of(SHA256.HashData(Encoding.UTF8.GetBytes($"flamingo prefix 1\0{tenant}")));
 
-    /// <summary>Names of all full blocks of a prompt, first to last.</summary>
+    /// <summary>Hashes of all full blocks of a prompt, first to last.</summary>
     public static List<BlockHash> Chain(SequencePrompt prompt, string tenant, int blockTokens)
     {
         var (chain, previous) = (new List<BlockHash>(prompt.Ids.Count / blockTokens), Root(tenant));
@@ -26,7 +26,7 @@ public readonly record struct BlockHash(UInt128 High, UInt128 Low)
     }
 
     /// <param name="ids">The block's token ids.</param>
-    /// <param name="begin">Position of the first of them; positions behind the prompt see what its last token sees.</param>
+    /// <param name="begin">Position of the first id. Positions after the prompt attend to the same picture as its last token.</param>
     public BlockHash Next(SequencePrompt prompt, ReadOnlySpan<int> ids, int begin)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -1,8 +1,9 @@
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// The blocks of one request: a promise for its full length, drawn on by its sequences. What a sequence gives back while
-/// the request runs is promised to the request again (beams come and go). Disposing it gives the rest of the promise back.
+/// The blocks of one request. The lease reserves blocks for the request's full length, and the request's sequences take blocks
+/// from that reservation. A block that a sequence returns while the request runs is reserved for the request again, because beams
+/// end and split. Disposing the lease returns the blocks that are reserved but not taken.
 /// </summary>
 public sealed class BlockLease : IDisposable
 {
@@ -11,27 +12,27 @@ public sealed class BlockLease : IDisposable
     private int _left;
     private bool _disposed;
 
-    /// <param name="blocks">Promised blocks; the pool must have them.</param>
+    /// <param name="blocks">Number of blocks to reserve; the pool must have so many available.</param>
     public BlockLease(BlockPool pool, int blocks)
     {
         pool.Reserve(blocks);
         (_pool, _left) = (pool, blocks);
     }
 
-    /// <summary>A new block, the caller its one owner.</summary>
+    /// <summary>Takes a block from the reservation. The caller is its only owner.</summary>
     public int Take()
     {
-        if (_left == 0) throw new InvalidOperationException("A request asks for more blocks than were promised to it.");
+        if (_left == 0) throw new InvalidOperationException("A request takes more blocks than were reserved for it.");
         _left--;
         var block = _pool.Take();
         _taken.Add(block);
         return block;
     }
 
-    /// <summary>One more owner, of this request's or another's block.</summary>
+    /// <summary>Adds one owner to a block of this request or of another.</summary>
     public void Share(int block) => _pool.Share(block);
 
-    /// <summary>Becomes one more owner of a block that another request has computed, in place of a promised block.</summary>
+    /// <summary>Adds this request as an owner of a block that another request has computed. That block replaces a reserved block.</summary>
     public void Adopt(int block)
     {
         _pool.Unreserve(1);
@@ -40,11 +41,12 @@ public sealed class BlockLease : IDisposable
     }
 
     /// <summary>
-    /// Gives up a block of its own for one with the same content that another request computed first. The promise stays used up.
+    /// Replaces a block of this request by a block with the same content that another request computed first. The reservation
+    /// does not grow by the returned block.
     /// </summary>
-    public void Exchange(int own, int twin)
+    public void Exchange(int own, int replacement)
     {
-        _pool.Share(twin);
+        _pool.Share(replacement);
         _pool.Return(own);
         _taken.Remove(own);
     }

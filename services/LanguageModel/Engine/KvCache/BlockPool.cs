@@ -2,12 +2,13 @@ namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
 /// Counts the owners of every block. A block is free, leased (it has owners: block tables and pins) or cached (it has none, but the
-/// <see cref="PrefixCache"/> has a name for its content): free + leased + cached = total, always. A promise (<see cref="Reserve"/>) is a
-/// number of blocks, not yet certain ones. Not thread-safe: the engine's loop owns it.
+/// <see cref="PrefixCache"/> has the hash of its content). The numbers of free, leased and cached blocks always add up to the
+/// total. A reservation (<see cref="Reserve"/>) is a number of blocks; which blocks they are is decided by <see cref="Take"/>.
+/// Not thread-safe: the engine's loop owns it.
 /// </summary>
 /// <remarks>
-/// The order of eviction is a linked list of the base class library with one node per block. A library's cache evicts by its own decision
-/// when it is full; here blocks leave the list because they are shared again, and are evicted only when a promise is redeemed.
+/// The order of eviction is a linked list of the base class library with one node per block. A cache library decides by itself
+/// when to evict. Here a block leaves the list when it is shared again, and is evicted only when a reserved block is taken.
 /// </remarks>
 public sealed class BlockPool
 {
@@ -33,32 +34,33 @@ public sealed class BlockPool
 
     public int Leased { get; private set; }
 
-    /// <summary>Blocks thrown out of the cache so far.</summary>
+    /// <summary>Number of blocks evicted from the cache since the start.</summary>
     public long Evictions { get; private set; }
 
-    /// <summary>Blocks that could still be promised.</summary>
+    /// <summary>Number of blocks that can still be reserved.</summary>
     public int Available => Free + Cached - _reserved;
 
     public int OwnersOf(int block) => _owners[block];
 
     public bool IsCached(int block) => _nodes[block].List is not null;
 
-    /// <summary>Promises blocks; <see cref="Available"/> must suffice.</summary>
+    /// <summary>Reserves blocks; at least <paramref name="count"/> must be <see cref="Available"/>.</summary>
     public void Reserve(int count)
     {
-        if (count > Available) throw new InvalidOperationException($"{count} blocks cannot be promised where {Available} are left.");
+        if (count > Available)
+            throw new InvalidOperationException($"{count} blocks cannot be reserved because only {Available} are available.");
         _reserved += count;
     }
 
     public void Unreserve(int count) => _reserved -= count;
 
-    /// <summary>One promised block, its content undefined: a free one, else the least recently used cached one.</summary>
+    /// <summary>Takes one reserved block, whose content is undefined: a free block, or else the least recently used cached block.</summary>
     public int Take()
     {
         _reserved--;
         if (!_free.TryPop(out var block))
         {
-            // Tables are returned from their ends, so no cached block continues the least recently used one.
+            // Sequences return their last block first, so the least recently used block is never the beginning of another cached block.
             block = _cached.First!.Value;
             _cached.RemoveFirst();
             _prefixes.Forget(block);
@@ -69,12 +71,12 @@ public sealed class BlockPool
         return block;
     }
 
-    /// <summary>One more owner of a block that is leased or cached.</summary>
+    /// <summary>Adds one owner to a block that is leased or cached.</summary>
     public void Share(int block)
     {
         if (_owners[block] == 0)
         {
-            if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free and holds nothing to share.");
+            if (!IsCached(block)) throw new InvalidOperationException($"Block {block} is free and cannot be shared.");
             _cached.Remove(_nodes[block]);
             Leased++;
         }
@@ -82,7 +84,7 @@ public sealed class BlockPool
         _owners[block]++;
     }
 
-    /// <returns>Whether that was its last owner.</returns>
+    /// <returns>Whether the block has no owner any more.</returns>
     public bool Return(int block)
     {
         if (_owners[block] == 0) throw new InvalidOperationException($"Block {block} has no owner.");

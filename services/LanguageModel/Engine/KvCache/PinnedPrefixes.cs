@@ -4,20 +4,23 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// Prefixes that are kept from eviction for a time: each is an owner of its blocks until it expires. At most half of the
-/// pool, what running requests will pin counted from their admission on.
+/// Prefixes that are protected from eviction for a time. Each pin is an owner of its blocks until it expires. At most half of the
+/// pool may be pinned; the prefix that a request will pin counts from the request's admission.
 /// </summary>
 public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimeProvider time)
 {
-    private readonly Dictionary<BlockHash, Pin> _pins = []; // by the name of the last block
+    private readonly Dictionary<BlockHash, Pin> _pins = []; // by the hash of the last block
 
-    /// <summary>Blocks pinned or promised to be, those of nested prefixes counted once for each.</summary>
+    /// <summary>
+    /// Number of blocks that are pinned or will be pinned by running requests. A block of several nested prefixes counts once for
+    /// each.
+    /// </summary>
     public int Blocks { get; private set; }
 
-    /// <summary>Most blocks that may be pinned at once, by all prefixes together.</summary>
+    /// <summary>Largest number of blocks that may be pinned at once by all prefixes together.</summary>
     public static int MostBlocks(int poolBlocks) => poolBlocks / 2;
 
-    /// <summary>Time until the next pin ends, those apart that a running request will prolong; null if there is none.</summary>
+    /// <summary>Time until the next pin expires, not counting pins that a running request will extend; null if there is none.</summary>
     public TimeSpan? NextEnd
     {
         get
@@ -28,11 +31,11 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
     }
 
     /// <summary>
-    /// Makes sure that the prefix of an admitted request can be pinned when it ends; follow with <see cref="Keep"/> or <see
+    /// Makes sure that the prefix of an admitted request can be pinned when the request ends. Call afterwards <see cref="Keep"/> or <see
     /// cref="Withdraw"/>.
     /// </summary>
-    /// <param name="chain">Names from the prompt's first block on.</param>
-    /// <exception cref="FlamingoException">Overloaded, with the time at which the next pin ends.</exception>
+    /// <param name="chain">Hashes of the prompt's full blocks, from the first on.</param>
+    /// <exception cref="FlamingoException">Overloaded, with the time until the next pin expires.</exception>
     public void Promise(IReadOnlyList<BlockHash> chain)
     {
         if (chain.Count == 0) return;
@@ -42,7 +45,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
                 throw new FlamingoException(
                     FlamingoErrorKind.Overloaded,
                     $"Pinned prefixes hold {Blocks} of {pool.Total} blocks, and at most half may be pinned. Ask without pin_prefix, wait "
-                    + $"for a pin to end, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
+                    + "until a pin expires, or raise LanguageModel:KvCacheBytes.") { RetryAfter = NextEnd ?? TimeSpan.FromSeconds(1) };
             _pins[chain[^1]] = pin = new Pin(chain.Count);
             Blocks += chain.Count;
         }
@@ -51,7 +54,8 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
     }
 
     /// <summary>
-    /// Pins the blocks that hold these contents, or prolongs the pin that they have. The caller has just returned all of them.
+    /// Pins the blocks that hold these contents, or extends their pin. Call it directly after the blocks were returned, before
+    /// any can be evicted.
     /// </summary>
     public void Keep(IReadOnlyList<BlockHash> chain, TimeSpan duration)
     {
@@ -67,7 +71,7 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
         }
     }
 
-    /// <summary>The request has failed: its prefix is not pinned on its account.</summary>
+    /// <summary>Cancels the pin of a request that has failed. A pin that another request set stays.</summary>
     public void Withdraw(IReadOnlyList<BlockHash> chain)
     {
         if (chain.Count == 0) return;
@@ -75,8 +79,8 @@ public sealed class PinnedPrefixes(BlockPool pool, PrefixCache prefixes, TimePro
         if (--pin.Askers == 0 && pin.Held.Count == 0) Remove(chain[^1], pin);
     }
 
-    /// <summary>Gives back the blocks of pins whose time has passed.</summary>
-    /// <returns>How many pins have ended.</returns>
+    /// <summary>Returns the blocks of the pins that have expired.</summary>
+    /// <returns>Number of pins that have expired.</returns>
     public int Expire()
     {
         if (_pins.Count == 0) return 0;

@@ -1,33 +1,34 @@
 namespace Flamingo.LanguageModel.Engine.KvCache;
 
 /// <summary>
-/// The prefix cache: prompts of one tenant that begin alike share the blocks of keys and values of their beginning, and compute them once.
-/// This is its whole story; each rule names the type that keeps it.
+/// The prefix cache. Prompts of one tenant that begin with the same tokens and pictures share the blocks of keys and values of
+/// that beginning, which are computed once. These are its rules, each with the type that implements it.
 /// <list type="number">
 /// <item>
-/// Name. A full block is named by a hash over the tenant, all tokens up to the block's end and the pictures that they see
-/// (<see cref="BlockHash"/>). Equal names mean equal keys and values, whoever computed them.
+/// Hash. A full block is identified by a hash over the tenant, all tokens up to the end of the block and the pictures that they
+/// attend to (<see cref="BlockHash"/>). Equal hashes mean equal keys and values, whichever request computed them.
 /// </item>
 /// <item>
-/// Find. Before a request is admitted, and again before each of its steps, the longest run of named blocks at its beginning is looked up
-/// (<see cref="FindRun"/>) and shared instead of computed. The last token of a prompt is always computed, because its logits are wanted.
+/// Find. Before a request is admitted, and again before each of its steps, the longest run of published blocks at its beginning
+/// is looked up (<see cref="FindRun"/>) and shared instead of computed. The last token of a prompt is always computed, because
+/// its logits are needed.
 /// </item>
 /// <item>
-/// Publish. When a step has computed a block of a prompt to its end, commit names it (<see cref="Publish"/>). Where another request has
-/// published the same content meanwhile, that block is kept and takes the place of the new one.
+/// Publish. When a step has computed the last token of a block, the block is published under its hash (<see cref="Publish"/>). If
+/// another request has published the same content in the meantime, that block replaces the new one.
 /// </item>
 /// <item>
-/// Keep. A published block that has lost its last owner is neither free nor leased but cached: it can be shared again, and it is what is
-/// evicted, least recently used first, when a new block is needed and none is free (<see cref="BlockPool"/>).
+/// Keep. A published block that has no owner any more is neither free nor leased but cached. It can be shared again. When a new
+/// block is needed and none is free, the least recently used cached block is evicted (<see cref="BlockPool"/>).
 /// </item>
 /// <item>
-/// Pin. A caller may ask that its prompt is kept for a time: then the pin is one more owner, so that its blocks are not evicted
+/// Pin. A caller may ask to keep its prompt for a time. The pin is then one more owner of the prompt's blocks, so that they are not evicted
 /// (<see cref="PinnedPrefixes"/>).
 /// </item>
 /// </list>
-/// Order matters in two places. Because of rule 3 an owner of a published block owns all published blocks before it in the prompt too, and
-/// because sequences give back their last block first, the beginning of a prefix always stands behind its continuation in the order of
-/// eviction. So the cache never holds a block whose beginning it has lost, which nobody could find.
+/// The cache never holds a block without the blocks before it in the prompt, because such a block could not be found. Two rules
+/// ensure this. By the rule "Publish", an owner of a published block owns all published blocks before it too. And sequences
+/// return their last block first, so the beginning of a prefix is always evicted after its continuation.
 /// Not thread-safe: the engine's loop owns it.
 /// </summary>
 public sealed class PrefixCache
@@ -42,10 +43,11 @@ public sealed class PrefixCache
     public int Find(BlockHash name) => _blocks.GetValueOrDefault(name, -1);
 
     /// <summary>
-    /// Blocks that hold the contents <paramref name="first"/>, <paramref name="first"/> + 1 and so on, as far as all are there.
+    /// Blocks that hold the contents <paramref name="first"/>, <paramref name="first"/> + 1 and so on, up to the first that the
+    /// cache does not hold.
     /// </summary>
-    /// <param name="chain">Names of a prompt's blocks, from its first on.</param>
-    /// <param name="end">Index behind the last name that is wanted.</param>
+    /// <param name="chain">Hashes of a prompt's blocks, from the first on.</param>
+    /// <param name="end">Index after the last hash to look up.</param>
     public List<int> FindRun(IReadOnlyList<BlockHash> chain, int first, int end)
     {
         var run = new List<int>();
@@ -53,13 +55,13 @@ public sealed class PrefixCache
         return run;
     }
 
-    /// <summary>Whether the block's content has a name, so that the block is worth keeping without an owner.</summary>
+    /// <summary>Whether the block is published, so that it is worth keeping without an owner.</summary>
     public bool Holds(int block) => _names.ContainsKey(block);
 
-    /// <summary>Names a block that is computed to its end.</summary>
+    /// <summary>Publishes a block whose tokens are all computed.</summary>
     /// <returns>
-    /// The block that holds this content from now on: the given one, or one that was published before. The caller then uses that one
-    /// instead and gives its own back.
+    /// The block that holds this content from now on: the given block, or a block that was published before. In the second case
+    /// the caller uses the returned block and returns its own to the pool.
     /// </returns>
     public int Publish(BlockHash name, int block)
     {
@@ -68,7 +70,7 @@ public sealed class PrefixCache
         return block;
     }
 
-    /// <summary>Takes the name off a block that is evicted.</summary>
+    /// <summary>Removes a block that is evicted.</summary>
     public void Forget(int block)
     {
         if (_names.Remove(block, out var name)) _blocks.Remove(name);

@@ -1,12 +1,13 @@
 namespace Flamingo.LanguageModel.Engine.Pictures;
 
 /// <summary>
-/// Which slot holds which picture's cross-attention keys and values: projected once, shared by all sequences, never
-/// evicted while leased, least recently used first otherwise. Lookups may come from any thread, changes from the loop.
+/// Records which slot holds the cross-attention keys and values of which picture. A picture is projected once and shared by all
+/// sequences. It is never evicted while it is leased; the other pictures are evicted least recently used first. Any thread may
+/// look pictures up; only the engine's loop changes them.
 /// </summary>
 /// <remarks>
-/// The order of eviction is a linked list of the base class library. A library's cache cannot keep what is leased from eviction, and gives
-/// no slot numbers.
+/// The order of eviction is a linked list of the base class library. A cache library cannot protect leased entries from eviction,
+/// and assigns no slot numbers.
 /// </remarks>
 public sealed class PictureMemory
 {
@@ -23,7 +24,7 @@ public sealed class PictureMemory
 
     public int Slots { get; }
 
-    /// <summary>Slots that a running request reads.</summary>
+    /// <summary>Number of slots that a running request reads.</summary>
     public int Leased
     {
         get
@@ -32,7 +33,7 @@ public sealed class PictureMemory
         }
     }
 
-    /// <summary>Slots that hold a picture but that no running request reads.</summary>
+    /// <summary>Number of slots that hold a picture which no running request reads.</summary>
     public int Idle
     {
         get
@@ -46,7 +47,7 @@ public sealed class PictureMemory
         lock (_lock) return _entries.ContainsKey(key);
     }
 
-    /// <summary>Whether all of them could be leased now.</summary>
+    /// <summary>Whether slots for all these keys could be leased now.</summary>
     public bool CanLease(IReadOnlyCollection<string> keys)
     {
         lock (_lock)
@@ -56,14 +57,14 @@ public sealed class PictureMemory
         }
     }
 
-    /// <summary>Leases a slot for every key; ask <see cref="CanLease"/> first.</summary>
-    /// <param name="keys">Distinct.</param>
+    /// <summary>Leases a slot for every key. Call it only if <see cref="CanLease"/> returned true.</summary>
+    /// <param name="keys">Distinct latent keys.</param>
     public PictureLease Lease(IReadOnlyCollection<string> keys)
     {
         lock (_lock)
         {
             var (slots, fresh) = (new Dictionary<string, int>(StringComparer.Ordinal), new List<string>());
-            // Slots that hold a picture already are leased first: a new picture must not evict one that is wanted beside it.
+            // Slots that hold a picture already are leased first: a new picture must not evict another picture of the same request.
             foreach (var key in keys.Where(_entries.ContainsKey))
             {
                 var entry = _entries[key];
@@ -84,7 +85,8 @@ public sealed class PictureMemory
     }
 
     /// <summary>
-    /// Frees the slot of a picture that a failed step may not have written, so that the next request that wants it projects it again.
+    /// Frees the slot of a picture that a failed step may not have written, so that the next request that uses the picture
+    /// projects it again.
     /// </summary>
     public void Forget(string key)
     {
@@ -131,8 +133,8 @@ public sealed class PictureMemory
     }
 }
 
-/// <summary>The picture slots of one request; disposing it gives them back.</summary>
-/// <param name="slots">By latent key.</param>
+/// <summary>The picture slots of one request. Disposing the lease returns them.</summary>
+/// <param name="slots">Slot numbers by latent key.</param>
 /// <param name="fresh">Keys whose slots must be projected before they are read.</param>
 public sealed class PictureLease(PictureMemory memory, IReadOnlyDictionary<string, int> slots, IReadOnlyList<string> fresh) : IDisposable
 {

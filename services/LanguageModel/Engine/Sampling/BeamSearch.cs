@@ -2,13 +2,14 @@ namespace Flamingo.LanguageModel.Engine.Sampling;
 
 /// <summary>A finished sequence of tokens.</summary>
 /// <param name="Ids">Generated ids, the stop token included.</param>
-/// <param name="Score">Log-likelihood / length ^ penalty.</param>
+/// <param name="Score">Log-likelihood divided by length ^ length penalty.</param>
 public sealed record BeamHypothesis(IReadOnlyList<int> Ids, double Score, bool Stopped);
 
 /// <summary>
-/// Beam search as transformers 4.33 does it (generation/beam_search.py, BeamSearchScorer with early_stopping=False):
-/// twice as many candidates as beams; those that end among the best become hypotheses; lengths count the prompt and not
-/// the stop token; it ends when no open beam can beat the worst kept hypothesis, or at full length.
+/// Beam search as in transformers 4.33 (generation/beam_search.py, BeamSearchScorer with early_stopping=False). Each step
+/// considers twice as many candidates as beams. A candidate that ends with a stop token becomes a hypothesis if it is among the
+/// best. Lengths count the prompt and not the stop token. The search ends when no open beam can beat the worst kept hypothesis,
+/// or at full length.
 /// </summary>
 public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollection<int> stops, int promptTokens, int capacity)
 {
@@ -20,8 +21,8 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
     /// <summary>Tokens generated so far.</summary>
     public int Length => _open[0].Ids.Count;
 
-    /// <param name="scores">Per open beam, log-probabilities [vocabulary]: one at first, then all.</param>
-    /// <returns>The beams of the next step: which one each continues, and with what.</returns>
+    /// <param name="scores">Log-probabilities [vocabulary] of each open beam: one array at the first step, then one for each beam.</param>
+    /// <returns>The beams of the next step: for each, the beam that it continues and the token that it adds.</returns>
     public IReadOnlyList<(int Parent, int Token)> Step(IReadOnlyList<float[]> scores)
     {
         var ranked = MostLikely(scores, Math.Max(2, 1 + stops.Count) * beams);
@@ -33,7 +34,7 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
             else if (rank < beams) Keep(_open[candidate.Parent].Ids, candidate.Sum, candidate.Token);
         }
 
-        var length = promptTokens + Length + 1; // by which the scores of this step are divided
+        var length = promptTokens + Length + 1; // the scores of this step are divided by a power of it
         IsDone = next.Count == 0
             || (_hypotheses.Count == beams && _hypotheses.Min(kept => kept.Score) >= ranked[0].Sum / Math.Pow(length, lengthPenalty));
         if (next.Count > 0) _open = [.. next.Select(beam => ((List<int>)[.. _open[beam.Parent].Ids, beam.Token], beam.Sum))];
@@ -44,7 +45,7 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
         return [];
     }
 
-    /// <summary>Hypotheses, best first; of equal ones the later one first, as in transformers.</summary>
+    /// <summary>The best hypotheses, best first. Of two with equal scores the later comes first, as in transformers.</summary>
     public IReadOnlyList<BeamHypothesis> Best(int count) => [.. _hypotheses.OrderBy(kept => kept.Score).Reverse().Take(count)];
 
     private void Keep(IReadOnlyList<int> ids, double sum, int? stop)
@@ -62,13 +63,14 @@ public sealed class BeamSearch(int beams, float lengthPenalty, IReadOnlyCollecti
 
     private List<(int Parent, int Token, double Sum)> MostLikely(IReadOnlyList<float[]> scores, int count)
     {
-        var best = new PriorityQueue<(int Parent, int Token, double Sum), (double Sum, int Order)>(count + 1); // the least likely one first
+        // the least likely candidate first
+        var best = new PriorityQueue<(int Parent, int Token, double Sum), (double Sum, int Order)>(count + 1);
         var order = 0;
         foreach (var (parent, likelihoods) in scores.Index())
         {
             for (var token = 0; token < likelihoods.Length; token++, order--)
             {
-                if (float.IsNegativeInfinity(likelihoods[token])) continue; // not allowed in any beam
+                if (float.IsNegativeInfinity(likelihoods[token])) continue; // not among the allowed tokens
                 var sum = _open[parent].Sum + likelihoods[token];
                 if (best.Count < count) best.Enqueue((parent, token, sum), (sum, order));
                 else if (best.TryPeek(out _, out var least) && sum > least.Sum) best.EnqueueDequeue((parent, token, sum), (sum, order));

@@ -1,7 +1,7 @@
 namespace Flamingo.LanguageModel.Engine.Sampling;
 
 /// <summary>
-/// Counter-based generator: the draw for a position depends on (seed, position) alone, so batching, chunking and
+/// Counter-based random number generator. The number for a position depends only on the seed and the position, so batching, chunking and
 /// caching cannot change it. Two rounds of SplitMix64's finalizer (Steele, Lea and Flood 2014).
 /// </summary>
 public static class CounterGenerator

@@ -7,7 +7,7 @@ namespace Flamingo.LanguageModel.Engine.Sampling;
 public static class LogProbabilities
 {
     /// <param name="logits">[vocabulary]; finite.</param>
-    /// <returns>A new [vocabulary]; summed in f64.</returns>
+    /// <returns>A new array [vocabulary] of log-probabilities; the sum is computed in float64.</returns>
     public static float[] LogSoftmax(ReadOnlySpan<float> logits)
     {
         var most = float.NegativeInfinity;
@@ -22,7 +22,7 @@ public static class LogProbabilities
 
     public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top)
     {
-        // the least likely of the best first, of equal ones the higher id
+        // holds the best so far: the least likely first, of equal ones the higher id first
         var best = new PriorityQueue<int, (float LogProbability, int Order)>();
         for (var id = 0; id < logProbabilities.Length && top > 0; id++)
         {

@@ -5,14 +5,16 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Sampling;
 
 /// <summary>
-/// Chooses the next token. Order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p; ties go to the lower id.
+/// Chooses the next token. The steps are, in this order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p. Of
+/// equal logits the lower id is chosen.
 /// </summary>
 public static class TokenSampler
 {
     /// <param name="logits">[vocabulary]; changed in place.</param>
-    /// <param name="seen">Ids that prompt or answer already hold.</param>
-    /// <param name="position">Position of the token to choose in the whole sequence: the generator's counter.</param>
-    /// <param name="sample">Which of several answers; each draws with a seed of its own.</param>
+    /// <param name="seen">Ids that occur in the prompt or in the answer so far.</param>
+    /// <param name="position">Position, in the whole sequence, of the token to choose. It is the counter of the random number
+    /// generator.</param>
+    /// <param name="sample">Index of the answer; each answer has its own seed.</param>
     /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
     public static int Next(Span<float> logits, SamplingParameters sampling, IReadOnlySet<int> seen, int position, int sample = 0)
     {
@@ -30,9 +32,10 @@ public static class TokenSampler
     }
 
     public static FlamingoException NotFinite() =>
-        new(FlamingoErrorKind.Internal, "The model produced a non-finite logit; this request was stopped, others are not affected.");
+        new(FlamingoErrorKind.Internal,
+            "The model produced a non-finite logit. This request was stopped; other requests are not affected.");
 
-    /// <summary>What changes scores before one is chosen: bias, allowed tokens, repetition penalty.</summary>
+    /// <summary>Applies logit bias, allowed tokens and repetition penalty to the scores, in place.</summary>
     public static void Adjust(Span<float> scores, SamplingParameters sampling, IReadOnlySet<int> seen)
     {
         foreach (var (id, bias) in sampling.LogitBias) scores[id] += bias;
@@ -53,7 +56,7 @@ public static class TokenSampler
 
     private static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, ulong seed, int position)
     {
-        // relative to the most likely token, so that weights are at most 1
+        // Weights are relative to the most likely token, so that none exceeds 1.
         var most = TensorPrimitives.Max(logits);
         var weights = new double[logits.Length];
         for (var id = 0; id < weights.Length; id++) weights[id] = Math.Exp((logits[id] - most) / (double)sampling.Temperature);
@@ -70,17 +73,17 @@ public static class TokenSampler
             if (target < 0) return id;
         }
 
-        return kept.Last(id => weights[id] > 0); // rounding may leave a rest behind the last token
+        return kept.Last(id => weights[id] > 0); // rounding may leave a small remainder after the last token
     }
 
-    /// <summary>The tokens among which is drawn where top-k or top-p is on, most likely first.</summary>
+    /// <summary>The tokens that top-k and top-p keep, most likely first.</summary>
     private static int[] Kept(float[] logits, double[] weights, SamplingParameters sampling)
     {
-        // by logits: weights round near-ties to ties, and then top-k 1 would not be greedy
+        // Sorts by logits, not by weights: rounding makes weights equal whose logits differ, and then top-k 1 would not be greedy.
         var order = Comparer<int>.Create((a, b) => logits[a] != logits[b] ? logits[b].CompareTo(logits[a]) : a.CompareTo(b));
         var whole = sampling.TopK == 0 ? weights.Sum() : 0;
 
-        // sorts no more of a large vocabulary than is needed: everything above a threshold that falls until it is enough
+        // Sorts only the part of a large vocabulary that is needed: the ids above a threshold, which is lowered until they suffice.
         for (var threshold = 1e-2; ; threshold = threshold > 1e-100 ? threshold * threshold : 0)
         {
             var ids = Enumerable.Range(0, weights.Length).Where(id => weights[id] >= threshold).ToArray();
@@ -89,7 +92,7 @@ public static class TokenSampler
             if (sampling.TopK > 0) ids = ids[..Math.Min(sampling.TopK, ids.Length)];
             if (sampling.TopP == 1) return ids;
 
-            // the smallest set whose probability (among the top k, where both are on) reaches top-p
+            // The smallest set whose probability reaches top-p; with top-k, the probability among the top k.
             var (mass, needed) = (0.0, sampling.TopP * (sampling.TopK > 0 ? ids.Sum(id => weights[id]) : whole));
             for (var rank = 0; rank < ids.Length; rank++)
                 if ((mass += weights[ids[rank]]) >= needed) return ids[..(rank + 1)];

@@ -5,21 +5,22 @@ namespace Flamingo.LanguageModel.Engine.Scheduling;
 
 /// <summary>
 /// The order of admission: tenants take turns, and the requests of one tenant are served in the order of arrival. The number of waiting
-/// requests is bounded. A turn does not pass to the next tenant before its first request fits, so that short requests cannot keep a long
-/// one waiting for ever.
+/// requests is bounded. The queue does not skip a request that does not fit yet, so that short requests cannot keep a long
+/// request waiting for ever.
 /// </summary>
 public sealed class AdmissionQueue<T>(int mostWaiting)
     where T : class
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the first tenant is the next to be served
+    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the first tenant is served next
     private Func<Exception>? _closed;
 
-    /// <summary>Requests that wait.</summary>
+    /// <summary>Number of waiting requests.</summary>
     public int Count { get; private set; }
 
-    /// <param name="retryAfter">Asked only if the request is refused: when a place should be free.</param>
-    /// <exception cref="FlamingoException">Overloaded, with RetryAfter; once closed, what it was closed with.</exception>
+    /// <param name="retryAfter">Returns the expected time until the queue has room. It is called only if the request is refused.</param>
+    /// <exception cref="FlamingoException">Overloaded, with RetryAfter; after <see cref="Close"/>, the exception that was given
+    /// there.</exception>
     public void Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
     {
         lock (_lock)
@@ -30,7 +31,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
                 var wait = retryAfter();
                 throw new FlamingoException(
                     FlamingoErrorKind.Overloaded,
-                    $"{Count} requests wait already. Try again in {wait.TotalSeconds:0.0} s, or raise "
+                    $"{Count} requests are waiting already. Try again in {wait.TotalSeconds:0.0} s, or raise "
                     + $"LanguageModel:MaxQueued.") { RetryAfter = wait };
             }
 
@@ -41,13 +42,13 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
         }
     }
 
-    /// <summary>The request whose turn it is, still waiting; null if none waits.</summary>
+    /// <summary>The request that is next, which stays in the queue; null if none waits.</summary>
     public T? Peek()
     {
         lock (_lock) return _turns.First?.Value.Waiting.First!.Value;
     }
 
-    /// <summary>Takes the request whose turn it was; the turn passes to the next tenant.</summary>
+    /// <summary>Removes the request that <see cref="Peek"/> returned. The next tenant is served next.</summary>
     public void Dequeue()
     {
         lock (_lock)
@@ -60,7 +61,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
         }
     }
 
-    /// <summary>Takes out everything. Later requests are refused.</summary>
+    /// <summary>Removes and returns all requests. Later requests are refused.</summary>
     public IReadOnlyList<T> Close(Func<Exception> refusal)
     {
         lock (_lock)
@@ -70,7 +71,7 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
         }
     }
 
-    /// <summary>Takes out everything that the predicate names, in any place.</summary>
+    /// <summary>Removes and returns all requests that satisfy the predicate, wherever they stand in the queue.</summary>
     public IReadOnlyList<T> RemoveAll(Func<T, bool> predicate)
     {
         lock (_lock)

@@ -3,14 +3,17 @@ using Flamingo.LanguageModel.Engine.Pictures;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
-/// <param name="Tenant">Whose turn in the queue, and the root of its prefix names.</param>
-/// <param name="PinPrefix">How long the prompt's full blocks are kept after the answer; null leaves them to chance.</param>
+/// <summary>The conditions of one request.</summary>
+/// <param name="Tenant">Tenant that the queue serves in turn with others, and whose prefix cache the request uses.</param>
+/// <param name="PinPrefix">How long the prompt's full blocks are protected from eviction after the answer; null does not protect
+/// them.</param>
 /// <param name="Arrived">Timestamp of the request's arrival.</param>
 public sealed record RequestTerms(string Tenant, TimeSpan? PinPrefix, long Arrived);
 
 /// <summary>
-/// One prompt and the sequences that grow from it. The engine's loop owns it: it is admitted, its sequences are scheduled, each step's
-/// outputs are accepted, and it ends finished, failed or cancelled. Then everything that it leased is given back.
+/// One prompt and the sequences that continue it. The engine's loop owns the request: the loop admits it, schedules its
+/// sequences, gives it the outputs of each step, and ends it when it is finished, failed or cancelled. Then everything that it
+/// leased is returned.
 /// </summary>
 public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
 {
@@ -20,65 +23,67 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
 
     public RequestTerms Terms { get; } = terms;
 
-    /// <summary>Most sequences at once.</summary>
+    /// <summary>Largest number of sequences that run at once.</summary>
     public abstract int Width { get; }
 
-    /// <summary>The sequences of this step, oldest first; those without uncomputed tokens wait.</summary>
+    /// <summary>
+    /// The sequences that may take part in the next step, oldest first. A sequence without uncomputed tokens does not take part.
+    /// </summary>
     public abstract IReadOnlyList<Sequence> Sequences { get; }
 
     public abstract bool IsFinished { get; }
 
-    /// <summary>Steps until the request must have ended, if nothing stops it before.</summary>
+    /// <summary>Largest number of steps until the request ends.</summary>
     public abstract int StepsLeft { get; }
 
-    /// <summary>Whether of each next token only the most likely id is wanted, so that logits need not be handed over.</summary>
+    /// <summary>Whether only the most likely id of each next token is needed, so that the runner need not return logits.</summary>
     public virtual bool WantsOnlyBest => false;
 
-    /// <summary>Whether cross-attention weights of generated tokens are wanted.</summary>
+    /// <summary>Which cross-attention weights of generated tokens are to be returned; null for none.</summary>
     public virtual Abstractions.AttentionChoice? Attention => null;
 
-    /// <summary>Whether blocks behind the prompt may serve other prompts.</summary>
+    /// <summary>Whether blocks of the answer are published to the prefix cache too.</summary>
     public virtual bool PublishesAnswer => false;
 
     public bool IsCancelled => _cancelled;
 
-    /// <summary>Names of the prompt's full blocks; grows with the answer where that is published.</summary>
+    /// <summary>Hashes of the prompt's full blocks, and of the answer's where <see cref="PublishesAnswer"/> is true.</summary>
     public List<BlockHash> Chain { get; set; } = [];
 
     public BlockLease? BlockLease { get; private set; }
 
     public PictureLease? PictureLease { get; private set; }
 
-    /// <summary>The prompt's own sequence.</summary>
+    /// <summary>The sequence of the prompt; null before admission.</summary>
     public Sequence? Root { get; private set; }
 
-    /// <summary>Prompt tokens that another request had computed.</summary>
+    /// <summary>Number of prompt tokens that were taken from the prefix cache.</summary>
     public int CachedTokens { get; set; }
 
-    /// <summary>Blocks of the chain that have been published.</summary>
+    /// <summary>Number of blocks of the chain that have been published.</summary>
     public int Published { get; set; }
 
     public bool PicturesAreProjected { get; set; }
 
-    /// <summary>When its first chunk was scheduled; 0 before.</summary>
+    /// <summary>Timestamp at which the first step that computed the request began; 0 before.</summary>
     public long Started { get; set; }
 
-    /// <summary>Blocks for the whole length of everything that may grow from the prompt, the prompt included.</summary>
+    /// <summary>Number of blocks for the prompt and for the full length of all sequences that continue it.</summary>
     public abstract int BlocksNeeded(int blockTokens);
 
-    /// <summary>Takes one sequence's output of a step, after its tokens have counted as computed.</summary>
+    /// <summary>Processes the output of one sequence, after <see cref="Sequence.Computed"/> has been increased.</summary>
     public abstract void Accept(Sequence sequence, StepOutput output);
 
-    /// <summary>Tells the caller that the request failed.</summary>
+    /// <summary>Ends the caller's answer with the exception.</summary>
     public abstract void Fail(Exception exception);
 
-    /// <summary>From any thread; the engine ends the request before its next step.</summary>
+    /// <summary>Marks the request as cancelled; the engine ends it before its next step. Any thread may call it.</summary>
     public void Cancel() => _cancelled = true;
 
     public void Admit(BlockLease blocks, PictureLease pictures) =>
         (BlockLease, PictureLease, Root) = (blocks, pictures, new Sequence(this, Prompt.Ids, blocks));
 
-    /// <summary>Gives everything back; safe to call twice.</summary>
+    /// <summary>Returns everything that the request leased. It may be called twice.</summary>
     public void Release()
     {
         foreach (var sequence in Sequences.ToList()) sequence.Release();
@@ -87,7 +92,7 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
         PictureLease?.Dispose();
     }
 
-    /// <summary>Blocks behind the prompt's full ones, for a sequence of so many tokens.</summary>
+    /// <summary>Number of blocks after the prompt's full blocks that a sequence of <paramref name="tokens"/> tokens needs.</summary>
     protected int BlocksBehindPrompt(int tokens, int blockTokens) =>
         ((tokens + blockTokens - 1) / blockTokens) - (Prompt.Ids.Count / blockTokens);
 }

@@ -2,16 +2,17 @@ using Flamingo.LanguageModel.Engine.KvCache;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
-/// <param name="PrefillChunk">Most prompt tokens of one step in which no answer is decoded.</param>
+/// <summary>Limits on the size of a step.</summary>
+/// <param name="PrefillChunk">Most prompt tokens of a step that decodes no answer.</param>
 /// <param name="PrefillChunkBesideDecoding">
-/// The same of a step that decodes answers too. The more, the longer each answer waits for its next token.
+/// Most prompt tokens of a step that also decodes answers. A larger number makes each answer wait longer for its next token.
 /// </param>
 public sealed record ScheduleLimits(int PrefillChunk, int PrefillChunkBesideDecoding);
 
 /// <summary>
 /// Decides what the next step computes: one token of every running answer, then prompts in the order of their admission, as many
 /// tokens as the chunk allows. Blocks that another request has computed, or computes in this very step, are not computed again.
-/// It only reads: <see cref="StepPlan.Apply"/> does what is decided here.
+/// The scheduler changes nothing; <see cref="StepPlan.Apply"/> applies its plan.
 /// </summary>
 public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, ScheduleLimits limits)
 {
@@ -35,7 +36,7 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
                 var found = FindComputed(sequence);
                 if (found.Count > 0) adoptions.Add(new Adoption(sequence, found));
                 computed += found.Count * _blockTokens;
-                // An earlier request computes the next block in this step: wait, and adopt it in the next one.
+                // An earlier request computes the next block in this step, so this sequence waits and adopts that block in the next step.
                 if (IsAtBorder(sequence.Request, computed, out var next) && inThisStep.Contains(sequence.Request.Chain[next])) continue;
             }
 
@@ -49,12 +50,12 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
     }
 
     /// <summary>
-    /// Blocks of the prompt that are computed already, from its beginning on. The last token is always computed anew, because its
-    /// logits are wanted.
+    /// Blocks of the prompt, from its beginning on, that the prefix cache holds. The last token is always computed again, because
+    /// its logits are needed.
     /// </summary>
     public List<int> FindComputed(EngineRequest request) => FindComputed(request, firstBlock: 0);
 
-    // What neighbours have computed since this request was admitted; nothing while it stands in the middle of a block.
+    // Blocks that other requests have computed since this request was admitted; none while the sequence is in the middle of a block.
     private List<int> FindComputed(Sequence sequence) =>
         IsAtBorder(sequence.Request, sequence.Computed, out var block) ? FindComputed(sequence.Request, block) : [];
 
@@ -76,14 +77,14 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
     }
 
     /// <returns>
-    /// Names of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are.
+    /// Hashes of the blocks that will be full once the tokens from <paramref name="computed"/> to <paramref name="end"/> are computed.
     /// </returns>
     private IEnumerable<BlockHash> FullBlocks(EngineRequest request, int computed, int end)
     {
         for (var block = computed / _blockTokens; (block + 1) * _blockTokens <= end; block++) yield return request.Chain[block];
     }
 
-    // A chunk that does not reach the end stops at a block's border, so that the block can be published.
+    // A chunk that does not reach the end of the prompt stops at a block boundary, so that the block can be published.
     private int Tokens(int length, int computed, int left)
     {
         if (length - computed <= left) return length - computed;

@@ -2,7 +2,7 @@ using Flamingo.LanguageModel.Engine.KvCache;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
-/// <summary>A growing list of tokens, how many of them are computed, and the blocks that hold their keys and values.</summary>
+/// <summary>A growing list of tokens, the number of them that are computed, and the blocks that hold their keys and values.</summary>
 public sealed class Sequence
 {
     private readonly BlockLease _lease;
@@ -14,23 +14,28 @@ public sealed class Sequence
 
     public List<int> Ids { get; }
 
-    /// <summary>Tokens whose keys and values are held.</summary>
+    /// <summary>Number of tokens whose keys and values the blocks hold.</summary>
     public int Computed { get; set; }
 
     public int Uncomputed => Ids.Count - Computed;
 
-    /// <summary>Per token behind the prompt, the id whose log-likelihood after it is wanted; empty where logits are.</summary>
+    /// <summary>
+    /// For each token after the prompt, the next id, whose log-likelihood is to be computed; empty if logits are to be returned.
+    /// </summary>
     public IReadOnlyList<int> Targets { get; init; } = [];
 
     /// <summary>
-    /// Per token behind the prompt, the picture that it sees, or −1; empty where all see what the prompt's last token sees.
+    /// For each token after the prompt, the picture that it attends to, or −1; empty if all attend to the picture of the prompt's
+    /// last token.
     /// </summary>
     public IReadOnlyList<int> Pictures { get; init; } = [];
 
-    /// <summary>Block table; every block but the last is full once computed.</summary>
+    /// <summary>Block table: the blocks that hold the tokens, in order.</summary>
     public IReadOnlyList<int> Blocks => _blocks;
 
-    /// <summary>Begins behind blocks that other requests had computed before this one was admitted; none of them was promised.</summary>
+    /// <summary>
+    /// Begins after blocks that other requests had computed before this request was admitted. These blocks were not reserved.
+    /// </summary>
     public void BeginBehind(IReadOnlyList<int> blocks, int blockTokens)
     {
         foreach (var block in blocks) _lease.Share(block);
@@ -38,7 +43,8 @@ public sealed class Sequence
     }
 
     /// <summary>
-    /// Uses blocks that other requests have computed since then in place of promised ones; the sequence must stand at a block's border.
+    /// Uses blocks that other requests have computed since the admission instead of reserved blocks. The number of computed
+    /// tokens must be a multiple of the block size.
     /// </summary>
     public void Adopt(IReadOnlyList<int> blocks, int blockTokens)
     {
@@ -46,14 +52,14 @@ public sealed class Sequence
         Append(blocks, blockTokens);
     }
 
-    /// <summary>Uses another block with the same content in place of its own.</summary>
-    public void Exchange(int at, int twin)
+    /// <summary>Replaces the block at index <paramref name="at"/> by another block with the same content.</summary>
+    public void Exchange(int at, int replacement)
     {
-        _lease.Exchange(_blocks[at], twin);
-        _blocks[at] = twin;
+        _lease.Exchange(_blocks[at], replacement);
+        _blocks[at] = replacement;
     }
 
-    /// <summary>Slot of the picture that a position sees, or −1.</summary>
+    /// <summary>Slot of the picture that a position attends to, or −1.</summary>
     public int SlotAt(int position)
     {
         var (prompt, behind) = (Request.Prompt, position - Request.Prompt.Ids.Count);
@@ -61,7 +67,7 @@ public sealed class Sequence
         return picture >= 0 ? Request.PictureLease!.Slots[prompt.Keys[picture]] : -1;
     }
 
-    /// <summary>Another sequence with the same past: it shares all blocks until one of the two writes.</summary>
+    /// <summary>Creates another sequence with the same computed tokens. The two share all blocks until one of them writes.</summary>
     public Sequence Fork(IEnumerable<int> more, IReadOnlyList<int>? targets = null, IReadOnlyList<int>? pictures = null)
     {
         var fork = new Sequence(Request, Ids.Take(Computed).Concat(more), _lease) { Computed = Computed, Targets = targets
@@ -76,7 +82,7 @@ public sealed class Sequence
     }
 
     /// <summary>
-    /// Makes room for the next tokens, in blocks that have no other owner. A shared block that is half full is copied first.
+    /// Provides blocks without another owner for the next tokens. A partly filled block that is shared is copied first.
     /// </summary>
     public void MakeRoom(int tokens, int blockTokens, List<BlockCopy> copies)
     {
@@ -93,7 +99,7 @@ public sealed class Sequence
     }
 
     /// <summary>
-    /// Gives all blocks back, the last one first, so that the cache evicts the end of a prefix before its beginning.
+    /// Returns all blocks, the last first, so that the cache evicts the end of a prefix before its beginning.
     /// </summary>
     public void Release()
     {

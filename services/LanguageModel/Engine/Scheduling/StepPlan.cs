@@ -3,17 +3,18 @@ using Flamingo.LanguageModel.Engine.KvCache;
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
 /// <summary>
-/// What the scheduler has decided about one step, and nothing yet done about it. Planning reads the state of the engine and changes none
-/// of it: a plan may be made twice, looked at, and thrown away.
+/// The scheduler's plan of one step. Planning reads the state of the engine and changes none of it, so a plan may be inspected
+/// and discarded.
 /// </summary>
-/// <param name="Adoptions">Computed blocks that sequences take over instead of computing them.</param>
-/// <param name="Chunks">Whose tokens are computed, and how many of them; decoding first, then prompts in the order of admission.</param>
+/// <param name="Adoptions">Computed blocks that sequences share instead of computing them.</param>
+/// <param name="Chunks">The sequences to compute and the number of tokens of each; decoding sequences first, then prompts in the
+/// order of admission.</param>
 public sealed record StepPlan(IReadOnlyList<Adoption> Adoptions, IReadOnlyList<PlannedChunk> Chunks)
 {
     /// <summary>
-    /// Leases what the step needs, and returns the batch to run. All blocks that are adopted get their new owner before any block is
-    /// taken: taking one may throw an ownerless block out of the cache, and that must not be one which the plan counts on.
-    /// Call it once, before anything else has changed.
+    /// Leases what the step needs, and returns the batch to run. All adopted blocks get their new owner before any block is
+    /// taken, because taking a block may evict a block without an owner, which the plan may need. Call it once, before the state
+    /// of the engine changes.
     /// </summary>
     public ScheduledBatch Apply(int blockTokens)
     {
@@ -44,8 +45,10 @@ public sealed record StepPlan(IReadOnlyList<Adoption> Adoptions, IReadOnlyList<P
     }
 }
 
-/// <param name="Blocks">Blocks of the prefix cache, in the order of the sequence, beginning behind what the sequence has computed.</param>
+/// <summary>Computed blocks that a sequence shares.</summary>
+/// <param name="Blocks">Blocks of the prefix cache, in the order of the sequence. The first follows the sequence's computed tokens.</param>
 public readonly record struct Adoption(Sequence Sequence, IReadOnlyList<int> Blocks);
 
-/// <param name="Tokens">Tokens to compute, beginning behind those that are computed or adopted; at least one.</param>
+/// <summary>A part of a sequence to compute in one step.</summary>
+/// <param name="Tokens">Number of tokens to compute after those that are computed or adopted; at least one.</param>
 public readonly record struct PlannedChunk(Sequence Sequence, int Tokens);

@@ -3,22 +3,23 @@ using Flamingo.Modeling.Runtime;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>Limits and memory of the stage; section <c>LanguageModel</c>.</summary>
+/// <summary>Limits and memory sizes of the stage; section <c>LanguageModel</c>.</summary>
 public sealed class LanguageModelOptions
 {
     public const string Section = "LanguageModel";
 
-    /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    /// <summary>Torch device of this stage: cpu, cuda or cuda:N. If it is empty, <see cref="ModelOptions.Device"/> applies.</summary>
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or empty to use Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>
-    /// Requests that may wait for their turn, as every one does until the next step; one more is answered RESOURCE_EXHAUSTED.
+    /// Most requests that may wait for admission. Every request waits at least until the next step; a request beyond the limit is
+    /// refused with RESOURCE_EXHAUSTED.
     /// </summary>
     [Range(1, 10_000)]
     public int MaxQueued { get; set; } = 64;
 
-    /// <summary>Answers in work at once; samples and beams count each.</summary>
+    /// <summary>Most answers that are computed at once; each sample and each beam counts as one.</summary>
     [Range(1, 4096)]
     public int MaxSequences { get; set; } = 64;
 
@@ -31,20 +32,23 @@ public sealed class LanguageModelOptions
     public int MaxCandidates { get; set; } = 1000;
 
     /// <summary>
-    /// Memory for self-attention keys and values, in bytes: prompts and answers in work, and prefixes kept for the next ones.
+    /// Memory for self-attention keys and values, in bytes: those of running requests, and those of prefixes that are cached for
+    /// later requests.
     /// </summary>
     [Range(1 << 16, 1L << 50)]
     public long KvCacheBytes { get; set; } = 2L << 30;
 
-    /// <summary>Memory for pictures' cross-attention keys and values, in bytes.</summary>
+    /// <summary>Memory for the cross-attention keys and values of pictures, in bytes.</summary>
     [Range(1 << 16, 1L << 50)]
     public long PictureMemoryBytes { get; set; } = 512L << 20;
 
-    /// <summary>Most prompt tokens of one step in which no answer is decoded.</summary>
+    /// <summary>Most prompt tokens of a step that decodes no answer.</summary>
     [Range(16, 65_536)]
     public int PrefillChunk { get; set; } = 512;
 
-    /// <summary>The same while answers stream: the larger, the longer they wait for their next token.</summary>
+    /// <summary>
+    /// Most prompt tokens of a step that also decodes answers. A larger number makes each answer wait longer for its next token.
+    /// </summary>
     [Range(16, 65_536)]
     public int PrefillChunkBesideDecoding { get; set; } = 64;
 

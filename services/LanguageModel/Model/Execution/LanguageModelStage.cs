@@ -20,10 +20,10 @@ using DeviceType = TorchSharp.DeviceType;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>The language model as a stage: reads a prompt, hands it to the engine, streams the answer.</summary>
+/// <summary>The language model as a stage: it tokenizes a prompt, passes it to the engine and streams the answer.</summary>
 public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisposable
 {
-    // So many fill a step's rows well. Each takes a block or two behind the shared prompt.
+    // This many candidates use the rows of a step well. Each needs one or two blocks after the shared prompt.
     private const int MostCandidatesAtOnce = 64;
 
     private readonly TimeProvider _time;
@@ -35,7 +35,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private readonly GenerationEngine _engine;
 
     /// <exception cref="CheckpointException">
-    /// Weights or tokenizer are missing, damaged or do not fit, or the options hold not even one block.
+    /// Weights or tokenizer are missing, damaged or do not fit the model, or the memory options are too small for one block or picture.
     /// </exception>
     public LanguageModelStage(
         ModelDirectory model, InferenceThread thread, IOptions<LanguageModelOptions> options, IOptions<ModelOptions> modelOptions,
@@ -47,8 +47,8 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         (_time, _tokens) = (time, config.Tokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         if (_tokenizer.Size > config.Language.VocabularySize)
-            throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, the model's embeddings "
-                + $"{config.Language.VocabularySize} rows: they are not of one model. Import the checkpoint again.");
+            throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, but the model's embeddings have "
+                + $"{config.Language.VocabularySize} rows, so the two do not belong together. Import the checkpoint again.");
         var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
         var (dtype, storage) = (ModelRuntime.Dtype(modelOptions.Value), ModelRuntime.Storage(modelOptions.Value));
         using var file = model.OpenWeights("language");
@@ -79,17 +79,17 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         };
         _reader = new PromptReader(_tokenizer, config.Tokens, Description);
         _log.StageReady("language model", device, digest);
-        _log.RoomPlanned(
+        _log.MemoryPlanned(
             Description.ContextLength, plan.Memory.Blocks, plan.Memory.BlockTokens, plan.Memory.PictureSlots, limits.MaxSequences,
             limits.MaxQueued);
     }
 
     public LanguageModelDescription Description { get; }
 
-    /// <summary>The runner itself, for goldens: <see cref="TorchModelRunner.LogitsAsync"/>.</summary>
+    /// <summary>The model runner. Golden tests call its <see cref="TorchModelRunner.LogitsAsync"/>.</summary>
     public TorchModelRunner Runner { get; }
 
-    /// <summary>What the engine holds and did.</summary>
+    /// <summary>What the engine held and had computed after its last step.</summary>
     public EngineStatistics Statistics => _engine.Statistics;
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
@@ -132,7 +132,8 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
         if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_tokens.Banned).Any())
             faults.Add(
-                new("sampling.allowed_tokens", "This model never generates any of them: they are picture markers.", "Allow others."));
+                new("sampling.allowed_tokens", "This model never generates any of these tokens, because they are picture markers.",
+                    "Allow other tokens."));
         var prompt = _reader.Read(request.Segments, request.Sampling.MaxTokens, faults);
         return _engine.GenerateAsync(
             prompt, WithoutBanned(request.Sampling), request.Attention, _tokenizer.Stream,
@@ -148,10 +149,11 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var prompt = _reader.Read(request.Segments, answerTokens: 0, faults);
         var candidates = request.Candidates.Select(text => _tokenizer.EncodeBehind(prompt.Ids[^1], text)).ToArray();
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
-            faults.Add(new($"candidates[{index}]", "The tokenizer leaves nothing of it.", "Send text that has tokens."));
+            faults.Add(new($"candidates[{index}]", "The text has no tokens.", "Send text that has at least one token."));
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
-            faults.Add(new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit behind a prompt of {prompt.Ids.Count}; this model "
-                + $"reads {Description.ContextLength}.", "Send fewer or shorter examples."));
+            faults.Add(
+                new($"candidates[{index}]", $"Its {ids.Count} tokens do not fit after a prompt of {prompt.Ids.Count} tokens; this model "
+                    + $"reads at most {Description.ContextLength}.", "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
 
         var scored = candidates.Select(ids => new Candidate(ids, SeenPictures.Behind(prompt, ids, _tokens))).ToList();
@@ -181,7 +183,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
 
 public static class LanguageModelRegistration
 {
-    /// <summary>The language model in this process.</summary>
+    /// <summary>Adds the language model stage that runs in this process.</summary>
     public static IServiceCollection AddLanguageModelStage(this IServiceCollection services)
     {
         services.AddModelRuntime();

@@ -9,15 +9,15 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>What the stage will hold, known before anything is loaded.</summary>
-/// <param name="Weights">As they are held.</param>
+/// <summary>The memory that the stage will hold, computed before anything is loaded.</summary>
+/// <param name="Weights">Size of the weights in the storage format in which they are held.</param>
 public sealed record MemoryPlan(ModelMemory Memory, MemoryItem Weights, long KvCacheBytes, long PictureMemoryBytes)
 {
-    // A known prompt computes anew what stands behind its last full block: with 8, at most 8 rows, which cost a bf16 product little more
-    // than one.
+    // A cached prompt still computes the tokens after its last full cached block. With 8 tokens per block these are at most 8
+    // rows, which cost a bf16 product little more than one row.
     public const int BlockTokens = 8;
 
-    /// <summary>For the report of the whole process.</summary>
+    /// <summary>The stage's part of the memory report of the process.</summary>
     public MemoryClaim MemoryClaim => new("language model",
     [
         Weights,
@@ -25,7 +25,7 @@ public sealed record MemoryPlan(ModelMemory Memory, MemoryItem Weights, long KvC
         new($"{Memory.PictureSlots} pictures", PictureMemoryBytes, "lower LanguageModel:PictureMemoryBytes"),
     ]);
 
-    /// <exception cref="CheckpointException">The options do not hold one block or one picture.</exception>
+    /// <exception cref="CheckpointException">The memory options are too small for one block or one picture.</exception>
     public static MemoryPlan Make(
         ModelConfig config, SafetensorsFile weights, LanguageModelOptions options, ScalarType dtype, WeightStorage storage)
     {

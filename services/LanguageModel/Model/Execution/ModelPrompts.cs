@@ -4,10 +4,10 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>The templates of a model directory, as the stage describes them.</summary>
+/// <summary>Reads the prompt templates of a model directory for the stage's description.</summary>
 internal static class ModelPrompts
 {
-    /// <exception cref="CheckpointException">A template cannot be used; all faults.</exception>
+    /// <exception cref="CheckpointException">A template cannot be used; the message lists all faults.</exception>
     public static PromptTemplates Read(ModelDirectory model)
     {
         var (tokens, config) =
@@ -21,7 +21,8 @@ internal static class ModelPrompts
             templates, [.. new[] { tokens.Image, tokens.AroundImage }.OfType<SpecialToken>().Select(token => token.Text)]);
         return faults.Count == 0
             ? templates
-            : throw new CheckpointException($"{Path.Combine(model.Path, ModelDirectory.ConfigFile)} cannot be asked by its templates:\n  "
+            : throw new CheckpointException($"{Path.Combine(model.Path, ModelDirectory.ConfigFile)} has prompt templates that cannot be "
+                + "used:\n  "
                 + $"{string.Join("\n  ", faults)}");
     }
 

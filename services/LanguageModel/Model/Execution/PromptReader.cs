@@ -7,11 +7,13 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>Segments to tokens: all joined, the image token standing for each picture, tokenized once.</summary>
+/// <summary>
+/// Converts segments to tokens. All texts are joined, with an image token in the place of each picture, and tokenized once.
+/// </summary>
 public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, LanguageModelDescription model)
 {
-    /// <summary>Ids of a prompt that is not to be run.</summary>
-    /// <exception cref="FlamingoException">InvalidArgument, all faults.</exception>
+    /// <summary>Returns the token ids of a prompt without running it.</summary>
+    /// <exception cref="FlamingoException">InvalidArgument, with all faults.</exception>
     public IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments)
     {
         var faults = new List<FieldFault>();
@@ -20,16 +22,17 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         return ids;
     }
 
-    /// <param name="answerTokens">Most tokens that follow the prompt; the capacity is cut at the context length.</param>
-    /// <param name="faults">Faults found so far; this adds its own and throws if there are any.</param>
-    /// <exception cref="FlamingoException">InvalidArgument (all faults).</exception>
+    /// <param name="answerTokens">Most tokens that follow the prompt. The capacity is limited to the context length.</param>
+    /// <param name="faults">Faults found so far. The method adds its own and throws if there are any.</param>
+    /// <exception cref="FlamingoException">InvalidArgument, with all faults.</exception>
     public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, List<FieldFault> faults)
     {
         var latents = Latents(segments, faults);
         var ids = Tokenize(segments, faults);
         if (ids.Count >= model.ContextLength)
-            faults.Add(new("segments", $"The prompt has {ids.Count} tokens; this model reads {model.ContextLength}, its answer "
-                + $"included.", "Send fewer or shorter examples."));
+            faults.Add(new(
+                "segments", $"The prompt has {ids.Count} tokens; this model reads at most {model.ContextLength}, including the answer.",
+                "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
         var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
         return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents,
@@ -48,7 +51,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         var (text, around) = (new StringBuilder(), 0);
         foreach (var (index, segment) in segments.Index())
         {
-            if (segment is TextSegment words) text.Append(words.Text);
+            if (segment is TextSegment part) text.Append(part.Text);
             else Place(beside: index > 0 && segments[index - 1] is PictureSegment);
         }
 
@@ -57,11 +60,12 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
         // two texts can form a marker where they are joined
         if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id)))
-            faults.Add(new("segments", $"The joined texts hold {markers} picture markers for {pictures} "
-                + $"pictures.", $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of texts, across neighbouring ones too."));
+            faults.Add(new(
+                "segments", $"The joined texts contain {markers} picture markers for {pictures} pictures.",
+                $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of the texts, also where two texts are joined."));
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
 
-        // Neighbouring pictures share the token between them.
+        // Two adjacent pictures share the token between them.
         void Place(bool beside)
         {
             if (!beside) Surround();
@@ -77,7 +81,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         }
     }
 
-    // The first latents that are sent for a key serve all its places in the prompt.
+    // If a picture occurs several times in the prompt, the first latents sent for its key are used for all of them.
     private Dictionary<string, TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
     {
         var latents = new Dictionary<string, TensorData>(StringComparer.Ordinal);
@@ -97,7 +101,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults.Add(new($"segments[{segment}].latents", $"The shape is [{string.Join(", ", shape)}].", $"Send [{model.Latents}, "
                 + $"{model.LatentWidth}]."));
         else if (!latents.IsIntact())
-            faults.Add(new($"segments[{segment}].latents", "The checksum does not fit the bytes.", "Encode the picture again."));
+            faults.Add(new($"segments[{segment}].latents", "The checksum does not match the bytes.", "Encode the picture again."));
         else return true;
         return false;
     }

@@ -4,13 +4,14 @@ using Flamingo.LanguageModel.Engine;
 namespace Flamingo.LanguageModel.Execution;
 
 /// <summary>
-/// The picture that each token of a text sees: the last one at or before it, unless a token between the two hides it
-/// (<see cref="TokensConfig.HidesPictures"/>), or −1. Generated tokens see what the prompt's last token sees.
+/// The picture that each token of a text attends to: the last picture at or before the token, or −1 if there is none or if a
+/// token between the two hides it (<see cref="TokensConfig.HidesPictures"/>). Generated tokens attend to the picture of the
+/// prompt's last token.
 /// </summary>
 public static class SeenPictures
 {
-    /// <param name="ids">A whole text, from its first token on.</param>
-    /// <returns>Per token the index of its picture among those of the text.</returns>
+    /// <param name="ids">Token ids of a whole text, from its first token on.</param>
+    /// <returns>For each token, the index of its picture among the pictures of the text, or −1.</returns>
     public static int[] Of(IReadOnlyList<int> ids, TokensConfig tokens)
     {
         var (seen, pictures, picture) = (new int[ids.Count], 0, -1);
@@ -24,7 +25,7 @@ public static class SeenPictures
         return seen;
     }
 
-    /// <summary>The same for a text without pictures that follows a prompt.</summary>
+    /// <summary>The pictures that the tokens of a text attend to that follows a prompt and has no pictures of its own.</summary>
     public static int[] Behind(SequencePrompt prompt, IReadOnlyList<int> ids, TokensConfig tokens)
     {
         var (seen, before) = (new int[ids.Count], prompt.Ids[^1]);

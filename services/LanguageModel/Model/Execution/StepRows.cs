@@ -4,11 +4,11 @@ using Flamingo.LanguageModel.Network.Attention;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>The chunks of a batch as rows of the decoder.</summary>
+/// <summary>Converts the chunks of a batch to rows of the decoder.</summary>
 internal static class StepRows
 {
-    /// <param name="multiple">The number of rows is raised to a multiple of this by padding rows, whose results are not used.</param>
-    /// <param name="probe">Takes the last row of every chunk that wants its attention.</param>
+    /// <param name="multiple">The number of rows is increased to a multiple of this by padding rows, whose results are not used.</param>
+    /// <param name="probe">Collects the attention weights of the last row of every chunk that requests them; null if none does.</param>
     public static DecoderStep Of(IReadOnlyList<ScheduledChunk> chunks, int multiple, int latents, AttentionProbe? probe)
     {
         var count = chunks.Sum(chunk => chunk.Ids.Count);
@@ -22,7 +22,7 @@ internal static class StepRows
                 ids[row] = chunk.Ids[offset];
                 text[row] = new AttentionRow(tables.Count, chunk.Start + offset + 1);
                 if (chunk.Slots[offset] < 0) continue;
-                // neighbours share a table
+                // adjacent rows with the same picture share a table
                 if (offset == 0 || slots.Count == 0 || slots[^1] != chunk.Slots[offset]) slots.Add(chunk.Slots[offset]);
                 pictures[row] = new AttentionRow(slots.Count - 1, latents);
             }
@@ -34,6 +34,6 @@ internal static class StepRows
         return new DecoderStep(ids, new AttentionRows([.. tables], text), new AttentionRows([.. slots], pictures), probe);
     }
 
-    /// <summary>Rows short of the next multiple.</summary>
+    /// <summary>Number of rows missing to the next multiple.</summary>
     public static int Missing(int rows, int multiple) => (multiple - (rows % multiple)) % multiple;
 }

@@ -11,10 +11,13 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Execution;
 
-/// <summary>Runs the decoder on the inference thread, one step a turn, so that other stages of the process come in between.</summary>
+/// <summary>
+/// Runs the decoder on the inference thread. Each step is a work item of its own, so that other stages of the process can run
+/// between steps.
+/// </summary>
 public sealed class TorchModelRunner : IModelRunner, IDisposable
 {
-    /// <summary>Rows of the widest score matrix: with a large vocabulary it is the largest tensor of all.</summary>
+    /// <summary>Most rows of one score matrix. With a large vocabulary this matrix is the largest tensor of a step.</summary>
     private const int MostScoredRows = 64;
 
     private readonly Decoder _decoder;
@@ -24,9 +27,10 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     private readonly BlockStore _text, _pictures;
     private readonly IBlockAttention _attention;
 
-    /// <param name="heads">Heads of the gated blocks.</param>
-    /// <param name="latents">Latents of one picture.</param>
-    /// <param name="attention">How rows read the blocks; results must not depend on what else is in the batch.</param>
+    /// <param name="heads">Number of heads of the gated blocks.</param>
+    /// <param name="latents">Number of latents of one picture.</param>
+    /// <param name="attention">Implementation of block attention. On the CPU the result of a row must not depend on the other
+    /// rows of the batch.</param>
     public TorchModelRunner(Decoder decoder, ModelMemory memory, int heads, int latents, InferenceThread thread, IBlockAttention attention)
     {
         (_decoder, Memory, _heads, _latents, _thread, _transfer, _attention) =
@@ -48,8 +52,8 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         }, cancellation);
 
     /// <summary>
-    /// The plain twin: logits of every token of a prompt in one pass without reuse, f32 [tokens, vocabulary].
-    /// Its pictures must all have latents.
+    /// Reference computation: the logits of every token of a prompt in one pass, without cached keys and values, as f32 [tokens,
+    /// vocabulary]. All pictures of the prompt must have latents.
     /// </summary>
     public Task<TensorData> LogitsAsync(SequencePrompt prompt, CancellationToken cancellation) => _thread.RunAsync(() =>
     {
@@ -70,9 +74,10 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         (_attention as IDisposable)?.Dispose();
     }
 
-    // Rows are filled up to a multiple of this. On the CPU MKL's f32 products of 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows, and bf16's of one,
-    // differ in their last bits from those of any other number, and nothing may depend on who else is in the batch. On a GPU cuBLAS
-    // chooses its kernel by the number of rows: in f32, which is for exactness, up to 64 rows take the same one.
+    // The number of rows is padded to a multiple of this. On the CPU, MKL's f32 products of 1, 2, 3, 5, 6, 7, 9, 10 or 11 rows,
+    // and its bf16 products of one row, differ in their last bits from products of any other number of rows, but no result may
+    // depend on the other requests of the batch. On a GPU cuBLAS
+    // chooses its kernel by the number of rows: in f32, which serves exactness, all products of up to 64 rows use the same kernel.
     private int RowMultiple => (_transfer.Device.type, _decoder.Dtype) switch
     {
         (DeviceType.CPU, ScalarType.Float32) => 4,
@@ -130,7 +135,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         return [.. Enumerable.Range(0, rows.Count).Select(row => logits[row].data<float>().ToArray())];
     }
 
-    // the most likely id of each row, the lowest of equals; −1 where a logit is not finite
+    // The most likely id of each row, the lowest id if several are equal; −1 if a logit of the row is not finite.
     private List<int> Best(Tensor hidden, IReadOnlyList<int> rows)
     {
         if (rows.Count == 0) return [];
@@ -139,10 +144,10 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         return [.. _transfer.Download(ids).data<long>().Select(id => (int)id)];
     }
 
-    private List<float> Scores(Tensor hidden, IReadOnlyList<(int Row, int Target)> wanted)
+    private List<float> Scores(Tensor hidden, IReadOnlyList<(int Row, int Target)> requested)
     {
-        var scores = new List<float>(wanted.Count);
-        foreach (var part in wanted.Chunk(MostScoredRows))
+        var scores = new List<float>(requested.Count);
+        foreach (var part in requested.Chunk(MostScoredRows))
         {
             using var scope = NewDisposeScope();
             var likelihoods = _decoder.Logits(Select(hidden, [.. part.Select(item => item.Row)]))               // [part, vocabulary]
@@ -154,7 +159,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
         return scores;
     }
 
-    // Repeats the first of the rows to fill their number up. All rows in their order need no selection.
+    // Selects rows, and repeats the first to reach the row multiple. If all rows are requested in their order, nothing is copied.
     private Tensor Select(Tensor hidden, IReadOnlyList<int> rows)
     {
         var missing = StepRows.Missing(rows.Count, RowMultiple);

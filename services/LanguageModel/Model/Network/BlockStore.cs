@@ -13,7 +13,7 @@ public sealed class BlockStore : IDisposable
     private readonly Tensor _room; // [layers × 2, blocks, heads, block tokens, head]
     private readonly (Tensor Keys, Tensor Values)[] _layers;
 
-    /// <summary>On the CPU room is taken from the system as blocks are first written, not at once.</summary>
+    /// <summary>Allocates all blocks. On the CPU the operating system provides memory only when a block is first written.</summary>
     public BlockStore(int layers, int blocks, int heads, int blockTokens, int headWidth, ScalarType dtype, Device device)
     {
         BlockTokens = blockTokens;
@@ -24,10 +24,10 @@ public sealed class BlockStore : IDisposable
 
     public int BlockTokens { get; }
 
-    /// <summary>Each [blocks, heads, block tokens, head].</summary>
+    /// <summary>Keys and values of a layer, each [blocks, heads, block tokens, head].</summary>
     public (Tensor Keys, Tensor Values) this[int layer] => _layers[layer];
 
-    /// <summary>Bytes of one block, all layers, keys and values.</summary>
+    /// <summary>Bytes of the keys and values of one block in all layers.</summary>
     public static long BytesOf(int layers, int heads, int blockTokens, int headWidth, ScalarType dtype) =>
         2L * layers * heads * blockTokens * headWidth * dtype.ElementBytes();
 
@@ -40,8 +40,8 @@ public sealed class BlockStore : IDisposable
         }
     }
 
-    /// <summary>Fills blocks with zeros, all layers.</summary>
-    /// <param name="blocks">int64 [blocks], on the store's device.</param>
+    /// <summary>Fills blocks with zeros in all layers.</summary>
+    /// <param name="blocks">Block numbers, int64 [blocks], on the store's device.</param>
     public void Clear(Tensor blocks) => _room.index_fill_(1, blocks, Scalars.Of(0));
 
     public void Dispose()

@@ -8,9 +8,9 @@ namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
 /// The frozen decoder with gated cross-attention before some of its layers, driven by <see cref="LanguageConfig"/>.
-/// One for all families: MPT (ALiBi), GPT-NeoX (rotary, sequential or parallel residual), LLaMA and IDEFICS (rotary, RMSNorm,
-/// SwiGLU, heads that may be grouped). Rows of any number of sequences go through it together: linear layers see all of them
-/// at once, attention sees each row's own past.
+/// It serves all model families: MPT (ALiBi), GPT-NeoX (rotary, sequential or parallel residual), LLaMA and IDEFICS (rotary, RMSNorm,
+/// SwiGLU, optionally grouped heads). Rows of any number of sequences are computed together: linear layers process all rows at
+/// once, and attention reads only the keys and values of each row's own sequence.
 /// </summary>
 public sealed class Decoder : IDisposable
 {
@@ -48,19 +48,19 @@ public sealed class Decoder : IDisposable
             : weights.TakeMatrix("output.weight", config.VocabularySize, config.Width);
     }
 
-    /// <summary>Gated blocks.</summary>
+    /// <summary>Number of gated cross-attention blocks.</summary>
     public int GatedBlocks => _gated.Count;
 
-    /// <summary>What crosses between the host and the device of the decoder.</summary>
+    /// <summary>Transfers data between the host and the device of the decoder.</summary>
     public DeviceTransfer Transfer => _transfer;
 
-    /// <summary>Of all computing.</summary>
+    /// <summary>Data type of all computation.</summary>
     public ScalarType Dtype => _tokenEmbedding.dtype;
 
     public BlockStore NewTextStore(int blocks, int blockTokens) =>
         new(_config.Layers, blocks, _config.KeyValueWidth / _config.HeadWidth, blockTokens, _config.HeadWidth, Dtype, _device);
 
-    /// <param name="slots">Pictures held at once.</param>
+    /// <param name="slots">Number of pictures held at once.</param>
     public BlockStore NewPictureStore(int slots, int latents) =>
         new(_gated.Count, slots, _config.CrossAttention.Heads, latents, _config.CrossAttention.HeadWidth, Dtype, _device);
 
@@ -71,11 +71,11 @@ public sealed class Decoder : IDisposable
         foreach (var (block, attention) in _gated.Values) attention.Project(latents, pictures[block], slot);
     }
 
-    /// <summary>Hidden states of new rows; their keys and values are written into the text store.</summary>
+    /// <summary>Computes the hidden states of new rows, and writes their keys and values into the text store.</summary>
     /// <returns>[rows, width], before the output projection.</returns>
     public Tensor Forward(DecoderStep step, BlockStore text, BlockStore pictures, IBlockAttention attention)
     {
-        // token ids, and behind them where positions are rotary those, in one upload
+        // one upload of the token ids, followed by the positions if the model uses rotary positions
         var rowCount = step.Ids.Length;
         var numbers = new long[_rotary is null ? rowCount : 2 * rowCount];
         for (var row = 0; row < rowCount; row++) numbers[row] = step.Ids[row];
@@ -89,7 +89,7 @@ public sealed class Decoder : IDisposable
             : step.Pictures;
         for (var layer = 0; layer < _layers.Length; layer++)
         {
-            using var scope = NewDisposeScope(); // a long prompt's intermediate tensors live for one layer
+            using var scope = NewDisposeScope(); // frees the intermediate tensors of a long prompt after each layer
             if (_gated.TryGetValue(layer, out var gated))
                 x = gated.Attention.Forward(x, gated.Block, pictures[gated.Block], pictureRows, attention, step.Probe);
             x = _layers[layer].Forward(x, rotation, text[layer], textRows, _slopes, attention).MoveToOuterDisposeScope();

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Network;
 
-/// <summary>Pre-norm self-attention and feed-forward, each with a residual: one after the other, or side by side.</summary>
+/// <summary>Pre-norm self-attention and feed-forward, each with a residual connection, computed in sequence or in parallel.</summary>
 internal sealed class DecoderLayer : IDisposable
 {
     private readonly LanguageConfig _config;
@@ -33,9 +33,9 @@ internal sealed class DecoderLayer : IDisposable
         _feedForward = new FeedForward(config.FeedForward, weights, $"{name}.feed_forward", width, config.FeedForwardWidth);
     }
 
-    /// <param name="rotation">Turns queries and keys; null where positions are not rotary.</param>
-    /// <param name="store">Keys and values of this layer; those of the new rows are written.</param>
-    /// <param name="slopes">ALiBi slope per head; null where positions are rotary.</param>
+    /// <param name="rotation">Rotation of queries and keys; null if positions are not rotary.</param>
+    /// <param name="store">Keys and values of this layer. The method writes those of the new rows.</param>
+    /// <param name="slopes">ALiBi slope of each head; null if positions are rotary.</param>
     public Tensor Forward(
         Tensor x, Rotation? rotation, (Tensor Keys, Tensor Values) store, AttentionRows rows, float[]? slopes, IBlockAttention attention)
     {                                                                                         // [rows, width]
@@ -58,7 +58,7 @@ internal sealed class DecoderLayer : IDisposable
         var parts = _queryKeyValue.Forward(x).split([_config.Width, _config.KeyValueWidth, _config.KeyValueWidth], -1);
         var query = _queryNorm?.Forward(parts[0]) ?? parts[0];                                // [rows, heads × head]
         var key = _keyNorm?.Forward(parts[1]) ?? parts[1];                                    // [rows, key and value heads × head]
-        if (rotation is not null) (query, key) = (rotation.Turn(query, _config.HeadWidth), rotation.Turn(key, _config.HeadWidth));
+        if (rotation is not null) (query, key) = (rotation.Rotate(query, _config.HeadWidth), rotation.Rotate(key, _config.HeadWidth));
         attention.Append(store.Keys, store.Values, key, parts[2], rows);
         return _output.Forward(attention.Forward(query, store.Keys, store.Values, rows, slopes));
     }

@@ -4,11 +4,11 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Network;
 
-/// <summary>One row per new token, of however many sequences: what it is, and what it sees of text and pictures.</summary>
-/// <param name="Ids">Token ids.</param>
-/// <param name="Text">The row's own position is the last that it sees; length 0 for padding rows.</param>
-/// <param name="Pictures">Length 0 for rows before any picture.</param>
-/// <param name="Probe">Cross-attention weights to collect on the way; null costs nothing.</param>
+/// <summary>The input of one forward pass, with one row per new token of any number of sequences.</summary>
+/// <param name="Ids">Token id of each row.</param>
+/// <param name="Text">Text positions that each row attends to, of which its own is the last; length 0 for padding rows.</param>
+/// <param name="Pictures">Latents that each row attends to; length 0 for rows before any picture.</param>
+/// <param name="Probe">Collects cross-attention weights during the pass; null for none.</param>
 public sealed record DecoderStep(int[] Ids, AttentionRows Text, AttentionRows Pictures, AttentionProbe? Probe = null);
 
 /// <summary>Collects cross-attention weights of some rows: the mean over chosen layers and heads.</summary>
@@ -22,7 +22,7 @@ public sealed class AttentionProbe(int layers, int heads)
 
     public bool Wants(int row, int block) => _rows[row].Choice.Layers.Count == 0 || _rows[row].Choice.Layers.Contains(block);
 
-    /// <param name="weights">[heads, latents] of one gated block.</param>
+    /// <param name="weights">Weights [heads, latents] of one gated block.</param>
     public void Collect(int row, ReadOnlySpan<float> weights)
     {
         var (choice, sum) = _rows[row];
@@ -35,6 +35,6 @@ public sealed class AttentionProbe(int layers, int heads)
         _rows[row] = (choice, sum);
     }
 
-    /// <returns>[latents], or null for a row that sees no picture.</returns>
+    /// <returns>Weights [latents], or null for a row that attends to no picture.</returns>
     public float[]? Of(int row) => _rows.TryGetValue(row, out var known) ? known.Sum : null;
 }

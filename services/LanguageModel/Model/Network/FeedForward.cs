@@ -6,13 +6,17 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace Flamingo.LanguageModel.Network;
 
-/// <summary>Widening, activation, narrowing: exact GELU, or SwiGLU (Shazeer 2020), where a second widening is the gate.</summary>
+/// <summary>
+/// Feed-forward network: up projection, activation, down projection. The activation is exact GELU or SwiGLU (Shazeer 2020), which
+/// has a second up projection as the gate.
+/// </summary>
 public sealed class FeedForward : IDisposable
 {
-    // torch computes fewer elements than this on one thread
+    // torch uses one thread for fewer elements than this
     private const int OneThread = 32_768;
 
-    // two of the widest vectors: elements behind the last such pair of a thread's share get another approximation of erf and exp
+    // Two of the widest vectors. For the elements after the last such pair of a thread's share, torch uses another approximation
+    // of erf and exp.
     private const int VectorPair = 32;
 
     private readonly Linear? _gate;
@@ -35,7 +39,7 @@ public sealed class FeedForward : IDisposable
         return _down.Forward(Activate(_gate.Forward(x), some => F.silu(some, inplace: true)).mul_(hidden));
     }
 
-    // in place, on the CPU so many rows at a time that each row's elements are computed alike in any company
+    // Works in place. On the CPU it takes few enough rows at a time that a row's result does not depend on the other rows.
     private static Tensor Activate(Tensor x, Func<Tensor, Tensor> function)
     {
         if (x.device_type != TorchSharp.DeviceType.CPU)

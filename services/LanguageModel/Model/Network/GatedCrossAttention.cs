@@ -8,9 +8,9 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
-/// GATED XATTN-DENSE of Flamingo (Alayrac et al. 2022, figure 4), as OpenFlamingo 2.0.1 and IDEFICS have it: text is normed,
-/// latents are not; a token sees its last preceding picture alone; rows before any picture get zero attention, while the
-/// gated feed-forward runs for every row. IDEFICS norms queries and keys per head.
+/// GATED XATTN-DENSE of Flamingo (Alayrac et al. 2022, figure 4), as in OpenFlamingo 2.0.1 and IDEFICS. Text is normalised and
+/// latents are not. A token attends only to the last picture before it. Rows before any picture get zero attention, but the gated
+/// feed-forward is applied to every row. IDEFICS normalises queries and keys per head.
 /// </summary>
 public sealed class GatedCrossAttention : IDisposable
 {
@@ -44,7 +44,10 @@ public sealed class GatedCrossAttention : IDisposable
         _feedForwardGate = Opened(weights.Take($"{name}.feed_forward_gate", gate));
     }
 
-    /// <summary>Writes a picture's keys and values into its slot: computed once, read by every token that sees the picture.</summary>
+    /// <summary>
+    /// Computes a picture's keys and values and writes them into its slot, where every token that attends to the picture reads
+    /// them.
+    /// </summary>
     /// <param name="latents">[latents, latent width]</param>
     public void Project(Tensor latents, (Tensor Keys, Tensor Values) store, int slot)
     {
@@ -54,7 +57,7 @@ public sealed class GatedCrossAttention : IDisposable
     }
 
     /// <param name="text">[rows, width]</param>
-    /// <param name="block">Index of this block among the gated ones.</param>
+    /// <param name="block">Index of this block among the gated blocks.</param>
     public Tensor Forward(
         Tensor text, int block, (Tensor Keys, Tensor Values) store, AttentionRows rows, IBlockAttention attention,
         AttentionProbe? probe = null)
@@ -73,13 +76,14 @@ public sealed class GatedCrossAttention : IDisposable
             }) part?.Dispose();
     }
 
-    // tanh of a gate that is never trained here is taken once
+    // The gate is never trained here, so its tanh is computed once.
     private static Tensor Opened(Tensor gate)
     {
         using (gate) return gate.tanh().DetachFromDisposeScope();
     }
 
-    // text + added × gate: rounded twice on the CPU, as the original does it there; elsewhere one launch, rounded once
+    // Computes text + added × gate. On the CPU it rounds twice, as the original implementation does; elsewhere it is one kernel
+    // that rounds once.
     private static Tensor Gated(Tensor text, Tensor added, Tensor gate) =>
         text.device_type == TorchSharp.DeviceType.CPU ? text.Plus(added * gate) : text.addcmul(added, gate, Scalars.One);
 

@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
-/// Normalisation over the last dimension, of the kind that the checkpoint names: layer_norm (its bias optional, as in MPT)
-/// or rms_norm (Zhang and Sennrich 2019), whose mean square is taken in f32 whatever the dtype, as LLaMA has it.
+/// Normalisation over the last dimension, of the kind that the checkpoint names: layer_norm (with an optional bias, as in MPT) or
+/// rms_norm (Zhang and Sennrich 2019), whose mean square is computed in f32 for every dtype, as in LLaMA.
 /// </summary>
 public sealed class Norm : IDisposable
 {
     private readonly LayerNorm? _layerNorm;
-    private readonly Tensor? _scale; // of an rms_norm
+    private readonly Tensor? _scale; // of rms_norm only
     private readonly double _epsilon;
 
     public Norm(string kind, WeightsReader weights, string name, long width, double epsilon)

@@ -5,19 +5,20 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network;
 
 /// <summary>
-/// Rotary positions (Su et al. 2021), rotate-half as GPT-NeoX and LLaMA have it: dimension i of a head's first part turns with
-/// dimension i + half by position × base^(−2i / rotated); dimensions behind the rotated part stay. Keys are stored turned.
+/// Rotary positions (Su et al. 2021) in the rotate-half form of GPT-NeoX and LLaMA: dimensions i and i + half of the rotated part
+/// of a head are rotated together by position × base^(−2i / rotated); the dimensions after the rotated part do not change. Keys
+/// are stored rotated.
 /// </summary>
 internal sealed class Rotary : IDisposable
 {
     private readonly Tensor _cosines, _sines; // [context, rotated / 2]
 
-    /// <param name="fraction">Part of a head that turns.</param>
-    /// <param name="context">Positions.</param>
+    /// <param name="fraction">Fraction of a head's dimensions that is rotated.</param>
+    /// <param name="context">Number of positions.</param>
     public Rotary(int head, double fraction, double rotaryBase, int context, Device device)
     {
         var half = (int)(head * fraction) / 2;
-        // angles in f32, rounded where the originals round: for late positions it shows
+        // Angles are f32 and rounded in the same places as in the original implementations, which matters for late positions.
         var frequencies = Enumerable.Range(0, half).Select(pair => 1f / MathF.Pow((float)rotaryBase, 2f * pair / (2 * half))).ToArray();
         var (cosines, sines) = (new float[context * half], new float[context * half]);
         for (var at = 0; at < cosines.Length; at++)
@@ -30,7 +31,7 @@ internal sealed class Rotary : IDisposable
         (_cosines, _sines) = (Table(cosines), Table(sines));
     }
 
-    /// <summary>How far each row turns: by its own position in its sequence.</summary>
+    /// <summary>The rotation of each row, by its position in its sequence.</summary>
     /// <param name="positions">int64 [rows], on the device.</param>
     public Rotation Of(Tensor positions) =>
         new(_cosines.index_select(0, positions).unsqueeze(1), _sines.index_select(0, positions).unsqueeze(1));
@@ -42,16 +43,19 @@ internal sealed class Rotary : IDisposable
     }
 }
 
-/// <summary>One step's angles, the same for all layers: f32 [rows, 1, rotated / 2] each. Belongs to the caller's scope.</summary>
+/// <summary>
+/// Cosines and sines of the rotation angles of one step, the same for all layers: f32 [rows, 1, rotated / 2] each. They belong to
+/// the caller's scope.
+/// </summary>
 internal sealed record Rotation(Tensor Cosines, Tensor Sines)
 {
-    /// <param name="x">[rows, heads × head], queries or keys.</param>
-    public Tensor Turn(Tensor x, int head)
+    /// <param name="x">Queries or keys, [rows, heads × head].</param>
+    public Tensor Rotate(Tensor x, int head)
     {
         var heads = x.unflatten(1, [-1, head]);                                      // [rows, heads, head]
         var half = Cosines.shape[2];
         var (first, second, rest) = (heads.slice(2, 0, half, 1), heads.slice(2, half, 2 * half, 1), heads.slice(2, 2 * half, head, 1));
-        var turned = cat([(first * Cosines) - (second * Sines), (second * Cosines).Plus(first * Sines)], 2).to(x.dtype);
-        return cat([turned, rest], 2).flatten(1);                                    // [rows, heads × head]
+        var rotated = cat([(first * Cosines) - (second * Sines), (second * Cosines).Plus(first * Sines)], 2).to(x.dtype);
+        return cat([rotated, rest], 2).flatten(1);                                    // [rows, heads × head]
     }
 }

@@ -1,26 +1,27 @@
 namespace Flamingo.LanguageModel.Tokenization;
 
-/// <summary>A token found in text as it stands, before any merging.</summary>
-/// <param name="Normalized">Looked for after normalising (runs of spaces) rather than in the raw text (markers).</param>
-/// <param name="StripLeft">Takes the white space before it along.</param>
-/// <param name="StripRight">Takes the white space after it along.</param>
+/// <summary>A token that is found in the text literally, before any merging.</summary>
+/// <param name="Normalized">Whether the token is searched for in the normalised text (for example runs of spaces) and not in the
+/// raw text (markers).</param>
+/// <param name="StripLeft">Whether the token includes the white space before it.</param>
+/// <param name="StripRight">Whether the token includes the white space after it.</param>
 public sealed record AddedToken(int Id, string Content, bool Special, bool Normalized, bool StripLeft, bool StripRight);
 
 /// <summary>
-/// Finds added tokens: leftmost first, of those the longest, never overlapping. In time proportional to the text, whatever the
-/// tokens: the automaton of Aho and Corasick (1975) for the tokens written backwards, over the text from its end, knows at every
-/// place the longest token that begins there.
+/// Finds added tokens in a text: the leftmost first, of those the longest, without overlap. The time is proportional to the
+/// length of the text, whatever the tokens are. It runs the automaton of Aho and Corasick (1975) for the reversed tokens over the
+/// text from its end, which yields at every position the longest token that begins there.
 /// </summary>
 public sealed class AddedTokenFinder
 {
     private readonly List<(AddedToken Token, int Length)> _tokens = [];
 
-    // a state is what has been read of a token, from its end; state 0 is nothing
+    // a state is a suffix of a token that has been read; state 0 is the empty suffix
     private readonly Dictionary<(int State, char Letter), int> _next = [];
-    private readonly int[] _fallback; // the longest other state that what has been read ends in
-    private readonly int[] _longest; // the longest token that it ends in, or -1
+    private readonly int[] _fallback; // for each state, the longest shorter state to continue from
+    private readonly int[] _longest; // for each state, the longest token that begins at this position, or -1
 
-    /// <param name="tokens">With the text to look for, which is the content as the normaliser leaves it.</param>
+    /// <param name="tokens">The tokens, each with the text to search for, which is its content after normalisation.</param>
     public AddedTokenFinder(IEnumerable<(string Text, AddedToken Token)> tokens)
     {
         var states = new List<(int Parent, char Letter, int Depth, int Token)> { (0, '\0', 0, -1) };
@@ -52,14 +53,14 @@ public sealed class AddedTokenFinder
         }
     }
 
-    /// <summary>The text cut into added tokens and what lies between them (a null token); nothing empty.</summary>
+    /// <summary>Splits the text into added tokens and the parts between them, whose token is null. No part is empty.</summary>
     public IEnumerable<(int Start, int Length, AddedToken? Token)> Split(string text)
     {
         var (found, done) = (0, 0);
         foreach (var (at, length, token) in Beginnings(text, out _))
         {
-            // white space that a token took along is no part of what was found: the next may begin in it, or even end, and then gives back
-            // the rest
+            // The white space that a token includes is not part of its match. The next token may begin or even end within that
+            // white space; the remainder then becomes text again.
             if (at < found) continue;
             found = at + length;
             var (start, end) = (at, found);
@@ -73,8 +74,8 @@ public sealed class AddedTokenFinder
         if (done < text.Length) yield return (done, text.Length - done, null);
     }
 
-    /// <summary>Every place where a token begins, from left to right, and the longest one there.</summary>
-    /// <param name="looked">States looked up: the work done, at most two for each letter.</param>
+    /// <summary>Every position at which a token begins, from left to right, with the longest token there.</summary>
+    /// <param name="looked">Number of state lookups, as a measure of work; at most two for each letter.</param>
     public IReadOnlyCollection<(int Start, int Length, AddedToken Token)> Beginnings(string text, out int looked)
     {
         var found = new Stack<(int Start, int Length, AddedToken Token)>();
@@ -90,7 +91,7 @@ public sealed class AddedTokenFinder
         return found;
     }
 
-    // a fallback takes back at least one letter that an earlier step has read
+    // each fallback drops at least one letter that an earlier step has read, so the total number of lookups is linear
     private int Step(int state, char letter, ref int looked)
     {
         while (true)

@@ -3,8 +3,9 @@ using System.Text;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// GPT-2's way of writing any byte as one visible character (openai/gpt-2, encoder.py, bytes_to_unicode): printable
-/// Latin-1 stands for itself, the other 68 bytes are moved to U+0100 and up. A byte-level vocabulary is written in it.
+/// GPT-2's mapping of every byte to one visible character (openai/gpt-2, encoder.py, bytes_to_unicode): printable Latin-1
+/// characters are kept, and the other 68 bytes are mapped to U+0100 and up. The tokens of a byte-level vocabulary are written in
+/// this alphabet.
 /// </summary>
 public static class ByteAlphabet
 {
@@ -14,7 +15,8 @@ public static class ByteAlphabet
     public static char CharacterOf(byte value) => Characters[value];
 
     /// <summary>
-    /// The bytes a token stands for: those its letters name or, if one names none, its own UTF-8, as Hugging Face decodes.
+    /// The bytes of a token: those that its characters are mapped from or, if a character is not in the alphabet, its UTF-8
+    /// bytes, as Hugging Face decodes them.
     /// </summary>
     public static byte[] BytesOf(string token)
     {

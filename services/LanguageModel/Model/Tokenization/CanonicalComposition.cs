@@ -4,16 +4,16 @@ using System.Text;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// NFC (Unicode Standard Annex 15) in O(n log n). ICU carries each combining mark to its place step by step, which is quadratic in
-/// the marks upon one letter: minutes for half a megabyte of them. So where there are more than any script writes, they are put in
-/// order first, which changes nothing about the result.
+/// NFC (Unicode Standard Annex 15) in O(n log n). ICU sorts the combining marks of a letter by insertion, which takes quadratic
+/// time: minutes for half a megabyte of marks. Therefore runs of marks longer than any script uses are sorted first, which does
+/// not change the result.
 /// </summary>
 public static class CanonicalComposition
 {
-    private const int LongestRun = 64; // UTF-16 units that ICU may order itself; the annex's stream-safe format stops at 30 marks
-    private const string LastOfAll = "\u0345"; // the mark of the highest class, 240, and the only one
+    private const int LongestRun = 64; // most UTF-16 units that ICU may sort itself; the annex's stream-safe format allows 30 marks
+    private const string LastOfAll = "\u0345"; // the only mark of the highest class, 240
 
-    // .NET refuses U+FFFE, which combines with nothing
+    // .NET refuses U+FFFE, which combines with no other character, so the text is composed between its occurrences.
     public static string Compose(string text) =>
         text.Contains('\uFFFE', StringComparison.Ordinal)
             ? string.Join('\uFFFE', text.Split('\uFFFE').Select(ComposePart))
@@ -24,7 +24,7 @@ public static class CanonicalComposition
         var runs = LongRuns(text);
         if (runs.Count == 0) return text.Normalize(NormalizationForm.FormC);
 
-        // every mark as what it decomposes into, so that all are marks that have a place
+        // decomposes every mark, so that all marks have a combining class
         var parts = runs.SelectMany(run => text.Substring(run.Start, run.Length).EnumerateRunes())
             .Distinct()
             .ToDictionary(mark => mark, mark => Decompose(mark.ToString()).EnumerateRunes().ToArray());
@@ -59,13 +59,13 @@ public static class CanonicalComposition
         }
     }
 
-    // those that this runtime does not know may be marks that ICU does
+    // A character that this runtime does not know may be a mark that ICU knows.
     private static bool MayCombine(Rune rune) =>
         rune.Value >= 0x300
             && Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark
                 or UnicodeCategory.EnclosingMark or UnicodeCategory.OtherNotAssigned;
 
-    // sorted by class between those of class 0, which stay where they are; marks of one class keep their order
+    // Sorts marks by class. Marks of class 0 are not moved, and marks of one class keep their order.
     private static void AppendOrdered(
         StringBuilder ordered, ReadOnlySpan<char> run, Dictionary<Rune, Rune[]> parts, Dictionary<Rune, int> classes)
     {
@@ -90,8 +90,8 @@ public static class CanonicalComposition
     }
 
     /// <summary>
-    /// Combining classes, as ranks among the classes of these marks; 0 for what does not move. .NET tells no classes, but decomposition
-    /// does: of two marks it puts the one of the lower class first.
+    /// Combining classes, as ranks among the classes of these marks; 0 for marks that are not moved. .NET has no API for the
+    /// classes, but decomposition reveals them, because it puts the mark of the lower class first.
     /// </summary>
     private static Dictionary<Rune, int> Classes(IReadOnlyList<Rune> marks)
     {

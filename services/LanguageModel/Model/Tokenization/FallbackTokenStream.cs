@@ -4,9 +4,9 @@ using Flamingo.LanguageModel.Engine;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// Decodes a stream of SentencePiece tokens. Bytes wait until a token that is none ends their run, because only then it is known
-/// whether the run is text: if it is not, every one of its bytes becomes a replacement character, as Hugging Face decodes.
-/// One caller at a time.
+/// Decodes a stream of SentencePiece tokens. A run of byte tokens is held back until another token ends it, because only then it
+/// is known whether the run is valid UTF-8. If it is not, each of its bytes becomes a replacement character, as in Hugging Face.
+/// Not thread-safe.
 /// </summary>
 internal sealed class FallbackTokenStream(JsonTokenizer tokenizer, bool stripsBlank) : ITokenStream
 {

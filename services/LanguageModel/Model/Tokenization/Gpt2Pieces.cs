@@ -5,10 +5,10 @@ using System.Text;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// GPT-2's splitting of text into pieces that are merged on their own:
+/// Splits text into the pieces of GPT-2, which are merged separately:
 /// <c>'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+</c>.
-/// By hand, because .NET's expressions see a letter beyond U+FFFF as two surrogates, which are no letters, and because
-/// this is linear where the look-ahead need not be.
+/// It does not use a regular expression, because .NET's treat a letter above U+FFFF as two surrogates, which are not letters, and
+/// because the time of the look-ahead need not be linear.
 /// </summary>
 public static class Gpt2Pieces
 {
@@ -36,7 +36,7 @@ public static class Gpt2Pieces
         var kind = KindAt(text[blank..], out _);
         if (kind is Kind.Letter or Kind.Number or Kind.Other) return blank + RunLength(text[blank..], kind);
 
-        // White space: all of it at the end of the text, otherwise all but the last, which goes with what follows.
+        // A run of white space is one piece at the end of the text. Otherwise its last character belongs to the next piece.
         var run = RunLength(text, Kind.Space);
         return run == text.Length || run == 1 ? run : run - 1;
     }

@@ -2,14 +2,14 @@ using Flamingo.LanguageModel.Engine;
 
 namespace Flamingo.LanguageModel.Tokenization;
 
-/// <summary>Text to token ids and back.</summary>
+/// <summary>Converts text to token ids and back.</summary>
 public interface ITokenizer
 {
     IReadOnlyList<int> Encode(string text);
 
-    /// <param name="skipSpecial">Leave special added tokens out.</param>
+    /// <param name="skipSpecial">Whether special added tokens are left out.</param>
     string Decode(IReadOnlyList<int> ids, bool skipSpecial);
 
-    /// <summary>Text of a stream of ids, special tokens included as their own text.</summary>
+    /// <summary>Creates a decoder for a stream of ids. Special tokens are decoded to their own text.</summary>
     ITokenStream Stream();
 }

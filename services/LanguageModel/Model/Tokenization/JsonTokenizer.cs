@@ -5,9 +5,9 @@ using Flamingo.LanguageModel.Engine;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// BPE from a Hugging Face <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA), id for id as
-/// its tokenizers library has it: raw added tokens → normaliser → normalised added tokens → pieces → merges. Safe for any number of
-/// threads.
+/// BPE from a Hugging Face <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece with byte fallback (LLaMA). It
+/// produces exactly the ids of the Hugging Face tokenizers library, in these steps: raw added tokens → normaliser → normalised
+/// added tokens → pieces → merges. Thread-safe.
 /// </summary>
 public sealed class JsonTokenizer : ITokenizer
 {
@@ -24,10 +24,11 @@ public sealed class JsonTokenizer : ITokenizer
     {
         _file = file;
 
-        // A process in globalization-invariant mode leaves text as it is and says nothing: other tokens, silently.
+        // In globalization-invariant mode .NET does not normalise text and reports no error, so the tokens would silently be wrong.
         if (file.ComposesCharacters && "e\u0301".Normalize(NormalizationForm.FormC) != "\u00E9")
-            throw new CheckpointException("The tokenizer normalises to NFC, which this process cannot: install ICU (libicu) and leave "
-                + "globalization-invariant mode off.");
+            throw new CheckpointException(
+                "The tokenizer normalises to NFC, which this process cannot do. Install ICU (libicu) and do not enable "
+                + "globalization-invariant mode.");
 
         _merges = new MergeTable(file.Vocabulary, file.Merges, byteFallback: file.SentencePiece is not null);
         _raw = new(file.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
@@ -42,7 +43,7 @@ public sealed class JsonTokenizer : ITokenizer
         _bytes = [.. _tokens.Select(token => token is null ? null : ByteAlphabet.BytesOf(token))];
     }
 
-    /// <exception cref="CheckpointException">The file is missing, damaged, or asks for something that this build does not do.</exception>
+    /// <exception cref="CheckpointException">The file is missing, damaged, or uses a feature that this build does not support.</exception>
     public static JsonTokenizer Load(string tokenizerJsonPath)
     {
         var file = TokenizerFile.Read(tokenizerJsonPath);
@@ -56,34 +57,35 @@ public sealed class JsonTokenizer : ITokenizer
         }
     }
 
-    /// <summary>Ids are below this.</summary>
+    /// <summary>Upper bound of the ids, exclusive.</summary>
     public int Size => _tokens.Length;
 
-    /// <summary>Ids that stand before every text where the caller wants them.</summary>
+    /// <summary>Ids that a caller may put before every text, such as that of a begin-of-text token.</summary>
     public IReadOnlyList<int> Beginning => _file.Beginning;
 
-    /// <summary>Texts that are found in every text and become one token with a meaning of its own.</summary>
+    /// <summary>Texts of the special tokens. Wherever one of them occurs in a text, it becomes that token.</summary>
     public IReadOnlyList<string> SpecialTokens =>
         [.. _file.AddedTokens.Where(token => token.Special).Select(token => token.Content).Order(StringComparer.Ordinal)];
 
-    /// <summary>Ids of a text; lone surrogates count as U+FFFD.</summary>
+    /// <summary>Ids of a text. Unpaired surrogates are read as U+FFFD.</summary>
     public IReadOnlyList<int> Encode(string text) => EncodeStretches(text, prepends: true);
 
     /// <summary>
-    /// Ids of a text that goes on behind a prompt. One that begins with a blank has the ids that it has in the whole text, where a
-    /// normalizer that puts a blank before every stretch would give it a second one; any other has those that it has alone.
+    /// Ids of a text that continues a prompt. A text that begins with a space gets the ids that it has as a part of the whole
+    /// text, because a normaliser that prepends a space would otherwise add a second one. Any other text gets the ids that it has
+    /// by itself.
     /// </summary>
     /// <param name="before">The prompt's last id.</param>
     public IReadOnlyList<int> EncodeBehind(int before, string text)
     {
         if (_file.SentencePiece is not { PrependsBlank: true } || !text.StartsWith(' ')) return Encode(text);
         if (!_added.TryGetValue(before, out var token)) return EncodeStretches(text, prepends: false);
-        var whole = EncodeStretches(token.Content + text, prepends: true); // behind a marker a stretch of its own begins
+        var whole = EncodeStretches(token.Content + text, prepends: true); // after an added token a new stretch of text begins
         return whole.Count > 0 && whole[0] == before ? whole[1..] : EncodeStretches(text, prepends: true);
     }
 
     /// <summary>
-    /// Text of the ids: incomplete bytes become replacement characters, ids without a token are left out, as Hugging Face does.
+    /// Text of the ids. As in Hugging Face, incomplete bytes become replacement characters, and ids without a token are left out.
     /// </summary>
     public string Decode(IReadOnlyList<int> ids, bool skipSpecial)
     {
@@ -101,7 +103,7 @@ public sealed class JsonTokenizer : ITokenizer
 
     internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
 
-    // prepends: whether the first stretch gets the blank that the normalizer puts before every one
+    // prepends: whether the normaliser puts a space before the first stretch of text too
     private List<int> EncodeStretches(string text, bool prepends)
     {
         ArgumentNullException.ThrowIfNull(text);

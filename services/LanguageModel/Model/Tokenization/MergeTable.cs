@@ -4,20 +4,21 @@ using Flamingo.Checkpoints;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// Byte pair merging in O(n log n), for every family. Microsoft.ML.Tokenizers cannot serve all of them: it reads SentencePiece from
-/// tokenizer.model alone, and closes the gaps that merging leaves one by one, which is quadratic in the length of a piece and takes
-/// minutes for a megabyte without a blank. The tests hold this class to that library where the library can be used.
+/// Byte pair merging in O(n log n), for every model family. Microsoft.ML.Tokenizers cannot replace it: that library reads
+/// SentencePiece only from tokenizer.model, and its merging is quadratic in the length of a piece, which takes minutes for a
+/// megabyte without a space. The tests compare this class with the library where the library can be used.
 /// </summary>
 public sealed class MergeTable
 {
     private readonly Dictionary<(int Left, int Right), (int Rank, int Merged)> _merges;
     private readonly int[] _byteIds = new int[256];
-    private readonly Dictionary<int, int>? _characterIds; // of runes, with byte fallback only
+    private readonly Dictionary<int, int>? _characterIds; // ids by rune, with byte fallback only
 
     /// <param name="byteFallback">
-    /// Merging starts from characters, and from bytes, written &lt;0x41&gt;, for those that the vocabulary lacks; else from bytes alone.
+    /// If true, merging starts from characters, and from byte tokens such as &lt;0x41&gt; for characters that the vocabulary
+    /// lacks. If false, it starts from bytes.
     /// </param>
-    /// <exception cref="CheckpointException">A byte has no token, a merge names or makes no token, or comes twice.</exception>
+    /// <exception cref="CheckpointException">A byte has no token, a merge refers to an unknown token, or a merge occurs twice.</exception>
     public MergeTable(
         IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string Left, string Right)> merges, bool byteFallback = false)
     {
@@ -26,7 +27,7 @@ public sealed class MergeTable
             var token = byteFallback ? SentencePieceRules.ByteToken(value) : $"{ByteAlphabet.CharacterOf((byte)value)}";
             if (!vocabulary.TryGetValue(token, out _byteIds[value]))
                 throw new CheckpointException(
-                    $"The vocabulary has no token for byte 0x{value:X2}, so text that holds it could not be encoded.");
+                    $"The vocabulary has no token for byte 0x{value:X2}, so text that contains it could not be encoded.");
         }
 
         if (byteFallback)
@@ -37,16 +38,17 @@ public sealed class MergeTable
         {
             var (left, right) = merges[rank];
             if (!_merges.TryAdd((IdOf(left, rank), IdOf(right, rank)), (rank, IdOf(left + right, rank))))
-                throw new CheckpointException($"Merge {rank} ('{left}' and '{right}') stands in the list twice.");
+                throw new CheckpointException($"Merge {rank} ('{left}' and '{right}') occurs twice in the list.");
         }
 
         int IdOf(string token, int rank) => vocabulary.TryGetValue(token, out var id)
             ? id
-            : throw new CheckpointException($"Merge {rank} speaks of '{token}', which is not in the vocabulary.");
+            : throw new CheckpointException($"Merge {rank} refers to '{token}', which is not in the vocabulary.");
     }
 
     /// <summary>Appends the ids of one piece.</summary>
-    /// <returns>How many candidate pairs were looked at: the work done, at most three times the piece's bytes.</returns>
+    /// <returns>Number of candidate pairs that were examined, as a measure of work; at most three times the number of bytes of
+    /// the piece.</returns>
     public int Encode(ReadOnlySpan<char> piece, List<int> ids)
     {
         // Symbols are a linked list over the bytes or characters: a merge keeps the left one and unlinks the right one (id -1).

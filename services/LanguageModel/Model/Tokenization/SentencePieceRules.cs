@@ -5,20 +5,20 @@ using Flamingo.Checkpoints;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// How transformers writes a SentencePiece BPE with byte fallback (LLaMA, IDEFICS) as a tokenizer.json: blanks are "▁", which either
-/// a normalizer writes ("legacy": one more is put before every stretch of text between markers) or a <see cref="Metaspace"/>, and
-/// decoding takes one blank off the very beginning.
+/// The settings with which transformers writes a SentencePiece BPE with byte fallback (LLaMA, IDEFICS) to a tokenizer.json.
+/// Spaces are written as "▁", either by a normaliser (in "legacy" files, which puts one more "▁" before every stretch of text
+/// between markers) or by a <see cref="Metaspace"/>. Decoding removes one space from the beginning of the text.
 /// </summary>
-/// <param name="PrependsBlank">The normalizer puts a blank before text that is not empty, after markers too.</param>
-/// <param name="StripsBlank">A blank at the beginning of decoded text is left out.</param>
-/// <param name="Metaspace">Null where there is the normalizer.</param>
+/// <param name="PrependsBlank">Whether the normaliser puts a space before every text that is not empty, also after markers.</param>
+/// <param name="StripsBlank">Whether a space at the beginning of decoded text is left out.</param>
+/// <param name="Metaspace">The pre_tokenizer; null if a normaliser is used instead.</param>
 public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Metaspace? Metaspace)
 {
     internal const string Blank = "\u2581";
 
     public static string ByteToken(int value) => $"<0x{value:X2}>";
 
-    /// <summary>The byte that a token stands for, or null.</summary>
+    /// <summary>The byte that a byte token stands for, or null for another token.</summary>
     public static byte? ByteOf(string token) =>
         token.Length == 6
             && token.StartsWith("<0x", StringComparison.Ordinal)
@@ -27,27 +27,29 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
             ? value
             : null;
 
-    /// <exception cref="CheckpointException">Another recipe; named.</exception>
+    /// <exception cref="CheckpointException">The file has other settings. The message names them.</exception>
     public static SentencePieceRules Read(JsonElement? normalizer, JsonElement? preTokenizer, JsonElement? decoder)
     {
         var metaspace = preTokenizer is { } pre ? Metaspace.Read(pre) : null;
         var normalizers = Steps(normalizer, "normalizers");
         var prepends = normalizers is [var first, ..] && Is(first, "Prepend", ("prepend", Blank));
         if (metaspace is not null && normalizers.Count > 0)
-            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside a Metaspace; none is.");
+            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported together with a Metaspace; only no "
+                + "normalizer is.");
         if (metaspace is null && (normalizers.Skip(prepends ? 1 : 0).ToList() is not [var replace] || !IsReplace(replace, " ", Blank)))
-            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported beside byte_fallback; Prepend '{Blank}' "
-                + $"and Replace ' ' by it are, or a pre_tokenizer Metaspace instead.");
+            throw new CheckpointException($"the normalizer {Names(normalizers)} is not supported together with byte_fallback; only "
+                + $"Prepend '{Blank}' followed by Replace ' ' by '{Blank}' is, or a pre_tokenizer Metaspace instead.");
         var decoders = Steps(decoder, "decoders");
         if (decoders is not [var back, var bytes, var fuse, ..]
             || !IsReplace(back, Blank, " ") || !Is(bytes, "ByteFallback") || !Is(fuse, "Fuse") || decoders.Count > 4
             || (decoders.Count == 4 && !IsStrip(decoders[3])))
             throw new CheckpointException(
-                $"the decoder {Names(decoders)} is not supported beside byte_fallback; Replace, ByteFallback, Fuse and Strip are.");
+                $"the decoder {Names(decoders)} is not supported together with byte_fallback; only Replace, ByteFallback, Fuse and Strip "
+                + "are.");
         return new SentencePieceRules(prepends, decoders.Count == 4, metaspace);
     }
 
-    /// <param name="prepends">False: the text continues a stretch, and no blank is put before it.</param>
+    /// <param name="prepends">False if the text continues a stretch of text, so that no space is put before it.</param>
     public string Normalize(string text, bool prepends = true)
     {
         if (text.Length == 0 || Metaspace is not null) return text;

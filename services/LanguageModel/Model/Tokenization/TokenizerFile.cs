@@ -5,17 +5,19 @@ using static Flamingo.LanguageModel.Tokenization.TokenizerJson;
 namespace Flamingo.LanguageModel.Tokenization;
 
 /// <summary>
-/// What a BPE <c>tokenizer.json</c> says, byte-level (GPT-NeoX, MPT) or SentencePiece's with byte fallback (LLaMA); whatever this
-/// build would have to ignore is refused by name.
+/// The content of a BPE <c>tokenizer.json</c>, byte-level (GPT-NeoX, MPT) or SentencePiece with byte fallback (LLaMA). A member
+/// that this build would have to ignore is refused, and the message names it.
 /// </summary>
-/// <param name="SentencePiece">Null for byte-level BPE, whose own settings are the three flags before it.</param>
-/// <param name="Beginning">Ids that the template puts before a text; <see cref="JsonTokenizer.Encode"/> leaves that to the caller.</param>
+/// <param name="SentencePiece">Settings of SentencePiece; null for byte-level BPE, whose settings are the three flags before this
+/// parameter.</param>
+/// <param name="Beginning">Ids that the template puts before a text. <see cref="JsonTokenizer.Encode"/> does not add them; the
+/// caller may.</param>
 public sealed record TokenizerFile(
     IReadOnlyDictionary<string, int> Vocabulary, IReadOnlyList<(string Left, string Right)> Merges, IReadOnlyList<AddedToken> AddedTokens,
     bool ComposesCharacters, bool AddsPrefixSpace, bool SplitsWords, SentencePieceRules? SentencePiece, IReadOnlyList<int> Beginning)
 {
     /// <exception cref="CheckpointException">
-    /// No such file, no JSON, beyond <see cref="TokenizerLimits"/>, or something in it that this build does not do.
+    /// The file is missing, is not JSON, exceeds <see cref="TokenizerLimits"/>, or uses a feature that this build does not support.
     /// </exception>
     public static TokenizerFile Read(string path)
     {
@@ -27,16 +29,17 @@ public sealed record TokenizerFile(
         }
         catch (Exception exception) when (exception is CheckpointException or JsonException or InvalidOperationException)
         {
-            // the last: half a surrogate pair in a string
+            // JsonDocument throws InvalidOperationException for half a surrogate pair in a string
             var problem = exception is JsonException malformed ? JsonProblem.Describe(malformed) : exception.Message;
             throw new CheckpointException(
-                $"{path} is no tokenizer.json that this build reads: {problem} Take the one that was published with the model.", exception);
+                $"{path} is not a tokenizer.json that this build can read: {problem} Use the file that was published with the model.",
+                exception);
         }
     }
 
     private static TokenizerFile Read(JsonElement root)
     {
-        // Truncation and padding are left out of account as transformers does, which resets both for every call.
+        // Truncation and padding are ignored, as in transformers, which resets both at every call.
         Expect(
             root, "the file", "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
             "decoder", "model");
@@ -75,14 +78,15 @@ public sealed record TokenizerFile(
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement vocab)
     {
-        if (vocab.ValueKind != JsonValueKind.Object) throw new CheckpointException("model.vocab is no object of tokens and their ids.");
+        if (vocab.ValueKind != JsonValueKind.Object) throw new CheckpointException("model.vocab is not an object of tokens and their ids.");
         var tokens = new Dictionary<string, int>(60_000);
         var ids = new HashSet<int>(60_000);
         foreach (var entry in vocab.EnumerateObject())
         {
             var token = Token(entry.Name, "a token of model.vocab");
             var id = Id(entry.Value, $"model.vocab's '{Short(token)}'");
-            if (!ids.Add(id)) throw new CheckpointException($"model.vocab's '{Short(token)}' with id {id} has the id of another.");
+            if (!ids.Add(id))
+                throw new CheckpointException($"model.vocab's '{Short(token)}' with id {id} has the same id as another token.");
             tokens.Add(token, id);
         }
 
@@ -96,7 +100,7 @@ public sealed record TokenizerFile(
             : Text(merge, $"merge {rank}").Split(' ', 3);
         return parts is [{ Length: > 0 } left, { Length: > 0 } right]
             ? (left, right)
-            : throw new CheckpointException($"merge {rank} is no pair: {Short(merge.GetRawText())}.");
+            : throw new CheckpointException($"merge {rank} is not a pair of tokens: {Short(merge.GetRawText())}.");
     }
 
     private static List<AddedToken> ReadAddedTokens(JsonElement root, Dictionary<string, int> vocabulary)
@@ -112,12 +116,12 @@ public sealed record TokenizerFile(
             var (id, content) = (Id(Required(element, "id"), what), Token(Text(Required(element, "content"), $"{what}.content"), what));
             if (content.Length == 0) throw new CheckpointException($"{what} is empty.");
             if (Flag(element, "single_word", false))
-                throw new CheckpointException($"the added token '{Short(content)}' asks for single_word, which is not supported.");
+                throw new CheckpointException($"the added token '{Short(content)}' uses single_word, which is not supported.");
             if (!contents.Add(content)
                 || (taken.TryGetValue(id, out var other) && other != content)
                 || (vocabulary.TryGetValue(content, out var inModel) && inModel != id))
                 throw new CheckpointException(
-                    $"the added token '{Short(content)}' with id {id} stands there twice, or token or id are taken by another.");
+                    $"the added token '{Short(content)}' with id {id} occurs twice, or its content or id is that of another token.");
             if ((text += content.Length) > TokenizerLimits.MostAddedText)
                 throw new CheckpointException($"the added_tokens have more than {TokenizerLimits.MostAddedText} characters together.");
             taken[id] = content;
@@ -131,7 +135,7 @@ public sealed record TokenizerFile(
         return tokens;
     }
 
-    /// <summary>Whether text is brought to NFC.</summary>
+    /// <summary>Returns whether text is normalised to NFC.</summary>
     private static bool ReadNormalizer(JsonElement? normalizer)
     {
         if (normalizer is not { } element) return false;
@@ -148,22 +152,24 @@ public sealed record TokenizerFile(
         }
     }
 
-    /// <summary>A template may put special tokens before a text, and nothing behind.</summary>
+    /// <summary>
+    /// Reads the special tokens that the template puts before a text. A template that puts tokens after a text is refused.
+    /// </summary>
     private static List<int> ReadBeginning(JsonElement? processor)
     {
-        // ByteLevel only changes offsets, and this tokenizer gives none.
+        // ByteLevel only changes offsets, which this tokenizer does not return.
         if (processor is not { } element || TypeOf(element) == "ByteLevel") return [];
         JsonElement[] single = TypeOf(element) == "TemplateProcessing" && Present(element, "single") is not null
             ? [.. Items(element, "single")]
             : [];
         if (single is not [.. var before, var text] || Present(text, "Sequence") is null)
             throw new CheckpointException($"the post_processor '{Short(TypeOf(element))}' is not supported, because it may add tokens "
-                + $"behind a text; a TemplateProcessing that puts some before it, ByteLevel and none are.");
+                + "after a text; only ByteLevel, a TemplateProcessing that adds tokens before a text, or no post_processor is.");
         var ids = new List<int>();
         foreach (var token in before)
         {
             var name = Text(Required(Required(token, "SpecialToken"), "id"), "the id of a post_processor's SpecialToken");
-            // one long list may be named many times
+            // a small file may refer many times to one long list
             foreach (var id in Items(Required(Required(element, "special_tokens"), name), "ids").Take(TokenizerLimits.MostBefore + 1))
                 ids.Add(Id(id, "a special token of the post_processor"));
             if (ids.Count > TokenizerLimits.MostBefore)
@@ -180,7 +186,7 @@ public sealed record TokenizerFile(
         Expect(element, $"the {part} ByteLevel", "type", "add_prefix_space", "trim_offsets", "use_regex");
     }
 
-    /// <summary>The element itself, or the one member of a Sequence of one.</summary>
+    /// <summary>Returns the element itself, or the only member of a Sequence of one.</summary>
     private static JsonElement? Only(JsonElement? element, string part, string members)
     {
         if (element is not { } sequence || TypeOf(sequence) != "Sequence") return element;
@@ -188,6 +194,6 @@ public sealed record TokenizerFile(
         return inner is [var only]
             ? only
             : throw new CheckpointException(
-                $"the {part} is a Sequence of [{Short(string.Join(", ", inner.Take(8).Select(TypeOf)))}]; ByteLevel alone is supported.");
+                $"the {part} is a Sequence of [{Short(string.Join(", ", inner.Take(8).Select(TypeOf)))}]; only ByteLevel is supported.");
     }
 }

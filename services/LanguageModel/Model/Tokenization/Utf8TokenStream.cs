@@ -3,7 +3,10 @@ using Flamingo.LanguageModel.Engine;
 
 namespace Flamingo.LanguageModel.Tokenization;
 
-/// <summary>Decodes a stream of tokens; bytes of an unfinished character wait for the rest of it. One caller at a time.</summary>
+/// <summary>
+/// Decodes a stream of tokens. The bytes of an incomplete character are held back until the character is complete. Not
+/// thread-safe.
+/// </summary>
 internal sealed class Utf8TokenStream(JsonTokenizer tokenizer) : ITokenStream
 {
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Resampler.Execution;
 
-/// <summary>What the resampler tells an operator; events 4000 to 4099.</summary>
+/// <summary>Log messages of the resampler; events 4000 to 4099.</summary>
 internal static partial class ResamplerLog
 {
     [LoggerMessage(4001, LogLevel.Information, "A call with {Pictures} pictures was refused: {Reason}")]
@@ -11,6 +11,6 @@ internal static partial class ResamplerLog
     [LoggerMessage(4002, LogLevel.Debug, "A forward pass of {Pictures} pictures took {Milliseconds:0.0} ms.")]
     public static partial void BatchComputed(this ILogger logger, int pictures, double milliseconds);
 
-    [LoggerMessage(4003, LogLevel.Warning, "A forward pass of {Pictures} pictures failed, and the calls in it with it.")]
+    [LoggerMessage(4003, LogLevel.Warning, "A forward pass of {Pictures} pictures failed, so the calls in it fail.")]
     public static partial void BatchFailed(this ILogger logger, Exception exception, int pictures);
 }

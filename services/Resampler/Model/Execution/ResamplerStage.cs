@@ -17,13 +17,13 @@ using static TorchSharp.torch;
 
 namespace Flamingo.Resampler.Execution;
 
-/// <summary>Limits of the stage; section <c>Resampler</c>.</summary>
+/// <summary>Device, limits and batching of the stage; section <c>Resampler</c>.</summary>
 public sealed class ResamplerOptions
 {
     public const string Section = "Resampler";
 
-    /// <summary>Torch device of this stage: cpu, cuda or cuda:N; empty for <see cref="ModelOptions.Device"/>.</summary>
-    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or nothing for that of Model:Device")]
+    /// <summary>Torch device of this stage: cpu, cuda or cuda:N. If it is empty, <see cref="ModelOptions.Device"/> applies.</summary>
+    [RegularExpression(ModelOptions.Devices, ErrorMessage = "cpu, cuda or cuda:N, or empty to use Model:Device")]
     public string Device { get; set; } = "";
 
     /// <summary>Most pictures in one call.</summary>
@@ -31,19 +31,24 @@ public sealed class ResamplerOptions
     public int MaxItems { get; set; } = 64;
 
     /// <summary>
-    /// Pictures in one forward pass, of one call or of several; more are computed in turns, so that memory stays bounded.
+    /// Most pictures in one forward pass, of one call or of several. More pictures are computed in several passes, so that memory
+    /// stays bounded.
     /// </summary>
     [Range(1, 256)]
     public int BatchSize { get; set; } = 16;
 
-    /// <summary>How long a picture may wait for others to share its forward pass; 0: it shares with pictures that wait already.</summary>
+    /// <summary>
+    /// How long a picture may wait for others to share its forward pass. With 0, it shares the pass only with pictures that are
+    /// waiting already.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchWait { get; set; } = TimeSpan.FromMilliseconds(2);
 }
 
 /// <summary>
-/// Features of equal shape share a batch, whichever call they came with, and an item's latents are the same bits whatever else is in the
-/// batch. Latents are rounded to the latent dtype before they are handed out, so that a cache miss and a hit give the same answer.
+/// The resampler as a stage. Features of equal shape share a batch, even if they belong to different calls. On the CPU the
+/// latents of an item are bit for bit the same whatever else is in the batch. Latents are rounded to the latent dtype before they
+/// are returned, so that a cache miss and a cache hit give the same answer.
 /// </summary>
 public sealed class ResamplerStage : IResampler, IDisposable
 {
@@ -56,7 +61,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
 
-    /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
+    /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit the configuration.</exception>
     public ResamplerStage(
         ModelDirectory model, InferenceThread thread, IOptions<ResamplerOptions> options, IOptions<ModelOptions> modelOptions,
         TimeProvider time, ILogger<ResamplerStage>? log = null)
@@ -138,7 +143,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     {
         var faults = new List<FieldFault>();
         if (features.Count == 0 || features.Count > _options.MaxItems)
-            faults.Add(new("features", $"{features.Count} items in one call.", $"Send 1 to {_options.MaxItems}."));
+            faults.Add(new("features", $"One call contains {features.Count} items.", $"Send 1 to {_options.MaxItems} items."));
         foreach (var (index, item) in features.Index())
         {
             if (item.Shape.Length != 3 || item.Shape[2] != Description.FeatureWidth)
@@ -146,7 +151,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
                     + $"{Description.FeatureWidth}]."));
             else if (item.Shape[0] > Description.MaxFrames)
                 faults.Add(new($"features[{index}]", $"{item.Shape[0]} frames are more than this checkpoint has frame embeddings "
-                    + $"for.", $"Send at most {Description.MaxFrames}."));
+                    + $"for.", $"Send at most {Description.MaxFrames} frames."));
         }
 
         try
@@ -171,7 +176,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
 public static class ResamplerRegistration
 {
-    /// <summary>The resampler in this process.</summary>
+    /// <summary>Adds the resampler stage that runs in this process.</summary>
     public static IServiceCollection AddResamplerStage(this IServiceCollection services)
     {
         services.AddModelRuntime();

@@ -5,20 +5,21 @@ using Flamingo.VisionEncoder.Decoding;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// Checks pictures and clips before they take memory: number and size of files, size by header, number of frames. All faults of a call are
-/// reported together.
+/// Checks pictures and clips before they are decoded: the number and size of files, the size in pixels by the header, and the
+/// number of frames. All faults of a call are reported together.
 /// </summary>
 internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
 {
     public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
     /// <exception cref="FlamingoException">
-    /// InvalidArgument, naming every bad picture as <c>pictures[i]</c>, and its file as <c>pictures[i].files[j]</c> where it has several.
+    /// InvalidArgument, naming every bad picture as <c>pictures[i]</c>, or its file as <c>pictures[i].files[j]</c> if it has several files.
     /// </exception>
     public IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
     {
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
-            throw FlamingoException.Invalid("pictures", $"{pictures.Count} pictures in one call.", $"Send 1 to {options.MaxPictures}.");
+            throw FlamingoException.Invalid(
+                "pictures", $"One call contains {pictures.Count} pictures.", $"Send 1 to {options.MaxPictures} pictures.");
         var faults = new List<FieldFault>();
         var plans = pictures.Select((picture, index) => Plan(picture, $"pictures[{index}]", faults)).ToList();
         PromptRules.ThrowIfAny(faults);
@@ -29,14 +30,16 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
     {
         var (files, known) = (picture.Files, faults.Count);
         if (picture.MaxFrames < 0 || picture.MaxFrames > options.MaxFrames)
-            faults.Add(new($"{field}.max_frames", $"{picture.MaxFrames} frames of one clip.", $"Ask for 1 to {options.MaxFrames}."));
+            faults.Add(
+                new($"{field}.max_frames", $"{picture.MaxFrames} frames of one clip are requested.", $"Ask for 1 to {options.MaxFrames} "
+                    + "frames."));
         var bytes = files.Sum(file => (long)file.Length);
         if (files.Count == 0) faults.Add(new(field, "The picture has no file.", Formats));
         else if (files.Count > options.MaxClipFrames)
             faults.Add(new(field, $"{files.Count} files are more than {options.MaxClipFrames}.", "Send fewer frames of the clip."));
         else if (files.Count > 1 && bytes > options.MaxPictureBytes)
             faults.Add(new(field, $"The files have {bytes} bytes, more than "
-                + $"{options.MaxPictureBytes}.", "Send fewer or smaller frames; they are scaled down anyway."));
+                + $"{options.MaxPictureBytes}.", "Send fewer or smaller frames; the service scales them down anyway."));
         else if (files.Count == 1) Check(files[0], field, faults);
         else foreach (var (index, file) in files.Index()) Check(file, $"{field}.files[{index}]", faults);
 
@@ -52,7 +55,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         return plan;
     }
 
-    // A frame of an animation may be drawn over all frames before it, so those are decoded too.
+    // A frame of an animation may depend on all frames before it, so those are decoded too.
     private long Pixels(PicturePlan plan)
     {
         return plan.IsAnimation
@@ -72,20 +75,22 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         if (file.Length == 0) return ("The picture is empty.", Formats);
         if (file.Length > options.MaxPictureBytes)
             return (
-                $"{file.Length} bytes are more than {options.MaxPictureBytes}.", "Send a smaller file; pictures are scaled down anyway.");
+                $"{file.Length} bytes are more than {options.MaxPictureBytes}.",
+                "Send a smaller file; the service scales pictures down anyway.");
         if (decoder.ReadSize(file) is not var (width, height))
         {
             return ForeignFormat.Of(file.Span) is { } foreign
-                ? ($"The file is {foreign.Name}, which is not read.", foreign.Remedy)
+                ? ($"The file is {foreign.Name}, which is not supported.", foreign.Remedy)
                 : ("The format is unknown or the header is damaged.", Formats);
         }
 
         if (width < 1 || height < 1) return ($"The picture is {width} × {height}.", "Send at least one pixel.");
         if ((long)width * height > options.MaxPixels)
             return ($"{width} × {height} by its header is more than {options.MaxPixels} pixels.", "Scale the picture down before sending.");
-        // The short side is scaled to the tower's size and the long side with it, so a line of pixels would become gigabytes.
+        // The short side is scaled to the input size of the network and the long side by the same factor, so a very thin picture
+        // would need gigabytes.
         if (Math.Max(width, height) > (long)Math.Min(width, height) * options.MaxAspectRatio)
-            return ($"{width} × {height} is more than {options.MaxAspectRatio} times as long as it is wide.", "Crop the picture.");
+            return ($"{width} × {height} has a long side of more than {options.MaxAspectRatio} times its short side.", "Crop the picture.");
         return null;
     }
 }

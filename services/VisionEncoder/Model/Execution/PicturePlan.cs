@@ -3,20 +3,22 @@ using Flamingo.Stages;
 
 namespace Flamingo.VisionEncoder.Execution;
 
-/// <summary>What is to be decoded of one picture or clip.</summary>
-/// <param name="Frames">Indices of files, where there are several; else of the frames of the one file. Ascending.</param>
+/// <summary>The frames to decode of one picture or clip.</summary>
+/// <param name="Frames">Indices of the files if there are several, otherwise of the frames of the only file; ascending.</param>
 internal sealed record PicturePlan(VisualInput Picture, IReadOnlyList<int> Frames)
 {
-    /// <summary>Whether frames past the first of one file are wanted.</summary>
+    /// <summary>Whether frames after the first of a single file are to be decoded.</summary>
     public bool IsAnimation => Picture.Files.Count == 1 && Frames is not [0];
 
     /// <summary>
-    /// n of N frames, evenly: the one in the middle of each n-th part, ⌊(i + 0.5) · N / n⌋. All of them where there are not more.
+    /// Chooses n of N frames at even distances: the frame in the middle of each of n equal parts, ⌊(i + 0.5) · N / n⌋. It chooses
+    /// all frames if N ≤ n.
     /// <code>
     /// N = 10, n = 4    |  ·  x  ·  | x  ·  ·  x|  ·  ·  x  ·      frames 1, 3, 6, 8
     /// </code>
     /// </summary>
-    /// <param name="most">0 is read as 1.</param>
+    /// <param name="there">Number of frames N of the clip.</param>
+    /// <param name="most">Largest number of frames n to choose; 0 counts as 1.</param>
     public static IReadOnlyList<int> Sample(int there, int most)
     {
         var count = Math.Min(there, Math.Max(1, most));

@@ -6,15 +6,15 @@ using Flamingo.VisionEncoder.Preprocessing;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// Files to resized grey levels on the callers' threads. A decoded giant lives only here, and only so many at once as
-/// there are slots; a call has no more of its pictures in the queue for them than there are slots, so that a large call
-/// leaves room for a small one.
+/// Decodes and resizes pictures to 8-bit levels on the thread pool. Decoded pictures of full size exist only here, and at most
+/// one per slot at a time. A call queues at most as many pictures as there are slots, so that a large call does not delay a small
+/// call for long.
 /// </summary>
 internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor preprocessor, int slots) : IDisposable
 {
     private readonly SemaphoreSlim _slots = new(slots);
 
-    /// <returns>Of every picture the levels of its frames, each u8 [3, size, size].</returns>
+    /// <returns>For each picture the levels of its frames, each u8 [3, size, size].</returns>
     /// <exception cref="FlamingoException">InvalidArgument, naming every picture or file that is truncated or damaged.</exception>
     public async Task<IReadOnlyList<IReadOnlyList<byte[]>>> ReadAsync(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
     {

@@ -20,12 +20,12 @@ using static TorchSharp.torch;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// Decodes on callers' threads and computes on the inference thread, frames of all calls in bounded batches. A picture's features are the
-/// same bits whatever else is in the batch.
+/// The vision encoder as a stage. It decodes pictures on the thread pool and computes the frames of all calls in bounded batches
+/// on the inference thread. On the CPU the features of a picture are bit for bit the same whatever else is in the batch.
 /// </summary>
 public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
 {
-    /// <summary>Most bytes of features in one answer: what a gRPC message can carry, less some room for the rest of it.</summary>
+    /// <summary>Most bytes of features in one answer: 1 GiB, less 16 MiB for the other fields of the gRPC message.</summary>
     private const long MaxFeatureBytes = (1L << 30) - (16 << 20);
 
     private readonly PictureGate _gate;
@@ -39,7 +39,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
 
-    /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit.</exception>
+    /// <exception cref="CheckpointException">The weights are missing, damaged or do not fit the configuration.</exception>
     public VisionEncoderStage(
         ModelDirectory model, InferenceThread thread, IPictureDecoder decoder, IOptions<VisionEncoderOptions> options,
         IOptions<ModelOptions> modelOptions, TimeProvider time,
@@ -62,7 +62,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
             thread.RunAsync, time, _metrics.Waited);
         var side = config.ImageSize / config.PatchSize;
-        // Preprocessing has a version of its own, and the pooled embedding shapes no latent.
+        // The preprocessing has its own version, and the pooled embedding does not affect latents.
         var digest = ComputedDigest.Of(
             model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
@@ -105,7 +105,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             (long)Description.Patches * Description.Width * TensorData.ElementSize(Description.Dtype));
         if (frames * bytes > MaxFeatureBytes)
             throw FlamingoException.Invalid(
-                "pictures", $"The features of {frames} frames do not fit one answer.",
+                "pictures", $"The features of {frames} frames do not fit into one answer.",
                 $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
 
         var levels = await _reader.ReadAsync(plans, cancellation);
@@ -182,13 +182,13 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     }
 
     /// <param name="Levels">u8 [3, size, size].</param>
-    /// <param name="IsLast">Of its picture.</param>
+    /// <param name="IsLast">Whether the frame is the last of its picture.</param>
     private sealed record Frame(byte[] Levels, bool WantsPooled, bool IsLast);
 }
 
 public static class VisionEncoderRegistration
 {
-    /// <summary>The vision encoder in this process.</summary>
+    /// <summary>Adds the vision encoder stage that runs in this process.</summary>
     public static IServiceCollection AddVisionEncoderStage(this IServiceCollection services)
     {
         services.AddModelRuntime();

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
 /// <summary>Pools, queries and rows of a random call. All tensors belong to the caller's scope.</summary>
-/// <param name="Heads">Of keys and values; the query has as many, or a multiple.</param>
+/// <param name="Heads">Number of heads of keys and values; the query has the same number or a multiple.</param>
 internal sealed record AttentionCase(
     int Heads, int Head, int BlockTokens, ScalarType Dtype, Tensor Keys, Tensor Values, Tensor Query, AttentionRows Rows, float[]? Slopes)
 {
@@ -16,8 +16,8 @@ internal sealed record AttentionCase(
     public int QueryHeads => (int)Query.shape[1] / Head;
 
     /// <summary>
-    /// Several sequences, each with one row, a prefill chunk or equal lengths, over shuffled blocks, heads grouped or not, with padding
-    /// rows between; the query is a chunk of a joined projection.
+    /// Creates a call with several sequences, each with one row, a prefill chunk or rows of equal length, over shuffled blocks,
+    /// with or without grouped heads, and with padding rows between. The query is a part of a joined projection.
     /// </summary>
     public static AttentionCase Random(int seed, ScalarType dtype, int longest = 200)
     {
@@ -28,10 +28,10 @@ internal sealed record AttentionCase(
         var tables = new List<int>();
         for (var sequence = random.Next(1, 6); sequence > 0; sequence--)
         {
-            // block borders often
+            // often at a block boundary
             var length = random.Next(3) == 0 ? Math.Min(longest, blockTokens * random.Next(1, 4)) : random.Next(1, longest + 1);
             var chunk = Math.Min(length, Pick(1, 1, 3, 40));
-            // else all see the same, as in cross-attention
+            // otherwise all rows have the same length, as in cross-attention
             var rising = random.Next(4) > 0;
             rows.AddRange(Enumerable.Range(1, chunk).Select(row => new AttentionRow(tables.Count, rising ? length - chunk + row : length)));
             tables.AddRange(Enumerable.Repeat(0, (length + blockTokens - 1) / blockTokens));
@@ -54,7 +54,7 @@ internal sealed record AttentionCase(
 
     public Tensor Forward(IBlockAttention attention) => attention.Forward(Query, Keys, Values, Rows, Slopes);
 
-    /// <summary>The same call with these rows alone.</summary>
+    /// <summary>Returns the same call with only these rows.</summary>
     public AttentionCase Only(params int[] rows) =>
         this with
         {
@@ -70,7 +70,7 @@ internal sealed record AttentionCase(
         return tensor(values, shape);
     }
 
-    /// <summary>Bit for bit.</summary>
+    /// <summary>Whether two tensors are equal bit for bit.</summary>
     public static bool Same(Tensor one, Tensor other) =>
         one.dtype == other.dtype
             && one.shape.AsSpan().SequenceEqual(other.shape)

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
-/// <summary>The attention of GPUs, computed on the CPU and compared with the plain twin.</summary>
+/// <summary>The attention for GPUs, computed on the CPU and compared with PlainAttention.</summary>
 public sealed class BatchedAttentionTests(Models models) : IDisposable
 {
     private readonly DeviceTransfer _transfer = new(CPU);
@@ -14,7 +14,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     public static TheoryData<ScalarType> Dtypes => [.. AttentionCase.Dtypes];
 
     [Theory, MemberData(nameof(Dtypes))]
-    public Task Batched_equals_the_plain_twin(ScalarType dtype) => Each(80, dtype, (seed, call) =>
+    public Task Batched_equals_plain_attention(ScalarType dtype) => Each(80, dtype, (seed, call) =>
     {
         var batched = new BatchedAttention(_transfer);
         var (output, expected) = (call.Forward(batched), call.Forward(_plain));
@@ -24,7 +24,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, call.Slopes, appends: false);
         Assert.True(
             AttentionCase.Same(output, (call with { Rows = rows }).Forward(batched)),
-            $"seed {seed}: prepared once for all layers, the same bits");
+            $"seed {seed}: rows that were prepared once for all layers must give the same bits");
     });
 
     [Theory, MemberData(nameof(Dtypes))]
@@ -39,7 +39,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     });
 
     [Theory, MemberData(nameof(Dtypes))]
-    public Task Append_writes_what_the_plain_twin_writes(ScalarType dtype) => Each(40, dtype, (seed, call) =>
+    public Task Append_writes_what_plain_attention_writes(ScalarType dtype) => Each(40, dtype, (seed, call) =>
     {
         var rows = call.Rows with
         {
@@ -82,13 +82,13 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         var before = _transfer.Uploads;
         for (var step = 0; step < 3; step++)
         {
-            using var scope = NewDisposeScope(); // what belongs to a step is gone before the next one
+            using var scope = NewDisposeScope(); // disposes the tensors of a step before the next step
             var rows = batched.Prepare(call.Rows, call.Keys, call.QueryHeads / call.Heads, slopes, appends: false);
             AssertClose((call with { Slopes = slopes }).Forward(_plain), (call with { Rows = rows, Slopes = slopes }).Forward(batched),
                 ScalarType.Float32, $"step {step}");
         }
 
-        Assert.Equal(before + 1 + 3, _transfer.Uploads); // the slopes, and the numbers of each step
+        Assert.Equal(before + 1 + 3, _transfer.Uploads); // one upload of the slopes, and one upload of the numbers of each step
     });
 
     [Fact]
@@ -103,7 +103,7 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
     public Task Nothing_stays_alive_but_the_result() => Each(3, ScalarType.BFloat16, (_, call) =>
     {
         var (batched, added) = (new BatchedAttention(_transfer), call.Query.slice(1, 0, call.Heads * call.Head, 1).clone());
-        call.Forward(batched).Dispose(); // its slopes, where it has some, are kept for the next calls
+        call.Forward(batched).Dispose(); // the slopes of the call, if any, are kept for the next calls
         var before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
         for (var round = 0; round < 5; round++)
         {
@@ -140,7 +140,8 @@ public sealed class BatchedAttentionTests(Models models) : IDisposable
         return count;
     }, TestContext.Current.CancellationToken);
 
-    // f32 within 1e-5 of the largest; in bf16 weights and biases are rounded as well, which leaves some hundredths of the largest
+    // The tolerance of f32 is 1e-5 of the largest value. In bf16 weights and biases are rounded as well, so it is some hundredths
+    // of the largest value.
     private static void AssertClose(Tensor expected, Tensor actual, ScalarType dtype, string message)
     {
         var (left, right) = (AttentionCase.Floats(expected), AttentionCase.Floats(actual));

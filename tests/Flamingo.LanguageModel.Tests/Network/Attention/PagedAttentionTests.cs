@@ -12,7 +12,7 @@ public sealed class PagedAttentionTests(Models models)
     public static TheoryData<ScalarType> Dtypes => [.. AttentionCase.Dtypes];
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task Paged_equals_the_plain_twin(ScalarType dtype) => Each(60, dtype, TestContext.Current.CancellationToken, (seed, call) =>
+    public Task Paged_equals_plain_attention(ScalarType dtype) => Each(60, dtype, TestContext.Current.CancellationToken, (seed, call) =>
     {
         var (output, expected) = (call.Forward(_paged), call.Forward(_plain));
         Assert.Equal((expected.dtype, true), (output.dtype, output.is_contiguous()));
@@ -90,14 +90,14 @@ public sealed class PagedAttentionTests(Models models)
     });
 
     [Fact(Timeout = 60_000)]
-    public Task What_is_not_finite_stays_with_those_who_see_it() =>
+    public Task Values_that_are_not_finite_affect_only_the_rows_that_see_them() =>
         Each(10, ScalarType.BFloat16, TestContext.Current.CancellationToken, (_, call) =>
     {
         var row = Array.FindLastIndex(call.Rows.Rows, row => row.Length > 0);
         var (table, length) = call.Rows.Rows[row];
         var (block, token) = Math.DivRem(length - 1, call.BlockTokens);
         var before = call.Forward(_paged);
-        call.Keys[call.Rows.Tables[table + block]].select(1, token).fill_(float.NaN);          // the newest key of the last sequence
+        call.Keys[call.Rows.Tables[table + block]].select(1, token).fill_(float.NaN);          // the last key of the last sequence
         var after = call.Forward(_paged);
         for (var other = 0; other < call.Rows.Rows.Length; other++)
         {
@@ -165,7 +165,7 @@ public sealed class PagedAttentionTests(Models models)
         return count;
     }, cancellation);
 
-    // f32 within 1e-5 of the largest, bf16 within one rounding of each value besides
+    // The tolerance is 1e-5 of the largest value, and in bf16 additionally one rounding of each value.
     private static void AssertClose(float[] expected, float[] actual, ScalarType dtype, string message)
     {
         Assert.Equal(expected.Length, actual.Length);

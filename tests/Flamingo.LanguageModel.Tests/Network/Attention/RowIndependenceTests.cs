@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Flamingo.LanguageModel.Tests.Network.Attention;
 
-/// <summary>A row's result depends bit for bit on its own query and on what it sees, and on nothing else.</summary>
+/// <summary>The result of a row depends bit for bit only on its own query and on the keys and values that it attends to.</summary>
 public sealed class RowIndependenceTests(Models models)
 {
     private readonly PagedAttention _one = new(ComputeTeam.Alone), _two = new(models.Thread.Team);
@@ -12,34 +12,34 @@ public sealed class RowIndependenceTests(Models models)
     public static TheoryData<ScalarType> Dtypes => [.. AttentionCase.Dtypes];
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task Alone_and_in_a_crowd(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, crowd) =>
+    public Task Alone_and_in_a_larger_batch(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, batch) =>
     {
-        for (var row = 0; row < call.Rows.Rows.Length; row++) AssertSame(crowd[row], call.Only(row).Forward(_one)[0]);
+        for (var row = 0; row < call.Rows.Rows.Length; row++) AssertSame(batch[row], call.Only(row).Forward(_one)[0]);
     });
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task In_any_order(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, crowd) =>
+    public Task In_any_order(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, batch) =>
     {
         var order = Enumerable.Range(0, call.Rows.Rows.Length).ToArray();
         new Random(order.Length).Shuffle(order);
-        AssertSame(crowd.index_select(0, tensor(order.Select(row => (long)row).ToArray())), call.Only(order).Forward(_one));
+        AssertSame(batch.index_select(0, tensor(order.Select(row => (long)row).ToArray())), call.Only(order).Forward(_one));
     });
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task In_chunks_of_any_size(ScalarType dtype) => Each(8, dtype, TestContext.Current.CancellationToken, (call, crowd) =>
+    public Task In_chunks_of_any_size(ScalarType dtype) => Each(8, dtype, TestContext.Current.CancellationToken, (call, batch) =>
     {
         var rows = call.Rows.Rows.Length;
         for (var size = 1; size <= Math.Min(rows, 40); size += size < 20 ? 1 : 7)
         {
             var chunks = Enumerable.Range(0, rows).Chunk(size).Select(chunk => call.Only(chunk).Forward(_one)).ToArray();
-            AssertSame(crowd, cat(chunks, 0));
+            AssertSame(batch, cat(chunks, 0));
         }
     });
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
     public Task On_one_thread_and_on_two(ScalarType dtype) => models.Thread.RunAsync(() =>
     {
-        // large enough for helpers to join, again and again
+        // large enough that helper threads take part, many times
         var random = new Random(1);
         var pool = () => AttentionCase.Normal(random, 13, 8, 16, 64).to(dtype);
         var rows =
@@ -51,7 +51,7 @@ public sealed class RowIndependenceTests(Models models)
     }, TestContext.Current.CancellationToken);
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task Wherever_the_blocks_lie(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, crowd) =>
+    public Task In_any_blocks(ScalarType dtype) => Each(25, dtype, TestContext.Current.CancellationToken, (call, batch) =>
     {
         var blocks = (int)call.Keys.shape[0];
         var to = Enumerable.Range(0, blocks).ToArray();
@@ -62,11 +62,11 @@ public sealed class RowIndependenceTests(Models models)
             Keys = call.Keys.index_select(0, from), Values = call.Values
                 .index_select(0, from), Rows = call.Rows with { Tables = [.. call.Rows.Tables.Select(block => to[block])] }
         };
-        AssertSame(crowd, moved.Forward(_two));
+        AssertSame(batch, moved.Forward(_two));
     });
 
     [Theory(Timeout = 120_000), MemberData(nameof(Dtypes))]
-    public Task Whatever_lies_behind_what_a_row_sees(ScalarType dtype) =>
+    public Task Whatever_keys_follow_those_that_a_row_sees(ScalarType dtype) =>
         Each(25, dtype, TestContext.Current.CancellationToken, (call, _) =>
     {
         var row = Array.FindIndex(call.Rows.Rows, row => row.Length > 0);
@@ -86,8 +86,8 @@ public sealed class RowIndependenceTests(Models models)
         AssertSame(expected, alone.Forward(_two));
         if (length > 1)
         {
-            // a neighbour that sees more, NaN included, shares the tile
-            var neighbour = alone with
+            // an adjacent row that attends to more keys, including NaN, shares the tile
+            var other = alone with
             {
                 Query = cat([alone.Query, alone.Query]), Rows = call.Rows with
                 {
@@ -98,7 +98,7 @@ public sealed class RowIndependenceTests(Models models)
             var clean = shorter.Forward(_two);
             var (block, token) = Math.DivRem(length - 1, call.BlockTokens);
             foreach (var pool in new[] { call.Keys, call.Values }) pool[call.Rows.Tables[table + block]].select(1, token).fill_(float.NaN);
-            AssertSame(clean[0], neighbour.Forward(_two)[0]);
+            AssertSame(clean[0], other.Forward(_two)[0]);
         }
     });
 

@@ -5,15 +5,15 @@ using Flamingo.Modeling.Kernels;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// The three inner loops of attention, over one block of keys or values and some query rows. Four rows at a time share what they load,
-/// but each (row, key) and each (row, output lane) has an accumulator of its own that sees the same operations in the same order
-/// as with a single row: that is what makes a row's result independent of its company.
-/// Where fewer than four rows, keys or vectors are left, the last one is computed again in place of the missing: same inputs, same result.
+/// The three inner loops of attention, over one block of keys or values and some query rows. Four rows at a time share the loaded
+/// keys or values. Each (row, key) and each (row, output lane) has its own accumulator, with the same operations in the same
+/// order as for a single row. Therefore the result of a row does not depend on the other rows. Where fewer than four rows, keys
+/// or vectors are left, the last one is computed again in place of the missing ones, with the same inputs and the same result.
 /// </summary>
 internal static unsafe class AttentionKernel
 {
-    /// <summary>scores[row, key] = query[row] · keys[key]; writes up to three entries behind a row's last.</summary>
-    /// <param name="width">A multiple of <see cref="Lanes.Count"/>; strides in elements.</param>
+    /// <summary>Computes scores[row, key] = query[row] · keys[key]. It writes up to three entries after the last of a row.</summary>
+    /// <param name="width">Width of a head, a multiple of <see cref="Lanes.Count"/>. Strides are in elements.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Scores<T>(
         float* query, int queryStride, int rows, T* keys, int keyStride, int count, int width, float* scores, int scoreStride)
@@ -47,7 +47,7 @@ internal static unsafe class AttentionKernel
     }
 
     /// <summary>Turns raw scores into e^(score × scale + slope × (j − (length − 1)) − maximum), in place, and returns their sum.</summary>
-    /// <param name="scores">Room for <see cref="Lanes.Padded"/>(length) entries.</param>
+    /// <param name="scores">Buffer of at least <see cref="Lanes.Padded"/>(length) entries.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Softmax(float* scores, int length, float scale, float slope)
     {
@@ -75,8 +75,8 @@ internal static unsafe class AttentionKernel
         return Lanes.Sum(sum);
     }
 
-    /// <summary>mixed[row] += Σ weights[row, key] × values[key] over the first counts[row] keys, in their order.</summary>
-    /// <param name="width">Of values and mixed, a multiple of <see cref="Lanes.Count"/>; strides in elements.</param>
+    /// <summary>Computes mixed[row] += Σ weights[row, key] × values[key] over the first counts[row] keys, in their order.</summary>
+    /// <param name="width">Width of values and mixed, a multiple of <see cref="Lanes.Count"/>. Strides are in elements.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Mix<T>(
         float* weights, int weightStride, int rows, int* counts, T* values, int valueStride, int width, float* mixed, int mixedStride)
@@ -107,7 +107,7 @@ internal static unsafe class AttentionKernel
         }
     }
 
-    // four vectors of output lanes from `lane` on, none beyond `end`
+    // Accumulates four vectors of output lanes from `lane` on, none of which starts after `end`.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddWeighted<T>(float* w, T* values, int stride, int count, int lane, int end, float* m) where T : unmanaged
     {

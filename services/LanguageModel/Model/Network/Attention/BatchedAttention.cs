@@ -7,19 +7,21 @@ using F = TorchSharp.torch.nn.functional;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// Block attention for devices on which launching work costs more than the work: sequences with about as many rows and keys are
-/// gathered together and attended in one call of torch's fused attention, in the dtype of the pools. Numbers of blocks and positions are
-/// uploaded once in a step (<see cref="Prepare"/>), ALiBi's slopes once in a life; nothing is read back. Shorter sequences of a call are
-/// padded with keys of their own that have no weight, so a row's result depends on the other rows of the call in its last bits at most.
+/// Block attention for GPUs, where launching a kernel often costs more than running it. Sequences of similar numbers of rows and
+/// keys are gathered and computed in one call of torch's fused attention, in the dtype of the pools. Block numbers and positions
+/// are uploaded once per step (<see cref="Prepare"/>) and ALiBi slopes once per instance; nothing is read back. Shorter sequences
+/// of a call are padded with keys of their own that get no weight, so the other rows of a call can change at most the last bits
+/// of a row's result.
 /// </summary>
 public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention, IDisposable
 {
-    // sequences with fewer blocks than this are padded to the longest of them: their keys are few beside the weights that a step reads
+    // Sequences with fewer blocks than this are padded to the longest of them, because reading their keys costs little compared
+    // to reading the weights.
     private const int FewBlocks = 64;
 
     private readonly PlainAttention _plain = new();
 
-    // The slopes of a model never change, so the last ones are kept on the device.
+    // The slopes of a model never change, so the last uploaded slopes are kept on the device.
     private float[]? _slopesOfHost;
     private Tensor? _slopes; // [1, query heads, 1, 1]
 
@@ -60,7 +62,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention,
         using var scope = NewDisposeScope();
         var prepared = rows as PreparedRows
             ?? Prepared(rows, keys, BlockLayout.Check([keys, values], [newKeys, newValues], rows), slopes: null, appends: true);
-        if (!prepared.Appends) throw new ArgumentException("These rows were prepared for reading alone.");
+        if (!prepared.Appends) throw new ArgumentException("These rows were prepared for reading only.");
         if (prepared.Places is null) return;
         foreach (var (pool, added) in new[] { (keys, newKeys), (values, newValues) })
         {
@@ -110,36 +112,38 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention,
                 .view(batch.Sequences, layout.QueryHeads, -1, layout.Head);
     }
 
-    // The place of each appended row and head among all tokens of all heads of all blocks: [rows × heads].
+    // The index of each appended row and head among all tokens of all heads of all blocks: [rows × heads].
     private static Tensor Places(Tensor places, BlockLayout layout, Device device) =>
         places.unsqueeze(1).Plus(Scalars.Range(layout.Heads, ScalarType.Int64, device).mul(Scalars.Of(layout.BlockTokens))).flatten();
 
-    /// <summary>Part of the numbers that a step uploads.</summary>
+    /// <summary>A range of the numbers that a step uploads.</summary>
     private readonly record struct Part(int First, int Count)
     {
         public Tensor Of(Tensor numbers) => numbers.slice(0, First, First + Count, 1);
     }
 
-    /// <summary>Rows that <see cref="Prepare"/> was given, and what it made of them on the device.</summary>
+    /// <summary>The rows given to <see cref="Prepare"/>, with the tensors that it created for them on the device.</summary>
     /// <param name="Appends">Whether keys and values may be appended with these rows.</param>
-    /// <param name="Appended">Rows that have a key and a value to write; null for all.</param>
-    /// <param name="Places">Where they are written; null if there are none.</param>
+    /// <param name="Appended">Indices of the rows whose keys and values are written; null for all rows.</param>
+    /// <param name="Places">Indices in the pool at which they are written; null if there are none.</param>
     private sealed record PreparedRows(
         int[] Tables, AttentionRow[] Rows, BlockLayout Layout, bool Appends, Tensor? Appended, Tensor? Places, Batch[] Batches)
         : AttentionRows(Tables, Rows);
 
-    /// <summary>Sequences that are attended in one call, on the device.</summary>
-    /// <param name="Queries">Per sequence and row of the call, the row of the query; null if these are all rows in their order.</param>
-    /// <param name="Blocks">Per sequence, query head and block: the block's place among all heads of all blocks.</param>
-    /// <param name="Bias">Added to scores, [sequences, query heads or 1, rows, keys]; null for none.</param>
-    /// <param name="Valid">The results that are wanted; null for all.</param>
-    /// <param name="Targets">The rows of the output that these results become; null if these are all rows in their order.</param>
+    /// <summary>Sequences whose attention is computed in one call, as tensors on the device.</summary>
+    /// <param name="Queries">For each sequence and row of the call, the row of the query; null if these are all rows in their
+    /// order.</param>
+    /// <param name="Blocks">For each sequence, query head and block, the index of the block among all heads of all blocks.</param>
+    /// <param name="Bias">Bias that is added to the scores, [sequences, query heads or 1, rows, keys]; null for none.</param>
+    /// <param name="Valid">Indices of the results that are used; null for all.</param>
+    /// <param name="Targets">The rows of the output into which these results are written; null if these are all rows in their
+    /// order.</param>
     private sealed record Batch(int Sequences, int Rows, Tensor? Queries, Tensor Blocks, Tensor? Bias, Tensor? Valid, Tensor? Targets)
     {
         public bool IsWhole => Targets is null;
     }
 
-    /// <summary>A batch as numbers of the host.</summary>
+    /// <summary>A batch whose numbers are still in host memory.</summary>
     private sealed record PlannedBatch(
         int Sequences, int Rows, int BlocksEach, bool IsFull, Part Queries, Part Tables, Part Lengths, Part Valid, Part Targets)
     {
@@ -157,7 +161,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention,
                 isWhole ? null : Targets.Of(numbers));
         }
 
-        // A position behind what a row sees gets −∞. Position j among those that it sees gets slope × (j − (length − 1)).
+        // A position after the row's own gets −∞. Any other position j gets slope × (j − (length − 1)).
         private Tensor Bias(Tensor numbers, Tensor? slopes, BlockLayout layout, ScalarType dtype)
         {
             var distance = Scalars.Range(BlocksEach * layout.BlockTokens, ScalarType.Int64, numbers.device).view(1, 1, 1, -1)
@@ -170,7 +174,7 @@ public sealed class BatchedAttention(DeviceTransfer transfer) : IBlockAttention,
         }
     }
 
-    /// <summary>Which rows are attended together, as one list of numbers to upload.</summary>
+    /// <summary>Decides which rows are computed together, and collects the numbers to upload in one list.</summary>
     private sealed class Plan
     {
         private readonly List<long> _numbers = [];

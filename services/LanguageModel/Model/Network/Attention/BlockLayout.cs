@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// Sizes of a pool, [blocks, heads, blockTokens, head], once everything about a call has been checked: what follows may use pointers.
+/// Sizes of a pool [blocks, heads, blockTokens, head]. A layout exists only after all arguments of a call have been checked, so
+/// code that receives one may use pointers.
 /// </summary>
 /// <param name="Group">Query heads that share one head of keys and values (Ainslie et al. 2023, grouped-query attention).</param>
 internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTokens, int Head, int Group = 1)
@@ -12,12 +13,12 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
 
     public int QueryWidth => QueryHeads * Head;
 
-    /// <summary>Elements from the pool's start to a head's first token in a block.</summary>
+    /// <summary>Number of elements from the start of the pool to a head's first token in a block.</summary>
     public long Offset(int block, int head) => ((long)block * Heads + head) * BlockTokens * Head;
 
     public int BlocksFor(int length) => (length + BlockTokens - 1) / BlockTokens;
 
-    /// <summary>For queries, [rows, query heads × head], that read the pools.</summary>
+    /// <summary>Checks the pools and a query [rows, query heads × head] that reads them.</summary>
     public static BlockLayout CheckQuery(Tensor[] pools, Tensor query, AttentionRows rows, float[]? slopes)
     {
         var width = pools[0].dim() == 4 ? pools[0].shape[1] * pools[0].shape[3] : 0;
@@ -27,14 +28,15 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
         return layout;
     }
 
-    /// <summary>One slope for each query head, or none at all.</summary>
+    /// <summary>Checks that there is one slope for each query head, or no slopes.</summary>
     public void CheckSlopes(float[]? slopes)
     {
         if (slopes is not null && slopes.Length != QueryHeads)
             throw new ArgumentException($"{slopes.Length} slopes for {QueryHeads} heads.");
     }
 
-    /// <param name="rowTensors">[rows, heads × group × head] each.</param>
+    /// <summary>Checks pools, row tensors, rows and block tables of a call.</summary>
+    /// <param name="rowTensors">Tensors of [rows, heads × group × head] each.</param>
     public static BlockLayout Check(Tensor[] pools, Tensor[] rowTensors, AttentionRows rows, int group = 1)
     {
         var shape = pools[0].shape;
@@ -75,7 +77,7 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
             throw new ArgumentException($"{row} reaches beyond the {tables.Length} entries of the block tables.");
         foreach (var block in tables.AsSpan(row.Table, BlocksFor(row.Length)))
         {
-            if ((ulong)block >= (ulong)Blocks) throw new ArgumentException($"Block {block} of a pool of {Blocks}.");
+            if ((ulong)block >= (ulong)Blocks) throw new ArgumentException($"Block {block} does not exist in a pool of {Blocks} blocks.");
         }
     }
 }

@@ -4,25 +4,25 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// Block attention on the CPU, in place over the blocks: f32 or bf16 storage, f32 arithmetic, the output rounded once.
-/// A row's result depends bit for bit only on its query and on the keys and values it sees, in their order: never on the other rows
-/// of the call, on chunking, block numbers or threads. torch's scaled_dot_product_attention on the CPU rounds differently with the
-/// number of rows and takes 3 ms for one bf16 row (16 heads × 128, 700 keys) where this takes a few tenths: hence this class.
-/// Belongs to the inference thread.
+/// Block attention on the CPU that reads the blocks in place: f32 or bf16 storage, f32 arithmetic, the output rounded once. The
+/// result of a row depends bit for bit only on its query and on the keys and values that it attends to, in their order. It never
+/// depends on the other rows of the call, on chunking, block numbers or threads. This class exists because torch's
+/// scaled_dot_product_attention on the CPU rounds differently for different numbers of rows, and takes 3 ms for one bf16 row (16
+/// heads × 128, 700 keys) where this class takes a few tenths of a millisecond. Only the inference thread may use it.
 /// </summary>
 public sealed unsafe class PagedAttention : IBlockAttention
 {
-    // A tile reads each block once for all of its rows, and widens it where that is needed.
+    // A tile reads each block once for all of its rows, and converts it to f32 if needed.
     private const int TileRows = 16;
 
-    // multiplications below which waking another thread costs more than it saves
+    // below this number of multiplications, waking another thread costs more than it saves
     private const long ParallelWork = 500_000;
 
     private readonly PlainAttention _plain = new();
     private readonly ComputeTeam _team;
     private readonly TileScratch[] _scratch;
 
-    /// <param name="team">Computes tiles. It is not disposed of here.</param>
+    /// <param name="team">Threads that compute tiles. This class does not dispose them.</param>
     public PagedAttention(ComputeTeam team)
     {
         _team = team;

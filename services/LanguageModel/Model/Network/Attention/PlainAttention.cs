@@ -6,8 +6,8 @@ using F = TorchSharp.torch.nn.functional;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// Block attention in plain torch, on any device: gathers each sequence's blocks and attends in f32.
-/// The twin that <see cref="PagedAttention"/> is held to; its own rounding depends on how many rows a call has.
+/// Reference implementation of block attention with torch operations, on any device: it gathers the blocks of each sequence and
+/// computes in f32. Tests compare <see cref="PagedAttention"/> with it. Its rounding depends on the number of rows of a call.
 /// </summary>
 public sealed class PlainAttention : IBlockAttention
 {
@@ -56,7 +56,7 @@ public sealed class PlainAttention : IBlockAttention
         return scores.softmax(-1).cpu().data<float>().ToArray();
     }
 
-    // −∞ behind what a row sees, slope × (j − (length − 1)) before
+    // −∞ for keys that a row does not attend to, slope × (j − (length − 1)) for the others
     private static Tensor Bias(AttentionRows rows, RowTile tile, float[]? slopes, Tensor q)
     {
         var lengths = rows.Rows.Skip(tile.First).Take(tile.Count).Select(row => (float)row.Length).ToArray();

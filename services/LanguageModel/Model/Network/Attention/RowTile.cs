@@ -1,10 +1,10 @@
 namespace Flamingo.LanguageModel.Network.Attention;
 
-/// <summary>Neighbouring rows of a call that share a block table.</summary>
-/// <param name="Longest">The most keys that one of them sees.</param>
+/// <summary>Adjacent rows of a call that share a block table.</summary>
+/// <param name="Longest">Largest number of keys that one of the rows attends to.</param>
 internal readonly record struct RowTile(int First, int Count, int Longest)
 {
-    /// <summary>Tiles of at most <paramref name="most"/> rows, in order; rows that see nothing are in none.</summary>
+    /// <summary>Splits rows into tiles of at most <paramref name="most"/> rows, in order. Rows of length 0 are in no tile.</summary>
     public static List<RowTile> Split(ReadOnlySpan<AttentionRow> rows, int most)
     {
         var tiles = new List<RowTile>();

@@ -4,8 +4,8 @@ using Flamingo.Modeling.Kernels;
 
 namespace Flamingo.LanguageModel.Network.Attention;
 
-/// <summary>One call's memory, and how a tile of its rows is computed for one head.</summary>
-/// <typeparam name="T">How elements are stored: float, or ushort for bf16.</typeparam>
+/// <summary>The tensors of one call of attention, and the computation of a tile of its rows for one head.</summary>
+/// <typeparam name="T">Type in which elements are stored: float, or ushort for bf16.</typeparam>
 internal sealed unsafe class TileAttention<T> where T : unmanaged
 {
     private const int PrefetchBytes = 8192;
@@ -15,7 +15,7 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
     private readonly float[]? _slopes;
     private readonly T* _query, _keys, _values, _output;
     private readonly long _queryStride;
-    private readonly int _width; // of a head in working memory: whole vectors
+    private readonly int _width; // of a head in working memory, rounded up to whole vectors
     private readonly float _scale;
 
     public TileAttention(
@@ -30,7 +30,7 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
         (_queryStride, _width, _scale) = (query.Stride, Lanes.Padded(layout.Head), (float)(1 / Math.Sqrt(layout.Head)));
     }
 
-    /// <param name="queryHead">Several share a head of keys and values where heads are grouped.</param>
+    /// <param name="queryHead">Index of the query head. With grouped heads, several query heads share one head of keys and values.</param>
     public void Compute(RowTile tile, int queryHead, TileScratch scratch)
     {
         var head = queryHead / _layout.Group;
@@ -90,15 +90,16 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
         }
     }
 
-    // whole vectors can be read from where they lie; bf16 that several rows want is widened once instead
+    // Whether blocks are read without a copy. Heads must consist of whole vectors; bf16 that several rows read is converted to
+    // f32 once instead.
     private bool Direct(RowTile tile) => _layout.Head == _width && (typeof(T) == typeof(float) || tile.Count == 1);
 
     private T* Block(T* pool, RowTile tile, int head, int block) =>
         pool + _layout.Offset(_rows.Tables[_rows.Rows[tile.First].Table + block], head);
 
-    // Asks for the block that comes some steps later, all keys and then all values. The blocks of a head lie apart, so the CPU does not
-    // foresee them. Into the second cache: the first has too few line buffers, and asking for it there gains nothing (measured: half the
-    // speed).
+    // Prefetches the block that is read some steps later, first all keys and then all values. The blocks of a head are not
+    // contiguous, so the CPU's own prefetcher does not predict them. The target is the second-level cache, because the first
+    // level has too few line buffers: prefetching into it was measured to be half as fast.
     private void Prefetch(RowTile tile, int head, int step)
     {
         if (!Sse.IsSupported) return;
@@ -109,7 +110,7 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
         for (var line = 0; line < bytes; line += 64) Sse.Prefetch2(block + line);
     }
 
-    // tokens of one head as f32, each padded with zeros to whole vectors
+    // Converts tokens of one head to f32, each padded with zeros to whole vectors.
     private float* Widen(T* source, int tokens, float* target)
     {
         for (var token = 0; token < tokens; token++)

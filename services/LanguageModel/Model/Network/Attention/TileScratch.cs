@@ -3,7 +3,8 @@ using Flamingo.Modeling.Kernels;
 namespace Flamingo.LanguageModel.Network.Attention;
 
 /// <summary>
-/// One thread's f32 working memory for a tile; grows to the largest tile seen. Contents are valid until the next <see cref="Reserve"/>.
+/// The f32 working memory of one thread for a tile. It grows to the largest tile so far. Contents are valid until the next
+/// <see cref="Reserve"/>.
 /// </summary>
 internal sealed unsafe class TileScratch
 {
@@ -21,15 +22,15 @@ internal sealed unsafe class TileScratch
     /// <summary>[rows, width]</summary>
     public float* Mixed { get; private set; }
 
-    /// <summary>A widened block, [blockTokens, width].</summary>
+    /// <summary>A block converted to f32, [blockTokens, width].</summary>
     public float* Block { get; private set; }
 
     public void Reserve(RowTile tile, int blockTokens, int width)
     {
-        ScoreStride = Lanes.Padded(tile.Longest + 3); // the kernel writes scores by fours
+        ScoreStride = Lanes.Padded(tile.Longest + 3); // the kernel writes four scores at a time
         var needed = checked(2 * tile.Count * width + tile.Count * ScoreStride + blockTokens * width + Alignment);
         if (_memory.Length < needed) _memory = GC.AllocateUninitializedArray<float>(Math.Max(needed, 2 * _memory.Length), pinned: true);
-        // pinned: the address stays
+        // the array is pinned, so its address does not change
         fixed (float* start = _memory) Query = start + (Alignment - (nint)start / sizeof(float) % Alignment) % Alignment;
         Mixed = Query + tile.Count * width;
         Block = Mixed + tile.Count * width;

@@ -5,13 +5,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
-/// <summary>One answer as it must be; ids hold the stop token, the text does not.</summary>
+/// <summary>An expected answer. The ids include the stop token; the text does not.</summary>
 internal sealed record PlainAnswer(IReadOnlyList<int> Ids, string Text, FinishReason Reason, double? Score);
 
-/// <summary>The answer of a request alone: no blocks, no batch, no cache; every token computed from the first on.</summary>
-internal static class PlainTwin
+/// <summary>
+/// Computes the expected answer of a single request without blocks, batch or cache: every token is computed from the first on.
+/// </summary>
+internal static class ReferenceAnswers
 {
-    /// <returns>Null where the model's logits are not finite on the way.</returns>
+    /// <returns>Null if a logit of the model is not finite.</returns>
     public static PlainAnswer? Sample(SequencePrompt prompt, SamplingParameters sampling, int sample)
     {
         var (ids, text) = (prompt.Ids.ToList(), "");
@@ -72,11 +74,11 @@ internal static class PlainTwin
         return scores.All(row => row.All(float.IsFinite)) ? scores : null;
     }
 
-    /// <summary>Behind the prompt and an answer's tokens, which see what the prompt's last token sees.</summary>
+    /// <summary>The state after the prompt and the answer's tokens, which attend to the picture of the prompt's last token.</summary>
     public static float[] Logits(SequencePrompt prompt, IReadOnlyList<int> ids) =>
         ScriptedModel.Logits(Past(prompt, ids, prompt.PictureAt), ids[^1]);
 
-    // a candidate is text, and sees what it would see as a part of the prompt
+    // a candidate is text, and attends to the picture that it would attend to as a part of the prompt
     private static float Score(SequencePrompt prompt, IReadOnlyList<int> ids, int target)
     {
         var seen = Prompts.Seen(ids);

@@ -6,9 +6,10 @@ using static Flamingo.LanguageModel.Tests.Execution.LanguageModelStageTests;
 namespace Flamingo.LanguageModel.Tests.Execution;
 
 /// <summary>
-/// Batching never changes an answer: the same request alone, among sixty others, cached, chunked, beside cancelled neighbours.
+/// Batching never changes an answer. The same request is computed alone, among sixty others, with a cached prefix, in chunks, and
+/// in batches with requests that are cancelled.
 /// </summary>
-public sealed class CompanyTests(Models models)
+public sealed class BatchInvarianceTests(Models models)
 {
     private static readonly string[] Names = ["one-picture", "three-shot", "vqa", "text-then-picture", "pictures-in-a-row", "picture-last"];
 
@@ -16,7 +17,7 @@ public sealed class CompanyTests(Models models)
     [InlineData("mpt1b")]
     [InlineData("neox")]
     [InlineData("grouped")]
-    public async Task An_answer_is_the_same_in_any_company(string family)
+    public async Task An_answer_is_the_same_in_every_batch(string family)
     {
         var reference = family == "grouped" ? "llama" : family;
         // greedy and sampled, short and long, from six prompts
@@ -28,7 +29,7 @@ public sealed class CompanyTests(Models models)
         var alone = new List<List<int>>();
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions()))
         {
-            // each tenant computes everything anew
+            // each tenant has its own prefix cache, so everything is computed again
             foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = $"{alone.Count}" })).Ids);
             Assert.Equal(0, stage.Statistics.CachedTokens);
         }
@@ -76,10 +77,10 @@ public sealed class CompanyTests(Models models)
         Assert.Equal(ids.Select(list => list.Count), samples.Select(sample => sample.GeneratedTokens));
         await Idle(stage);
         var prompt = Golden.Prompt("mpt1b", "three-shot").GetProperty("ids").GetArrayLength();
-        Assert.Equal(prompt + ids.Sum(list => list.Count - 1), stage.Statistics.ComputedTokens - computed); // the prompt once
+        Assert.Equal(prompt + ids.Sum(list => list.Count - 1), stage.Statistics.ComputedTokens - computed); // the prompt is computed once
     }
 
-    // neighbours that leave after a token or two, as callers do
+    // Requests that are cancelled after a token or two.
     private static IEnumerable<Task<List<int>>> Abandoned(LanguageModelStage stage, string family) =>
         Enumerable.Range(0, 8).Select(index => Task.Run(async () =>
     {
