@@ -51,7 +51,8 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         var conversation = new Conversation().User("what is this?", new byte[] { 1 }, new byte[] { 2 });
         var answer = await _client.ReplyAsync(conversation, new SamplingParameters { Seed = 3 }, cancellation);
         Assert.Equal(("a dog", 5), (answer.Text, answer.Finished.CachedTokens));
-        var events = await _client.ChatAsync(conversation.Assistant(answer.Text).User("why?"), cancellation: cancellation).ToListAsync(cancellation);
+        var events = await _client.ChatAsync(conversation.Assistant(answer.Text).User("why?"), cancellation: cancellation)
+            .ToListAsync(cancellation);
         Assert.IsType<PicturesResolved>(events[0]);
         Assert.IsType<AnswerFinished>(events[^1]);
 

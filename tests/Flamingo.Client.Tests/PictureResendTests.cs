@@ -75,11 +75,13 @@ public sealed class PictureResendTests : IAsyncLifetime
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         Assert.Equal("dog", Kinds());
         _gateway.Evict(PictureId.Of(Dog));
-        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.CompleteAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(
+            () => _client.CompleteAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
         Assert.Equal((FlamingoErrorKind.NotFound, PictureId.Of(Cat)), (missing.Kind, Assert.Single(missing.Missing)));
         Assert.Equal(["id id", "dog id"], [Kinds(), Kinds()]);
 
-        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPictureId(PictureId.Of(Bird))]), cancellation));
+        missing = await Assert.ThrowsAsync<FlamingoException>(
+            () => _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPictureId(PictureId.Of(Bird))]), cancellation));
         Assert.Equal(PictureId.Of(Bird), Assert.Single(missing.Missing));
         Assert.Equal("id", Kinds());
         Assert.Empty(_gateway.Asked);
@@ -95,7 +97,8 @@ public sealed class PictureResendTests : IAsyncLifetime
         var seen = new List<Type>();
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
-            await foreach (var item in _client.GenerateAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation)) seen.Add(item.GetType());
+            await foreach (var item in _client.GenerateAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation))
+                seen.Add(item.GetType());
         });
         Assert.Equal(FlamingoErrorKind.NotFound, broken.Kind);
         Assert.Equal([typeof(PicturesResolved), typeof(AnswerTokens)], seen);
@@ -135,7 +138,8 @@ public sealed class PictureResendTests : IAsyncLifetime
         static byte[] Numbered(int number) => BitConverter.GetBytes(number);
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         for (var start = 0; start < 16_384; start += 4096) // as many as the client remembers besides
-            await _client.EncodeAsync(Enumerable.Range(start, 4096).Select(number => (ReadOnlyMemory<byte>)Numbered(number)), cancellation: cancellation);
+            await _client.EncodeAsync(Enumerable.Range(start, 4096).Select(number => (ReadOnlyMemory<byte>)Numbered(number)),
+                cancellation: cancellation);
         _gateway.Asked.Clear();
         await _client.EncodeAsync([Numbered(16_383), Dog], cancellation: cancellation);
         Assert.Equal("id dog", Kinds());
@@ -146,7 +150,8 @@ public sealed class PictureResendTests : IAsyncLifetime
     private Task AskAsync(string call)
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var prompt = new Prompt().Picture(Dog).Text("a").Picture(Cat).Video(new byte[] { 7, 7 }).Video([new byte[] { 8 }, new byte[] { 9 }], 2).Text("b");
+        var prompt = new Prompt().Picture(Dog).Text("a").Picture(Cat).Video(new byte[] { 7, 7 })
+            .Video([new byte[] { 8 }, new byte[] { 9 }], 2).Text("b");
         return call switch
         {
             "generate" => _client.CompleteAsync(prompt, cancellation: cancellation),

@@ -80,17 +80,21 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) =>
         StreamAsync(request, request.Tenant, request.Segments.OfType<FlamingoVisual>(), request.SupportSet, cancellation);
 
-    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) => StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task,
+        CancellationToken cancellation) => StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
 
     private async IAsyncEnumerable<AnswerEvent> StreamAsync(
-        object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice, [EnumeratorCancellation] CancellationToken cancellation)
+        object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var pictures = Resolve(request, tenant, visuals);
         await Task.Yield();
-        yield return new PicturesResolved(pictures, default, default, default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
+        yield return new PicturesResolved(pictures, default, default,
+            default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
         yield return new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
         if (Breaks is not null) throw Breaks;
-        yield return new AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats([1, 0, 0, 0], 2, 2) }] };
+        yield return new AnswerTokens("a cat",
+            [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats([1, 0, 0, 0], 2, 2) }] };
         yield return new AnswerTokens(" dog", [2]);
         yield return new AnswerFinished(FinishReason.Stop, 7, 4, 0, Timings, Digests) { CachedTokens = 5 };
     }
@@ -98,7 +102,8 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
     {
         var pictures = Resolve(request, request.Tenant, request.Segments.OfType<FlamingoVisual>());
-        return Task.FromResult(new FlamingoRanking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1]))], pictures, 1, Timings, Digests));
+        return Task.FromResult(new FlamingoRanking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1]))], pictures,
+            1, Timings, Digests));
     }
 
     public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) =>
@@ -112,11 +117,17 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
 
     public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => throw new NotSupportedException();
 
-    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => Answer(request, new SupportSet(request.Name, 2, DateTimeOffset.UnixEpoch, null, request.Examples.Count, []));
+    public Task<SupportSet> PutAsync(PutSupportSet request,
+        CancellationToken cancellation) =>
+            Answer(request, new SupportSet(request.Name, 2, DateTimeOffset.UnixEpoch, null, request.Examples.Count, []));
 
-    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => Answer<SupportSet>((tenant, name), new SupportSet(name, 2, DateTimeOffset.UnixEpoch, null, 1, [new("id", "text")]));
+    public Task<SupportSet> GetAsync(string tenant, string name,
+        CancellationToken cancellation) =>
+            Answer<SupportSet>((tenant, name), new SupportSet(name, 2, DateTimeOffset.UnixEpoch, null, 1, [new("id", "text")]));
 
-    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => Answer<IReadOnlyList<SupportSet>>((tenant, ""), [new SupportSet("words", 2, DateTimeOffset.UnixEpoch, null, 1, [])]);
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant,
+        CancellationToken cancellation) =>
+            Answer<IReadOnlyList<SupportSet>>((tenant, ""), [new SupportSet("words", 2, DateTimeOffset.UnixEpoch, null, 1, [])]);
 
     public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => Answer((tenant, name), true);
 
@@ -149,6 +160,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         }
 
         var missing = reports.Select(report => report.Id).Where(id => !_held.ContainsKey((tenant, id))).Distinct().ToList();
-        return missing.Count == 0 ? reports : throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
+        return missing.Count == 0 ? reports
+            : throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
     }
 }

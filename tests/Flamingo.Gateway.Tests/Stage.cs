@@ -15,7 +15,8 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public ResamplerDescription Resampler { get; set; } = new("r", "resampler-1", 6, 2, 5, 1, TensorDtype.Float32, 4);
 
-    public LanguageModelDescription Language { get; set; } = new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8)
+    public LanguageModelDescription Language { get; set; } =
+        new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8)
     {
         CrossAttentionLayers = 3, CrossAttentionHeads = 2, MaxSamples = 4, MaxPin = TimeSpan.FromMinutes(1),
     };
@@ -99,19 +100,25 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             request.IncludePooled ? TensorData.FromFloats([picture.Files[0].Span[0], 0, 0], 3) : null))]);
     }
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(
+        CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
-        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)) throw FlamingoException.Invalid("features[0]", "It is too wide.", "Send others.");
+        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth))
+            throw FlamingoException.Invalid("features[0]", "It is too wide.", "Send others.");
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
-            [.. request.Features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], Resampler.Latents * Resampler.Width)], Resampler.Latents, Resampler.Width))],
-            request.IncludeAttention ? [.. request.Features.Select(_ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
+            [.. request.Features.Select(item =>
+                TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], Resampler.Latents * Resampler.Width)], Resampler.Latents,
+                    Resampler.Width))],
+            request.IncludeAttention ? [.. request.Features.Select(
+                _ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
     }
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         Take(request.Segments);
         Asked = request;
@@ -119,11 +126,15 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var last = request.Segments.Count(segment => segment is PictureSegment) - 1;
         TokenAttention? Seen(float first) => last < 0 ? null : new TokenAttention(last, TensorData.FromFloats([first, 1 - first], 2));
         foreach (var text in Says.Take(Says.Count - 2)) yield return new AnswerTokens(text, [1]);
-        yield return new AnswerTokens(Says[^2], [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
-        yield return new AnswerTokens(Says[^1], [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
-        yield return AnswerFinished.OfLanguageModel(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest) with
+        yield return new AnswerTokens(Says[^2],
+            [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
+        yield return new AnswerTokens(Says[^1],
+            [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2),
+            TimeSpan.FromMilliseconds(3), Language.WeightsDigest) with
         {
-            CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples).Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
+            CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples)
+                .Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
         };
     }
 
@@ -141,16 +152,24 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     {
         Take(request.Segments);
         Ranked = request;
-        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => ScoresOf?.Invoke(text) is { } scores ? new RankedCandidate(text, [.. scores.Select(_ => 1)], scores) : new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
+        return Task.FromResult(new Ranking(
+            [.. request.Candidates.Select(
+                text =>
+                    ScoresOf?.Invoke(text) is { } scores ? new RankedCandidate(text, [.. scores.Select(_ => 1)], scores)
+                        : new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero,
+                        Language.WeightsDigest) { CachedTokens = 3 });
     }
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
+        CancellationToken cancellation) => throw new NotSupportedException();
 
     /// <summary>The pipeline as a host registers it, over these stages.</summary>
     public ServiceProvider Services(params (string Key, string Value)[] settings)
     {
         var services = new ServiceCollection();
-        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+        services.AddSingleton<IConfiguration>(
+            new ConfigurationBuilder().AddInMemoryCollection(
+                settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
         services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new CollectedLogs(Logged)));
         services.AddSingleton<ISeedSource>(new FixedSeed(this));
@@ -172,7 +191,8 @@ internal static class Asking
     public static FlamingoPicture Picture(params byte[] file) => new(file);
 
     public static async Task<List<AnswerEvent>> AskAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
-        await flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }), TestContext.Current.CancellationToken).ToListAsync();
+        await flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }),
+            TestContext.Current.CancellationToken).ToListAsync();
 
     public static async Task<IEnumerable<PictureSource>> SourcesAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
         ((PicturesResolved)(await flamingo.AskAsync(segments))[0]).Pictures.Select(picture => picture.Source);

@@ -19,7 +19,8 @@ public sealed class GenerationPipeline(
 {
     private const int PromptsAtOnce = 4;
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
         using var permit = await permits.EnterAsync(cancellation);
@@ -31,7 +32,8 @@ public sealed class GenerationPipeline(
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         var query = Read(request.Segments, request.SupportSet, model, faults);
 
-        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, request.Attention is not null, tenant, model, cancellation);
+        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, request.Attention is not null, tenant, model,
+            cancellation);
         var times = prompt.Times;
         yield return new PicturesResolved(prompt.Reports, times.Lookup, times.Vision, times.Resample)
         {
@@ -40,7 +42,8 @@ public sealed class GenerationPipeline(
 
         var sampling = request.Sampling with { Seed = request.Sampling.Seed ?? (request.Sampling.Temperature > 0 ? seeds.Next() : 0) };
         var asked = time.GetElapsedTime(arrived);
-        var continuation = new LanguageModelRequest(prompt.Segments, sampling) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix, Attention = request.Attention };
+        var continuation = new LanguageModelRequest(prompt.Segments,
+            sampling) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix, Attention = request.Attention };
         await using var answer = language.GenerateAsync(continuation, cancellation).GetAsyncEnumerator(cancellation);
         while (await FittingAsync(() => answer.MoveNextAsync().AsTask()))
         {
@@ -73,7 +76,8 @@ public sealed class GenerationPipeline(
         SupportSetRules.Check(request.Ensemble, request.SupportSet, faults);
         var query = Read(request.Segments, request.SupportSet, model, faults);
 
-        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, needsAttention: false, tenant, model, cancellation);
+        var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, needsAttention: false, tenant, model,
+            cancellation);
         var (times, asked) = (prompt.Times, time.GetElapsedTime(arrived));
         var ranking = await RankAsync(request, prompt, tenant, cancellation);
         return new FlamingoRanking(
@@ -94,7 +98,8 @@ public sealed class GenerationPipeline(
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
-        if (request.IncludePooled && model.Vision.PooledWidth == 0) faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
+        if (request.IncludePooled && model.Vision.PooledWidth == 0)
+            faults.Add(new("include_pooled", "This model has no pooled embedding.", "Ask without include_pooled."));
         CheckCount(request.Pictures.Count, "pictures", faults);
         List<RequestedPicture> pictures =
         [
@@ -118,7 +123,9 @@ public sealed class GenerationPipeline(
     private async Task<Ranking> RankAsync(FlamingoRankRequest request, ResolvedPrompt prompt, Tenant tenant, CancellationToken cancellation)
     {
         Task<Ranking> AskAsync(IReadOnlyList<PromptSegment> segments) =>
-            FittingAsync(() => language.RankAsync(new RankRequest(segments, request.Candidates) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix }, cancellation));
+            FittingAsync(() =>
+                language.RankAsync(new RankRequest(segments, request.Candidates) { Tenant = tenant.Digest, PinPrefix = request.PinPrefix },
+                    cancellation));
 
         if (request.Ensemble is not { } ensemble) return await AskAsync(prompt.Segments);
         var rankings = new List<Ranking>();
@@ -127,7 +134,8 @@ public sealed class GenerationPipeline(
         return RankingEnsemble.Mean(rankings);
     }
 
-    private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, SupportSetChoice? choice, FlamingoModel model, List<FieldFault> faults)
+    private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, SupportSetChoice? choice, FlamingoModel model,
+        List<FieldFault> faults)
     {
         var pictures = PromptPictures.Read(segments, model, faults);
         CheckCount(pictures.Count, "segments", faults);
@@ -138,7 +146,8 @@ public sealed class GenerationPipeline(
 
     private void CheckCount(int pictures, string field, List<FieldFault> faults)
     {
-        if (pictures > options.MaxPicturesPerRequest) faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
+        if (pictures > options.MaxPicturesPerRequest)
+            faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));
     }
 
     private static TokenAttention? Map(TokenAttention? seen, ResolvedPrompt prompt, FlamingoModel model)
@@ -147,7 +156,8 @@ public sealed class GenerationPipeline(
         var read = seen.Picture >= 0 && seen.Picture < prompt.Latents.Count ? prompt.Latents[seen.Picture].Attention : null;
         if (read is null)
             throw new FlamingoException(
-                FlamingoErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Latents.Count}, which is not the last.");
+                FlamingoErrorKind.Internal, $"A generated token saw picture {seen.Picture} of {prompt.Latents.Count}, which is not the "
+                    + "last.");
         return AttentionProjection.Map(seen, read, model.Vision.Patches);
     }
 
@@ -158,7 +168,9 @@ public sealed class GenerationPipeline(
         {
             return await call();
         }
-        catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
+        catch (FlamingoException exception)
+            when (exception.Kind == FlamingoErrorKind.InvalidArgument
+                && exception.Faults.Any(fault => fault.Field.EndsWith(".latents", StringComparison.Ordinal)))
         {
             throw await descriptions.MisfitAsync(exception);
         }

@@ -40,5 +40,9 @@ public sealed class AttentionProjectionTests
     [InlineData(3, 4, 4)]
     [InlineData(2, 6, 4)]
     public void Shapes_that_do_not_fit_are_an_internal_failure(int latents, int columns, int patches) =>
-        Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => AttentionProjection.Map(Seen(0.5f, 0.5f), TensorData.FromFloats(new float[latents * columns], latents, columns), patches)).Kind);
+        Assert.Equal(FlamingoErrorKind.Internal,
+            Assert.Throws<FlamingoException>(
+                () =>
+                    AttentionProjection.Map(Seen(0.5f, 0.5f), TensorData.FromFloats(new float[latents * columns], latents, columns),
+                        patches)).Kind);
 }

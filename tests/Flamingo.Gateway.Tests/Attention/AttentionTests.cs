@@ -71,9 +71,12 @@ public sealed class AttentionTests : IAsyncDisposable
     {
         await _flamingo.AskAsync(Picture(1), Picture(2));
         string[] ids = [PictureId.Of([9]), PictureId.Of([2])];
-        Assert.Equal([PictureSource.Memory, PictureSource.Encoded], Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2)))); // the first needs none
+        // the first needs none
+        Assert.Equal([PictureSource.Memory, PictureSource.Encoded],
+            Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2))));
         await _flamingo.AskAsync(Picture(3));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
         Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal([ids[0], PictureId.Of([3])], refusal.Missing);
         Assert.Contains("attention", refusal.Message, StringComparison.Ordinal);
@@ -95,9 +98,12 @@ public sealed class AttentionTests : IAsyncDisposable
     }
 
     private async Task<List<AnswerEvent>> LookAsync(params FlamingoSegment[] segments) => await _flamingo.GenerateAsync(
-        new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) }, TestContext.Current.CancellationToken).ToListAsync();
+        new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) },
+        TestContext.Current.CancellationToken).ToListAsync();
 
-    private static List<TokenAttention?> Maps(List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
+    private static List<TokenAttention?> Maps(
+        List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
 
-    private static IEnumerable<PictureSource> Sources(List<AnswerEvent> answer) => answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
+    private static IEnumerable<PictureSource> Sources(
+        List<AnswerEvent> answer) => answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
 }

@@ -70,5 +70,6 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
         Assert.Equal([true], Sent(_stage.Prompts.Last())); // nothing was believed of the failed calls
     }
 
-    private static IEnumerable<bool> Sent(IReadOnlyList<PromptSegment> prompt) => [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
+    private static IEnumerable<bool> Sent(
+        IReadOnlyList<PromptSegment> prompt) => [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
 }

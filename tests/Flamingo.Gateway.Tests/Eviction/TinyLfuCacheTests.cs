@@ -48,7 +48,8 @@ public sealed class TinyLfuCacheTests
             Assert.Equal(last.Keys.Count(name => cache.Peek(name) is not null), statistics.Entries);
             Assert.InRange(statistics.Bytes, 0, bound);
             Assert.Equal((counted.Hits, counted.Misses), (statistics.Hits, statistics.Misses));
-            Assert.Equal(counted.Puts, statistics.Entries + statistics.Evictions + statistics.Rejections); // every entry that came is here or was counted out
+            // every entry that came is here or was counted out
+            Assert.Equal(counted.Puts, statistics.Entries + statistics.Evictions + statistics.Rejections);
         }
 
         Assert.True(cache.Statistics is { Evictions: > 100, Rejections: > 100, Hits: > 1000 });
@@ -62,7 +63,8 @@ public sealed class TinyLfuCacheTests
             var cache = new TinyLfuCache<LatentValue>(1000, value => value.ElementBytes, seed: seed);
             foreach (var key in ZipfKeys.Draw(500, 0.9, 20_000, seed: 5))
                 if (cache.Get(key) is null) cache.Put(key, Entry(5));
-            return string.Join(' ', Enumerable.Range(0, 500).Select(key => $"{key}").Where(key => cache.Peek(key) is not null)) + cache.Statistics;
+            return string.Join(' ', Enumerable.Range(0, 500).Select(key => $"{key}").Where(key => cache.Peek(key) is not null))
+                + cache.Statistics;
         }
 
         Assert.Equal(Run(1), Run(1));
@@ -82,7 +84,8 @@ public sealed class TinyLfuCacheTests
             Assert.InRange(cache.Bytes, 0, bound);
         }
 
-        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 400, 500); // all but those that the window still held, although none was used during a scan of a hundred times the cache
+        // all but those that the window still held, although none was used during a scan of a hundred times the cache
+        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 400, 500);
         Assert.Equal(0, hot.Count(key => plain.Get(key) is not null)); // the plain twin has lost all: the scan was one
 
         void Use(string key)

@@ -7,7 +7,10 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>What a request allocates, all heaps together; latents are of 256 KiB here, so that one more array of them would show, and nothing else is large enough for the large-object heap.</summary>
+/// <summary>
+/// What a request allocates, all heaps together; latents are of 256 KiB here, so that one more array of them would show, and
+/// nothing else is large enough for the large-object heap.
+/// </summary>
 [Collection(nameof(Alone))]
 public sealed class AllocationTests : IDisposable
 {
@@ -37,7 +40,8 @@ public sealed class AllocationTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task A_hit_in_redis_allocates_its_value_once()
     {
-        await using var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Gateway:MemoryCacheBytes", "0"));
+        await using var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"),
+            ("Redis:LookupBudget", "00:00:05"), ("Gateway:MemoryCacheBytes", "0"));
         var bytes = await MeasureAsync(gateway, PictureSource.Redis);
         Assert.InRange(bytes, Value, 1.3 * Value);
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
@@ -60,6 +64,7 @@ public sealed class AllocationTests : IDisposable
         TestContext.Current.TestOutputHelper?.WriteLine($"{expected}: {bytes:F0} bytes per request; latents are {Value}");
         return bytes;
 
-        async Task<PictureSource> AskAsync() => (await flamingo.EncodeAsync(request, TestContext.Current.CancellationToken)).Pictures[0].Source;
+        async Task<PictureSource> AskAsync() =>
+            (await flamingo.EncodeAsync(request, TestContext.Current.CancellationToken)).Pictures[0].Source;
     }
 }

@@ -140,9 +140,11 @@ public sealed class LatentCacheTests : IAsyncDisposable
         _stage.VisionAnswers = "vision-2";
         Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2))); // one from memory, one by the stranger
         Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
-        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(3)]), TestContext.Current.CancellationToken)).Digests.Vision);
+        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(3)]),
+            TestContext.Current.CancellationToken)).Digests.Vision);
 
-        async Task<string> VisionDigestAsync(params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
+        async Task<string> VisionDigestAsync(
+            params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
     }
 
     [Fact]
@@ -155,7 +157,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         Assert.Contains("6 wide", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("reads 7", refusal.Message, StringComparison.Ordinal);
         _stage.Resampler = fitting with { Latents = 3 };
-        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
+        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message,
+            StringComparison.Ordinal);
         _stage.Resampler = fitting;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }
@@ -174,21 +177,25 @@ public sealed class LatentCacheTests : IAsyncDisposable
         var (language, segments) = (_stage.Language, new FlamingoSegment[] { Picture(1) });
         _stage.Language = language with { LatentWidth = 9 };
         _stage.PromptFails = FlamingoException.Invalid("segments[0].latents", "The shape is [2, 5].", "Send [2, 9].");
-        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Message, StringComparison.Ordinal);
+        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Message,
+            StringComparison.Ordinal);
         _stage.Language = language; // replaced once more, before the gateway could ask
         await _flamingo.GetModelAsync(TestContext.Current.CancellationToken);
-        refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
+        refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
         Assert.Equal((FlamingoErrorKind.Mismatch, 0), (refusal.Kind, refusal.Faults.Count));
 
         _stage.PromptFails = FlamingoException.Invalid("segments", "The prompt is too long.", "Send less.");
-        Assert.Equal(FlamingoErrorKind.InvalidArgument, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Kind);
+        Assert.Equal(FlamingoErrorKind.InvalidArgument,
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Kind);
     }
 
     [Fact]
     public async Task A_stage_that_is_down_fails_that_request_alone()
     {
         _stage.DescribeFails = new FlamingoException(FlamingoErrorKind.Unavailable, "down");
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
         _stage.DescribeFails = null;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }

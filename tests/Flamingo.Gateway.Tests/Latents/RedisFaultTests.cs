@@ -33,7 +33,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         _gateways =
         [
             .. Enumerable.Range(0, 2).Select(_ => _stage.Services(
-                ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:BreakDuration", "00:00:00.500"), ("Redis:LeaseDuration", "00:00:00.500"), ("Gateway:MemoryCacheBytes", "0"))),
+                ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:BreakDuration", "00:00:00.500"),
+                ("Redis:LeaseDuration", "00:00:00.500"), ("Gateway:MemoryCacheBytes", "0"))),
         ];
         return ValueTask.CompletedTask;
     }
@@ -119,7 +120,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
     private Task FailuresAsync(List<Task> clients)
     {
         var before = _gateways.Select(gateway => Redis(gateway).Failures + Redis(gateway).Corrupt).ToList();
-        return UntilAsync(clients, () => _gateways.Zip(before).All(pair => Redis(pair.First).Failures + Redis(pair.First).Corrupt > pair.Second));
+        return UntilAsync(clients, () =>
+            _gateways.Zip(before).All(pair => Redis(pair.First).Failures + Redis(pair.First).Corrupt > pair.Second));
     }
 
     private Task AnswersAsync(List<Task> clients, int more)
@@ -143,7 +145,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         await _over.CancelAsync();
         await Task.WhenAll(clients).WaitAsync(TestContext.Current.CancellationToken);
         Assert.True(_hits > 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 errors");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 "
+            + "errors");
     }
 
     private static RedisTierStatistics Redis(ServiceProvider gateway) => gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!;

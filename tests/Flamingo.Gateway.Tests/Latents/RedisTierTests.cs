@@ -78,7 +78,8 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
         while (!await connection.GetDatabase().KeyExistsAsync(key)) await Task.Yield(); // the write is behind the answer
 
         await using (var after = Gateway())
-            Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
+            Assert.Equal([PictureSource.Redis],
+                await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
         Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(key))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
 
         await connection.GetDatabase().HashSetAsync(key, "data", new byte[] { 1, 2, 3 });
@@ -96,8 +97,10 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
     {
         var connection = await ConnectionMultiplexer.ConnectAsync(redis.Container.GetConnectionString());
         await using var _ = connection;
-        Task<List<AnswerEvent>> LookAsync(ServiceProvider gateway, FlamingoSegment picture) => gateway.GetRequiredService<IFlamingo>().GenerateAsync(
-            new FlamingoRequest([picture], new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([], []) }, TestContext.Current.CancellationToken).ToListAsync().AsTask();
+        Task<List<AnswerEvent>> LookAsync(ServiceProvider gateway,
+            FlamingoSegment picture) => gateway.GetRequiredService<IFlamingo>().GenerateAsync(
+            new FlamingoRequest([picture], new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([], []) },
+            TestContext.Current.CancellationToken).ToListAsync().AsTask();
         List<AnswerEvent> before, after;
         await using (var gateway = Gateway()) before = await LookAsync(gateway, Picture(30));
         foreach (var key in new[] { KeyOf([30]), LatentKey.OfAttention(KeyOf([30])) })
@@ -105,7 +108,9 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
 
         await using (var gateway = Gateway()) after = await LookAsync(gateway, new FlamingoPictureId(PictureId.Of([30])));
         Assert.Equal(PictureSource.Redis, Assert.Single(((PicturesResolved)after[0]).Pictures).Source);
-        static IEnumerable<float[]> Maps(List<AnswerEvent> answer) => answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map!.ToFloats());
+        static IEnumerable<float[]> Maps(
+            List<AnswerEvent> answer) =>
+                answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map!.ToFloats());
         Assert.Equal(3, Maps(after).Count());
         Assert.Equal(Maps(before), Maps(after));
     }
@@ -119,7 +124,8 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
         await redis.Container.PauseAsync(TestContext.Current.CancellationToken);
         try
         {
-            for (byte picture = 10; picture < 20; picture++) Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(picture)));
+            for (byte picture = 10; picture < 20; picture++)
+                Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(picture)));
         }
         finally
         {
@@ -141,8 +147,10 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
 
     // a generous budget where a hit is expected: this machine may be busy
     private ServiceProvider Gateway(string budget = "00:00:05") =>
-        _stage.Services(("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget), ("Redis:TimeToLive", "01:00:00"));
+        _stage.Services(("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget),
+            ("Redis:TimeToLive", "01:00:00"));
 
     private string KeyOf(byte[] file) => LatentKey.Compute(
-        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

@@ -15,7 +15,8 @@ public sealed class RoomTests
         var folder = RepositoryFiles.Path("services", "Gateway", "Pipeline", "Latents");
         var files = Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories);
         var types = typeof(LatentCache).Assembly.GetTypes().Where(type =>
-            type.Namespace == typeof(LatentCache).Namespace && !type.IsNested && !type.IsDefined(typeof(CompilerGeneratedAttribute), false));
+            type.Namespace == typeof(LatentCache).Namespace && !type.IsNested
+                && !type.IsDefined(typeof(CompilerGeneratedAttribute), false));
         // The memory tier is a map of the room Eviction, which knows nothing of pictures: one more of each.
         Assert.InRange(files.Length + 1, 2, Most);
         Assert.InRange(types.Count() + 1, 2, Most);

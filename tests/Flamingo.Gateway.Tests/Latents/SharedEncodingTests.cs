@@ -33,11 +33,14 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var gateways = new[] { Gateway(), Gateway(), Gateway() };
         _stage.Gate = _gate.Task;
         var asked = Enumerable.Range(0, 100).Select(client => Flamingo(gateways[client % 3]).SourcesAsync(Picture(1))).ToList();
-        await UntilAsync(async () => await SumAsync(gateways, cache => cache.Waits) == 97 && await SumAsync(gateways, cache => cache.SharedWaits) == 2);
+        await UntilAsync(async () =>
+            await SumAsync(gateways, cache => cache.Waits) == 97 && await SumAsync(gateways, cache => cache.SharedWaits) == 2);
         _gate.SetResult();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1], _stage.Encodes);
-        Assert.Equal((1, 97, 2), (await SumAsync(gateways, cache => cache.Encoded), await SumAsync(gateways, cache => cache.Waits), await SumAsync(gateways, cache => cache.SharedWaits)));
+        Assert.Equal((1, 97, 2), (await SumAsync(gateways, cache => cache.Encoded), await SumAsync(gateways, cache => cache.Waits),
+            await SumAsync(gateways, cache => cache.SharedWaits)));
         foreach (var gateway in gateways) Assert.Equal([PictureSource.Memory], await Flamingo(gateway).SourcesAsync(Picture(1)));
     }
 
@@ -52,7 +55,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         await UntilAsync(async () => await SumAsync(others, cache => cache.SharedWaits) == 2);
         _stage.Gate = Task.CompletedTask; // the owner's call stays where it is
         await owner.DisposeAsync();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1, 1], _stage.Encodes);
         Assert.False(left.IsCompleted);
     }
@@ -93,7 +97,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         await Assert.ThrowsAsync<FlamingoException>(() => Flamingo(gateways[1]).SourcesAsync(Picture(Stage.Broken)));
         Assert.Equal(4, _stage.Encodes.Count);
         await using var connection = await _server.ConnectAsync();
-        await UntilAsync(() => Task.FromResult(Keys(connection, "*").Count == 1)); // the good one's latents, no lease, nothing of the bad one
+        // the good one's latents, no lease, nothing of the bad one
+        await UntilAsync(() => Task.FromResult(Keys(connection, "*").Count == 1));
         Assert.Equal($"flamingo:latents:{KeyOf(1)}", Assert.Single(Keys(connection, "*")));
     }
 
@@ -104,7 +109,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         _stage.Gate = _gate.Task;
         var one = Flamingo(first).SourcesAsync(Picture(1));
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
-        var answer = Flamingo(second).EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2), Picture(3), Picture(4)]), TestContext.Current.CancellationToken);
+        var answer = Flamingo(second).EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2), Picture(3), Picture(4)]),
+            TestContext.Current.CancellationToken);
         await UntilAsync(() => Task.FromResult(_stage.Encodes.Count == 2));
         _gate.SetResult();
         await one;
@@ -118,7 +124,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         await using var connection = await _server.ConnectAsync();
         await connection.GetDatabase().StringSetAsync(LeaseOf(1), "somebody who prolongs for ever");
         var gateway = Gateway(("Redis:LeaseWait", "00:00:00.300"));
-        Assert.Equal([PictureSource.Encoded], await Flamingo(gateway).SourcesAsync(Picture(1)).WaitAsync(TestContext.Current.CancellationToken));
+        Assert.Equal([PictureSource.Encoded],
+            await Flamingo(gateway).SourcesAsync(Picture(1)).WaitAsync(TestContext.Current.CancellationToken));
         Assert.Equal([1], _stage.Encodes);
         Assert.Equal(1, await SumAsync([gateway], cache => cache.SharedWaits));
         Assert.Equal("somebody who prolongs for ever", await connection.GetDatabase().StringGetAsync(LeaseOf(1)));
@@ -153,7 +160,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         for (var (last, now) = (TimeSpan.Zero, TimeSpan.Zero); lives < 5; last = now)
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
-            now = await connection.GetDatabase().KeyTimeToLiveAsync(LeaseOf(1)) ?? throw new InvalidOperationException("The lease has lapsed.");
+            now = await connection.GetDatabase().KeyTimeToLiveAsync(LeaseOf(1))
+                ?? throw new InvalidOperationException("The lease has lapsed.");
             if (now > last + TimeSpan.FromMilliseconds(30)) lives++;
         }
 
@@ -172,13 +180,16 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var asked = Enumerable.Range(0, 20).Select(client => Flamingo(gateways[client % 2]).SourcesAsync(Picture(1))).ToList();
         await UntilAsync(async () => await SumAsync(gateways, cache => cache.Waits) == 18 && _stage.Encodes.Count == 2);
         _gate.SetResult();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1, 1], _stage.Encodes);
     }
 
     private ServiceProvider Gateway(params (string Key, string Value)[] settings)
     {
-        var gateway = _stage.Services([("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseDuration", "00:00:01"), ("Gateway:MaxConcurrentRequests", "200"), .. settings]);
+        var gateway = _stage.Services(
+            [("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"),
+                ("Redis:LeaseDuration", "00:00:01"), ("Gateway:MaxConcurrentRequests", "200"), .. settings]);
         _gateways.Add(gateway);
         return gateway;
     }
@@ -200,10 +211,12 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         }
     }
 
-    private static List<string> Keys(ConnectionMultiplexer connection, string pattern) => [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
+    private static List<string> Keys(ConnectionMultiplexer connection,
+        string pattern) => [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
 
     private string LeaseOf(byte picture) => $"lease:flamingo:latents:{KeyOf(picture)}";
 
     private string KeyOf(byte picture) => LatentKey.Compute(
-        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

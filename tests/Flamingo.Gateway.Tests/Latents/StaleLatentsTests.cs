@@ -16,7 +16,8 @@ public sealed class StaleLatentsTests : IDisposable
 
     public void Dispose() => _server.Dispose();
 
-    public static TheoryData<string> Ingredients => ["nothing", "picture", "vision", "resampler", "preprocessing", "dtype", "salt", "tenant"];
+    public static TheoryData<string> Ingredients =>
+        ["nothing", "picture", "vision", "resampler", "preprocessing", "dtype", "salt", "tenant"];
 
     [Theory(Timeout = 60_000), MemberData(nameof(Ingredients))]
     public async Task Nothing_old_is_served_after_a_change_of(string ingredient)
@@ -26,7 +27,8 @@ public sealed class StaleLatentsTests : IDisposable
         {
             Assert.Equal(PictureSource.Encoded, await SourceAsync(gateway, 1, ""));
             Assert.Equal(PictureSource.Memory, await SourceAsync(gateway, 1, ""));
-            while (gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.BytesWritten == 0) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            while (gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.BytesWritten == 0)
+                TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
 
         var after = new Stage();
@@ -52,7 +54,8 @@ public sealed class StaleLatentsTests : IDisposable
     }
 
     private ServiceProvider Gateway(Stage stage, string salt) =>
-        stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Gateway:TenantSalt", salt));
+        stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"),
+            ("Gateway:TenantSalt", salt));
 
     private static async Task<PictureSource> SourceAsync(ServiceProvider gateway, byte file, string tenant, bool withFile = true)
     {

@@ -74,7 +74,9 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             if (ours && instrument.Meter.Name == "Flamingo.Gateway") listening.EnableMeasurementEvents(instrument);
         };
         void See<T>(Instrument instrument, T value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
-            where T : struct => seen[$"{instrument.Name[17..]} {string.Join(' ', tags.ToArray().Select(tag => tag.Value))}".Trim()] = Convert.ToDouble(value, null);
+            where T : struct =>
+                seen[$"{instrument.Name[17..]} {string.Join(' ', tags.ToArray().Select(tag => tag.Value))}".Trim()] =
+                    Convert.ToDouble(value, null);
         listener.SetMeasurementEventCallback<long>(See);
         listener.SetMeasurementEventCallback<double>(See);
         listener.Start();
@@ -91,9 +93,11 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         Assert.Equal(
             new Dictionary<string, double>
             {
-                ["hits memory"] = 1, ["hits redis"] = 0, ["misses memory"] = 2, ["misses redis"] = 2, ["evictions memory"] = 0, ["rejections memory"] = 0,
+                ["hits memory"] = 1, ["hits redis"] = 0, ["misses memory"] = 2, ["misses redis"] = 2, ["evictions memory"] = 0,
+                ["rejections memory"] = 0,
                 ["failures redis"] = 0, ["corrupt redis"] = 0, ["transferred read"] = 0, ["transferred written"] = 272, ["encodings"] = 2,
-                ["waits this"] = 0, ["waits another"] = 0, ["entries memory"] = 2, ["bytes memory"] = 80, ["bytes_limit memory"] = 256 << 20,
+                ["waits this"] = 0, ["waits another"] = 0, ["entries memory"] = 2, ["bytes memory"] = 80,
+                ["bytes_limit memory"] = 256 << 20,
             }.OrderBy(pair => pair.Key),
             seen.OrderBy(pair => pair.Key));
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
@@ -116,7 +120,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         await Ask(gateways[1], 1, 2);
 
         Assert.Equal(new ClearedCache(2, 2), await gateways[1].GetRequiredService<ILatentCacheOperations>().ClearAsync(Cancellation));
-        while ((await StatisticsAsync(gateways[0])).Memory.Entries > 0) Cancellation.ThrowIfCancellationRequested(); // the message is on its way
+        // the message is on its way
+        while ((await StatisticsAsync(gateways[0])).Memory.Entries > 0) Cancellation.ThrowIfCancellationRequested();
         Assert.Equal(0, (await StatisticsAsync(gateways[1])).Memory.Entries);
         Assert.Equal("flamingo:sets:a", Assert.Single(connection.GetServers()[0].Keys(pattern: "*")));
         Assert.Equal([PictureSource.Encoded], await gateways[0].GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
@@ -134,7 +139,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             await Ask(gateway, 1);
             _proxy.Become(fault);
             var operations = gateway.GetRequiredService<ILatentCacheOperations>();
-            Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => operations.ClearAsync(Cancellation))).Kind);
+            Assert.Equal(FlamingoErrorKind.Unavailable,
+                (await Assert.ThrowsAsync<FlamingoException>(() => operations.ClearAsync(Cancellation))).Kind);
             var statistics = await operations.GetStatisticsAsync(Cancellation);
             Assert.Equal((0, false), (statistics.Memory.Entries, statistics.Redis!.Reachable));
         }
@@ -173,15 +179,18 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
 
     private ServiceProvider Gateway()
     {
-        var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:BreakDuration", "00:00:00.500"));
+        var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:LookupBudget", "00:00:05"),
+            ("Redis:BreakDuration", "00:00:00.500"));
         _gateways.Add(gateway);
         return gateway;
     }
 
     private static Task Ask(ServiceProvider gateway, params byte[] pictures) =>
-        gateway.GetRequiredService<IFlamingo>().EncodeAsync(new FlamingoEncodeRequest([.. pictures.Select(picture => Picture(picture))]), Cancellation);
+        gateway.GetRequiredService<IFlamingo>()
+            .EncodeAsync(new FlamingoEncodeRequest([.. pictures.Select(picture => Picture(picture))]), Cancellation);
 
-    private static Task<CacheStatistics> StatisticsAsync(ServiceProvider gateway) => gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
+    private static Task<CacheStatistics> StatisticsAsync(
+        ServiceProvider gateway) => gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
 
     // writes are behind answers
     private static async Task WrittenAsync(ServiceProvider gateway, int values)
@@ -190,5 +199,6 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     }
 
     private string KeyOf(byte picture) => LatentKey.Compute(
-        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

@@ -56,12 +56,14 @@ public sealed class ClipTests : IAsyncDisposable
     [InlineData(-1, new byte[] { 1 }, "segments[0].video.max_frames")]
     [InlineData(2, new byte[0], "segments[0].video.files")]
     public async Task What_does_not_fit_is_refused_by_field(int maxFrames, byte[] files, string field) =>
-        Assert.Equal(field, Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
+        Assert.Equal(field, Assert.Single(
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
 
     [Fact]
     public async Task A_broken_frame_is_named_by_the_callers_field()
     {
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
         Assert.Equal("segments[1].video", Assert.Single(refusal.Faults).Field);
     }
 
@@ -74,5 +76,6 @@ public sealed class ClipTests : IAsyncDisposable
         Assert.Contains("no frame embeddings", refusal.Message, StringComparison.Ordinal);
     }
 
-    private static FlamingoVideo Clip(int maxFrames, params byte[] files) => new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
+    private static FlamingoVideo Clip(int maxFrames,
+        params byte[] files) => new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
 }

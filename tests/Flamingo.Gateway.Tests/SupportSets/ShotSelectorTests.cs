@@ -21,7 +21,8 @@ public sealed class ShotSelectorTests
     {
         Assert.Equal([2, 4, 1], ShotSelector.Select(new SupportSetChoice("s", ShotSelection.Rices, 3), Set, Embedding(5)));
         Assert.Equal([2, 0], ShotSelector.Select(new SupportSetChoice("s", ShotSelection.Rices, 2), Set, Embedding(100)));
-        Assert.Equal([2, 1, 0], ShotSelector.Select(new SupportSetChoice("s", ShotSelection.Rices, 3), Of(7, 7, 7), Embedding(7))); // equals: the first is the nearest
+        // equals: the first is the nearest
+        Assert.Equal([2, 1, 0], ShotSelector.Select(new SupportSetChoice("s", ShotSelection.Rices, 3), Of(7, 7, 7), Embedding(7)));
     }
 
     [Fact]
@@ -50,17 +51,21 @@ public sealed class ShotSelectorTests
     [Fact]
     public void Embeddings_are_scaled_to_length_one()
     {
-        Assert.Equal([0.6f, 0.8f], Floats(ShotSelector.Embedding(TensorData.FromFloats([3, 4], 2))), (left, right) => Math.Abs(left - right) < 1e-6);
+        Assert.Equal([0.6f, 0.8f], Floats(ShotSelector.Embedding(TensorData.FromFloats([3, 4], 2))),
+            (left, right) => Math.Abs(left - right) < 1e-6);
         Assert.Equal([0f, 0f], Floats(ShotSelector.Embedding(TensorData.FromFloats([0, 0], 2))));
     }
 
     private static float[] Floats(ReadOnlyMemory<byte> bytes) => new TensorData(TensorDtype.Float32, [bytes.Length / 4], bytes).ToFloats();
 
-    private static IReadOnlyList<int> Select(ShotSelection selection, int count, ulong seed = 0) => ShotSelector.Select(new SupportSetChoice("s", selection, count, seed), Set, default);
+    private static IReadOnlyList<int> Select(ShotSelection selection, int count,
+        ulong seed = 0) => ShotSelector.Select(new SupportSetChoice("s", selection, count, seed), Set, default);
 
     private static StoredSet Of(params int[] degrees) => new(
-        "s", 1, "r", DateTimeOffset.UnixEpoch, null, "vision", degrees.Length, [.. degrees.Select(angle => new StoredShot($"{angle}", "a", Embedding(angle)))]);
+        "s", 1, "r", DateTimeOffset.UnixEpoch, null, "vision", degrees.Length,
+        [.. degrees.Select(angle => new StoredShot($"{angle}", "a", Embedding(angle)))]);
 
     private static ReadOnlyMemory<byte> Embedding(int degrees) =>
-        ShotSelector.Embedding(TensorData.FromFloats([(float)Math.Cos(degrees * Math.PI / 180), (float)Math.Sin(degrees * Math.PI / 180)], 2));
+        ShotSelector.Embedding(TensorData.FromFloats([(float)Math.Cos(degrees * Math.PI / 180),
+            (float)Math.Sin(degrees * Math.PI / 180)], 2));
 }

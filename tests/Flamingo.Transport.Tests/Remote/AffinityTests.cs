@@ -28,7 +28,8 @@ public sealed class AffinityTests : IAsyncLifetime
         for (var server = 0; server < 2; server++)
         {
             var number = server;
-            _servers.Add(await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
+            _servers.Add(await LoopbackServer.StartAsync(
+                new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
         }
 
         var options = new RemoteStageOptions { LanguageModelSpill = Spill };
@@ -51,7 +52,8 @@ public sealed class AffinityTests : IAsyncLifetime
         string[] beginnings = [.. Enumerable.Range(0, 24).Select(beginning => $"beginning {beginning}")];
         foreach (var end in new[] { "", " and an end" })
             foreach (var beginning in beginnings) await AskAsync(beginning, end);
-        var servers = beginnings.Select(beginning => _asked.Where(call => call.Text == beginning).Select(call => call.Server).Distinct().ToList()).ToList();
+        var servers = beginnings.Select(
+            beginning => _asked.Where(call => call.Text == beginning).Select(call => call.Server).Distinct().ToList()).ToList();
         Assert.All(servers, server => Assert.Single(server));
         Assert.Equal([0, 1], servers.SelectMany(server => server).Distinct().Order());
     }
@@ -64,7 +66,8 @@ public sealed class AffinityTests : IAsyncLifetime
         for (var call = 0; call < Spill + 1; call++)
         {
             // begun, its first token here, and held at the gate: the balancer's own tracker would count it as done
-            streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken));
+            streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken)
+                .GetAsyncEnumerator(TestContext.Current.CancellationToken));
             Assert.True(await streams[^1].MoveNextAsync());
         }
 
@@ -99,7 +102,8 @@ public sealed class AffinityTests : IAsyncLifetime
     {
         await ConnectBothAsync(TestContext.Current.CancellationToken);
         _refusals = 2;
-        await using (var stream = _model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken))
+        await using (var stream = _model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken)
+            .GetAsyncEnumerator(TestContext.Current.CancellationToken))
         {
             Assert.True(await stream.MoveNextAsync());
             Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load)); // not counted, had the last attempt lost its headers
@@ -132,12 +136,15 @@ public sealed class AffinityTests : IAsyncLifetime
         }
     }
 
-    private async Task AskAsync(string beginning, string end) => await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
+    private async Task AskAsync(string beginning,
+        string end) => await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
 
     private static LanguageModelRequest Request(string beginning, string end) =>
-        new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)], new SamplingParameters { MaxTokens = 3 });
+        new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)],
+            new SamplingParameters { MaxTokens = 3 });
 
-    private async IAsyncEnumerable<AnswerEvent> Answer(int server, LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    private async IAsyncEnumerable<AnswerEvent> Answer(int server, LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var text = ((TextSegment)request.Segments[0]).Text;
         _asked.Enqueue((server, text));

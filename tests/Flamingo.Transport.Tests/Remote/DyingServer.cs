@@ -27,7 +27,8 @@ internal sealed class DyingServer : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         var server = new DyingServer(builder.Build());
         server._app.Run(context => server.DieAsync(context, answer, end ?? Task.CompletedTask));
         await server._app.StartAsync();

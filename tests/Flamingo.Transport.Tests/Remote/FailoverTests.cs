@@ -42,9 +42,13 @@ public sealed class FailoverTests
         using var channel = Open(dying, well);
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(() => dying.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        await UntilAskedAsync(() => dying.Asked,
+            async () =>
+                Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken)
+                    .ToListAsync()).Count));
         var asked = dying.Asked;
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(asked, dying.Asked);
     }
 
@@ -63,7 +67,8 @@ public sealed class FailoverTests
             var events = new List<AnswerEvent>();
             try
             {
-                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" },
+                    TestContext.Current.CancellationToken))
                 {
                     events.Add(item);
                     if (dying.Asked > 0) begun.TrySetResult();
@@ -79,7 +84,8 @@ public sealed class FailoverTests
         }
 
         Assert.Equal(failures, dying.Asked);
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(failures, dying.Asked);
     }
 
@@ -97,7 +103,9 @@ public sealed class FailoverTests
         using (await listener.AcceptSocketAsync(TestContext.Current.CancellationToken)) await connecting;
         listener.Stop();
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
-        for (var call = 0; call < 20; call++) Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken).ToListAsync()).Count);
+        for (var call = 0; call < 20; call++)
+            Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken)
+                .ToListAsync()).Count);
     }
 
     // containers that restart together may change addresses with each other before name resolution knows it
@@ -106,12 +114,17 @@ public sealed class FailoverTests
     {
         await using var stranger = await LoopbackServer.StartAsync(language: null);
         await using var well = await LoopbackServer.StartAsync(Well());
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(stranger.Port, well.Port));
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(),
+            Replicas(stranger.Port, well.Port));
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(() => stranger.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        await UntilAskedAsync(() => stranger.Asked,
+            async () =>
+                Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken)
+                    .ToListAsync()).Count));
         var asked = stranger.Asked;
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(asked, stranger.Asked); // it rests
     }
 
@@ -120,7 +133,8 @@ public sealed class FailoverTests
     {
         await using var stranger = await LoopbackServer.StartAsync(language: null);
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(stranger.Port));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
         Assert.Equal(FlamingoErrorKind.Unavailable, refusal.Kind);
         Assert.Contains("serves no such call", refusal.Message, StringComparison.Ordinal);
     }
@@ -130,13 +144,18 @@ public sealed class FailoverTests
     {
         await using var first = await DyingServer.StartAsync(null);
         await using var second = await DyingServer.StartAsync([]);
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System,
+            Replicas(first.Port, second.Port));
         var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
         Assert.InRange(first.Asked + second.Asked, 1, 4);
     }
 
-    /// <summary>As gRPC's balancer leaves one now and then; here because replicas are never found, which it does not let itself be interrupted in.</summary>
+    /// <summary>
+    /// As gRPC's balancer leaves one now and then; here because replicas are never found, which it does not let itself be
+    /// interrupted in.
+    /// </summary>
     [Theory(Timeout = Limit), InlineData(0), InlineData(2)]
     public async Task A_call_that_is_never_sent_is_taken_back_and_ends_unavailable(int patienceSeconds)
     {
@@ -171,7 +190,8 @@ public sealed class FailoverTests
     [Fact(Timeout = Limit)]
     public async Task A_call_that_was_sent_is_waited_for_however_long_its_answer_takes()
     {
-        var (asked, answer, time) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new FakeTimeProvider());
+        var (asked, answer, time) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously),
+            new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new FakeTimeProvider());
         var calls = 0;
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (_, _) => AnswerAsync() });
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), time, Replicas(server.Port));
@@ -194,13 +214,17 @@ public sealed class FailoverTests
 
     private static ScriptedLanguageModel Well() => new()
     {
-        Script = (_, _) => new AnswerEvent[] { new AnswerTokens("a", [1]), AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
+        Script = (_, _) =>
+            new AnswerEvent[] { new AnswerTokens("a", [1]),
+                AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero,
+                    "l1") }.ToAsyncEnumerable(),
     };
 
     private static StageChannel Open(DyingServer dying, LoopbackServer well) =>
         StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(dying.Port, well.Port));
 
-    private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
+    private static StaticResolverFactory Replicas(
+        params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
 
     // connections come up one by one: until the other one has had its turn and the good one is surely there, ask on
     private static async Task UntilAskedAsync(Func<int> asked, Func<Task> ask)

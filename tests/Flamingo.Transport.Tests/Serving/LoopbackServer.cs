@@ -27,7 +27,8 @@ internal sealed class LoopbackServer : IAsyncDisposable
         Port = new Uri(app.Urls.Single()).Port;
         var address = app.Urls.Single().Replace("http://", "dns:///", StringComparison.Ordinal);
         var services = new ServiceCollection().AddRemoteStages();
-        services.AddSingleton<Microsoft.Extensions.Configuration.IConfiguration>(new Microsoft.Extensions.Configuration.ConfigurationManager());
+        services.AddSingleton<Microsoft.Extensions.Configuration.IConfiguration>(
+            new Microsoft.Extensions.Configuration.ConfigurationManager());
         services.PostConfigure<RemoteStageOptions>(options => options.VisionEncoder = options.Resampler = options.LanguageModel = address);
         _remote = services.BuildServiceProvider();
     }
