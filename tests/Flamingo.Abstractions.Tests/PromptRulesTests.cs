@@ -210,7 +210,7 @@ public sealed class PromptRulesTests
         }
     }
 
-    /// <summary>Callers parse and compare messages; a server's locale must not write commas into them.</summary>
+    /// <summary>Callers parse and compare messages, so the server's locale must not change the decimal separator in them.</summary>
     [Fact]
     public void Numbers_are_written_alike_in_every_culture()
     {

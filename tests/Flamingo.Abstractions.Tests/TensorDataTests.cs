@@ -27,7 +27,7 @@ public sealed class TensorDataTests
     public void Sizes_below_one_and_products_beyond_an_array_are_refused(params int[] shape) =>
         AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float16, [.. shape], new byte[8]));
 
-    /// <summary>65536 × 65536 × 4 is 0 in 32 bits, and so would be its length in bytes.</summary>
+    /// <summary>The product 65536 × 65536 × 4 overflows to 0 in 32 bits, which would match an empty array of bytes.</summary>
     [Fact]
     public void A_product_that_wraps_to_zero_does_not_pass_for_an_empty_tensor() =>
         AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float32, [65536, 65536, 4], ReadOnlyMemory<byte>.Empty));
@@ -69,7 +69,7 @@ public sealed class TensorDataTests
         Assert.Equal([0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0], tensor.Bytes.ToArray());
     }
 
-    /// <summary>All 65536 of them: subnormals, infinities, NaN.</summary>
+    /// <summary>Checks all 65536 values, including subnormals, infinities and NaN.</summary>
     [Fact]
     public void Every_half_widens_to_its_value()
     {

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>Each option of the client does what it says.</summary>
+/// <summary>Tests each option of the client against a server on a real port.</summary>
 public sealed class ClientOptionsTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -71,8 +71,8 @@ public sealed class ClientOptionsTests
         Assert.Equal(3, gateway.Asked.Count);
         Assert.Equal(
             [
-                "1 A call is made again in 00:00:00.0500000, for the 1. time: A stage is down.",
-                "1 A call is made again in 00:00:00.1000000, for the 2. time: A stage is down.",
+                "1 The client retries a call in 00:00:00.0500000 (retry 1): A stage is down.",
+                "1 The client retries a call in 00:00:00.1000000 (retry 2): A stage is down.",
             ],
             log.Own);
     }
@@ -159,7 +159,7 @@ public sealed class ClientOptionsTests
 
     private sealed class RecordingLoggers : ILoggerFactory, ILogger
     {
-        /// <summary>What the client itself says, without gRPC's messages.</summary>
+        /// <summary>Log messages of the client itself, without those of gRPC.</summary>
         public ConcurrentQueue<string> Own { get; } = [];
 
         public ILogger CreateLogger(string categoryName) =>

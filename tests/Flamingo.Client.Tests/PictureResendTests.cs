@@ -2,7 +2,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>Pictures travel once, and again by themselves when the service has lost them.</summary>
+/// <summary>The client sends a picture's bytes once, and sends them again if the service has evicted the picture.</summary>
 public sealed class PictureResendTests : IAsyncLifetime
 {
     private static readonly byte[] Dog = [1, 1, 1], Cat = [2, 2, 2], Bird = [3, 3, 3];
@@ -30,7 +30,7 @@ public sealed class PictureResendTests : IAsyncLifetime
     public async Task Bytes_travel_once_whatever_is_called_and_an_eviction_costs_one_more_call(string call)
     {
         await AskAsync(call);
-        Assert.Equal("dog cat clip frames", Kinds()); // the first time as bytes
+        Assert.Equal("dog cat clip frames", Kinds()); // the first request sends bytes
         await AskAsync("generate");
         await AskAsync("rank");
         await AskAsync("encode");
@@ -137,7 +137,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         var cancellation = TestContext.Current.CancellationToken;
         static byte[] Numbered(int number) => BitConverter.GetBytes(number);
         await _client.EncodeAsync([Dog], cancellation: cancellation);
-        for (var start = 0; start < 16_384; start += 4096) // as many as the client remembers besides
+        for (var start = 0; start < 16_384; start += 4096) // as many ids as the client remembers, in addition to the first one
             await _client.EncodeAsync(Enumerable.Range(start, 4096).Select(number => (ReadOnlyMemory<byte>)Numbered(number)),
                 cancellation: cancellation);
         _gateway.Asked.Clear();
@@ -164,7 +164,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         IEnumerable<FlamingoVisual> Shown() => prompt.Segments.OfType<FlamingoVisual>();
     }
 
-    // how the pictures of the next request on the list travelled
+    // Returns how the pictures of the next recorded request were sent: as "id", or as the name of the sent bytes.
     private string Kinds()
     {
         Assert.True(_gateway.Asked.TryDequeue(out var asked), "A request was expected.");

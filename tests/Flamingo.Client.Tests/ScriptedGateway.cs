@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>A gateway on a real port that holds pictures per tenant as the true one does, and whose answers a test writes.</summary>
+/// <summary>A gateway on a real port that holds pictures per tenant like the real gateway, and whose answers a test scripts.</summary>
 internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IAsyncDisposable
 {
     private static readonly StageTimings Timings = new(default, default, default, default, default, default);
@@ -32,16 +32,16 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     /// <summary>The authorization of every call that had one.</summary>
     public ConcurrentQueue<string> Authorizations { get; } = [];
 
-    /// <summary>Instead of an answer.</summary>
+    /// <summary>Thrown instead of an answer.</summary>
     public Exception? Refusal { get; set; }
 
-    /// <summary>After the pictures were told and one token came.</summary>
+    /// <summary>Thrown in the middle of an answer, after the resolved pictures and one token.</summary>
     public Exception? Breaks { get; set; }
 
-    /// <summary>Before every look at what is held; for evictions at the worst moment.</summary>
+    /// <summary>Runs before every check of held pictures, so that a test can evict pictures just before the check.</summary>
     public Action? Looking { get; set; }
 
-    /// <param name="certificate">With one the port speaks TLS.</param>
+    /// <param name="certificate">If given, the port uses TLS.</param>
     public static async Task<ScriptedGateway> StartAsync(X509Certificate2? certificate = null)
     {
         var gateway = new ScriptedGateway();
@@ -67,7 +67,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         return gateway;
     }
 
-    /// <summary>Cuts every connection at once, as a killed process would.</summary>
+    /// <summary>Closes every connection abruptly, as a killed process would.</summary>
     public Task StopAsync() => _server!.StopAsync(new CancellationToken(canceled: true));
 
     public ValueTask DisposeAsync() => _server!.DisposeAsync();
@@ -161,6 +161,6 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
 
         var missing = reports.Select(report => report.Id).Where(id => !_held.ContainsKey((tenant, id))).Distinct().ToList();
         return missing.Count == 0 ? reports
-            : throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
+            : throw new FlamingoException(FlamingoErrorKind.NotFound, "The pictures are not held.") { Missing = missing };
     }
 }

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>One client of several gateways, of which some are not there.</summary>
+/// <summary>Tests one client of several gateways, some of which are down.</summary>
 public sealed class SeveralGatewaysTests : IAsyncLifetime
 {
     private ScriptedGateway _one = null!, _other = null!;
@@ -29,7 +29,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
         _other.Asked.Clear();
         for (var call = 0; call < 4; call++) await client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal((2, 2), (_one.Asked.Count, _other.Asked.Count));
-        // each holds it by now
+        // each gateway holds the picture now
         Assert.All(_one.Asked.Concat(_other.Asked), asked => Assert.IsType<FlamingoPictureId>(((FlamingoRequest)asked).Segments[0]));
         Assert.All(_one.Hosts, host => Assert.Equal(new Uri(_one.Address).Authority, host));
         Assert.All(_other.Hosts, host => Assert.Equal(new Uri(_other.Address).Authority, host));
@@ -50,7 +50,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var client = Client(_one.Address, _other.Address);
-        var large = new Prompt().Picture(new byte[3 << 20]).Text("x"); // more than gRPC keeps for a second try unless told to
+        var large = new Prompt().Picture(new byte[3 << 20]).Text("x"); // larger than the message that gRPC buffers for a retry by default
         await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty,
             () => client.CompleteAsync(large, cancellation: cancellation));
         await _one.StopAsync();
@@ -63,7 +63,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
             Assert.NotEmpty(await client.SupportSets.ListAsync(cancellation));
         }
 
-        Assert.InRange(_other.Asked.Count, 20, 22); // a picture that only the dead one held is asked for once more
+        Assert.InRange(_other.Asked.Count, 20, 22); // 20 to 22 calls, because a picture that only the dead gateway held is sent again
     }
 
     [Fact(Timeout = 60_000)]
@@ -101,8 +101,8 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// What a container's published port is while its service restarts: the connection is taken, and closed, which gRPC now and
-    /// then calls INTERNAL.
+    /// A container's published port behaves like this while its service restarts: it accepts the connection and closes it, which
+    /// gRPC sometimes reports as INTERNAL.
     /// </summary>
     [Fact(Timeout = 60_000)]
     public async Task A_port_that_takes_connections_and_closes_them_is_unavailable_every_time()

@@ -93,7 +93,7 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         var refusal = await Assert.ThrowsAsync<FlamingoException>(
             () => _flamingo.AskAsync(Picture(1), new FlamingoText("x"), Picture(2), Picture(Stage.Broken)));
         Assert.Equal("segments[3].picture", Assert.Single(refusal.Faults).Field);
-        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(2))); // the failure was not kept
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(2))); // the failure was not cached
     }
 
     [Fact]

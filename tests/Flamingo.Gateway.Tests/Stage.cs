@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Tests;
 
-/// <summary>Three scripted stages behind a real pipeline: they count, they can be held at a gate, they can fail.</summary>
+/// <summary>Three scripted stages behind a real pipeline. They count calls, can be made to wait at a gate, and can fail.</summary>
 internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 {
     public VisionEncoderDescription Vision { get; set; } = new("v", "vision-1", "pre-1", 8, 4, 6, 3, TensorDtype.Float32, 1000, 100, 4);
@@ -21,42 +21,42 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         CrossAttentionLayers = 3, CrossAttentionHeads = 2, MaxSamples = 4, MaxPin = TimeSpan.FromMinutes(1),
     };
 
-    /// <summary>What answers say made them, where it differs from the description.</summary>
+    /// <summary>Digest that answers report, if it differs from the description.</summary>
     public string? VisionAnswers { get; set; }
 
     public Exception? DescribeFails { get; set; }
 
-    /// <summary>How the language model refuses a prompt.</summary>
+    /// <summary>Exception that the language model throws for a prompt.</summary>
     public FlamingoException? PromptFails { get; set; }
 
     public int Describes;
 
     public int SeedsDrawn;
 
-    /// <summary>Number of pictures of each call.</summary>
+    /// <summary>Number of pictures in each call of the vision encoder.</summary>
     public ConcurrentQueue<int> Encodes { get; } = new();
 
     public ConcurrentQueue<VisualInput> Inputs { get; } = new();
 
-    /// <summary>Whether attention was asked for, of each picture resampled.</summary>
+    /// <summary>Whether attention was requested, for each resampled picture.</summary>
     public ConcurrentQueue<bool> Resamples { get; } = new();
 
-    /// <summary>Of every call, refused ones included.</summary>
+    /// <summary>Prompts of all calls, including refused ones.</summary>
     public ConcurrentQueue<IReadOnlyList<PromptSegment>> Prompts { get; } = new();
 
-    /// <summary>Keys whose latents the language model holds: those that came with latents.</summary>
+    /// <summary>Keys whose latents the language model has received and holds.</summary>
     public ConcurrentDictionary<string, bool> Held { get; } = new();
 
-    /// <summary>A language model that keeps nothing and asks again even for what it was sent.</summary>
+    /// <summary>Whether the language model keeps nothing and reports even latents that it was sent as missing.</summary>
     public bool Forgets { get; set; }
 
-    /// <summary>Log-likelihood of every candidate.</summary>
+    /// <summary>Returns the log-likelihood of every candidate after a prompt.</summary>
     public Func<IReadOnlyList<PromptSegment>, float> Score { get; set; } = _ => -1;
 
-    /// <summary>Of one candidate's tokens, where they are not <see cref="Score"/>.</summary>
+    /// <summary>Returns the log-likelihoods of one candidate's tokens; overrides <see cref="Score"/>.</summary>
     public Func<string, IReadOnlyList<float>>? ScoresOf { get; set; }
 
-    /// <summary>Texts of an answer, the last of them of the last sample.</summary>
+    /// <summary>Texts of the token events of an answer. The last text belongs to the last sample.</summary>
     public IReadOnlyList<string> Says { get; set; } = ["a ", "dog"];
 
     public LanguageModelRequest? Asked { get; private set; }
@@ -65,10 +65,10 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public SamplingParameters? Sampling => Asked?.Sampling;
 
-    /// <summary>What the gateways over these stages have logged.</summary>
+    /// <summary>Log messages of the gateways that use these stages.</summary>
     public ConcurrentQueue<LoggedEvent> Logged { get; } = new();
 
-    /// <summary>Encode waits for it after it signalled <see cref="Encoding"/>.</summary>
+    /// <summary>Encode signals <see cref="Encoding"/> and then waits for this task.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
     public TaskCompletionSource Encoding { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -106,7 +106,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
         if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth))
-            throw FlamingoException.Invalid("features[0]", "It is too wide.", "Send others.");
+            throw FlamingoException.Invalid("features[0]", "The features are too wide.", "Send narrower features.");
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
@@ -144,7 +144,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var pictures = segments.OfType<PictureSegment>().ToList();
         foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
         var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
-        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send them.") { Missing = missing };
+        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send the latents.") { Missing = missing };
         if (PromptFails is not null) throw PromptFails;
     }
 
@@ -163,7 +163,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
         CancellationToken cancellation) => throw new NotSupportedException();
 
-    /// <summary>The pipeline as a host registers it, over these stages.</summary>
+    /// <summary>Creates the gateway's services as a host does, with these stages.</summary>
     public ServiceProvider Services(params (string Key, string Value)[] settings)
     {
         var services = new ServiceCollection();

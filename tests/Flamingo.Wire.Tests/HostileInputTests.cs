@@ -4,7 +4,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire.Tests;
 
-/// <summary>Messages that no honest peer sends: refused on arrival, the field named.</summary>
+/// <summary>Malformed messages are refused on arrival, and the error names the field.</summary>
 public sealed class HostileInputTests
 {
     public static TheoryData<int, int[], int, string> Tensors => new()

@@ -6,7 +6,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire.Tests;
 
-/// <summary>Record → message → bytes → message → record gives the record that went in.</summary>
+/// <summary>Converting record → message → bytes → message → record gives the original record.</summary>
 public sealed class RoundTripTests
 {
     [Fact]
@@ -80,12 +80,13 @@ public sealed class RoundTripTests
                 () =>
                     new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Visuals = { new V1.Visual() } } } }.ToRecord(
                         "")).Faults).Field);
-        // nothing said is no absence
+        // an empty reply is not an absent reply
         Assert.Equal([null, ""], new V1.ChatRequest { Turns = { new V1.ChatTurn(), new V1.ChatTurn { Reply = "" } } }.ToRecord(
             "").Turns.Select(turn => turn.Reply));
         Assert.Equal(LabelScoring.Mean,
             new V1.ClassifyRequest { Prompt = new() { Visual = new() { PictureId = "a" } } }.ToRecord("").Scoring);
-        Same.Content(new PromptTemplates(), new V1.LanguageModelDescription().ToRecord().Prompts); // a stage of an older build
+        // a stage of an older version sends no templates
+        Same.Content(new PromptTemplates(), new V1.LanguageModelDescription().ToRecord().Prompts);
     }
 
     [Fact]
@@ -112,7 +113,7 @@ public sealed class RoundTripTests
         Same.Content(new SupportSetChoice("words"),
             Travel(new V1.SupportSetChoice { Name = "words" }, V1.SupportSetChoice.Parser).ToRecord());
         Same.Content(CacheUse.None, ((V1.CacheUse?)null).ToRecord());
-        // "not there yet" is no absence
+        // an expected version of 0 is not an absent one
         Assert.Equal(0, Travel(new V1.PutSupportSetRequest { ExpectedVersion = 0 }, V1.PutSupportSetRequest.Parser)
             .ToRecord("").ExpectedVersion);
     }

@@ -30,7 +30,7 @@ public sealed class AttentionProjectionTests
     [Fact]
     public void Frames_stand_on_top_of_each_other()
     {
-        // two frames of one patch, and of a class token that is not read
+        // The clip has two frames of one patch each. The class token is ignored.
         var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.2f, 0.8f], 1, 2), patches: 2).Map!;
         Assert.Equal([2, 1], map.Shape);
         Assert.Equal([0.2f, 0.8f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);

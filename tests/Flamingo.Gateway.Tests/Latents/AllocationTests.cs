@@ -8,8 +8,8 @@ using static Flamingo.Gateway.Tests.Asking;
 namespace Flamingo.Gateway.Tests.Latents;
 
 /// <summary>
-/// What a request allocates, all heaps together; latents are of 256 KiB here, so that one more array of them would show, and
-/// nothing else is large enough for the large-object heap.
+/// Measures the bytes that a request allocates on all heaps. Latents take 256 KiB here, so that an additional copy of them would
+/// be visible, and no other object is large enough for the large object heap.
 /// </summary>
 [Collection(nameof(Alone))]
 public sealed class AllocationTests : IDisposable
@@ -47,13 +47,13 @@ public sealed class AllocationTests : IDisposable
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    // the server's own are among them, and arrays that a pool keeps from then on
+    // The measurement includes the allocations of the server in this process and arrays that pools keep.
     private async Task<double> MeasureAsync(ServiceProvider gateway, PictureSource expected)
     {
         var (flamingo, request) = (gateway.GetRequiredService<IFlamingo>(), new FlamingoEncodeRequest([Picture(1)]));
         while ((await AskAsync()) != expected) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         for (var warm = 0; warm < Requests; warm++) await AskAsync();
-        var bytes = double.MaxValue; // of the quietest round: a pool fills itself again after a collection
+        var bytes = double.MaxValue; // the smallest of all rounds, because pools allocate again after a collection
         for (var round = 0; round < 5; round++)
         {
             var before = GC.GetTotalAllocatedBytes(precise: true);

@@ -19,7 +19,7 @@ public sealed class LatentKeyTests
             LatentKey.Compute("p", "v", "r", "2", TensorDtype.Float32, ""),
             LatentKey.Compute("p", "v", "r", "1", TensorDtype.BFloat16, ""),
             LatentKey.Compute("p", "v", "r", "1", TensorDtype.Float32, "tenant"),
-            LatentKey.Compute("pv", "", "r", "1", TensorDtype.Float32, ""), // neighbours do not run together
+            LatentKey.Compute("pv", "", "r", "1", TensorDtype.Float32, ""), // adjacent parts are not concatenated ambiguously
         ];
         Assert.Distinct(keys);
         Assert.All(keys, key => Assert.True(PictureId.IsWellFormed(key)));

@@ -11,7 +11,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>The shared tier on a server inside this process.</summary>
+/// <summary>Tests the Redis tier on a server inside this process.</summary>
 public sealed class RespServerTests : IDisposable
 {
     private readonly Stage _stage = new();
@@ -34,7 +34,7 @@ public sealed class RespServerTests : IDisposable
             await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
         Assert.Equal([PictureSource.Memory], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
         Assert.Single(_stage.Encodes);
-        Assert.Equal(Sent(0), Sent(1)); // the third call brings no latents: they were delivered
+        Assert.Equal(Sent(0), Sent(1)); // the third call sends no latents, because they were delivered before
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
@@ -65,8 +65,8 @@ public sealed class RespServerTests : IDisposable
         byte[][] values =
         [
             [1, 2, 3], new byte[whole.Length], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)],
-            new LatentValue(ChecksummedLatents.Of(turned), default).Write(NameOf(1)).ToArray(), // all in order but the shape
-            new LatentValue(ChecksummedLatents.Of(another), default).Write(NameOf(2)).ToArray(), // another picture's
+            new LatentValue(ChecksummedLatents.Of(turned), default).Write(NameOf(1)).ToArray(), // valid except for the shape
+            new LatentValue(ChecksummedLatents.Of(another), default).Write(NameOf(2)).ToArray(), // latents of another picture
         ];
         foreach (var garbage in values)
         {
@@ -110,7 +110,7 @@ public sealed class RespServerTests : IDisposable
         _server.StartAgain();
         await using var connection = await _server.ConnectAsync();
         byte[]? written = null;
-        for (var number = 0; written is null; number++) // new pictures, until the gateway has noticed and writes again
+        for (var number = 0; written is null; number++) // new pictures, until the gateway has reconnected and writes again
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
             byte[] file = [3, (byte)(number >> 16), (byte)(number >> 8), (byte)number];
@@ -129,12 +129,12 @@ public sealed class RespServerTests : IDisposable
         return $"{picture.Key} {Convert.ToHexString(picture.Latents!.Tensor.Bytes.Span)}";
     }
 
-    // all but the header, which tells what encoding it took
+    // Compares everything except the header, which contains the time that encoding took.
     private async Task<bool> HoldsAsync(ConnectionMultiplexer connection, byte[] value) =>
         await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.Length == held.Length()
             && value.AsSpan(LatentValue.HeaderBytes).SequenceEqual(((byte[])held!)[LatentValue.HeaderBytes..]);
 
-    // the write is behind the answer
+    // The write follows the answer.
     private async Task WrittenAsync(ConnectionMultiplexer connection, byte picture)
     {
         while (!await connection.GetDatabase().KeyExistsAsync(KeyOf(picture)))

@@ -9,7 +9,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>One test per ingredient of the latent key: after a change of it nothing old is served, from memory or from Redis.</summary>
+/// <summary>
+/// Has one test per part of the latent key. After the part has changed, no old latents are used, neither from memory nor from
+/// Redis.
+/// </summary>
 public sealed class StaleLatentsTests : IDisposable
 {
     private readonly RespServer _server = new();

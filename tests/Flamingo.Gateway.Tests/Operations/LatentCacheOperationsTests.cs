@@ -10,7 +10,9 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Operations;
 
-/// <summary>Nothing else runs: what the whole process exports or allocates is looked at.</summary>
+/// <summary>
+/// These tests do not run in parallel with others, because they observe the metrics and allocations of the whole process.
+/// </summary>
 [CollectionDefinition(nameof(Alone), DisableParallelization = true)]
 public sealed class Alone;
 
@@ -41,10 +43,10 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     public async Task Everything_is_counted_once()
     {
         var (first, second) = (Gateway(), Gateway());
-        await Ask(first, 1, 2); // two misses of each tier, encoded
-        await Ask(first, 1, 1); // one lookup: distinct
+        await Ask(first, 1, 2); // two misses in each tier, then encoded
+        await Ask(first, 1, 1); // one lookup, because the two pictures are the same
         await WrittenAsync(first, 2);
-        await Ask(second, 1, 3); // Redis has one
+        await Ask(second, 1, 3); // Redis holds one of the two
         await WrittenAsync(second, 1);
         var (one, two) = (await StatisticsAsync(first), await StatisticsAsync(second));
         Assert.Equal(new MemoryTierStatistics(2, 80, 256 << 20, 1, 2, 0, 0), one.Memory);
@@ -108,7 +110,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     {
         _proxy.Become(ProxyFault.Killed);
         var gateways = new[] { Gateway(), Gateway() };
-        foreach (var gateway in gateways) _ = gateway.GetRequiredService<ILatentCacheOperations>(); // listens, although there is nobody yet
+        // subscribes, although Redis is not reachable yet
+        foreach (var gateway in gateways) _ = gateway.GetRequiredService<ILatentCacheOperations>();
         await Ask(gateways[0], 9);
         _proxy.Become(ProxyFault.None);
         await using var connection = await _server.ConnectAsync();
@@ -120,7 +123,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         await Ask(gateways[1], 1, 2);
 
         Assert.Equal(new ClearedCache(2, 2), await gateways[1].GetRequiredService<ILatentCacheOperations>().ClearAsync(Cancellation));
-        // the message is on its way
+        // The message may still be in transit.
         while ((await StatisticsAsync(gateways[0])).Memory.Entries > 0) Cancellation.ThrowIfCancellationRequested();
         Assert.Equal(0, (await StatisticsAsync(gateways[1])).Memory.Entries);
         Assert.Equal("flamingo:sets:a", Assert.Single(connection.GetServers()[0].Keys(pattern: "*")));
@@ -160,7 +163,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             Assert.True(_proxy.Connections > 0);
             _proxy.Become(fault);
             await gateway.DisposeAsync();
-            another.Dispose(); // either way
+            another.Dispose(); // disposes the gateway synchronously as well
             _proxy.Become(ProxyFault.None);
             while (_proxy.Connections > 0) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
@@ -192,7 +195,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     private static Task<CacheStatistics> StatisticsAsync(
         ServiceProvider gateway) => gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
 
-    // writes are behind answers
+    // Writes follow answers.
     private static async Task WrittenAsync(ServiceProvider gateway, int values)
     {
         while ((await StatisticsAsync(gateway)).Redis!.BytesWritten < values * 136) Cancellation.ThrowIfCancellationRequested();

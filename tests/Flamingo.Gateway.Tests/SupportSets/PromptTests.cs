@@ -8,7 +8,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.SupportSets;
 
-/// <summary>Prompts that draw their shots from a support set, through the whole pipeline over scripted stages.</summary>
+/// <summary>Tests prompts with shots from a support set through the whole pipeline, with scripted stages.</summary>
 public sealed class PromptTests : IAsyncDisposable
 {
     private readonly Stage _stage = new();
@@ -32,7 +32,7 @@ public sealed class PromptTests : IAsyncDisposable
         var set = await PutAsync(1, 2, 3, 4, 5);
         Assert.Equal((1L, 5), (set.Version, set.ExampleCount));
         Assert.Equal([PictureId.Of([1]), PictureId.Of([2])], set.Examples.Take(2).Select(example => example.PictureId));
-        Assert.Equal([4, 1], _stage.Encodes); // encoded as the set was made, in calls of what a request may hold
+        Assert.Equal([4, 1], _stage.Encodes); // encoded when the set was stored, in calls of at most the pictures of one request
 
         var resolved = await AskAsync(new SupportSetChoice("animals", ShotSelection.First, 2), Picture(9), new FlamingoText("This is"));
         Assert.Equal([PictureId.Of([1]), PictureId.Of([2]), PictureId.Of([9])], resolved.Pictures.Select(picture => picture.Id));
@@ -49,7 +49,8 @@ public sealed class PromptTests : IAsyncDisposable
     {
         await PutAsync(1, 2, 3);
         _stage.Encodes.Clear();
-        // the scripted embedding is [value, 0, 0], scaled to length one: all are equally near, so the first of the set stand last
+        // The scripted embedding is [value, 0, 0] scaled to length one, so all examples are equally similar, and the first ones
+        // of the set come last in the prompt.
         var resolved = await AskAsync(new SupportSetChoice("animals", ShotSelection.Rices, 2), Picture(8), Picture(9),
             new FlamingoText("x"));
         Assert.Equal([1, 0], resolved.Shots!.Examples);
@@ -96,7 +97,7 @@ public sealed class PromptTests : IAsyncDisposable
     [InlineData("nothing", ShotSelection.All, 0, 0L, FlamingoErrorKind.NotFound, null)]
     [InlineData("animals", ShotSelection.All, 0, 7L, FlamingoErrorKind.NotFound, null)]
     [InlineData("animals", ShotSelection.First, 6, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
-    // with the query's five pictures, the gateway takes four
+    // five pictures with the query's, and the gateway accepts four
     [InlineData("animals", ShotSelection.First, 4, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
     [InlineData("animals", ShotSelection.Random, 0, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
     [InlineData("animals", ShotSelection.All, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
@@ -175,7 +176,7 @@ public sealed class PromptTests : IAsyncDisposable
     public async Task An_ensemble_is_the_mean_over_orders_of_the_shots()
     {
         await PutAsync(1, 2, 3);
-        _stage.Score = prompt => -Told(prompt).ToList().IndexOf("1"); // -0, -2 or -4 by the place of the first shot
+        _stage.Score = prompt => -Told(prompt).ToList().IndexOf("1"); // -0, -2 or -4, depending on the position of the first shot
         var ranking = await _flamingo.RankAsync(
             new FlamingoRankRequest([Picture(9)],
                 ["x", "y"]) { SupportSet = new SupportSetChoice("animals"), Ensemble = new Ensemble(6, 1) }, Cancellation);
@@ -220,7 +221,7 @@ public sealed class PromptTests : IAsyncDisposable
     private Task<FlamingoException> RefusedAsync(SupportSetChoice choice,
         params FlamingoSegment[] segments) => Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
 
-    // One large value displaces everything that is held.
+    // One large value evicts all others.
     private void Empty()
     {
         var large = ChecksummedLatents.Of(TensorData.FromFloats(new float[64 << 20], 64 << 20));
@@ -236,7 +237,7 @@ public sealed class PromptTests : IAsyncDisposable
 
     private static readonly Dictionary<string, string> Names = [];
 
-    // the scripted resampler repeats the file's first byte; latents come once, then the key alone
+    // The scripted resampler repeats the file's first byte. Latents are sent once, and only the key afterwards.
     private static string Told(PictureSegment picture)
     {
         lock (Names)

@@ -10,7 +10,7 @@ using StackExchange.Redis;
 
 namespace Flamingo.Gateway.Tests.SupportSets;
 
-/// <summary>What every store promises, on the one in memory and on the one in Redis (Garnet, in this process).</summary>
+/// <summary>Tests the contract of support set stores on the store in memory and on the store in Redis (Garnet in this process).</summary>
 public sealed class StoreTests : IDisposable
 {
     private static readonly Tenant A = Tenant.Of("a", "salt"), B = Tenant.Of("b", "salt");
@@ -110,7 +110,7 @@ public sealed class StoreTests : IDisposable
             }
             catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Conflict)
             {
-                return 0; // told to try again
+                return 0; // the caller must try again
             }
         }));
         var given = versions.Where(version => version > 0).ToList();
@@ -144,9 +144,9 @@ public sealed class StoreTests : IDisposable
             lives.Add((key!, await _connection.GetDatabase().KeyTimeToLiveAsync(key)));
         Assert.Equal(2, lives.Count(key =>
             key.Key.Contains(":s", StringComparison.Ordinal) && key.Life is { } life && life > TimeSpan.FromMinutes(59)));
-        Assert.Equal(3, lives.Count(key => key.Life is null)); // t, its pictures, and the names
+        Assert.Equal(3, lives.Count(key => key.Life is null)); // the set t, its pictures, and the list of names
 
-        // as Redis does it
+        // deletes the key as Redis does when it expires
         await _connection.GetDatabase().KeyDeleteAsync([.. lives.Where(key => key.Life is not null).Select(key => (RedisKey)key.Key)]);
         Assert.Null(await store.GetAsync(A, "s", Cancellation));
         Assert.Equal(["t"], (await store.ListAsync(A, Cancellation)).Select(set => set.Name));
@@ -173,7 +173,8 @@ public sealed class StoreTests : IDisposable
     {
         if (kind == "memory") return new MemorySupportSetStore(_options, _time);
         _connection =
-            await ConnectionMultiplexer.ConnectAsync($"{_server.Address},abortConnect=false,connectTimeout=1000,syncTimeout=2000,asyncTimeout=2000").WaitAsync(cancellation);
+            await ConnectionMultiplexer.ConnectAsync(
+                $"{_server.Address},abortConnect=false,connectTimeout=1000,syncTimeout=2000,asyncTimeout=2000").WaitAsync(cancellation);
         return new RedisSupportSetStore(() => Task.FromResult(_connection.GetDatabase()), _options, _time,
             NullLogger<RedisSupportSetStore>.Instance);
     }

@@ -5,7 +5,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Tasks;
 
-/// <summary>What the language model is asked in a conversation, to the letter; a picture reads [].</summary>
+/// <summary>Compares the exact prompts of conversations; [] stands for a picture.</summary>
 public sealed class ChatTests : IAsyncDisposable
 {
     private static readonly PromptTemplate Talking = new("User:{picture}{question}<eou>\nAssistant: {answer}<eou>\n");
@@ -28,7 +28,7 @@ public sealed class ChatTests : IAsyncDisposable
         Assert.Equal(
             "User:[]what is this?<eou>\nAssistant: a dog<eou>\nUser: where?<eou>\nAssistant: on a hill<eou>\nUser:[][]and "
             + "these?<eou>\nAssistant:<eou>\nUser:[]<eou>\nAssistant:", Asked());
-        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a token
+        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a stop token
     }
 
     [Theory]
@@ -54,9 +54,11 @@ public sealed class ChatTests : IAsyncDisposable
 
         _stage.Says = [" ", "", " a ", "dog"];
         events = await ChatAsync(Talking, new ChatTurn([Picture(1)], "what?"));
-        Assert.Equal(["", "", " a ", "dog"], events.OfType<AnswerTokens>().Select(tokens => tokens.Text)); // one blank, wherever it comes
+        // one leading space is removed, in whichever event it arrives
+        Assert.Equal(["", "", " a ", "dog"], events.OfType<AnswerTokens>().Select(tokens => tokens.Text));
         await ChatAsync(Talking, new ChatTurn([Picture(1)], "what?", " a dog"), new ChatTurn([], "why?"));
-        Assert.StartsWith("User:[]what?<eou>\nAssistant:  a dog<eou>", Asked(), StringComparison.Ordinal); // and is there again
+        // the template inserts the space again
+        Assert.StartsWith("User:[]what?<eou>\nAssistant:  a dog<eou>", Asked(), StringComparison.Ordinal);
 
         _stage.Says = [" one", " two"];
         events = await ChatAsync(new PromptTemplate("{picture}Q:{question} A:{answer}<eou>"), new ChatTurn([], "what?"));
@@ -140,7 +142,7 @@ public sealed class ChatTests : IAsyncDisposable
         Assert.Equal(["turns[1].visuals[0].picture_id"], await FieldsAsync(past, new ChatTurn([new FlamingoPictureId("x")], "")));
         Assert.Equal(["turns[0].visuals[1].picture"],
             await FieldsAsync(new ChatTurn([Picture(1), Picture(Stage.Broken)], "these?", "no"), words));
-        // more than a request may hold
+        // more pictures than a request may have
         Assert.Equal(["turns"], await FieldsAsync(new ChatTurn([.. Enumerable.Repeat(Picture(1), 65)], "all?")));
         Assert.Equal(["sampling.top_p"], await FieldsAsync(new SamplingParameters { TopP = 2 }, null, words));
         Assert.Equal(["pin_prefix"], await FieldsAsync(new SamplingParameters(), TimeSpan.FromDays(1), words));

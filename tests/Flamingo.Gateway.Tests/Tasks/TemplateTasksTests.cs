@@ -5,7 +5,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Tasks;
 
-/// <summary>What the language model is asked when a task is, to the letter; a picture reads [].</summary>
+/// <summary>Compares the exact prompts of tasks; [] stands for a picture.</summary>
 public sealed class TemplateTasksTests : IAsyncDisposable
 {
     private static readonly PromptTemplates Plain = new()
@@ -67,7 +67,7 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         var tasks = Tasks(Talking, endOfChunk: "<eou>");
         await tasks.AnswerAsync(new(new(Picture(9)) { Examples = [new(Picture(1), "what?", "a cat")] }, "who?", new()), Cancellation);
         Assert.Equal("User:[]what?<eou>\nAssistant: a cat<eou>\nUser:[]who?<eou>\nAssistant:", Asked());
-        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a token
+        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a stop token
         await tasks.ClassifyAsync(new(new(Picture(9)), ["cat", "dog"]), Cancellation);
         Assert.Equal([" cat", " dog"], _stage.Ranked!.Candidates);
     }
@@ -84,7 +84,7 @@ public sealed class TemplateTasksTests : IAsyncDisposable
 
         var found = await tasks.ClassifyAsync(new(new(Picture(9)), [evil, "cat"]), Cancellation);
         Assert.Equal([plain, "cat"], _stage.Ranked!.Candidates);
-        Assert.Equal([evil, "cat"], found.Labels.Select(label => label.Label)); // in the user's own words
+        Assert.Equal([evil, "cat"], found.Labels.Select(label => label.Label)); // the user's labels are returned unchanged
     }
 
     [Fact]
@@ -93,13 +93,13 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         var tasks = Tasks(new() { Caption = new("{picture}Caption: {answer}\n") { CutAt = ["dog"] } });
         var answer = await tasks.CaptionAsync(new(new(Picture(1)), new() { StopStrings = ["x"] }), Cancellation);
         Assert.Equal(["x", "\n", "dog"], _stage.Sampling!.StopStrings);
-        Assert.Equal("a", answer.Text); // the stage says "a dog"
+        Assert.Equal("a", answer.Text); // the stage generates "a dog"
         Assert.Equal([1, 2, 3], answer.Ids);
         Assert.Equal((FinishReason.Stop, 7), (answer.Finished.Reason, answer.Finished.PromptTokens));
         Assert.Equal(PictureSource.Encoded, Assert.Single(answer.Pictures.Pictures).Source);
 
         await tasks.CaptionAsync(new(new(Picture(1)), new() { Beams = 3, LengthPenalty = 0 }), Cancellation);
-        // beams end at tokens alone
+        // a beam search ends only at tokens
         Assert.Equal((3, 0f, 0), (_stage.Sampling.Beams, _stage.Sampling.LengthPenalty, _stage.Sampling.StopStrings.Count));
     }
 

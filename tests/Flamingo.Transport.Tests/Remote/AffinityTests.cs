@@ -8,7 +8,7 @@ using Grpc.Net.Client.Balancer;
 
 namespace Flamingo.Transport.Tests.Remote;
 
-/// <summary>Two language models behind real ports, and one channel to both.</summary>
+/// <summary>Tests the placement of calls with two language models on real ports and one channel to both.</summary>
 public sealed class AffinityTests : IAsyncLifetime
 {
     private const int Limit = 60_000;
@@ -65,7 +65,8 @@ public sealed class AffinityTests : IAsyncLifetime
         var streams = new List<IAsyncEnumerator<AnswerEvent>>();
         for (var call = 0; call < Spill + 1; call++)
         {
-            // begun, its first token here, and held at the gate: the balancer's own tracker would count it as done
+            // The stream has begun, its first token has arrived, and it waits at the gate. gRPC's own call tracker would count it
+            // as complete.
             streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken)
                 .GetAsyncEnumerator(TestContext.Current.CancellationToken));
             Assert.True(await streams[^1].MoveNextAsync());
@@ -106,7 +107,8 @@ public sealed class AffinityTests : IAsyncLifetime
             .GetAsyncEnumerator(TestContext.Current.CancellationToken))
         {
             Assert.True(await stream.MoveNextAsync());
-            Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load)); // not counted, had the last attempt lost its headers
+            // the load would be 0 if the last attempt had lost its headers
+            Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load));
         }
 
         Assert.Equal(0, Load);
@@ -126,7 +128,7 @@ public sealed class AffinityTests : IAsyncLifetime
         Assert.Equal([(1, "x")], _asked);
     }
 
-    // connections come up one by one: until both have answered, ask on
+    // Connections open one after the other, so calls are made until both servers have answered.
     private async Task ConnectBothAsync(CancellationToken cancellation)
     {
         for (var beginning = 0; _asked.Select(call => call.Server).Distinct().Count() < 2; beginning++)

@@ -14,7 +14,7 @@ public sealed class RendezvousTests
     public void Keys_spread_over_all_replicas_alike()
     {
         var counts = Keys.CountBy(key => Choose(key, Replicas)).ToDictionary();
-        // expected 1000, deviation 27; the hash is fixed, so is the outcome
+        // The expected count is 1000 with a standard deviation of 27. The hash is fixed, so the result is too.
         Assert.All(Replicas, replica => Assert.InRange(counts[replica], 850, 1150));
     }
 
@@ -27,7 +27,7 @@ public sealed class RendezvousTests
             var moved = Keys.Where(key => Choose(key, Replicas) == gone).ToList();
             Assert.NotEmpty(moved);
             Assert.All(Keys.Except(moved), key => Assert.Equal(Choose(key, Replicas), Choose(key, left)));
-            Assert.Equal(3, moved.Select(key => Choose(key, left)).Distinct().Count()); // and to all that are left
+            Assert.Equal(3, moved.Select(key => Choose(key, left)).Distinct().Count()); // and they move to all remaining replicas
         }
     }
 

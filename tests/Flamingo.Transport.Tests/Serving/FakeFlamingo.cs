@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>A gateway that answers the same to everybody and keeps who asked for what.</summary>
+/// <summary>A gateway that gives every caller the same answers and records its last call.</summary>
 internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations
 {
     public static readonly CacheUse Cache = new(1, 2, 3, 1, TimeSpan.FromMilliseconds(12.25));
@@ -20,10 +20,10 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     private static TaskAnswer TaskAnswer =>
         new("a dog", [1], new([], default, default, default) { Cache = Cache }, new(FinishReason.Stop, 1, 1, 0, Timings, Digests));
 
-    /// <summary>What was called, by whom, with what; the last call.</summary>
+    /// <summary>Method, tenant and request of the last call.</summary>
     public (string Method, string Tenant, object? Request) Asked { get; private set; }
 
-    /// <summary>Thrown after pictures were resolved.</summary>
+    /// <summary>Thrown after the pictures were resolved.</summary>
     public FlamingoException? Breaks { get; set; }
 
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request,

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>A language model whose stream a test writes; what it was asked, it keeps.</summary>
+/// <summary>A language model whose stream a test scripts, and which records its requests.</summary>
 internal sealed class ScriptedLanguageModel : ILanguageModel
 {
     public required Func<LanguageModelRequest, CancellationToken, IAsyncEnumerable<AnswerEvent>> Script { get; init; }
@@ -37,7 +37,7 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
         CancellationToken cancellation) => throw new InvalidOperationException("a secret of the server");
 
-    /// <summary>One token, then nothing until the caller goes away.</summary>
+    /// <summary>Generates one token and then waits until the caller cancels.</summary>
     public static async IAsyncEnumerable<AnswerEvent> Endless(LanguageModelRequest request,
         [EnumeratorCancellation] CancellationToken cancellation)
     {
@@ -46,7 +46,7 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
     }
 }
 
-/// <summary>A resampler that returns what it was given.</summary>
+/// <summary>A resampler that returns the features that it was given.</summary>
 internal sealed class EchoResampler : IResampler
 {
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Resampler);

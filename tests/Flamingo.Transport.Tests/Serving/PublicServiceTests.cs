@@ -15,7 +15,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>The public services over gRPC: tenants in metadata, what the cache did in trailers, support sets.</summary>
+/// <summary>Tests the public services over gRPC: tenants in metadata, cache use in trailers, and support sets.</summary>
 public sealed class PublicServiceTests : IAsyncLifetime
 {
     private const int Limit = 30_000;
@@ -88,7 +88,8 @@ public sealed class PublicServiceTests : IAsyncLifetime
     [Theory(Timeout = Limit)]
     [InlineData("two words")]
     [InlineData("a/b")]
-    [InlineData("0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789")]
+    [InlineData("0123456789012345678901234567890123456789012345678901234567890123456789"
+        + "012345678901234567890123456789012345678901234567890123456789")]
     public async Task A_tenant_that_is_no_name_is_refused(string tenant)
     {
         var cancellation = TestContext.Current.CancellationToken;
@@ -133,7 +134,7 @@ public sealed class PublicServiceTests : IAsyncLifetime
         Assert.Equal(3, (await encode).Cache.Encoded);
         Told(encode.GetTrailers());
 
-        // an answer that breaks off has told by then
+        // An answer that fails also carries the counts in its trailers.
         _fake.Breaks = new FlamingoException(FlamingoErrorKind.Internal, "broken");
         using var broken = Raw.Generate(new V1.GenerateRequest(), cancellationToken: cancellation);
         await Assert.ThrowsAsync<RpcException>(

@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>A stage behind gRPC keeps the promise of a stage in this process.</summary>
+/// <summary>A stage behind gRPC behaves like a stage in this process.</summary>
 public sealed class RemoteStageTests
 {
     private const int Limit = 30_000;
@@ -42,7 +42,7 @@ public sealed class RemoteStageTests
     public async Task A_tensor_larger_than_the_servers_default_limits_passes()
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
-        // Kestrel stops at 30 MB, gRPC at 4 MiB, unless told
+        // By default, Kestrel limits requests to 30 MB and gRPC limits messages to 4 MiB.
         var features = new TensorData(TensorDtype.Float32, [1, 3000, 3000], new byte[36_000_000]);
         var latents = Assert.Single((await server.Resampler.ResampleAsync(new ResampleRequest([features]),
             TestContext.Current.CancellationToken)).Latents);

@@ -6,7 +6,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Wire;
 
-/// <summary>Record → message → bytes → message → record gives the record that went in.</summary>
+/// <summary>Converting record → message → bytes → message → record gives the original record.</summary>
 public sealed class RoundTripTests
 {
     [Fact]

@@ -69,7 +69,8 @@ public sealed class LatentEncoder(
             return encoding.Pictures.Count == pictures.Count && (!includePooled || pooled == pictures.Count) ? encoding
                 : throw new FlamingoException(
                     FlamingoErrorKind.Internal,
-                    $"The vision encoder returned {encoding.Pictures.Count} features and {pooled} embeddings for {pictures.Count} pictures.");
+                    $"The vision encoder returned {encoding.Pictures.Count} features and {pooled} embeddings for "
+                    + $"{pictures.Count} pictures.");
         }
         catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
