@@ -11,8 +11,8 @@ public sealed class PromptRulesTests
             CrossAttentionLayers = 2, CrossAttentionHeads = 4, MaxSamples = 8, MaxPin = TimeSpan.FromMinutes(10),
         };
 
-    private static IReadOnlyDictionary<int, float> Bias(int first, int count = 1,
-        float value = 1) => Enumerable.Range(first, count).ToDictionary(id => id, _ => value);
+    private static IReadOnlyDictionary<int, float> Bias(int first, int count = 1, float value = 1) =>
+        Enumerable.Range(first, count).ToDictionary(id => id, _ => value);
 
     public static TheoryData<string, SamplingParameters> OutOfRange => new()
     {

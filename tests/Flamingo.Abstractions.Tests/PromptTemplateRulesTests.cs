@@ -5,8 +5,8 @@ public sealed class PromptTemplateRulesTests
     [Theory]
     [InlineData("{picture}Output:{answer}<|endofchunk|>")]
     [InlineData("User:{picture}Describe.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n")]
-    public void A_template_without_a_question_is_taken(
-        string text) => Assert.Empty(Faults(new() { Caption = new(text), Classify = new(text) }));
+    public void A_template_without_a_question_is_taken(string text) =>
+        Assert.Empty(Faults(new() { Caption = new(text), Classify = new(text) }));
 
     [Theory]
     [InlineData("{picture}Question:{question} Short answer:{answer}<|endofchunk|>")]

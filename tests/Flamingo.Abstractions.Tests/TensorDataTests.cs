@@ -40,8 +40,8 @@ public sealed class TensorDataTests
     [InlineData(0)]
     [InlineData(4)]
     [InlineData(-1)]
-    public void A_dtype_that_does_not_travel_is_refused(
-        int dtype) => AssertFault("tensor.dtype", () => new TensorData((TensorDtype)dtype, [1], new byte[4]));
+    public void A_dtype_that_does_not_travel_is_refused(int dtype) =>
+        AssertFault("tensor.dtype", () => new TensorData((TensorDtype)dtype, [1], new byte[4]));
 
     [Fact]
     public void A_shape_that_was_never_set_is_refused() =>

@@ -80,8 +80,8 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) =>
         StreamAsync(request, request.Tenant, request.Segments.OfType<FlamingoVisual>(), request.SupportSet, cancellation);
 
-    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task,
-        CancellationToken cancellation) => StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) =>
+        StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
 
     private async IAsyncEnumerable<AnswerEvent> StreamAsync(
         object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice,
@@ -89,8 +89,10 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     {
         var pictures = Resolve(request, tenant, visuals);
         await Task.Yield();
-        yield return new PicturesResolved(pictures, default, default,
-            default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
+        yield return new PicturesResolved(pictures, default, default, default)
+        {
+            Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null,
+        };
         yield return new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
         if (Breaks is not null) throw Breaks;
         yield return new AnswerTokens("a cat",

@@ -100,8 +100,8 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             request.IncludePooled ? TensorData.FromFloats([picture.Files[0].Span[0], 0, 0], 3) : null))]);
     }
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(
-        CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) =>
+        Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
@@ -160,8 +160,8 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
                         Language.WeightsDigest) { CachedTokens = 3 });
     }
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
-        CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        throw new NotSupportedException();
 
     /// <summary>Creates the gateway's services as a host does, with these stages.</summary>
     public ServiceProvider Services(params (string Key, string Value)[] settings)

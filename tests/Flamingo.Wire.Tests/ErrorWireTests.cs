@@ -29,8 +29,8 @@ public sealed class ErrorWireTests
     [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
     [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
     [InlineData(FlamingoErrorKind.Cancelled, StatusCode.Cancelled)]
-    public void Kinds_have_their_status(FlamingoErrorKind kind,
-        StatusCode code) => Assert.Equal(code, new FlamingoException(kind, "why").ToRpcException().StatusCode);
+    public void Kinds_have_their_status(FlamingoErrorKind kind, StatusCode code) =>
+        Assert.Equal(code, new FlamingoException(kind, "why").ToRpcException().StatusCode);
 
     [Fact]
     public void Details_are_those_that_any_language_reads()

@@ -89,6 +89,6 @@ public sealed class HostileInputTests
         return exception;
     }
 
-    private static V1.Tensor Tensor(int dtype, int[] shape,
-        int bytes) => new() { Dtype = (V1.Dtype)dtype, Shape = { shape }, Data = ByteString.CopyFrom(new byte[bytes]) };
+    private static V1.Tensor Tensor(int dtype, int[] shape, int bytes) =>
+        new() { Dtype = (V1.Dtype)dtype, Shape = { shape }, Data = ByteString.CopyFrom(new byte[bytes]) };
 }

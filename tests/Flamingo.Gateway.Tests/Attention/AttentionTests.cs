@@ -105,9 +105,9 @@ public sealed class AttentionTests : IAsyncDisposable
         new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) },
         TestContext.Current.CancellationToken).ToListAsync();
 
-    private static List<TokenAttention?> Maps(
-        List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
+    private static List<TokenAttention?> Maps(List<AnswerEvent> answer) =>
+        [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
 
-    private static IEnumerable<PictureSource> Sources(
-        List<AnswerEvent> answer) => answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
+    private static IEnumerable<PictureSource> Sources(List<AnswerEvent> answer) =>
+        answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
 }

@@ -73,6 +73,6 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
         Assert.Equal([true], Sent(_stage.Prompts.Last())); // failed calls do not count as deliveries
     }
 
-    private static IEnumerable<bool> Sent(
-        IReadOnlyList<PromptSegment> prompt) => [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
+    private static IEnumerable<bool> Sent(IReadOnlyList<PromptSegment> prompt) =>
+        [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
 }

@@ -147,8 +147,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         await _over.CancelAsync();
         await Task.WhenAll(clients).WaitAsync(TestContext.Current.CancellationToken);
         Assert.True(_hits > 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 "
-            + "errors");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 errors");
     }
 
     private static RedisTierStatistics Redis(ServiceProvider gateway) => gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!;

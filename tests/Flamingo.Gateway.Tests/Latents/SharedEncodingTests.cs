@@ -211,8 +211,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         }
     }
 
-    private static List<string> Keys(ConnectionMultiplexer connection,
-        string pattern) => [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
+    private static List<string> Keys(ConnectionMultiplexer connection, string pattern) =>
+        [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
 
     private string LeaseOf(byte picture) => $"lease:flamingo:latents:{KeyOf(picture)}";
 

@@ -192,8 +192,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         gateway.GetRequiredService<IFlamingo>()
             .EncodeAsync(new FlamingoEncodeRequest([.. pictures.Select(picture => Picture(picture))]), Cancellation);
 
-    private static Task<CacheStatistics> StatisticsAsync(
-        ServiceProvider gateway) => gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
+    private static Task<CacheStatistics> StatisticsAsync(ServiceProvider gateway) =>
+        gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
 
     // Writes follow answers.
     private static async Task WrittenAsync(ServiceProvider gateway, int values)

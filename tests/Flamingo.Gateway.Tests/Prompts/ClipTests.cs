@@ -76,6 +76,6 @@ public sealed class ClipTests : IAsyncDisposable
         Assert.Contains("no frame embeddings", refusal.Message, StringComparison.Ordinal);
     }
 
-    private static FlamingoVideo Clip(int maxFrames,
-        params byte[] files) => new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
+    private static FlamingoVideo Clip(int maxFrames, params byte[] files) =>
+        new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
 }

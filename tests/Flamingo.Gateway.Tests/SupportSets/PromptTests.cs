@@ -218,8 +218,8 @@ public sealed class PromptTests : IAsyncDisposable
         (PicturesResolved)(await _flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters()) { SupportSet = choice },
             Cancellation).ToListAsync())[0];
 
-    private Task<FlamingoException> RefusedAsync(SupportSetChoice choice,
-        params FlamingoSegment[] segments) => Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
+    private Task<FlamingoException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) =>
+        Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
 
     // One large value evicts all others.
     private void Empty()

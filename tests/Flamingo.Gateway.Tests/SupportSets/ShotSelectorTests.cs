@@ -58,8 +58,8 @@ public sealed class ShotSelectorTests
 
     private static float[] Floats(ReadOnlyMemory<byte> bytes) => new TensorData(TensorDtype.Float32, [bytes.Length / 4], bytes).ToFloats();
 
-    private static IReadOnlyList<int> Select(ShotSelection selection, int count,
-        ulong seed = 0) => ShotSelector.Select(new SupportSetChoice("s", selection, count, seed), Set, default);
+    private static IReadOnlyList<int> Select(ShotSelection selection, int count, ulong seed = 0) =>
+        ShotSelector.Select(new SupportSetChoice("s", selection, count, seed), Set, default);
 
     private static StoredSet Of(params int[] degrees) => new(
         "s", 1, "r", DateTimeOffset.UnixEpoch, null, "vision", degrees.Length,

@@ -187,8 +187,8 @@ public sealed class TemplateTasksTests : IAsyncDisposable
                     .CaptionAsync(new(prompt with { ZeroShot = true }, new()), Cancellation)));
     }
 
-    private static async Task<string> FieldAsync(
-        Func<Task> call) => Assert.Single((await Assert.ThrowsAsync<FlamingoException>(call)).Faults).Field;
+    private static async Task<string> FieldAsync(Func<Task> call) =>
+        Assert.Single((await Assert.ThrowsAsync<FlamingoException>(call)).Faults).Field;
 
     private ITasks Tasks(PromptTemplates prompts, string endOfChunk = "<|endofchunk|>")
     {

@@ -138,8 +138,8 @@ public sealed class AffinityTests : IAsyncLifetime
         }
     }
 
-    private async Task AskAsync(string beginning,
-        string end) => await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
+    private async Task AskAsync(string beginning, string end) =>
+        await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
 
     private static LanguageModelRequest Request(string beginning, string end) =>
         new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)],

@@ -115,27 +115,27 @@ public sealed class FailoverTests
     [Fact(Timeout = Limit)]
     public async Task A_replica_whose_address_another_kind_of_service_has_taken_costs_no_call()
     {
-        await using var stranger = await LoopbackServer.StartAsync(language: null);
+        await using var foreign = await LoopbackServer.StartAsync(language: null);
         await using var well = await LoopbackServer.StartAsync(Well());
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(),
-            Replicas(stranger.Port, well.Port));
+            Replicas(foreign.Port, well.Port));
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(() => stranger.Asked,
+        await UntilAskedAsync(() => foreign.Asked,
             async () =>
                 Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken)
                     .ToListAsync()).Count));
-        var asked = stranger.Asked;
+        var asked = foreign.Asked;
         for (var more = 0; more < 20; more++)
             await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
-        Assert.Equal(asked, stranger.Asked); // it is skipped
+        Assert.Equal(asked, foreign.Asked); // it is skipped
     }
 
     [Fact(Timeout = Limit)]
     public async Task A_lone_stranger_is_said_to_be_one()
     {
-        await using var stranger = await LoopbackServer.StartAsync(language: null);
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(stranger.Port));
+        await using var foreign = await LoopbackServer.StartAsync(language: null);
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(foreign.Port));
         var refusal = await Assert.ThrowsAsync<FlamingoException>(
             () => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
         Assert.Equal(FlamingoErrorKind.Unavailable, refusal.Kind);
@@ -226,8 +226,8 @@ public sealed class FailoverTests
     private static StageChannel Open(DyingServer dying, LoopbackServer well) =>
         StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(dying.Port, well.Port));
 
-    private static StaticResolverFactory Replicas(
-        params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
+    private static StaticResolverFactory Replicas(params int[] ports) =>
+        new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
 
     // Connections open one after the other, so calls are made until the failing replica has been tried and the healthy one is connected.
     private static async Task UntilAskedAsync(Func<int> asked, Func<Task> ask)

@@ -44,8 +44,8 @@ public sealed class RendezvousTests
         }
     }
 
-    private static string Choose(string key,
-        IReadOnlyList<string> replicas) => replicas[Rendezvous.Choose(key, replicas, new int[replicas.Count], spill: 8)];
+    private static string Choose(string key, IReadOnlyList<string> replicas) =>
+        replicas[Rendezvous.Choose(key, replicas, new int[replicas.Count], spill: 8)];
 
     [Fact]
     public void With_a_spill_of_one_the_least_loaded_serves() =>
@@ -54,8 +54,8 @@ public sealed class RendezvousTests
     [Fact]
     public void Prompts_with_the_same_beginning_have_one_key_and_others_their_own()
     {
-        static PictureSegment Picture(char key,
-            bool latents = false) => new(new string(key, 64), latents ? ChecksummedLatents.Of(TensorData.FromFloats([1], 1, 1)) : null);
+        static PictureSegment Picture(char key, bool latents = false) =>
+            new(new string(key, 64), latents ? ChecksummedLatents.Of(TensorData.FromFloats([1], 1, 1)) : null);
         static TextSegment Text(string text) => new(text);
         var key = PromptAffinity.Key("t", [Picture('a'), Text("This is a jano"), Picture('b')]);
         Assert.Equal(key, PromptAffinity.Key("t", [Picture('a', latents: true), Text("This is a jano"), Picture('c'), Text("and more")]));

@@ -26,17 +26,17 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     /// <summary>Thrown after the pictures were resolved.</summary>
     public FlamingoException? Breaks { get; set; }
 
-    public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request,
-        CancellationToken cancellation) => StreamAsync("Generate", request.Tenant, request, cancellation);
+    public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) =>
+        StreamAsync("Generate", request.Tenant, request, cancellation);
 
-    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task,
-        CancellationToken cancellation) => StreamAsync("Chat", task.Tenant, task, cancellation);
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) =>
+        StreamAsync("Chat", task.Tenant, task, cancellation);
 
-    public Task<TaskAnswer> CaptionAsync(CaptionTask task,
-        CancellationToken cancellation) => Answer("Caption", task.Prompt.Tenant, task, TaskAnswer);
+    public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) =>
+        Answer("Caption", task.Prompt.Tenant, task, TaskAnswer);
 
-    public Task<TaskAnswer> AnswerAsync(AnswerTask task,
-        CancellationToken cancellation) => Answer("Answer", task.Prompt.Tenant, task, TaskAnswer);
+    public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) =>
+        Answer("Answer", task.Prompt.Tenant, task, TaskAnswer);
 
     public Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation) =>
         Answer("Classify", task.Prompt.Tenant, task,
@@ -60,19 +60,21 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
         CancellationToken cancellation) =>
             Answer("Encode", request.Tenant, request, new FlamingoEncoding([], [], Timings, Digests) { Cache = Cache });
 
-    public Task<FlamingoModel> GetModelAsync(
-        CancellationToken cancellation) => Task.FromResult(new FlamingoModel(Records.Vision, Records.Resampler, Records.Language));
+    public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) =>
+        Task.FromResult(new FlamingoModel(Records.Vision, Records.Resampler, Records.Language));
 
-    public Task<SupportSet> PutAsync(PutSupportSet request,
-        CancellationToken cancellation) => Answer("Put", request.Tenant, request, Words);
+    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) =>
+        Answer("Put", request.Tenant, request, Words);
 
     public Task<SupportSet> GetAsync(string tenant, string name,
         CancellationToken cancellation) => name == "words" ? Answer("Get", tenant, name, Words)
-        : throw new FlamingoException(FlamingoErrorKind.NotFound,
-            "There is none.") { Missing = [name], MissingResource = FlamingoException.SupportSet };
+        : throw new FlamingoException(FlamingoErrorKind.NotFound, "There is none.")
+        {
+            Missing = [name], MissingResource = FlamingoException.SupportSet,
+        };
 
-    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant,
-        CancellationToken cancellation) => Answer<IReadOnlyList<SupportSet>>("List", tenant, null, [Words with { Examples = [] }]);
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) =>
+        Answer<IReadOnlyList<SupportSet>>("List", tenant, null, [Words with { Examples = [] }]);
 
     public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => Answer("Delete", tenant, name, true);
 

@@ -34,8 +34,8 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
         [.. request.Candidates.Select(text => new RankedCandidate(text, [text.Length], [-text.Length]))], request.Segments.Count,
         TimeSpan.Zero, TimeSpan.Zero, "l1"));
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
-        CancellationToken cancellation) => throw new InvalidOperationException("a secret of the server");
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        throw new InvalidOperationException("a secret of the server");
 
     /// <summary>Generates one token and then waits until the caller cancels.</summary>
     public static async IAsyncEnumerable<AnswerEvent> Endless(LanguageModelRequest request,

@@ -56,8 +56,9 @@ public sealed class PublicServiceTests : IAsyncLifetime
         var cancellation = TestContext.Current.CancellationToken;
         var (sampling, set) = (new SamplingParameters { Seed = 1 },
             new PutSupportSet("words", [new(new FlamingoPicture(new byte[] { 1 }), "a dog")]) { Tenant = tenant });
-        await AskedAsync("Generate", new FlamingoRequest([new FlamingoText("x")],
-            sampling) { Tenant = tenant, SupportSet = new("words", ShotSelection.Rices, 2) },
+        await AskedAsync(
+            "Generate",
+            new FlamingoRequest([new FlamingoText("x")], sampling) { Tenant = tenant, SupportSet = new("words", ShotSelection.Rices, 2) },
             async request => await _remote.GenerateAsync(request, cancellation).ToListAsync(cancellation));
         await AskedAsync("Rank", new FlamingoRankRequest([new FlamingoText("x")],
             ["y"]) { Tenant = tenant, SupportSet = new("words"), Ensemble = new(4, 7) },
@@ -69,8 +70,12 @@ public sealed class PublicServiceTests : IAsyncLifetime
         await AskedAsync("Caption", new CaptionTask(asking, sampling), task => _remote.CaptionAsync(task, cancellation));
         await AskedAsync("Answer", new AnswerTask(asking, "why?", sampling), task => _remote.AnswerAsync(task, cancellation));
         await AskedAsync("Classify", new ClassifyTask(asking, ["a"]), task => _remote.ClassifyAsync(task, cancellation));
-        await AskedAsync("Chat", new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")],
-            sampling) { Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1) },
+        await AskedAsync(
+            "Chat",
+            new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")], sampling)
+            {
+                Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1),
+            },
             async task => Assert.Equal(2, (await _remote.ChatAsync(task, cancellation).ToListAsync(cancellation)).Count));
         await AskedAsync("Put", set, request => _remote.SupportSets.PutAsync(request, cancellation));
         await AskedAsync("Get", "words", name => _remote.SupportSets.GetAsync(tenant, name, cancellation));
