@@ -114,7 +114,8 @@ public sealed class BenchCommand
         });
         _newWords.Validators.Add(result =>
         {
-            foreach (var file in result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json")).Where(file => !File.Exists(file)))
+            var files = result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json"));
+            foreach (var file in files.Where(file => !File.Exists(file)))
                 result.AddError($"--new-words: {file} does not exist. Name the folder with retrieval.json and its pictures.");
         });
     }

@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Cli.Running;
 
 /// <summary>
-/// <c>--Section:Key=VALUE</c>, the options of the README's table on the command line of every command that loads a model. Where else
+/// <c>--Section:Key=VALUE</c>, the options of docs/options.md on the command line of every command that loads a model. Where else
 /// options come from, <see cref="OptionSources"/> says; a command's own options are arguments too.
 /// </summary>
 public static partial class SettingOption
@@ -24,7 +24,7 @@ public static partial class SettingOption
         var option = new Option<string[]>(Name)
         {
             HelpName = "VALUE", Arity = ArgumentArity.OneOrMore,
-            Description = "Any option of the README's table, for example --LanguageModel:KvCacheBytes=4GiB; repeatable. "
+            Description = "Any option of docs/options.md, for example --LanguageModel:KvCacheBytes=4GiB; repeatable. "
                 + "Arguments win over the environment (LanguageModel__KvCacheBytes=4GiB), "
                 + "and that over appsettings.json in the current directory.",
         };

@@ -71,8 +71,8 @@ public sealed class ClientOptionsTests
         Assert.Equal(3, gateway.Asked.Count);
         Assert.Equal(
             [
-                "1 The client retries a call in 00:00:00.0500000 (retry 1): A stage is down.",
-                "1 The client retries a call in 00:00:00.1000000 (retry 2): A stage is down.",
+                "1200 The client retries a call in 00:00:00.0500000 (retry 1): A stage is down.",
+                "1200 The client retries a call in 00:00:00.1000000 (retry 2): A stage is down.",
             ],
             log.Own);
     }

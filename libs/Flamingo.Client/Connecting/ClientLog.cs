@@ -5,9 +5,9 @@ namespace Flamingo.Client.Connecting;
 /// <summary>Log messages of the client's calls.</summary>
 internal static partial class ClientLog
 {
-    [LoggerMessage(1, LogLevel.Information, "The client retries a call in {Delay} (retry {Retry}): {Reason}")]
+    [LoggerMessage(1200, LogLevel.Information, "The client retries a call in {Delay} (retry {Retry}): {Reason}")]
     public static partial void Retrying(ILogger logger, TimeSpan delay, int retry, string reason);
 
-    [LoggerMessage(2, LogLevel.Debug, "The client sends {Pictures} pictures again as bytes, because the server no longer holds them.")]
+    [LoggerMessage(1201, LogLevel.Debug, "The client sends {Pictures} pictures again as bytes, because the server no longer holds them.")]
     public static partial void SendingAgain(ILogger logger, int pictures);
 }

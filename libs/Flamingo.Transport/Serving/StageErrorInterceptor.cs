@@ -11,7 +11,7 @@ namespace Flamingo.Transport.Serving;
 /// Converts every exception of a service to a gRPC status. A <see cref="FlamingoException"/> keeps its details. Any other
 /// exception becomes INTERNAL without details, and is logged.
 /// </summary>
-public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
+public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
 {
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
@@ -50,11 +50,8 @@ public sealed partial class StageErrorInterceptor(ILogger<StageErrorInterceptor>
             return new FlamingoException(kind, "The caller cancelled the call or its deadline passed.").ToRpcException();
         }
 
-        Unexpected(exception, context.Method);
-        return new FlamingoException(FlamingoErrorKind.Internal,
-            "The call failed unexpectedly. The server's log has the details.").ToRpcException();
+        logger.FailedUnexpectedly(exception, context.Method);
+        return new FlamingoException(
+            FlamingoErrorKind.Internal, "The call failed unexpectedly. The server's log has the details.").ToRpcException();
     }
-
-    [LoggerMessage(1, LogLevel.Error, "{Method} failed unexpectedly.")]
-    private partial void Unexpected(Exception exception, string method);
 }

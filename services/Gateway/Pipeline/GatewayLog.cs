@@ -5,25 +5,25 @@ namespace Flamingo.Gateway;
 /// <summary>Log messages about the stages behind the gateway and about requests that the gateway refuses.</summary>
 internal static partial class GatewayLog
 {
-    [LoggerMessage(1, LogLevel.Information, "The vision encoder is '{ModelId}' (weights {Digest}, preprocessing {Preprocessing}).")]
+    [LoggerMessage(6000, LogLevel.Information, "The vision encoder is '{ModelId}' (weights {Digest}, preprocessing {Preprocessing}).")]
     public static partial void VisionEncoder(ILogger logger, string modelId, string digest, string preprocessing);
 
-    [LoggerMessage(2, LogLevel.Information, "The resampler is '{ModelId}' (weights {Digest}): {Latents} latents of width {Width}, "
+    [LoggerMessage(6001, LogLevel.Information, "The resampler is '{ModelId}' (weights {Digest}): {Latents} latents of width {Width}, "
         + "{Dtype}.")]
     public static partial void Resampler(ILogger logger, string modelId, string digest, int latents, int width, string dtype);
 
-    [LoggerMessage(3, LogLevel.Information, "The language model is '{ModelId}' (weights {Digest}).")]
+    [LoggerMessage(6002, LogLevel.Information, "The language model is '{ModelId}' (weights {Digest}).")]
     public static partial void LanguageModel(ILogger logger, string modelId, string digest);
 
-    [LoggerMessage(4, LogLevel.Error, "The gateway refuses requests until the stages are restarted: {Problem}")]
+    [LoggerMessage(6003, LogLevel.Error, "The gateway refuses requests until the stages are restarted: {Problem}")]
     public static partial void StagesDoNotFit(ILogger logger, string problem);
 
-    [LoggerMessage(5, LogLevel.Warning,
+    [LoggerMessage(6004, LogLevel.Warning,
         "The gateway refused a request: {Working} requests are running (Gateway:MaxConcurrentRequests) and {Waiting} are waiting "
         + "(Gateway:MaxQueuedRequests).")]
     public static partial void Overloaded(ILogger logger, int working, int waiting);
 
-    [LoggerMessage(6, LogLevel.Debug,
+    [LoggerMessage(6005, LogLevel.Debug,
         "The language model does not hold {Latents} latents that were sent to it before. The gateway repeats the call "
         + "with all latents.")]
     public static partial void SentAgain(ILogger logger, int latents);

@@ -1,19 +1,10 @@
-using System.Reflection;
-using System.Text.RegularExpressions;
 using Flamingo.Cli.Tests.Running;
-using Flamingo.Gateway;
-using Flamingo.LanguageModel.Execution;
-using Flamingo.Modeling.Runtime;
-using Flamingo.Resampler.Execution;
-using Flamingo.ServiceDefaults;
 using Flamingo.Testing;
-using Flamingo.Transport.Remote;
-using Flamingo.VisionEncoder.Execution;
 
 namespace Flamingo.Cli.Tests.Serving;
 
 /// <summary>Defaults &lt; appsettings.json in the current directory &lt; environment &lt; arguments.</summary>
-public sealed partial class OptionSourceTests : IDisposable
+public sealed class OptionSourceTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
@@ -118,36 +109,4 @@ public sealed partial class OptionSourceTests : IDisposable
     public void Import_takes_dtypes_by_both_names(string dtype) =>
         Assert.Empty(CommandLine.Root().Parse(
             ["import", "--layout", "idefics", "--source", AppContext.BaseDirectory, "--output", "x", "--dtype", dtype]).Errors);
-
-    [Fact]
-    public void The_table_of_the_readme_names_every_option_and_no_other()
-    {
-        var documented = new List<string>();
-        foreach (var row in File.ReadLines(RepositoryFiles.Path("README.md")).Where(line => TableRow().IsMatch(line)))
-        {
-            var names = Name().Matches(row.Split('|')[1]).Select(match => match.Groups[1].Value).ToList();
-            documented.AddRange(names.Select(name => name.Contains(':') ? name : $"{names[0].Split(':')[0]}:{name}"));
-        }
-
-        Type[] known =
-        [
-            typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
-            typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions),
-        ];
-        var options = known.SelectMany(type => type.Assembly.GetTypes()).Where(type => Section(type) is not null); // and those beside them
-        var read = options.SelectMany(type => type.GetProperties().Select(property => $"{Section(type)}:{property.Name}"));
-        Assert.Equal(read.Order(), documented.Order());
-
-        static object? Section(Type type)
-        {
-            var field = type.GetField("Section", BindingFlags.Public | BindingFlags.Static);
-            return field is { IsLiteral: true } ? field.GetRawConstantValue() : null;
-        }
-    }
-
-    [GeneratedRegex(@"^\| `[A-Z]\w+:\w+`")]
-    private static partial Regex TableRow();
-
-    [GeneratedRegex("`([A-Za-z:]+)`")]
-    private static partial Regex Name();
 }

@@ -1,6 +1,8 @@
 namespace Flamingo.Fixtures.Caching;
 
-/// <summary>A cache bounded by bytes that drops the least recently used entry first: what the gateway's memory cache is compared with.</summary>
+/// <summary>
+/// A cache bounded by bytes that drops the least recently used entry first: what the gateway's memory cache is compared with.
+/// </summary>
 /// <param name="size">Bytes of a value.</param>
 public sealed class PlainLru<T>(long mostBytes, Func<T, int> size)
     where T : class

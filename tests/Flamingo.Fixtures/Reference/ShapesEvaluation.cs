@@ -33,7 +33,10 @@ public sealed class ShapesEvaluation(string folder)
     public static JsonSerializerOptions Json { get; } = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     private readonly Lazy<IReadOnlyList<EvaluationEpisode>> _episodes = new(() =>
-        [.. File.ReadLines(System.IO.Path.Combine(folder, "episodes.jsonl")).Select(line => JsonSerializer.Deserialize<EvaluationEpisode>(line, Json)!)]);
+    [
+        .. File.ReadLines(System.IO.Path.Combine(folder, "episodes.jsonl"))
+            .Select(line => JsonSerializer.Deserialize<EvaluationEpisode>(line, Json)!),
+    ]);
 
     private readonly Lazy<EvaluationGolden> _golden = new(() =>
         JsonSerializer.Deserialize<EvaluationGolden>(File.ReadAllBytes(System.IO.Path.Combine(folder, "golden.json")), Json)!);

@@ -13,7 +13,8 @@ internal sealed partial record DocumentBlock(string Document, int Line, string L
     public static IReadOnlyList<string> Documents { get; } =
     [
         "README.md",
-        .. Directory.GetFiles(RepositoryFiles.Path("docs"), "*.md").Select(file => $"docs/{Path.GetFileName(file)}").Order(StringComparer.Ordinal),
+        .. Directory.GetFiles(RepositoryFiles.Path("docs"), "*.md").Select(file => $"docs/{Path.GetFileName(file)}")
+            .Order(StringComparer.Ordinal),
     ];
 
     /// <summary>Why it is not run: <c>&lt;!-- not run: why --&gt;</c>.</summary>

@@ -15,12 +15,14 @@ internal sealed class DocumentSession : IAsyncDisposable
     private const int PrintedPort = 8080;
     private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(90);
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
+    private readonly string _all = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
+    private readonly string _folder;
     private readonly int _port = IsFree(PrintedPort) ? PrintedPort : FreePort.Next();
     private readonly List<Process> _servers = [];
 
     public DocumentSession()
     {
+        _folder = Directory.CreateDirectory(Path.Combine(_all, "flamingo")).FullName;
         foreach (var entry in Directory.EnumerateFileSystemEntries(RepositoryFiles.Root))
         {
             var name = Path.GetFileName(entry);
@@ -28,10 +30,11 @@ internal sealed class DocumentSession : IAsyncDisposable
         }
 
         // Without it, dotnet could not be told from the real one.
-        var programs = Directory.CreateDirectory(Path.Combine(_folder, "programs")).FullName;
+        var programs = Directory.CreateDirectory(Path.Combine(_all, "programs")).FullName;
         var shim = Path.Combine(programs, "dotnet");
         File.WriteAllText(shim, Shim);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        const UnixFileMode Executable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
     }
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
@@ -70,7 +73,8 @@ internal sealed class DocumentSession : IAsyncDisposable
             return "";
         }
 
-        var run = await ProgramRun.RunAsync("bash", ["-euo", "pipefail", "-c", AtPort(block.Text)], cancellation, _folder, ProgramEnvironment);
+        string[] shell = ["-euo", "pipefail", "-c", AtPort(block.Text)];
+        var run = await ProgramRun.RunAsync("bash", shell, cancellation, _folder, ProgramEnvironment);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
@@ -79,15 +83,15 @@ internal sealed class DocumentSession : IAsyncDisposable
     /// <returns>Standard output.</returns>
     public async Task<string> RunProgramAsync(DocumentBlock block, string project, CancellationToken cancellation)
     {
-        var folder = Directory.CreateDirectory(Path.Combine(_folder, $"ask-{block.Line}")).FullName;
+        var folder = Directory.CreateDirectory(Path.Combine(_all, $"ask-{block.Line}")).FullName;
         var file = project.Replace("../flamingo/", RepositoryFiles.Root + "/", StringComparison.Ordinal);
         await File.WriteAllTextAsync(Path.Combine(folder, "ask.csproj"), file, cancellation);
         await File.WriteAllTextAsync(Path.Combine(folder, "Program.cs"), AtPort(block.Text), cancellation);
-        string[] build = ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-o", Path.Combine(folder, "out"), folder];
+        string[] build = ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-warnaserror", folder];
         var built = await ProgramRun.RunAsync(Dotnet, build, cancellation);
         if (built.ExitCode != 0) throw Failed(block, built);
         if (block.OnlyCompiled is not null) return "";
-        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "out", "ask.dll")], cancellation, _folder);
+        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "bin", Configuration, "net10.0", "ask.dll")], cancellation, _folder);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
@@ -101,12 +105,12 @@ internal sealed class DocumentSession : IAsyncDisposable
             server.Dispose();
         }
 
-        Directory.Delete(_folder, recursive: true);
+        Directory.Delete(_all, recursive: true);
     }
 
     private Dictionary<string, string> ProgramEnvironment => new()
     {
-        ["PATH"] = $"{_folder}/programs:{Environment.GetEnvironmentVariable("PATH")}",
+        ["PATH"] = $"{_all}/programs:{Environment.GetEnvironmentVariable("PATH")}",
         ["Endpoints__GrpcPort"] = $"{_port}",
         ["Endpoints__Listen"] = "loopback",
     };

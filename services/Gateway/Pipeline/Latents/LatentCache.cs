@@ -58,7 +58,7 @@ public sealed class LatentCache(
         if (pictures.Count == 0) return [];
         var model = await descriptions.GetAsync(cancellation);
         List<Item> asked = [.. RequestedPicture.Distinct(pictures).Select(picture => (picture, picture.KeyUnder(model, tenant)))];
-        var held = new ConcurrentDictionary<string, LatentValue>(StringComparer.Ordinal); // cached values by key
+        var held = new ConcurrentDictionary<string, LatentValue>(1, asked.Count, StringComparer.Ordinal); // cached values by key
         var answers = new Dictionary<string, PictureLatents>(StringComparer.Ordinal); // answers by picture id
 
         // Step 1: look up.
@@ -100,11 +100,15 @@ public sealed class LatentCache(
             }
         }
 
-        counters.Save(PictureLatents.Use(answers.Values).Saved);
-        return [.. pictures.Select(picture => answers[picture.Id]).Select(answer => answer with
+        foreach (var (picture, _) in asked)
         {
-            Lookup = lookup, Waited = answer.Waited || (joined.Contains(answer.Id) && answer.Source == PictureSource.Encoded),
-        })];
+            var answer = answers[picture.Id];
+            var encoded = answer.Source == PictureSource.Encoded;
+            if (!encoded) counters.Save(answer.Cost);
+            answers[picture.Id] = answer with { Lookup = lookup, Waited = answer.Waited || (encoded && joined.Contains(answer.Id)) };
+        }
+
+        return [.. pictures.Select(picture => answers[picture.Id])];
     }
 
     /// <summary>Adds values that were found in Redis to the memory tier.</summary>

@@ -67,7 +67,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     {
         if (!_connection.IsOn) return ([], false);
         List<Task<RedisValue>> reads = [];
-        await _connection.SendAsync("lookup", batch => Read(batch, values, out reads), cancellation: cancellation);
+        await _connection.SendAsync("lookup", batch => reads = Read(batch, values), cancellation: cancellation);
         var found = Collect(values, reads, counted: true);
         return (found, reads.Any(read => read.IsCompletedSuccessfully));
     }
@@ -90,7 +90,8 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         await _connection.SendAsync("lease", batch =>
         {
             lockTakes = [.. wanted.Select(lease => batch.LockTakeAsync(LeaseOf(lease.Picture), lease.Token, _options.LeaseDuration))];
-            return [.. lockTakes, .. Read(batch, values, out reads)];
+            reads = Read(batch, values);
+            return [.. lockTakes, .. reads];
         });
 
         var (leases, elsewhere) = (new Dictionary<string, string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
@@ -200,18 +201,19 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         return owned;
     }
 
-    // EXPIRE has no effect on a key that does not exist.
-    private IEnumerable<Task> Read(IBatch batch, IReadOnlyList<WantedValue> values, out List<Task<RedisValue>> reads)
+    // EXPIRE has no effect on a key that does not exist, and its answer is not needed.
+    private List<Task<RedisValue>> Read(IBatch batch, IReadOnlyList<WantedValue> values)
     {
-        reads = [.. values.Select(value => batch.HashGetAsync(NameOf(value.Key), "data"))];
-        return [.. reads, .. values.Select(value => batch.KeyExpireAsync(NameOf(value.Key), _options.TimeToLive))];
+        foreach (var value in values) _ = batch.KeyExpireAsync(NameOf(value.Key), _options.TimeToLive, CommandFlags.FireAndForget);
+        return [.. values.Select(value => batch.HashGetAsync(NameOf(value.Key), "data"))];
     }
 
     private Dictionary<string, LatentValue> Collect(IReadOnlyList<WantedValue> values, List<Task<RedisValue>> reads, bool counted)
     {
         var found = new Dictionary<string, LatentValue>(StringComparer.Ordinal);
-        foreach (var ((key, fits), read) in values.Zip(reads))
+        for (var index = 0; index < reads.Count; index++)
         {
+            var ((key, fits), read) = (values[index], reads[index]);
             if (!read.IsCompletedSuccessfully || read.Result.IsNull) continue;
             // a separate array, which the memory tier and the sender of messages use without a copy
             var bytes = (ReadOnlyMemory<byte>)read.Result;
