@@ -1,30 +1,30 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>One of the answers to a prompt, from all the tokens that arrived for it.</summary>
-/// <param name="Parts">In order of arrival.</param>
+/// <summary>One answer to a prompt, assembled from all token events that arrived for it.</summary>
+/// <param name="Parts">Token events in order of arrival.</param>
 public sealed record AnswerSample(IReadOnlyList<AnswerTokens> Parts)
 {
-    /// <summary>Without the stop token.</summary>
+    /// <summary>The answer's text, without the stop token.</summary>
     public string Text { get; } = string.Concat(Parts.Select(part => part.Text));
 
     /// <summary>Token ids, the stop token included.</summary>
     public IReadOnlyList<int> Ids { get; } = [.. Parts.SelectMany(part => part.Ids)];
 
-    /// <summary>One per id, where asked for.</summary>
+    /// <summary>One log-probability per id; empty unless the request asked for log-probabilities.</summary>
     public IReadOnlyList<TokenLogProbability> LogProbabilities { get; } = [.. Parts.SelectMany(part => part.LogProbabilities)];
 
-    /// <summary>One per id, where asked for; null for a token that sees no picture.</summary>
+    /// <summary>Attention per id; empty unless the request asked for attention, null for a token that attends to no picture.</summary>
     public IReadOnlyList<TokenAttention?> Attention { get; } = [.. Parts.SelectMany(part => part.Attention)];
 }
 
-/// <summary>Everything that came back for a prompt.</summary>
-/// <param name="Samples">At least one; with beams the best first.</param>
+/// <summary>The complete response to a prompt.</summary>
+/// <param name="Samples">At least one answer; a beam search returns the best answer first.</param>
 public sealed record Answer(IReadOnlyList<AnswerSample> Samples, PicturesResolved Resolved, AnswerFinished Finished)
 {
-    /// <summary>Of the first answer.</summary>
+    /// <summary>Text of the first answer.</summary>
     public string Text => Samples[0].Text;
 
-    /// <summary>Of the first answer.</summary>
+    /// <summary>Token ids of the first answer, the stop token included.</summary>
     public IReadOnlyList<int> Ids => Samples[0].Ids;
 
     /// <inheritdoc cref="PicturesResolved.Pictures"/>
@@ -33,16 +33,19 @@ public sealed record Answer(IReadOnlyList<AnswerSample> Samples, PicturesResolve
     /// <summary>What the latent cache did for this prompt.</summary>
     public CacheUse Cache => Resolved.Cache;
 
-    /// <summary>What was drawn from a support set, where one was asked for.</summary>
+    /// <summary>The shots that were selected from a support set; null if the request named no support set.</summary>
     public SelectedShots? Shots => Resolved.Shots;
 
-    /// <summary>How a sample ended. A service that does not say it for each one ended all of them alike.</summary>
+    /// <summary>
+    /// How an answer ended. If the service did not report each answer separately, every answer ended for the same reason.
+    /// </summary>
     public FinishedSample EndOf(int sample) => sample < Finished.Samples.Count
         ? Finished.Samples[sample]
         : new FinishedSample(Finished.Reason, Samples[sample].Ids.Count, null);
 
-    /// <summary>Reads an answer to its end.</summary>
-    /// <exception cref="FlamingoException">What the events throw; Unavailable where they end before the answer does.</exception>
+    /// <summary>Reads all events and returns the complete answer.</summary>
+    /// <exception cref="FlamingoException">Any exception that the events throw; Unavailable if the events end before the answer
+    /// is finished.</exception>
     public static async Task<Answer> ReadAsync(IAsyncEnumerable<AnswerEvent> events, CancellationToken cancellation = default)
     {
         var gathered = new AnswerBuilder();
@@ -51,7 +54,7 @@ public sealed record Answer(IReadOnlyList<AnswerSample> Samples, PicturesResolve
     }
 }
 
-/// <summary>Gathers an answer from its events, for a caller that also does something else with each of them.</summary>
+/// <summary>Builds an answer from its events, for a caller that also processes each event itself.</summary>
 public sealed class AnswerBuilder
 {
     private readonly SortedDictionary<int, List<AnswerTokens>> _parts = new() { [0] = [] };

@@ -1,20 +1,20 @@
 namespace Flamingo.Abstractions;
 
 /// <summary>
-/// A conversation, written in the order in which it is held:
+/// A conversation, built turn by turn:
 /// <c>new Conversation().User("What is this?", picture).Assistant(answer.Text).User("And what color is it?")</c>.
 /// </summary>
 public sealed class Conversation
 {
     private readonly List<ChatTurn> _turns = [];
 
-    /// <summary>In order; the last one is to be answered where it has no reply.</summary>
+    /// <summary>All turns in order. If the last turn has no reply, the model answers that turn.</summary>
     public IReadOnlyList<ChatTurn> Turns => _turns;
 
-    /// <param name="words">May be empty beside a picture.</param>
+    /// <param name="words">The user's text; it may be empty if the turn has a picture.</param>
     /// <param name="pictures">
-    /// Encoded files, which go before the words: JPEG, PNG, WebP, GIF or BMP. Not copied: they stay unchanged while the
-    /// conversation lasts.
+    /// Encoded files (JPEG, PNG, WebP, GIF or BMP) that precede the text. The bytes are not copied, so they must not change while
+    /// the conversation is in use.
     /// </param>
     public Conversation User(string words, params IEnumerable<ReadOnlyMemory<byte>> pictures)
     {
@@ -22,12 +22,12 @@ public sealed class Conversation
         return this;
     }
 
-    /// <param name="reply">What the model said, unchanged, so that its tokens are found in the cache.</param>
-    /// <exception cref="InvalidOperationException">No turn of the user's waits for a reply.</exception>
+    /// <param name="reply">The model's reply, unchanged, so that the next request finds its tokens in the prefix cache.</param>
+    /// <exception cref="InvalidOperationException">The last turn already has a reply, or there is no turn.</exception>
     public Conversation Assistant(string reply)
     {
         if (_turns is not [.., { Reply: null } turn])
-            throw new InvalidOperationException("No turn of the user's waits for a reply. Call User first.");
+            throw new InvalidOperationException("No user turn is waiting for a reply. Call User first.");
         _turns[^1] = turn with { Reply = reply };
         return this;
     }

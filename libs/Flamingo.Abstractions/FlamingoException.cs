@@ -1,53 +1,53 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>Every way in which a stage can refuse or fail; closed, and mapped to gRPC status in one place.</summary>
+/// <summary>All kinds of failure of a stage. The list is closed, and ErrorWire maps each kind to a gRPC status.</summary>
 public enum FlamingoErrorKind
 {
     /// <summary>The caller's input is wrong; <see cref="FlamingoException.Faults"/> names each field and the remedy.</summary>
     InvalidArgument,
 
     /// <summary>
-    /// A picture id or support set that is not there; <see cref="FlamingoException.Missing"/> lists the ids to send again as bytes.
+    /// A picture id or a support set does not exist; <see cref="FlamingoException.Missing"/> lists the ids to send again as bytes.
     /// </summary>
     NotFound,
 
     /// <summary>
-    /// The language model does not hold latents it was believed to hold; <see cref="FlamingoException.Missing"/> lists their keys.
+    /// The request refers to latents that the language model no longer holds; <see cref="FlamingoException.Missing"/> lists their keys.
     /// </summary>
     LatentsMissing,
 
-    /// <summary>Too many requests; <see cref="FlamingoException.RetryAfter"/> says when to return.</summary>
+    /// <summary>Too many requests; <see cref="FlamingoException.RetryAfter"/> says how long to wait before a retry.</summary>
     Overloaded,
 
-    /// <summary>A stage cannot be reached or died in mid-answer.</summary>
+    /// <summary>A stage cannot be reached, or it failed in the middle of an answer.</summary>
     Unavailable,
 
-    /// <summary>Stages that do not fit together.</summary>
+    /// <summary>The stages do not fit together, for example because their widths differ.</summary>
     Mismatch,
 
-    /// <summary>What the caller changes was changed by another since.</summary>
+    /// <summary>Another caller has changed the resource that this call was to change.</summary>
     Conflict,
 
-    /// <summary>The model produced something unusable for this request, non-finite logits for example.</summary>
+    /// <summary>The model produced an unusable result for this request, for example non-finite logits.</summary>
     Internal,
 
     /// <summary>The caller's deadline passed.</summary>
     DeadlineExceeded,
 
-    /// <summary>The caller went away.</summary>
+    /// <summary>The caller cancelled the call.</summary>
     Cancelled,
 }
 
-/// <summary>One thing wrong with a request.</summary>
+/// <summary>One error in one field of a request.</summary>
 /// <param name="Field">Path of the field, for example <c>segments[2].text</c> or <c>sampling.top_p</c>.</param>
-/// <param name="Problem">What is wrong, one sentence.</param>
-/// <param name="Remedy">What to send instead, one sentence.</param>
+/// <param name="Problem">One sentence that describes the error.</param>
+/// <param name="Remedy">One sentence that says what to send instead.</param>
 public sealed record FieldFault(string Field, string Problem, string Remedy)
 {
     public override string ToString() => $"{Field}: {Problem} {Remedy}";
 }
 
-/// <summary>The only exception that crosses a stage's border on purpose.</summary>
+/// <summary>The exception that stages and clients throw for every expected failure; over gRPC it becomes a status and back.</summary>
 public sealed class FlamingoException : Exception
 {
     /// <summary>Kinds of <see cref="MissingResource"/>.</summary>
@@ -58,13 +58,13 @@ public sealed class FlamingoException : Exception
 
     public FlamingoErrorKind Kind { get; }
 
-    /// <summary>For InvalidArgument: all faults at once.</summary>
+    /// <summary>For InvalidArgument: every fault of the request, not only the first.</summary>
     public IReadOnlyList<FieldFault> Faults { get; init; } = [];
 
     /// <summary>For NotFound and LatentsMissing: picture ids, names of support sets, or latent keys.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
 
-    /// <summary>What <see cref="Missing"/> lists: pictures, unless it says otherwise.</summary>
+    /// <summary>Kind of the resources in <see cref="Missing"/>; <see cref="Picture"/> by default.</summary>
     public string MissingResource { get; init; } = Picture;
 
     /// <summary>For Overloaded: how long to wait before trying again.</summary>

@@ -2,9 +2,10 @@ namespace Flamingo.Abstractions;
 
 public sealed record FlamingoModel(VisionEncoderDescription Vision, ResamplerDescription Resampler, LanguageModelDescription Language);
 
-/// <param name="PreprocessingVersion">Changes whenever decoding or preprocessing would change pixels.</param>
-/// <param name="MaxPixels">Largest width × height by the file's header.</param>
-/// <param name="MaxPictureBytes">Largest encoded file.</param>
+/// <param name="PreprocessingVersion">Version of decoding and preprocessing; it changes whenever the same file would give
+/// different pixels.</param>
+/// <param name="MaxPixels">Largest width × height, in pixels, as the file's header states it.</param>
+/// <param name="MaxPictureBytes">Largest encoded file, in bytes.</param>
 /// <param name="MaxPictures">Most pictures in one call.</param>
 /// <param name="MaxFrames">Most frames taken from one clip.</param>
 public sealed record VisionEncoderDescription(
@@ -17,10 +18,10 @@ public sealed record VisionEncoderDescription(
     /// </summary>
     public string Resize { get; init; } = "shortest_side_crop";
 
-    /// <summary>What becomes of transparency: drop, white or black.</summary>
+    /// <summary>How transparency is handled: drop (the alpha channel is ignored), white or black (the background).</summary>
     public string Alpha { get; init; } = "drop";
 
-    /// <summary>Whether a picture is turned upright by the orientation that EXIF tells: exif or ignore.</summary>
+    /// <summary>Whether a picture is rotated as its EXIF orientation says: exif or ignore.</summary>
     public string Orientation { get; init; } = "exif";
 }
 
@@ -29,15 +30,15 @@ public sealed record VisionEncoderDescription(
 public sealed record ResamplerDescription(
     string ModelId, string WeightsDigest, int FeatureWidth, int Latents, int Width, int MaxFrames, TensorDtype LatentDtype, int MaxItems);
 
-/// <param name="ContextLength">Most tokens of prompt and answer together.</param>
+/// <param name="ContextLength">Largest number of tokens of prompt and answer together.</param>
 /// <param name="ImageToken">The text that stands for a picture, for example <c>&lt;image&gt;</c>.</param>
-/// <param name="PictureMarkers">All texts that may not stand in a text segment, the image token among them.</param>
-/// <param name="EndOfChunkToken">Ends an example and an answer.</param>
+/// <param name="PictureMarkers">All texts that a text segment must not contain, including the image token.</param>
+/// <param name="EndOfChunkToken">The token text that ends an example and an answer.</param>
 public sealed record LanguageModelDescription(
     string ModelId, string WeightsDigest, int VocabularySize, int ContextLength, int Latents, int LatentWidth,
     string ImageToken, IReadOnlyList<string> PictureMarkers, string EndOfChunkToken, int MaxCandidates)
 {
-    /// <summary>Gated blocks.</summary>
+    /// <summary>Number of gated cross-attention blocks.</summary>
     public int CrossAttentionLayers { get; init; }
 
     public int CrossAttentionHeads { get; init; }
@@ -48,9 +49,12 @@ public sealed record LanguageModelDescription(
     /// <summary>Longest time that a prefix may be pinned.</summary>
     public TimeSpan MaxPin { get; init; }
 
-    /// <summary>Texts that are one token with a meaning of its own; <see cref="ITasks"/> breaks them where a user wrote them.</summary>
+    /// <summary>
+    /// Texts of special tokens. <see cref="ITasks"/> splits such a text in a user's input, so that it is not tokenized as the
+    /// special token.
+    /// </summary>
     public IReadOnlyList<string> SpecialTokens { get; init; } = [];
 
-    /// <summary>How this checkpoint was trained to be asked.</summary>
+    /// <summary>The prompt templates that this checkpoint was trained with.</summary>
     public PromptTemplates Prompts { get; init; } = new();
 }

@@ -1,7 +1,7 @@
 namespace Flamingo.Abstractions;
 
-/// <param name="Candidates">In the order of the request.</param>
-/// <param name="Pictures">As in <see cref="PicturesResolved"/>.</param>
+/// <param name="Candidates">The candidates in the order of the request.</param>
+/// <param name="Pictures">One per picture of the prompt, as in <see cref="PicturesResolved"/>.</param>
 public sealed record FlamingoRanking(
     IReadOnlyList<RankedCandidate> Candidates, IReadOnlyList<PictureReport> Pictures, int PromptTokens, StageTimings Timings,
     ModelDigests Digests)
@@ -11,7 +11,7 @@ public sealed record FlamingoRanking(
 
     public CacheUse Cache { get; init; } = CacheUse.None;
 
-    /// <summary>Where a support set was asked for: the order of the first prompt.</summary>
+    /// <summary>The selected shots in the order of the first prompt; null if the request named no support set.</summary>
     public SelectedShots? Shots { get; init; }
 }
 
@@ -24,7 +24,7 @@ public sealed record RankedCandidate(string Text, IReadOnlyList<int> Ids, IReadO
 }
 
 /// <param name="Pictures">One per picture of the request, in order.</param>
-/// <param name="Pooled">One per picture, f32 [pooled width], where asked for.</param>
+/// <param name="Pooled">One per picture, f32 [pooled width]; empty unless the request asked for pooled embeddings.</param>
 public sealed record FlamingoEncoding(
     IReadOnlyList<PictureReport> Pictures, IReadOnlyList<TensorData> Pooled, StageTimings Timings, ModelDigests Digests)
 {

@@ -3,11 +3,15 @@ using static System.FormattableString;
 
 namespace Flamingo.Abstractions;
 
-/// <summary>What every prompt must obey, checked by the Gateway and again by the LanguageModel; all faults at once.</summary>
+/// <summary>
+/// Validation rules for prompts and sampling parameters. The gateway checks them, and the language model checks them again. Each
+/// check reports all faults, not only the first.
+/// </summary>
 public static class PromptRules
 {
     public const int MostSegments = 1024;
-    // of all texts: a message may hold a gigabyte, and all of it is tokenized before its tokens can be counted
+    // The limit counts the characters of all texts of a request. A message may hold a gigabyte, and the text must be tokenized
+    // before its tokens can be counted.
     public const int MostCharacters = 1 << 22;
     public const int MostBiases = 1024;
     public const int MostLogProbabilities = 20;
@@ -34,7 +38,7 @@ public static class PromptRules
         if (count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one text or picture."));
         if (count > MostSegments)
             faults.Add(new(
-                "segments", $"{count} segments are more than {MostSegments}.", "Join neighbouring texts or send fewer examples."));
+                "segments", $"{count} segments are more than {MostSegments}.", "Join adjacent texts or send fewer examples."));
     }
 
     public static void CheckSampling(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
@@ -65,19 +69,19 @@ public static class PromptRules
         CheckSeveral(sampling, model, faults);
     }
 
-    /// <summary>What is asked of attention; beams have none.</summary>
+    /// <summary>Checks the choice of attention layers and heads; a beam search supports no attention.</summary>
     public static void CheckAttention(
         AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
     {
         if (attention is null) return;
         if (sampling.Beams > 1)
-            faults.Add(new("attention", "A beam search tells no attention.", "Ask without attention, or with beams 1."));
+            faults.Add(new("attention", "A beam search returns no attention.", "Send no attention, or send beams 1."));
         Indices("attention.layers", "gated block", attention.Layers, model.CrossAttentionLayers, faults);
         Indices("attention.heads", "head", attention.Heads, model.CrossAttentionHeads, faults);
         if (attention.Layers.Distinct().Count() < attention.Layers.Count)
-            faults.Add(new("attention.layers", "A gated block is named twice.", "Send each once."));
+            faults.Add(new("attention.layers", "A gated block is named twice.", "Send each index once."));
         if (attention.Heads.Distinct().Count() < attention.Heads.Count)
-            faults.Add(new("attention.heads", "A head is named twice.", "Send each once."));
+            faults.Add(new("attention.heads", "A head is named twice.", "Send each index once."));
     }
 
     public static void CheckPin(TimeSpan? pin, LanguageModelDescription model, List<FieldFault> faults)
@@ -85,14 +89,14 @@ public static class PromptRules
         if (pin is not { } time || (time > TimeSpan.Zero && time <= model.MaxPin)) return;
         var remedy = model.MaxPin > TimeSpan.Zero
             ? Invariant($"Send more than 0 and at most {model.MaxPin.TotalSeconds} s.")
-            : "Leave it out: this server pins nothing.";
+            : "Leave it out: this server does not pin prefixes.";
         faults.Add(new("pin_prefix", Invariant($"{time.TotalSeconds} s is out of range."), remedy));
     }
 
     public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, List<FieldFault> faults)
     {
         if (candidates.Count == 0 || candidates.Count > model.MaxCandidates)
-            faults.Add(new("candidates", $"{candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
+            faults.Add(new("candidates", $"The request has {candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
         var characters = candidates.Sum(candidate => (long)candidate.Length);
         if (characters > MostCharacters)
             faults.Add(new("candidates", $"{characters} characters are more than {MostCharacters}.", "Send shorter ones or fewer."));
@@ -111,7 +115,7 @@ public static class PromptRules
         if (faults.Count > 0) throw FlamingoException.Invalid(faults);
     }
 
-    // several answers, or the best of several beams; a stage that does not say how many makes one
+    // Checks several answers or beams. A stage that does not report its largest number supports one.
     private static void CheckSeveral(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
     {
         var most = Math.Max(1, model.MaxSamples);
@@ -120,18 +124,19 @@ public static class PromptRules
         Range("length_penalty", sampling.LengthPenalty, -5, 5, faults);
         if (sampling.Beams <= 1) return;
         if (sampling.Samples > sampling.Beams)
-            faults.Add(new("sampling.samples", $"{sampling.Samples} answers of {sampling.Beams} beams.", "Send at most as many as beams."));
+            faults.Add(new("sampling.samples", $"{sampling.Samples} answers are more than {sampling.Beams} beams.",
+                "Send at most as many samples as beams."));
         if (sampling.Temperature > 0)
             faults.Add(new("sampling.temperature", "A beam search is greedy.", "Send temperature 0, or beams 1."));
         if (sampling.StopStrings.Count > 0)
-            faults.Add(new("sampling.stop_strings", "A beam search ends at stop tokens alone.", "Send stop_tokens, or beams 1."));
+            faults.Add(new("sampling.stop_strings", "A beam search ends only at stop tokens.", "Send stop_tokens, or beams 1."));
         if (sampling.LogProbabilities is not null)
             faults.Add(new(
-                "sampling.log_probabilities", "A beam search tells no log-probabilities but its score.",
-                "Ask without them, or with beams 1."));
+                "sampling.log_probabilities", "A beam search returns only its score, no log-probabilities.",
+                "Leave log_probabilities out, or send beams 1."));
     }
 
-    // one fault for all of a list, and the first few by name: a list may be as long as a message
+    // A list may be as long as a message allows, so all its wrong values give one fault that names only the first few.
     private static void Indices(string field, string kind, IEnumerable<int> indices, int count, List<FieldFault> faults)
     {
         var wrong = indices.Where(index => index < 0 || index >= count).ToList();
@@ -141,7 +146,7 @@ public static class PromptRules
         faults.Add(new(field, problem, count > 0 ? $"Send 0 to {count - 1}." : $"Leave it out: this model has no {kind}."));
     }
 
-    // Invariant, because callers see these texts whatever the server's locale.
+    // The texts are formatted with the invariant culture, so that callers see the same text for every locale of the server.
     private static void Range<T>(string name, T value, T least, T most, List<FieldFault> faults)
         where T : INumber<T>, IMinMaxValue<T>
     {

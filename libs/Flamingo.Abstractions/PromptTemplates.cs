@@ -1,38 +1,38 @@
 namespace Flamingo.Abstractions;
 
-/// <summary>How a checkpoint was trained to be asked; a task without a template is one that the checkpoint does not know.</summary>
+/// <summary>The prompt templates that a checkpoint was trained with. A checkpoint does not support a task that has no template.</summary>
 public sealed record PromptTemplates
 {
-    /// <summary>What is in a picture.</summary>
+    /// <summary>Describes a picture.</summary>
     public PromptTemplate? Caption { get; init; }
 
-    /// <summary>A question about a picture.</summary>
+    /// <summary>Answers a question about a picture.</summary>
     public PromptTemplate? Answer { get; init; }
 
-    /// <summary>Which of several labels a picture has.</summary>
+    /// <summary>Chooses one of several labels for a picture.</summary>
     public PromptTemplate? Classify { get; init; }
 
     /// <summary>
-    /// One turn of a conversation, for checkpoints that hold one; the next follows it immediately. A turn may have no picture or
-    /// several.
+    /// One turn of a conversation, for checkpoints that support conversations. The next turn follows immediately. A turn may have
+    /// no picture or several pictures.
     /// </summary>
     public PromptTemplate? Chat { get; init; }
 }
 
 /// <param name="Text">
-/// A whole example: <c>{picture}</c>, where there is one <c>{question}</c>, <c>{answer}</c>, and what ends it. A query is the same
-/// up to its answer.
+/// A complete example: <c>{picture}</c>, for some tasks <c>{question}</c>, <c>{answer}</c>, and the text that ends the example. A
+/// query uses the template up to <c>{answer}</c>.
 /// </param>
 public sealed record PromptTemplate(string Text)
 {
     public const string Picture = "{picture}", Question = "{question}", Answer = "{answer}";
 
-    /// <summary>Examples without a picture for a query that has none (the papers' zero-shot takes two).</summary>
+    /// <summary>Examples without a picture that precede a query without examples (the papers' zero-shot prompts use two).</summary>
     public IReadOnlyList<PrimingExample> ZeroShot { get; init; } = [];
 
-    /// <summary>An answer ends before any of these.</summary>
+    /// <summary>An answer is cut before the first occurrence of any of these texts.</summary>
     public IReadOnlyList<string> CutAt { get; init; } = [];
 }
 
-/// <param name="Question">Empty where the template has none.</param>
+/// <param name="Question">Empty if the template has no question.</param>
 public sealed record PrimingExample(string Question, string Answer);

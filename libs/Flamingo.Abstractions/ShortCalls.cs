@@ -1,28 +1,28 @@
 namespace Flamingo.Abstractions;
 
 /// <summary>
-/// Short forms of the calls of <see cref="IFlamingo"/>, <see cref="ITasks"/> and <see cref="ISupportSets"/>, for whatever
-/// implements them.
+/// Short forms of the calls of <see cref="IFlamingo"/>, <see cref="ITasks"/> and <see cref="ISupportSets"/>, for every
+/// implementation of these interfaces.
 /// </summary>
 public static class ShortCalls
 {
     extension(IFlamingo flamingo)
     {
         /// <summary>Streams the answer to a prompt.</summary>
-        /// <param name="sampling">Null: greedy, 32 tokens.</param>
+        /// <param name="sampling">Null samples greedily, at most 32 tokens.</param>
         /// <inheritdoc cref="IFlamingo.GenerateAsync"/>
         public IAsyncEnumerable<AnswerEvent> GenerateAsync(
             Prompt prompt, SamplingParameters? sampling = null, CancellationToken cancellation = default) =>
             flamingo.GenerateAsync(new FlamingoRequest(prompt.Segments, sampling ?? new SamplingParameters()), cancellation);
 
-        /// <summary>The whole answer to a prompt at once.</summary>
-        /// <param name="sampling">Null: greedy, 32 tokens.</param>
+        /// <summary>Returns the complete answer to a prompt.</summary>
+        /// <param name="sampling">Null samples greedily, at most 32 tokens.</param>
         /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>.</exception>
         public Task<Answer> CompleteAsync(Prompt prompt, SamplingParameters? sampling = null, CancellationToken cancellation = default) =>
             Answer.ReadAsync(flamingo.GenerateAsync(prompt, sampling, cancellation), cancellation);
 
         /// <summary>
-        /// The whole answer to everything that can be asked: examples from a support set, a pinned prefix, attention maps.
+        /// Returns the complete answer to a request with further options: examples from a support set, a pinned prefix, attention maps.
         /// </summary>
         /// <exception cref="FlamingoException">As <see cref="IFlamingo.GenerateAsync"/>.</exception>
         public Task<Answer> CompleteAsync(FlamingoRequest request, CancellationToken cancellation = default) =>
@@ -43,31 +43,33 @@ public static class ShortCalls
 
     extension(ITasks tasks)
     {
-        /// <summary>What is in a picture, asked in the words that the checkpoint was trained on.</summary>
+        /// <summary>Describes a picture, prompted with the template that the checkpoint was trained on.</summary>
         /// <param name="picture">An encoded file.</param>
         /// <inheritdoc cref="ITasks.CaptionAsync"/>
         public Task<TaskAnswer> CaptionAsync(ReadOnlyMemory<byte> picture, CancellationToken cancellation = default) =>
-            tasks.CaptionAsync(new CaptionTask(Asking(picture), new SamplingParameters()), cancellation);
+            tasks.CaptionAsync(new CaptionTask(PromptOf(picture), new SamplingParameters()), cancellation);
 
-        /// <summary>The answer to a question about a picture.</summary>
+        /// <summary>Answers a question about a picture.</summary>
         /// <inheritdoc cref="CaptionAsync(ITasks, ReadOnlyMemory{byte}, CancellationToken)"/>
         public Task<TaskAnswer> AnswerAsync(ReadOnlyMemory<byte> picture, string question, CancellationToken cancellation = default) =>
-            tasks.AnswerAsync(new AnswerTask(Asking(picture), question, new SamplingParameters()), cancellation);
+            tasks.AnswerAsync(new AnswerTask(PromptOf(picture), question, new SamplingParameters()), cancellation);
 
-        /// <summary>Which of several labels a picture has, best first.</summary>
+        /// <summary>Scores several labels for a picture and returns the best label first.</summary>
         /// <inheritdoc cref="CaptionAsync(ITasks, ReadOnlyMemory{byte}, CancellationToken)"/>
         public Task<Classification> ClassifyAsync(
             ReadOnlyMemory<byte> picture, IEnumerable<string> labels, CancellationToken cancellation = default) =>
-            tasks.ClassifyAsync(new ClassifyTask(Asking(picture), [.. labels]), cancellation);
+            tasks.ClassifyAsync(new ClassifyTask(PromptOf(picture), [.. labels]), cancellation);
 
-        /// <summary>Streams the model's next words in a conversation.</summary>
-        /// <param name="sampling">Null: greedy, 32 tokens.</param>
+        /// <summary>Streams the model's next reply in a conversation.</summary>
+        /// <param name="sampling">Null samples greedily, at most 32 tokens.</param>
         /// <inheritdoc cref="ITasks.ChatAsync"/>
         public IAsyncEnumerable<AnswerEvent> ChatAsync(
             Conversation conversation, SamplingParameters? sampling = null, CancellationToken cancellation = default) =>
             tasks.ChatAsync(new ChatTask([.. conversation.Turns], sampling ?? new SamplingParameters()), cancellation);
 
-        /// <summary>The model's next words as a whole: <c>conversation.Assistant(answer.Text)</c> goes on from there.</summary>
+        /// <summary>
+        /// Returns the model's complete next reply; <c>conversation.Assistant(answer.Text)</c> adds it to the conversation.
+        /// </summary>
         /// <inheritdoc cref="ChatAsync(ITasks, Conversation, SamplingParameters?, CancellationToken)"/>
         public Task<Answer> ReplyAsync(
             Conversation conversation, SamplingParameters? sampling = null, CancellationToken cancellation = default) =>
@@ -80,11 +82,12 @@ public static class ShortCalls
 
     extension(ISupportSets sets)
     {
-        /// <param name="name">1 to 128 of <c>A-Z a-z 0-9 . _ -</c></param>
-        /// <param name="examples">An encoded file each, and what is to be said of it, without the end-of-chunk token.</param>
-        /// <param name="timeToLive">Null: until it is deleted.</param>
+        /// <param name="name">1 to 128 characters of <c>A-Z a-z 0-9 . _ -</c>.</param>
+        /// <param name="examples">For each example an encoded file and the text that follows it, without the end-of-chunk token.</param>
+        /// <param name="timeToLive">How long the set is kept; null keeps it until it is deleted.</param>
         /// <param name="expectedVersion">
-        /// Refused as Conflict unless the set has this version, 0 for "not there yet"; null replaces whatever is there.
+        /// The version that the set must have now; 0 means that it must not exist. Otherwise the call fails with Conflict. Null
+        /// replaces any version.
         /// </param>
         /// <inheritdoc cref="ISupportSets.PutAsync"/>
         public Task<SupportSet> PutAsync(
@@ -95,12 +98,12 @@ public static class ShortCalls
             return sets.PutAsync(new PutSupportSet(name, [.. stored], timeToLive, expectedVersion), cancellation);
         }
 
-        /// <summary>A set of the default tenant.</summary>
+        /// <summary>Returns a set of the default tenant.</summary>
         /// <inheritdoc cref="ISupportSets.GetAsync"/>
         public Task<SupportSet> GetAsync(string name, CancellationToken cancellation = default) =>
             sets.GetAsync(TenantName.Default, name, cancellation);
 
-        /// <summary>The default tenant's sets by name, without their examples.</summary>
+        /// <summary>Lists the default tenant's sets, ordered by name and without their examples.</summary>
         public Task<IReadOnlyList<SupportSet>> ListAsync(CancellationToken cancellation = default) =>
             sets.ListAsync(TenantName.Default, cancellation);
 
@@ -110,5 +113,5 @@ public static class ShortCalls
             sets.DeleteAsync(TenantName.Default, name, cancellation);
     }
 
-    private static TaskPrompt Asking(ReadOnlyMemory<byte> picture) => new(new FlamingoPicture(picture));
+    private static TaskPrompt PromptOf(ReadOnlyMemory<byte> picture) => new(new FlamingoPicture(picture));
 }

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace Flamingo.Abstractions;
 
-/// <summary>Element types that travel between stages.</summary>
+/// <summary>Element types of tensors that are sent between stages.</summary>
 public enum TensorDtype
 {
     Float32 = 1,
@@ -13,7 +13,7 @@ public enum TensorDtype
 }
 
 /// <summary>
-/// A dense tensor between stages: row-major, little-endian, immutable. Its bytes are never returned to a pool or
+/// A dense tensor that is sent between stages: row-major, little-endian, immutable. Its bytes are never returned to a pool or
 /// changed, because a transport may serialise them after the call that produced them has returned.
 /// </summary>
 public sealed class TensorData
@@ -30,7 +30,7 @@ public sealed class TensorData
             TensorDtype.Float16 or TensorDtype.BFloat16 => 2,
             _ =>
                 throw FlamingoException.Invalid(
-                    "tensor.dtype", $"{(int)dtype} is no dtype that travels here.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
+                    "tensor.dtype", $"{(int)dtype} is not a supported dtype.", "Send FLOAT32, FLOAT16 or BFLOAT16."),
         };
         if (shape.IsDefault)
             throw FlamingoException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
@@ -48,7 +48,7 @@ public sealed class TensorData
             throw FlamingoException.Invalid(
                 "tensor.data",
                 $"{bytes.Length} bytes do not fit shape [{string.Join(", ", shape)}] of {dtype}, which takes {elements * size}.",
-                "Send row-major little-endian elements, all of them and nothing else.");
+                "Send exactly the tensor's elements, row-major and little-endian.");
         Dtype = dtype;
         Shape = shape;
         Bytes = bytes;
@@ -65,7 +65,8 @@ public sealed class TensorData
     /// <summary>Copies values into a new f32 tensor.</summary>
     public static TensorData FromFloats(ReadOnlySpan<float> values, params ReadOnlySpan<int> shape)
     {
-        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("Tensors travel little-endian.");
+        if (!BitConverter.IsLittleEndian)
+            throw new PlatformNotSupportedException("Tensors are sent in little-endian order, and this machine is big-endian.");
         return new TensorData(TensorDtype.Float32, [.. shape], MemoryMarshal.AsBytes(values).ToArray());
     }
 

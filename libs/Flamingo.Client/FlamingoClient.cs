@@ -10,11 +10,11 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Client;
 
 /// <summary>
-/// The public service behind an address, by the same interfaces as a model in this process, with their short forms in
-/// <see cref="ShortCalls"/>. One client serves any number of threads and calls; it owns its connections. A picture travels as bytes
-/// until the service was seen to hold it and by its id from then on; what the service has lost meanwhile is sent again by itself, so
-/// that an eviction never fails a request that has the bytes. Failures come as <see cref="FlamingoException"/>, with the
-/// <see cref="RpcException"/> and its details as inner exception.
+/// A client of the public gRPC service. It implements the same interfaces as a model in this process; <see cref="ShortCalls"/>
+/// adds short forms of the calls. One client may be used by any number of threads and calls, and it owns its connections. A
+/// picture is sent as bytes until the service has acknowledged it, and by its id from then on. If the service has evicted the
+/// picture, the client sends the bytes again, so that an eviction never fails a request that has the bytes. Failures are thrown
+/// as <see cref="FlamingoException"/>, with the <see cref="RpcException"/> and its details as inner exception.
 /// </summary>
 public sealed class FlamingoClient : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IDisposable
 {
@@ -26,28 +26,31 @@ public sealed class FlamingoClient : IFlamingo, ITasks, ISupportSets, ILatentCac
     private readonly string _tenant;
 
     /// <param name="address">For example <c>http://localhost:8080</c>; see <see cref="FlamingoClientOptions.Addresses"/>.</param>
-    /// <exception cref="ArgumentException">It is no address.</exception>
+    /// <exception cref="ArgumentException">The address is malformed.</exception>
     public FlamingoClient(string address)
         : this(new FlamingoClientOptions { Addresses = [address] })
     {
     }
 
-    /// <exception cref="ArgumentException">Options that make no client; the message names what to give instead.</exception>
+    /// <exception cref="ArgumentException">An option is invalid; the message names the option and the remedy.</exception>
     public FlamingoClient(FlamingoClientOptions options)
     {
         if (!TenantName.IsWellFormed(options.Tenant))
             throw new ArgumentException(
-                $"'{options.Tenant}' is no name of a tenant. Give 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -", nameof(options));
+                $"'{options.Tenant}' is not a valid tenant name. Give 1 to {TenantName.MostCharacters} characters of A-Z a-z 0-9 . _ -",
+                nameof(options));
         _tenant = options.Tenant;
         _logger = options.LoggerFactory.CreateLogger<FlamingoClient>();
         _held = options.SendsPicturesOnce ? new HeldPictures(MostHeld) : null;
         _calls = new GatewayCalls(options, _logger);
     }
 
-    /// <summary>Support sets on the server; a change of them is never made twice.</summary>
+    /// <summary>
+    /// Support sets on the server. A change is never executed twice, because it is not retried once it may have reached a server.
+    /// </summary>
     public ISupportSets SupportSets => this;
 
-    /// <summary>For operators: the latent cache of the gateway that answers, all tenants together.</summary>
+    /// <summary>Operations for operators on the latent cache of the gateway that answers the call, over all tenants.</summary>
     public ILatentCacheOperations LatentCache => this;
 
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation = default) =>

@@ -6,12 +6,16 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flamingo.Client;
 
-/// <summary>How a <see cref="FlamingoClient"/> connects and for whom it asks. It is read once, when the client is made.</summary>
+/// <summary>
+/// Settings of a <see cref="FlamingoClient"/>: addresses, tenant, timeouts and retries. The client reads them once, in its
+/// constructor.
+/// </summary>
 public sealed class FlamingoClientOptions
 {
     /// <summary>
-    /// At least one: <c>http://host:port</c>, <c>https://host:port</c>, or <c>dns:///name:port</c> for all gateways behind a name. Calls
-    /// go to several in turn; one that dies is left out, and calls that it had not begun to answer go to the next.
+    /// At least one address: <c>http://host:port</c>, <c>https://host:port</c>, or <c>dns:///name:port</c> for all gateways
+    /// behind a DNS name. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun
+    /// to answer go to the next gateway.
     /// </summary>
     public IReadOnlyList<string> Addresses { get; set; } = ["http://localhost:8080"];
 
@@ -19,48 +23,52 @@ public sealed class FlamingoClientOptions
     public string Tenant { get; set; } = TenantName.Default;
 
     /// <summary>
-    /// Longest time of one call, further attempts and the whole of a streamed answer included; null is as long as it takes.
+    /// Longest time of one call, including retries and the whole of a streamed answer; null sets no limit.
     /// </summary>
     public TimeSpan? Timeout { get; set; }
 
-    /// <summary>Longest wait for one connection.</summary>
+    /// <summary>Longest time to open one connection.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long a call waits for a server to listen where none does, so that one that is just being started answers it.</summary>
+    /// <summary>How long a call is retried while no server listens, so that a server that is just starting can answer it.</summary>
     public TimeSpan WaitForServer { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Most attempts of a call that servers did not begin to answer. Null: 1 at a lone server, 2 for each of several, and 10 where
-    /// there is a DNS name, because its balancer may choose a dead server again. Changes of support sets are never repeated.
+    /// Largest number of attempts of a call that no server began to answer. Null means 1 for a single address, 2 per address for
+    /// several addresses, and 10 if there is a DNS name, because its balancer may choose a dead server again. Changes of support
+    /// sets are not retried.
     /// </summary>
     public int? Attempts { get; set; }
 
     /// <summary>
-    /// Whether a picture that the server holds is sent by its id instead of its bytes; bytes that the server has lost meanwhile are
-    /// sent again by themselves.
+    /// Whether a picture that the server holds is sent by its id instead of its bytes. If the server has evicted the picture, the
+    /// client sends the bytes again.
     /// </summary>
     public bool SendsPicturesOnce { get; set; } = true;
 
-    /// <summary>Sent with every call, for example <c>authorization</c>.</summary>
+    /// <summary>Headers to send with every call, for example <c>authorization</c>.</summary>
     public IReadOnlyDictionary<string, string> Headers { get; set; } = new Dictionary<string, string>();
 
-    /// <summary>Makes headers for each call, for example a token that expires; only over TLS.</summary>
+    /// <summary>Credentials that add headers to each call, for example a token that expires. They require TLS.</summary>
     public CallCredentials? CallCredentials { get; set; }
 
-    /// <summary>Whether <c>dns:///</c> addresses are connected to by TLS; <c>http://</c> and <c>https://</c> say it themselves.</summary>
+    /// <summary>
+    /// Whether connections to <c>dns:///</c> addresses use TLS. For other addresses the scheme, <c>http://</c> or
+    /// <c>https://</c>, decides.
+    /// </summary>
     public bool UseTls { get; set; }
 
-    /// <summary>Authorities that servers' certificates are checked against; null is those of the system.</summary>
+    /// <summary>Certificate authorities that the servers' certificates are checked against; null uses the system's authorities.</summary>
     public X509Certificate2Collection? TrustedCertificates { get; set; }
 
     /// <summary>
-    /// Instead of the client's own handler, for example for a proxy or a client certificate; for <c>dns:///</c> a
-    /// <see cref="SocketsHttpHandler"/>. It replaces <see cref="ConnectTimeout"/> and <see cref="TrustedCertificates"/>, and its
-    /// owner disposes it.
+    /// An HTTP handler to use instead of the client's own, for example for a proxy or a client certificate. For <c>dns:///</c> it
+    /// must be a <see cref="SocketsHttpHandler"/>. <see cref="ConnectTimeout"/> and <see cref="TrustedCertificates"/> then have
+    /// no effect. The client does not dispose the handler.
     /// </summary>
     public HttpMessageHandler? HttpHandler { get; set; }
 
-    /// <summary>For the client's own messages and those of gRPC.</summary>
+    /// <summary>Creates the loggers of the client and of gRPC.</summary>
     public ILoggerFactory LoggerFactory { get; set; } = NullLoggerFactory.Instance;
 
     public TimeProvider TimeProvider { get; set; } = TimeProvider.System;

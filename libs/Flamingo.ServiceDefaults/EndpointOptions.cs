@@ -2,20 +2,20 @@ using System.ComponentModel.DataAnnotations;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>Where a service listens and how it stops; section <c>Endpoints</c>.</summary>
+/// <summary>Addresses on which a service listens, and the time that it may take to stop; section <c>Endpoints</c>.</summary>
 public sealed class EndpointOptions
 {
     public const string Section = "Endpoints";
 
-    /// <summary>Port of gRPC, HTTP/2 alone.</summary>
+    /// <summary>TCP port of the gRPC endpoint, which accepts only HTTP/2.</summary>
     [Range(1, 65535)]
     public int GrpcPort { get; set; } = 8080;
 
-    /// <summary>any (all addresses) or loopback.</summary>
+    /// <summary>Addresses to listen on: any (all addresses) or loopback.</summary>
     [AllowedValues("any", "loopback")]
     public string Listen { get; set; } = "any";
 
-    /// <summary>How long calls in flight may go on after the signal to stop.</summary>
+    /// <summary>How long calls in flight may continue after the signal to stop.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(20);
 }

@@ -4,14 +4,18 @@ using Grpc.Net.Client;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>The assembly's own health call, for containers without curl: exit code 0 while the service answers SERVING.</summary>
+/// <summary>
+/// Health check of a running service by the same program, for containers without curl. The exit code is 0 if the service answers
+/// SERVING and 1 otherwise.
+/// </summary>
 public static class HealthProbe
 {
     public const string Argument = "--health";
 
     public static async Task<int> RunAsync(int port)
     {
-        // below the ten seconds that a container's health check waits: a busy machine is not a sick service
+        // The deadline of 8 s is below the 10 s that a container's health check waits. It is long, because a service on a busy
+        // machine is slow and not unhealthy.
         using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
         try
         {
@@ -23,7 +27,7 @@ public static class HealthProbe
         catch (RpcException exception)
         {
             var reason = exception.Status.DebugException?.GetBaseException().Message ?? exception.Status.Detail;
-            await Console.Error.WriteLineAsync($"No health from port {port}: {reason}");
+            await Console.Error.WriteLineAsync($"The health check at port {port} failed: {reason}");
             return 1;
         }
     }

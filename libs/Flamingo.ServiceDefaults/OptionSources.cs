@@ -4,20 +4,20 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>Where options come from, the same for every command and every host.</summary>
+/// <summary>The sources of options, which are the same for every command and every host.</summary>
 public static class OptionSources
 {
     /// <summary>
-    /// Adds, each over all before it: <c>appsettings.json</c> of the current directory, the environment (<c>Section__Key</c>), and
-    /// arguments (<c>--Section:Key=value</c>). What the program takes by itself has been added before.
+    /// Adds <c>appsettings.json</c> of the current directory, the environment (<c>Section__Key</c>) and the arguments
+    /// (<c>--Section:Key=value</c>). A later source overrides an earlier one, and all three override the program's defaults.
     /// </summary>
-    /// <exception cref="OptionsValidationException">The file is not JSON; here or where the configuration is built.</exception>
+    /// <exception cref="OptionsValidationException">The file is not valid JSON; thrown here or when the configuration is built.</exception>
     public static void AddOptionSources(this IConfigurationBuilder configuration, IEnumerable<string> arguments)
     {
         var folder = Path.TrimEndingDirectorySeparator(Environment.CurrentDirectory);
-        if (folder != Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)) // a host's own file is among its defaults already
+        if (folder != Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)) // a host's own file is already part of its defaults
         {
-            // no watch for changes: options are read once, and the folder may be large
+            // The file is not watched for changes, because options are read once and watching a large folder is expensive.
             configuration.AddJsonFile(source =>
             {
                 var file = Path.Combine(folder, "appsettings.json");
@@ -35,7 +35,7 @@ public static class OptionSources
         for (var inner = exception; inner is not null; inner = inner.InnerException)
         {
             if (inner is JsonException { LineNumber: { } line })
-                return Fault($"it is no JSON from line {line + 1} on. Mend it, or start in another directory");
+                return Fault($"it is not valid JSON from line {line + 1} on. Correct it, or start in another directory");
         }
 
         return Fault(exception.GetBaseException().Message.TrimEnd('.'));

@@ -3,12 +3,12 @@ using Microsoft.AspNetCore.Http;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>Calls that are being answered, so that a service that stops can say what it waits for.</summary>
+/// <summary>The calls in flight, so that a stopping service can log which calls it waits for.</summary>
 internal sealed class RunningCalls
 {
     private readonly ConcurrentDictionary<HttpContext, string> _calls = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>As a middleware.</summary>
+    /// <summary>Middleware that records a call while it is being answered.</summary>
     public async Task CountAsync(HttpContext context, RequestDelegate next)
     {
         _calls[context] = context.Request.Path.Value?.TrimStart('/') ?? "";

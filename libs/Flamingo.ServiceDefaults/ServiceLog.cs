@@ -2,19 +2,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>What a process tells an operator of its own life; events 1000 to 1099.</summary>
+/// <summary>Log messages about the start and the end of a service process; events 1000 to 1099.</summary>
 internal static partial class ServiceLog
 {
     [LoggerMessage(1001, LogLevel.Information, "{Program} {Version} serves gRPC (HTTP/2, without TLS) on {Endpoints}.")]
     public static partial void Serving(this ILogger logger, string program, string version, string endpoints);
 
-    [LoggerMessage(1002, LogLevel.Information, "Metrics and traces go to {Collector}.")]
+    [LoggerMessage(1002, LogLevel.Information, "Metrics and traces are exported to {Collector}.")]
     public static partial void TelemetryExported(this ILogger logger, string collector);
 
     [LoggerMessage(1003, LogLevel.Information,
-        "Stopping: waiting for {Calls}, {Seconds} s at most. Ctrl-C again stops at once.")]
+        "The service is stopping and waits at most {Seconds} s for {Calls}. Press Ctrl-C again to stop at once.")]
     public static partial void Draining(this ILogger logger, string calls, double seconds);
 
-    [LoggerMessage(1004, LogLevel.Information, "Stopped. No call is served any more.")]
+    [LoggerMessage(1004, LogLevel.Information, "The service has stopped.")]
     public static partial void Stopped(this ILogger logger);
 }

@@ -15,18 +15,21 @@ using OpenTelemetry.Trace;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>
-/// The program that every service process is: endpoints, health, reflection, telemetry, a report instead of a start that must fail, and
-/// an end that waits for calls.
+/// The main program of every service process. It sets up endpoints, health checks, reflection and telemetry, reports
+/// configuration errors before the start, and waits for calls in flight at the end.
 /// </summary>
 public static class ServiceProgram
 {
-    private const int Interrupted = 130; // what shells report of a program that SIGINT ended
+    private const int Interrupted = 130; // the exit code that shells report for a program ended by SIGINT
 
-    /// <summary>Builds and runs a service until it is told to stop; answers <c>--health</c> instead where that is asked.</summary>
-    /// <param name="register">Adds the service's own parts.</param>
-    /// <param name="map">Maps its endpoints; resolving a stage here lets a damaged model refuse the start.</param>
+    /// <summary>
+    /// Builds a service and runs it until a signal or the token stops it. With the argument <c>--health</c> it checks the health
+    /// of a running service instead.
+    /// </summary>
+    /// <param name="register">Registers the service's own components.</param>
+    /// <param name="map">Maps the service's endpoints. It should resolve the stage, so that a damaged model prevents the start.</param>
     /// <returns>
-    /// 0 after an orderly stop; 1 where the start was refused, with one report on standard error; 130 where a second signal cut calls off.
+    /// 0 after an orderly stop; 1 if the start failed, with one report on standard error; 130 if a second signal aborted calls in flight.
     /// </returns>
     public static async Task<int> RunAsync(
         string[] args, Action<WebApplicationBuilder> register, Action<WebApplication> map, CancellationToken cancellation = default)
@@ -50,7 +53,7 @@ public static class ServiceProgram
             map(app);
             app.MapServiceDefaults();
             var orderly = await app.ServeAsync(() => Task.CompletedTask, cancellation);
-            // The exit code is not 0 where a part of the process has ended it, because its device failed for example.
+            // Environment.ExitCode is not 0 if a component has stopped the process, for example because its device failed.
             return orderly ? Environment.ExitCode : Interrupted;
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
@@ -68,12 +71,13 @@ public static class ServiceProgram
         builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
         var endpoints = Endpoints(builder).Read();
 
-        // The container images set ASPNETCORE_HTTP_PORTS, which would open a port for HTTP/1.1; these settings take its place.
+        // The container images set ASPNETCORE_HTTP_PORTS, which would open a port for HTTP/1.1. These settings override it.
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
-            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535); // a wrong port is reported with all other faults
+            // the options validation reports an invalid port together with all other faults
+            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535);
             if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
             else kestrel.ListenAnyIP(port, Listen);
         });
@@ -110,7 +114,7 @@ public static class ServiceProgram
     internal static string? TelemetryCollector(IConfiguration configuration) =>
         configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } collector ? collector : null;
 
-    // The port must be known before the container is built that validates options.
+    // The port must be known before the service container, which validates options, is built.
     private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
         new(builder.Configuration, EndpointOptions.Section);
 
@@ -120,7 +124,7 @@ public static class ServiceProgram
         return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
     }
 
-    // Options of several sections fail together, each with several faults.
+    // Options of several sections are validated together, and each section may have several faults.
     private static IEnumerable<string> Faults(Exception exception) => exception switch
     {
         AggregateException several => several.InnerExceptions.SelectMany(Faults),

@@ -8,14 +8,15 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.ServiceDefaults;
 
-/// <summary>The life of a service between its registration and its end.</summary>
+/// <summary>Runs a built service: checks it before the start, serves, and stops.</summary>
 public static class ServiceRun
 {
     private static readonly TimeSpan Reminder = TimeSpan.FromSeconds(5);
 
     /// <summary>Finds wrong options and a port that is in use before a model is loaded.</summary>
-    /// <exception cref="OptionsValidationException">Options; several sections come as one <see cref="AggregateException"/>.</exception>
-    /// <exception cref="IOException">The port is in use, or not ours to use.</exception>
+    /// <exception cref="OptionsValidationException">Options are invalid; faults in several sections are thrown as one
+    /// <see cref="AggregateException"/>.</exception>
+    /// <exception cref="IOException">The port is in use, or this user may not listen on it.</exception>
     public static void CheckBeforeStart(this WebApplication app)
     {
         app.Services.GetService<IStartupValidator>()?.Validate();
@@ -34,9 +35,9 @@ public static class ServiceRun
             {
                 var reason = exception.SocketErrorCode switch
                 {
-                    SocketError.AddressAlreadyInUse => "something listens there already. End it, or choose",
+                    SocketError.AddressAlreadyInUse => "another process already listens there. Stop that process, or choose",
                     SocketError.AccessDenied => "this user may not listen there. Choose",
-                    _ => null, // there may be no IPv6 on this machine, for example; the server goes on without it
+                    _ => null, // for example a machine without IPv6, where the server listens only on IPv4
                 };
                 if (reason is null) continue;
                 throw new IOException($"Port {endpoints.GrpcPort} cannot be used: {reason} another Endpoints:GrpcPort.", exception);
@@ -45,11 +46,11 @@ public static class ServiceRun
     }
 
     /// <summary>
-    /// Serves until a signal or the token asks the process to stop, then waits for the calls that are being answered, as long as
-    /// <see cref="EndpointOptions.DrainTimeout"/> allows, and logs which they are. A second signal cuts them off.
+    /// Serves until a signal or the token asks the process to stop. Then it waits for the calls in flight, at most
+    /// <see cref="EndpointOptions.DrainTimeout"/>, and logs them. A second signal aborts them.
     /// </summary>
-    /// <param name="started">Called once the process listens.</param>
-    /// <returns>False: calls were cut off by a second signal.</returns>
+    /// <param name="started">Called when the process has begun to listen.</param>
+    /// <returns>False if a second signal aborted calls in flight.</returns>
     public static async Task<bool> ServeAsync(this WebApplication app, Func<Task> started, CancellationToken cancellation)
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
@@ -57,18 +58,18 @@ public static class ServiceRun
         log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", string.Join(", ", app.Urls));
         if (ServiceProgram.TelemetryCollector(app.Configuration) is { } collector) log.TelemetryExported(collector);
         await started();
-        using (var told = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
-            await Task.Delay(Timeout.InfiniteTimeSpan, told.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
+        using (var stopRequested = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
+            await Task.Delay(Timeout.InfiniteTimeSpan, stopRequested.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
 
-        var atOnce = new CancellationTokenSource(); // never disposed, because a signal may still arrive at the very end
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cut);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cut);
+        var atOnce = new CancellationTokenSource(); // not disposed, because a signal may still arrive during the shutdown
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, AbortCalls);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, AbortCalls);
         await StopAsync(app, log, atOnce.Token);
         return !atOnce.IsCancellationRequested;
 
-        void Cut(PosixSignalContext signal)
+        void AbortCalls(PosixSignalContext signal)
         {
-            signal.Cancel = true; // the process ends by itself, and says how
+            signal.Cancel = true; // the process ends by itself with its own exit code
             atOnce.Cancel();
         }
     }

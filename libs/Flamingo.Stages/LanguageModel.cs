@@ -3,37 +3,42 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Stages;
 
-/// <summary>Text and latents to tokens.</summary>
+/// <summary>The language model stage, which turns text and latents into tokens.</summary>
 public interface ILanguageModel
 {
     Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation);
 
     /// <summary>
-    /// Streams the continuation: any number of <see cref="AnswerTokens"/> without maps, then one <see cref="AnswerFinished"/> with
-    /// this stage's own times and digest and without a seed.
+    /// Streams the continuation of a prompt: any number of <see cref="AnswerTokens"/> without attention maps, then one
+    /// <see cref="AnswerFinished"/> with this stage's own times and digest and without a seed.
     /// </summary>
     /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, Internal (non-finite logits).</exception>
     IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, CancellationToken cancellation);
 
-    /// <summary>Log-likelihood of every candidate after one shared prefix, which is computed once.</summary>
+    /// <summary>Computes the log-likelihood of every candidate after a shared prefix, which is computed once.</summary>
     Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation);
 
-    /// <summary>Token ids of a prompt: all segments joined, the image token standing for each picture, tokenized once.</summary>
+    /// <summary>
+    /// Returns the token ids of a prompt. All segments are joined, with the image token in place of each picture, and tokenized
+    /// once.
+    /// </summary>
     Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation);
 }
 
-/// <summary>A piece of an interleaved prompt as the language model sees it.</summary>
+/// <summary>A segment of an interleaved prompt in the form that the language model receives.</summary>
 public abstract record PromptSegment;
 
-/// <summary>Text; must not contain the image token or another picture marker.</summary>
+/// <summary>Text, which must not contain the image token or another picture marker.</summary>
 public sealed record TextSegment(string Text) : PromptSegment;
 
-/// <summary>A picture, by its latent key: the only name it has beyond the gateway.</summary>
+/// <summary>A picture, named by its latent key. Stages behind the gateway know pictures only by this key.</summary>
 /// <param name="Key">Lowercase hexadecimal SHA-256, 64 characters.</param>
-/// <param name="Latents">[latents, width] with its checksum; null if the service is believed to hold it.</param>
+/// <param name="Latents">[latents, width] with its checksum; null if the language model is believed to hold the latents already.</param>
 public sealed record PictureSegment(string Key, ChecksummedLatents? Latents) : PromptSegment;
 
-/// <summary>Latents and the checksum they were made with, checked before they are bound to a key.</summary>
+/// <summary>
+/// Latents and the checksum computed when they were encoded. The receiver checks it before it stores the latents under a key.
+/// </summary>
 /// <param name="Checksum">SHA-256 of the tensor's bytes, 32 bytes.</param>
 public sealed record ChecksummedLatents(TensorData Tensor, ReadOnlyMemory<byte> Checksum)
 {
@@ -44,17 +49,21 @@ public sealed record ChecksummedLatents(TensorData Tensor, ReadOnlyMemory<byte> 
 
 public sealed record LanguageModelRequest(IReadOnlyList<PromptSegment> Segments, SamplingParameters Sampling)
 {
-    /// <summary>Salt of prefix hashes and the queue that a request waits in: tenants share no prefix, and none starves another.</summary>
+    /// <summary>
+    /// Digest of the tenant. It salts the prefix hashes, so that tenants share no prefix, and it selects the scheduler's queue,
+    /// so that no tenant can starve another.
+    /// </summary>
     public string Tenant { get; init; } = "";
 
-    /// <summary>How long the prompt's keys and values are kept from eviction after the answer; null leaves them to chance.</summary>
+    /// <summary>How long the prompt's keys and values are kept from eviction after the answer; null does not pin them.</summary>
     public TimeSpan? PinPrefix { get; init; }
 
-    /// <summary>Cross-attention weights per generated token; null is off and costs nothing.</summary>
+    /// <summary>Which cross-attention weights to return per generated token; null returns none and adds no cost.</summary>
     public AttentionChoice? Attention { get; init; }
 }
 
-/// <param name="Candidates">At least one; each tokenized alone, without a beginning token, and not empty.</param>
+/// <param name="Candidates">At least one text, none of them empty. Each is tokenized separately, without a beginning-of-sequence
+/// token.</param>
 public sealed record RankRequest(IReadOnlyList<PromptSegment> Segments, IReadOnlyList<string> Candidates)
 {
     /// <inheritdoc cref="LanguageModelRequest.Tenant"/>
@@ -64,7 +73,7 @@ public sealed record RankRequest(IReadOnlyList<PromptSegment> Segments, IReadOnl
     public TimeSpan? PinPrefix { get; init; }
 }
 
-/// <param name="Candidates">In the order of the request.</param>
+/// <param name="Candidates">The candidates in the order of the request.</param>
 public sealed record Ranking(
     IReadOnlyList<RankedCandidate> Candidates, int PromptTokens, TimeSpan Prefill, TimeSpan Total, string WeightsDigest)
 {

@@ -3,16 +3,16 @@ using Flamingo.Abstractions;
 namespace Flamingo.Stages;
 
 /// <summary>
-/// What one part of a process will hold, known from options and file headers before anything is read. Parts that share a process
-/// are compared with its memory together.
+/// Memory that one component of a process will allocate, estimated from options and file headers before any weights are read. The
+/// claims of all components of a process are added up and compared with the available memory.
 /// </summary>
-/// <param name="Holder">For people, for example "language model".</param>
+/// <param name="Holder">Name of the component for messages, for example "language model".</param>
 public sealed record MemoryClaim(string Holder, IReadOnlyList<MemoryItem> Items)
 {
-    /// <summary>Whose memory it takes: cpu for the process's own, or a torch device such as cuda:0.</summary>
+    /// <summary>The device that holds the memory: cpu for main memory, or a torch device such as cuda:0.</summary>
     public string Device { get; init; } = "cpu";
 }
 
-/// <param name="What">For people, for example "weights".</param>
-/// <param name="Remedy">What an operator can do to make it less, as an imperative; null for nothing.</param>
+/// <param name="What">Description for messages, for example "weights".</param>
+/// <param name="Remedy">What an operator can do to reduce it, as an imperative; null if nothing can be done.</param>
 public sealed record MemoryItem(string What, long Bytes, string? Remedy);

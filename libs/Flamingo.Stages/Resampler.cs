@@ -2,26 +2,26 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Stages;
 
-/// <summary>Patch features to latents.</summary>
+/// <summary>The resampler stage, which turns patch features into latents.</summary>
 public interface IResampler
 {
     Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation);
 
-    /// <summary>Resamples each picture or video on its own; several ride in one batch.</summary>
+    /// <summary>Resamples each picture or video independently of the others; several are computed in one batch.</summary>
     /// <exception cref="FlamingoException">
     /// InvalidArgument: wrong shape, or more frames than the checkpoint has frame embeddings for.
     /// </exception>
     Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation);
 }
 
-/// <param name="Features">Each [frames, patches, feature width]; at least one.</param>
-/// <param name="IncludeAttention">Whether to return what each latent read of the patches.</param>
+/// <param name="Features">At least one tensor, each [frames, patches, feature width].</param>
+/// <param name="IncludeAttention">Whether to return the attention of each latent over the patches.</param>
 public sealed record ResampleRequest(IReadOnlyList<TensorData> Features, bool IncludeAttention = false);
 
-/// <param name="WeightsDigest">Digest of the weights that made this answer.</param>
+/// <param name="WeightsDigest">Digest of the weights that computed this result.</param>
 /// <param name="Latents">Each [latents, width], rounded to the latent dtype.</param>
 /// <param name="Attention">
-/// Where asked for, each f32 [latents, frames × patches]: the last layer's attention, mean over heads, patches alone, each row
-/// scaled to sum one.
+/// Empty unless requested. Each is f32 [latents, frames × patches]: the last layer's attention, averaged over heads and
+/// restricted to patches, with each row scaled to sum to one.
 /// </param>
 public sealed record Resampling(string WeightsDigest, IReadOnlyList<TensorData> Latents, IReadOnlyList<TensorData> Attention);

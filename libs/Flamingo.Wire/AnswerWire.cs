@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>The public service's answers as they stream, and what they say of each token and each answer.</summary>
+/// <summary>Converts the streamed events of the public service's answers.</summary>
 public static class AnswerWire
 {
     public static V1.GenerateResponse ToMessage(this AnswerEvent item) => item switch
@@ -11,7 +11,7 @@ public static class AnswerWire
         PicturesResolved pictures => new V1.GenerateResponse { Pictures = pictures.ToMessage() },
         AnswerTokens tokens => new V1.GenerateResponse { Tokens = ToMessage(tokens) },
         AnswerFinished end => new V1.GenerateResponse { Finished = end.ToMessage() },
-        _ => throw new InvalidOperationException($"{item.GetType().Name} does not travel."),
+        _ => throw new InvalidOperationException($"{item.GetType().Name} cannot be sent as an event."),
     };
 
     /// <exception cref="FlamingoException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>
@@ -97,9 +97,9 @@ public static class AnswerWire
         Attention = [.. message.Attention.Select(ToRecord)],
     };
 
-    private static V1.AttentionMap ToMessage(TokenAttention? seen) => seen is null
+    private static V1.AttentionMap ToMessage(TokenAttention? attention) => attention is null
         ? new V1.AttentionMap()
-        : new V1.AttentionMap { Picture = seen.Picture, Weights = seen.Weights.ToMessage(), Map = seen.Map?.ToMessage() };
+        : new V1.AttentionMap { Picture = attention.Picture, Weights = attention.Weights.ToMessage(), Map = attention.Map?.ToMessage() };
 
     private static TokenAttention? ToRecord(V1.AttentionMap message) => message.Weights is null
         ? null

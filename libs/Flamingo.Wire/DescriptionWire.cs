@@ -4,7 +4,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>What stages say of themselves.</summary>
+/// <summary>Converts the descriptions of the stages and of the whole model.</summary>
 public static class DescriptionWire
 {
     public static V1.VisionEncoderDescription ToMessage(this VisionEncoderDescription record) => new()

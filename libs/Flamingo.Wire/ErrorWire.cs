@@ -7,7 +7,7 @@ using Grpc.Core;
 namespace Flamingo.Wire;
 
 /// <summary>
-/// The one place where <see cref="FlamingoException"/> becomes a gRPC status with rich details, and the one where it comes back.
+/// Converts <see cref="FlamingoException"/> to a gRPC status with rich details, and back.
 /// </summary>
 public static class ErrorWire
 {
@@ -35,8 +35,8 @@ public static class ErrorWire
         return status.ToRpcException();
     }
 
-    /// <param name="peer">The service that was called, for messages of its absence.</param>
-    /// <param name="remedy">What to do about its absence, one sentence.</param>
+    /// <param name="peer">Name of the service that was called, for messages.</param>
+    /// <param name="remedy">One sentence that says what to do if the service cannot be reached.</param>
     public static FlamingoException ToFlamingoException(this RpcException exception, string peer, string remedy = "")
     {
         var status = exception.GetRpcStatus();
@@ -58,7 +58,7 @@ public static class ErrorWire
         };
     }
 
-    /// <returns>Why the call reached nobody, in the system's words; null where there was a connection.</returns>
+    /// <returns>The operating system's reason why no connection could be made; null if there was a connection.</returns>
     public static string? WhyNotReached(this RpcException exception)
     {
         var inner = exception.Status.DebugException;
@@ -66,7 +66,7 @@ public static class ErrorWire
         return inner is SocketException socket && !BrokenConnection.Contains(socket.SocketErrorCode) ? socket.Message : null;
     }
 
-    // the remedy travels as the description's last line; a problem may quote a caller's text, line breaks included
+    // The remedy is the last line of the description. The problem may contain line breaks, because it may quote a caller's text.
     private static FieldFault ToFault(BadRequest.Types.FieldViolation violation)
     {
         var (text, end) = (violation.Description, violation.Description.LastIndexOf('\n'));
@@ -87,9 +87,10 @@ public static class ErrorWire
         _ => StatusCode.Internal,
     };
 
-    // A peer that died in mid-answer shows as INTERNAL or UNKNOWN with a broken transport beneath, one that could not be
-    // connected in time as CANCELLED; a caller's own cancellation never comes here. UNIMPLEMENTED is a stranger's answer: the
-    // address of a replica that is gone may belong to another service before name resolution knows it (containers restart so).
+    // A peer that failed in the middle of an answer gives INTERNAL or UNKNOWN with a transport error as cause. A connection that
+    // could not be made in time gives CANCELLED; a caller's own cancellation does not reach this method. UNIMPLEMENTED comes from
+    // another service: when containers restart, the address of a removed replica may belong to another service before name
+    // resolution reports the change.
     private static FlamingoErrorKind KindOf(RpcException exception) => exception.StatusCode switch
     {
         StatusCode.InvalidArgument => FlamingoErrorKind.InvalidArgument,
@@ -103,19 +104,19 @@ public static class ErrorWire
     private static string DetailOf(RpcException exception) => exception switch
     {
         { StatusCode: StatusCode.Unimplemented } =>
-            $"what answers at its address serves no such call ({exception.Status.Detail}). It is of another kind or version; "
-            + "see that the address is right.",
-        { Status.DebugException: { } ended } when HasNoHandshake(ended) =>
-            "what listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). See that the address is right.",
-        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } insecure } =>
-            $"no TLS connection could be made ({insecure.GetBaseException().Message}). Flamingo's own services have none: use http://.",
+            $"the service at its address does not serve this call ({exception.Status.Detail}). It is of another kind or version; "
+            + "check the address.",
+        { Status.DebugException: { } handshake } when HasNoHandshake(handshake) =>
+            "the process that listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). Check the address.",
+        { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } tls } =>
+            $"no TLS connection could be made ({tls.GetBaseException().Message}). Flamingo's own services do not use TLS: use http://.",
         { Status.DebugException: { } broken } when HasBrokenTransport(broken) =>
             $"the connection broke ({broken.GetBaseException().Message}).",
         _ => exception.Status.Detail,
     };
 
-    // .NET tells in three ways that HTTP/2 was never agreed on: the peer sent something else, ended instead, or was gone when
-    // its answer was looked for. A peer that dies later leaves a socket's error or an answer that ended early beneath.
+    // .NET reports a failed HTTP/2 handshake in three ways: the peer sent another protocol, closed the connection, or was gone
+    // when .NET read its answer. A peer that fails later causes a socket error or an answer that ended early.
     private static bool HasNoHandshake(Exception exception) =>
         exception is HttpRequestException { HttpRequestError: HttpRequestError.HttpProtocolError or HttpRequestError.InvalidResponse }
         || exception.GetBaseException() is (IOException and not HttpIOException) or ObjectDisposedException

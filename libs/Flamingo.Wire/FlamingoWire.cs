@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>The public service's requests, and the texts and pictures in them.</summary>
+/// <summary>Converts the public service's requests and their segments.</summary>
 public static class FlamingoWire
 {
     public static V1.GenerateRequest ToMessage(this FlamingoRequest record)
@@ -61,7 +61,7 @@ public static class FlamingoWire
         FlamingoPicture picture => new V1.PromptSegment { Picture = picture.Bytes.ToByteString() },
         FlamingoPictureId known => new V1.PromptSegment { PictureId = known.Id },
         FlamingoVideo video => new V1.PromptSegment { Video = video.Input.ToMessage() },
-        _ => throw new InvalidOperationException($"{segment.GetType().Name} does not travel."),
+        _ => throw new InvalidOperationException($"{segment.GetType().Name} cannot be sent as a segment."),
     };
 
     public static IReadOnlyList<FlamingoSegment> ToRecords(this IEnumerable<V1.PromptSegment> messages) =>
@@ -89,10 +89,10 @@ public static class FlamingoWire
         FlamingoPicture still => new V1.Visual { Picture = still.Bytes.ToByteString() },
         FlamingoPictureId known => new V1.Visual { PictureId = known.Id },
         FlamingoVideo video => new V1.Visual { Video = video.Input.ToMessage() },
-        _ => throw new InvalidOperationException($"{record.GetType().Name} does not travel."),
+        _ => throw new InvalidOperationException($"{record.GetType().Name} cannot be sent as a segment."),
     };
 
-    /// <param name="path">Name for errors.</param>
+    /// <param name="path">Path of the field, for errors.</param>
     internal static FlamingoVisual ToRecord(this V1.Visual message, string path) => message.VisualCase switch
     {
         V1.Visual.VisualOneofCase.Picture => new FlamingoPicture(message.Picture.Memory),

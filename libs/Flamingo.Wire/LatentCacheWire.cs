@@ -4,7 +4,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>What the latent cache did and holds.</summary>
+/// <summary>Converts the statistics of the latent cache.</summary>
 public static class LatentCacheWire
 {
     public static V1.CacheUse ToMessage(this CacheUse record) => new()

@@ -1,9 +1,9 @@
 namespace Flamingo.Wire;
 
 /// <summary>
-/// The largest message that travels: 64 pictures, each as large as a file may be by default (20 MiB), would be 1280 MiB;
-/// gRPC counts in int, and one message of a gigabyte is where memory ends before the limit does. Larger sets of pictures
-/// go through Encode in parts, and then by id.
+/// The largest gRPC message. A request of 64 pictures with the largest default file size (20 MiB) would take 1280 MiB, which the
+/// limit excludes: gRPC counts bytes in an int, and larger messages would exhaust memory first. Callers encode larger sets of
+/// pictures with several Encode calls and then send their ids.
 /// </summary>
 public static class MessageLimits
 {

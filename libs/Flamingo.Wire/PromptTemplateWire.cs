@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>How a checkpoint was trained to be asked.</summary>
+/// <summary>Converts the prompt templates of a checkpoint.</summary>
 internal static class PromptTemplateWire
 {
     public static V1.PromptTemplates ToMessage(this PromptTemplates record) => new()

@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>The public service's rankings and encodings, and what every result tells of its pictures, times and weights.</summary>
+/// <summary>Converts the public service's rankings and encodings, and the picture reports, times and digests of all results.</summary>
 public static class ResultWire
 {
     public static V1.RankResponse ToMessage(this FlamingoRanking record)

@@ -9,8 +9,8 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Wire;
 
 /// <summary>
-/// How tokens are chosen. Each property of <see cref="SamplingParameters"/> and the field of that name in the message are paired
-/// by name (<c>MaxTokens</c> and <c>max_tokens</c>), so that a new parameter travels without a line here.
+/// Converts sampling parameters. Each property of <see cref="SamplingParameters"/> is paired with the message field of the same
+/// name (<c>MaxTokens</c> and <c>max_tokens</c>), so that a new parameter needs no code here.
 /// </summary>
 public static class SamplingWire
 {
@@ -42,7 +42,7 @@ public static class SamplingWire
         return message;
     }
 
-    /// <summary>Absent fields take the record's defaults; a 0 that was sent stays a 0 and is judged.</summary>
+    /// <summary>Absent fields take the record's defaults. A 0 that was sent stays 0, and validation judges it.</summary>
     public static SamplingParameters ToRecord(this V1.Sampling? message)
     {
         var record = new SamplingParameters();
@@ -50,7 +50,7 @@ public static class SamplingWire
         foreach (var (property, field) in Pairs)
         {
             if (field.HasPresence && !field.Accessor.HasValue(message)) continue;
-            // a message may change later, and the record may not
+            // Collections are copied, because a message may change later and a record must not.
             property.SetValue(record, field.Accessor.GetValue(message) switch
             {
                 MapField<int, float> map => new Dictionary<int, float>(map),

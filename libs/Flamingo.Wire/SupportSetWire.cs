@@ -4,7 +4,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>Support sets, and what prompts draw from them.</summary>
+/// <summary>Converts support sets, choices of shots, and selected shots.</summary>
 public static class SupportSetWire
 {
     public static V1.PutSupportSetRequest ToMessage(this PutSupportSet record)
@@ -15,7 +15,7 @@ public static class SupportSetWire
         {
             FlamingoPicture picture => new V1.Example { Picture = picture.Bytes.ToByteString(), Text = example.Text },
             FlamingoVideo video => new V1.Example { Video = video.Input.ToMessage(), Text = example.Text },
-            _ => throw new InvalidOperationException($"{example.Visual.GetType().Name} does not travel as an example."),
+            _ => throw new InvalidOperationException($"{example.Visual.GetType().Name} cannot be sent as an example."),
         }));
         return message;
     }

@@ -3,7 +3,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
 
-/// <summary>Captions, answers, classifications and conversations.</summary>
+/// <summary>Converts requests and results of tasks: captions, answers, classifications and conversations.</summary>
 public static class TaskWire
 {
     public static V1.CaptionRequest ToMessage(this CaptionTask record) => new()
@@ -103,7 +103,7 @@ public static class TaskWire
     }
 
     private static TaskPrompt ToRecord(V1.TaskPrompt? message, string tenant) => message?.Visual is null
-        ? throw FlamingoException.Invalid("prompt.visual", "There is no picture to ask about.", "Set picture, picture_id or video.")
+        ? throw FlamingoException.Invalid("prompt.visual", "The prompt has no picture.", "Set picture, picture_id or video.")
         : new(message.Visual.ToRecord("prompt.visual"))
         {
             Tenant = tenant,

@@ -6,8 +6,7 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.Wire;
 
 /// <summary>
-/// Tensors. Their bytes are read in place on arrival and sent without a copy, because <see cref="TensorData"/> is immutable and
-/// never pooled.
+/// Converts tensors without copying their bytes. That is safe because <see cref="TensorData"/> is immutable and never pooled.
 /// </summary>
 public static class TensorWire
 {
@@ -18,11 +17,11 @@ public static class TensorWire
         return message;
     }
 
-    /// <param name="field">Name for errors.</param>
-    /// <exception cref="FlamingoException">InvalidArgument: missing, or bytes that do not fit the shape.</exception>
+    /// <param name="field">Name of the field, for errors.</param>
+    /// <exception cref="FlamingoException">InvalidArgument: the tensor is missing, or its bytes do not fit the shape.</exception>
     public static TensorData ToRecord(this V1.Tensor? message, string field)
     {
-        if (message is null) throw FlamingoException.Invalid(field, "The tensor is missing.", "Send it.");
+        if (message is null) throw FlamingoException.Invalid(field, "The tensor is missing.", "Send the tensor.");
         try
         {
             return new TensorData((TensorDtype)message.Dtype, [.. message.Shape], message.Data.Memory);
@@ -35,7 +34,7 @@ public static class TensorWire
         }
     }
 
-    /// <summary>All of a list, all faults at once.</summary>
+    /// <summary>Converts a list of tensors and reports the faults of all of them.</summary>
     public static ImmutableArray<TensorData> ToRecords(this IReadOnlyList<V1.Tensor> messages, string field)
     {
         var (tensors, faults) = (ImmutableArray.CreateBuilder<TensorData>(messages.Count), new List<FieldFault>());
@@ -55,6 +54,6 @@ public static class TensorWire
         return tensors.ToImmutable();
     }
 
-    /// <summary>Without a copy: the bytes must not change before the message has been sent.</summary>
+    /// <summary>Wraps bytes without a copy. The bytes must not change before the message has been sent.</summary>
     public static ByteString ToByteString(this ReadOnlyMemory<byte> bytes) => UnsafeByteOperations.UnsafeWrap(bytes);
 }

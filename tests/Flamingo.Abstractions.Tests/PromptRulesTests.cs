@@ -5,12 +5,14 @@ namespace Flamingo.Abstractions.Tests;
 public sealed class PromptRulesTests
 {
     private static readonly LanguageModelDescription Model =
-        new("test", "digest", VocabularySize: 512, ContextLength: 64, Latents: 4, LatentWidth: 8, "<image>", ["<image>", "<fake>"], "<|endofchunk|>", MaxCandidates: 3)
+        new("test", "digest", VocabularySize: 512, ContextLength: 64, Latents: 4, LatentWidth: 8, "<image>", ["<image>", "<fake>"],
+            "<|endofchunk|>", MaxCandidates: 3)
         {
             CrossAttentionLayers = 2, CrossAttentionHeads = 4, MaxSamples = 8, MaxPin = TimeSpan.FromMinutes(10),
         };
 
-    private static IReadOnlyDictionary<int, float> Bias(int first, int count = 1, float value = 1) => Enumerable.Range(first, count).ToDictionary(id => id, _ => value);
+    private static IReadOnlyDictionary<int, float> Bias(int first, int count = 1, float value = 1) =>
+        Enumerable.Range(first, count).ToDictionary(id => id, _ => value);
 
     public static TheoryData<string, SamplingParameters> OutOfRange => new()
     {
@@ -71,7 +73,8 @@ public sealed class PromptRulesTests
     {
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(new(), Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
-            new() { MaxTokens = 1, Temperature = 0, TopK = 0, TopP = float.Epsilon, RepetitionPenalty = 0.1f, StopStrings = ["x"], StopTokens = [0], LengthPenalty = -5, LogitBias = Bias(0, 512, -100), LogProbabilities = 0 },
+            new() { MaxTokens = 1, Temperature = 0, TopK = 0, TopP = float.Epsilon, RepetitionPenalty = 0.1f, StopStrings = ["x"],
+                StopTokens = [0], LengthPenalty = -5, LogitBias = Bias(0, 512, -100), LogProbabilities = 0 },
             Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
             new()
@@ -89,7 +92,9 @@ public sealed class PromptRulesTests
     {
         var large = Model with { VocabularySize = 2000 };
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(new() { LogitBias = Bias(0, PromptRules.MostBiases) }, large, faults)));
-        Assert.Equal("sampling.logit_bias", Assert.Single(Faults(faults => PromptRules.CheckSampling(new() { LogitBias = Bias(0, PromptRules.MostBiases + 1) }, large, faults))).Field);
+        Assert.Equal("sampling.logit_bias",
+            Assert.Single(Faults(faults =>
+                PromptRules.CheckSampling(new() { LogitBias = Bias(0, PromptRules.MostBiases + 1) }, large, faults))).Field);
     }
 
     [Fact]
@@ -97,7 +102,8 @@ public sealed class PromptRulesTests
     {
         var silent = Model with { MaxSamples = 0 };
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(new(), silent, faults)));
-        Assert.Equal(["sampling.samples", "sampling.beams"], Faults(faults => PromptRules.CheckSampling(new() { Samples = 2, Beams = 2 }, silent, faults)).Select(fault => fault.Field));
+        Assert.Equal(["sampling.samples", "sampling.beams"],
+            Faults(faults => PromptRules.CheckSampling(new() { Samples = 2, Beams = 2 }, silent, faults)).Select(fault => fault.Field));
     }
 
     public static TheoryData<string[], int[], int[], int> Attention => new()
@@ -112,10 +118,13 @@ public sealed class PromptRulesTests
     [Theory]
     [MemberData(nameof(Attention))]
     public void Attention_names_blocks_and_heads_that_are_there_each_once(string[] fields, int[] layers, int[] heads, int beams) =>
-        Assert.Equal(fields, Faults(faults => PromptRules.CheckAttention(new AttentionChoice(layers, heads), new() { Beams = beams }, Model, faults)).Select(fault => fault.Field));
+        Assert.Equal(fields, Faults(faults =>
+            PromptRules.CheckAttention(new AttentionChoice(layers, heads), new() { Beams = beams }, Model, faults))
+            .Select(fault => fault.Field));
 
     [Fact]
-    public void No_attention_is_no_fault() => Assert.Empty(Faults(faults => PromptRules.CheckAttention(null, new() { Beams = 2 }, Model, faults)));
+    public void No_attention_is_no_fault() =>
+        Assert.Empty(Faults(faults => PromptRules.CheckAttention(null, new() { Beams = 2 }, Model, faults)));
 
     [Theory]
     [InlineData(null, false)]
@@ -125,13 +134,15 @@ public sealed class PromptRulesTests
     [InlineData(0.0, true)]
     [InlineData(-1.0, true)]
     public void A_pin_is_positive_and_at_most_the_models_longest(double? seconds, bool fault) => Assert.Equal(
-        fault ? "pin_prefix" : null, Faults(faults => PromptRules.CheckPin(seconds is { } pin ? TimeSpan.FromSeconds(pin) : null, Model, faults)).SingleOrDefault()?.Field);
+        fault ? "pin_prefix" : null, Faults(
+            faults => PromptRules.CheckPin(seconds is { } pin ? TimeSpan.FromSeconds(pin) : null, Model, faults)).SingleOrDefault()?.Field);
 
     [Fact]
     public void A_long_list_of_wrong_ids_is_one_fault_that_names_the_first() =>
         Assert.Equal(
             "600, 601, 602, 603, 604, 605, 606, 607, … are no token ids.",
-            Assert.Single(Faults(faults => PromptRules.CheckSampling(new() { AllowedTokens = [.. Enumerable.Range(600, 100_000)] }, Model, faults))).Problem);
+            Assert.Single(Faults(faults =>
+                PromptRules.CheckSampling(new() { AllowedTokens = [.. Enumerable.Range(600, 100_000)] }, Model, faults))).Problem);
 
     [Fact]
     public void All_faults_come_at_once_in_one_exception()
@@ -140,7 +151,8 @@ public sealed class PromptRulesTests
         PromptRules.CheckSegmentCount(0, faults);
         PromptRules.CheckTexts([(0, "fine"), (1, "an <image> and a <fake>"), (4, "<image>")], Model, faults);
         PromptRules.CheckSampling(
-            new() { MaxTokens = 0, Temperature = float.NaN, TopK = -1, TopP = float.NaN, RepetitionPenalty = float.NaN, StopStrings = [""], StopTokens = [-1, 7, 512] }, Model, faults);
+            new() { MaxTokens = 0, Temperature = float.NaN, TopK = -1, TopP = float.NaN, RepetitionPenalty = float.NaN, StopStrings = [""],
+                StopTokens = [-1, 7, 512] }, Model, faults);
         PromptRules.CheckCandidates(["", "ok", "<fake>"], Model, faults);
 
         var exception = Assert.Throws<FlamingoException>(() => PromptRules.ThrowIfAny(faults));
@@ -180,7 +192,8 @@ public sealed class PromptRulesTests
     [InlineData(3, null)]
     [InlineData(4, "candidates")]
     public void Candidates_are_one_to_the_models_most(int count, string? field) =>
-        Assert.Equal(field, Faults(faults => PromptRules.CheckCandidates([.. Enumerable.Repeat("x", count)], Model, faults)).SingleOrDefault()?.Field);
+        Assert.Equal(field, Faults(faults => PromptRules.CheckCandidates([.. Enumerable.Repeat("x", count)], Model, faults))
+            .SingleOrDefault()?.Field);
 
     [Theory]
     [InlineData(0, null)]
@@ -188,7 +201,8 @@ public sealed class PromptRulesTests
     public void All_texts_together_and_all_candidates_are_bounded(int more, string? named)
     {
         var (half, rest) = (new string('a', PromptRules.MostCharacters / 2), new string('b', (PromptRules.MostCharacters / 2) + more));
-        var (texts, candidates) = (Faults(faults => PromptRules.CheckTexts([(0, half), (2, rest)], Model, faults)), Faults(faults => PromptRules.CheckCandidates([half, rest], Model, faults)));
+        var (texts, candidates) = (Faults(faults => PromptRules.CheckTexts([(0, half), (2, rest)], Model, faults)),
+            Faults(faults => PromptRules.CheckCandidates([half, rest], Model, faults)));
         foreach (var (field, faults) in new[] { ("segments", texts), ("candidates", candidates) })
         {
             if (named is null) Assert.Empty(faults);
@@ -196,7 +210,7 @@ public sealed class PromptRulesTests
         }
     }
 
-    /// <summary>Callers parse and compare messages; a server's locale must not write commas into them.</summary>
+    /// <summary>Callers parse and compare messages, so the server's locale must not change the decimal separator in them.</summary>
     [Fact]
     public void Numbers_are_written_alike_in_every_culture()
     {
@@ -204,8 +218,10 @@ public sealed class PromptRulesTests
         try
         {
             CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
-            var faults = Faults(list => PromptRules.CheckSampling(new() { RepetitionPenalty = 0.05f, TopP = 1.5f, MaxTokens = 100_000_000 }, Model, list));
-            Assert.Equal(["100000000 is out of range.", "0.05 is out of range.", "1.5 is out of range."], faults.Select(fault => fault.Problem));
+            var faults = Faults(list =>
+                PromptRules.CheckSampling(new() { RepetitionPenalty = 0.05f, TopP = 1.5f, MaxTokens = 100_000_000 }, Model, list));
+            Assert.Equal(["100000000 is out of range.", "0.05 is out of range.", "1.5 is out of range."],
+                faults.Select(fault => fault.Problem));
             Assert.Equal("Send 0.1 to 10.", faults[1].Remedy);
         }
         finally

@@ -5,7 +5,8 @@ public sealed class PromptTemplateRulesTests
     [Theory]
     [InlineData("{picture}Output:{answer}<|endofchunk|>")]
     [InlineData("User:{picture}Describe.<end_of_utterance>\nAssistant: {answer}<end_of_utterance>\n")]
-    public void A_template_without_a_question_is_taken(string text) => Assert.Empty(Faults(new() { Caption = new(text), Classify = new(text) }));
+    public void A_template_without_a_question_is_taken(string text) =>
+        Assert.Empty(Faults(new() { Caption = new(text), Classify = new(text) }));
 
     [Theory]
     [InlineData("{picture}Question:{question} Short answer:{answer}<|endofchunk|>")]
@@ -21,10 +22,11 @@ public sealed class PromptTemplateRulesTests
     [InlineData("{picture}{question}Output:{answer}.", "{question} 1 times, not 0")]
     [InlineData("{picture}{label}Output:{answer}.", "{label}, which is none of")]
     [InlineData("{picture}{Output:{answer}.", "which is none of")]
-    [InlineData("Output:{answer}{picture}.", "{answer} stands last")]
-    [InlineData("{picture}Output:{answer}", "nothing ends an example")]
+    [InlineData("Output:{answer}{picture}.", "{answer} must come after the other placeholders")]
+    [InlineData("{picture}Output:{answer}", "no text ends an example")]
     public void What_cannot_be_used_is_named(string text, string named) =>
-        Assert.Contains(Faults(new() { Caption = new(text) }), fault => fault.StartsWith("prompts.caption", StringComparison.Ordinal) && fault.Contains(named, StringComparison.Ordinal));
+        Assert.Contains(Faults(new() { Caption = new(text) }),
+            fault => fault.StartsWith("prompts.caption", StringComparison.Ordinal) && fault.Contains(named, StringComparison.Ordinal));
 
     [Fact]
     public void Examples_have_what_their_template_has_and_all_faults_come_at_once()

@@ -12,7 +12,8 @@ public sealed class TensorDataTests
     public void Bytes_must_fill_the_shape_exactly(TensorDtype dtype, int bytes)
     {
         Assert.Equal(bytes, new TensorData(dtype, [2, 3], new byte[bytes]).Bytes.Length);
-        foreach (var wrong in (int[])[0, 1, bytes - 1, bytes + 1, bytes * 2]) AssertFault("tensor.data", () => new TensorData(dtype, [2, 3], new byte[wrong]));
+        foreach (var wrong in (int[])[0, 1, bytes - 1, bytes + 1, bytes * 2])
+            AssertFault("tensor.data", () => new TensorData(dtype, [2, 3], new byte[wrong]));
     }
 
     [Theory]
@@ -26,7 +27,7 @@ public sealed class TensorDataTests
     public void Sizes_below_one_and_products_beyond_an_array_are_refused(params int[] shape) =>
         AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float16, [.. shape], new byte[8]));
 
-    /// <summary>65536 × 65536 × 4 is 0 in 32 bits, and so would be its length in bytes.</summary>
+    /// <summary>The product 65536 × 65536 × 4 overflows to 0 in 32 bits, which would match an empty array of bytes.</summary>
     [Fact]
     public void A_product_that_wraps_to_zero_does_not_pass_for_an_empty_tensor() =>
         AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float32, [65536, 65536, 4], ReadOnlyMemory<byte>.Empty));
@@ -39,20 +40,24 @@ public sealed class TensorDataTests
     [InlineData(0)]
     [InlineData(4)]
     [InlineData(-1)]
-    public void A_dtype_that_does_not_travel_is_refused(int dtype) => AssertFault("tensor.dtype", () => new TensorData((TensorDtype)dtype, [1], new byte[4]));
+    public void A_dtype_that_does_not_travel_is_refused(int dtype) =>
+        AssertFault("tensor.dtype", () => new TensorData((TensorDtype)dtype, [1], new byte[4]));
 
     [Fact]
-    public void A_shape_that_was_never_set_is_refused() => AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float32, default, new byte[4]));
+    public void A_shape_that_was_never_set_is_refused() =>
+        AssertFault("tensor.shape", () => new TensorData(TensorDtype.Float32, default, new byte[4]));
 
     [Fact]
-    public void No_sizes_mean_one_element() => Assert.Equal([1.5f], new TensorData(TensorDtype.Float32, [], BitConverter.GetBytes(1.5f)).ToFloats());
+    public void No_sizes_mean_one_element() =>
+        Assert.Equal([1.5f], new TensorData(TensorDtype.Float32, [], BitConverter.GetBytes(1.5f)).ToFloats());
 
     [Fact]
     public void Floats_go_there_and_back_bit_for_bit() =>
         Gen.Float.Array[1, 50].Sample(values =>
         {
             var tensor = TensorData.FromFloats(values, values.Length, 1);
-            return tensor.Dtype == TensorDtype.Float32 && tensor.Shape.SequenceEqual([values.Length, 1]) && Bits(tensor.ToFloats()).SequenceEqual(Bits(values));
+            return tensor.Dtype == TensorDtype.Float32 && tensor.Shape.SequenceEqual([values.Length, 1])
+                && Bits(tensor.ToFloats()).SequenceEqual(Bits(values));
         });
 
     [Fact]
@@ -64,14 +69,15 @@ public sealed class TensorDataTests
         Assert.Equal([0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0], tensor.Bytes.ToArray());
     }
 
-    /// <summary>All 65536 of them: subnormals, infinities, NaN.</summary>
+    /// <summary>Checks all 65536 values, including subnormals, infinities and NaN.</summary>
     [Fact]
     public void Every_half_widens_to_its_value()
     {
         var all = Enumerable.Range(0, 65536).Select(bits => (ushort)bits).ToArray();
         var widened = new TensorData(TensorDtype.Float16, [256, 256], LittleEndian(all)).ToFloats();
         Assert.Equal(Bits(all.Select(bits => (float)BitConverter.UInt16BitsToHalf(bits))), Bits(widened));
-        Assert.Equal([1f, -2f, 65504f, MathF.Pow(2, -24), float.PositiveInfinity], [widened[0x3C00], widened[0xC000], widened[0x7BFF], widened[1], widened[0x7C00]]);
+        Assert.Equal([1f, -2f, 65504f, MathF.Pow(2, -24), float.PositiveInfinity],
+            [widened[0x3C00], widened[0xC000], widened[0x7BFF], widened[1], widened[0x7C00]]);
     }
 
     [Fact]

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>Each option of the client does what it says.</summary>
+/// <summary>Tests each option of the client against a server on a real port.</summary>
 public sealed class ClientOptionsTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -40,7 +40,8 @@ public sealed class ClientOptionsTests
         var options = Options(gateway);
         options.Timeout = TimeSpan.FromMilliseconds(200);
         using var client = new FlamingoClient(options);
-        var late = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(new Prompt().Text("x"), cancellation: Cancellation));
+        var late = await Assert.ThrowsAsync<FlamingoException>(
+            () => client.CompleteAsync(new Prompt().Text("x"), cancellation: Cancellation));
         Assert.Equal(FlamingoErrorKind.DeadlineExceeded, late.Kind);
         hold.Release();
     }
@@ -64,13 +65,14 @@ public sealed class ClientOptionsTests
         var (log, options) = (new RecordingLoggers(), Options(gateway));
         (options.Attempts, options.LoggerFactory) = (3, log);
         using var client = new FlamingoClient(options);
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(new Prompt().Text("x"), cancellation: Cancellation));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => client.CompleteAsync(new Prompt().Text("x"), cancellation: Cancellation));
         Assert.Equal("A stage is down.", refusal.Message);
         Assert.Equal(3, gateway.Asked.Count);
         Assert.Equal(
             [
-                "1200 A call is made again in 00:00:00.0500000, for the 1. time: A stage is down.",
-                "1200 A call is made again in 00:00:00.1000000, for the 2. time: A stage is down.",
+                "1200 The client retries a call in 00:00:00.0500000 (retry 1): A stage is down.",
+                "1200 The client retries a call in 00:00:00.1000000 (retry 2): A stage is down.",
             ],
             log.Own);
     }
@@ -83,7 +85,8 @@ public sealed class ClientOptionsTests
         var gone = await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(Cancellation));
         Assert.Equal(FlamingoErrorKind.Unavailable, gone.Kind);
         Assert.StartsWith($"The server at {address} cannot be reached: ", gone.Message, StringComparison.Ordinal);
-        Assert.EndsWith("Check the address, and that the server runs ('flamingo serve' starts one).", gone.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Check the address, and that the server runs ('flamingo serve' starts one).", gone.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact(Timeout = 60_000)]
@@ -113,7 +116,8 @@ public sealed class ClientOptionsTests
     {
         var credentials = CallCredentials.FromInterceptor((_, _) => Task.CompletedTask);
         foreach (var address in new[] { "http://localhost:8080", "dns:///gateway:8080" })
-            Assert.Throws<ArgumentException>(() => new FlamingoClient(new FlamingoClientOptions { Addresses = [address], CallCredentials = credentials }));
+            Assert.Throws<ArgumentException>(
+                () => new FlamingoClient(new FlamingoClientOptions { Addresses = [address], CallCredentials = credentials }));
         using var secure = new FlamingoClient(new FlamingoClientOptions
         {
             Addresses = ["https://localhost:8080", "dns:///gateway:8080"], UseTls = true, CallCredentials = credentials,
@@ -155,7 +159,7 @@ public sealed class ClientOptionsTests
 
     private sealed class RecordingLoggers : ILoggerFactory, ILogger
     {
-        /// <summary>What the client itself says, without gRPC's messages.</summary>
+        /// <summary>Log messages of the client itself, without those of gRPC.</summary>
         public ConcurrentQueue<string> Own { get; } = [];
 
         public ILogger CreateLogger(string categoryName) =>

@@ -2,7 +2,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>The client against a real port, behind which a test writes the answers.</summary>
+/// <summary>Tests the client against a gateway on a real port whose answers the test scripts.</summary>
 public sealed class FlamingoClientTests : IAsyncLifetime
 {
     private ScriptedGateway _gateway = null!;
@@ -51,7 +51,8 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         var conversation = new Conversation().User("what is this?", new byte[] { 1 }, new byte[] { 2 });
         var answer = await _client.ReplyAsync(conversation, new SamplingParameters { Seed = 3 }, cancellation);
         Assert.Equal(("a dog", 5), (answer.Text, answer.Finished.CachedTokens));
-        var events = await _client.ChatAsync(conversation.Assistant(answer.Text).User("why?"), cancellation: cancellation).ToListAsync(cancellation);
+        var events = await _client.ChatAsync(conversation.Assistant(answer.Text).User("why?"), cancellation: cancellation)
+            .ToListAsync(cancellation);
         Assert.IsType<PicturesResolved>(events[0]);
         Assert.IsType<AnswerFinished>(events[^1]);
 
@@ -62,7 +63,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
             [("what is this?", "a dog", 2), ("why?", null, 0)],
             asked[1].Turns.Select(turn => (turn.Text, turn.Reply, turn.Visuals.Count)));
         Assert.All(asked[1].Turns[0].Visuals, visual => Assert.IsType<FlamingoPictureId>(visual));
-        Assert.IsType<FlamingoPicture>(conversation.Turns[0].Visuals[0]); // the caller's own stays as it was
+        Assert.IsType<FlamingoPicture>(conversation.Turns[0].Visuals[0]); // the caller's own object is unchanged
 
         conversation.Assistant("");
         Assert.Throws<InvalidOperationException>(() => conversation.Assistant("twice"));
@@ -95,7 +96,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         await sets.DeleteAsync("words", cancellation);
         Assert.Equal(("", "words"), _gateway.Asked.Last());
 
-        // the name of a set is no picture to send again
+        // A missing support set must not make the client send pictures again.
         _gateway.Refusal = new FlamingoException(FlamingoErrorKind.NotFound, "There is none.")
         {
             Missing = ["words"], MissingResource = FlamingoException.SupportSet,
@@ -135,7 +136,7 @@ public sealed class FlamingoClientTests : IAsyncLifetime
         }
     }
 
-    /// <summary>A program that asks a model in its own process and one that asks a server are written alike.</summary>
+    /// <summary>The same program can call a model in its own process and a model on a server.</summary>
     [Fact(Timeout = 60_000)]
     public async Task The_short_forms_serve_whatever_implements_the_interfaces()
     {

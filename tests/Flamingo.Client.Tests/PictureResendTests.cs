@@ -2,7 +2,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>Pictures travel once, and again by themselves when the service has lost them.</summary>
+/// <summary>The client sends a picture's bytes once, and sends them again if the service has evicted the picture.</summary>
 public sealed class PictureResendTests : IAsyncLifetime
 {
     private static readonly byte[] Dog = [1, 1, 1], Cat = [2, 2, 2], Bird = [3, 3, 3];
@@ -30,7 +30,7 @@ public sealed class PictureResendTests : IAsyncLifetime
     public async Task Bytes_travel_once_whatever_is_called_and_an_eviction_costs_one_more_call(string call)
     {
         await AskAsync(call);
-        Assert.Equal("dog cat clip frames", Kinds()); // the first time as bytes
+        Assert.Equal("dog cat clip frames", Kinds()); // the first request sends bytes
         await AskAsync("generate");
         await AskAsync("rank");
         await AskAsync("encode");
@@ -75,11 +75,13 @@ public sealed class PictureResendTests : IAsyncLifetime
         await _client.EncodeAsync([Dog], cancellation: cancellation);
         Assert.Equal("dog", Kinds());
         _gateway.Evict(PictureId.Of(Dog));
-        var missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.CompleteAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
+        var missing = await Assert.ThrowsAsync<FlamingoException>(
+            () => _client.CompleteAsync(new Prompt().Picture(Dog).PictureId(PictureId.Of(Cat)).Text("x"), cancellation: cancellation));
         Assert.Equal((FlamingoErrorKind.NotFound, PictureId.Of(Cat)), (missing.Kind, Assert.Single(missing.Missing)));
         Assert.Equal(["id id", "dog id"], [Kinds(), Kinds()]);
 
-        missing = await Assert.ThrowsAsync<FlamingoException>(() => _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPictureId(PictureId.Of(Bird))]), cancellation));
+        missing = await Assert.ThrowsAsync<FlamingoException>(
+            () => _client.EncodeAsync(new FlamingoEncodeRequest([new FlamingoPictureId(PictureId.Of(Bird))]), cancellation));
         Assert.Equal(PictureId.Of(Bird), Assert.Single(missing.Missing));
         Assert.Equal("id", Kinds());
         Assert.Empty(_gateway.Asked);
@@ -95,7 +97,8 @@ public sealed class PictureResendTests : IAsyncLifetime
         var seen = new List<Type>();
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
-            await foreach (var item in _client.GenerateAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation)) seen.Add(item.GetType());
+            await foreach (var item in _client.GenerateAsync(new Prompt().Picture(Dog).Text("x"), cancellation: cancellation))
+                seen.Add(item.GetType());
         });
         Assert.Equal(FlamingoErrorKind.NotFound, broken.Kind);
         Assert.Equal([typeof(PicturesResolved), typeof(AnswerTokens)], seen);
@@ -134,8 +137,9 @@ public sealed class PictureResendTests : IAsyncLifetime
         var cancellation = TestContext.Current.CancellationToken;
         static byte[] Numbered(int number) => BitConverter.GetBytes(number);
         await _client.EncodeAsync([Dog], cancellation: cancellation);
-        for (var start = 0; start < 16_384; start += 4096) // as many as the client remembers besides
-            await _client.EncodeAsync(Enumerable.Range(start, 4096).Select(number => (ReadOnlyMemory<byte>)Numbered(number)), cancellation: cancellation);
+        for (var start = 0; start < 16_384; start += 4096) // as many ids as the client remembers, in addition to the first one
+            await _client.EncodeAsync(Enumerable.Range(start, 4096).Select(number => (ReadOnlyMemory<byte>)Numbered(number)),
+                cancellation: cancellation);
         _gateway.Asked.Clear();
         await _client.EncodeAsync([Numbered(16_383), Dog], cancellation: cancellation);
         Assert.Equal("id dog", Kinds());
@@ -146,7 +150,8 @@ public sealed class PictureResendTests : IAsyncLifetime
     private Task AskAsync(string call)
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var prompt = new Prompt().Picture(Dog).Text("a").Picture(Cat).Video(new byte[] { 7, 7 }).Video([new byte[] { 8 }, new byte[] { 9 }], 2).Text("b");
+        var prompt = new Prompt().Picture(Dog).Text("a").Picture(Cat).Video(new byte[] { 7, 7 })
+            .Video([new byte[] { 8 }, new byte[] { 9 }], 2).Text("b");
         return call switch
         {
             "generate" => _client.CompleteAsync(prompt, cancellation: cancellation),
@@ -159,7 +164,7 @@ public sealed class PictureResendTests : IAsyncLifetime
         IEnumerable<FlamingoVisual> Shown() => prompt.Segments.OfType<FlamingoVisual>();
     }
 
-    // how the pictures of the next request on the list travelled
+    // Returns how the pictures of the next recorded request were sent: as "id", or as the name of the sent bytes.
     private string Kinds()
     {
         Assert.True(_gateway.Asked.TryDequeue(out var asked), "A request was expected.");

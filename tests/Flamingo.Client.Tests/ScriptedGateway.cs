@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>A gateway on a real port that holds pictures per tenant as the true one does, and whose answers a test writes.</summary>
+/// <summary>A gateway on a real port that holds pictures per tenant like the real gateway, and whose answers a test scripts.</summary>
 internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatentCacheOperations, IAsyncDisposable
 {
     private static readonly StageTimings Timings = new(default, default, default, default, default, default);
@@ -32,16 +32,16 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     /// <summary>The authorization of every call that had one.</summary>
     public ConcurrentQueue<string> Authorizations { get; } = [];
 
-    /// <summary>Instead of an answer.</summary>
+    /// <summary>Thrown instead of an answer.</summary>
     public Exception? Refusal { get; set; }
 
-    /// <summary>After the pictures were told and one token came.</summary>
+    /// <summary>Thrown in the middle of an answer, after the resolved pictures and one token.</summary>
     public Exception? Breaks { get; set; }
 
-    /// <summary>Before every look at what is held; for evictions at the worst moment.</summary>
+    /// <summary>Runs before every check of held pictures, so that a test can evict pictures just before the check.</summary>
     public Action? Looking { get; set; }
 
-    /// <param name="certificate">With one the port speaks TLS.</param>
+    /// <param name="certificate">If given, the port uses TLS.</param>
     public static async Task<ScriptedGateway> StartAsync(X509Certificate2? certificate = null)
     {
         var gateway = new ScriptedGateway();
@@ -67,7 +67,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         return gateway;
     }
 
-    /// <summary>Cuts every connection at once, as a killed process would.</summary>
+    /// <summary>Closes every connection abruptly, as a killed process would.</summary>
     public Task StopAsync() => _server!.StopAsync(new CancellationToken(canceled: true));
 
     public ValueTask DisposeAsync() => _server!.DisposeAsync();
@@ -80,17 +80,23 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     public IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request, CancellationToken cancellation) =>
         StreamAsync(request, request.Tenant, request.Segments.OfType<FlamingoVisual>(), request.SupportSet, cancellation);
 
-    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) => StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
+    public IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, CancellationToken cancellation) =>
+        StreamAsync(task, task.Tenant, task.Turns.SelectMany(turn => turn.Visuals), null, cancellation);
 
     private async IAsyncEnumerable<AnswerEvent> StreamAsync(
-        object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice, [EnumeratorCancellation] CancellationToken cancellation)
+        object request, string tenant, IEnumerable<FlamingoVisual> visuals, SupportSetChoice? choice,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var pictures = Resolve(request, tenant, visuals);
         await Task.Yield();
-        yield return new PicturesResolved(pictures, default, default, default) { Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null };
+        yield return new PicturesResolved(pictures, default, default, default)
+        {
+            Cache = new(1, 0, 0, 0, TimeSpan.FromMilliseconds(5)), Shots = choice is { } set ? new(set.Name, 1, [0]) : null,
+        };
         yield return new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [])] };
         if (Breaks is not null) throw Breaks;
-        yield return new AnswerTokens("a cat", [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats([1, 0, 0, 0], 2, 2) }] };
+        yield return new AnswerTokens("a cat",
+            [1, 3]) { Sample = 1, Attention = [new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats([1, 0, 0, 0], 2, 2) }] };
         yield return new AnswerTokens(" dog", [2]);
         yield return new AnswerFinished(FinishReason.Stop, 7, 4, 0, Timings, Digests) { CachedTokens = 5 };
     }
@@ -98,7 +104,8 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
     public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
     {
         var pictures = Resolve(request, request.Tenant, request.Segments.OfType<FlamingoVisual>());
-        return Task.FromResult(new FlamingoRanking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1]))], pictures, 1, Timings, Digests));
+        return Task.FromResult(new FlamingoRanking([.. request.Candidates.Select(text => new RankedCandidate(text, [1], [-1]))], pictures,
+            1, Timings, Digests));
     }
 
     public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) =>
@@ -112,11 +119,17 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
 
     public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => throw new NotSupportedException();
 
-    public Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation) => Answer(request, new SupportSet(request.Name, 2, DateTimeOffset.UnixEpoch, null, request.Examples.Count, []));
+    public Task<SupportSet> PutAsync(PutSupportSet request,
+        CancellationToken cancellation) =>
+            Answer(request, new SupportSet(request.Name, 2, DateTimeOffset.UnixEpoch, null, request.Examples.Count, []));
 
-    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => Answer<SupportSet>((tenant, name), new SupportSet(name, 2, DateTimeOffset.UnixEpoch, null, 1, [new("id", "text")]));
+    public Task<SupportSet> GetAsync(string tenant, string name,
+        CancellationToken cancellation) =>
+            Answer<SupportSet>((tenant, name), new SupportSet(name, 2, DateTimeOffset.UnixEpoch, null, 1, [new("id", "text")]));
 
-    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => Answer<IReadOnlyList<SupportSet>>((tenant, ""), [new SupportSet("words", 2, DateTimeOffset.UnixEpoch, null, 1, [])]);
+    public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant,
+        CancellationToken cancellation) =>
+            Answer<IReadOnlyList<SupportSet>>((tenant, ""), [new SupportSet("words", 2, DateTimeOffset.UnixEpoch, null, 1, [])]);
 
     public Task DeleteAsync(string tenant, string name, CancellationToken cancellation) => Answer((tenant, name), true);
 
@@ -149,6 +162,7 @@ internal sealed class ScriptedGateway : IFlamingo, ITasks, ISupportSets, ILatent
         }
 
         var missing = reports.Select(report => report.Id).Where(id => !_held.ContainsKey((tenant, id))).Distinct().ToList();
-        return missing.Count == 0 ? reports : throw new FlamingoException(FlamingoErrorKind.NotFound, "Nobody holds these.") { Missing = missing };
+        return missing.Count == 0 ? reports
+            : throw new FlamingoException(FlamingoErrorKind.NotFound, "The pictures are not held.") { Missing = missing };
     }
 }

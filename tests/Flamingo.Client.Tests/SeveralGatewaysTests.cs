@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Client.Tests;
 
-/// <summary>One client of several gateways, of which some are not there.</summary>
+/// <summary>Tests one client of several gateways, some of which are down.</summary>
 public sealed class SeveralGatewaysTests : IAsyncLifetime
 {
     private ScriptedGateway _one = null!, _other = null!;
@@ -23,12 +23,14 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         using var client = Client(_one.Address, _other.Address);
         var prompt = new Prompt().Picture(new byte[] { 1 }).Text("x");
-        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty, () => client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken));
+        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty,
+            () => client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken));
         _one.Asked.Clear();
         _other.Asked.Clear();
         for (var call = 0; call < 4; call++) await client.CompleteAsync(prompt, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal((2, 2), (_one.Asked.Count, _other.Asked.Count));
-        Assert.All(_one.Asked.Concat(_other.Asked), asked => Assert.IsType<FlamingoPictureId>(((FlamingoRequest)asked).Segments[0])); // each holds it by now
+        // each gateway holds the picture now
+        Assert.All(_one.Asked.Concat(_other.Asked), asked => Assert.IsType<FlamingoPictureId>(((FlamingoRequest)asked).Segments[0]));
         Assert.All(_one.Hosts, host => Assert.Equal(new Uri(_one.Address).Authority, host));
         Assert.All(_other.Hosts, host => Assert.Equal(new Uri(_other.Address).Authority, host));
     }
@@ -37,7 +39,9 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     public async Task A_gateway_that_was_never_there_is_left_out()
     {
         using var client = Client($"http://localhost:{FreePort.Next()}", _one.Address);
-        for (var call = 0; call < 10; call++) Assert.Equal("a dog", (await client.CompleteAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken)).Text);
+        for (var call = 0; call < 10; call++)
+            Assert.Equal("a dog", (await client.CompleteAsync(new Prompt().Text("x"),
+                cancellation: TestContext.Current.CancellationToken)).Text);
         Assert.Equal(10, _one.Asked.Count);
     }
 
@@ -46,8 +50,9 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var client = Client(_one.Address, _other.Address);
-        var large = new Prompt().Picture(new byte[3 << 20]).Text("x"); // more than gRPC keeps for a second try unless told to
-        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty, () => client.CompleteAsync(large, cancellation: cancellation));
+        var large = new Prompt().Picture(new byte[3 << 20]).Text("x"); // larger than the message that gRPC buffers for a retry by default
+        await AskUntilAsync(() => !_one.Asked.IsEmpty && !_other.Asked.IsEmpty,
+            () => client.CompleteAsync(large, cancellation: cancellation));
         await _one.StopAsync();
         _other.Asked.Clear();
         for (var call = 0; call < 5; call++)
@@ -58,7 +63,7 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
             Assert.NotEmpty(await client.SupportSets.ListAsync(cancellation));
         }
 
-        Assert.InRange(_other.Asked.Count, 20, 22); // a picture that only the dead one held is asked for once more
+        Assert.InRange(_other.Asked.Count, 20, 22); // 20 to 22 calls, because a picture that only the dead gateway held is sent again
     }
 
     [Fact(Timeout = 60_000)]
@@ -70,7 +75,8 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
         var tokens = 0;
         var broken = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
-            await foreach (var item in client.GenerateAsync(new Prompt().Text("x"), cancellation: cancellation)) tokens += item is AnswerTokens ? 1 : 0;
+            await foreach (var item in client.GenerateAsync(new Prompt().Text("x"), cancellation: cancellation))
+                tokens += item is AnswerTokens ? 1 : 0;
         });
         Assert.Equal((FlamingoErrorKind.Unavailable, 1, 1), (broken.Kind, tokens, _one.Asked.Count + _other.Asked.Count));
     }
@@ -80,7 +86,8 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     {
         using var client = Client(_one.Address, _other.Address);
         _one.Refusal = _other.Refusal = new FlamingoException(FlamingoErrorKind.Unavailable, "The store is down.");
-        await Assert.ThrowsAsync<FlamingoException>(() => client.SupportSets.PutAsync("words", [(new byte[] { 1 }, "a dog")], cancellation: TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<FlamingoException>(
+            () => client.SupportSets.PutAsync("words", [(new byte[] { 1 }, "a dog")], cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(1, _one.Asked.Count + _other.Asked.Count);
     }
 
@@ -88,10 +95,15 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
     public async Task All_gone_is_unavailable()
     {
         using var client = Client($"http://localhost:{FreePort.Next()}", $"http://localhost:{FreePort.Next()}");
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(
+                () => client.CompleteAsync(new Prompt().Text("x"), cancellation: TestContext.Current.CancellationToken))).Kind);
     }
 
-    /// <summary>What a container's published port is while its service restarts: the connection is taken, and closed, which gRPC now and then calls INTERNAL.</summary>
+    /// <summary>
+    /// A container's published port behaves like this while its service restarts: it accepts the connection and closes it, which
+    /// gRPC sometimes reports as INTERNAL.
+    /// </summary>
     [Fact(Timeout = 60_000)]
     public async Task A_port_that_takes_connections_and_closes_them_is_unavailable_every_time()
     {
@@ -102,7 +114,8 @@ public sealed class SeveralGatewaysTests : IAsyncLifetime
         using (var client = new FlamingoClient($"http://localhost:{((IPEndPoint)listener.LocalEndpoint).Port}"))
         {
             for (var call = 0; call < 200; call++)
-                Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(TestContext.Current.CancellationToken))).Kind);
+                Assert.Equal(FlamingoErrorKind.Unavailable,
+                    (await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync(TestContext.Current.CancellationToken))).Kind);
         }
 
         await stop.CancelAsync();

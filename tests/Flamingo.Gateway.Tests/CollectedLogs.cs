@@ -5,14 +5,14 @@ namespace Flamingo.Gateway.Tests;
 
 internal sealed record LoggedEvent(string Category, LogLevel Level, EventId Id, string Text);
 
-/// <summary>Logs as a list, for tests.</summary>
+/// <summary>Collects log messages in a list.</summary>
 internal sealed class CollectedLogs(ConcurrentQueue<LoggedEvent> logged) : ILoggerProvider
 {
     public ILogger CreateLogger(string categoryName) => new Logger(categoryName, logged);
 
     public void Dispose()
     {
-        // The list is the test's.
+        // The test owns the list, so there is nothing to dispose.
     }
 
     private sealed class Logger(string category, ConcurrentQueue<LoggedEvent> logged) : ILogger

@@ -24,7 +24,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task Pictures_first_then_tokens_then_the_end()
     {
         var answer = await _flamingo.AskAsync(Picture(1), new FlamingoText("This is"), Picture(2));
-        Assert.Equal([PictureId.Of([1]), PictureId.Of([2])], Assert.IsType<PicturesResolved>(answer[0]).Pictures.Select(picture => picture.Id));
+        Assert.Equal([PictureId.Of([1]), PictureId.Of([2])],
+            Assert.IsType<PicturesResolved>(answer[0]).Pictures.Select(picture => picture.Id));
         Assert.Equal("a dog", string.Concat(answer.OfType<AnswerTokens>().Select(tokens => tokens.Text)));
         var end = Assert.IsType<AnswerFinished>(answer[^1]);
         Assert.Equal((FinishReason.Stop, 7, 3), (end.Reason, end.PromptTokens, end.GeneratedTokens));
@@ -41,7 +42,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task Second_time_memory_and_the_id_is_enough()
     {
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
-        Assert.Equal([PictureSource.Memory, PictureSource.Encoded], await _flamingo.SourcesAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2)));
+        Assert.Equal([PictureSource.Memory, PictureSource.Encoded],
+            await _flamingo.SourcesAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2)));
         Assert.Equal([1, 1], _stage.Encodes);
     }
 
@@ -57,7 +59,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task Unknown_ids_are_all_named()
     {
         string[] unknown = [PictureId.Of([8]), PictureId.Of([9])];
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(new FlamingoPictureId(unknown[0]), Picture(1), new FlamingoPictureId(unknown[1])));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.AskAsync(new FlamingoPictureId(unknown[0]), Picture(1), new FlamingoPictureId(unknown[1])));
         Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal(unknown, refusal.Missing);
         Assert.Empty(_stage.Encodes);
@@ -67,15 +70,18 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task All_faults_at_once()
     {
         var request = new FlamingoRequest(
-            [new FlamingoText("an <image>"), new FlamingoPictureId("XYZ"), new FlamingoPicture(new byte[101]), .. Enumerable.Repeat(Picture(1), 5)],
+            [new FlamingoText("an <image>"), new FlamingoPictureId("XYZ"), new FlamingoPicture(new byte[101]),
+                .. Enumerable.Repeat(Picture(1), 5)],
             new SamplingParameters { TopP = 2, MaxTokens = 0, Beams = 2, Samples = 3 })
         {
             PinPrefix = TimeSpan.FromMinutes(2), Attention = new AttentionChoice([3], [0]),
         };
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(async () => await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync());
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            async () => await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal(FlamingoErrorKind.InvalidArgument, refusal.Kind);
         Assert.Equal(
-            ["attention", "attention.layers", "pin_prefix", "sampling.max_tokens", "sampling.samples", "sampling.top_p", "segments", "segments[0].text", "segments[1].picture_id", "segments[2].picture"],
+            ["attention", "attention.layers", "pin_prefix", "sampling.max_tokens", "sampling.samples", "sampling.top_p", "segments",
+                "segments[0].text", "segments[1].picture_id", "segments[2].picture"],
             refusal.Faults.Select(fault => fault.Field).Order(StringComparer.Ordinal));
         Assert.Empty(_stage.Encodes);
     }
@@ -84,16 +90,18 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     public async Task A_picture_that_cannot_be_decoded_is_named_as_the_caller_sent_it()
     {
         await _flamingo.AskAsync(Picture(1));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1), new FlamingoText("x"), Picture(2), Picture(Stage.Broken)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.AskAsync(Picture(1), new FlamingoText("x"), Picture(2), Picture(Stage.Broken)));
         Assert.Equal("segments[3].picture", Assert.Single(refusal.Faults).Field);
-        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(2))); // the failure was not kept
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(2))); // the failure was not cached
     }
 
     [Fact]
     public async Task A_seed_is_drawn_only_where_it_matters()
     {
         async Task<ulong> SeedAsync(SamplingParameters sampling) =>
-            ((AnswerFinished)(await _flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("x")], sampling), TestContext.Current.CancellationToken).ToListAsync())[^1]).Seed;
+            ((AnswerFinished)(await _flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("x")], sampling),
+                TestContext.Current.CancellationToken).ToListAsync())[^1]).Seed;
         Assert.Equal(4711ul, await SeedAsync(new SamplingParameters { Temperature = 1 }));
         Assert.Equal(4711ul, _stage.Sampling!.Seed);
         Assert.Equal(5ul, await SeedAsync(new SamplingParameters { Temperature = 1, Seed = 5 }));
@@ -103,7 +111,9 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     [Fact]
     public async Task What_is_asked_of_the_engine_reaches_it_and_what_it_says_comes_back()
     {
-        var request = new FlamingoRequest([Picture(1), new FlamingoText("x")], new SamplingParameters { MaxTokens = 4, Samples = 2, LogProbabilities = 1, AllowedTokens = [7] }) { PinPrefix = TimeSpan.FromSeconds(30) };
+        var request = new FlamingoRequest([Picture(1), new FlamingoText("x")],
+            new SamplingParameters { MaxTokens = 4, Samples = 2, LogProbabilities = 1, AllowedTokens = [7] }) {
+                PinPrefix = TimeSpan.FromSeconds(30) };
         var answer = await _flamingo.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync();
         var asked = _stage.Asked!;
         Assert.Equal(TimeSpan.FromSeconds(30), asked.PinPrefix);
@@ -115,7 +125,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         Assert.Equal(5, end.CachedTokens);
         Assert.Equal([0, 1], end.Samples.Select(sample => sample.GeneratedTokens));
 
-        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1)], ["cat"]) { PinPrefix = TimeSpan.FromSeconds(20) }, TestContext.Current.CancellationToken);
+        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1)], ["cat"]) { PinPrefix = TimeSpan.FromSeconds(20) },
+            TestContext.Current.CancellationToken);
         Assert.Equal(3, ranking.CachedTokens);
         Assert.Equal((asked.Tenant, TimeSpan.FromSeconds(20)), (_stage.Ranked!.Tenant, _stage.Ranked.PinPrefix));
     }
@@ -135,20 +146,28 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     [Fact]
     public async Task Ranking_goes_the_same_way()
     {
-        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1), new FlamingoText("a")], ["cat", "dog"]), TestContext.Current.CancellationToken);
+        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(1), new FlamingoText("a")], ["cat", "dog"]),
+            TestContext.Current.CancellationToken);
         Assert.Equal(["cat", "dog"], ranking.Candidates.Select(candidate => candidate.Text));
         Assert.Equal(PictureSource.Encoded, Assert.Single(ranking.Pictures).Source);
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest([new FlamingoText("<image>")], ["", "b"]), TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () =>
+                _flamingo.RankAsync(new FlamingoRankRequest([new FlamingoText("<image>")], ["", "b"]),
+                    TestContext.Current.CancellationToken));
         Assert.Equal(["candidates[0]", "segments[0].text"], refusal.Faults.Select(fault => fault.Field).Order(StringComparer.Ordinal));
     }
 
     [Fact]
     public async Task Encode_warms_the_cache_and_gives_the_pooled_embedding()
     {
-        var encoding = await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2)], IncludePooled: true), TestContext.Current.CancellationToken);
+        var encoding = await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2)], IncludePooled: true),
+            TestContext.Current.CancellationToken);
         Assert.Equal([1f, 2f], encoding.Pooled.Select(pooled => pooled.ToFloats()[0]));
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(new FlamingoPictureId(encoding.Pictures[1].Id)));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(0), new FlamingoPicture(new byte[101])]), TestContext.Current.CancellationToken));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () =>
+                _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(0), new FlamingoPicture(new byte[101])]),
+                    TestContext.Current.CancellationToken));
         Assert.Equal("pictures[1].picture", Assert.Single(refusal.Faults).Field);
     }
 }

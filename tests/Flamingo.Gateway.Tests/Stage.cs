@@ -8,54 +8,55 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Tests;
 
-/// <summary>Three scripted stages behind a real pipeline: they count, they can be held at a gate, they can fail.</summary>
+/// <summary>Three scripted stages behind a real pipeline. They count calls, can be made to wait at a gate, and can fail.</summary>
 internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 {
     public VisionEncoderDescription Vision { get; set; } = new("v", "vision-1", "pre-1", 8, 4, 6, 3, TensorDtype.Float32, 1000, 100, 4);
 
     public ResamplerDescription Resampler { get; set; } = new("r", "resampler-1", 6, 2, 5, 1, TensorDtype.Float32, 4);
 
-    public LanguageModelDescription Language { get; set; } = new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8)
+    public LanguageModelDescription Language { get; set; } =
+        new("l", "language-1", 50, 40, 2, 5, "<image>", ["<image>"], "<|endofchunk|>", 8)
     {
         CrossAttentionLayers = 3, CrossAttentionHeads = 2, MaxSamples = 4, MaxPin = TimeSpan.FromMinutes(1),
     };
 
-    /// <summary>What answers say made them, where it differs from the description.</summary>
+    /// <summary>Digest that answers report, if it differs from the description.</summary>
     public string? VisionAnswers { get; set; }
 
     public Exception? DescribeFails { get; set; }
 
-    /// <summary>How the language model refuses a prompt.</summary>
+    /// <summary>Exception that the language model throws for a prompt.</summary>
     public FlamingoException? PromptFails { get; set; }
 
     public int Describes;
 
     public int SeedsDrawn;
 
-    /// <summary>Number of pictures of each call.</summary>
+    /// <summary>Number of pictures in each call of the vision encoder.</summary>
     public ConcurrentQueue<int> Encodes { get; } = new();
 
     public ConcurrentQueue<VisualInput> Inputs { get; } = new();
 
-    /// <summary>Whether attention was asked for, of each picture resampled.</summary>
+    /// <summary>Whether attention was requested, for each resampled picture.</summary>
     public ConcurrentQueue<bool> Resamples { get; } = new();
 
-    /// <summary>Of every call, refused ones included.</summary>
+    /// <summary>Prompts of all calls, including refused ones.</summary>
     public ConcurrentQueue<IReadOnlyList<PromptSegment>> Prompts { get; } = new();
 
-    /// <summary>Keys whose latents the language model holds: those that came with latents.</summary>
+    /// <summary>Keys whose latents the language model has received and holds.</summary>
     public ConcurrentDictionary<string, bool> Held { get; } = new();
 
-    /// <summary>A language model that keeps nothing and asks again even for what it was sent.</summary>
+    /// <summary>Whether the language model keeps nothing and reports even latents that it was sent as missing.</summary>
     public bool Forgets { get; set; }
 
-    /// <summary>Log-likelihood of every candidate.</summary>
+    /// <summary>Returns the log-likelihood of every candidate after a prompt.</summary>
     public Func<IReadOnlyList<PromptSegment>, float> Score { get; set; } = _ => -1;
 
-    /// <summary>Of one candidate's tokens, where they are not <see cref="Score"/>.</summary>
+    /// <summary>Returns the log-likelihoods of one candidate's tokens; overrides <see cref="Score"/>.</summary>
     public Func<string, IReadOnlyList<float>>? ScoresOf { get; set; }
 
-    /// <summary>Texts of an answer, the last of them of the last sample.</summary>
+    /// <summary>Texts of the token events of an answer. The last text belongs to the last sample.</summary>
     public IReadOnlyList<string> Says { get; set; } = ["a ", "dog"];
 
     public LanguageModelRequest? Asked { get; private set; }
@@ -64,10 +65,10 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public SamplingParameters? Sampling => Asked?.Sampling;
 
-    /// <summary>What the gateways over these stages have logged.</summary>
+    /// <summary>Log messages of the gateways that use these stages.</summary>
     public ConcurrentQueue<LoggedEvent> Logged { get; } = new();
 
-    /// <summary>Encode waits for it after it signalled <see cref="Encoding"/>.</summary>
+    /// <summary>Encode signals <see cref="Encoding"/> and then waits for this task.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
     public TaskCompletionSource Encoding { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -99,19 +100,25 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             request.IncludePooled ? TensorData.FromFloats([picture.Files[0].Span[0], 0, 0], 3) : null))]);
     }
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) =>
+        Task.FromResult(new VisionEncoderStatistics(Encodes.Sum(), Encodes.Sum(), Encodes.Count));
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
-        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth)) throw FlamingoException.Invalid("features[0]", "It is too wide.", "Send others.");
+        if (request.Features.Any(item => item.Shape[^1] != Resampler.FeatureWidth))
+            throw FlamingoException.Invalid("features[0]", "The features are too wide.", "Send narrower features.");
         foreach (var _ in request.Features) Resamples.Enqueue(request.IncludeAttention);
         return Task.FromResult(new Resampling(
             Resampler.WeightsDigest,
-            [.. request.Features.Select(item => TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], Resampler.Latents * Resampler.Width)], Resampler.Latents, Resampler.Width))],
-            request.IncludeAttention ? [.. request.Features.Select(_ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
+            [.. request.Features.Select(item =>
+                TensorData.FromFloats([.. Enumerable.Repeat(item.ToFloats()[0], Resampler.Latents * Resampler.Width)], Resampler.Latents,
+                    Resampler.Width))],
+            request.IncludeAttention ? [.. request.Features.Select(
+                _ => TensorData.FromFloats([1, 0, 0, 0, 0, 0.25f, 0.25f, 0.5f], 2, 4))] : []));
     }
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         Take(request.Segments);
         Asked = request;
@@ -119,11 +126,15 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var last = request.Segments.Count(segment => segment is PictureSegment) - 1;
         TokenAttention? Seen(float first) => last < 0 ? null : new TokenAttention(last, TensorData.FromFloats([first, 1 - first], 2));
         foreach (var text in Says.Take(Says.Count - 2)) yield return new AnswerTokens(text, [1]);
-        yield return new AnswerTokens(Says[^2], [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
-        yield return new AnswerTokens(Says[^1], [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
-        yield return AnswerFinished.OfLanguageModel(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2), TimeSpan.FromMilliseconds(3), Language.WeightsDigest) with
+        yield return new AnswerTokens(Says[^2],
+            [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = request.Attention is null ? [] : [Seen(0)] };
+        yield return new AnswerTokens(Says[^1],
+            [2, 3]) { Sample = request.Sampling.Samples - 1, Attention = request.Attention is null ? [] : [Seen(1), Seen(0.5f)] };
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Stop, 7, 3, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(2),
+            TimeSpan.FromMilliseconds(3), Language.WeightsDigest) with
         {
-            CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples).Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
+            CachedTokens = 5, Samples = [.. Enumerable.Range(0, request.Sampling.Samples)
+                .Select(sample => new FinishedSample(FinishReason.Stop, sample, null))],
         };
     }
 
@@ -133,7 +144,7 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var pictures = segments.OfType<PictureSegment>().ToList();
         foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
         var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
-        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send them.") { Missing = missing };
+        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send the latents.") { Missing = missing };
         if (PromptFails is not null) throw PromptFails;
     }
 
@@ -141,16 +152,24 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     {
         Take(request.Segments);
         Ranked = request;
-        return Task.FromResult(new Ranking([.. request.Candidates.Select(text => ScoresOf?.Invoke(text) is { } scores ? new RankedCandidate(text, [.. scores.Select(_ => 1)], scores) : new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero, Language.WeightsDigest) { CachedTokens = 3 });
+        return Task.FromResult(new Ranking(
+            [.. request.Candidates.Select(
+                text =>
+                    ScoresOf?.Invoke(text) is { } scores ? new RankedCandidate(text, [.. scores.Select(_ => 1)], scores)
+                        : new RankedCandidate(text, [1], [Score(request.Segments)]))], 5, TimeSpan.Zero, TimeSpan.Zero,
+                        Language.WeightsDigest) { CachedTokens = 3 });
     }
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        throw new NotSupportedException();
 
-    /// <summary>The pipeline as a host registers it, over these stages.</summary>
+    /// <summary>Creates the gateway's services as a host does, with these stages.</summary>
     public ServiceProvider Services(params (string Key, string Value)[] settings)
     {
         var services = new ServiceCollection();
-        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+        services.AddSingleton<IConfiguration>(
+            new ConfigurationBuilder().AddInMemoryCollection(
+                settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
         services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new CollectedLogs(Logged)));
         services.AddSingleton<ISeedSource>(new FixedSeed(this));
@@ -172,7 +191,8 @@ internal static class Asking
     public static FlamingoPicture Picture(params byte[] file) => new(file);
 
     public static async Task<List<AnswerEvent>> AskAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
-        await flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }), TestContext.Current.CancellationToken).ToListAsync();
+        await flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }),
+            TestContext.Current.CancellationToken).ToListAsync();
 
     public static async Task<IEnumerable<PictureSource>> SourcesAsync(this IFlamingo flamingo, params FlamingoSegment[] segments) =>
         ((PicturesResolved)(await flamingo.AskAsync(segments))[0]).Pictures.Select(picture => picture.Source);

@@ -14,7 +14,8 @@ public sealed class ErrorWireTests
     public void Every_error_comes_back_as_it_left() => Records.Error.Sample(error =>
     {
         var back = error.ToRpcException().ToFlamingoException("Peer");
-        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.MissingResource, error.RetryAfter), (back.Kind, back.Message, back.Faults, back.Missing, back.MissingResource, back.RetryAfter));
+        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.MissingResource, error.RetryAfter),
+            (back.Kind, back.Message, back.Faults, back.Missing, back.MissingResource, back.RetryAfter));
     });
 
     [Theory]
@@ -28,7 +29,8 @@ public sealed class ErrorWireTests
     [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
     [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
     [InlineData(FlamingoErrorKind.Cancelled, StatusCode.Cancelled)]
-    public void Kinds_have_their_status(FlamingoErrorKind kind, StatusCode code) => Assert.Equal(code, new FlamingoException(kind, "why").ToRpcException().StatusCode);
+    public void Kinds_have_their_status(FlamingoErrorKind kind, StatusCode code) =>
+        Assert.Equal(code, new FlamingoException(kind, "why").ToRpcException().StatusCode);
 
     [Fact]
     public void Details_are_those_that_any_language_reads()
@@ -64,12 +66,16 @@ public sealed class ErrorWireTests
         var refused = new SocketException((int)SocketError.ConnectionRefused);
         var reset = new SocketException((int)SocketError.ConnectionReset);
         var gone = new RpcException(new Status(StatusCode.Unavailable, "Error connecting to subchannel.", refused));
-        Assert.Equal($"X at http://a cannot be reached: {refused.Message}. Start it.", gone.ToFlamingoException("X at http://a", "Start it.").Message);
+        Assert.Equal($"X at http://a cannot be reached: {refused.Message}. Start it.",
+            gone.ToFlamingoException("X at http://a", "Start it.").Message);
         var broken = new RpcException(new Status(StatusCode.Internal, "Error reading next message.", new IOException("aborted", reset)));
-        Assert.Equal($"X at http://a: the connection broke ({reset.Message}).", broken.ToFlamingoException("X at http://a", "Start it.").Message);
+        Assert.Equal($"X at http://a: the connection broke ({reset.Message}).",
+            broken.ToFlamingoException("X at http://a", "Start it.").Message);
     }
 
     [Fact]
     public void A_broken_transport_is_unavailable_whatever_the_code() =>
-        Assert.Equal(FlamingoErrorKind.Unavailable, new RpcException(new Status(StatusCode.Internal, "died", new InvalidOperationException("outer", new IOException("reset")))).ToFlamingoException("Peer").Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            new RpcException(new Status(StatusCode.Internal, "died",
+                new InvalidOperationException("outer", new IOException("reset")))).ToFlamingoException("Peer").Kind);
 }

@@ -4,7 +4,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire.Tests;
 
-/// <summary>Messages that no honest peer sends: refused on arrival, the field named.</summary>
+/// <summary>Malformed messages are refused on arrival, and the error names the field.</summary>
 public sealed class HostileInputTests
 {
     public static TheoryData<int, int[], int, string> Tensors => new()
@@ -32,10 +32,12 @@ public sealed class HostileInputTests
     public void All_faults_are_named_at_once() =>
         Assert.Equal(
             ["features[0].data", "features[2].shape"],
-            Refusal(() => new[] { Tensor(1, [2], 3), Tensor(1, [2], 8), Tensor(1, [0], 0) }.ToRecords("features")).Faults.Select(fault => fault.Field));
+            Refusal(() => new[] { Tensor(1, [2], 3), Tensor(1, [2], 8), Tensor(1, [0], 0) }.ToRecords("features")).Faults.Select(
+                fault => fault.Field));
 
     [Fact]
-    public void A_missing_tensor_is_named() => Assert.Equal("latents", Assert.Single(Refusal(() => ((V1.Tensor?)null).ToRecord("latents")).Faults).Field);
+    public void A_missing_tensor_is_named() =>
+        Assert.Equal("latents", Assert.Single(Refusal(() => ((V1.Tensor?)null).ToRecord("latents")).Faults).Field);
 
     [Fact]
     public void An_empty_segment_is_named()
@@ -46,8 +48,11 @@ public sealed class HostileInputTests
     [Fact]
     public void An_empty_picture_is_named()
     {
-        Assert.Equal("pictures[1]", Assert.Single(Refusal(() => new V1.EncodeRequest { Pictures = { new V1.Visual { PictureId = "a" }, new V1.Visual() } }.ToRecord("")).Faults).Field);
-        Assert.Equal("examples[0]", Assert.Single(Refusal(() => new V1.PutSupportSetRequest { Examples = { new V1.Example { Text = "a" } } }.ToRecord("")).Faults).Field);
+        Assert.Equal("pictures[1]", Assert.Single(
+            Refusal(() =>
+                new V1.EncodeRequest { Pictures = { new V1.Visual { PictureId = "a" }, new V1.Visual() } }.ToRecord("")).Faults).Field);
+        Assert.Equal("examples[0]", Assert.Single(
+            Refusal(() => new V1.PutSupportSetRequest { Examples = { new V1.Example { Text = "a" } } }.ToRecord("")).Faults).Field);
     }
 
     [Fact]
@@ -64,7 +69,8 @@ public sealed class HostileInputTests
     {
         var pin = new Google.Protobuf.WellKnownTypes.Duration { Seconds = seconds, Nanos = nanos };
         Assert.Equal("pin_prefix", Assert.Single(Refusal(() => new V1.GenerateRequest { PinPrefix = pin }.ToRecord("")).Faults).Field);
-        Assert.Equal("time_to_live", Assert.Single(Refusal(() => new V1.PutSupportSetRequest { TimeToLive = pin }.ToRecord("")).Faults).Field);
+        Assert.Equal("time_to_live", Assert.Single(
+            Refusal(() => new V1.PutSupportSetRequest { TimeToLive = pin }.ToRecord("")).Faults).Field);
     }
 
     [Fact]
@@ -83,5 +89,6 @@ public sealed class HostileInputTests
         return exception;
     }
 
-    private static V1.Tensor Tensor(int dtype, int[] shape, int bytes) => new() { Dtype = (V1.Dtype)dtype, Shape = { shape }, Data = ByteString.CopyFrom(new byte[bytes]) };
+    private static V1.Tensor Tensor(int dtype, int[] shape, int bytes) =>
+        new() { Dtype = (V1.Dtype)dtype, Shape = { shape }, Data = ByteString.CopyFrom(new byte[bytes]) };
 }

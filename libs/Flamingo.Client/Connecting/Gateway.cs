@@ -10,12 +10,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Client.Connecting;
 
-/// <summary>One address: a gateway, or all behind a DNS name.</summary>
+/// <summary>The connection to one address: a single gateway, or all gateways behind a DNS name.</summary>
 internal sealed class Gateway : IDisposable
 {
     private readonly GrpcChannel _channel;
 
-    /// <exception cref="ArgumentException">It is no address, or credentials would travel without TLS.</exception>
+    /// <exception cref="ArgumentException">The address is malformed, or call credentials would be sent without TLS.</exception>
     public Gateway(string address, FlamingoClientOptions options)
     {
         Address = address;
@@ -45,11 +45,11 @@ internal sealed class Gateway : IDisposable
     {
         var uri = Uri.TryCreate(address, UriKind.Absolute, out var given) ? given : null;
         if (uri is not { Scheme: "http" or "https" } && !IsName(address))
-            throw new ArgumentException($"'{address}' is no address. Give http://host:8080 or dns:///name:8080.", nameof(options));
+            throw new ArgumentException($"'{address}' is not an address. Give http://host:8080 or dns:///name:8080.", nameof(options));
         var secure = uri is { Scheme: "https" } || (IsName(address) && options.UseTls);
         if (options.CallCredentials is not null && !secure)
             throw new ArgumentException(
-                $"Call credentials travel only over TLS, and {address} has none. Use https://, or Headers.", nameof(options));
+                $"Call credentials are sent only over TLS, and {address} does not use TLS. Use https://, or Headers.", nameof(options));
         var credentials = secure ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure;
         var channel = new GrpcChannelOptions
         {
@@ -67,7 +67,7 @@ internal sealed class Gateway : IDisposable
         return channel;
     }
 
-    // pings notice within seconds that a server with calls under way is gone
+    // HTTP/2 pings detect within seconds that a server with calls in flight is gone.
     private static SocketsHttpHandler NewHandler(FlamingoClientOptions options)
     {
         var handler = new SocketsHttpHandler

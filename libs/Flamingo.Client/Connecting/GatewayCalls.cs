@@ -8,30 +8,30 @@ using Polly.Retry;
 namespace Flamingo.Client.Connecting;
 
 /// <summary>
-/// Calls to gateways in turn. Failures come back as <see cref="FlamingoException"/>, the caller's own cancellation as itself. A call
-/// that a gateway did not begin to answer is made again at the next one. Polly counts and waits, because gRPC's own retries end
-/// with the response headers and take a broken connection for a defect, and because gRPC's balancer, when several addresses are gone
-/// at once, now and then leaves a call waiting for ever.
+/// Makes calls to the gateways in turn. Failures are thrown as <see cref="FlamingoException"/>; the caller's own cancellation
+/// stays an <see cref="OperationCanceledException"/>. A call that a gateway did not begin to answer is retried at the next
+/// gateway. Polly does the retries, because gRPC's own retries stop at the response headers and do not retry a broken connection,
+/// and because gRPC's balancer sometimes leaves a call waiting for ever when several addresses fail at once.
 /// </summary>
 internal sealed class GatewayCalls : IDisposable
 {
-    // a balancer does not say which server it chose: where one of two is dead, it chooses that one every other time
+    // A balancer does not report which server it chose. If one of two servers is dead, it chooses the dead one every other time.
     private const int AttemptsAtName = 10;
 
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50), LongestPause = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(50), LongestDelay = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>How long a gateway that failed is passed over while there is another.</summary>
-    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(2);
+    /// <summary>How long a gateway at which a call failed is skipped while another gateway is available.</summary>
+    private static readonly TimeSpan FailureCooldown = TimeSpan.FromSeconds(2);
 
     private static readonly ResiliencePropertyKey<BegunCall> Begun = new(nameof(Begun));
 
     private readonly FlamingoClientOptions _options;
     private readonly Gateway[] _gateways;
-    private readonly long?[] _failed; // when a call last failed there
+    private readonly long?[] _failed; // timestamp of the last failed call, per gateway
     private readonly ResiliencePipeline _retries;
-    private uint _turn;
+    private uint _nextIndex;
 
-    /// <exception cref="ArgumentException">An option that makes no client, named with what to give instead.</exception>
+    /// <exception cref="ArgumentException">An option is invalid; the message names the option and the remedy.</exception>
     public GatewayCalls(FlamingoClientOptions options, ILogger logger)
     {
         if (options.Addresses.Count == 0) throw new ArgumentException("Give at least one address.", nameof(options));
@@ -43,8 +43,8 @@ internal sealed class GatewayCalls : IDisposable
         _retries = new ResiliencePipelineBuilder { TimeProvider = options.TimeProvider }.AddRetry(new RetryStrategyOptions
         {
             MaxRetryAttempts = int.MaxValue,
-            ShouldHandle = attempt => ValueTask.FromResult(IsWorthAnother(attempt, attempts)),
-            DelayGenerator = attempt => ValueTask.FromResult<TimeSpan?>(Pause(attempt.AttemptNumber)),
+            ShouldHandle = attempt => ValueTask.FromResult(ShouldRetry(attempt, attempts)),
+            DelayGenerator = attempt => ValueTask.FromResult<TimeSpan?>(RetryDelay(attempt.AttemptNumber)),
             OnRetry = retry =>
             {
                 ClientLog.Retrying(logger, retry.RetryDelay, retry.AttemptNumber + 1, retry.Outcome.Exception!.Message);
@@ -54,10 +54,10 @@ internal sealed class GatewayCalls : IDisposable
     }
 
     /// <summary>
-    /// Makes a call until it is answered, refused or out of attempts; where nobody listens anywhere, until the wait for a server
-    /// ends.
+    /// Makes a call and retries it until it is answered, refused or out of attempts. While no server listens, retries go on until
+    /// <see cref="FlamingoClientOptions.WaitForServer"/> has passed.
     /// </summary>
-    /// <param name="once">For a change that must not be made twice: it is repeated only if it reached nobody.</param>
+    /// <param name="once">Whether the call must not be executed twice; it is then retried only if it reached no server.</param>
     public async Task<T> RunAsync<T>(
         string tenant, Func<Gateway, CallOptions, Task<T>> call, CancellationToken cancellation, bool once = false)
     {
@@ -74,7 +74,10 @@ internal sealed class GatewayCalls : IDisposable
         }
     }
 
-    /// <summary>A stream until its first message has come, so that an answer that has begun is never asked for again.</summary>
+    /// <summary>
+    /// Opens a stream and waits for its first message. Retries end there, so that an answer that has begun is never requested
+    /// again.
+    /// </summary>
     public Task<BegunStream<T>> BeginAsync<T>(
         string tenant, Func<Gateway, CallOptions, AsyncServerStreamingCall<T>> begin, CancellationToken cancellation) =>
         RunAsync(tenant, async (gateway, options) =>
@@ -107,58 +110,59 @@ internal sealed class GatewayCalls : IDisposable
 
     private async ValueTask<T> AttemptAsync<T>(Func<Gateway, CallOptions, Task<T>> call, CallOptions options)
     {
-        var place = Next();
+        var index = Next();
         try
         {
-            return await call(_gateways[place], options);
+            return await call(_gateways[index], options);
         }
         catch (RpcException exception)
         {
             options.CancellationToken.ThrowIfCancellationRequested();
-            var failure = _gateways[place].Failure(exception);
+            var failure = _gateways[index].Failure(exception);
             lock (_failed)
             {
-                if (failure.Kind == FlamingoErrorKind.Unavailable) _failed[place] = _options.TimeProvider.GetTimestamp();
-                // a gateway that misses pictures needs their bytes, and so the next call goes there again
-                if (failure.Kind == FlamingoErrorKind.NotFound) _turn--;
+                if (failure.Kind == FlamingoErrorKind.Unavailable) _failed[index] = _options.TimeProvider.GetTimestamp();
+                // A gateway that lacks pictures needs their bytes, so the next call goes to the same gateway.
+                if (failure.Kind == FlamingoErrorKind.NotFound) _nextIndex--;
             }
 
             throw failure;
         }
     }
 
-    private bool IsWorthAnother(RetryPredicateArguments<object> attempt, int attempts)
+    private bool ShouldRetry(RetryPredicateArguments<object> attempt, int attempts)
     {
         if (attempt.Outcome.Exception is not FlamingoException { Kind: FlamingoErrorKind.Unavailable } failure) return false;
         var begun = attempt.Context.Properties.GetValue(Begun, default);
-        var reachedNobody = failure.InnerException is RpcException cause && cause.WhyNotReached() is not null;
-        return (reachedNobody && _options.TimeProvider.GetElapsedTime(begun.At) < _options.WaitForServer)
+        var reachedNoServer = failure.InnerException is RpcException cause && cause.WhyNotReached() is not null;
+        return (reachedNoServer && _options.TimeProvider.GetElapsedTime(begun.At) < _options.WaitForServer)
             || (!begun.Once && attempt.AttemptNumber + 1 < attempts);
     }
 
-    // another gateway is asked at once, and pauses grow when all have been asked
-    private TimeSpan Pause(int retry)
+    // The first retry at each other gateway is immediate. Delays grow after every gateway has been tried.
+    private TimeSpan RetryDelay(int retry)
     {
         var rounds = retry + 1 - _gateways.Length;
-        return rounds < 0 ? TimeSpan.Zero : rounds > 3 ? LongestPause : FirstPause * (1 << rounds);
+        return rounds < 0 ? TimeSpan.Zero : rounds > 3 ? LongestDelay : FirstDelay * (1 << rounds);
     }
 
-    // in turn, and those that have not just failed first
+    // Round robin. Gateways that failed recently are skipped while another gateway is available.
     private int Next()
     {
         lock (_failed)
         {
-            var first = (int)(_turn++ % (uint)_gateways.Length);
-            var order = Enumerable.Range(first, _gateways.Length).Select(place => place % _gateways.Length).ToList();
-            var sound = order.FindIndex(place => _failed[place] is not { } when || _options.TimeProvider.GetElapsedTime(when) >= Rest);
-            return order[Math.Max(sound, 0)];
+            var first = (int)(_nextIndex++ % (uint)_gateways.Length);
+            var order = Enumerable.Range(first, _gateways.Length).Select(index => index % _gateways.Length).ToList();
+            var available = order.FindIndex(
+                index => _failed[index] is not { } when || _options.TimeProvider.GetElapsedTime(when) >= FailureCooldown);
+            return order[Math.Max(available, 0)];
         }
     }
 
     private readonly record struct BegunCall(long At, bool Once);
 }
 
-/// <summary>An answer whose first message has come.</summary>
+/// <summary>A stream whose first message has arrived.</summary>
 /// <param name="hasBegun">Whether there is a first message.</param>
 internal sealed class BegunStream<T>(AsyncServerStreamingCall<T> call, bool hasBegun, Gateway gateway) : IDisposable
 {

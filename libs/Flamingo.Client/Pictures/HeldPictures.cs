@@ -1,23 +1,24 @@
 namespace Flamingo.Client.Pictures;
 
 /// <summary>
-/// Ids of pictures that the service was last seen to hold, per tenant; a bounded number, and the one that was not asked for longest
-/// is forgotten first. By hand, because MemoryCache evicts a share of its entries at a time in the background, by approximate age.
+/// Ids of pictures that the service has acknowledged, per tenant. The number is bounded, and the least recently used id is
+/// evicted first. MemoryCache is not used, because it evicts a share of its entries at a time, in the background and by
+/// approximate age.
 /// </summary>
 internal sealed class HeldPictures(int most)
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<(string Tenant, string Id)> _order = []; // last asked for last
-    private readonly Dictionary<(string Tenant, string Id), LinkedListNode<(string Tenant, string Id)>> _places = [];
+    private readonly LinkedList<(string Tenant, string Id)> _order = []; // the most recently used entry is last
+    private readonly Dictionary<(string Tenant, string Id), LinkedListNode<(string Tenant, string Id)>> _nodes = [];
 
-    /// <summary>Asking keeps it for longer.</summary>
+    /// <summary>Whether the id is present; the lookup makes it the most recently used one.</summary>
     public bool Contains(string tenant, string id)
     {
         lock (_lock)
         {
-            if (!_places.TryGetValue((tenant, id), out var place)) return false;
-            _order.Remove(place);
-            _order.AddLast(place);
+            if (!_nodes.TryGetValue((tenant, id), out var node)) return false;
+            _order.Remove(node);
+            _order.AddLast(node);
             return true;
         }
     }
@@ -26,10 +27,10 @@ internal sealed class HeldPictures(int most)
     {
         lock (_lock)
         {
-            if (_places.ContainsKey((tenant, id))) return;
-            _places[(tenant, id)] = _order.AddLast((tenant, id));
-            if (_places.Count <= most) return;
-            _places.Remove(_order.First!.Value);
+            if (_nodes.ContainsKey((tenant, id))) return;
+            _nodes[(tenant, id)] = _order.AddLast((tenant, id));
+            if (_nodes.Count <= most) return;
+            _nodes.Remove(_order.First!.Value);
             _order.RemoveFirst();
         }
     }
@@ -38,7 +39,7 @@ internal sealed class HeldPictures(int most)
     {
         lock (_lock)
         {
-            if (_places.Remove((tenant, id), out var place)) _order.Remove(place);
+            if (_nodes.Remove((tenant, id), out var node)) _order.Remove(node);
         }
     }
 }

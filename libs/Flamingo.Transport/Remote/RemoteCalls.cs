@@ -9,50 +9,50 @@ using Polly.Retry;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>
-/// Calls to one stage. Failures come back as <see cref="FlamingoException"/>, the caller's own cancellation as itself. A call whose
-/// replica is gone is made again at another one, because each call is a pure function of its request; a stream that has begun is
-/// not. The client's calls have other rules (gateways in turn, calls that must not be repeated), so each side configures Polly's
-/// retry for itself.
+/// Makes the calls to one stage. Failures are thrown as <see cref="FlamingoException"/>; the caller's own cancellation stays an
+/// <see cref="OperationCanceledException"/>. A call whose replica is gone is retried at another replica, because each call is a
+/// pure function of its request. A stream that has begun is not retried. The client retries by other rules (gateways in turn,
+/// calls that must not be repeated), so each side configures Polly's retry separately.
 /// </summary>
 internal sealed class RemoteCalls
 {
-    /// <summary>Each goes to another replica, where there is one: three may die under a call.</summary>
+    /// <summary>Number of attempts. Each goes to another replica if there is one, so a call survives three failing replicas.</summary>
     private const int Attempts = 4;
 
     /// <summary>
-    /// Before the second attempt, doubled before each further one, so that a lone server that has just gone can come back.
+    /// Delay before the second attempt, doubled before each further attempt, so that a single server can restart meanwhile.
     /// </summary>
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
-    /// gRPC's balancer sometimes leaves a call waiting for ever for a change that has already come. A call that has not been sent
-    /// for so long is taken back and made again.
+    /// gRPC's balancer sometimes leaves a call waiting for ever for a change that has already happened. A call that has not been
+    /// sent within this time is cancelled and retried.
     /// </summary>
     private static readonly TimeSpan LongestUnsent = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Whether a server listened when the attempt began. Where none came within the patience, no further attempt waits for one.
+    /// Whether a server was connected when the attempt began. If no server could be connected within the wait, the call is not retried.
     /// </summary>
     private static readonly ResiliencePropertyKey<bool> Connected = new(nameof(Connected));
 
     private readonly StageChannel _channel;
     private readonly string _peer, _remedy;
-    private readonly TimeSpan _patience;
+    private readonly TimeSpan _connectWait;
     private readonly ResiliencePipeline _retries;
 
-    /// <param name="stage">Name of the stage, for messages, which add its address.</param>
-    /// <param name="patience">
-    /// How long a call waits for a lost connection. A channel that lost all its servers pauses before it tries again and fails
-    /// calls meanwhile; asking it to connect ends the pause, so that the first call after a restart is answered.
+    /// <param name="stage">Name of the stage, for messages.</param>
+    /// <param name="connectWait">
+    /// How long a call waits for a connection. A channel that has lost all its servers pauses before it reconnects and fails
+    /// calls meanwhile. Requesting a connection ends the pause, so that the first call after a restart succeeds.
     /// </param>
-    public RemoteCalls(StageChannel channel, string stage, TimeSpan patience)
+    public RemoteCalls(StageChannel channel, string stage, TimeSpan connectWait)
     {
-        (_channel, _patience) = (channel, patience);
+        (_channel, _connectWait) = (channel, connectWait);
         _peer = $"{stage} at {channel.Address}";
-        _remedy = $"See that it runs, and that the gateway's Stages:{stage} is its address.";
+        _remedy = $"Check that it runs and that the gateway's Stages:{stage} is its address.";
         _retries = new ResiliencePipelineBuilder { TimeProvider = channel.Time }.AddRetry(new RetryStrategyOptions
         {
-            MaxRetryAttempts = Attempts - 1, Delay = Pause, BackoffType = DelayBackoffType.Exponential,
+            MaxRetryAttempts = Attempts - 1, Delay = FirstDelay, BackoffType = DelayBackoffType.Exponential,
             ShouldHandle = attempt => ValueTask.FromResult(
                 attempt.Outcome.Exception is FlamingoException { Kind: FlamingoErrorKind.Unavailable }
                 && attempt.Context.Properties.GetValue(Connected, false)),
@@ -60,7 +60,7 @@ internal sealed class RemoteCalls
     }
 
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
-    /// <param name="call">Makes the call, with these headers and this token.</param>
+    /// <param name="call">Makes the call with the given headers and token.</param>
     public async Task<T> RunAsync<T>(string? key, CancellationToken cancellation, Func<Metadata, CancellationToken, Task<T>> call)
     {
         using var begun = _channel.Replicas.Begin(key);
@@ -68,7 +68,7 @@ internal sealed class RemoteCalls
     }
 
     /// <param name="key">See <see cref="ReplicaChoice.Begin"/>.</param>
-    /// <param name="begin">Makes the call, with these headers and this token.</param>
+    /// <param name="begin">Opens the stream with the given headers and token.</param>
     public async IAsyncEnumerable<T> ReadAsync<T>(
         string? key, Func<Metadata, CancellationToken, AsyncServerStreamingCall<T>> begin,
         [EnumeratorCancellation] CancellationToken cancellation)
@@ -112,7 +112,7 @@ internal sealed class RemoteCalls
         }
     }
 
-    // One attempt. The balancer does not always listen to its token; then its task is abandoned.
+    // Makes one attempt. The balancer does not always observe its cancellation token, so WaitAsync abandons its task.
     private async Task<T> SendAsync<T>(ReplicaChoice.BegunCall begun, CancellationToken cancellation, Func<CancellationToken, Task<T>> call)
     {
         using var unsent = new CancellationTokenSource(LongestUnsent, _channel.Time);
@@ -125,7 +125,8 @@ internal sealed class RemoteCalls
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && unsent.IsCancellationRequested)
         {
             var waited = $"{LongestUnsent.TotalSeconds:0} s";
-            throw new FlamingoException(FlamingoErrorKind.Unavailable, $"{_peer}: no connection took the call for {waited}.");
+            throw new FlamingoException(
+                FlamingoErrorKind.Unavailable, $"{_peer}: the call could not be sent on any connection for {waited}.");
         }
         finally
         {
@@ -133,11 +134,11 @@ internal sealed class RemoteCalls
         }
     }
 
-    /// <returns>False: no server listened within the patience.</returns>
+    /// <returns>False if no server could be connected within the wait.</returns>
     private async Task<bool> ConnectAsync(CancellationToken cancellation)
     {
-        if (_patience == TimeSpan.Zero || _channel.Channel.State == ConnectivityState.Ready) return true;
-        using var waiting = new CancellationTokenSource(_patience, _channel.Time);
+        if (_connectWait == TimeSpan.Zero || _channel.Channel.State == ConnectivityState.Ready) return true;
+        using var waiting = new CancellationTokenSource(_connectWait, _channel.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(waiting.Token, cancellation);
         try
         {

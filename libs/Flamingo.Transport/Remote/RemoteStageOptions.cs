@@ -3,8 +3,8 @@ using System.ComponentModel.DataAnnotations;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>
-/// Where the stages are; section <c>Stages</c>. <c>dns:///name:port</c> finds all replicas behind a name, <c>http://host:port</c>
-/// is one server.
+/// Addresses of the stages; section <c>Stages</c>. <c>dns:///name:port</c> names all replicas behind a DNS name,
+/// <c>http://host:port</c> names one server.
 /// </summary>
 public sealed class RemoteStageOptions
 {
@@ -22,20 +22,21 @@ public sealed class RemoteStageOptions
     public string LanguageModel { get; set; } = "";
 
     /// <summary>
-    /// Language-model calls go to one replica by the prompt's beginning, for its prefix cache; with this many calls more
-    /// than the least loaded one it is busy, and the next by hash serves.
+    /// Prompts with the same beginning go to the same replica of the language model, so that its prefix cache is hit. A replica
+    /// that has this many calls in flight more than the least loaded replica is skipped, and the next replica in hash order takes
+    /// the call.
     /// </summary>
     [Range(1, 100_000)]
     public int LanguageModelSpill { get; set; } = 8;
 
     /// <summary>
-    /// How often DNS is asked again for replicas that came or went; as long, a replica at which a call failed is left out while
-    /// there is another.
+    /// How often DNS is queried for changed replicas. For the same time, a replica at which a call failed is skipped while
+    /// another replica is available.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DnsRefresh { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Longest wait for a connection; a call to a stage that is down is UNAVAILABLE after it.</summary>
+    /// <summary>Longest wait for a connection. After it, a call to a stage that is down fails with UNAVAILABLE.</summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "00:05:00")]
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 }

@@ -11,12 +11,12 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Remote;
 
-/// <summary>The vision encoder behind a channel.</summary>
-/// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience) : IVisionEncoder
+/// <summary>Calls a remote vision encoder over a channel.</summary>
+/// <param name="connectWait">How long a call waits for a connection.</param>
+public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan connectWait) : IVisionEncoder
 {
     private readonly V1.VisionEncoder.VisionEncoderClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", patience);
+    private readonly RemoteCalls _calls = new(channel, "VisionEncoder", connectWait);
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) =>
         _calls.RunAsync(null, cancellation, async (headers, token) =>
@@ -31,12 +31,12 @@ public sealed class RemoteVisionEncoder(StageChannel channel, TimeSpan patience)
         (await _client.GetStatisticsAsync(new V1.GetVisionEncoderStatisticsRequest(), headers, cancellationToken: token)).ToRecord());
 }
 
-/// <summary>The resampler behind a channel.</summary>
-/// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : IResampler
+/// <summary>Calls a remote resampler over a channel.</summary>
+/// <param name="connectWait">How long a call waits for a connection.</param>
+public sealed class RemoteResampler(StageChannel channel, TimeSpan connectWait) : IResampler
 {
     private readonly V1.Resampler.ResamplerClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "Resampler", patience);
+    private readonly RemoteCalls _calls = new(channel, "Resampler", connectWait);
 
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) =>
         _calls.RunAsync(null, cancellation, async (headers, token) =>
@@ -47,12 +47,12 @@ public sealed class RemoteResampler(StageChannel channel, TimeSpan patience) : I
         (await _client.ResampleAsync(request.ToMessage(), headers, cancellationToken: token)).ToRecord());
 }
 
-/// <summary>The language model behind a channel; the prompt's beginning is what chooses the replica.</summary>
-/// <param name="patience">How long a call waits for a lost connection.</param>
-public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience) : ILanguageModel
+/// <summary>Calls a remote language model over a channel. The beginning of a prompt selects the replica.</summary>
+/// <param name="connectWait">How long a call waits for a connection.</param>
+public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan connectWait) : ILanguageModel
 {
     private readonly V1.LanguageModel.LanguageModelClient _client = new(channel.Channel);
-    private readonly RemoteCalls _calls = new(channel, "LanguageModel", patience);
+    private readonly RemoteCalls _calls = new(channel, "LanguageModel", connectWait);
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) =>
         _calls.RunAsync(null, cancellation, async (headers, token) =>
@@ -82,16 +82,19 @@ public sealed class RemoteLanguageModel(StageChannel channel, TimeSpan patience)
 
 public static class RemoteStagesRegistration
 {
-    /// <summary>The three stages over gRPC, where AddXStage() would put them into this process.</summary>
+    /// <summary>
+    /// Registers remote implementations of the three stages, which are called over gRPC. AddVisionEncoderStage, AddResamplerStage
+    /// and AddLanguageModelStage register the stages in this process instead.
+    /// </summary>
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptionSection<RemoteStageOptions>(RemoteStageOptions.Section);
         services.AddSingleton<IVisionEncoder>(provider =>
-            Stage(provider, options => options.VisionEncoder, (channel, patience) => new RemoteVisionEncoder(channel, patience)));
+            Stage(provider, options => options.VisionEncoder, (channel, connectWait) => new RemoteVisionEncoder(channel, connectWait)));
         services.AddSingleton<IResampler>(provider =>
-            Stage(provider, options => options.Resampler, (channel, patience) => new RemoteResampler(channel, patience)));
+            Stage(provider, options => options.Resampler, (channel, connectWait) => new RemoteResampler(channel, connectWait)));
         services.AddSingleton<ILanguageModel>(provider =>
-            Stage(provider, options => options.LanguageModel, (channel, patience) => new RemoteLanguageModel(channel, patience)));
+            Stage(provider, options => options.LanguageModel, (channel, connectWait) => new RemoteLanguageModel(channel, connectWait)));
         return services;
     }
 

@@ -9,9 +9,9 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Transport.Remote;
 
 /// <summary>
-/// A channel to all replicas of a stage: resolved by DNS, balanced per call, dead ones noticed by pings. It tries nothing
-/// again by itself: gRPC's own retries end with the response headers, which a large answer and a stream send long before
-/// anything of use. <see cref="RemoteCalls"/> does.
+/// A channel to all replicas of a stage. It resolves them by DNS, balances each call, and detects dead replicas by HTTP/2 pings.
+/// It does not retry calls, because gRPC's own retries stop at the response headers, which large answers and streams send long
+/// before their content. <see cref="RemoteCalls"/> retries instead.
 /// </summary>
 public sealed class StageChannel : IDisposable
 {
@@ -26,7 +26,7 @@ public sealed class StageChannel : IDisposable
 
     public TimeProvider Time { get; }
 
-    /// <param name="resolver">Finds replicas besides DNS, by its own scheme.</param>
+    /// <param name="resolver">An additional resolver for its own URI scheme; null uses only DNS.</param>
     public static StageChannel Open(string address, RemoteStageOptions options, TimeProvider time, ResolverFactory? resolver = null)
     {
         var https = address.StartsWith("https://", StringComparison.Ordinal);
@@ -60,7 +60,7 @@ public sealed class StageChannel : IDisposable
 
     public void Dispose() => Channel.Dispose();
 
-    // beneath the balancer: what comes here has been placed
+    // This handler runs below the balancer, so every request that reaches it has been placed at a replica.
     private sealed class SentHandler(HttpMessageHandler inner, ReplicaChoice replicas) : DelegatingHandler(inner)
     {
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)

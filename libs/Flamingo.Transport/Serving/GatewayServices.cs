@@ -15,14 +15,14 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
     public override async Task<V1.RankResponse> Rank(V1.RankRequest request, ServerCallContext context)
     {
         var ranking = await flamingo.RankAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
-        Tell(context, ranking.Cache);
+        AddCacheTrailers(context, ranking.Cache);
         return ranking.ToMessage();
     }
 
     public override async Task<V1.EncodeResponse> Encode(V1.EncodeRequest request, ServerCallContext context)
     {
         var encoding = await flamingo.EncodeAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
-        Tell(context, encoding.Cache);
+        AddCacheTrailers(context, encoding.Cache);
         return encoding.ToMessage();
     }
 
@@ -34,13 +34,13 @@ internal sealed class FlamingoService(IFlamingo flamingo) : V1.Flamingo.Flamingo
     {
         await foreach (var item in answer)
         {
-            if (item is PicturesResolved pictures) Tell(context, pictures.Cache);
+            if (item is PicturesResolved pictures) AddCacheTrailers(context, pictures.Cache);
             await stream.WriteAsync(item.ToMessage(), context.CancellationToken);
         }
     }
 
-    // beside the message, so that proxies and access logs see it without reading messages
-    internal static void Tell(ServerCallContext context, CacheUse use)
+    // The counts are sent as trailers too, so that proxies and access logs see them without decoding messages.
+    internal static void AddCacheTrailers(ServerCallContext context, CacheUse use)
     {
         foreach (var (name, value) in new (string, double)[]
         {
@@ -62,7 +62,7 @@ internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
     public override async Task<V1.Classification> Classify(V1.ClassifyRequest request, ServerCallContext context)
     {
         var classification = await tasks.ClassifyAsync(request.ToRecord(TenantHeader.Of(context)), context.CancellationToken);
-        FlamingoService.Tell(context, classification.Ranking.Cache);
+        FlamingoService.AddCacheTrailers(context, classification.Ranking.Cache);
         return classification.ToMessage();
     }
 
@@ -71,7 +71,7 @@ internal sealed class TasksService(ITasks tasks) : V1.Tasks.TasksBase
 
     private static V1.TaskAnswer Message(TaskAnswer answer, ServerCallContext context)
     {
-        FlamingoService.Tell(context, answer.Pictures.Cache);
+        FlamingoService.AddCacheTrailers(context, answer.Pictures.Cache);
         return answer.ToMessage();
     }
 }

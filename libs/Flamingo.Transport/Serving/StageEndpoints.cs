@@ -6,10 +6,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Transport.Serving;
 
-/// <summary>Maps stages to gRPC. Mapping resolves the stage, so that a damaged model refuses the start.</summary>
+/// <summary>Maps stages to gRPC endpoints. Mapping resolves the stage, so that a damaged model prevents the start.</summary>
 public static class StageEndpoints
 {
-    /// <summary>gRPC with the size limits and the error mapping of this house.</summary>
+    /// <summary>Registers gRPC with Flamingo's message size limits and error mapping.</summary>
     public static IServiceCollection AddStageServing(this IServiceCollection services)
     {
         services.AddGrpc(options =>
@@ -28,7 +28,7 @@ public static class StageEndpoints
     public static WebApplication MapLanguageModel(this WebApplication app) => app.Map<ILanguageModel, LanguageModelService>();
 
     /// <summary>
-    /// The public face, and beside it tasks, support sets and, for operators, the latent cache, where they are registered.
+    /// Maps the public service, and also tasks, support sets and the latent cache operations if they are registered.
     /// </summary>
     public static WebApplication MapFlamingo(this WebApplication app)
     {

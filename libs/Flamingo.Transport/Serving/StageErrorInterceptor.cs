@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.Transport.Serving;
 
 /// <summary>
-/// Every exception of a service leaves through here: expected ones with details, unexpected ones as INTERNAL without their insides,
-/// which are logged.
+/// Converts every exception of a service to a gRPC status. A <see cref="FlamingoException"/> keeps its details. Any other
+/// exception becomes INTERNAL without details, and is logged.
 /// </summary>
 public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger) : Interceptor
 {
@@ -47,10 +47,11 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         {
             var hadDeadline = context.Deadline <= DateTime.MaxValue.AddDays(-1);
             var kind = hadDeadline ? FlamingoErrorKind.DeadlineExceeded : FlamingoErrorKind.Cancelled;
-            return new FlamingoException(kind, "The caller went away or its deadline passed.").ToRpcException();
+            return new FlamingoException(kind, "The caller cancelled the call or its deadline passed.").ToRpcException();
         }
 
         logger.FailedUnexpectedly(exception, context.Method);
-        return new FlamingoException(FlamingoErrorKind.Internal, "An unexpected failure; the server's log has it.").ToRpcException();
+        return new FlamingoException(
+            FlamingoErrorKind.Internal, "The call failed unexpectedly. The server's log has the details.").ToRpcException();
     }
 }

@@ -4,14 +4,17 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>What the language model stage sends of an answer: its tokens without maps, and its end without what the gateway adds.</summary>
+/// <summary>
+/// Converts the events that the language model stage sends: tokens without attention maps, and the final event without the fields
+/// that the gateway adds.
+/// </summary>
 public static class GenerationWire
 {
     public static V1.GenerateTokensResponse ToStageMessage(this AnswerEvent item) => item switch
     {
         AnswerTokens tokens => new V1.GenerateTokensResponse { Tokens = ToMessage(tokens) },
         AnswerFinished end => new V1.GenerateTokensResponse { Finished = ToMessage(end) },
-        _ => throw new InvalidOperationException($"{item.GetType().Name} is no event of a language model."),
+        _ => throw new InvalidOperationException($"{item.GetType().Name} is not an event that a language model sends."),
     };
 
     /// <exception cref="FlamingoException">Internal: an empty event; InvalidArgument: a tensor whose bytes do not fit.</exception>

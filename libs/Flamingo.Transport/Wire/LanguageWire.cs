@@ -5,7 +5,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>Prompts and rankings of the language model.</summary>
+/// <summary>Converts requests and rankings of the language model stage.</summary>
 public static class LanguageWire
 {
     public static V1.Segment ToMessage(this PromptSegment segment) => segment switch
@@ -13,7 +13,7 @@ public static class LanguageWire
         TextSegment text => new V1.Segment { Text = text.Text },
         PictureSegment picture =>
             new V1.Segment { Picture = new V1.KeyedPicture { Key = picture.Key, Latents = picture.Latents?.ToMessage() } },
-        _ => throw new InvalidOperationException($"{segment.GetType().Name} does not travel."),
+        _ => throw new InvalidOperationException($"{segment.GetType().Name} cannot be sent as a segment."),
     };
 
     public static IReadOnlyList<PromptSegment> ToRecords(this IEnumerable<V1.Segment> messages) =>

@@ -5,7 +5,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>The resampler's calls.</summary>
+/// <summary>Converts requests and results of the resampler stage.</summary>
 public static class ResamplerWire
 {
     public static V1.ResampleRequest ToMessage(this ResampleRequest record)

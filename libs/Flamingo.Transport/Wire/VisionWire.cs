@@ -5,7 +5,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Wire;
 
-/// <summary>Pictures on their way to the vision encoder, and what it makes of them.</summary>
+/// <summary>Converts requests and results of the vision encoder stage.</summary>
 public static class VisionWire
 {
     public static V1.EncodePicturesRequest ToMessage(this VisionEncodeRequest record)

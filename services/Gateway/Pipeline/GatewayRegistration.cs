@@ -19,14 +19,16 @@ namespace Flamingo.Gateway;
 
 public static class GatewayRegistration
 {
-    /// <summary>The public face over whatever stages are registered, local or remote.</summary>
+    /// <summary>Registers the public service on top of the registered stages, local or remote.</summary>
     public static IServiceCollection AddGatewayPipeline(this IServiceCollection services)
     {
         services.AddOptionSection<GatewayOptions>(GatewayOptions.Section);
         services.AddOptionSection<RedisOptions>(RedisOptions.Section).Validate(
-            options => RedisConnection.IsConnectionString(options.ConnectionString), // which may hold a password, and so is not shown
-            "Redis:ConnectionString is no connection string. Give host:port, and options behind commas, such as localhost:6379,ssl=true; "
-            + "empty is off.");
+            // the message does not quote the string, which may hold a password
+            options => RedisConnection.IsConnectionString(options.ConnectionString),
+            "Redis:ConnectionString is not a connection string. Give host:port and options separated by commas, such as "
+            + "localhost:6379,ssl=true; "
+            + "an empty string turns Redis off.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();
@@ -62,7 +64,7 @@ public static class GatewayRegistration
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<ILatentCacheOperations>(provider =>
         {
-            provider.GetRequiredService<GatewayMetrics>(); // exported from now on
+            provider.GetRequiredService<GatewayMetrics>(); // creating the meter starts its export
             return provider.GetRequiredService<LatentCacheOperations>();
         });
     }

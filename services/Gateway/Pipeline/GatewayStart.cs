@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.Gateway;
 
 /// <summary>
-/// Connects to Redis when the process starts, rather than at its first request, and logs what the gateway works with. The services are
-/// asked for no sooner, because a host makes this object before it has checked the options.
+/// Connects to Redis and logs the size of the cache when the process starts, and not at the first request. It resolves these
+/// services only in StartAsync, because the host creates this object before it has validated the options.
 /// </summary>
 internal sealed class GatewayStart(IServiceProvider services) : IHostedService
 {

@@ -3,7 +3,7 @@ using System.Security.Cryptography;
 
 namespace Flamingo.Gateway;
 
-/// <summary>Draws the seed of a sampled answer whose caller named none; the answer returns it.</summary>
+/// <summary>Generates the seed of a sampled answer if the request has none. The answer reports the seed.</summary>
 public interface ISeedSource
 {
     ulong Next();

@@ -48,7 +48,7 @@ public sealed class UsageTests
     [InlineData("token 7 is named twice", "generate", "--picture", "PICTURE", "--logit-bias", "7=1", "--logit-bias", "7=2")]
     [InlineData("--logit-bias: A bias is out of range", "generate", "--picture", "PICTURE", "--logit-bias", "7=101")]
     [InlineData("--allow-token: -1 is no token id", "generate", "--picture", "PICTURE", "--allow-token", "3", "--allow-token", "-1")]
-    [InlineData("--samples: 3 answers of 2 beams", "generate", "--picture", "PICTURE", "--beams", "2", "--samples", "3")]
+    [InlineData("--samples: 3 answers are more than 2 beams", "generate", "--picture", "PICTURE", "--beams", "2", "--samples", "3")]
     [InlineData("--temperature: A beam search is greedy", "generate", "--picture", "PICTURE", "--beams", "2", "--temperature", "1")]
     [InlineData("--length-penalty: 6 is out of range", "generate", "--picture", "PICTURE", "--length-penalty", "6")]
     [InlineData("--log-probabilities: 21 is out of range", "generate", "--picture", "PICTURE", "--log-probabilities", "21")]

@@ -29,7 +29,7 @@ public sealed class StopTests : IDisposable
         await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on {address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");
         serving.CtrlC();
         Assert.Equal(0, await serving.ExitAsync());
-        Assert.Contains("[1004] Stopped.", serving.Error, StringComparison.Ordinal);
+        Assert.Contains("[1004] The service has stopped.", serving.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class StopTests : IDisposable
         await using var asking = SpawnedCommand.Start(_folder.Path, [], [.. LongAnswer(600), "--server", address]);
         await asking.SaidAsync("circle");
         serving.CtrlC();
-        await serving.SaidAsync("waiting for 1 call (flamingo.v1.Flamingo/Generate), 20 s at most. Ctrl-C again stops at once.");
+        await serving.SaidAsync("waits at most 20 s for 1 call (flamingo.v1.Flamingo/Generate). Press Ctrl-C again to stop at once.");
         Assert.Equal(0, await asking.ExitAsync());
         Assert.Equal(0, await serving.ExitAsync());
     }

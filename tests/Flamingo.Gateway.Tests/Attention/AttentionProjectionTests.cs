@@ -30,7 +30,7 @@ public sealed class AttentionProjectionTests
     [Fact]
     public void Frames_stand_on_top_of_each_other()
     {
-        // two frames of one patch, and of a class token that is not read
+        // The clip has two frames of one patch each. The class token is ignored.
         var map = AttentionProjection.Map(Seen(1), TensorData.FromFloats([0.2f, 0.8f], 1, 2), patches: 2).Map!;
         Assert.Equal([2, 1], map.Shape);
         Assert.Equal([0.2f, 0.8f], map.ToFloats(), (expected, actual) => Math.Abs(expected - actual) < 1e-6f);
@@ -40,5 +40,9 @@ public sealed class AttentionProjectionTests
     [InlineData(3, 4, 4)]
     [InlineData(2, 6, 4)]
     public void Shapes_that_do_not_fit_are_an_internal_failure(int latents, int columns, int patches) =>
-        Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => AttentionProjection.Map(Seen(0.5f, 0.5f), TensorData.FromFloats(new float[latents * columns], latents, columns), patches)).Kind);
+        Assert.Equal(FlamingoErrorKind.Internal,
+            Assert.Throws<FlamingoException>(
+                () =>
+                    AttentionProjection.Map(Seen(0.5f, 0.5f), TensorData.FromFloats(new float[latents * columns], latents, columns),
+                        patches)).Kind);
 }

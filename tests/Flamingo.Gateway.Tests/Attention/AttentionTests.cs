@@ -8,7 +8,10 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Attention;
 
-/// <summary>Attention maps through the whole pipeline: only where asked for, only for the picture that answers see, and cached.</summary>
+/// <summary>
+/// Tests attention maps through the whole pipeline: they are computed only on request, only for the picture that the answer
+/// attends to, and they are cached.
+/// </summary>
 public sealed class AttentionTests : IAsyncDisposable
 {
     private readonly Stage _stage = new();
@@ -50,7 +53,8 @@ public sealed class AttentionTests : IAsyncDisposable
         Assert.Empty(Maps(await _flamingo.AskAsync(Picture(1))));
         Assert.Equal([false], _stage.Resamples);
 
-        Assert.Equal([PictureSource.Encoded], Sources(await LookAsync(Picture(1)))); // held without attention: encoded again
+        // the latents are held without attention, so the picture is encoded again
+        Assert.Equal([PictureSource.Encoded], Sources(await LookAsync(Picture(1))));
         Assert.Equal([PictureSource.Memory], Sources(await LookAsync(Picture(1))));
         Assert.Equal([PictureSource.Memory], Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])))));
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(Picture(1)));
@@ -71,9 +75,12 @@ public sealed class AttentionTests : IAsyncDisposable
     {
         await _flamingo.AskAsync(Picture(1), Picture(2));
         string[] ids = [PictureId.Of([9]), PictureId.Of([2])];
-        Assert.Equal([PictureSource.Memory, PictureSource.Encoded], Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2)))); // the first needs none
+        // only the last picture needs attention
+        Assert.Equal([PictureSource.Memory, PictureSource.Encoded],
+            Sources(await LookAsync(new FlamingoPictureId(PictureId.Of([1])), Picture(2))));
         await _flamingo.AskAsync(Picture(3));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => LookAsync(new FlamingoPictureId(PictureId.Of([9])), new FlamingoPictureId(PictureId.Of([3]))));
         Assert.Equal(FlamingoErrorKind.NotFound, refusal.Kind);
         Assert.Equal([ids[0], PictureId.Of([3])], refusal.Missing);
         Assert.Contains("attention", refusal.Message, StringComparison.Ordinal);
@@ -95,9 +102,12 @@ public sealed class AttentionTests : IAsyncDisposable
     }
 
     private async Task<List<AnswerEvent>> LookAsync(params FlamingoSegment[] segments) => await _flamingo.GenerateAsync(
-        new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) }, TestContext.Current.CancellationToken).ToListAsync();
+        new FlamingoRequest(segments, new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([1], [0]) },
+        TestContext.Current.CancellationToken).ToListAsync();
 
-    private static List<TokenAttention?> Maps(List<AnswerEvent> answer) => [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
+    private static List<TokenAttention?> Maps(List<AnswerEvent> answer) =>
+        [.. answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention)];
 
-    private static IEnumerable<PictureSource> Sources(List<AnswerEvent> answer) => answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
+    private static IEnumerable<PictureSource> Sources(List<AnswerEvent> answer) =>
+        answer.OfType<PicturesResolved>().Single().Pictures.Select(picture => picture.Source);
 }

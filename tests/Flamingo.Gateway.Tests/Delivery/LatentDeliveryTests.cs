@@ -5,7 +5,10 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Delivery;
 
-/// <summary>Latents travel once; a language model that has lost them gets all of them again, and the caller sees one answer.</summary>
+/// <summary>
+/// The gateway sends latents once. A language model that has lost them gets all latents again, and the caller sees a single
+/// answer.
+/// </summary>
 public sealed class LatentDeliveryTests : IAsyncDisposable
 {
     private readonly Stage _stage = new();
@@ -67,8 +70,9 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
         Assert.Equal(2, _stage.Prompts.Count);
         _stage.Forgets = false;
         await _flamingo.AskAsync(Picture(1));
-        Assert.Equal([true], Sent(_stage.Prompts.Last())); // nothing was believed of the failed calls
+        Assert.Equal([true], Sent(_stage.Prompts.Last())); // failed calls do not count as deliveries
     }
 
-    private static IEnumerable<bool> Sent(IReadOnlyList<PromptSegment> prompt) => [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
+    private static IEnumerable<bool> Sent(IReadOnlyList<PromptSegment> prompt) =>
+        [.. prompt.OfType<PictureSegment>().Select(picture => picture.Latents is not null)];
 }

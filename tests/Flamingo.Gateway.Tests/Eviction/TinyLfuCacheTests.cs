@@ -32,14 +32,14 @@ public sealed class TinyLfuCacheTests
                     Assert.Same(glance, found);
                     if (found is null) counted.Misses++;
                     else counted.Hits++;
-                    if (found is not null) Assert.Same(last[key], found); // never an older one
+                    if (found is not null) Assert.Same(last[key], found); // never an older value
                     break;
                 default:
                     if (cache.Peek(key) is not null) counted.Puts--; // replaced, not evicted
                     var entry = Entry(random.Next(1, 19)); // up to 72 bytes: some are larger than the whole cache
                     cache.Put(key, last[key] = entry);
                     counted.Puts++;
-                    Assert.Equal(Size(entry) <= bound, cache.Peek(key) is not null); // what was put last is held
+                    Assert.Equal(Size(entry) <= bound, cache.Peek(key) is not null); // the value that was put last is held
                     break;
             }
 
@@ -48,7 +48,8 @@ public sealed class TinyLfuCacheTests
             Assert.Equal(last.Keys.Count(name => cache.Peek(name) is not null), statistics.Entries);
             Assert.InRange(statistics.Bytes, 0, bound);
             Assert.Equal((counted.Hits, counted.Misses), (statistics.Hits, statistics.Misses));
-            Assert.Equal(counted.Puts, statistics.Entries + statistics.Evictions + statistics.Rejections); // every entry that came is here or was counted out
+            // Every entry that was put is held, or was counted as evicted or rejected.
+            Assert.Equal(counted.Puts, statistics.Entries + statistics.Evictions + statistics.Rejections);
         }
 
         Assert.True(cache.Statistics is { Evictions: > 100, Rejections: > 100, Hits: > 1000 });
@@ -62,7 +63,8 @@ public sealed class TinyLfuCacheTests
             var cache = new TinyLfuCache<LatentValue>(1000, value => value.ElementBytes, seed: seed);
             foreach (var key in ZipfKeys.Draw(500, 0.9, 20_000, seed: 5))
                 if (cache.Get(key) is null) cache.Put(key, Entry(5));
-            return string.Join(' ', Enumerable.Range(0, 500).Select(key => $"{key}").Where(key => cache.Peek(key) is not null)) + cache.Statistics;
+            return string.Join(' ', Enumerable.Range(0, 500).Select(key => $"{key}").Where(key => cache.Peek(key) is not null))
+                + cache.Statistics;
         }
 
         Assert.Equal(Run(1), Run(1));
@@ -82,8 +84,11 @@ public sealed class TinyLfuCacheTests
             Assert.InRange(cache.Bytes, 0, bound);
         }
 
-        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 400, 500); // all but those that the window still held, although none was used during a scan of a hundred times the cache
-        Assert.Equal(0, hot.Count(key => plain.Get(key) is not null)); // the plain twin has lost all: the scan was one
+        // The scan is a hundred times as large as the cache and uses none of the popular keys. Only those that were still in the
+        // window may be lost.
+        Assert.InRange(hot.Count(key => cache.Peek(key) is not null), 400, 500);
+        // the LRU cache that is compared has lost all of them, which shows that the scan was large enough
+        Assert.Equal(0, hot.Count(key => plain.Get(key) is not null));
 
         void Use(string key)
         {
@@ -99,7 +104,7 @@ public sealed class TinyLfuCacheTests
         var (cache, plain, hits) = (Cache(500 * 40), Plain(500 * 40), (Ours: 0, Plain: 0));
         foreach (var key in ZipfKeys.Draw(10_000, skew, 200_000, seed: 11))
         {
-            var entry = Entry(1 + (key[^1] % 19)); // sizes differ
+            var entry = Entry(1 + (key[^1] % 19)); // entries have different sizes
             if (cache.Get(key) is not null) hits.Ours++;
             else cache.Put(key, entry);
             if (plain.Get(key) is not null) hits.Plain++;

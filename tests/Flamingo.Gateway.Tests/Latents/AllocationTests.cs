@@ -7,7 +7,10 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>What a request allocates, all heaps together; latents are of 256 KiB here, so that one more array of them would show, and nothing else is large enough for the large-object heap.</summary>
+/// <summary>
+/// Measures the bytes that a request allocates on all heaps. Latents take 256 KiB here, so that an additional copy of them would
+/// be visible, and no other object is large enough for the large object heap.
+/// </summary>
 [Collection(nameof(Alone))]
 public sealed class AllocationTests : IDisposable
 {
@@ -37,19 +40,20 @@ public sealed class AllocationTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task A_hit_in_redis_allocates_its_value_once()
     {
-        await using var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Gateway:MemoryCacheBytes", "0"));
+        await using var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"),
+            ("Redis:LookupBudget", "00:00:05"), ("Gateway:MemoryCacheBytes", "0"));
         var bytes = await MeasureAsync(gateway, PictureSource.Redis);
         Assert.InRange(bytes, Value, 1.3 * Value);
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    // the server's own are among them, and arrays that a pool keeps from then on
+    // The measurement includes the allocations of the server in this process and arrays that pools keep.
     private async Task<double> MeasureAsync(ServiceProvider gateway, PictureSource expected)
     {
         var (flamingo, request) = (gateway.GetRequiredService<IFlamingo>(), new FlamingoEncodeRequest([Picture(1)]));
         while ((await AskAsync()) != expected) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         for (var warm = 0; warm < Requests; warm++) await AskAsync();
-        var bytes = double.MaxValue; // of the quietest round: a pool fills itself again after a collection
+        var bytes = double.MaxValue; // the smallest of all rounds, because pools allocate again after a collection
         for (var round = 0; round < 5; round++)
         {
             var before = GC.GetTotalAllocatedBytes(precise: true);
@@ -60,6 +64,7 @@ public sealed class AllocationTests : IDisposable
         TestContext.Current.TestOutputHelper?.WriteLine($"{expected}: {bytes:F0} bytes per request; latents are {Value}");
         return bytes;
 
-        async Task<PictureSource> AskAsync() => (await flamingo.EncodeAsync(request, TestContext.Current.CancellationToken)).Pictures[0].Source;
+        async Task<PictureSource> AskAsync() =>
+            (await flamingo.EncodeAsync(request, TestContext.Current.CancellationToken)).Pictures[0].Source;
     }
 }

@@ -7,7 +7,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>Redis Cluster refuses a command or script whose keys are of several slots: the gateway sends none.</summary>
+/// <summary>Redis Cluster refuses a command or script whose keys belong to several slots. The gateway sends no such command.</summary>
 public sealed class ClusterTests : IDisposable
 {
     private readonly Stage _stage = new();
@@ -44,7 +44,7 @@ public sealed class ClusterTests : IDisposable
         gate.SetResult();
         Assert.All(await encoding, source => Assert.Equal(PictureSource.Encoded, source));
         Assert.All(await waiting, source => Assert.Equal(PictureSource.Encoded, source));
-        Assert.Equal(12, _stage.Encodes.Sum()); // by one gateway, for both
+        Assert.Equal(12, _stage.Encodes.Sum()); // one gateway encodes for both
 
         await using var third = Gateway();
         Assert.All(await third.GetRequiredService<IFlamingo>().SourcesAsync(pictures), source => Assert.Equal(PictureSource.Redis, source));
@@ -52,7 +52,8 @@ public sealed class ClusterTests : IDisposable
         Assert.DoesNotContain(connection.GetServers()[0].Keys(), key => ((string)key!).StartsWith("lease:", StringComparison.Ordinal));
         Assert.Equal(12, (await third.GetRequiredService<ILatentCacheOperations>().ClearAsync(Cancellation)).RedisEntries);
         Assert.Empty(connection.GetServers()[0].Keys());
-        foreach (var gateway in new[] { first, second, third }) Assert.Equal(0, Read(gateway).Redis!.Failures); // nothing was refused
+        // the cluster refused no command
+        foreach (var gateway in new[] { first, second, third }) Assert.Equal(0, Read(gateway).Redis!.Failures);
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 

@@ -27,7 +27,7 @@ public sealed class LatentCacheTests : IAsyncDisposable
     public async Task Many_requests_with_one_new_picture_cost_one_encoding()
     {
         _stage.Gate = _gate.Task;
-        // each runs to its first wait before the next begins: all are in the air when the gate opens
+        // Each request runs to its first wait before the next one begins, so all requests are in flight when the gate opens.
         var asked = Enumerable.Range(0, 16).Select(_ => _flamingo.SourcesAsync(Picture(1))).ToList();
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         _gate.SetResult();
@@ -85,8 +85,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         Assert.Equal(
             [PictureSource.Encoded, PictureSource.Encoded, PictureSource.Memory, PictureSource.Encoded],
             answers.Select(answer => answer.Source));
-        Assert.Equal([$"{PictureId.Of([2])} {PictureId.Of([1])}"], asked); // once, and not for what is held
-        Assert.Equal(new CacheUse(1, 0, 2, 0, answers[2].Cost), PictureLatents.Use(answers)); // over distinct pictures
+        Assert.Equal([$"{PictureId.Of([2])} {PictureId.Of([1])}"], asked); // called once, and only for pictures that are not held
+        Assert.Equal(new CacheUse(1, 0, 2, 0, answers[2].Cost), PictureLatents.Use(answers)); // counts distinct pictures
         await AskAsync(1, 2, 3);
         Assert.Single(asked);
 
@@ -102,7 +102,7 @@ public sealed class LatentCacheTests : IAsyncDisposable
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var pooled = _flamingo.EncodeAsync(
             new FlamingoEncodeRequest([Picture(1)], IncludePooled: true), TestContext.Current.CancellationToken);
-        Assert.Equal([1], _stage.Encodes); // one at a time
+        Assert.Equal([1], _stage.Encodes); // one picture per call
         _gate.SetResult();
         Assert.Equal([PictureSource.Encoded], await plain);
         var answer = await pooled;
@@ -117,12 +117,14 @@ public sealed class LatentCacheTests : IAsyncDisposable
         await _flamingo.AskAsync(Picture(9));
         _stage.VisionAnswers = "vision-2";
         var answer = await _flamingo.AskAsync(Picture(1), Picture(9));
-        Assert.Equal("vision-2", ((AnswerFinished)answer[^1]).Digests.Vision); // as it was made, not as it was described
+        // the digest of the weights that computed the answer, not the described one
+        Assert.Equal("vision-2", ((AnswerFinished)answer[^1]).Digests.Vision);
         var first = ((PictureSegment)_stage.Prompts.Last()[0]).Key;
         Assert.Equal(1, _stage.Describes);
 
         _stage.VisionAnswers = null;
-        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1))); // nothing was stored under the old key
+        // nothing was stored under the key of the old weights
+        Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
         Assert.Equal(2, _stage.Describes);
         Assert.NotEqual(first, ((PictureSegment)_stage.Prompts.Last()[0]).Key);
 
@@ -130,7 +132,7 @@ public sealed class LatentCacheTests : IAsyncDisposable
         await _flamingo.AskAsync(Picture(2));
         _stage.Vision = _stage.Vision with { WeightsDigest = "vision-2" };
         await _flamingo.AskAsync(Picture(1));
-        Assert.Equal(first, ((PictureSegment)_stage.Prompts.Last()[0]).Key); // the key it truly had
+        Assert.Equal(first, ((PictureSegment)_stage.Prompts.Last()[0]).Key); // the key under the weights that computed the latents
     }
 
     [Fact]
@@ -138,11 +140,14 @@ public sealed class LatentCacheTests : IAsyncDisposable
     {
         Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
         _stage.VisionAnswers = "vision-2";
-        Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2))); // one from memory, one by the stranger
+        // one picture from memory, one encoded by the replaced stage
+        Assert.Equal("vision-2", await VisionDigestAsync(Picture(1), Picture(2)));
         Assert.Equal("vision-1", await VisionDigestAsync(Picture(1)));
-        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(3)]), TestContext.Current.CancellationToken)).Digests.Vision);
+        Assert.Equal("vision-2", (await _flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(3)]),
+            TestContext.Current.CancellationToken)).Digests.Vision);
 
-        async Task<string> VisionDigestAsync(params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
+        async Task<string> VisionDigestAsync(
+            params FlamingoSegment[] segments) => ((AnswerFinished)(await _flamingo.AskAsync(segments))[^1]).Digests.Vision;
     }
 
     [Fact]
@@ -155,7 +160,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         Assert.Contains("6 wide", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("reads 7", refusal.Message, StringComparison.Ordinal);
         _stage.Resampler = fitting with { Latents = 3 };
-        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message, StringComparison.Ordinal);
+        Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message,
+            StringComparison.Ordinal);
         _stage.Resampler = fitting;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }
@@ -174,21 +180,25 @@ public sealed class LatentCacheTests : IAsyncDisposable
         var (language, segments) = (_stage.Language, new FlamingoSegment[] { Picture(1) });
         _stage.Language = language with { LatentWidth = 9 };
         _stage.PromptFails = FlamingoException.Invalid("segments[0].latents", "The shape is [2, 5].", "Send [2, 9].");
-        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Message, StringComparison.Ordinal);
-        _stage.Language = language; // replaced once more, before the gateway could ask
+        Assert.Contains("[2, 9]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Message,
+            StringComparison.Ordinal);
+        _stage.Language = language; // replaced again before the gateway reads the descriptions
         await _flamingo.GetModelAsync(TestContext.Current.CancellationToken);
-        refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
+        refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.RankAsync(new FlamingoRankRequest(segments, ["a"]), TestContext.Current.CancellationToken));
         Assert.Equal((FlamingoErrorKind.Mismatch, 0), (refusal.Kind, refusal.Faults.Count));
 
         _stage.PromptFails = FlamingoException.Invalid("segments", "The prompt is too long.", "Send less.");
-        Assert.Equal(FlamingoErrorKind.InvalidArgument, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Kind);
+        Assert.Equal(FlamingoErrorKind.InvalidArgument,
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(segments))).Kind);
     }
 
     [Fact]
     public async Task A_stage_that_is_down_fails_that_request_alone()
     {
         _stage.DescribeFails = new FlamingoException(FlamingoErrorKind.Unavailable, "down");
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Kind);
         _stage.DescribeFails = null;
         Assert.Equal([PictureSource.Encoded], await _flamingo.SourcesAsync(Picture(1)));
     }

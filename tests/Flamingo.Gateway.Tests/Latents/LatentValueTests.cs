@@ -61,17 +61,17 @@ public sealed class LatentValueTests
         var value = Entry.Write("key").ToArray();
         var read = Read("key", value)!;
         Assert.True(MemoryMarshal.TryGetArray(read.Latents.Tensor.Bytes, out var elements));
-        Assert.Same(value, elements.Array); // no second array
+        Assert.Same(value, elements.Array); // the array is not copied
         Assert.Equal(value.Length - LatentValue.HeaderBytes, read.ElementBytes);
 
         var asked = new List<(TensorDtype, string)>();
-        Assert.Null(LatentValue.Read("key", new byte[1 << 20], (_, _) => throw new InvalidOperationException("This is no header.")));
+        Assert.Null(LatentValue.Read("key", new byte[1 << 20], (_, _) => throw new InvalidOperationException("The header is invalid.")));
         Assert.Null(LatentValue.Read("key", (byte[])[.. value, .. new byte[1 << 20]], (dtype, shape) =>
         {
             asked.Add((dtype, string.Join(',', shape)));
             return true;
         }));
-        Assert.Equal([(TensorDtype.Float32, "2,3")], asked); // the header was good, and then the length was not the shape's
+        Assert.Equal([(TensorDtype.Float32, "2,3")], asked); // the header was valid, and the length did not match the shape
     }
 
     private static LatentValue? Read(string key, byte[] value) => LatentValue.Read(key, value, (_, _) => true);

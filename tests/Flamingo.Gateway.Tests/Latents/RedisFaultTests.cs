@@ -12,8 +12,8 @@ using static Flamingo.Gateway.Tests.Asking;
 namespace Flamingo.Gateway.Tests.Latents;
 
 /// <summary>
-/// Two gateways without memory of their own under load, Redis behind a proxy that goes through every fault: no client sees
-/// an error or a wrong latent, no lookup takes longer than its budget, and hits come back by themselves.
+/// Tests two gateways without a memory tier under load, with Redis behind a proxy that goes through every fault. No client sees
+/// an error or wrong latents, no lookup takes longer than its budget, and hits return without intervention.
 /// </summary>
 public sealed class RedisFaultTests : IAsyncLifetime
 {
@@ -33,7 +33,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         _gateways =
         [
             .. Enumerable.Range(0, 2).Select(_ => _stage.Services(
-                ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:BreakDuration", "00:00:00.500"), ("Redis:LeaseDuration", "00:00:00.500"), ("Gateway:MemoryCacheBytes", "0"))),
+                ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:BreakDuration", "00:00:00.500"),
+                ("Redis:LeaseDuration", "00:00:00.500"), ("Gateway:MemoryCacheBytes", "0"))),
         ];
         return ValueTask.CompletedTask;
     }
@@ -84,7 +85,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    // one request after another: a picture's latents and pooled embedding, which say by themselves whether they are its own
+    // A client sends one request after another for a picture's latents and pooled embedding. Their values show which picture they
+    // belong to.
     private async Task AskOnAndOnAsync(int client)
     {
         await Task.Yield();
@@ -100,14 +102,15 @@ public sealed class RedisFaultTests : IAsyncLifetime
             Assert.All(picture.Latents.Tensor.ToFloats(), value => Assert.Equal(file, value));
             Assert.True(picture.Latents.IsIntact());
             Assert.Equal([file, 0, 0], picture.Pooled!.ToFloats());
-            // the client library itself gives up after 5 s; the budget is 100 ms, this machine may be busy
+            // The budget is 100 ms. The limit is higher, because this machine may be busy, and below the 5 s after which the
+            // client library itself times out.
             Assert.InRange(picture.Lookup, TimeSpan.Zero, TimeSpan.FromSeconds(4));
             Interlocked.Increment(ref _answers);
             if (picture.Source == PictureSource.Redis) Interlocked.Increment(ref _hits);
         }
     }
 
-    // every client may be at either gateway: each must hit
+    // A client may use either gateway, so both gateways must have hits.
     private async Task HitsComeBackAsync(List<Task> clients)
     {
         var before = _gateways.Select(Hits).ToList();
@@ -119,7 +122,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
     private Task FailuresAsync(List<Task> clients)
     {
         var before = _gateways.Select(gateway => Redis(gateway).Failures + Redis(gateway).Corrupt).ToList();
-        return UntilAsync(clients, () => _gateways.Zip(before).All(pair => Redis(pair.First).Failures + Redis(pair.First).Corrupt > pair.Second));
+        return UntilAsync(clients, () =>
+            _gateways.Zip(before).All(pair => Redis(pair.First).Failures + Redis(pair.First).Corrupt > pair.Second));
     }
 
     private Task AnswersAsync(List<Task> clients, int more)
@@ -133,7 +137,7 @@ public sealed class RedisFaultTests : IAsyncLifetime
         while (!reached())
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
-            if (clients.Find(client => client.IsCompleted) is { } ended) await ended; // with its error
+            if (clients.Find(client => client.IsCompleted) is { } ended) await ended; // rethrows the client's error
             await Task.Delay(1);
         }
     }
@@ -143,7 +147,8 @@ public sealed class RedisFaultTests : IAsyncLifetime
         await _over.CancelAsync();
         await Task.WhenAll(clients).WaitAsync(TestContext.Current.CancellationToken);
         Assert.True(_hits > 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 errors");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{_answers} answers, {_hits} from Redis, {_stage.Encodes.Count} encodings, 0 errors");
     }
 
     private static RedisTierStatistics Redis(ServiceProvider gateway) => gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!;

@@ -13,8 +13,8 @@ using static Flamingo.Gateway.Tests.Asking;
 namespace Flamingo.Gateway.Tests.Latents;
 
 /// <summary>
-/// Values in Redis are what Microsoft.Extensions.Caching.StackExchangeRedis writes and reads: gateways before and after this room was
-/// written share one Redis.
+/// Values in Redis have the format of Microsoft.Extensions.Caching.StackExchangeRedis, so that older gateways, which used that
+/// package, and this one can share a Redis server.
 /// </summary>
 public sealed class RedisFormatTests : IAsyncLifetime
 {
@@ -46,7 +46,8 @@ public sealed class RedisFormatTests : IAsyncLifetime
     [Fact(Timeout = 60_000)]
     public async Task The_library_reads_what_the_gateway_wrote_and_prolongs_its_life()
     {
-        await using (var gateway = Gateway()) await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)); // waits for the put
+        // disposing the gateway waits for its write
+        await using (var gateway = Gateway()) await gateway.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
         var bytes = await _library.GetAsync(KeyOf(1), Cancellation);
         Assert.Equal(Enumerable.Repeat(1f, 10), LatentValue.Read(KeyOf(1), bytes, (_, _) => true)!.Latents.Tensor.ToFloats());
 

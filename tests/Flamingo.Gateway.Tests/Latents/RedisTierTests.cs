@@ -13,7 +13,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>One Redis in a container, or a skip that says why; in CI no Docker is a failure.</summary>
+/// <summary>A Redis server in a container. Without Docker the tests are skipped with a reason; in CI they fail.</summary>
 public sealed class RedisContainerFixture : IAsyncLifetime
 {
     private RedisContainer? _container;
@@ -29,16 +29,16 @@ public sealed class RedisContainerFixture : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        // its image cannot be fetched everywhere; containers are disposed here
+        // The image of Testcontainers' cleanup container, Ryuk, is not available everywhere. This fixture disposes its containers itself.
         Environment.SetEnvironmentVariable("TESTCONTAINERS_RYUK_DISABLED", "true");
-        if (!ContainerEngine.IsThere) return; // Container tells
+        if (!ContainerEngine.IsThere) return; // the property Container reports the reason
         await SpeakTheEnginesVersionAsync();
         var container = new RedisBuilder("redis:8-alpine").Build();
         await container.StartAsync();
         _container = container;
     }
 
-    // Testcontainers asks for API 1.44; older engines (Debian 12's speaks 1.41) refuse any newer number than their own
+    // Testcontainers requests Docker API 1.44, and older engines (Debian 12 has 1.41) refuse versions newer than their own.
     private static async Task SpeakTheEnginesVersionAsync()
     {
         if (!File.Exists(ContainerEngine.Socket) || Environment.GetEnvironmentVariable("DOCKER_API_VERSION") is not null) return;
@@ -75,10 +75,11 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
         await using (var before = Gateway())
             Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
         var key = Prefix + KeyOf([1]);
-        while (!await connection.GetDatabase().KeyExistsAsync(key)) await Task.Yield(); // the write is behind the answer
+        while (!await connection.GetDatabase().KeyExistsAsync(key)) await Task.Yield(); // the write follows the answer
 
         await using (var after = Gateway())
-            Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
+            Assert.Equal([PictureSource.Redis],
+                await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
         Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(key))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
 
         await connection.GetDatabase().HashSetAsync(key, "data", new byte[] { 1, 2, 3 });
@@ -96,16 +97,20 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
     {
         var connection = await ConnectionMultiplexer.ConnectAsync(redis.Container.GetConnectionString());
         await using var _ = connection;
-        Task<List<AnswerEvent>> LookAsync(ServiceProvider gateway, FlamingoSegment picture) => gateway.GetRequiredService<IFlamingo>().GenerateAsync(
-            new FlamingoRequest([picture], new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([], []) }, TestContext.Current.CancellationToken).ToListAsync().AsTask();
+        Task<List<AnswerEvent>> LookAsync(ServiceProvider gateway,
+            FlamingoSegment picture) => gateway.GetRequiredService<IFlamingo>().GenerateAsync(
+            new FlamingoRequest([picture], new SamplingParameters { MaxTokens = 4 }) { Attention = new AttentionChoice([], []) },
+            TestContext.Current.CancellationToken).ToListAsync().AsTask();
         List<AnswerEvent> before, after;
         await using (var gateway = Gateway()) before = await LookAsync(gateway, Picture(30));
         foreach (var key in new[] { KeyOf([30]), LatentKey.OfAttention(KeyOf([30])) })
-            while (!await connection.GetDatabase().KeyExistsAsync(Prefix + key)) await Task.Yield(); // the write is behind the answer
+            while (!await connection.GetDatabase().KeyExistsAsync(Prefix + key)) await Task.Yield(); // the write follows the answer
 
         await using (var gateway = Gateway()) after = await LookAsync(gateway, new FlamingoPictureId(PictureId.Of([30])));
         Assert.Equal(PictureSource.Redis, Assert.Single(((PicturesResolved)after[0]).Pictures).Source);
-        static IEnumerable<float[]> Maps(List<AnswerEvent> answer) => answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map!.ToFloats());
+        static IEnumerable<float[]> Maps(
+            List<AnswerEvent> answer) =>
+                answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention).Select(map => map!.Map!.ToFloats());
         Assert.Equal(3, Maps(after).Count());
         Assert.Equal(Maps(before), Maps(after));
     }
@@ -119,7 +124,8 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
         await redis.Container.PauseAsync(TestContext.Current.CancellationToken);
         try
         {
-            for (byte picture = 10; picture < 20; picture++) Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(picture)));
+            for (byte picture = 10; picture < 20; picture++)
+                Assert.Equal([PictureSource.Encoded], await flamingo.SourcesAsync(Picture(picture)));
         }
         finally
         {
@@ -139,12 +145,13 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    // a generous budget where a hit is expected: this machine may be busy
+    // The budget is generous for tests that expect a hit, because this machine may be busy.
     private ServiceProvider Gateway(string budget = "00:00:05") =>
         _stage.Services(
             ("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget),
             ("Redis:TimeToLive", "01:00:00"), ("Redis:LeaseDuration", "00:00:15"));
 
     private string KeyOf(byte[] file) => LatentKey.Compute(
-        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

@@ -8,7 +8,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>How often a request waits for Redis, and what it sends, by the client library's own profile.</summary>
+/// <summary>Tests how often a request waits for Redis and which commands it sends, as recorded by the client library's profiler.</summary>
 public sealed class RedisWaitsTests : IDisposable
 {
     private readonly Stage _stage = new();
@@ -19,7 +19,8 @@ public sealed class RedisWaitsTests : IDisposable
     public void Dispose() => _server.Dispose();
 
     [Theory(Timeout = 60_000)]
-    [InlineData(1, false), InlineData(1, true), InlineData(8, false), InlineData(8, true), InlineData(40, true)] // stages take four a call
+    // the stages accept four pictures per call
+    [InlineData(1, false), InlineData(1, true), InlineData(8, false), InlineData(8, true), InlineData(40, true)]
     public async Task A_cold_request_waits_three_times_and_a_warm_one_once_whatever_its_number_of_pictures(int pictures, bool pooled)
     {
         var values = pooled ? 2 * pictures : pictures;
@@ -29,16 +30,16 @@ public sealed class RedisWaitsTests : IDisposable
             Assert.Equal(
             [
                 [.. Times("EXPIRE", values), .. Times("HGET", values)], // look up
-                [.. Times("EXPIRE", values), .. Times("HGET", values), .. Times("SET", pictures)], // lease, and look again
-                [.. Times("EVAL", pictures)], // prolong the leases, which does not count
-                [.. Times("EVAL", pictures), .. Times("EXPIRE", values), .. Times("HMSET", values)], // put, and give back
+                [.. Times("EXPIRE", values), .. Times("HGET", values), .. Times("SET", pictures)], // lease and second lookup
+                [.. Times("EVAL", pictures)], // renewal of the leases, which is part of the write
+                [.. Times("EVAL", pictures), .. Times("EXPIRE", values), .. Times("HMSET", values)], // write and release
             ],
             waits);
         }
 
         await using var warm = await GatewayAsync();
         Assert.Equal([[.. Times("EXPIRE", values), .. Times("HGET", values)]], await WaitsAsync(warm, pictures, pooled, written: false));
-        Assert.Empty(await WaitsAsync(warm, pictures, pooled, written: false)); // memory holds them all
+        Assert.Empty(await WaitsAsync(warm, pictures, pooled, written: false)); // memory holds all values
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
@@ -66,7 +67,7 @@ public sealed class RedisWaitsTests : IDisposable
         return gateway;
     }
 
-    // The commands of each wait, sorted. Commands whose times overlap were under way together: they are one wait.
+    // Returns the sorted commands of each wait. Commands whose times overlap were sent together and form one wait.
     private static async Task<List<List<string>>> WaitsAsync(ServiceProvider gateway, int pictures, bool pooled, bool written)
     {
         var connection = await gateway.GetRequiredService<RedisConnection>().ConnectAsync();
@@ -76,7 +77,7 @@ public sealed class RedisWaitsTests : IDisposable
         connection.RegisterProfiler(() => session);
         await gateway.GetRequiredService<IFlamingo>().EncodeAsync(
             new FlamingoEncodeRequest([.. Enumerable.Range(1, pictures).Select(picture => Picture((byte)picture))], pooled), Cancellation);
-        // The put is behind the answer.
+        // The write follows the answer.
         while (written && operations.Read().Redis!.BytesWritten == before) await Task.Delay(1, Cancellation);
         connection.RegisterProfiler(() => null!);
 

@@ -11,7 +11,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>The shared tier on a server inside this process.</summary>
+/// <summary>Tests the Redis tier on a server inside this process.</summary>
 public sealed class RespServerTests : IDisposable
 {
     private readonly Stage _stage = new();
@@ -26,13 +26,15 @@ public sealed class RespServerTests : IDisposable
             Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
         await using var connection = await _server.ConnectAsync();
         await WrittenAsync(connection, 1);
-        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1),
+            TimeSpan.FromHours(1));
 
         await using var after = Gateway();
-        Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
+        Assert.Equal([PictureSource.Redis],
+            await after.GetRequiredService<IFlamingo>().SourcesAsync(new FlamingoPictureId(PictureId.Of([1]))));
         Assert.Equal([PictureSource.Memory], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
         Assert.Single(_stage.Encodes);
-        Assert.Equal(Sent(0), Sent(1)); // the third call brings no latents: they were delivered
+        Assert.Equal(Sent(0), Sent(1)); // the third call sends no latents, because they were delivered before
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
@@ -45,7 +47,8 @@ public sealed class RespServerTests : IDisposable
         await connection.GetDatabase().KeyExpireAsync(KeyOf(1), TimeSpan.FromMinutes(1));
         await using var after = Gateway();
         Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
-        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromMinutes(50), TimeSpan.FromHours(1));
+        Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromMinutes(50),
+            TimeSpan.FromHours(1));
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
@@ -57,12 +60,13 @@ public sealed class RespServerTests : IDisposable
         await WrittenAsync(connection, 1);
         var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
         var entry = LatentValue.Read(NameOf(1), whole, (_, _) => true)!;
-        var (turned, another) = (new TensorData(TensorDtype.Float32, [5, 2], entry.Latents.Tensor.Bytes), TensorData.FromFloats(new float[10], 2, 5));
+        var (turned, another) = (new TensorData(TensorDtype.Float32, [5, 2], entry.Latents.Tensor.Bytes),
+            TensorData.FromFloats(new float[10], 2, 5));
         byte[][] values =
         [
             [1, 2, 3], new byte[whole.Length], whole[..^1], [.. whole[..^1], (byte)(whole[^1] ^ 1)],
-            new LatentValue(ChecksummedLatents.Of(turned), default).Write(NameOf(1)).ToArray(), // all in order but the shape
-            new LatentValue(ChecksummedLatents.Of(another), default).Write(NameOf(2)).ToArray(), // another picture's
+            new LatentValue(ChecksummedLatents.Of(turned), default).Write(NameOf(1)).ToArray(), // valid except for the shape
+            new LatentValue(ChecksummedLatents.Of(another), default).Write(NameOf(2)).ToArray(), // latents of another picture
         ];
         foreach (var garbage in values)
         {
@@ -106,7 +110,7 @@ public sealed class RespServerTests : IDisposable
         _server.StartAgain();
         await using var connection = await _server.ConnectAsync();
         byte[]? written = null;
-        for (var number = 0; written is null; number++) // new pictures, until the gateway has noticed and writes again
+        for (var number = 0; written is null; number++) // new pictures, until the gateway has reconnected and writes again
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
             byte[] file = [3, (byte)(number >> 16), (byte)(number >> 8), (byte)number];
@@ -115,7 +119,8 @@ public sealed class RespServerTests : IDisposable
         }
 
         await using var other = Gateway();
-        Assert.Equal([PictureSource.Redis, PictureSource.Encoded], await other.GetRequiredService<IFlamingo>().SourcesAsync(Picture(written), Picture(1)));
+        Assert.Equal([PictureSource.Redis, PictureSource.Encoded],
+            await other.GetRequiredService<IFlamingo>().SourcesAsync(Picture(written), Picture(1)));
     }
 
     private string Sent(int prompt)
@@ -124,14 +129,16 @@ public sealed class RespServerTests : IDisposable
         return $"{picture.Key} {Convert.ToHexString(picture.Latents!.Tensor.Bytes.Span)}";
     }
 
-    // all but the header, which tells what encoding it took
+    // Compares everything except the header, which contains the time that encoding took.
     private async Task<bool> HoldsAsync(ConnectionMultiplexer connection, byte[] value) =>
-        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.Length == held.Length() && value.AsSpan(LatentValue.HeaderBytes).SequenceEqual(((byte[])held!)[LatentValue.HeaderBytes..]);
+        await connection.GetDatabase().HashGetAsync(KeyOf(1), "data") is { IsNull: false } held && value.Length == held.Length()
+            && value.AsSpan(LatentValue.HeaderBytes).SequenceEqual(((byte[])held!)[LatentValue.HeaderBytes..]);
 
-    // the write is behind the answer
+    // The write follows the answer.
     private async Task WrittenAsync(ConnectionMultiplexer connection, byte picture)
     {
-        while (!await connection.GetDatabase().KeyExistsAsync(KeyOf(picture))) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        while (!await connection.GetDatabase().KeyExistsAsync(KeyOf(picture)))
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
     private ServiceProvider Gateway() => _stage.Services(
@@ -141,5 +148,6 @@ public sealed class RespServerTests : IDisposable
     private string KeyOf(params byte[] file) => "flamingo:latents:" + NameOf(file);
 
     private string NameOf(params byte[] file) => LatentKey.Compute(
-        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

@@ -10,10 +10,10 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>One encoding across gateways, over one set of stages and one server of Redis' protocol.</summary>
+/// <summary>Tests that gateways share encodings, with one set of stages and one server that implements the Redis protocol.</summary>
 public sealed class SharedEncodingTests : IAsyncLifetime
 {
-    // For tests that see a lease expire or live on. A busy machine may lose one, so the other tests have longer ones.
+    // For tests in which a lease expires or is renewed. A busy machine may lose a short lease, so the other tests use longer leases.
     private static readonly (string Key, string Value) ShortLease = ("Redis:LeaseDuration", "00:00:01");
 
     private readonly Stage _stage = new();
@@ -36,11 +36,14 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var gateways = new[] { Gateway(), Gateway(), Gateway() };
         _stage.Gate = _gate.Task;
         var asked = Enumerable.Range(0, 100).Select(client => Flamingo(gateways[client % 3]).SourcesAsync(Picture(1))).ToList();
-        await UntilAsync(async () => await SumAsync(gateways, cache => cache.Waits) == 97 && await SumAsync(gateways, cache => cache.SharedWaits) == 2);
+        await UntilAsync(async () =>
+            await SumAsync(gateways, cache => cache.Waits) == 97 && await SumAsync(gateways, cache => cache.SharedWaits) == 2);
         _gate.SetResult();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1], _stage.Encodes);
-        Assert.Equal((1, 97, 2), (await SumAsync(gateways, cache => cache.Encoded), await SumAsync(gateways, cache => cache.Waits), await SumAsync(gateways, cache => cache.SharedWaits)));
+        Assert.Equal((1, 97, 2), (await SumAsync(gateways, cache => cache.Encoded), await SumAsync(gateways, cache => cache.Waits),
+            await SumAsync(gateways, cache => cache.SharedWaits)));
         foreach (var gateway in gateways) Assert.Equal([PictureSource.Memory], await Flamingo(gateway).SourcesAsync(Picture(1)));
     }
 
@@ -53,9 +56,10 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var asked = Enumerable.Range(0, 20).Select(client => Flamingo(others[client % 2]).SourcesAsync(Picture(1))).ToList();
         await UntilAsync(async () => await SumAsync(others, cache => cache.SharedWaits) == 2);
-        _stage.Gate = Task.CompletedTask; // the owner's call stays where it is
+        _stage.Gate = Task.CompletedTask; // the owner's call still waits at its gate
         await owner.DisposeAsync();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1, 1], _stage.Encodes);
         Assert.False(left.IsCompleted);
     }
@@ -91,12 +95,13 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         Assert.Equal("segments[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => bad)).Faults).Field);
         Assert.Equal("segments[2].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => alsoBad)).Faults).Field);
         Assert.Equal([PictureSource.Encoded], await good);
-        Assert.Equal([1, 1, 2], _stage.Encodes.Order()); // each bad picture was looked at by whoever sent it
+        Assert.Equal([1, 1, 2], _stage.Encodes.Order()); // each gateway encoded the damaged picture of its own request
 
         await Assert.ThrowsAsync<FlamingoException>(() => Flamingo(gateways[1]).SourcesAsync(Picture(Stage.Broken)));
         Assert.Equal(4, _stage.Encodes.Count);
         await using var connection = await _server.ConnectAsync();
-        await UntilAsync(() => Task.FromResult(Keys(connection, "*").Count == 1)); // the good one's latents, no lease, nothing of the bad one
+        // Redis holds the latents of the valid picture, no lease, and nothing of the damaged picture.
+        await UntilAsync(() => Task.FromResult(Keys(connection, "*").Count == 1));
         Assert.Equal($"flamingo:latents:{KeyOf(1)}", Assert.Single(Keys(connection, "*")));
     }
 
@@ -107,7 +112,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         _stage.Gate = _gate.Task;
         var one = Flamingo(first).SourcesAsync(Picture(1));
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
-        var answer = Flamingo(second).EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2), Picture(3), Picture(4)]), TestContext.Current.CancellationToken);
+        var answer = Flamingo(second).EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2), Picture(3), Picture(4)]),
+            TestContext.Current.CancellationToken);
         await UntilAsync(() => Task.FromResult(_stage.Encodes.Count == 2));
         _gate.SetResult();
         await one;
@@ -119,12 +125,13 @@ public sealed class SharedEncodingTests : IAsyncLifetime
     public async Task An_owner_that_hangs_is_waited_for_no_longer_than_stated()
     {
         await using var connection = await _server.ConnectAsync();
-        await connection.GetDatabase().StringSetAsync(LeaseOf(1), "somebody who prolongs for ever");
+        await connection.GetDatabase().StringSetAsync(LeaseOf(1), "an owner that renews for ever");
         var gateway = Gateway(("Redis:LeaseWait", "00:00:00.300"));
-        Assert.Equal([PictureSource.Encoded], await Flamingo(gateway).SourcesAsync(Picture(1)).WaitAsync(TestContext.Current.CancellationToken));
+        Assert.Equal([PictureSource.Encoded],
+            await Flamingo(gateway).SourcesAsync(Picture(1)).WaitAsync(TestContext.Current.CancellationToken));
         Assert.Equal([1], _stage.Encodes);
         Assert.Equal(1, await SumAsync([gateway], cache => cache.SharedWaits));
-        Assert.Equal("somebody who prolongs for ever", await connection.GetDatabase().StringGetAsync(LeaseOf(1)));
+        Assert.Equal("an owner that renews for ever", await connection.GetDatabase().StringGetAsync(LeaseOf(1)));
     }
 
     [Fact(Timeout = 60_000)]
@@ -138,7 +145,7 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         await connection.GetDatabase().StringSetAsync(LeaseOf(1), "another");
         _gate.SetResult();
         Assert.Equal([PictureSource.Encoded], await asked);
-        await gateway.DisposeAsync(); // waits for what was on its way
+        await gateway.DisposeAsync(); // waits for pending writes
         Assert.Equal("another", await connection.GetDatabase().StringGetAsync(LeaseOf(1)));
         Assert.Equal([LeaseOf(1)], Keys(connection, "*"));
     }
@@ -152,11 +159,12 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var asked = Flamingo(gateway).SourcesAsync(Picture(1));
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
         var token = await connection.GetDatabase().StringGetAsync(LeaseOf(1));
-        var lives = 0; // seen to live longer than before: prolonged
+        var lives = 0; // how often the lease's expiry was seen to grow, that is, it was renewed
         for (var (last, now) = (TimeSpan.Zero, TimeSpan.Zero); lives < 5; last = now)
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
-            now = await connection.GetDatabase().KeyTimeToLiveAsync(LeaseOf(1)) ?? throw new InvalidOperationException("The lease has lapsed.");
+            now = await connection.GetDatabase().KeyTimeToLiveAsync(LeaseOf(1))
+                ?? throw new InvalidOperationException("The lease has expired.");
             if (now > last + TimeSpan.FromMilliseconds(30)) lives++;
         }
 
@@ -175,7 +183,8 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         var asked = Enumerable.Range(0, 20).Select(client => Flamingo(gateways[client % 2]).SourcesAsync(Picture(1))).ToList();
         await UntilAsync(async () => await SumAsync(gateways, cache => cache.Waits) == 18 && _stage.Encodes.Count == 2);
         _gate.SetResult();
-        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken), sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.All(await Task.WhenAll(asked).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
         Assert.Equal([1, 1], _stage.Encodes);
     }
 
@@ -208,10 +217,12 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         }
     }
 
-    private static List<string> Keys(ConnectionMultiplexer connection, string pattern) => [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
+    private static List<string> Keys(ConnectionMultiplexer connection, string pattern) =>
+        [.. connection.GetServers()[0].Keys(pattern: pattern).Select(key => (string)key!)];
 
     private string LeaseOf(byte picture) => $"lease:flamingo:latents:{KeyOf(picture)}";
 
     private string KeyOf(byte picture) => LatentKey.Compute(
-        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

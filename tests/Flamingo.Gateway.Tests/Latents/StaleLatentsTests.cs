@@ -9,14 +9,18 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Gateway.Tests.Latents;
 
-/// <summary>One test per ingredient of the latent key: after a change of it nothing old is served, from memory or from Redis.</summary>
+/// <summary>
+/// Has one test per part of the latent key. After the part has changed, no old latents are used, neither from memory nor from
+/// Redis.
+/// </summary>
 public sealed class StaleLatentsTests : IDisposable
 {
     private readonly RespServer _server = new();
 
     public void Dispose() => _server.Dispose();
 
-    public static TheoryData<string> Ingredients => ["nothing", "picture", "vision", "resampler", "preprocessing", "dtype", "salt", "tenant"];
+    public static TheoryData<string> Ingredients =>
+        ["nothing", "picture", "vision", "resampler", "preprocessing", "dtype", "salt", "tenant"];
 
     [Theory(Timeout = 60_000), MemberData(nameof(Ingredients))]
     public async Task Nothing_old_is_served_after_a_change_of(string ingredient)
@@ -26,7 +30,8 @@ public sealed class StaleLatentsTests : IDisposable
         {
             Assert.Equal(PictureSource.Encoded, await SourceAsync(gateway, 1, ""));
             Assert.Equal(PictureSource.Memory, await SourceAsync(gateway, 1, ""));
-            while (gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.BytesWritten == 0) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            while (gateway.GetRequiredService<LatentCacheOperations>().Read().Redis!.BytesWritten == 0)
+                TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
 
         var after = new Stage();

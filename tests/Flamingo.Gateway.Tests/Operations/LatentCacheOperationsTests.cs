@@ -10,7 +10,9 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Operations;
 
-/// <summary>Nothing else runs: what the whole process exports or allocates is looked at.</summary>
+/// <summary>
+/// These tests do not run in parallel with others, because they observe the metrics and allocations of the whole process.
+/// </summary>
 [CollectionDefinition(nameof(Alone), DisableParallelization = true)]
 public sealed class Alone;
 
@@ -41,10 +43,10 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     public async Task Everything_is_counted_once()
     {
         var (first, second) = (Gateway(), Gateway());
-        await Ask(first, 1, 2); // two misses of each tier, encoded
-        await Ask(first, 1, 1); // one lookup: distinct
+        await Ask(first, 1, 2); // two misses in each tier, then encoded
+        await Ask(first, 1, 1); // one lookup, because the two pictures are the same
         await WrittenAsync(first, 2);
-        await Ask(second, 1, 3); // Redis has one
+        await Ask(second, 1, 3); // Redis holds one of the two
         await WrittenAsync(second, 1);
         var (one, two) = (await StatisticsAsync(first), await StatisticsAsync(second));
         Assert.Equal(new MemoryTierStatistics(2, 80, 256 << 20, 1, 2, 0, 0), one.Memory);
@@ -74,7 +76,9 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             if (ours && instrument.Meter.Name == "Flamingo.Gateway") listening.EnableMeasurementEvents(instrument);
         };
         void See<T>(Instrument instrument, T value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
-            where T : struct => seen[$"{instrument.Name[17..]} {string.Join(' ', tags.ToArray().Select(tag => tag.Value))}".Trim()] = Convert.ToDouble(value, null);
+            where T : struct =>
+                seen[$"{instrument.Name[17..]} {string.Join(' ', tags.ToArray().Select(tag => tag.Value))}".Trim()] =
+                    Convert.ToDouble(value, null);
         listener.SetMeasurementEventCallback<long>(See);
         listener.SetMeasurementEventCallback<double>(See);
         listener.Start();
@@ -91,9 +95,11 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         Assert.Equal(
             new Dictionary<string, double>
             {
-                ["hits memory"] = 1, ["hits redis"] = 0, ["misses memory"] = 2, ["misses redis"] = 2, ["evictions memory"] = 0, ["rejections memory"] = 0,
+                ["hits memory"] = 1, ["hits redis"] = 0, ["misses memory"] = 2, ["misses redis"] = 2, ["evictions memory"] = 0,
+                ["rejections memory"] = 0,
                 ["failures redis"] = 0, ["corrupt redis"] = 0, ["transferred read"] = 0, ["transferred written"] = 272, ["encodings"] = 2,
-                ["waits this"] = 0, ["waits another"] = 0, ["entries memory"] = 2, ["bytes memory"] = 80, ["bytes_limit memory"] = 256 << 20,
+                ["waits this"] = 0, ["waits another"] = 0, ["entries memory"] = 2, ["bytes memory"] = 80,
+                ["bytes_limit memory"] = 256 << 20,
             }.OrderBy(pair => pair.Key),
             seen.OrderBy(pair => pair.Key));
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
@@ -104,7 +110,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     {
         _proxy.Become(ProxyFault.Killed);
         var gateways = new[] { Gateway(), Gateway() };
-        foreach (var gateway in gateways) _ = gateway.GetRequiredService<ILatentCacheOperations>(); // listens, although there is nobody yet
+        // subscribes, although Redis is not reachable yet
+        foreach (var gateway in gateways) _ = gateway.GetRequiredService<ILatentCacheOperations>();
         await Ask(gateways[0], 9);
         _proxy.Become(ProxyFault.None);
         await using var connection = await _server.ConnectAsync();
@@ -116,7 +123,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
         await Ask(gateways[1], 1, 2);
 
         Assert.Equal(new ClearedCache(2, 2), await gateways[1].GetRequiredService<ILatentCacheOperations>().ClearAsync(Cancellation));
-        while ((await StatisticsAsync(gateways[0])).Memory.Entries > 0) Cancellation.ThrowIfCancellationRequested(); // the message is on its way
+        // The message may still be in transit.
+        while ((await StatisticsAsync(gateways[0])).Memory.Entries > 0) Cancellation.ThrowIfCancellationRequested();
         Assert.Equal(0, (await StatisticsAsync(gateways[1])).Memory.Entries);
         Assert.Equal("flamingo:sets:a", Assert.Single(connection.GetServers()[0].Keys(pattern: "*")));
         Assert.Equal([PictureSource.Encoded], await gateways[0].GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
@@ -134,7 +142,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             await Ask(gateway, 1);
             _proxy.Become(fault);
             var operations = gateway.GetRequiredService<ILatentCacheOperations>();
-            Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => operations.ClearAsync(Cancellation))).Kind);
+            Assert.Equal(FlamingoErrorKind.Unavailable,
+                (await Assert.ThrowsAsync<FlamingoException>(() => operations.ClearAsync(Cancellation))).Kind);
             var statistics = await operations.GetStatisticsAsync(Cancellation);
             Assert.Equal((0, false), (statistics.Memory.Entries, statistics.Redis!.Reachable));
         }
@@ -154,7 +163,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             Assert.True(_proxy.Connections > 0);
             _proxy.Become(fault);
             await gateway.DisposeAsync();
-            another.Dispose(); // either way
+            another.Dispose(); // disposes the gateway synchronously as well
             _proxy.Become(ProxyFault.None);
             while (_proxy.Connections > 0) TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
@@ -181,16 +190,19 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     }
 
     private static Task Ask(ServiceProvider gateway, params byte[] pictures) =>
-        gateway.GetRequiredService<IFlamingo>().EncodeAsync(new FlamingoEncodeRequest([.. pictures.Select(picture => Picture(picture))]), Cancellation);
+        gateway.GetRequiredService<IFlamingo>()
+            .EncodeAsync(new FlamingoEncodeRequest([.. pictures.Select(picture => Picture(picture))]), Cancellation);
 
-    private static Task<CacheStatistics> StatisticsAsync(ServiceProvider gateway) => gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
+    private static Task<CacheStatistics> StatisticsAsync(ServiceProvider gateway) =>
+        gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation);
 
-    // writes are behind answers
+    // Writes follow answers.
     private static async Task WrittenAsync(ServiceProvider gateway, int values)
     {
         while ((await StatisticsAsync(gateway)).Redis!.BytesWritten < values * 136) Cancellation.ThrowIfCancellationRequested();
     }
 
     private string KeyOf(byte picture) => LatentKey.Compute(
-        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");
+        PictureId.Of([picture]), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion,
+        _stage.Resampler.LatentDtype, "");
 }

@@ -8,7 +8,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Operations;
 
-/// <summary>A gateway says what it works with when it starts, and what an operator has to know afterwards.</summary>
+/// <summary>A gateway logs its configuration at the start, and later everything that an operator has to know.</summary>
 public sealed class LogTests
 {
     private readonly Stage _stage = new();
@@ -35,7 +35,7 @@ public sealed class LogTests
         Single("The language model is");
         await gateway.GetRequiredService<ILatentCacheOperations>().ClearAsync(Cancellation);
         Single("The latent cache was cleared");
-        Assert.All(_stage.Logged, entry => Assert.Equal(LogLevel.Information, entry.Level)); // nothing is wrong
+        Assert.All(_stage.Logged, entry => Assert.Equal(LogLevel.Information, entry.Level)); // there are no warnings
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
@@ -53,13 +53,13 @@ public sealed class LogTests
             _stage.Vision = _stage.Vision with { WeightsDigest = "vision-2" };
             await off.GetRequiredService<IFlamingo>().AskAsync(Picture(3));
             Assert.Equal(2, _stage.Logged.Count(entry => entry.Text.StartsWith("The vision encoder is", StringComparison.Ordinal)));
-            Single("The resampler is"); // the same as before
+            Single("The resampler is"); // logged once, because the resampler has not changed
         }
 
         var away = new Stage();
         await using var gateway = away.Services(("Redis:ConnectionString", "127.0.0.1:1"));
         string[] warnings = ["does not answer", "lookup failed", "is skipped for"];
-        for (var number = 0; !warnings.All(Warned); number++) // new pictures, each looked up
+        for (var number = 0; !warnings.All(Warned); number++) // each new picture causes a lookup
         {
             Cancellation.ThrowIfCancellationRequested();
             await gateway.GetRequiredService<IFlamingo>().AskAsync(Picture(1, (byte)(number >> 8), (byte)number));

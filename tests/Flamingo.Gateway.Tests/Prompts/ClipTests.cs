@@ -6,7 +6,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Prompts;
 
-/// <summary>Clips in a prompt: how they are named, cut to frames, cached and refused.</summary>
+/// <summary>Tests clips in a prompt: their ids, sampling of frames, caching and refusals.</summary>
 public sealed class ClipTests : IAsyncDisposable
 {
     private readonly Stage _stage = new();
@@ -29,7 +29,7 @@ public sealed class ClipTests : IAsyncDisposable
         var clip = Clip(0, 1, 2, 3);
         var resolved = Assert.IsType<PicturesResolved>((await _flamingo.AskAsync(clip, new FlamingoText("x")))[0]);
         Assert.Equal(PictureId.Of(clip.Input), Assert.Single(resolved.Pictures).Id);
-        Assert.Equal(6, Assert.Single(_stage.Inputs).MaxFrames); // 0 is as many as both stages take
+        Assert.Equal(6, Assert.Single(_stage.Inputs).MaxFrames); // 0 means as many frames as both stages accept
         Assert.Equal(3, _stage.Inputs.Single().Files.Count);
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(clip));
         Assert.Equal([PictureSource.Memory], await _flamingo.SourcesAsync(new FlamingoPictureId(resolved.Pictures[0].Id)));
@@ -43,7 +43,7 @@ public sealed class ClipTests : IAsyncDisposable
         Assert.Equal(5, _stage.Encodes.Sum());
     }
 
-    /// <summary>The id as media.proto tells clients to compute it.</summary>
+    /// <summary>Computes the id as media.proto specifies it for clients.</summary>
     [Fact]
     public void The_id_is_what_the_contract_says()
     {
@@ -56,12 +56,14 @@ public sealed class ClipTests : IAsyncDisposable
     [InlineData(-1, new byte[] { 1 }, "segments[0].video.max_frames")]
     [InlineData(2, new byte[0], "segments[0].video.files")]
     public async Task What_does_not_fit_is_refused_by_field(int maxFrames, byte[] files, string field) =>
-        Assert.Equal(field, Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
+        Assert.Equal(field, Assert.Single(
+            (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Clip(maxFrames, files)))).Faults).Field);
 
     [Fact]
     public async Task A_broken_frame_is_named_by_the_callers_field()
     {
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.AskAsync(new FlamingoText("x"), Clip(0, Stage.Broken, 1)));
         Assert.Equal("segments[1].video", Assert.Single(refusal.Faults).Field);
     }
 
@@ -74,5 +76,6 @@ public sealed class ClipTests : IAsyncDisposable
         Assert.Contains("no frame embeddings", refusal.Message, StringComparison.Ordinal);
     }
 
-    private static FlamingoVideo Clip(int maxFrames, params byte[] files) => new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
+    private static FlamingoVideo Clip(int maxFrames, params byte[] files) =>
+        new(new VisualInput([.. files.Select(file => (ReadOnlyMemory<byte>)new[] { file })], maxFrames));
 }

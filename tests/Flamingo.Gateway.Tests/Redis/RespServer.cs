@@ -5,14 +5,15 @@ using StackExchange.Redis;
 
 namespace Flamingo.Gateway.Tests.Redis;
 
-/// <summary>Garnet, a server of Redis' protocol inside this process: what runs where there is no Docker.</summary>
+/// <summary>Garnet, a server inside this process that implements the Redis protocol, for machines without Docker.</summary>
 internal sealed class RespServer : IDisposable
 {
     private readonly string? _clusterFiles;
     private GarnetServer? _server;
 
     /// <param name="cluster">
-    /// Whether it is a cluster's one node. It owns all slots, and refuses commands and scripts whose keys are of several slots.
+    /// Whether the server is the only node of a cluster. It then owns all slots, and refuses commands and scripts whose keys
+    /// belong to several slots.
     /// </param>
     public RespServer(bool cluster = false)
     {
@@ -39,7 +40,7 @@ internal sealed class RespServer : IDisposable
         _server = null;
     }
 
-    /// <summary>Empty, on the same port.</summary>
+    /// <summary>Restarts the server without data on the same port.</summary>
     public void StartAgain() => _server = Start();
 
     public async Task<ConnectionMultiplexer> ConnectAsync() =>

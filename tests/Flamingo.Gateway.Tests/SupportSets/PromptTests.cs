@@ -8,7 +8,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.SupportSets;
 
-/// <summary>Prompts that draw their shots from a support set, through the whole pipeline over scripted stages.</summary>
+/// <summary>Tests prompts with shots from a support set through the whole pipeline, with scripted stages.</summary>
 public sealed class PromptTests : IAsyncDisposable
 {
     private readonly Stage _stage = new();
@@ -32,11 +32,12 @@ public sealed class PromptTests : IAsyncDisposable
         var set = await PutAsync(1, 2, 3, 4, 5);
         Assert.Equal((1L, 5), (set.Version, set.ExampleCount));
         Assert.Equal([PictureId.Of([1]), PictureId.Of([2])], set.Examples.Take(2).Select(example => example.PictureId));
-        Assert.Equal([4, 1], _stage.Encodes); // encoded as the set was made, in calls of what a request may hold
+        Assert.Equal([4, 1], _stage.Encodes); // encoded when the set was stored, in calls of at most the pictures of one request
 
         var resolved = await AskAsync(new SupportSetChoice("animals", ShotSelection.First, 2), Picture(9), new FlamingoText("This is"));
         Assert.Equal([PictureId.Of([1]), PictureId.Of([2]), PictureId.Of([9])], resolved.Pictures.Select(picture => picture.Id));
-        Assert.Equal([PictureSource.Memory, PictureSource.Memory, PictureSource.Encoded], resolved.Pictures.Select(picture => picture.Source));
+        Assert.Equal([PictureSource.Memory, PictureSource.Memory, PictureSource.Encoded],
+            resolved.Pictures.Select(picture => picture.Source));
         Assert.Equal((2, 0, 1, 0), (resolved.Cache.MemoryHits, resolved.Cache.RedisHits, resolved.Cache.Encoded, resolved.Cache.Waits));
         Assert.Equal(("animals", 1L), (resolved.Shots!.Name, resolved.Shots.Version));
         Assert.Equal([0, 1], resolved.Shots.Examples);
@@ -48,8 +49,10 @@ public sealed class PromptTests : IAsyncDisposable
     {
         await PutAsync(1, 2, 3);
         _stage.Encodes.Clear();
-        // the scripted embedding is [value, 0, 0], scaled to length one: all are equally near, so the first of the set stand last
-        var resolved = await AskAsync(new SupportSetChoice("animals", ShotSelection.Rices, 2), Picture(8), Picture(9), new FlamingoText("x"));
+        // The scripted embedding is [value, 0, 0] scaled to length one, so all examples are equally similar, and the first ones
+        // of the set come last in the prompt.
+        var resolved = await AskAsync(new SupportSetChoice("animals", ShotSelection.Rices, 2), Picture(8), Picture(9),
+            new FlamingoText("x"));
         Assert.Equal([1, 0], resolved.Shots!.Examples);
         Assert.Equal([2], _stage.Encodes);
         Assert.Equal((2, 2), (resolved.Cache.MemoryHits, resolved.Cache.Encoded));
@@ -94,13 +97,15 @@ public sealed class PromptTests : IAsyncDisposable
     [InlineData("nothing", ShotSelection.All, 0, 0L, FlamingoErrorKind.NotFound, null)]
     [InlineData("animals", ShotSelection.All, 0, 7L, FlamingoErrorKind.NotFound, null)]
     [InlineData("animals", ShotSelection.First, 6, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
-    [InlineData("animals", ShotSelection.First, 4, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")] // with the query's five pictures, the gateway takes four
+    // five pictures with the query's, and the gateway accepts four
+    [InlineData("animals", ShotSelection.First, 4, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
     [InlineData("animals", ShotSelection.Random, 0, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
     [InlineData("animals", ShotSelection.All, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.count")]
     [InlineData("animals", ShotSelection.First, 1, -1L, FlamingoErrorKind.InvalidArgument, "support_set.version")]
     [InlineData("an/mals", ShotSelection.First, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.name")]
     [InlineData("animals", (ShotSelection)9, 1, 0L, FlamingoErrorKind.InvalidArgument, "support_set.selection")]
-    public async Task A_choice_that_does_not_fit_is_refused_by_field(string name, ShotSelection selection, int count, long version, FlamingoErrorKind kind, string? field)
+    public async Task A_choice_that_does_not_fit_is_refused_by_field(string name, ShotSelection selection, int count, long version,
+        FlamingoErrorKind kind, string? field)
     {
         await PutAsync(1, 2, 3, 4, 5);
         var refusal = await RefusedAsync(new SupportSetChoice(name, selection, count, Version: version), Picture(9));
@@ -112,10 +117,14 @@ public sealed class PromptTests : IAsyncDisposable
     public async Task Rices_without_a_picture_or_an_embedding_is_refused()
     {
         await PutAsync(1);
-        Assert.Equal("segments", Assert.Single((await RefusedAsync(new SupportSetChoice("animals", ShotSelection.Rices, 1), new FlamingoText("x"))).Faults).Field);
+        Assert.Equal("segments", Assert.Single(
+            (await RefusedAsync(new SupportSetChoice("animals", ShotSelection.Rices, 1), new FlamingoText("x"))).Faults).Field);
         await using var blind = new Stage { Vision = _stage.Vision with { PooledWidth = 0 } }.Services();
-        Assert.Equal("support_set.selection", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => blind.GetRequiredService<IFlamingo>()
-            .GenerateAsync(new FlamingoRequest([Picture(9)], new SamplingParameters()) { SupportSet = new SupportSetChoice("animals", ShotSelection.Rices, 1) }, Cancellation).ToListAsync().AsTask())).Faults).Field);
+        Assert.Equal("support_set.selection",
+            Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => blind.GetRequiredService<IFlamingo>()
+            .GenerateAsync(new FlamingoRequest([Picture(9)],
+                new SamplingParameters()) { SupportSet = new SupportSetChoice("animals", ShotSelection.Rices, 1) }, Cancellation)
+                .ToListAsync().AsTask())).Faults).Field);
     }
 
     [Fact]
@@ -123,14 +132,19 @@ public sealed class PromptTests : IAsyncDisposable
     {
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(new PutSupportSet(
             "a b",
-            [new SupportExample(Picture(1), ""), new SupportExample(new FlamingoPicture(new byte[101]), "x<image>"), new SupportExample(Picture(2), "x<|endofchunk|>"), new SupportExample(new FlamingoVideo(new VisualInput([new byte[1]], 2)), "x")],
+            [new SupportExample(Picture(1), ""), new SupportExample(new FlamingoPicture(new byte[101]), "x<image>"),
+                new SupportExample(Picture(2), "x<|endofchunk|>"),
+                new SupportExample(new FlamingoVideo(new VisualInput([new byte[1]], 2)), "x")],
             TimeSpan.Zero, -1), Cancellation));
         Assert.Equal(
-            ["name", "time_to_live", "expected_version", "examples[0].text", "examples[1].picture", "examples[1].text", "examples[2].text", "examples[3].video"],
+            ["name", "time_to_live", "expected_version", "examples[0].text", "examples[1].picture", "examples[1].text", "examples[2].text",
+                "examples[3].video"],
             refusal.Faults.Select(fault => fault.Field));
-        Assert.Equal("examples", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(new PutSupportSet("a", []), Cancellation))).Faults).Field);
+        Assert.Equal("examples", Assert.Single(
+            (await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(new PutSupportSet("a", []), Cancellation))).Faults).Field);
         Assert.Equal("examples[1].picture", Assert.Single((await Assert.ThrowsAsync<FlamingoException>(() => _sets.PutAsync(
-            new PutSupportSet("a", [new SupportExample(Picture(1), "x"), new SupportExample(Picture(Stage.Broken), "x")]), Cancellation))).Faults).Field);
+            new PutSupportSet("a", [new SupportExample(Picture(1), "x"), new SupportExample(Picture(Stage.Broken), "x")]),
+            Cancellation))).Faults).Field);
         Assert.Empty(await _sets.ListAsync("", Cancellation));
     }
 
@@ -138,7 +152,8 @@ public sealed class PromptTests : IAsyncDisposable
     public async Task A_tenants_set_picture_and_prefix_are_its_own()
     {
         await _sets.PutAsync(new PutSupportSet("animals", [new SupportExample(Picture(1), "a 1")]) { Tenant = "a" }, Cancellation);
-        Assert.Equal(FlamingoErrorKind.NotFound, (await Assert.ThrowsAsync<FlamingoException>(() => _sets.GetAsync("b", "animals", Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound,
+            (await Assert.ThrowsAsync<FlamingoException>(() => _sets.GetAsync("b", "animals", Cancellation))).Kind);
         Assert.Equal(FlamingoErrorKind.NotFound, (await RefusedAsync(new SupportSetChoice("animals"), Picture(9))).Kind);
         Assert.Equal("a 1", (await _sets.GetAsync("a", "animals", Cancellation)).Examples.Single().Text);
 
@@ -149,18 +164,22 @@ public sealed class PromptTests : IAsyncDisposable
         await AskAsAsync("b", Picture(1));
         Assert.Equal([1], _stage.Encodes);
         Assert.NotEqual(prefix, _stage.Asked.Tenant);
-        Assert.Equal(FlamingoErrorKind.NotFound, (await Assert.ThrowsAsync<FlamingoException>(() => AskAsAsync("c", new FlamingoPictureId(PictureId.Of([1]))))).Kind);
+        Assert.Equal(FlamingoErrorKind.NotFound,
+            (await Assert.ThrowsAsync<FlamingoException>(() => AskAsAsync("c", new FlamingoPictureId(PictureId.Of([1]))))).Kind);
 
         Task<List<AnswerEvent>> AskAsAsync(string tenant, FlamingoVisual picture) =>
-            _flamingo.GenerateAsync(new FlamingoRequest([picture], new SamplingParameters()) { Tenant = tenant }, Cancellation).ToListAsync().AsTask();
+            _flamingo.GenerateAsync(new FlamingoRequest([picture], new SamplingParameters()) { Tenant = tenant }, Cancellation)
+                .ToListAsync().AsTask();
     }
 
     [Fact]
     public async Task An_ensemble_is_the_mean_over_orders_of_the_shots()
     {
         await PutAsync(1, 2, 3);
-        _stage.Score = prompt => -Told(prompt).ToList().IndexOf("1"); // -0, -2 or -4 by the place of the first shot
-        var ranking = await _flamingo.RankAsync(new FlamingoRankRequest([Picture(9)], ["x", "y"]) { SupportSet = new SupportSetChoice("animals"), Ensemble = new Ensemble(6, 1) }, Cancellation);
+        _stage.Score = prompt => -Told(prompt).ToList().IndexOf("1"); // -0, -2 or -4, depending on the position of the first shot
+        var ranking = await _flamingo.RankAsync(
+            new FlamingoRankRequest([Picture(9)],
+                ["x", "y"]) { SupportSet = new SupportSetChoice("animals"), Ensemble = new Ensemble(6, 1) }, Cancellation);
         var prompts = _stage.Prompts.Select(Told).Select(told => string.Join(' ', told)).ToList();
         Assert.Equal(6, prompts.Count);
         Assert.Equal("1 a 1<|endofchunk|> 2 a 2<|endofchunk|> 3 a 3<|endofchunk|> 9", prompts[0]);
@@ -175,7 +194,8 @@ public sealed class PromptTests : IAsyncDisposable
     [Fact]
     public async Task An_ensemble_without_a_set_or_of_absurd_size_is_refused()
     {
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.RankAsync(new FlamingoRankRequest([Picture(9)], ["x"]) { Ensemble = new Ensemble(1000, 1) }, Cancellation));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => _flamingo.RankAsync(new FlamingoRankRequest([Picture(9)], ["x"]) { Ensemble = new Ensemble(1000, 1) }, Cancellation));
         Assert.Equal(["ensemble", "ensemble.permutations"], refusal.Faults.Select(fault => fault.Field));
     }
 
@@ -184,19 +204,24 @@ public sealed class PromptTests : IAsyncDisposable
     {
         await PutAsync(1, 2);
         var answer = await _flamingo.GenerateAsync(
-            new FlamingoRequest([new FlamingoText("x")], new SamplingParameters()) { SupportSet = new SupportSetChoice("animals"), Attention = new AttentionChoice([], []) }, Cancellation).ToListAsync();
+            new FlamingoRequest([new FlamingoText("x")],
+                new SamplingParameters()) { SupportSet = new SupportSetChoice("animals"), Attention = new AttentionChoice([], []) },
+                Cancellation).ToListAsync();
         Assert.All(answer.OfType<AnswerTokens>().SelectMany(tokens => tokens.Attention), map => Assert.Equal(1, map!.Picture));
     }
 
     private Task<SupportSet> PutAsync(params byte[] pictures) =>
-        _sets.PutAsync(new PutSupportSet("animals", [.. pictures.Select(picture => new SupportExample(Picture(picture), $"a {picture}"))]), Cancellation);
+        _sets.PutAsync(new PutSupportSet("animals", [.. pictures.Select(picture => new SupportExample(Picture(picture), $"a {picture}"))]),
+            Cancellation);
 
     private async Task<PicturesResolved> AskAsync(SupportSetChoice choice, params FlamingoSegment[] segments) =>
-        (PicturesResolved)(await _flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters()) { SupportSet = choice }, Cancellation).ToListAsync())[0];
+        (PicturesResolved)(await _flamingo.GenerateAsync(new FlamingoRequest(segments, new SamplingParameters()) { SupportSet = choice },
+            Cancellation).ToListAsync())[0];
 
-    private Task<FlamingoException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) => Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
+    private Task<FlamingoException> RefusedAsync(SupportSetChoice choice, params FlamingoSegment[] segments) =>
+        Assert.ThrowsAsync<FlamingoException>(() => AskAsync(choice, segments));
 
-    // One large value displaces everything that is held.
+    // One large value evicts all others.
     private void Empty()
     {
         var large = ChecksummedLatents.Of(TensorData.FromFloats(new float[64 << 20], 64 << 20));
@@ -212,7 +237,7 @@ public sealed class PromptTests : IAsyncDisposable
 
     private static readonly Dictionary<string, string> Names = [];
 
-    // the scripted resampler repeats the file's first byte; latents come once, then the key alone
+    // The scripted resampler repeats the file's first byte. Latents are sent once, and only the key afterwards.
     private static string Told(PictureSegment picture)
     {
         lock (Names)

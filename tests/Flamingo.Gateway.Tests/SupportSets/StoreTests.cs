@@ -10,7 +10,7 @@ using StackExchange.Redis;
 
 namespace Flamingo.Gateway.Tests.SupportSets;
 
-/// <summary>What every store promises, on the one in memory and on the one in Redis (Garnet, in this process).</summary>
+/// <summary>Tests the contract of support set stores on the store in memory and on the store in Redis (Garnet in this process).</summary>
 public sealed class StoreTests : IDisposable
 {
     private static readonly Tenant A = Tenant.Of("a", "salt"), B = Tenant.Of("b", "salt");
@@ -39,7 +39,8 @@ public sealed class StoreTests : IDisposable
         var read = (await store.GetAsync(A, "s", Cancellation))!;
         Assert.Equal(("three", 2L, second.Revision), (Assert.Single(read.Shots).Text, read.Version, read.Revision));
         Assert.Equal([1, 2, 3, 4], read.Shots[0].Embedding.ToArray());
-        Assert.Equal("three", Encoding.UTF8.GetString(Assert.Single(await store.GetPicturesAsync(A, read, ["id of three", "id of one"], Cancellation)).Value.Files[0].Span));
+        Assert.Equal("three", Encoding.UTF8.GetString(
+            Assert.Single(await store.GetPicturesAsync(A, read, ["id of three", "id of one"], Cancellation)).Value.Files[0].Span));
         Assert.Empty(await store.GetPicturesAsync(A, first, ["id of one"], Cancellation));
     }
 
@@ -54,7 +55,8 @@ public sealed class StoreTests : IDisposable
         Assert.Equal("one", (await store.GetAsync(A, "s", Cancellation))!.Shots.Single().Text);
 
         static async Task ConflictAsync(ISupportSetStore store, long expected) =>
-            Assert.Equal(FlamingoErrorKind.Conflict, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("s", "other"), expected, Cancellation))).Kind);
+            Assert.Equal(FlamingoErrorKind.Conflict,
+                (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("s", "other"), expected, Cancellation))).Kind);
     }
 
     [Theory(Timeout = 60_000), InlineData("memory"), InlineData("redis")]
@@ -89,7 +91,8 @@ public sealed class StoreTests : IDisposable
     {
         var store = await StoreAsync(kind, TestContext.Current.CancellationToken);
         foreach (var name in new[] { "a", "b", "c" }) await store.PutAsync(A, Set(name, "one"), null, Cancellation);
-        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("d", "one"), null, Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded,
+            (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("d", "one"), null, Cancellation))).Kind);
         Assert.Equal(2, (await store.PutAsync(A, Set("c", "two"), null, Cancellation)).Version);
         Assert.Equal(1, (await store.PutAsync(B, Set("d", "one"), null, Cancellation)).Version);
     }
@@ -107,7 +110,7 @@ public sealed class StoreTests : IDisposable
             }
             catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Conflict)
             {
-                return 0; // told to try again
+                return 0; // the caller must try again
             }
         }));
         var given = versions.Where(version => version > 0).ToList();
@@ -121,7 +124,9 @@ public sealed class StoreTests : IDisposable
     {
         var store = await StoreAsync("memory", TestContext.Current.CancellationToken);
         await store.PutAsync(A, Set("s", new string('x', 900)) with { Expires = _time.GetUtcNow().AddMinutes(1) }, null, Cancellation);
-        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => store.PutAsync(A, Set("t", new string('x', 900)), null, Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded,
+            (await Assert.ThrowsAsync<FlamingoException>(
+                () => store.PutAsync(A, Set("t", new string('x', 900)), null, Cancellation))).Kind);
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(await store.GetAsync(A, "s", Cancellation));
         Assert.Empty(await store.ListAsync(A, Cancellation));
@@ -135,11 +140,14 @@ public sealed class StoreTests : IDisposable
         await store.PutAsync(A, Set("s", "one") with { Expires = _time.GetUtcNow().AddHours(1) }, null, Cancellation);
         await store.PutAsync(A, Set("t", "one"), null, Cancellation);
         var lives = new List<(string Key, TimeSpan? Life)>();
-        await foreach (var key in _connection!.GetServers()[0].KeysAsync()) lives.Add((key!, await _connection.GetDatabase().KeyTimeToLiveAsync(key)));
-        Assert.Equal(2, lives.Count(key => key.Key.Contains(":s", StringComparison.Ordinal) && key.Life is { } life && life > TimeSpan.FromMinutes(59)));
-        Assert.Equal(3, lives.Count(key => key.Life is null)); // t, its pictures, and the names
+        await foreach (var key in _connection!.GetServers()[0].KeysAsync())
+            lives.Add((key!, await _connection.GetDatabase().KeyTimeToLiveAsync(key)));
+        Assert.Equal(2, lives.Count(key =>
+            key.Key.Contains(":s", StringComparison.Ordinal) && key.Life is { } life && life > TimeSpan.FromMinutes(59)));
+        Assert.Equal(3, lives.Count(key => key.Life is null)); // the set t, its pictures, and the list of names
 
-        await _connection.GetDatabase().KeyDeleteAsync([.. lives.Where(key => key.Life is not null).Select(key => (RedisKey)key.Key)]); // as Redis does it
+        // deletes the key as Redis does when it expires
+        await _connection.GetDatabase().KeyDeleteAsync([.. lives.Where(key => key.Life is not null).Select(key => (RedisKey)key.Key)]);
         Assert.Null(await store.GetAsync(A, "s", Cancellation));
         Assert.Equal(["t"], (await store.ListAsync(A, Cancellation)).Select(set => set.Name));
     }
@@ -164,11 +172,15 @@ public sealed class StoreTests : IDisposable
     private async Task<ISupportSetStore> StoreAsync(string kind, CancellationToken cancellation)
     {
         if (kind == "memory") return new MemorySupportSetStore(_options, _time);
-        _connection = await ConnectionMultiplexer.ConnectAsync($"{_server.Address},abortConnect=false,connectTimeout=1000,syncTimeout=2000,asyncTimeout=2000").WaitAsync(cancellation);
-        return new RedisSupportSetStore(() => Task.FromResult(_connection.GetDatabase()), _options, _time, NullLogger<RedisSupportSetStore>.Instance);
+        _connection =
+            await ConnectionMultiplexer.ConnectAsync(
+                $"{_server.Address},abortConnect=false,connectTimeout=1000,syncTimeout=2000,asyncTimeout=2000").WaitAsync(cancellation);
+        return new RedisSupportSetStore(() => Task.FromResult(_connection.GetDatabase()), _options, _time,
+            NullLogger<RedisSupportSetStore>.Instance);
     }
 
     private static NewSet Set(string name, params string[] texts) => new(
-        name, DateTimeOffset.UnixEpoch, null, "vision", [.. texts.Select(text => new StoredShot($"id of {text}", text, new byte[] { 1, 2, 3, 4 }))],
+        name, DateTimeOffset.UnixEpoch, null, "vision",
+        [.. texts.Select(text => new StoredShot($"id of {text}", text, new byte[] { 1, 2, 3, 4 }))],
         texts.ToDictionary(text => $"id of {text}", text => VisualInput.Still(Encoding.UTF8.GetBytes(text))));
 }

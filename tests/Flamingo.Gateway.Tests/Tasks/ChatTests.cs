@@ -5,7 +5,7 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Tasks;
 
-/// <summary>What the language model is asked in a conversation, to the letter; a picture reads [].</summary>
+/// <summary>Compares the exact prompts of conversations; [] stands for a picture.</summary>
 public sealed class ChatTests : IAsyncDisposable
 {
     private static readonly PromptTemplate Talking = new("User:{picture}{question}<eou>\nAssistant: {answer}<eou>\n");
@@ -23,9 +23,12 @@ public sealed class ChatTests : IAsyncDisposable
         var first = new ChatTurn([Picture(1)], "what is this?");
         await ChatAsync(Talking, first);
         Assert.Equal("User:[]what is this?<eou>\nAssistant:", Asked());
-        await ChatAsync(Talking, first with { Reply = "a dog" }, new([], "where?", "on a hill"), new([Picture(2), Picture(3)], "and these?", ""), new([Picture(4)], ""));
-        Assert.Equal("User:[]what is this?<eou>\nAssistant: a dog<eou>\nUser: where?<eou>\nAssistant: on a hill<eou>\nUser:[][]and these?<eou>\nAssistant:<eou>\nUser:[]<eou>\nAssistant:", Asked());
-        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a token
+        await ChatAsync(Talking, first with { Reply = "a dog" }, new([], "where?", "on a hill"),
+            new([Picture(2), Picture(3)], "and these?", ""), new([Picture(4)], ""));
+        Assert.Equal(
+            "User:[]what is this?<eou>\nAssistant: a dog<eou>\nUser: where?<eou>\nAssistant: on a hill<eou>\nUser:[][]and "
+            + "these?<eou>\nAssistant:<eou>\nUser:[]<eou>\nAssistant:", Asked());
+        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a stop token
     }
 
     [Theory]
@@ -51,9 +54,11 @@ public sealed class ChatTests : IAsyncDisposable
 
         _stage.Says = [" ", "", " a ", "dog"];
         events = await ChatAsync(Talking, new ChatTurn([Picture(1)], "what?"));
-        Assert.Equal(["", "", " a ", "dog"], events.OfType<AnswerTokens>().Select(tokens => tokens.Text)); // one blank, wherever it comes
+        // one leading space is removed, in whichever event it arrives
+        Assert.Equal(["", "", " a ", "dog"], events.OfType<AnswerTokens>().Select(tokens => tokens.Text));
         await ChatAsync(Talking, new ChatTurn([Picture(1)], "what?", " a dog"), new ChatTurn([], "why?"));
-        Assert.StartsWith("User:[]what?<eou>\nAssistant:  a dog<eou>", Asked(), StringComparison.Ordinal); // and is there again
+        // the template inserts the space again
+        Assert.StartsWith("User:[]what?<eou>\nAssistant:  a dog<eou>", Asked(), StringComparison.Ordinal);
 
         _stage.Says = [" one", " two"];
         events = await ChatAsync(new PromptTemplate("{picture}Q:{question} A:{answer}<eou>"), new ChatTurn([], "what?"));
@@ -64,7 +69,8 @@ public sealed class ChatTests : IAsyncDisposable
     public async Task Several_samples_stream_beside_each_other()
     {
         _stage.Says = [" a", " b"];
-        var events = await Tasks(Talking).ChatAsync(new([new([], "what?")], new() { Samples = 2, Temperature = 1 }), Cancellation).ToListAsync(Cancellation);
+        var events = await Tasks(Talking).ChatAsync(new([new([], "what?")], new() { Samples = 2, Temperature = 1 }), Cancellation)
+            .ToListAsync(Cancellation);
         Assert.Equal([(0, "a"), (1, "b")], events.OfType<AnswerTokens>().Select(tokens => (tokens.Sample, tokens.Text)));
     }
 
@@ -78,7 +84,8 @@ public sealed class ChatTests : IAsyncDisposable
     [Fact]
     public async Task The_models_own_examples_go_first_and_its_ends_end_a_reply()
     {
-        await ChatAsync(new PromptTemplate("{picture}Q:{question} A:{answer}\n") { ZeroShot = [new("who?", "me")], CutAt = ["Q:"] }, new ChatTurn([Picture(1)], "what?"));
+        await ChatAsync(new PromptTemplate("{picture}Q:{question} A:{answer}\n") { ZeroShot = [new("who?", "me")], CutAt = ["Q:"] },
+            new ChatTurn([Picture(1)], "what?"));
         Assert.Equal("Q:who? A:me\n[]Q:what? A:", Asked());
         Assert.Equal(["\n", "Q:"], _stage.Sampling!.StopStrings);
     }
@@ -90,7 +97,8 @@ public sealed class ChatTests : IAsyncDisposable
     [InlineData(2, true)]
     public async Task A_conversation_keeps_its_first_two_segments_by_which_its_replica_is_found(int pictures, bool primed)
     {
-        var (first, template) = (new ChatTurn([.. Enumerable.Repeat(Picture(1), pictures)], "what?"), primed ? Talking with { ZeroShot = [new("hi", "hello")] } : Talking);
+        var (first, template) = (new ChatTurn([.. Enumerable.Repeat(Picture(1), pictures)], "what?"),
+            primed ? Talking with { ZeroShot = [new("hi", "hello")] } : Talking);
         await ChatAsync(template, first);
         var before = _stage.Prompts.Last().Take(2).Select(Name).ToList();
         await ChatAsync(template, first with { Reply = "a dog" }, new([], "where?"));
@@ -103,8 +111,11 @@ public sealed class ChatTests : IAsyncDisposable
     [Fact]
     public async Task What_is_asked_reaches_the_engine()
     {
-        await Tasks(Talking).ChatAsync(new([new([], "what?")], new() { Temperature = 1, Seed = 3 }) { PinPrefix = TimeSpan.FromSeconds(5), Tenant = "team" }, Cancellation).ToListAsync(Cancellation);
-        Assert.Equal((1f, 3ul, TimeSpan.FromSeconds(5)), (_stage.Sampling!.Temperature, _stage.Sampling.Seed!.Value, _stage.Asked!.PinPrefix));
+        await Tasks(Talking).ChatAsync(
+            new([new([], "what?")], new() { Temperature = 1, Seed = 3 }) { PinPrefix = TimeSpan.FromSeconds(5), Tenant = "team" },
+            Cancellation).ToListAsync(Cancellation);
+        Assert.Equal((1f, 3ul, TimeSpan.FromSeconds(5)),
+            (_stage.Sampling!.Temperature, _stage.Sampling.Seed!.Value, _stage.Asked!.PinPrefix));
         var tenant = _stage.Asked.Tenant;
         await ChatAsync(Talking, new ChatTurn([], "what?"));
         Assert.NotEqual(tenant, _stage.Asked!.Tenant);
@@ -129,8 +140,10 @@ public sealed class ChatTests : IAsyncDisposable
         Assert.Equal(["turns[0].text"], await FieldsAsync(new ChatTurn([], "")));
         Assert.Equal(["turns[0].reply", "turns[1].reply"], await FieldsAsync(words, past));
         Assert.Equal(["turns[1].visuals[0].picture_id"], await FieldsAsync(past, new ChatTurn([new FlamingoPictureId("x")], "")));
-        Assert.Equal(["turns[0].visuals[1].picture"], await FieldsAsync(new ChatTurn([Picture(1), Picture(Stage.Broken)], "these?", "no"), words));
-        Assert.Equal(["turns"], await FieldsAsync(new ChatTurn([.. Enumerable.Repeat(Picture(1), 65)], "all?"))); // more than a request may hold
+        Assert.Equal(["turns[0].visuals[1].picture"],
+            await FieldsAsync(new ChatTurn([Picture(1), Picture(Stage.Broken)], "these?", "no"), words));
+        // more pictures than a request may have
+        Assert.Equal(["turns"], await FieldsAsync(new ChatTurn([.. Enumerable.Repeat(Picture(1), 65)], "all?")));
         Assert.Equal(["sampling.top_p"], await FieldsAsync(new SamplingParameters { TopP = 2 }, null, words));
         Assert.Equal(["pin_prefix"], await FieldsAsync(new SamplingParameters(), TimeSpan.FromDays(1), words));
         _stage.PromptFails = FlamingoException.Invalid("segments", "The prompt has 3000 tokens.", "Send fewer.");
@@ -143,21 +156,28 @@ public sealed class ChatTests : IAsyncDisposable
         var beams = new ChatTask([new([], "what?")], new() { Beams = 2 });
         await Tasks(Talking).ChatAsync(beams, Cancellation).ToListAsync(Cancellation);
         Assert.Equal(2, _stage.Sampling!.Beams);
-        var refused = await Assert.ThrowsAsync<FlamingoException>(async () => await Tasks(new PromptTemplate("{picture}Q:{question} A:{answer}\n")).ChatAsync(beams, Cancellation).ToListAsync(Cancellation));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            async () =>
+                await Tasks(new PromptTemplate("{picture}Q:{question} A:{answer}\n")).ChatAsync(beams, Cancellation)
+                    .ToListAsync(Cancellation));
         Assert.Equal("sampling.beams", Assert.Single(refused.Faults).Field);
     }
 
     private Task<IEnumerable<string>> FieldsAsync(params ChatTurn[] turns) => FieldsAsync(new SamplingParameters(), null, turns);
 
     private async Task<IEnumerable<string>> FieldsAsync(SamplingParameters sampling, TimeSpan? pin, params ChatTurn[] turns) =>
-        (await Assert.ThrowsAsync<FlamingoException>(async () => await Tasks(Talking).ChatAsync(new(turns, sampling) { PinPrefix = pin }, Cancellation).ToListAsync(Cancellation))).Faults.Select(fault => fault.Field);
+        (await Assert.ThrowsAsync<FlamingoException>(
+            async () =>
+                await Tasks(Talking).ChatAsync(new(turns, sampling) { PinPrefix = pin }, Cancellation)
+                    .ToListAsync(Cancellation))).Faults.Select(fault => fault.Field);
 
     private async Task<List<AnswerEvent>> ChatAsync(PromptTemplate? template, params ChatTurn[] turns) =>
         await Tasks(template).ChatAsync(new(turns, new()), Cancellation).ToListAsync(Cancellation);
 
     private ITasks Tasks(PromptTemplate? template)
     {
-        _stage.Language = _stage.Language with { Prompts = new() { Chat = template }, EndOfChunkToken = "<eou>", SpecialTokens = ["</s>"], ContextLength = 400 };
+        _stage.Language = _stage.Language with { Prompts = new() { Chat = template }, EndOfChunkToken = "<eou>", SpecialTokens = ["</s>"],
+            ContextLength = 400 };
         _services?.Dispose();
         _services = _stage.Services();
         return _services.GetRequiredService<ITasks>();

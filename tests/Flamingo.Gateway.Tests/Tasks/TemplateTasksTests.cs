@@ -5,19 +5,21 @@ using static Flamingo.Gateway.Tests.Asking;
 
 namespace Flamingo.Gateway.Tests.Tasks;
 
-/// <summary>What the language model is asked when a task is, to the letter; a picture reads [].</summary>
+/// <summary>Compares the exact prompts of tasks; [] stands for a picture.</summary>
 public sealed class TemplateTasksTests : IAsyncDisposable
 {
     private static readonly PromptTemplates Plain = new()
     {
         Caption = new("{picture}Output:{answer}<|endofchunk|>") { ZeroShot = [new("", "a dog"), new("", "two cats")], CutAt = ["Output"] },
-        Answer = new("{picture}Question:{question} Short answer:{answer}<|endofchunk|>") { ZeroShot = [new("why?", "so"), new("who?", "me")] },
+        Answer = new("{picture}Question:{question} Short answer:{answer}<|endofchunk|>") {
+            ZeroShot = [new("why?", "so"), new("who?", "me")] },
         Classify = new("{picture}Output:{answer}<|endofchunk|>") { ZeroShot = [new("", "goldfish"), new("", "bus")] },
     };
 
     private static readonly PromptTemplates Talking = new()
     {
-        Answer = new("User:{picture}{question}<eou>\nAssistant: {answer}<eou>\n"), Classify = new("User:{picture}What?<eou>\nAssistant: {answer}<eou>\n"),
+        Answer = new("User:{picture}{question}<eou>\nAssistant: {answer}<eou>\n"),
+        Classify = new("User:{picture}What?<eou>\nAssistant: {answer}<eou>\n"),
     };
 
     private readonly Stage _stage = new();
@@ -34,7 +36,9 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         await tasks.CaptionAsync(new(new(Picture(1)), new()), Cancellation);
         Assert.Equal("Output:a dog<|endofchunk|>Output:two cats<|endofchunk|>[]Output:", Asked());
         await tasks.AnswerAsync(new(new(Picture(1)), "how many?", new()), Cancellation);
-        Assert.Equal("Question:why? Short answer:so<|endofchunk|>Question:who? Short answer:me<|endofchunk|>[]Question:how many? Short answer:", Asked());
+        Assert.Equal(
+            "Question:why? Short answer:so<|endofchunk|>Question:who? Short answer:me<|endofchunk|>[]Question:how many? Short answer:",
+            Asked());
         await tasks.ClassifyAsync(new(new(Picture(1)), ["a"]), Cancellation);
         Assert.Equal("Output:goldfish<|endofchunk|>Output:bus<|endofchunk|>[]Output:", Asked());
 
@@ -48,8 +52,12 @@ public sealed class TemplateTasksTests : IAsyncDisposable
     public async Task Examples_stand_in_their_order_with_and_without_pictures()
     {
         var tasks = Tasks(Plain);
-        await tasks.AnswerAsync(new(new(Picture(9)) { Examples = [new(Picture(1), "what?", "a cat"), new(null, "where?", "here"), new(Picture(2), "when?", "now")] }, "who?", new()), Cancellation);
-        Assert.Equal("[]Question:what? Short answer:a cat<|endofchunk|>Question:where? Short answer:here<|endofchunk|>[]Question:when? Short answer:now<|endofchunk|>[]Question:who? Short answer:", Asked());
+        await tasks.AnswerAsync(new(new(
+            Picture(9)) { Examples = [new(Picture(1), "what?", "a cat"), new(null, "where?", "here"), new(Picture(2), "when?", "now")] },
+            "who?", new()), Cancellation);
+        Assert.Equal(
+            "[]Question:what? Short answer:a cat<|endofchunk|>Question:where? Short answer:here<|endofchunk|>[]Question:when? Short "
+            + "answer:now<|endofchunk|>[]Question:who? Short answer:", Asked());
         Assert.Equal(3, _stage.Encodes.Sum());
     }
 
@@ -59,7 +67,7 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         var tasks = Tasks(Talking, endOfChunk: "<eou>");
         await tasks.AnswerAsync(new(new(Picture(9)) { Examples = [new(Picture(1), "what?", "a cat")] }, "who?", new()), Cancellation);
         Assert.Equal("User:[]what?<eou>\nAssistant: a cat<eou>\nUser:[]who?<eou>\nAssistant:", Asked());
-        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a token
+        Assert.Empty(_stage.Sampling!.StopStrings); // the end of an utterance is a stop token
         await tasks.ClassifyAsync(new(new(Picture(9)), ["cat", "dog"]), Cancellation);
         Assert.Equal([" cat", " dog"], _stage.Ranked!.Candidates);
     }
@@ -76,7 +84,7 @@ public sealed class TemplateTasksTests : IAsyncDisposable
 
         var found = await tasks.ClassifyAsync(new(new(Picture(9)), [evil, "cat"]), Cancellation);
         Assert.Equal([plain, "cat"], _stage.Ranked!.Candidates);
-        Assert.Equal([evil, "cat"], found.Labels.Select(label => label.Label)); // in the user's own words
+        Assert.Equal([evil, "cat"], found.Labels.Select(label => label.Label)); // the user's labels are returned unchanged
     }
 
     [Fact]
@@ -85,13 +93,14 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         var tasks = Tasks(new() { Caption = new("{picture}Caption: {answer}\n") { CutAt = ["dog"] } });
         var answer = await tasks.CaptionAsync(new(new(Picture(1)), new() { StopStrings = ["x"] }), Cancellation);
         Assert.Equal(["x", "\n", "dog"], _stage.Sampling!.StopStrings);
-        Assert.Equal("a", answer.Text); // the stage says "a dog"
+        Assert.Equal("a", answer.Text); // the stage generates "a dog"
         Assert.Equal([1, 2, 3], answer.Ids);
         Assert.Equal((FinishReason.Stop, 7), (answer.Finished.Reason, answer.Finished.PromptTokens));
         Assert.Equal(PictureSource.Encoded, Assert.Single(answer.Pictures.Pictures).Source);
 
         await tasks.CaptionAsync(new(new(Picture(1)), new() { Beams = 3, LengthPenalty = 0 }), Cancellation);
-        Assert.Equal((3, 0f, 0), (_stage.Sampling.Beams, _stage.Sampling.LengthPenalty, _stage.Sampling.StopStrings.Count)); // beams end at tokens alone
+        // a beam search ends only at tokens
+        Assert.Equal((3, 0f, 0), (_stage.Sampling.Beams, _stage.Sampling.LengthPenalty, _stage.Sampling.StopStrings.Count));
     }
 
     [Fact]
@@ -100,15 +109,19 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         _stage.ScoresOf = label => label switch { "short" => [-3], "long" => [-2, -2], _ => [-4] };
         var tasks = Tasks(Plain);
         var task = new ClassifyTask(new(Picture(1)), ["last", "short", "long", "last too"]);
-        Assert.Equal([("long", 2, -2.0), ("short", 1, -3.0), ("last", 0, -4.0), ("last too", 3, -4.0)], (await tasks.ClassifyAsync(task, Cancellation)).Labels.Select(label => (label.Label, label.Index, label.Score)));
-        Assert.Equal([("short", -3.0), ("last", -4.0), ("long", -4.0), ("last too", -4.0)], (await tasks.ClassifyAsync(task with { Scoring = LabelScoring.Sum }, Cancellation)).Labels.Select(label => (label.Label, label.Score)));
+        Assert.Equal([("long", 2, -2.0), ("short", 1, -3.0), ("last", 0, -4.0), ("last too", 3, -4.0)],
+            (await tasks.ClassifyAsync(task, Cancellation)).Labels.Select(label => (label.Label, label.Index, label.Score)));
+        Assert.Equal([("short", -3.0), ("last", -4.0), ("long", -4.0), ("last too", -4.0)],
+            (await tasks.ClassifyAsync(task with { Scoring = LabelScoring.Sum }, Cancellation)).Labels.Select(
+                label => (label.Label, label.Score)));
     }
 
     [Fact]
     public async Task A_support_set_is_drawn_from_as_stored()
     {
         var tasks = Tasks(Plain);
-        await _services!.GetRequiredService<ISupportSets>().PutAsync(new("words", [new(Picture(1), "Output:one"), new(Picture(2), "Output:two")]), Cancellation);
+        await _services!.GetRequiredService<ISupportSets>()
+            .PutAsync(new("words", [new(Picture(1), "Output:one"), new(Picture(2), "Output:two")]), Cancellation);
         var prompt = new TaskPrompt(Picture(3)) { SupportSet = new("words") };
         var answer = await tasks.CaptionAsync(new(prompt, new()), Cancellation);
         Assert.Equal("[]Output:one<|endofchunk|>[]Output:two<|endofchunk|>[]Output:", Asked());
@@ -118,7 +131,8 @@ public sealed class TemplateTasksTests : IAsyncDisposable
 
         _stage.Language = _stage.Language with { Prompts = Talking };
         await using var other = _stage.Services();
-        Assert.Equal("prompt.support_set", await FieldAsync(() => other.GetRequiredService<ITasks>().ClassifyAsync(new(prompt, ["a"]), Cancellation)));
+        Assert.Equal("prompt.support_set",
+            await FieldAsync(() => other.GetRequiredService<ITasks>().ClassifyAsync(new(prompt, ["a"]), Cancellation)));
     }
 
     [Fact]
@@ -140,23 +154,41 @@ public sealed class TemplateTasksTests : IAsyncDisposable
         Assert.Equal("question", await FieldAsync(() => tasks.AnswerAsync(new(prompt, "", new()), Cancellation)));
         Assert.Equal("sampling.samples", await FieldAsync(() => tasks.CaptionAsync(new(prompt, new() { Samples = 2 }), Cancellation)));
         Assert.Equal("sampling.top_p", await FieldAsync(() => tasks.CaptionAsync(new(prompt, new() { TopP = 2 }), Cancellation)));
-        Assert.Equal("prompt.examples[0].answer", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "", "")] }, new()), Cancellation)));
-        Assert.Equal("prompt.examples[0].question", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "why?", "so")] }, new()), Cancellation)));
-        Assert.Equal("prompt.examples[0].question", await FieldAsync(() => tasks.AnswerAsync(new(prompt with { Examples = [new(Picture(1), "", "so")] }, "why?", new()), Cancellation)));
-        Assert.Equal("prompt.zero_shot", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "", "so")], ZeroShot = true }, new()), Cancellation)));
-        Assert.Equal("prompt.support_set.name", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { SupportSet = new("no name") }, new()), Cancellation)));
-        Assert.Equal("prompt.pin_prefix", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { PinPrefix = TimeSpan.FromDays(1) }, new()), Cancellation)));
-        Assert.Equal("prompt.examples[1].visual.picture_id", await FieldAsync(() => tasks.CaptionAsync(new(prompt with { Examples = [new(null, "", "a"), new(new FlamingoPictureId("x"), "", "b")] }, new()), Cancellation)));
-        Assert.Equal("prompt.visual.picture", await FieldAsync(() => tasks.CaptionAsync(new(new(Picture(Stage.Broken)), new()), Cancellation)));
+        Assert.Equal("prompt.examples[0].answer",
+            await FieldAsync(() => tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "", "")] }, new()), Cancellation)));
+        Assert.Equal("prompt.examples[0].question",
+            await FieldAsync(() =>
+                tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "why?", "so")] }, new()), Cancellation)));
+        Assert.Equal("prompt.examples[0].question",
+            await FieldAsync(() =>
+                tasks.AnswerAsync(new(prompt with { Examples = [new(Picture(1), "", "so")] }, "why?", new()), Cancellation)));
+        Assert.Equal("prompt.zero_shot",
+            await FieldAsync(() =>
+                tasks.CaptionAsync(new(prompt with { Examples = [new(Picture(1), "", "so")], ZeroShot = true }, new()), Cancellation)));
+        Assert.Equal("prompt.support_set.name",
+            await FieldAsync(() => tasks.CaptionAsync(new(prompt with { SupportSet = new("no name") }, new()), Cancellation)));
+        Assert.Equal("prompt.pin_prefix",
+            await FieldAsync(() => tasks.CaptionAsync(new(prompt with { PinPrefix = TimeSpan.FromDays(1) }, new()), Cancellation)));
+        Assert.Equal("prompt.examples[1].visual.picture_id",
+            await FieldAsync(() =>
+                tasks.CaptionAsync(new(prompt with { Examples = [new(null, "", "a"), new(new FlamingoPictureId("x"), "", "b")] }, new()),
+                    Cancellation)));
+        Assert.Equal("prompt.visual.picture",
+            await FieldAsync(() => tasks.CaptionAsync(new(new(Picture(Stage.Broken)), new()), Cancellation)));
         Assert.Equal("labels", await FieldAsync(() => tasks.ClassifyAsync(new(prompt, []), Cancellation)));
         Assert.Equal("labels", await FieldAsync(() => tasks.ClassifyAsync(new(prompt, ["a", "a"]), Cancellation)));
         Assert.Equal("labels[1]", await FieldAsync(() => tasks.ClassifyAsync(new(prompt, ["a", ""]), Cancellation)));
-        Assert.Equal("labels", await FieldAsync(() => tasks.ClassifyAsync(new(prompt, [.. Enumerable.Range(0, 9).Select(label => $"{label}")]), Cancellation)));
+        Assert.Equal("labels", await FieldAsync(
+            () => tasks.ClassifyAsync(new(prompt, [.. Enumerable.Range(0, 9).Select(label => $"{label}")]), Cancellation)));
         Assert.Equal("ensemble", await FieldAsync(() => tasks.ClassifyAsync(new(prompt, ["a"]) { Ensemble = new(3, 0) }, Cancellation)));
-        Assert.Equal("prompt.zero_shot", await FieldAsync(() => Tasks(new() { Caption = Plain.Caption! with { ZeroShot = [] } }).CaptionAsync(new(prompt with { ZeroShot = true }, new()), Cancellation)));
+        Assert.Equal("prompt.zero_shot",
+            await FieldAsync(() =>
+                Tasks(new() { Caption = Plain.Caption! with { ZeroShot = [] } })
+                    .CaptionAsync(new(prompt with { ZeroShot = true }, new()), Cancellation)));
     }
 
-    private static async Task<string> FieldAsync(Func<Task> call) => Assert.Single((await Assert.ThrowsAsync<FlamingoException>(call)).Faults).Field;
+    private static async Task<string> FieldAsync(Func<Task> call) =>
+        Assert.Single((await Assert.ThrowsAsync<FlamingoException>(call)).Faults).Field;
 
     private ITasks Tasks(PromptTemplates prompts, string endOfChunk = "<|endofchunk|>")
     {

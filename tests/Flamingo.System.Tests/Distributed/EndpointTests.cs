@@ -76,7 +76,7 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         using var refused = await client.SendAsync(old, Cancellation);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
         var line = await refused.Content.ReadAsStringAsync(Cancellation);
-        string[] parts = [$"gRPC endpoint of Flamingo.{host}.Host", "HTTP/2 only", "request came as HTTP/1", $"HOST:{Running(host).Port}"];
+        string[] parts = [$"gRPC endpoint of Flamingo.{host}.Host", "only HTTP/2", "this request is HTTP/1", $"HOST:{Running(host).Port}"];
         Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
         Assert.Single(line.TrimEnd().Split('\n'));
 

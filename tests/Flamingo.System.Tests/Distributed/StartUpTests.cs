@@ -47,7 +47,7 @@ public sealed class StartUpTests(Stack shared) : HostTests(shared)
         foreach (var process in Shared.All) await process.SaidAsync($"serves gRPC (HTTP/2, without TLS) on {process.Address}.");
         var ending = await StartReadyAsync("Resampler");
         ending.AskToStop();
-        await ending.SaidAsync("[1004] Stopped. No call is served any more.");
+        await ending.SaidAsync("[1004] The service has stopped.");
         Assert.Equal(0, await ending.ExitAsync());
     }
 

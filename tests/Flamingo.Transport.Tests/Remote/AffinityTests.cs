@@ -8,7 +8,7 @@ using Grpc.Net.Client.Balancer;
 
 namespace Flamingo.Transport.Tests.Remote;
 
-/// <summary>Two language models behind real ports, and one channel to both.</summary>
+/// <summary>Tests the placement of calls with two language models on real ports and one channel to both.</summary>
 public sealed class AffinityTests : IAsyncLifetime
 {
     private const int Limit = 60_000;
@@ -28,7 +28,8 @@ public sealed class AffinityTests : IAsyncLifetime
         for (var server = 0; server < 2; server++)
         {
             var number = server;
-            _servers.Add(await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
+            _servers.Add(await LoopbackServer.StartAsync(
+                new ScriptedLanguageModel { Script = (request, cancellation) => Answer(number, request, cancellation) }));
         }
 
         var options = new RemoteStageOptions { LanguageModelSpill = Spill };
@@ -51,7 +52,8 @@ public sealed class AffinityTests : IAsyncLifetime
         string[] beginnings = [.. Enumerable.Range(0, 24).Select(beginning => $"beginning {beginning}")];
         foreach (var end in new[] { "", " and an end" })
             foreach (var beginning in beginnings) await AskAsync(beginning, end);
-        var servers = beginnings.Select(beginning => _asked.Where(call => call.Text == beginning).Select(call => call.Server).Distinct().ToList()).ToList();
+        var servers = beginnings.Select(
+            beginning => _asked.Where(call => call.Text == beginning).Select(call => call.Server).Distinct().ToList()).ToList();
         Assert.All(servers, server => Assert.Single(server));
         Assert.Equal([0, 1], servers.SelectMany(server => server).Distinct().Order());
     }
@@ -63,8 +65,10 @@ public sealed class AffinityTests : IAsyncLifetime
         var streams = new List<IAsyncEnumerator<AnswerEvent>>();
         for (var call = 0; call < Spill + 1; call++)
         {
-            // begun, its first token here, and held at the gate: the balancer's own tracker would count it as done
-            streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken));
+            // The stream has begun, its first token has arrived, and it waits at the gate. gRPC's own call tracker would count it
+            // as complete.
+            streams.Add(_model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken)
+                .GetAsyncEnumerator(TestContext.Current.CancellationToken));
             Assert.True(await streams[^1].MoveNextAsync());
         }
 
@@ -99,10 +103,12 @@ public sealed class AffinityTests : IAsyncLifetime
     {
         await ConnectBothAsync(TestContext.Current.CancellationToken);
         _refusals = 2;
-        await using (var stream = _model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken))
+        await using (var stream = _model.GenerateAsync(Request("held", ""), TestContext.Current.CancellationToken)
+            .GetAsyncEnumerator(TestContext.Current.CancellationToken))
         {
             Assert.True(await stream.MoveNextAsync());
-            Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load)); // not counted, had the last attempt lost its headers
+            // the load would be 0 if the last attempt had lost its headers
+            Assert.Equal((3, 1), (_asked.Count(call => call.Text == "held"), Load));
         }
 
         Assert.Equal(0, Load);
@@ -122,7 +128,7 @@ public sealed class AffinityTests : IAsyncLifetime
         Assert.Equal([(1, "x")], _asked);
     }
 
-    // connections come up one by one: until both have answered, ask on
+    // Connections open one after the other, so calls are made until both servers have answered.
     private async Task ConnectBothAsync(CancellationToken cancellation)
     {
         for (var beginning = 0; _asked.Select(call => call.Server).Distinct().Count() < 2; beginning++)
@@ -132,12 +138,15 @@ public sealed class AffinityTests : IAsyncLifetime
         }
     }
 
-    private async Task AskAsync(string beginning, string end) => await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
+    private async Task AskAsync(string beginning, string end) =>
+        await _model.GenerateAsync(Request(beginning, end), TestContext.Current.CancellationToken).ToListAsync();
 
     private static LanguageModelRequest Request(string beginning, string end) =>
-        new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)], new SamplingParameters { MaxTokens = 3 });
+        new([new TextSegment(beginning), new PictureSegment(new string('a', 64), null), new TextSegment(end)],
+            new SamplingParameters { MaxTokens = 3 });
 
-    private async IAsyncEnumerable<AnswerEvent> Answer(int server, LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    private async IAsyncEnumerable<AnswerEvent> Answer(int server, LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var text = ((TextSegment)request.Segments[0]).Text;
         _asked.Enqueue((server, text));

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Transport.Tests.Remote;
 
-/// <summary>A replica that takes connections and dies in every answer: the connection ends as that of a killed process.</summary>
+/// <summary>A replica that accepts connections and dies during every answer. The connection ends like that of a killed process.</summary>
 internal sealed class DyingServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
@@ -21,13 +21,14 @@ internal sealed class DyingServer : IAsyncDisposable
 
     public int Asked => Volatile.Read(ref _asked);
 
-    /// <param name="answer">What arrives before the end: null for nothing, else the headers and these bytes.</param>
-    /// <param name="end">When it dies.</param>
+    /// <param name="answer">Bytes sent after the headers before the server dies; null sends neither headers nor bytes.</param>
+    /// <param name="end">Task after whose completion the server dies.</param>
     public static async Task<DyingServer> StartAsync(byte[]? answer, Task? end = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         var server = new DyingServer(builder.Build());
         server._app.Run(context => server.DieAsync(context, answer, end ?? Task.CompletedTask));
         await server._app.StartAsync();

@@ -11,14 +11,16 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Remote;
 
-/// <summary>One replica dies under each of its calls and comes back at once, another is well: calls are answered by the other.</summary>
+/// <summary>
+/// Tests that a healthy replica answers the calls when another replica fails during each of its calls and returns at once.
+/// </summary>
 public sealed class FailoverTests
 {
     private const int Limit = 60_000;
 
     private static readonly LanguageModelRequest Request = new([new TextSegment("x")], new SamplingParameters { MaxTokens = 3 });
 
-    // what a replica sends before it dies: nothing, headers alone, the beginning of a message
+    // What a replica sends before it dies: only headers, or the beginning of a message.
     private const string Headers = "", Part = "00000100000102";
 
     [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
@@ -31,7 +33,7 @@ public sealed class FailoverTests
         await UntilAskedAsync(() => dying.Asked, () => resampler.DescribeAsync(TestContext.Current.CancellationToken));
         var asked = dying.Asked;
         for (var call = 0; call < 20; call++) await resampler.DescribeAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(asked, dying.Asked); // it is connected again, and rests: this clock stands still
+        Assert.Equal(asked, dying.Asked); // it is connected again but still skipped, because this clock does not advance
     }
 
     [Theory(Timeout = Limit), InlineData(null), InlineData(Headers), InlineData(Part)]
@@ -42,9 +44,13 @@ public sealed class FailoverTests
         using var channel = Open(dying, well);
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(() => dying.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
+        await UntilAskedAsync(() => dying.Asked,
+            async () =>
+                Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken)
+                    .ToListAsync()).Count));
         var asked = dying.Asked;
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(asked, dying.Asked);
     }
 
@@ -63,7 +69,8 @@ public sealed class FailoverTests
             var events = new List<AnswerEvent>();
             try
             {
-                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken))
+                await foreach (var item in model.GenerateAsync(Request with { Tenant = $"{call++}" },
+                    TestContext.Current.CancellationToken))
                 {
                     events.Add(item);
                     if (dying.Asked > 0) begun.TrySetResult();
@@ -79,12 +86,14 @@ public sealed class FailoverTests
         }
 
         Assert.Equal(failures, dying.Asked);
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
         Assert.Equal(failures, dying.Asked);
     }
 
-    // reconnected in the last moment of its listening, as a killed process's kernel allows: gRPC's balancer finds the unused
-    // connection dead under the first call, does not get another, and calls the replica ready from then on
+    // The client reconnects just before the listening socket closes, as the kernel of a killed process allows. gRPC's balancer
+    // then finds the unused connection dead during the first call, gets no other connection, and continues to report the replica
+    // as ready.
     [Fact(Timeout = Limit)]
     public async Task A_replica_that_died_between_its_connection_and_its_first_call_costs_no_call()
     {
@@ -97,32 +106,40 @@ public sealed class FailoverTests
         using (await listener.AcceptSocketAsync(TestContext.Current.CancellationToken)) await connecting;
         listener.Stop();
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
-        for (var call = 0; call < 20; call++) Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken).ToListAsync()).Count);
+        for (var call = 0; call < 20; call++)
+            Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call}" }, TestContext.Current.CancellationToken)
+                .ToListAsync()).Count);
     }
 
-    // containers that restart together may change addresses with each other before name resolution knows it
+    // Containers that restart together may exchange their addresses before name resolution reports it.
     [Fact(Timeout = Limit)]
     public async Task A_replica_whose_address_another_kind_of_service_has_taken_costs_no_call()
     {
-        await using var stranger = await LoopbackServer.StartAsync(language: null);
+        await using var foreign = await LoopbackServer.StartAsync(language: null);
         await using var well = await LoopbackServer.StartAsync(Well());
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(stranger.Port, well.Port));
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(),
+            Replicas(foreign.Port, well.Port));
         var model = new RemoteLanguageModel(channel, TimeSpan.Zero);
         var call = 0;
-        await UntilAskedAsync(() => stranger.Asked, async () => Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync()).Count));
-        var asked = stranger.Asked;
-        for (var more = 0; more < 20; more++) await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
-        Assert.Equal(asked, stranger.Asked); // it rests
+        await UntilAskedAsync(() => foreign.Asked,
+            async () =>
+                Assert.Equal(2, (await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken)
+                    .ToListAsync()).Count));
+        var asked = foreign.Asked;
+        for (var more = 0; more < 20; more++)
+            await model.GenerateAsync(Request with { Tenant = $"{call++}" }, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.Equal(asked, foreign.Asked); // it is skipped
     }
 
     [Fact(Timeout = Limit)]
     public async Task A_lone_stranger_is_said_to_be_one()
     {
-        await using var stranger = await LoopbackServer.StartAsync(language: null);
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(stranger.Port));
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(() => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
+        await using var foreign = await LoopbackServer.StartAsync(language: null);
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(foreign.Port));
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            () => new RemoteLanguageModel(channel, TimeSpan.Zero).DescribeAsync(TestContext.Current.CancellationToken));
         Assert.Equal(FlamingoErrorKind.Unavailable, refusal.Kind);
-        Assert.Contains("serves no such call", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("does not serve this call", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact(Timeout = Limit)]
@@ -130,13 +147,18 @@ public sealed class FailoverTests
     {
         await using var first = await DyingServer.StartAsync(null);
         await using var second = await DyingServer.StartAsync([]);
-        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System, Replicas(first.Port, second.Port));
+        using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), TimeProvider.System,
+            Replicas(first.Port, second.Port));
         var resampler = new RemoteResampler(channel, TimeSpan.FromSeconds(2));
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(() => resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
         Assert.InRange(first.Asked + second.Asked, 1, 4);
     }
 
-    /// <summary>As gRPC's balancer leaves one now and then; here because replicas are never found, which it does not let itself be interrupted in.</summary>
+    /// <summary>
+    /// gRPC's balancer sometimes leaves a call unsent. Here it does so because the resolver never finds replicas, a wait in which
+    /// the balancer ignores cancellation.
+    /// </summary>
     [Theory(Timeout = Limit), InlineData(0), InlineData(2)]
     public async Task A_call_that_is_never_sent_is_taken_back_and_ends_unavailable(int patienceSeconds)
     {
@@ -167,11 +189,12 @@ public sealed class FailoverTests
         }
     }
 
-    /// <summary>What is taken back is a call that was never sent; one whose answer takes long is waited for.</summary>
+    /// <summary>Only a call that was never sent is cancelled and retried. A call whose answer takes long is waited for.</summary>
     [Fact(Timeout = Limit)]
     public async Task A_call_that_was_sent_is_waited_for_however_long_its_answer_takes()
     {
-        var (asked, answer, time) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new FakeTimeProvider());
+        var (asked, answer, time) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously),
+            new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new FakeTimeProvider());
         var calls = 0;
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = (_, _) => AnswerAsync() });
         using var channel = StageChannel.Open("static:///stage", new RemoteStageOptions(), time, Replicas(server.Port));
@@ -194,15 +217,19 @@ public sealed class FailoverTests
 
     private static ScriptedLanguageModel Well() => new()
     {
-        Script = (_, _) => new AnswerEvent[] { new AnswerTokens("a", [1]), AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, "l1") }.ToAsyncEnumerable(),
+        Script = (_, _) =>
+            new AnswerEvent[] { new AnswerTokens("a", [1]),
+                AnswerFinished.OfLanguageModel(FinishReason.Length, 1, 1, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero,
+                    "l1") }.ToAsyncEnumerable(),
     };
 
     private static StageChannel Open(DyingServer dying, LoopbackServer well) =>
         StageChannel.Open("static:///stage", new RemoteStageOptions(), new StoppedClock(), Replicas(dying.Port, well.Port));
 
-    private static StaticResolverFactory Replicas(params int[] ports) => new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
+    private static StaticResolverFactory Replicas(params int[] ports) =>
+        new(_ => ports.Select(port => new BalancerAddress("127.0.0.1", port)));
 
-    // connections come up one by one: until the other one has had its turn and the good one is surely there, ask on
+    // Connections open one after the other, so calls are made until the failing replica has been tried and the healthy one is connected.
     private static async Task UntilAskedAsync(Func<int> asked, Func<Task> ask)
     {
         for (var answered = false; !answered || asked() == 0;)
@@ -219,7 +246,7 @@ public sealed class FailoverTests
         }
     }
 
-    /// <summary>What has failed rests for ever; timers run.</summary>
+    /// <summary>A clock that stands still, so that a failed replica is skipped for ever. Timers run as usual.</summary>
     private sealed class StoppedClock : TimeProvider
     {
         public override long GetTimestamp() => 0;

@@ -27,7 +27,7 @@ public sealed class ReplicaChoiceTests
             call.OnSent(() => told++);
         }
 
-        _choice.Sent("1"); // it has ended
+        _choice.Sent("1"); // the call has ended
         Assert.Equal(1, told);
     }
 
@@ -38,9 +38,10 @@ public sealed class ReplicaChoiceTests
         var places = begun.Select(call => Place(call)).ToList();
         Assert.Equal(places[0], places[1]);
         Assert.NotEqual(places[1], places[2]);
-        Assert.Equal([2, 3, 4], Replicas.Select(_choice.At).Order()); // nobody is two ahead of the last when it is chosen
+        // a replica is chosen only while it has fewer than two calls more than the least loaded one
+        Assert.Equal([2, 3, 4], Replicas.Select(_choice.At).Order());
         foreach (var call in begun) call.Dispose();
-        begun[0].Dispose(); // twice is once
+        begun[0].Dispose(); // disposing a call twice counts once
         Assert.Equal([0, 0, 0], Replicas.Select(_choice.At));
     }
 
@@ -51,7 +52,7 @@ public sealed class ReplicaChoiceTests
         foreach (var call in begun) Place(call);
         Assert.Equal([3, 3, 3], Replicas.Select(_choice.At));
         foreach (var call in begun) call.Dispose();
-        Assert.Equal(Replicas, Enumerable.Range(0, 50).Select(_ => Once(null)).Distinct().Order()); // one after the other, too
+        Assert.Equal(Replicas, Enumerable.Range(0, 50).Select(_ => Once(null)).Distinct().Order()); // also for calls that do not overlap
     }
 
     [Fact]
@@ -74,11 +75,11 @@ public sealed class ReplicaChoiceTests
         using var call = _choice.Begin(key);
         var failed = Place(call);
         call.Fail();
-        call.Fail(); // it is nowhere now
+        call.Fail(); // the call is at no replica now
         Assert.Equal(0, _choice.At(failed));
         _time.Advance(Rest - TimeSpan.FromTicks(1));
         Assert.DoesNotContain(failed, Enumerable.Range(0, 50).Select(_ => Once(key)));
-        Assert.Equal(failed, Once(key, failed)); // nobody else is there
+        Assert.Equal(failed, Once(key, failed)); // there is no other replica
         _time.Advance(TimeSpan.FromTicks(1));
         Assert.Contains(failed, Enumerable.Range(0, 50).Select(_ => Once(key)));
     }
@@ -93,13 +94,14 @@ public sealed class ReplicaChoiceTests
         {
             failed.Add(Place(call));
             call.Fail();
-            _time.Advance(2 * Rest); // others go there again
+            _time.Advance(2 * Rest); // other calls go to these replicas again
         }
 
         var third = Place(call);
         Assert.Equal(Replicas, failed.Append(third).Order());
         call.Fail();
-        Assert.NotEqual(third, Place(call)); // all have failed it: it starts anew, and not with the one that just did
+        // The call has failed at all replicas, so all are allowed again, except the one that failed just now
+        Assert.NotEqual(third, Place(call));
     }
 
     [Fact]

@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>A language model whose stream a test writes; what it was asked, it keeps.</summary>
+/// <summary>A language model whose stream a test scripts, and which records its requests.</summary>
 internal sealed class ScriptedLanguageModel : ILanguageModel
 {
     public required Func<LanguageModelRequest, CancellationToken, IAsyncEnumerable<AnswerEvent>> Script { get; init; }
@@ -16,7 +16,8 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
 
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Language);
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         Asked = request;
         try
@@ -30,22 +31,27 @@ internal sealed class ScriptedLanguageModel : ILanguageModel
     }
 
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => Task.FromResult(new Ranking(
-        [.. request.Candidates.Select(text => new RankedCandidate(text, [text.Length], [-text.Length]))], request.Segments.Count, TimeSpan.Zero, TimeSpan.Zero, "l1"));
+        [.. request.Candidates.Select(text => new RankedCandidate(text, [text.Length], [-text.Length]))], request.Segments.Count,
+        TimeSpan.Zero, TimeSpan.Zero, "l1"));
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new InvalidOperationException("a secret of the server");
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
+        throw new InvalidOperationException("a secret of the server");
 
-    /// <summary>One token, then nothing until the caller goes away.</summary>
-    public static async IAsyncEnumerable<AnswerEvent> Endless(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>Generates one token and then waits until the caller cancels.</summary>
+    public static async IAsyncEnumerable<AnswerEvent> Endless(LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         yield return new AnswerTokens("a", [1]);
         await Task.Delay(Timeout.InfiniteTimeSpan, cancellation);
     }
 }
 
-/// <summary>A resampler that returns what it was given.</summary>
+/// <summary>A resampler that returns the features that it was given.</summary>
 internal sealed class EchoResampler : IResampler
 {
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Records.Resampler);
 
-    public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) => Task.FromResult(new Resampling("r1", request.Features, request.IncludeAttention ? request.Features : []));
+    public Task<Resampling> ResampleAsync(ResampleRequest request,
+        CancellationToken cancellation) =>
+            Task.FromResult(new Resampling("r1", request.Features, request.IncludeAttention ? request.Features : []));
 }

@@ -14,7 +14,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>Stages behind a real port, and the house's own remote side of them.</summary>
+/// <summary>Serves stages on a real port, and provides the remote stages that call them.</summary>
 internal sealed class LoopbackServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
@@ -27,21 +27,22 @@ internal sealed class LoopbackServer : IAsyncDisposable
         Port = new Uri(app.Urls.Single()).Port;
         var address = app.Urls.Single().Replace("http://", "dns:///", StringComparison.Ordinal);
         var services = new ServiceCollection().AddRemoteStages();
-        services.AddSingleton<Microsoft.Extensions.Configuration.IConfiguration>(new Microsoft.Extensions.Configuration.ConfigurationManager());
+        services.AddSingleton<Microsoft.Extensions.Configuration.IConfiguration>(
+            new Microsoft.Extensions.Configuration.ConfigurationManager());
         services.PostConfigure<RemoteStageOptions>(options => options.VisionEncoder = options.Resampler = options.LanguageModel = address);
         _remote = services.BuildServiceProvider();
     }
 
     public int Port { get; }
 
-    /// <summary>Calls that came, whatever became of them.</summary>
+    /// <summary>Number of calls that arrived, including failed ones.</summary>
     public int Asked => _asked.Value;
 
     public ILanguageModel LanguageModel => _remote.GetRequiredService<ILanguageModel>();
 
     public IResampler Resampler => _remote.GetRequiredService<IResampler>();
 
-    /// <param name="language">Null: a host of the other stages alone.</param>
+    /// <param name="language">The language model; null serves only the other stages.</param>
     public static async Task<LoopbackServer> StartAsync(ILanguageModel? language)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -66,7 +67,7 @@ internal sealed class LoopbackServer : IAsyncDisposable
         return new LoopbackServer(app, asked);
     }
 
-    /// <summary>Cuts every connection at once, as a killed process would.</summary>
+    /// <summary>Closes every connection abruptly, as a killed process would.</summary>
     public Task StopAsync() => _app.StopAsync(new CancellationToken(canceled: true));
 
     public async ValueTask DisposeAsync()

@@ -15,7 +15,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>The public services over gRPC: tenants in metadata, what the cache did in trailers, support sets.</summary>
+/// <summary>Tests the public services over gRPC: tenants in metadata, cache use in trailers, and support sets.</summary>
 public sealed class PublicServiceTests : IAsyncLifetime
 {
     private const int Limit = 30_000;
@@ -31,8 +31,10 @@ public sealed class PublicServiceTests : IAsyncLifetime
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStageServing().AddSingleton<IFlamingo>(_fake).AddSingleton<ITasks>(_fake).AddSingleton<ISupportSets>(_fake).AddSingleton<ILatentCacheOperations>(_fake);
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddStageServing().AddSingleton<IFlamingo>(_fake).AddSingleton<ITasks>(_fake).AddSingleton<ISupportSets>(_fake)
+            .AddSingleton<ILatentCacheOperations>(_fake);
         _server = builder.Build();
         _server.MapFlamingo();
         await _server.StartAsync();
@@ -52,15 +54,29 @@ public sealed class PublicServiceTests : IAsyncLifetime
     public async Task Every_call_says_who_asks(string tenant)
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var (sampling, set) = (new SamplingParameters { Seed = 1 }, new PutSupportSet("words", [new(new FlamingoPicture(new byte[] { 1 }), "a dog")]) { Tenant = tenant });
-        await AskedAsync("Generate", new FlamingoRequest([new FlamingoText("x")], sampling) { Tenant = tenant, SupportSet = new("words", ShotSelection.Rices, 2) }, async request => await _remote.GenerateAsync(request, cancellation).ToListAsync(cancellation));
-        await AskedAsync("Rank", new FlamingoRankRequest([new FlamingoText("x")], ["y"]) { Tenant = tenant, SupportSet = new("words"), Ensemble = new(4, 7) }, request => _remote.RankAsync(request, cancellation));
-        await AskedAsync("Encode", new FlamingoEncodeRequest([new FlamingoVideo(new VisualInput([new byte[] { 1 }], 3))]) { Tenant = tenant }, request => _remote.EncodeAsync(request, cancellation));
+        var (sampling, set) = (new SamplingParameters { Seed = 1 },
+            new PutSupportSet("words", [new(new FlamingoPicture(new byte[] { 1 }), "a dog")]) { Tenant = tenant });
+        await AskedAsync(
+            "Generate",
+            new FlamingoRequest([new FlamingoText("x")], sampling) { Tenant = tenant, SupportSet = new("words", ShotSelection.Rices, 2) },
+            async request => await _remote.GenerateAsync(request, cancellation).ToListAsync(cancellation));
+        await AskedAsync("Rank", new FlamingoRankRequest([new FlamingoText("x")],
+            ["y"]) { Tenant = tenant, SupportSet = new("words"), Ensemble = new(4, 7) },
+            request => _remote.RankAsync(request, cancellation));
+        await AskedAsync("Encode", new FlamingoEncodeRequest(
+            [new FlamingoVideo(new VisualInput([new byte[] { 1 }], 3))]) { Tenant = tenant },
+            request => _remote.EncodeAsync(request, cancellation));
         var asking = new TaskPrompt(new FlamingoPicture(new byte[] { 1 })) { Tenant = tenant };
         await AskedAsync("Caption", new CaptionTask(asking, sampling), task => _remote.CaptionAsync(task, cancellation));
         await AskedAsync("Answer", new AnswerTask(asking, "why?", sampling), task => _remote.AnswerAsync(task, cancellation));
         await AskedAsync("Classify", new ClassifyTask(asking, ["a"]), task => _remote.ClassifyAsync(task, cancellation));
-        await AskedAsync("Chat", new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")], sampling) { Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1) }, async task => Assert.Equal(2, (await _remote.ChatAsync(task, cancellation).ToListAsync(cancellation)).Count));
+        await AskedAsync(
+            "Chat",
+            new ChatTask([new([asking.Visual], "what?", "a dog"), new([], "why?")], sampling)
+            {
+                Tenant = tenant, PinPrefix = TimeSpan.FromSeconds(1),
+            },
+            async task => Assert.Equal(2, (await _remote.ChatAsync(task, cancellation).ToListAsync(cancellation)).Count));
         await AskedAsync("Put", set, request => _remote.SupportSets.PutAsync(request, cancellation));
         await AskedAsync("Get", "words", name => _remote.SupportSets.GetAsync(tenant, name, cancellation));
         await AskedAsync("Delete", "words", name => _remote.SupportSets.DeleteAsync(tenant, name, cancellation));
@@ -77,7 +93,8 @@ public sealed class PublicServiceTests : IAsyncLifetime
     [Theory(Timeout = Limit)]
     [InlineData("two words")]
     [InlineData("a/b")]
-    [InlineData("0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789")]
+    [InlineData("0123456789012345678901234567890123456789012345678901234567890123456789"
+        + "012345678901234567890123456789012345678901234567890123456789")]
     public async Task A_tenant_that_is_no_name_is_refused(string tenant)
     {
         var cancellation = TestContext.Current.CancellationToken;
@@ -87,8 +104,12 @@ public sealed class PublicServiceTests : IAsyncLifetime
             () => Raw.Generate(new V1.GenerateRequest(), headers, cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
             async () => await Raw.RankAsync(new V1.RankRequest(), headers, cancellationToken: cancellation),
             async () => await Raw.EncodeAsync(new V1.EncodeRequest(), headers, cancellationToken: cancellation),
-            async () => await new V1.SupportSets.SupportSetsClient(_channel).ListAsync(new V1.ListSupportSetsRequest(), headers, cancellationToken: cancellation),
-            () => new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), headers, cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
+            async () =>
+                await new V1.SupportSets.SupportSetsClient(_channel).ListAsync(new V1.ListSupportSetsRequest(), headers,
+                    cancellationToken: cancellation),
+            () =>
+                new V1.Tasks.TasksClient(_channel).Chat(new V1.ChatRequest(), headers,
+                    cancellationToken: cancellation).ResponseStream.MoveNext(cancellation),
         })
         {
             var refusal = (await Assert.ThrowsAsync<RpcException>(ask)).ToFlamingoException("Gateway");
@@ -118,14 +139,16 @@ public sealed class PublicServiceTests : IAsyncLifetime
         Assert.Equal(3, (await encode).Cache.Encoded);
         Told(encode.GetTrailers());
 
-        // an answer that breaks off has told by then
+        // An answer that fails also carries the counts in its trailers.
         _fake.Breaks = new FlamingoException(FlamingoErrorKind.Internal, "broken");
         using var broken = Raw.Generate(new V1.GenerateRequest(), cancellationToken: cancellation);
-        await Assert.ThrowsAsync<RpcException>(async () => await broken.ResponseStream.ReadAllAsync(cancellation).ToListAsync(cancellation));
+        await Assert.ThrowsAsync<RpcException>(
+            async () => await broken.ResponseStream.ReadAllAsync(cancellation).ToListAsync(cancellation));
         Told(broken.GetTrailers());
 
         static void Told(Metadata trailers) => Assert.Equal(
-            [("flamingo-memory-hits", "1"), ("flamingo-redis-hits", "2"), ("flamingo-encoded", "3"), ("flamingo-waits", "1"), ("flamingo-saved-ms", "12.2")],
+            [("flamingo-memory-hits", "1"), ("flamingo-redis-hits", "2"), ("flamingo-encoded", "3"), ("flamingo-waits", "1"),
+                ("flamingo-saved-ms", "12.2")],
             trailers.Where(entry => entry.Key.StartsWith("flamingo-", StringComparison.Ordinal)).Select(entry => (entry.Key, entry.Value)));
     }
 
@@ -137,14 +160,17 @@ public sealed class PublicServiceTests : IAsyncLifetime
         Same.Content(FakeFlamingo.Words, await _remote.SupportSets.GetAsync("", "words", cancellation));
         Same.Content(new[] { FakeFlamingo.Words with { Examples = [] } }, await _remote.SupportSets.ListAsync("", cancellation));
         var missing = await Assert.ThrowsAsync<FlamingoException>(() => _remote.SupportSets.GetAsync("", "others", cancellation));
-        Assert.Equal((FlamingoErrorKind.NotFound, FlamingoException.SupportSet, "others"), (missing.Kind, missing.MissingResource, Assert.Single(missing.Missing)));
+        Assert.Equal((FlamingoErrorKind.NotFound, FlamingoException.SupportSet, "others"),
+            (missing.Kind, missing.MissingResource, Assert.Single(missing.Missing)));
     }
 
     [Fact(Timeout = Limit)]
     public async Task The_resolved_pictures_tell_cache_and_shots()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var first = Assert.IsType<PicturesResolved>(await _remote.GenerateAsync(new FlamingoRequest([new FlamingoText("x")], new SamplingParameters()), cancellation).FirstAsync(cancellation));
+        var first = Assert.IsType<PicturesResolved>(
+            await _remote.GenerateAsync(new FlamingoRequest([new FlamingoText("x")], new SamplingParameters()), cancellation)
+                .FirstAsync(cancellation));
         Same.Content(FakeFlamingo.Cache, first.Cache);
         Same.Content(new SelectedShots("words", 3, [1, 0]), first.Shots);
     }

@@ -4,13 +4,14 @@ using Flamingo.Testing;
 
 namespace Flamingo.Transport.Tests.Serving;
 
-/// <summary>A stage behind gRPC keeps the promise of a stage in this process.</summary>
+/// <summary>A stage behind gRPC behaves like a stage in this process.</summary>
 public sealed class RemoteStageTests
 {
     private const int Limit = 30_000;
 
     private static readonly LanguageModelRequest Request = new(
-        [new TextSegment("see "), new PictureSegment(new string('a', 64), ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4], 2, 2)))], new SamplingParameters { MaxTokens = 3, Seed = 7 })
+        [new TextSegment("see "), new PictureSegment(new string('a', 64),
+            ChecksummedLatents.Of(TensorData.FromFloats([1, 2, 3, 4], 2, 2)))], new SamplingParameters { MaxTokens = 3, Seed = 7 })
     {
         Tenant = "t", PinPrefix = TimeSpan.FromSeconds(30), Attention = new AttentionChoice([0], []),
     };
@@ -18,7 +19,9 @@ public sealed class RemoteStageTests
     [Fact(Timeout = Limit)]
     public async Task A_stream_arrives_as_it_left_and_so_does_its_request()
     {
-        AnswerEvent[] events = [new AnswerTokens("a", [1]), new AnswerTokens("", [2, 3]), AnswerFinished.OfLanguageModel(FinishReason.Stop, 5, 3, TimeSpan.FromMilliseconds(1.5), TimeSpan.FromTicks(1), TimeSpan.Zero, "l1")];
+        AnswerEvent[] events = [new AnswerTokens("a", [1]), new AnswerTokens("", [2, 3]),
+            AnswerFinished.OfLanguageModel(FinishReason.Stop, 5, 3, TimeSpan.FromMilliseconds(
+                1.5), TimeSpan.FromTicks(1), TimeSpan.Zero, "l1")];
         var model = new ScriptedLanguageModel { Script = (_, _) => events.ToAsyncEnumerable() };
         await using var server = await LoopbackServer.StartAsync(model);
         Same.Content(events, await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
@@ -31,15 +34,18 @@ public sealed class RemoteStageTests
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
         Same.Content(Records.Language, await server.LanguageModel.DescribeAsync(TestContext.Current.CancellationToken));
         Same.Content(Records.Resampler, await server.Resampler.DescribeAsync(TestContext.Current.CancellationToken));
-        Assert.Equal(["b", "cc"], (await server.LanguageModel.RankAsync(new RankRequest(Request.Segments, ["b", "cc"]), TestContext.Current.CancellationToken)).Candidates.Select(candidate => candidate.Text));
+        Assert.Equal(["b", "cc"], (await server.LanguageModel.RankAsync(new RankRequest(Request.Segments, ["b", "cc"]),
+            TestContext.Current.CancellationToken)).Candidates.Select(candidate => candidate.Text));
     }
 
     [Fact(Timeout = Limit)]
     public async Task A_tensor_larger_than_the_servers_default_limits_passes()
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
-        var features = new TensorData(TensorDtype.Float32, [1, 3000, 3000], new byte[36_000_000]); // Kestrel stops at 30 MB, gRPC at 4 MiB, unless told
-        var latents = Assert.Single((await server.Resampler.ResampleAsync(new ResampleRequest([features]), TestContext.Current.CancellationToken)).Latents);
+        // By default, Kestrel limits requests to 30 MB and gRPC limits messages to 4 MiB.
+        var features = new TensorData(TensorDtype.Float32, [1, 3000, 3000], new byte[36_000_000]);
+        var latents = Assert.Single((await server.Resampler.ResampleAsync(new ResampleRequest([features]),
+            TestContext.Current.CancellationToken)).Latents);
         Assert.Equal(features.Bytes.Length, latents.Bytes.Length);
     }
 
@@ -71,18 +77,25 @@ public sealed class RemoteStageTests
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
         var failure = await Assert.ThrowsAsync<FlamingoException>(async () =>
         {
-            await foreach (var _ in server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken)) await server.StopAsync();
+            await foreach (var _ in server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken))
+                await server.StopAsync();
         });
         Assert.Equal(FlamingoErrorKind.Unavailable, failure.Kind);
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => server.Resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(
+                () => server.Resampler.DescribeAsync(TestContext.Current.CancellationToken))).Kind);
     }
 
     [Fact(Timeout = Limit)]
     public async Task A_refusal_keeps_its_kind_and_details()
     {
-        var model = new ScriptedLanguageModel { Script = (_, _) => throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send them.") { Missing = ["k1", "k2"], RetryAfter = TimeSpan.FromSeconds(2) } };
+        var model = new ScriptedLanguageModel {
+            Script = (_, _) =>
+                throw new FlamingoException(FlamingoErrorKind.LatentsMissing,
+                    "Send them.") { Missing = ["k1", "k2"], RetryAfter = TimeSpan.FromSeconds(2) } };
         await using var server = await LoopbackServer.StartAsync(model);
-        var refusal = await Assert.ThrowsAsync<FlamingoException>(async () => await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
+        var refusal = await Assert.ThrowsAsync<FlamingoException>(
+            async () => await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
         Assert.Equal(FlamingoErrorKind.LatentsMissing, refusal.Kind);
         Assert.Equal(["k1", "k2"], refusal.Missing);
         Assert.Equal(TimeSpan.FromSeconds(2), refusal.RetryAfter);
@@ -92,7 +105,8 @@ public sealed class RemoteStageTests
     public async Task An_unexpected_failure_is_internal_and_keeps_its_insides()
     {
         await using var server = await LoopbackServer.StartAsync(new ScriptedLanguageModel { Script = ScriptedLanguageModel.Endless });
-        var failure = await Assert.ThrowsAsync<FlamingoException>(() => server.LanguageModel.TokenizeAsync(Request.Segments, TestContext.Current.CancellationToken));
+        var failure = await Assert.ThrowsAsync<FlamingoException>(
+            () => server.LanguageModel.TokenizeAsync(Request.Segments, TestContext.Current.CancellationToken));
         Assert.Equal(FlamingoErrorKind.Internal, failure.Kind);
         Assert.DoesNotContain("secret", failure.ToString());
     }

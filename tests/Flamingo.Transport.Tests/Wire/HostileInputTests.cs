@@ -5,7 +5,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Wire;
 
-/// <summary>Messages that no honest stage or gateway sends: refused on arrival, the field named.</summary>
+/// <summary>Malformed messages are refused on arrival, and the error names the field.</summary>
 public sealed class HostileInputTests
 {
     [Fact]

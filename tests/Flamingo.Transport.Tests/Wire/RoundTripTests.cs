@@ -6,32 +6,39 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Transport.Tests.Wire;
 
-/// <summary>Record → message → bytes → message → record gives the record that went in.</summary>
+/// <summary>Converting record → message → bytes → message → record gives the original record.</summary>
 public sealed class RoundTripTests
 {
     [Fact]
-    public void Requests() => Check(Records.LanguageRequest, LanguageWire.ToMessage, V1.GenerateTokensRequest.Parser, LanguageWire.ToRecord);
+    public void Requests() =>
+        Check(Records.LanguageRequest, LanguageWire.ToMessage, V1.GenerateTokensRequest.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Rank_requests() => Check(Records.RankRequest, LanguageWire.ToMessage, V1.RankCandidatesRequest.Parser, LanguageWire.ToRecord);
+    public void Rank_requests() =>
+        Check(Records.RankRequest, LanguageWire.ToMessage, V1.RankCandidatesRequest.Parser, LanguageWire.ToRecord);
 
     [Fact]
-    public void Vision_requests() => Check(Records.VisionRequest, VisionWire.ToMessage, V1.EncodePicturesRequest.Parser, VisionWire.ToRecord);
+    public void Vision_requests() =>
+        Check(Records.VisionRequest, VisionWire.ToMessage, V1.EncodePicturesRequest.Parser, VisionWire.ToRecord);
 
     [Fact]
-    public void Vision_encodings() => Check(Records.VisionEncoding, VisionWire.ToMessage, V1.EncodePicturesResponse.Parser, VisionWire.ToRecord);
+    public void Vision_encodings() =>
+        Check(Records.VisionEncoding, VisionWire.ToMessage, V1.EncodePicturesResponse.Parser, VisionWire.ToRecord);
 
     [Fact]
-    public void Vision_statistics() => Check(Records.VisionStatistics, VisionWire.ToMessage, V1.VisionEncoderStatistics.Parser, VisionWire.ToRecord);
+    public void Vision_statistics() =>
+        Check(Records.VisionStatistics, VisionWire.ToMessage, V1.VisionEncoderStatistics.Parser, VisionWire.ToRecord);
 
     [Fact]
-    public void Resample_requests() => Check(Records.ResampleRequest, ResamplerWire.ToMessage, V1.ResampleRequest.Parser, ResamplerWire.ToRecord);
+    public void Resample_requests() =>
+        Check(Records.ResampleRequest, ResamplerWire.ToMessage, V1.ResampleRequest.Parser, ResamplerWire.ToRecord);
 
     [Fact]
     public void Resamplings() => Check(Records.Resampling, ResamplerWire.ToMessage, V1.ResampleResponse.Parser, ResamplerWire.ToRecord);
 
     [Fact]
-    public void Generation_events() => Check(Records.Generation, GenerationWire.ToStageMessage, V1.GenerateTokensResponse.Parser, GenerationWire.ToRecord);
+    public void Generation_events() =>
+        Check(Records.Generation, GenerationWire.ToStageMessage, V1.GenerateTokensResponse.Parser, GenerationWire.ToRecord);
 
     [Fact]
     public void Rankings() => Check(Records.Ranking, LanguageWire.ToMessage, V1.RankCandidatesResponse.Parser, LanguageWire.ToRecord);

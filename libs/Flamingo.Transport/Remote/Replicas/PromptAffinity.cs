@@ -5,18 +5,22 @@ using Flamingo.Stages;
 
 namespace Flamingo.Transport.Remote.Replicas;
 
-/// <summary>What prompts that share a cached prefix have in common: the tenant and the beginning.</summary>
+/// <summary>
+/// Computes a key that is equal for prompts that may share a cached prefix. It depends on the tenant and on the beginning of the
+/// prompt.
+/// </summary>
 public static class PromptAffinity
 {
     /// <summary>
-    /// Segments that count: a first example's picture and text. With more, prompts that share their shots would part at the first
-    /// difference.
+    /// Number of segments in the key: the picture and the text of the first example. With more segments, prompts that share only
+    /// some shots would get different keys.
     /// </summary>
     private const int Segments = 2;
 
     private const int TextCharacters = 64;
 
-    /// <returns>Lowercase hexadecimal, 64 characters; equal for prompts of one tenant whose first two segments begin alike.</returns>
+    /// <returns>64 lowercase hexadecimal characters, equal for prompts of one tenant whose first two segments have the same
+    /// picture and the same first 64 characters of text.</returns>
     public static string Key(string tenant, IReadOnlyList<PromptSegment> segments)
     {
         var text = new StringBuilder(tenant);

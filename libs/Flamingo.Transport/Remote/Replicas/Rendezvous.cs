@@ -5,18 +5,19 @@ using System.Text;
 namespace Flamingo.Transport.Remote.Replicas;
 
 /// <summary>
-/// Rendezvous hashing (highest random weight; Thaler and Ravishankar 1998): every key orders all replicas by a hash of
-/// key and replica. The first in order serves it; one that comes or goes moves its own keys and no others.
+/// Rendezvous hashing (highest random weight; Thaler and Ravishankar 1998): for each key, all replicas are ordered by a hash of
+/// key and replica, and the first in order serves the key. A replica that is added or removed changes the placement only of its
+/// own keys.
 /// </summary>
 public static class Rendezvous
 {
-    /// <param name="replicas">Names, at least one, each once.</param>
-    /// <param name="calls">Calls in flight at each.</param>
+    /// <param name="replicas">Names of the replicas; at least one, without duplicates.</param>
+    /// <param name="calls">Number of calls in flight at each replica.</param>
     /// <param name="spill">
-    /// A replica with this many calls more than the least loaded one is busy and passed over; at least 1, which is the least
-    /// loaded.
+    /// A replica with this many calls more than the least loaded replica is busy and skipped. At least 1, which selects among the
+    /// least loaded replicas.
     /// </param>
-    /// <returns>Index of the first in the key's order that is not busy.</returns>
+    /// <returns>Index of the first replica in the key's order that is not busy.</returns>
     public static int Choose(string key, IReadOnlyList<string> replicas, IReadOnlyList<int> calls, int spill)
     {
         var bound = calls.Min() + spill;

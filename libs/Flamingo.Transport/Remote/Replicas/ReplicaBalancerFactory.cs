@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Transport.Remote.Replicas;
 
-/// <summary>Calls go where <see cref="ReplicaChoice"/> says, among the replicas that are connected.</summary>
+/// <summary>A gRPC load balancer that sends each call to the connected replica that <see cref="ReplicaChoice"/> selects.</summary>
 public sealed class ReplicaBalancerFactory(ReplicaChoice choice) : LoadBalancerFactory
 {
     public override string Name => "flamingo_replicas";
@@ -26,7 +26,7 @@ public sealed class ReplicaBalancerFactory(ReplicaChoice choice) : LoadBalancerF
 
         private static string Name(Subchannel subchannel)
         {
-            var address = subchannel.GetAddresses()[0].EndPoint; // one address each: the resolver's
+            var address = subchannel.GetAddresses()[0].EndPoint; // each subchannel has exactly one address from the resolver
             return $"{address.Host}:{address.Port}";
         }
 

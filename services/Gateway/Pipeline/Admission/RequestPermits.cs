@@ -4,7 +4,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Admission;
 
-/// <summary>Bounds the number of requests in work, and the number of requests that wait for others to end. The oldest goes next.</summary>
+/// <summary>
+/// Bounds the number of requests that run at once and the number of requests that wait. Waiting requests are admitted in order of
+/// arrival.
+/// </summary>
 public sealed class RequestPermits(GatewayOptions options, ILogger<RequestPermits> logger) : IDisposable
 {
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
@@ -16,8 +19,8 @@ public sealed class RequestPermits(GatewayOptions options, ILogger<RequestPermit
         QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
     });
 
-    /// <summary>Disposing the permit lets the next request in.</summary>
-    /// <exception cref="FlamingoException">Overloaded, with RetryAfter.</exception>
+    /// <summary>Waits for a permit. Disposing the permit admits the next request.</summary>
+    /// <exception cref="FlamingoException">Overloaded, with RetryAfter: too many requests are waiting.</exception>
     public async ValueTask<IDisposable> EnterAsync(CancellationToken cancellation)
     {
         var permit = await _limiter.AcquireAsync(1, cancellation);
@@ -26,7 +29,7 @@ public sealed class RequestPermits(GatewayOptions options, ILogger<RequestPermit
         GatewayLog.Overloaded(logger, options.MaxConcurrentRequests, options.MaxQueuedRequests);
         throw new FlamingoException(
             FlamingoErrorKind.Overloaded,
-            "The gateway has as many requests as it takes. Try again in 1 s, or raise Gateway:MaxQueuedRequests.")
+            "The gateway has too many waiting requests. Retry in 1 s, or raise Gateway:MaxQueuedRequests.")
         {
             RetryAfter = RetryAfter,
         };

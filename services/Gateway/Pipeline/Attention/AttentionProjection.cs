@@ -4,36 +4,37 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.Attention;
 
 /// <summary>
-/// Maps a token's attention over a picture's latents to the picture's patches, through the attention of each latent over the patches.
+/// Projects a token's attention over a picture's latents onto the picture's patches, using the attention of each latent over the patches.
 /// </summary>
 public static class AttentionProjection
 {
-    /// <param name="seen">Weights [latents].</param>
-    /// <param name="read">[latents, frames × patches of the grid], rows summing to one.</param>
+    /// <param name="token">The token's attention, with weights [latents].</param>
+    /// <param name="latents">Attention of each latent over the patches, [latents, frames × grid patches]; each row sums to one.</param>
     /// <param name="patches">
-    /// Features of one frame: a square grid in reading order, and a class token, which is not read, where the number is no square.
+    /// Number of features of one frame: a square grid in reading order, plus an ignored class token if the number is not a square.
     /// </param>
-    /// <returns>The same with its map [frames × rows, columns], summing to one.</returns>
-    /// <exception cref="FlamingoException">Internal: shapes that do not fit together.</exception>
-    public static TokenAttention Map(TokenAttention seen, TensorData read, int patches)
+    /// <returns>The token's attention with its map [frames × rows, columns], which sums to one.</returns>
+    /// <exception cref="FlamingoException">Internal: the shapes do not fit together.</exception>
+    public static TokenAttention Map(TokenAttention token, TensorData latents, int patches)
     {
-        var (weights, reads) = (seen.Weights.ToFloats(), read.ToFloats());
+        var (weights, patchWeights) = (token.Weights.ToFloats(), latents.ToFloats());
         var side = (int)Math.Sqrt(patches);
-        if (read.Shape.Length != 2 || weights.Length != read.Shape[0] || read.Shape[1] % (side * side) != 0)
+        if (latents.Shape.Length != 2 || weights.Length != latents.Shape[0] || latents.Shape[1] % (side * side) != 0)
             throw new FlamingoException(FlamingoErrorKind.Internal,
-                $"Attention [{string.Join(", ", seen.Weights.Shape)}] over latents does not fit [{string.Join(", ", read.Shape)}] over "
+                $"Attention [{string.Join(", ", token.Weights.Shape)}] over latents does not fit [{string.Join(", ", latents.Shape)}] over "
                 + $"{side * side} patches.");
-        var map = new float[read.Shape[1]];
+        var map = new float[latents.Shape[1]];
         var sum = 0.0;
-        for (var place = 0; place < map.Length; place++)
+        for (var patch = 0; patch < map.Length; patch++)
         {
             var value = 0.0;
-            for (var latent = 0; latent < weights.Length; latent++) value += (double)weights[latent] * reads[(latent * map.Length) + place];
-            map[place] = (float)value;
+            for (var latent = 0; latent < weights.Length; latent++)
+                value += (double)weights[latent] * patchWeights[(latent * map.Length) + patch];
+            map[patch] = (float)value;
             sum += value;
         }
 
-        for (var place = 0; place < map.Length && sum > 0; place++) map[place] = (float)(map[place] / sum);
-        return seen with { Map = TensorData.FromFloats(map, map.Length / side, side) };
+        for (var patch = 0; patch < map.Length && sum > 0; patch++) map[patch] = (float)(map[patch] / sum);
+        return token with { Map = TensorData.FromFloats(map, map.Length / side, side) };
     }
 }

@@ -8,33 +8,33 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.Gateway.Delivery;
 
 /// <summary>
-/// The language model as the pipeline asks it: latents are sent only where the language model is not believed to hold them already. A
-/// wrong belief costs one more call, with all latents, so that any replica can answer it.
+/// Calls the language model and omits latents that it is believed to hold already. If the belief is wrong, the call is made again
+/// with all latents, so that any replica can answer it.
 /// </summary>
 public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metrics, ILogger<LatentDelivery> logger)
 {
-    // About a megabyte of keys. A key that is kept too long costs one more call; a key that is dropped too soon costs its latents on the
-    // wire once more.
+    // 8192 keys take about a megabyte. A key that is kept too long costs one more call; a key that is dropped too soon costs
+    // sending its latents again.
     private const int MostKeys = 8192;
 
     private readonly RecentlyAdded<bool> _delivered = new(MostKeys); // keys that the language model is believed to hold
 
-    /// <param name="request">With all latents.</param>
-    /// <exception cref="FlamingoException">Any kind but LatentsMissing.</exception>
+    /// <param name="request">The request with the latents of all its pictures.</param>
+    /// <exception cref="FlamingoException">Any kind except LatentsMissing.</exception>
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
         LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // The call may be made again until the first event has been passed on.
-        await using var stream = await AskAsync(request.Segments, async segments =>
+        await using var stream = await SendAsync(request.Segments, async segments =>
         {
-            var begun = language.GenerateAsync(request with { Segments = segments }, cancellation).GetAsyncEnumerator(cancellation);
+            var events = language.GenerateAsync(request with { Segments = segments }, cancellation).GetAsyncEnumerator(cancellation);
             try
             {
-                return new Begun(begun, await begun.MoveNextAsync());
+                return new BegunStream(events, await events.MoveNextAsync());
             }
             catch
             {
-                await begun.DisposeAsync();
+                await events.DisposeAsync();
                 throw;
             }
         });
@@ -43,42 +43,43 @@ public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metri
 
     /// <inheritdoc cref="GenerateAsync"/>
     public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) =>
-        AskAsync(request.Segments, segments => language.RankAsync(request with { Segments = segments }, cancellation));
+        SendAsync(request.Segments, segments => language.RankAsync(request with { Segments = segments }, cancellation));
 
-    private async Task<T> AskAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> ask)
+    private async Task<T> SendAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> call)
     {
-        var needed = all.Select(segment =>
+        var withoutDelivered = all.Select(segment =>
             segment is PictureSegment picture && _delivered.Find(picture.Key) ? picture with { Latents = null } : segment).ToList();
         T answer;
         try
         {
-            answer = await ask(needed);
+            answer = await call(withoutDelivered);
         }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
             metrics.CountRedelivery();
             GatewayLog.SentAgain(logger, refusal.Missing.Count);
             foreach (var key in refusal.Missing) _delivered.Remove(key);
-            answer = await AskWithAllAsync(all, ask);
+            answer = await SendAllAsync(all, call);
         }
 
         foreach (var picture in all.OfType<PictureSegment>()) _delivered.Add(picture.Key, true);
         return answer;
     }
 
-    private static async Task<T> AskWithAllAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> ask)
+    private static async Task<T> SendAllAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> call)
     {
         try
         {
-            return await ask(all);
+            return await call(all);
         }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
-            throw new FlamingoException(FlamingoErrorKind.Internal, "The language model asks for latents that were sent to it.", refusal);
+            throw new FlamingoException(FlamingoErrorKind.Internal,
+                "The language model reports latents as missing that were sent with the request.", refusal);
         }
     }
 
-    private sealed record Begun(IAsyncEnumerator<AnswerEvent> Events, bool Any) : IAsyncDisposable
+    private sealed record BegunStream(IAsyncEnumerator<AnswerEvent> Events, bool Any) : IAsyncDisposable
     {
         public ValueTask DisposeAsync() => Events.DisposeAsync();
     }

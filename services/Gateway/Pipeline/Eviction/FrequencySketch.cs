@@ -4,12 +4,12 @@ using System.Runtime.InteropServices;
 namespace Flamingo.Gateway.Eviction;
 
 /// <summary>
-/// Estimates how often each key was used lately. The estimate is never too low. It is a count-min sketch: four rows of 4-bit counters,
-/// one counter of each row per key, and the least of the four is the estimate. After a sample of additions all counters are halved, so
-/// that uses of long ago count less and less (Einziger, Friedman and Manes, TinyLFU, 2017).
+/// Estimates how often each key was used recently, with a count-min sketch: a key has one 4-bit counter in each of four rows, and
+/// the smallest of the four is the estimate, which collisions can only raise. After a number of additions all counters are
+/// halved, so that old uses count less and less (Einziger, Friedman and Manes, TinyLFU, 2017).
 /// </summary>
-/// <param name="counters">Per row, a power of two, at least 16; 2 bytes each over all rows.</param>
-/// <param name="seed">Of the hash. The same seed gives the same estimates in every process.</param>
+/// <param name="counters">Number of counters per row: a power of two, at least 16. Each takes 2 bytes over all rows.</param>
+/// <param name="seed">Seed of the hash. The same seed gives the same estimates in every process.</param>
 public sealed class FrequencySketch(int counters, ulong seed)
 {
     private const int Rows = 4;
@@ -35,7 +35,7 @@ public sealed class FrequencySketch(int counters, ulong seed)
         _additions /= 2;
     }
 
-    /// <returns>0 to 15.</returns>
+    /// <returns>Estimated number of recent uses, 0 to 15.</returns>
     public int Estimate(string key)
     {
         var (hash, least) = (Hash(key), 15UL);
@@ -54,10 +54,10 @@ public sealed class FrequencySketch(int counters, ulong seed)
         return ((row * counters / PerWord) + (counter / PerWord), 4 * (counter % PerWord));
     }
 
-    // string.GetHashCode differs from process to process.
+    // string.GetHashCode is not used, because it differs from process to process.
     private ulong Hash(string key) => XxHash3.HashToUInt64(MemoryMarshal.AsBytes(key.AsSpan()), (long)seed);
 
-    private static ulong Mix(ulong value) // SplitMix64's finalizer: one hash of the key gives a counter of each row
+    private static ulong Mix(ulong value) // the finalizer of SplitMix64, which derives a counter of each row from one hash of the key
     {
         value = (value ^ (value >> 30)) * 0xbf58_476d_1ce4_e5b9;
         value = (value ^ (value >> 27)) * 0x94d0_49bb_1331_11eb;

@@ -1,41 +1,42 @@
 namespace Flamingo.Gateway.Eviction;
 
 /// <summary>
-/// A bounded number of values by key. One more value drops the one whose addition is the longest ago; adding a key again makes it the
-/// newest, reading it does not. Safe for use by several threads.
+/// A map with a bounded number of entries. When it is full, adding an entry evicts the one that was added the longest ago. Adding
+/// a key again makes it the newest; reading it does not. Safe for concurrent use.
 /// </summary>
 /// <remarks>
-/// BitFaster.Caching's LRU maps are no replacement: each of their reads counts as a use, and a belief that is only looked at would stay.
+/// The LRU caches of BitFaster.Caching cannot replace it: they count each read as a use, so that an entry that is only read would
+/// never expire.
 /// </remarks>
-/// <param name="most">Number of values that are kept.</param>
+/// <param name="most">Largest number of entries.</param>
 public sealed class RecentlyAdded<TValue>(int most)
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, LinkedListNode<(string Key, TValue Value)>> _places = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, LinkedListNode<(string Key, TValue Value)>> _nodes = new(StringComparer.Ordinal);
     private readonly LinkedList<(string Key, TValue Value)> _newestFirst = new();
 
     public int Count
     {
         get
         {
-            lock (_lock) return _places.Count;
+            lock (_lock) return _nodes.Count;
         }
     }
 
-    /// <returns>The default value of the type where the key is not there.</returns>
+    /// <returns>The value, or the default of its type if the key is absent.</returns>
     public TValue? Find(string key)
     {
-        lock (_lock) return _places.TryGetValue(key, out var place) ? place.Value.Value : default;
+        lock (_lock) return _nodes.TryGetValue(key, out var node) ? node.Value.Value : default;
     }
 
     public void Add(string key, TValue value)
     {
         lock (_lock)
         {
-            if (_places.Remove(key, out var old)) _newestFirst.Remove(old);
-            _places[key] = _newestFirst.AddFirst((key, value));
-            if (_places.Count <= most) return;
-            _places.Remove(_newestFirst.Last!.Value.Key);
+            if (_nodes.Remove(key, out var old)) _newestFirst.Remove(old);
+            _nodes[key] = _newestFirst.AddFirst((key, value));
+            if (_nodes.Count <= most) return;
+            _nodes.Remove(_newestFirst.Last!.Value.Key);
             _newestFirst.RemoveLast();
         }
     }
@@ -44,7 +45,7 @@ public sealed class RecentlyAdded<TValue>(int most)
     {
         lock (_lock)
         {
-            if (_places.Remove(key, out var place)) _newestFirst.Remove(place);
+            if (_nodes.Remove(key, out var node)) _newestFirst.Remove(node);
         }
     }
 }

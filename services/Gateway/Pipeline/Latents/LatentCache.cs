@@ -17,18 +17,20 @@ using Item = (Flamingo.Gateway.Latents.RequestedPicture Picture, string Key);
 namespace Flamingo.Gateway.Latents;
 
 /// <summary>
-/// Latents of pictures, each encoded once, whoever asks and however often. A request takes four steps, each for all of its pictures
-/// together:
+/// Returns the latents of pictures and encodes each picture only once, even for concurrent requests. A request takes four steps,
+/// each for all of its pictures together:
 /// <list type="number">
-/// <item>Look up in memory, then in Redis what memory lacks. A request that finds everything has waited for Redis once at most.</item>
-/// <item>Claim what was not found: in this process, so that other requests wait for this one, and by leases in Redis, so that other
-/// gateways do. Behind each claim one more look finds what its last owner has put since the lookup. This is the second wait.</item>
-/// <item>Encode what was claimed, and meanwhile wait for what another request or gateway is encoding.</item>
-/// <item>Put: into memory at once, into Redis behind the answer, which is the third wait. Before it, the leases are prolonged: nothing is
-/// written under a lease that was lost.</item>
+/// <item>Look up the pictures in memory, and the missing ones in Redis. A request that finds everything has waited for Redis at
+/// most once.</item>
+/// <item>Claim the pictures that were not found: in this process, so that other requests wait for this one, and by leases in
+/// Redis, so that other gateways wait. After each claim, another lookup finds latents that the last owner has stored since the
+/// first lookup. This is the second wait for Redis.</item>
+/// <item>Encode the claimed pictures, and meanwhile wait for pictures that another request or gateway is encoding.</item>
+/// <item>Store the latents: in memory at once, and in Redis after the request has been answered, which is the third wait. Before
+/// that, the leases are renewed, and nothing is written under a lease that was lost.</item>
 /// </list>
-/// An owner that fails gives its leases back at once, and one that dies loses them; then a waiter encodes its own files and gets its own
-/// errors. Where Redis does not answer, every gateway encodes for itself.
+/// An owner that fails releases its leases at once, and the leases of an owner that dies expire. A waiting request then encodes
+/// its own files and gets its own errors. If Redis does not answer, every gateway encodes on its own.
 /// </summary>
 public sealed class LatentCache(
     TinyLfuCache<LatentValue> memory, RedisTier redis, LatentEncoder encoder, StageDescriptions descriptions, LatentCacheCounters counters,
@@ -38,17 +40,17 @@ public sealed class LatentCache(
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, Claim> _claims = new(StringComparer.Ordinal); // of this process, by latent key
+    private readonly Dictionary<string, Claim> _claims = new(StringComparer.Ordinal); // claims of this process by latent key
 
-    /// <summary>Latents of every picture, from memory, from Redis or from the stages.</summary>
-    /// <param name="pictures">One that stands here twice is looked up and encoded once.</param>
+    /// <summary>Returns the latents of every picture, from memory, from Redis or from the stages.</summary>
+    /// <param name="pictures">The pictures; a repeated picture is looked up and encoded once.</param>
     /// <param name="files">
-    /// One more source of files. It is asked once, for the ids of all pictures that are not cached and came without files.
+    /// An additional source of files. It is called once, with the ids of all pictures that are not cached and came without files.
     /// </param>
     /// <returns>One result per picture, in order.</returns>
     /// <exception cref="FlamingoException">
-    /// NotFound for all ids that are not cached as they are needed and whose files are not there either; InvalidArgument for bad pictures,
-    /// named by their fields; and whatever the stages throw.
+    /// NotFound for all ids that are not cached with everything that the request needs and whose files are not available either;
+    /// InvalidArgument for pictures that cannot be decoded, named by their fields; and all exceptions of the stages.
     /// </exception>
     public async Task<IReadOnlyList<PictureLatents>> GetOrEncodeAsync(
         IReadOnlyList<RequestedPicture> pictures, Tenant tenant, CancellationToken cancellation, FileSource? files = null)
@@ -56,17 +58,17 @@ public sealed class LatentCache(
         if (pictures.Count == 0) return [];
         var model = await descriptions.GetAsync(cancellation);
         List<Item> asked = [.. RequestedPicture.Distinct(pictures).Select(picture => (picture, picture.KeyUnder(model, tenant)))];
-        var held = new ConcurrentDictionary<string, LatentValue>(1, asked.Count, StringComparer.Ordinal); // known to be cached, by key
-        var answers = new Dictionary<string, PictureLatents>(StringComparer.Ordinal); // by picture id
+        var held = new ConcurrentDictionary<string, LatentValue>(1, asked.Count, StringComparer.Ordinal); // cached values by key
+        var answers = new Dictionary<string, PictureLatents>(StringComparer.Ordinal); // answers by picture id
 
-        // 1 look up
+        // Step 1: look up.
         var started = time.GetTimestamp();
         var missing = asked.SelectMany(item => item.Picture.Values(item.Key, model)).ToList();
         foreach (var (key, _) in missing)
             if (memory.Get(key) is { } value) held[key] = value;
         missing.RemoveAll(value => held.ContainsKey(value.Key));
         var (found, answered) = missing.Count == 0 ? ([], false) : await redis.FindAsync(missing, cancellation);
-        Hold(found, held);
+        KeepInMemory(found, held);
         var lookup = time.GetElapsedTime(started);
         foreach (var (picture, key) in asked)
         {
@@ -75,9 +77,10 @@ public sealed class LatentCache(
         }
 
         var open = asked.Where(item => !answers.ContainsKey(item.Picture.Id)).ToList();
-        if (open.Count > 0) open = await WithFilesAsync(open, held, files);
+        if (open.Count > 0) open = await AddFilesAsync(open, held, files);
 
-        // 2 claim, 3 encode, 4 put; once more for pictures whose other owner had a fault of its own, or did not need as much
+        // Steps 2 to 4: claim, encode and store. They are repeated for pictures whose other owner failed, or did not need all
+        // that this request needs.
         started = time.GetTimestamp();
         var joined = new HashSet<string>(StringComparer.Ordinal);
         while (open.Count > 0)
@@ -85,8 +88,8 @@ public sealed class LatentCache(
             var (own, others) = ClaimHere(open, held, model, answers);
             if (joined.Count == 0) counters.Wait(others.Count);
             joined.UnionWith(others.Select(item => item.Picture.Id));
-            // Not under the caller's cancellation: requests that wait for this one must not fail because its caller leaves.
-            if (own.Count > 0) _ = AnswerAsync(own, held, answered, model, tenant, time.GetElapsedTime(started));
+            // The caller's cancellation is not passed on, because requests that wait for this one must not fail if its caller cancels.
+            if (own.Count > 0) _ = CompleteAsync(own, held, answered, model, tenant, time.GetElapsedTime(started));
             await CollectAsync(own, answers, cancellation);
             open = [];
             foreach (var (picture, key, owner) in others)
@@ -108,41 +111,43 @@ public sealed class LatentCache(
         return [.. pictures.Select(picture => answers[picture.Id])];
     }
 
-    /// <summary>Keeps what Redis held in memory too.</summary>
-    private void Hold(Dictionary<string, LatentValue> found, ConcurrentDictionary<string, LatentValue> held)
+    /// <summary>Adds values that were found in Redis to the memory tier.</summary>
+    private void KeepInMemory(Dictionary<string, LatentValue> found, ConcurrentDictionary<string, LatentValue> held)
     {
         foreach (var (key, value) in found) memory.Put(key, held[key] = value);
     }
 
-    private static async Task<List<Item>> WithFilesAsync(
+    private static async Task<List<Item>> AddFilesAsync(
         List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
     {
         var without = open.Where(item => item.Picture.Input is null).Select(item => item.Picture.Id).ToList();
         if (without.Count == 0) return open;
         if (files is not null)
         {
-            var there = await files(without);
+            var fetched = await files(without);
             open = [.. open.Select(item =>
-                (item.Picture with { Input = item.Picture.Input ?? there.GetValueOrDefault(item.Picture.Id) }, item.Key))];
+                (item.Picture with { Input = item.Picture.Input ?? fetched.GetValueOrDefault(item.Picture.Id) }, item.Key))];
         }
 
         var unknown = open.Where(item => item.Picture.Input is null).ToList();
         if (unknown.Count == 0) return open;
-        var gone = unknown.Where(item => !held.ContainsKey(item.Key)).Select(item => item.Picture.Id).ToList();
-        var partial = unknown.Select(item => item.Picture.Id).Except(gone).ToList();
-        var said = new List<string>();
-        if (gone.Count > 0)
-            said.Add($"Nobody holds {(gone.Count == 1 ? "this picture" : "these pictures")} any more: {string.Join(", ", gone)}.");
-        if (partial.Count > 0) said.Add($"Held without what attention maps or embeddings need: {string.Join(", ", partial)}.");
-        throw new FlamingoException(FlamingoErrorKind.NotFound, $"{string.Join(' ', said)} Send the bytes again.")
+        var absent = unknown.Where(item => !held.ContainsKey(item.Key)).Select(item => item.Picture.Id).ToList();
+        var partial = unknown.Select(item => item.Picture.Id).Except(absent).ToList();
+        var problems = new List<string>();
+        if (absent.Count > 0)
+            problems.Add($"The service no longer holds {(absent.Count == 1 ? "this picture" : "these pictures")}: "
+                + $"{string.Join(", ", absent)}.");
+        if (partial.Count > 0)
+            problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
+        throw new FlamingoException(FlamingoErrorKind.NotFound, $"{string.Join(' ', problems)} Send the bytes again.")
         {
             Missing = [.. unknown.Select(item => item.Picture.Id)],
         };
     }
 
     /// <summary>
-    /// Claims pictures in this process, unless another request has: an owner puts its latents into memory before it gives its claim up, so
-    /// a look behind the claim finds what was put since the lookup.
+    /// Claims the pictures that no other request in this process has claimed. An owner stores its latents in memory before it
+    /// releases its claim, so a lookup after the claim finds latents that were stored since the first lookup.
     /// </summary>
     private (List<Claim> Own, List<(RequestedPicture Picture, string Key, Claim Owner)> Others) ClaimHere(
         List<Item> open, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model, Dictionary<string, PictureLatents> answers)
@@ -173,10 +178,10 @@ public sealed class LatentCache(
         return (own, others);
     }
 
-    /// <summary>Answers every one of these claims, with an error where there is no other answer. Never throws.</summary>
-    /// <param name="shared">Whether Redis answered the lookup; where it did not, there is nobody to ask for leases.</param>
-    /// <param name="waited">How long their request has waited for other owners.</param>
-    private async Task AnswerAsync(
+    /// <summary>Completes every one of these claims, with latents or with an error. Never throws.</summary>
+    /// <param name="shared">Whether Redis answered the lookup; if it did not, no leases are requested.</param>
+    /// <param name="waited">How long the request has already waited for other owners.</param>
+    private async Task CompleteAsync(
         List<Claim> claims, ConcurrentDictionary<string, LatentValue> held, bool shared, FlamingoModel model, Tenant tenant,
         TimeSpan waited)
     {
@@ -191,14 +196,14 @@ public sealed class LatentCache(
                 var values = open.SelectMany(claim => claim.Picture.Values(claim.Key, model)).Where(value => !held.ContainsKey(value.Key));
                 var (leases, elsewhere, found) =
                     shared ? await redis.LeaseAsync([.. open.Select(claim => claim.Key)], [.. values]) : ([], [], []);
-                Hold(found, held);
+                KeepInMemory(found, held);
 
                 var (here, left, unneeded) = (new List<Claim>(), new List<Claim>(), new Dictionary<string, string>());
                 foreach (var claim in open)
                 {
                     if (PictureLatents.Find(claim.Picture, claim.Key, held, model, PictureSource.Encoded) is { } answer)
                     {
-                        // Another gateway has encoded it since the lookup.
+                        // Another gateway has encoded the picture since the first lookup.
                         if (leases.Remove(claim.Key, out var token)) unneeded[claim.Key] = token;
                         Answer(claim, answer with { Vision = elapsed, Waited = true });
                         if (first) counters.WaitForAnother();
@@ -234,7 +239,10 @@ public sealed class LatentCache(
         await Task.WhenAll(encodings);
     }
 
-    /// <summary>Encodes, puts and answers, or fails those claims that have no answer. Gives the leases back. Never throws.</summary>
+    /// <summary>
+    /// Encodes the pictures, stores their latents and completes the claims, with an error if the encoding failed. Releases the
+    /// leases. Never throws.
+    /// </summary>
     private async Task EncodeAsync(
         List<Claim> claims, Dictionary<string, string> leases, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model,
         Tenant tenant, TimeSpan waited, bool waitedFor)
@@ -260,15 +268,16 @@ public sealed class LatentCache(
         foreach (var claim in open.Values) Fail(claim, failure ?? new InvalidOperationException("A picture has not been encoded."));
     }
 
-    /// <summary>Puts into memory what was made under the key that was asked for, and adds it to what Redis is to hold.</summary>
-    /// <returns>Latents to answer with: those held already where an extra alone was missing, so that no answer changes.</returns>
+    /// <summary>Stores latents in memory if they have the requested key, and adds them to the values to write to Redis.</summary>
+    /// <returns>The latents to answer with. If only attention or embedding was missing, these are the latents held already, so
+    /// that repeated requests get the same latents.</returns>
     private ChecksummedLatents Store(
         string key, PictureLatents made, ConcurrentDictionary<string, LatentValue> held,
         List<(string Picture, string Key, LatentValue Value)> values)
     {
         if (made.Key != key)
         {
-            // An answer of other weights serves this request under its own key, and is never stored under the old one.
+            // Latents of other weights answer this request under their own key, and are not stored under the requested key.
             LatentCacheLog.MadeByOtherWeights(logger, made.Weights.Vision, made.Weights.Resampler);
             descriptions.Forget();
             return made.Latents;
@@ -288,19 +297,19 @@ public sealed class LatentCache(
 
     private void Answer(Claim claim, PictureLatents answer)
     {
-        GiveUp(claim);
+        Release(claim);
         claim.Answer.TrySetResult(answer);
     }
 
     private void Fail(Claim claim, Exception exception)
     {
-        GiveUp(claim);
+        Release(claim);
         claim.Answer.TrySetException(exception);
-        _ = claim.Answer.Task.Exception; // seen, even if the caller has left and no other request waits
+        _ = claim.Answer.Task.Exception; // marks the exception as observed, even if no request waits for it
     }
 
-    // Another request may have claimed the same key since.
-    private void GiveUp(Claim claim)
+    // The check is needed because another request may have claimed the same key since.
+    private void Release(Claim claim)
     {
         lock (_lock)
             if (_claims.TryGetValue(claim.Key, out var current) && current.Answer == claim.Answer) _claims.Remove(claim.Key);
@@ -328,8 +337,8 @@ public sealed class LatentCache(
     }
 
     /// <returns>
-    /// Null where the owner's answer does not serve this request: it lacks an extra, or there is none for a picture of the owner's that is
-    /// bad, which may be another one, and whose field is the owner's anyway.
+    /// Null if the owner's result cannot be used: it lacks attention or an embedding that this request needs, or the owner's
+    /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
     /// </returns>
     private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
     {

@@ -6,14 +6,18 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Latents;
 
-/// <summary>From pixels to latents through both stages, in calls as large as the stages take. Nothing is cached here.</summary>
+/// <summary>
+/// Encodes pictures to latents through the vision encoder and the resampler, in calls as large as the stages accept. It caches
+/// nothing.
+/// </summary>
 public sealed class LatentEncoder(
     IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentCacheCounters counters, TimeProvider time)
 {
-    /// <summary>Answers with each picture once, as soon as its call is done, and not in the order of the question.</summary>
-    /// <param name="pictures">With their files.</param>
+    /// <summary>Returns each picture once, as soon as its call has completed. The order may differ from the order of the request.</summary>
+    /// <param name="pictures">The pictures with their files.</param>
     /// <exception cref="FlamingoException">
-    /// InvalidArgument for bad pictures, named by the callers' fields; Mismatch where the resampler refuses what the vision encoder made.
+    /// InvalidArgument for pictures that cannot be decoded, named by the callers' fields; Mismatch if the resampler refuses the
+    /// features of the vision encoder.
     /// </exception>
     public async IAsyncEnumerable<PictureLatents> EncodeAsync(IReadOnlyList<RequestedPicture> pictures, FlamingoModel model, Tenant tenant)
     {
@@ -25,25 +29,25 @@ public sealed class LatentEncoder(
             var vision = time.GetElapsedTime(started);
             total.Vision += vision;
 
-            // The resampler is asked for attention over those pictures alone that need it.
-            foreach (var alike in chunk.Zip(encoding.Pictures).GroupBy(item => item.First.NeedsAttention).Select(group => group.ToList()))
+            // Attention is requested only for the pictures that need it.
+            foreach (var group in chunk.Zip(encoding.Pictures).GroupBy(item => item.First.NeedsAttention).Select(pairs => pairs.ToList()))
             {
                 started = time.GetTimestamp();
-                var needsAttention = alike[0].First.NeedsAttention;
-                var resampling = await ResampleAsync([.. alike.Select(item => item.Second.Features)], needsAttention);
+                var needsAttention = group[0].First.NeedsAttention;
+                var resampling = await ResampleAsync([.. group.Select(item => item.Second.Features)], needsAttention);
                 var resample = time.GetElapsedTime(started);
                 total.Resample += resample;
-                foreach (var (place, (picture, features)) in alike.Index())
+                foreach (var (index, (picture, features)) in group.Index())
                 {
-                    var latents = resampling.Latents[place];
+                    var latents = resampling.Latents[index];
                     var key = LatentKey.Compute(
                         picture.Id, encoding.WeightsDigest, resampling.WeightsDigest, model.Vision.PreprocessingVersion, latents.Dtype,
                         tenant.Salt);
                     yield return new PictureLatents(picture.Id, key, ChecksummedLatents.Of(latents), PictureSource.Encoded)
                     {
                         Weights = (encoding.WeightsDigest, resampling.WeightsDigest),
-                        Cost = (vision / chunk.Length) + (resample / alike.Count),
-                        Attention = needsAttention ? resampling.Attention[place] : null,
+                        Cost = (vision / chunk.Length) + (resample / group.Count),
+                        Attention = needsAttention ? resampling.Attention[index] : null,
                         Pooled = features.Pooled,
                         Vision = total.Vision,
                         Resample = total.Resample,
@@ -65,7 +69,8 @@ public sealed class LatentEncoder(
             return encoding.Pictures.Count == pictures.Count && (!includePooled || pooled == pictures.Count) ? encoding
                 : throw new FlamingoException(
                     FlamingoErrorKind.Internal,
-                    $"{pictures.Count} pictures came back as {encoding.Pictures.Count} features and {pooled} embeddings.");
+                    $"The vision encoder returned {encoding.Pictures.Count} features and {pooled} embeddings for "
+                    + $"{pictures.Count} pictures.");
         }
         catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
@@ -82,7 +87,8 @@ public sealed class LatentEncoder(
             var (latents, attention) = (resampling.Latents.Count, resampling.Attention.Count);
             return latents == features.Count && (!includeAttention || attention == features.Count) ? resampling
                 : throw new FlamingoException(
-                    FlamingoErrorKind.Internal, $"{features.Count} features came back as {latents} latents and {attention} attentions.");
+                    FlamingoErrorKind.Internal, $"The resampler returned {latents} latents and {attention} attentions for "
+                        + $"{features.Count} features.");
         }
         catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
@@ -90,7 +96,7 @@ public sealed class LatentEncoder(
         }
     }
 
-    // From the vision encoder's pictures[i] to the field in which the caller sent that picture.
+    // Translates the vision encoder's field pictures[i] to the field in which the caller sent that picture.
     private static string CallersField(string field, IReadOnlyList<RequestedPicture> pictures)
     {
         foreach (var (index, picture) in pictures.Index())

@@ -5,8 +5,8 @@ using Flamingo.Abstractions;
 namespace Flamingo.Gateway.Latents;
 
 /// <summary>
-/// The only name a picture has beyond the gateway: a hash of everything that shapes its latents, so that a changed
-/// model can never serve an old latent.
+/// The key of a picture's latents: a hash of everything that affects them, so that a changed model never uses old latents. Stages
+/// behind the gateway know a picture only by this key.
 /// </summary>
 public static class LatentKey
 {
@@ -15,17 +15,17 @@ public static class LatentKey
         string pictureId, string visionDigest, string resamplerDigest, string preprocessingVersion, TensorDtype latentDtype,
         string tenantSalt)
     {
-        // Every ingredient is preceded by its length, so that no two lists of ingredients give the same text.
+        // Each part is preceded by its length, so that two different lists of parts cannot give the same text.
         var text = new StringBuilder("flamingo latent 1");
         foreach (var part in new[] { pictureId, visionDigest, resamplerDigest, preprocessingVersion, latentDtype.ToString(), tenantSalt })
             text.Append('\0').Append(part.Length).Append('\0').Append(part);
         return Hash(text.ToString());
     }
 
-    /// <summary>The key of what each latent of the picture with this key read of the patches.</summary>
+    /// <summary>Returns the key of the attention over patches that belongs to the latents with this key.</summary>
     public static string OfAttention(string key) => Hash($"flamingo attention 1\0{key}");
 
-    /// <summary>The key of the pooled embedding of the picture with this key.</summary>
+    /// <summary>Returns the key of the pooled embedding that belongs to the latents with this key.</summary>
     public static string OfPooled(string key) => Hash($"flamingo pooled 1\0{key}");
 
     private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));

@@ -9,13 +9,13 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.Latents;
 
 /// <summary>
-/// What the cache holds under a key: latents, or the attention or pooled embedding that was made beside them. As bytes it is a header of
-/// 96 bytes, then the elements. The header: magic "FLAT", version 3, dtype, rank, a zero, cost in microseconds (int32), five sizes
-/// (int32), SHA-256 of the elements, SHA-256 of all that and the key; all little-endian. Bytes that do not read back exactly, or that
-/// were written under another key, are a miss.
+/// A value of the cache: latents, or the attention or pooled embedding computed with them. Its serialized form is a header of 96
+/// bytes, then the elements. The header holds the magic "FLAT", version 3, dtype, rank, a zero byte, the cost in microseconds
+/// (int32), five sizes (int32), the SHA-256 of the elements, and the SHA-256 of all these fields and the key. Numbers are
+/// little-endian. Bytes that are damaged, or that were written under another key, count as a miss.
 /// </summary>
 /// <param name="Latents">The tensor, with the SHA-256 of its elements.</param>
-/// <param name="Cost">Time that the stages took to encode it; a hit saves as much.</param>
+/// <param name="Cost">Time that the stages took to compute it, which a cache hit saves.</param>
 public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
 {
     public const int HeaderBytes = 96;
@@ -27,10 +27,10 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
     private const int Checksum = 32;
     private const int Seal = 64;
 
-    /// <summary>Bytes of the elements, which is what the memory tier's bound counts.</summary>
+    /// <summary>Size of the elements in bytes, as counted by the bound of the memory tier.</summary>
     public long ElementBytes => Latents.Tensor.Bytes.Length;
 
-    /// <returns>The header, and the elements without a copy of them.</returns>
+    /// <returns>The header followed by the elements, which are not copied.</returns>
     public ReadOnlySequence<byte> Write(string key)
     {
         var tensor = Latents.Tensor;
@@ -50,8 +50,8 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
     }
 
     /// <returns>
-    /// Null for bytes that are corrupt, of another version or of another key, and for a tensor that <paramref name="fits"/> refuses. The
-    /// tensor reads <paramref name="bytes"/> in place, so they must not change.
+    /// Null for bytes that are corrupt, of another version or of another key, and for a tensor that <paramref name="fits"/>
+    /// rejects. The tensor refers to <paramref name="bytes"/> without a copy, so they must not change.
     /// </returns>
     public static LatentValue? Read(string key, ReadOnlyMemory<byte> bytes, Func<TensorDtype, ImmutableArray<int>, bool> fits)
     {

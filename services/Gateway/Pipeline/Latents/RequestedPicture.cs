@@ -5,19 +5,20 @@ using Flamingo.Gateway.Tenants;
 namespace Flamingo.Gateway.Latents;
 
 /// <summary>A picture or clip whose latents a request needs.</summary>
-/// <param name="Id">Its public name.</param>
-/// <param name="Input">Its files; null where the caller sent the id alone.</param>
-/// <param name="Field">Name of the first field that held it, for errors.</param>
+/// <param name="Id">Public id of the picture.</param>
+/// <param name="Input">Files of the picture; null if the caller sent only the id.</param>
+/// <param name="Field">The first field of the request that holds the picture, for errors.</param>
 public sealed record RequestedPicture(string Id, VisualInput? Input, string Field)
 {
-    /// <summary>Whether the request also needs what each latent read of the patches, because it draws attention maps.</summary>
+    /// <summary>Whether the request also needs the attention of each latent over the patches, to compute attention maps.</summary>
     public bool NeedsAttention { get; init; }
 
     /// <summary>Whether the request also needs CLIP's pooled and projected embedding.</summary>
     public bool NeedsPooled { get; init; }
 
     /// <summary>
-    /// Each picture once, in the order of first places: with its files if any place brought them, and with all that any place needs.
+    /// Returns each picture once, in the order of first occurrence. The result has the picture's files if any occurrence has
+    /// them, and needs everything that any occurrence needs.
     /// </summary>
     public static IReadOnlyList<RequestedPicture> Distinct(IEnumerable<RequestedPicture> pictures) =>
     [
@@ -28,19 +29,19 @@ public sealed record RequestedPicture(string Id, VisualInput? Input, string Fiel
             }),
     ];
 
-    /// <summary>The key of its latents under the weights that the stages describe.</summary>
+    /// <summary>Returns the key of the picture's latents under the weights in the stages' descriptions.</summary>
     internal string KeyUnder(FlamingoModel model, Tenant tenant) => LatentKey.Compute(
         Id, model.Vision.WeightsDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.LatentDtype,
         tenant.Salt);
 
-    /// <summary>Whether an answer to this request also answers <paramref name="other"/>, which asks for the same picture.</summary>
+    /// <summary>Whether the latents for this request also serve <paramref name="other"/>, a request for the same picture.</summary>
     internal bool Covers(RequestedPicture other) =>
         (NeedsAttention || !other.NeedsAttention) && (NeedsPooled || !other.NeedsPooled);
 
     /// <summary>
-    /// The cached values that together answer this request: the key of each, and what dtype and shape it must have under this model.
+    /// Returns the cached values that this request needs: the key of each, and a check of its dtype and shape under this model.
     /// </summary>
-    /// <param name="key">Of the picture's latents, under this model.</param>
+    /// <param name="key">Key of the picture's latents under this model.</param>
     internal IEnumerable<(string Key, Func<TensorDtype, ImmutableArray<int>, bool> Fits)> Values(string key, FlamingoModel model)
     {
         yield return (key, (dtype, shape) =>
@@ -51,7 +52,7 @@ public sealed record RequestedPicture(string Id, VisualInput? Input, string Fiel
                 dtype == TensorDtype.Float32 && shape.AsSpan().SequenceEqual([model.Vision.PooledWidth]));
     }
 
-    // [latents, frames × patches of the square grid], without the class token
+    // The shape is [latents, frames × patches of the square grid], without the class token.
     private static bool IsAttention(TensorDtype dtype, ImmutableArray<int> shape, FlamingoModel model)
     {
         var side = (int)Math.Sqrt(model.Vision.Patches);

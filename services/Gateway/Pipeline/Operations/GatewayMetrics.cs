@@ -4,8 +4,8 @@ using Tag = System.Collections.Generic.KeyValuePair<string, object?>;
 namespace Flamingo.Gateway.Operations;
 
 /// <summary>
-/// Meter <c>Flamingo.Gateway</c>: the latent cache, as <see cref="LatentCacheOperations"/> counts it, and deliveries of latents. A process
-/// may hold several gateways, each with a meter of its own.
+/// The meter <c>Flamingo.Gateway</c> with the counts of the latent cache, as reported by <see cref="LatentCacheOperations"/>, and
+/// of repeated deliveries of latents. A process may contain several gateways, each with its own meter.
 /// </summary>
 public sealed class GatewayMetrics : IDisposable
 {
@@ -18,43 +18,48 @@ public sealed class GatewayMetrics : IDisposable
     public GatewayMetrics(LatentCacheOperations cache)
     {
         _redeliveries = _meter.CreateCounter<long>("flamingo.latents.redeliveries", "{call}");
-        Count("flamingo.latents.hits", "{lookup}", "Lookups that were answered.",
+        AddCounter("flamingo.latents.hits", "{lookup}", "Lookups that found a value.",
             () => [(cache.Read().Memory.Hits, Memory), (cache.Read().Redis?.Hits, Redis)]);
-        Count("flamingo.latents.misses", "{lookup}", "Lookups that were not; Redis is asked for what memory misses.",
+        AddCounter("flamingo.latents.misses", "{lookup}",
+            "Lookups that found no value; Redis is queried only for values that memory misses.",
             () => [(cache.Read().Memory.Misses, Memory), (cache.Read().Redis?.Misses, Redis)]);
-        Count("flamingo.latents.evictions", "{entry}", "Entries that left for others.", () => [(cache.Read().Memory.Evictions, Memory)]);
-        Count("flamingo.latents.rejections", "{entry}", "Entries that were not let in for those held.",
+        AddCounter("flamingo.latents.evictions", "{entry}", "Entries that were removed to make space for other entries.",
+            () => [(cache.Read().Memory.Evictions, Memory)]);
+        AddCounter("flamingo.latents.rejections", "{entry}",
+            "Entries that were not admitted because the held entries were used more often.",
             () => [(cache.Read().Memory.Rejections, Memory)]);
-        Count("flamingo.latents.failures", "{call}", "Calls that failed or took longer than their budget.",
+        AddCounter("flamingo.latents.failures", "{call}", "Calls that failed or took longer than their budget.",
             () => [(cache.Read().Redis?.Failures, Redis)]);
-        Count("flamingo.latents.corrupt", "{value}", "Values that did not read back.", () => [(cache.Read().Redis?.Corrupt, Redis)]);
-        Count("flamingo.latents.transferred", "By", "Bytes of values.", () =>
+        AddCounter("flamingo.latents.corrupt", "{value}", "Values that could not be decoded.",
+            () => [(cache.Read().Redis?.Corrupt, Redis)]);
+        AddCounter("flamingo.latents.transferred", "By", "Bytes of values read from and written to Redis.", () =>
         [
             (cache.Read().Redis?.BytesRead, new("direction", "read")), (cache.Read().Redis?.BytesWritten, new("direction", "written")),
         ]);
-        Count("flamingo.latents.encodings", "{picture}", "Pictures sent to the stages.", () => [(cache.Read().Encoded, null)]);
-        Count("flamingo.latents.waits", "{picture}",
+        AddCounter("flamingo.latents.encodings", "{picture}", "Pictures sent to the stages.", () => [(cache.Read().Encoded, null)]);
+        AddCounter("flamingo.latents.waits", "{picture}",
             "Pictures that waited for another request's encoding, in this gateway or at another one.",
             () => [(cache.Read().Waits, new("gateway", "this")), (cache.Read().SharedWaits, new("gateway", "another"))]);
         _meter.CreateObservableCounter(
-            "flamingo.latents.saved", () => cache.Read().Saved.TotalSeconds, "s", "What encoding the found pictures had cost.");
-        Hold("flamingo.latents.entries", "{entry}", "Entries held.", () => cache.Read().Memory.Entries);
-        Hold("flamingo.latents.bytes", "By", "Bytes of latents held.", () => cache.Read().Memory.Bytes);
-        Hold("flamingo.latents.bytes_limit", "By", "Their bound.", () => cache.Read().Memory.MaxBytes);
+            "flamingo.latents.saved", () => cache.Read().Saved.TotalSeconds, "s",
+            "Time that encoding the cached pictures had taken, which the cache hits saved.");
+        AddGauge("flamingo.latents.entries", "{entry}", "Entries held.", () => cache.Read().Memory.Entries);
+        AddGauge("flamingo.latents.bytes", "By", "Bytes of latents held.", () => cache.Read().Memory.Bytes);
+        AddGauge("flamingo.latents.bytes_limit", "By", "Bound on the bytes of latents held.", () => cache.Read().Memory.MaxBytes);
     }
 
     /// <summary>
-    /// Counts a call that is made again with all latents, because the language model did not hold those that it was believed to hold.
+    /// Counts a call that is repeated with all latents, because the language model did not hold latents that it was believed to hold.
     /// </summary>
     public void CountRedelivery() => _redeliveries.Add(1);
 
     public void Dispose() => _meter.Dispose();
 
-    private void Hold(string name, string unit, string description, Func<long> read) =>
+    private void AddGauge(string name, string unit, string description, Func<long> read) =>
         _meter.CreateObservableGauge(name, () => new Measurement<long>(read(), Memory), unit, description);
 
-    // A tier that is off has no value, and so no measurement.
-    private void Count(string name, string unit, string description, Func<(long? Value, Tag? Tag)[]> read) =>
+    // A tier that is turned off has no value and therefore gives no measurement.
+    private void AddCounter(string name, string unit, string description, Func<(long? Value, Tag? Tag)[]> read) =>
         _meter.CreateObservableCounter(
             name, () => read().Where(item => item.Value is not null).Select(item => item.Tag is { } tag
                 ? new Measurement<long>(item.Value!.Value, tag) : new Measurement<long>(item.Value!.Value)), unit, description);

@@ -1,6 +1,6 @@
 namespace Flamingo.Gateway.Operations;
 
-/// <summary>What is counted beside the tiers of the latent cache, since the gateway started.</summary>
+/// <summary>Counts of encodings and waits that belong to no single tier of the latent cache, since the gateway started.</summary>
 public sealed class LatentCacheCounters
 {
     private long _encoded, _waits, _sharedWaits, _savedTicks;
@@ -22,6 +22,6 @@ public sealed class LatentCacheCounters
     /// <summary>Counts a picture that another gateway is encoding, or has encoded since it was looked up.</summary>
     public void WaitForAnother() => Interlocked.Increment(ref _sharedWaits);
 
-    /// <param name="cost">Time that encoding the found pictures had taken.</param>
+    /// <summary>Adds the time that cache hits saved.</summary> <param name="cost">Time that encoding the cached pictures had taken.</param>
     public void Save(TimeSpan cost) => Interlocked.Add(ref _savedTicks, cost.Ticks);
 }

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Operations;
 
-/// <summary>The latent cache as operators see it.</summary>
+/// <summary>Implements the operators' calls on the latent cache.</summary>
 public sealed class LatentCacheOperations(
     TinyLfuCache<LatentValue> memory, RedisConnection connection, RedisTier redis, RedisClearing clearing, LatentCacheCounters counters,
     ILogger<LatentCacheOperations> logger) : ILatentCacheOperations
@@ -25,11 +25,11 @@ public sealed class LatentCacheOperations(
         }
         finally
         {
-            memory.Clear(); // last, so that what was found in Redis meanwhile goes too
+            memory.Clear(); // last, so that latents read from Redis meanwhile are removed too
         }
     }
 
-    /// <summary>What has been counted, without asking Redis.</summary>
+    /// <summary>Returns the current counts without a call to Redis.</summary>
     public CacheStatistics Read(bool reachable = false) => new(
         memory.Statistics, connection.IsOn ? redis.Statistics(reachable) : null, counters.Encoded, counters.Waits, counters.SharedWaits,
         counters.Saved);

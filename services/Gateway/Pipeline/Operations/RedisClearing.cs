@@ -9,13 +9,14 @@ using StackExchange.Redis;
 namespace Flamingo.Gateway.Operations;
 
 /// <summary>
-/// Empties the latent cache of an installation: the latents in Redis, and by a message the memory of every gateway that uses it. A
-/// gateway that has no connection meanwhile keeps its memory. That is not wrong: a key never stands for latents of other weights.
+/// Clears the latent cache of an installation: it deletes the latents in Redis, and by a message makes every connected gateway
+/// clear its memory. A gateway that is not connected at that time keeps its memory. Its answers stay correct, because a key
+/// identifies the weights that computed the latents.
 /// </summary>
 public sealed class RedisClearing
 {
-    // Of one step. It is more than a lookup may take, because an operator waits for the answer and no client does.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    // Longest time of one step. It is longer than the budget of a lookup, because an operator and not a client waits for the answer.
+    private static readonly TimeSpan StepTimeout = TimeSpan.FromSeconds(5);
 
     private readonly RedisConnection _connection;
     private readonly TinyLfuCache<LatentValue> _memory;
@@ -31,33 +32,35 @@ public sealed class RedisClearing
 
     private RedisChannel Channel => RedisChannel.Literal($"clear:{_options.InstanceName}");
 
-    /// <returns>Entries that left Redis.</returns>
-    /// <exception cref="FlamingoException">Unavailable.</exception>
+    /// <returns>Number of entries deleted from Redis.</returns>
+    /// <exception cref="FlamingoException">Unavailable: Redis does not answer.</exception>
     public async Task<long> ClearAsync(CancellationToken cancellation)
     {
         try
         {
             var connection = await _connection.ConnectAsync().WaitAsync(cancellation);
             var servers = connection.GetServers().Where(server => !server.IsReplica).ToList();
-            if (servers.Count == 0 || !servers.All(server => server.IsConnected)) throw new TimeoutException("It is not connected.");
-            var left = 0L;
-            foreach (var server in servers) left += await ClearAsync(server, connection.GetDatabase(), cancellation);
-            await connection.GetSubscriber().PublishAsync(Channel, RedisValue.EmptyString).WaitAsync(Patience, cancellation);
-            return left;
+            if (servers.Count == 0 || !servers.All(server => server.IsConnected)) throw new TimeoutException("A server is not connected.");
+            var count = 0L;
+            foreach (var server in servers) count += await ClearAsync(server, connection.GetDatabase(), cancellation);
+            await connection.GetSubscriber().PublishAsync(Channel, RedisValue.EmptyString).WaitAsync(StepTimeout, cancellation);
+            return count;
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
         {
             throw new FlamingoException(
                 FlamingoErrorKind.Unavailable,
-                $"Redis does not answer, its latents stay: {exception.Message} The memory of this gateway has been emptied.", exception);
+                $"Redis does not answer and keeps its latents: {exception.Message} The memory of this gateway has been emptied.",
+                exception);
         }
     }
 
-    // By SCAN and UNLINK, not KEYS and DEL, so that Redis serves others meanwhile.
+    // Uses SCAN and UNLINK instead of KEYS and DEL, so that Redis can serve other commands meanwhile.
     private async Task<long> ClearAsync(IServer server, IDatabase database, CancellationToken cancellation)
     {
-        var (left, batch) = (0L, new List<RedisKey>());
-        await server.PingAsync().WaitAsync(Patience, cancellation); // the scan itself would wait longer for a silent server
+        var (count, batch) = (0L, new List<RedisKey>());
+        // a silent server is detected here, because the scan would wait longer
+        await server.PingAsync().WaitAsync(StepTimeout, cancellation);
         var keys = server.KeysAsync(database.Database, Pattern(_options.InstanceName), pageSize: 1000);
         await foreach (var key in keys.WithCancellation(cancellation))
         {
@@ -66,18 +69,18 @@ public sealed class RedisClearing
         }
 
         await UnlinkAsync();
-        return left;
+        return count;
 
         async Task UnlinkAsync()
         {
-            // A command for each: in a cluster they live in different slots.
-            var deleted = await Task.WhenAll(batch.Select(key => database.KeyDeleteAsync(key))).WaitAsync(Patience, cancellation);
-            left += deleted.Count(wasThere => wasThere);
+            // Each key gets its own command, because keys belong to different slots of a cluster.
+            var deleted = await Task.WhenAll(batch.Select(key => database.KeyDeleteAsync(key))).WaitAsync(StepTimeout, cancellation);
+            count += deleted.Count(existed => existed);
             batch.Clear();
         }
     }
 
-    // The multiplexer subscribes again whenever it connects again.
+    // The multiplexer renews the subscription after each reconnect.
     private async Task ListenAsync()
     {
         try
@@ -87,7 +90,7 @@ public sealed class RedisClearing
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
         {
-            // Redis is not there yet. The multiplexer keeps the handler all the same.
+            // Redis cannot be reached yet. The multiplexer keeps the handler and subscribes later.
         }
     }
 

@@ -4,11 +4,11 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Prompts;
 
-/// <summary>Reads pictures as callers send them, and checks them against what the model takes. Faults are collected, not thrown.</summary>
+/// <summary>Reads the pictures of a request and checks them against the limits of the model. Faults are collected, not thrown.</summary>
 internal static class PromptPictures
 {
-    /// <summary>Collects all faults of a prompt's segments.</summary>
-    /// <returns>Its pictures, in order.</returns>
+    /// <summary>Checks all segments of a prompt and collects their faults.</summary>
+    /// <returns>The pictures of the prompt, in order.</returns>
     public static List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
     {
         PromptRules.CheckSegmentCount(segments.Count, faults);
@@ -20,7 +20,7 @@ internal static class PromptPictures
         return [.. visuals.Select(item => Read((FlamingoVisual)item.Item, $"segments[{item.Index}]", model, faults))];
     }
 
-    /// <param name="path">Of the message that holds the picture, for example <c>segments[2]</c>.</param>
+    /// <param name="path">Path of the message that holds the picture, for example <c>segments[2]</c>.</param>
     public static RequestedPicture Read(FlamingoVisual visual, string path, FlamingoModel model, List<FieldFault> faults)
     {
         switch (visual)
@@ -31,13 +31,13 @@ internal static class PromptPictures
             case FlamingoPictureId known:
                 if (!PictureId.IsWellFormed(known.Id))
                     faults.Add(new(
-                        $"{path}.picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is no picture id.",
+                        $"{path}.picture_id", $"'{(known.Id.Length > 80 ? known.Id[..80] : known.Id)}' is not a valid picture id.",
                         "Send the 64 lowercase hexadecimal characters that an earlier answer returned."));
                 return new RequestedPicture(known.Id, null, $"{path}.picture_id");
             case FlamingoVideo video:
                 return Read(video.Input, $"{path}.video", model, faults);
             default:
-                throw new InvalidOperationException($"{visual.GetType().Name} is nothing that a model sees.");
+                throw new InvalidOperationException($"{visual.GetType().Name} is not a kind of picture.");
         }
     }
 
@@ -45,9 +45,10 @@ internal static class PromptPictures
     {
         var most = Math.Min(model.Resampler.MaxFrames, model.Vision.MaxFrames);
         if (model.Resampler.MaxFrames <= 1)
-            faults.Add(new(field, "This checkpoint has no frame embeddings: it sees still pictures alone.", "Send one frame as picture."));
+            faults.Add(new(field, "This checkpoint has no frame embeddings and accepts only still pictures.",
+                "Send one frame as a picture."));
         else if (clip.MaxFrames < 0 || clip.MaxFrames > most)
-            faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 is {most}."));
+            faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 means {most}."));
         if (clip.Files.Count == 0)
             faults.Add(new($"{field}.files", "The clip has no file.", "Send one animated GIF or WebP, or one file per frame."));
         foreach (var (index, file) in clip.Files.Index()) CheckSize(file, $"{field}.files[{index}]", model, faults);

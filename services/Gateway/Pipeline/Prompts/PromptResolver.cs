@@ -6,14 +6,14 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Prompts;
 
-/// <summary>From a request's segments and its choice of a support set to a prompt that the language model takes.</summary>
+/// <summary>Turns a request's segments and its choice from a support set into a prompt for the language model.</summary>
 public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
 {
-    /// <param name="query">Pictures of the segments, in order, already checked.</param>
-    /// <param name="needsAttention">Whether attention maps will be drawn.</param>
+    /// <param name="query">The pictures of the segments, in order; they must have been checked.</param>
+    /// <param name="needsAttention">Whether attention maps will be computed.</param>
     /// <exception cref="FlamingoException">
-    /// As <see cref="LatentCache.GetOrEncodeAsync"/>; NotFound for a set that is not there; InvalidArgument for a choice that does not fit
-    /// it.
+    /// As <see cref="LatentCache.GetOrEncodeAsync"/>; NotFound if the support set does not exist; InvalidArgument if the choice
+    /// does not fit the set.
     /// </exception>
     internal async Task<ResolvedPrompt> ResolveAsync(
         IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice? choice, bool needsAttention,
@@ -26,31 +26,31 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
             return new ResolvedPrompt([], Segments(segments, own), own, PictureLatents.Times(own), null);
         }
 
-        var drawn = await shots.DrawAsync(choice, query, segments.Count, tenant, model, cancellation);
+        var selection = await shots.SelectAsync(choice, query, segments.Count, tenant, model, cancellation);
         IReadOnlyList<RequestedPicture> examples =
-            [.. drawn.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
+            [.. selection.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
         if (needsAttention && query.Count == 0) examples = WithAttentionOfLast(examples);
 
-        // Where the choice needed the query's embedding, the query's pictures are there already.
-        var known = drawn.Query.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, StringComparer.Ordinal);
+        // If the selection needed the query's embedding, the query's pictures have already been resolved.
+        var known = selection.Query.DistinctBy(picture => picture.Id).ToDictionary(picture => picture.Id, StringComparer.Ordinal);
         IReadOnlyList<RequestedPicture> pictures = [.. examples, .. query];
-        var rest = await latents.GetOrEncodeAsync(
+        var remaining = await latents.GetOrEncodeAsync(
             [.. pictures.Where(picture => !known.ContainsKey(picture.Id))], tenant, cancellation,
-            ids => shots.FilesAsync(drawn.Set, ids, tenant, cancellation));
-        foreach (var picture in rest) known[picture.Id] = picture;
+            ids => shots.FilesAsync(selection.Set, ids, tenant, cancellation));
+        foreach (var picture in remaining) known[picture.Id] = picture;
 
         IReadOnlyList<PictureLatents> all = [.. pictures.Select(picture => known[picture.Id])];
-        var shown = drawn.Shots.Zip(
+        var shotSegments = selection.Shots.Zip(
             all, (shot, picture) => (Segment(picture), new TextSegment(shot.Text + model.Language.EndOfChunkToken)));
-        var (first, second) = (PictureLatents.Times(drawn.Query), PictureLatents.Times(rest));
+        var (first, second) = (PictureLatents.Times(selection.Query), PictureLatents.Times(remaining));
         return new ResolvedPrompt(
-            [.. shown], Segments(segments, all.Skip(examples.Count)), all,
-            (first.Lookup + second.Lookup, first.Vision + second.Vision, first.Resample + second.Resample), drawn.Selected);
+            [.. shotSegments], Segments(segments, all.Skip(examples.Count)), all,
+            (first.Lookup + second.Lookup, first.Vision + second.Vision, first.Resample + second.Resample), selection.Selected);
     }
 
-    // Whatever is generated sees the last picture.
+    // Generated tokens attend to the last picture.
     private static IReadOnlyList<RequestedPicture> WithAttentionOfLast(IReadOnlyList<RequestedPicture> pictures) =>
-        [.. pictures.Select((picture, place) => place == pictures.Count - 1 ? picture with { NeedsAttention = true } : picture)];
+        [.. pictures.Select((picture, index) => index == pictures.Count - 1 ? picture with { NeedsAttention = true } : picture)];
 
     private static IReadOnlyList<PromptSegment> Segments(IReadOnlyList<FlamingoSegment> segments, IEnumerable<PictureLatents> pictures)
     {

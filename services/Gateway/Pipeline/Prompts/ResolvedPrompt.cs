@@ -4,25 +4,25 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Prompts;
 
-/// <summary>A prompt with latents for every picture: shots of a support set, then the query.</summary>
-/// <param name="Shots">In the order selected.</param>
+/// <summary>A prompt with latents for every picture: the shots of a support set, then the query.</summary>
+/// <param name="Shots">The shots in the selected order.</param>
 /// <param name="Query">The request's own segments.</param>
 /// <param name="Latents">One per picture of shots and query, in order.</param>
-/// <param name="Times">That finding and encoding them took.</param>
-/// <param name="Selected">Where a support set was asked for.</param>
+/// <param name="Times">Time spent in lookup, vision encoder and resampler.</param>
+/// <param name="Selected">The selected shots; null if the request named no support set.</param>
 internal sealed record ResolvedPrompt(
     IReadOnlyList<(PictureSegment Picture, TextSegment Text)> Shots, IReadOnlyList<PromptSegment> Query,
     IReadOnlyList<PictureLatents> Latents, (TimeSpan Lookup, TimeSpan Vision, TimeSpan Resample) Times, SelectedShots? Selected)
 {
-    /// <summary>Of all pictures, each counted once.</summary>
+    /// <summary>What the latent cache did; each picture counts once.</summary>
     public CacheUse Cache { get; } = PictureLatents.Use(Latents);
 
-    /// <summary>In the order selected.</summary>
+    /// <summary>All segments, with the shots in the selected order.</summary>
     public IReadOnlyList<PromptSegment> Segments => Ordered(Enumerable.Range(0, Shots.Count));
 
     public IReadOnlyList<PictureReport> Reports => [.. Latents.Select(picture => new PictureReport(picture.Id, picture.Source))];
 
-    /// <param name="order">Places among the shots.</param>
+    /// <summary>Returns all segments, with the shots in another order.</summary> <param name="order">Indices of the shots.</param>
     public IReadOnlyList<PromptSegment> Ordered(IEnumerable<int> order) =>
-        [.. order.SelectMany(place => new PromptSegment[] { Shots[place].Picture, Shots[place].Text }), .. Query];
+        [.. order.SelectMany(index => new PromptSegment[] { Shots[index].Picture, Shots[index].Text }), .. Query];
 }

@@ -6,8 +6,8 @@ using StackExchange.Redis;
 namespace Flamingo.Gateway.Redis;
 
 /// <summary>
-/// The gateway's one connection to Redis. The multiplexer connects by itself when Redis appears, and fails at once while it is away. Each
-/// wait for an answer has a budget. After repeated failures a circuit breaker skips Redis for a while.
+/// The gateway's single connection to Redis. The multiplexer reconnects in the background, and commands fail at once while Redis
+/// is unreachable. Each wait for an answer has a time budget. After repeated failures a circuit breaker skips Redis for a while.
 /// </summary>
 public sealed class RedisConnection : IAsyncDisposable, IDisposable
 {
@@ -44,20 +44,22 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
             .Build();
         IsOn = options.ConnectionString.Length > 0;
         _connecting = new(() => ConnectAsync(options.ConnectionString));
-        if (IsOn) _ = _connecting.Value; // begins now, so that the first lookup finds it connected
+        if (IsOn) _ = _connecting.Value; // connects now, so that the first lookup can use the connection
         else RedisLog.Off(logger);
     }
 
-    /// <summary>Whether a Redis is configured at all; where none is, every call goes unanswered.</summary>
+    /// <summary>Whether Redis is configured. If not, <see cref="SendAsync"/> always returns false.</summary>
     public bool IsOn { get; }
 
-    /// <summary>Waits that failed or took longer than their budget; those that the circuit breaker skipped do not count.</summary>
+    /// <summary>
+    /// Number of waits that failed or took longer than their budget. Waits that the circuit breaker skipped do not count.
+    /// </summary>
     public long Failures => Interlocked.Read(ref _failures);
 
     /// <summary>Cancelled when this connection begins to close.</summary>
     public CancellationToken Closing => _closing.Token;
 
-    /// <returns>Whether the client library understands it; an empty one turns Redis off.</returns>
+    /// <returns>Whether the client library can parse the string; an empty string is valid and turns Redis off.</returns>
     public static bool IsConnectionString(string text)
     {
         try
@@ -70,10 +72,13 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>For what <see cref="SendAsync"/> cannot do. Does not fail while the server is away.</summary>
+    /// <summary>
+    /// Returns the multiplexer for operations that <see cref="SendAsync"/> cannot do. It does not fail while the server is
+    /// unreachable.
+    /// </summary>
     public Task<IConnectionMultiplexer> ConnectAsync() => IsOn ? _connecting.Value : throw new InvalidOperationException("Redis is off.");
 
-    /// <summary>Whether Redis answers at present. Neither the circuit breaker nor any count takes part.</summary>
+    /// <summary>Whether Redis answers a ping now. The call ignores the circuit breaker and changes no count.</summary>
     public async Task<bool> IsReachableAsync(CancellationToken cancellation)
     {
         if (!IsOn) return false;
@@ -90,17 +95,18 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Sends commands together and waits once for all their answers. One server executes them in this order; in a cluster, keys of
-    /// different slots may live on different servers, which know no common order.
+    /// Sends commands together and waits once for all their answers. A single server executes them in this order. In a cluster,
+    /// keys of different slots may be on different servers, whose commands have no common order.
     /// </summary>
-    /// <param name="what">For the log, for example <c>lookup</c>.</param>
+    /// <param name="what">Name of the operation for the log, for example <c>lookup</c>.</param>
     /// <param name="commands">
-    /// Queues commands on the batch and gives their tasks; not called where Redis is off or skipped. After a failure, the tasks of those
-    /// commands that were answered all the same have completed.
+    /// Queues commands on the batch and returns their tasks. It is not called if Redis is off or skipped. After a failure, the
+    /// tasks of commands that were answered have completed nevertheless.
     /// </param>
-    /// <param name="budgets">How many times the budget of a lookup all answers together may take.</param>
-    /// <returns>False where an answer is missing: Redis is off, away, slow or skipped, or refused a command. Never an error.</returns>
-    /// <exception cref="OperationCanceledException">By the caller.</exception>
+    /// <param name="budgets">Longest wait for all answers, as a multiple of the budget of a lookup.</param>
+    /// <returns>False if an answer is missing because Redis is off, unreachable, slow or skipped, or refused a command. These
+    /// cases throw no exception.</returns>
+    /// <exception cref="OperationCanceledException">The caller cancelled the call.</exception>
     public async Task<bool> SendAsync(
         string what, Func<IBatch, IEnumerable<Task>> commands, int budgets = 1, CancellationToken cancellation = default)
     {
@@ -137,10 +143,10 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
         configuration.AbortOnConnectFail = false;
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
         configuration.ConnectTimeout = 1000;
-        // The default waits ever longer, up to a minute after Redis is back.
+        // The default policy waits increasingly long, up to a minute after Redis is back.
         configuration.ReconnectRetryPolicy = new LinearRetry(1000);
         var connection = await ConnectionMultiplexer.ConnectAsync(configuration);
-        // Not the connection string, which may hold a password.
+        // The log names the servers and not the connection string, which may hold a password.
         var servers = string.Join(", ", configuration.EndPoints.Select(EndPointCollection.ToString));
         connection.ConnectionRestored += (_, restored) =>
         {
@@ -156,7 +162,7 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
         return connection;
     }
 
-    // A batch keeps its commands back until all are queued: none is answered before the last one has been sent.
+    // A batch sends its commands together when all are queued, so none is answered before the last one has been sent.
     private async Task SendBatchAsync(Func<IBatch, IEnumerable<Task>> commands, TimeSpan budget, CancellationToken cancellation)
     {
         var started = _time.GetTimestamp();

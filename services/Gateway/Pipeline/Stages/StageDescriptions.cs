@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.Gateway.Stages;
 
 /// <summary>
-/// What the three stages say of themselves. They are asked by the first request, checked to fit together, and asked again after an answer
-/// came from other weights.
+/// The descriptions of the three stages. The first request reads them and checks that the stages fit together. They are read
+/// again after a stage has answered with other weights than described.
 /// </summary>
 public sealed class StageDescriptions(
     IVisionEncoder vision, IResampler resampler, ILanguageModel language, ILogger<StageDescriptions> logger)
@@ -14,7 +14,7 @@ public sealed class StageDescriptions(
     private volatile FlamingoModel? _known;
     private FlamingoModel? _logged;
 
-    /// <exception cref="FlamingoException">Mismatch, naming both sides; Unavailable.</exception>
+    /// <exception cref="FlamingoException">Mismatch, which names both stages; Unavailable: a stage cannot be reached.</exception>
     public async ValueTask<FlamingoModel> GetAsync(CancellationToken cancellation)
     {
         if (_known is { } known) return known;
@@ -27,14 +27,17 @@ public sealed class StageDescriptions(
         return _known = model;
     }
 
-    /// <summary>The next request asks again, because an answer came from other weights than described.</summary>
+    /// <summary>
+    /// Discards the descriptions, so that the next request reads them again. Called when a stage has answered with other weights
+    /// than described.
+    /// </summary>
     public void Forget() => _known = null;
 
     /// <summary>
-    /// What to answer when a stage refuses what another one made. That is no fault of the caller: a stage was replaced by one that does
-    /// not fit.
+    /// Returns the exception to throw when a stage refuses the output of another stage. The caller is not at fault in this case,
+    /// because a stage was replaced by one that does not fit.
     /// </summary>
-    /// <returns>Mismatch, naming both sides.</returns>
+    /// <returns>Mismatch, which names both stages, or Unavailable if a stage cannot be reached any more.</returns>
     public async Task<FlamingoException> MisfitAsync(FlamingoException refusal)
     {
         Forget();
@@ -44,14 +47,15 @@ public sealed class StageDescriptions(
         }
         catch (FlamingoException exception)
         {
-            return exception; // Mismatch, or Unavailable where the stage has gone since
+            return exception; // Mismatch, or Unavailable if the stage has stopped since
         }
 
         return new FlamingoException(
-            FlamingoErrorKind.Mismatch, $"A stage was replaced while this request was under way: {refusal.Message} Ask again.", refusal);
+            FlamingoErrorKind.Mismatch, $"A stage was replaced while this request was running: {refusal.Message} Retry the request.",
+            refusal);
     }
 
-    // Each stage when it is seen first, and again when other weights have taken its place.
+    // Logs each stage when it is described for the first time, and again when its weights have changed.
     private void Log(FlamingoModel model, FlamingoModel? before)
     {
         if (model.Vision.WeightsDigest != before?.Vision.WeightsDigest)
@@ -69,17 +73,17 @@ public sealed class StageDescriptions(
         var (vision, resampler, language) = (model.Vision, model.Resampler, model.Language);
         if (vision.Width != resampler.FeatureWidth)
             throw Mismatch(
-                $"VisionEncoder '{vision.ModelId}' makes features {vision.Width} wide, "
-                + $"Resampler '{resampler.ModelId}' reads {resampler.FeatureWidth}");
+                $"VisionEncoder '{vision.ModelId}' computes features of width {vision.Width}, "
+                + $"and Resampler '{resampler.ModelId}' reads width {resampler.FeatureWidth}");
         if (resampler.Latents != language.Latents || resampler.Width != language.LatentWidth)
             throw Mismatch(
-                $"Resampler '{resampler.ModelId}' makes latents [{resampler.Latents}, {resampler.Width}], "
-                + $"LanguageModel '{language.ModelId}' reads [{language.Latents}, {language.LatentWidth}]");
+                $"Resampler '{resampler.ModelId}' computes latents [{resampler.Latents}, {resampler.Width}], "
+                + $"and LanguageModel '{language.ModelId}' reads [{language.Latents}, {language.LatentWidth}]");
     }
 
     private FlamingoException Mismatch(string sides)
     {
-        var problem = $"The stages do not fit together: {sides}. Start all stages on one model directory.";
+        var problem = $"The stages do not fit together: {sides}. Start all stages with the same model directory.";
         GatewayLog.StagesDoNotFit(logger, problem);
         return new FlamingoException(FlamingoErrorKind.Mismatch, problem);
     }

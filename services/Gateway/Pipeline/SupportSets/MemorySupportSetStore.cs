@@ -5,7 +5,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Support sets in the memory of this process, for where there is no Redis. They are lost when it ends.</summary>
+/// <summary>
+/// Keeps support sets in the memory of this process, for installations without Redis. The sets are lost when the process ends.
+/// </summary>
 public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvider time) : ISupportSetStore
 {
     private readonly Lock _lock = new();
@@ -17,7 +19,7 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
     {
         lock (_lock)
         {
-            ForgetExpired();
+            RemoveExpired();
             return Task.FromResult(_sets.TryGetValue((tenant.Digest, name), out var held) ? held.Set : null);
         }
     }
@@ -38,7 +40,7 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
     {
         lock (_lock)
         {
-            ForgetExpired();
+            RemoveExpired();
             var key = (tenant.Digest, set.Name);
             var bytes = set.Pictures.Values.Sum(picture => picture.Files.Sum(file => (long)file.Length));
             var old = _sets.GetValueOrDefault(key);
@@ -59,7 +61,7 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
     {
         lock (_lock)
         {
-            ForgetExpired();
+            RemoveExpired();
             var sets = _sets.Where(held => held.Key.Tenant == tenant.Digest).Select(held => held.Value.Set with { Shots = [] });
             return Task.FromResult<IReadOnlyList<StoredSet>>([.. sets.OrderBy(set => set.Name, StringComparer.Ordinal)]);
         }
@@ -69,18 +71,18 @@ public sealed class MemorySupportSetStore(SupportSetOptions options, TimeProvide
     {
         lock (_lock)
         {
-            ForgetExpired();
-            return Task.FromResult(Forget((tenant.Digest, name)));
+            RemoveExpired();
+            return Task.FromResult(Remove((tenant.Digest, name)));
         }
     }
 
-    private void ForgetExpired()
+    private void RemoveExpired()
     {
         var now = time.GetUtcNow();
-        foreach (var key in _sets.Where(held => held.Value.Set.Expires <= now).Select(held => held.Key).ToList()) Forget(key);
+        foreach (var key in _sets.Where(held => held.Value.Set.Expires <= now).Select(held => held.Key).ToList()) Remove(key);
     }
 
-    private bool Forget((string Tenant, string Name) key)
+    private bool Remove((string Tenant, string Name) key)
     {
         if (!_sets.Remove(key, out var held)) return false;
         _bytes -= held.Bytes;

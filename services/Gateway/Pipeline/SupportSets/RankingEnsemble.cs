@@ -4,22 +4,24 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.SupportSets;
 
 /// <summary>
-/// Several rankings of the same candidates as one (Alayrac et al. 2022, section 3.2: log-likelihoods over permutations of the shots).
+/// Combines several rankings of the same candidates (Alayrac et al. 2022, section 3.2: log-likelihoods over permutations of the shots).
 /// </summary>
 public static class RankingEnsemble
 {
-    /// <param name="rankings">At least one; of the same candidates, which are tokenized alone and so have the same ids in all.</param>
+    /// <param name="rankings">At least one ranking, all of the same candidates. Candidates are tokenized separately from the
+    /// prompt, so their ids are equal in all rankings.</param>
     /// <returns>
-    /// The mean of the log-likelihoods, token by token; the sum of the counts; and the longest time, because they run beside each other.
+    /// A ranking with the mean of the log-likelihoods of each token, the sum of the token counts, and the longest prefill time,
+    /// because the rankings run concurrently.
     /// </returns>
     public static Ranking Mean(IReadOnlyList<Ranking> rankings) => rankings[0] with
     {
-        Candidates = [.. rankings[0].Candidates.Select((candidate, place) => candidate with
+        Candidates = [.. rankings[0].Candidates.Select((candidate, index) => candidate with
         {
             TokenLogLikelihoods =
             [
                 .. candidate.TokenLogLikelihoods.Select((_, token) =>
-                    rankings.Average(ranking => ranking.Candidates[place].TokenLogLikelihoods[token])),
+                    rankings.Average(ranking => ranking.Candidates[index].TokenLogLikelihoods[token])),
             ],
         })],
         PromptTokens = rankings.Sum(ranking => ranking.PromptTokens),

@@ -11,22 +11,22 @@ using StackExchange.Redis;
 namespace Flamingo.Gateway.SupportSets;
 
 /// <summary>
-/// Support sets in Redis, which all gateways share and which outlive their restarts. Per tenant there is a set of names; per support set
-/// a hash of version, revision, head and shots, and a hash of its pictures' files. While Redis is away, support sets that this process has
-/// read lately can still be used, and changes are refused.
+/// Keeps support sets in Redis, so that all gateways share them and they survive restarts of a gateway. Each tenant has a Redis
+/// set of names. Each support set has a hash with version, revision, head and shots, and a hash with its pictures' files. While
+/// Redis is unreachable, support sets that this process has read recently can still be used, and changes are refused.
 /// </summary>
 public sealed class RedisSupportSetStore(
     Func<Task<IDatabase>> connect, SupportSetOptions options, TimeProvider time, ILogger<RedisSupportSetStore> logger) : ISupportSetStore
 {
-    // A replacement that another one overtakes is tried again, this many times.
+    // Number of attempts of a replacement that collides with concurrent replacements.
     private const int Attempts = 8;
 
-    // A gateway that stops while it writes leaves files that no set names. They expire after this time.
+    // A gateway that stops during a write leaves files that belong to no set. They expire after this time.
     private static readonly TimeSpan Unfinished = TimeSpan.FromMinutes(10);
 
-    private const int MostSeen = 64;
+    private const int MostRecent = 64;
 
-    private readonly RecentlyAdded<StoredSet> _seen = new(MostSeen); // read or made by this process lately
+    private readonly RecentlyAdded<StoredSet> _recent = new(MostRecent); // sets that this process has read recently
 
     public async Task<StoredSet?> GetAsync(Tenant tenant, string name, CancellationToken cancellation)
     {
@@ -36,15 +36,15 @@ public sealed class RedisSupportSetStore(
             return await RunAsync(async database =>
             {
                 var revision = await database.HashGetAsync(key, "revision");
-                if (_seen.Find(key) is { } known && known.Revision == revision) return known;
+                if (_recent.Find(key) is { } known && known.Revision == revision) return known;
                 var fields = await database.HashGetAsync(key, ["head", "shots"]);
                 if (fields[0].IsNull) return Forget(key);
                 var set = Read<StoredSet>(fields[0]) with { Shots = Read<List<StoredShot>>(fields[1]) };
-                _seen.Add(key, set);
+                _recent.Add(key, set);
                 return set;
             }, cancellation);
         }
-        catch (FlamingoException) when (_seen.Find(key) is { } known && !(known.Expires <= time.GetUtcNow()))
+        catch (FlamingoException) when (_recent.Find(key) is { } known && !(known.Expires <= time.GetUtcNow()))
         {
             return known;
         }
@@ -65,8 +65,8 @@ public sealed class RedisSupportSetStore(
         var (key, names) = (Key(tenant, set.Name), Names(tenant));
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
-            var there = await database.HashGetAsync(key, ["version", "revision"]);
-            var version = there[0].IsNull ? 0 : (long)there[0];
+            var current = await database.HashGetAsync(key, ["version", "revision"]);
+            var version = current[0].IsNull ? 0 : (long)current[0];
             if (expectedVersion is { } expected && expected != version) throw SupportSetRefusals.Conflict(set.Name, expected, version);
             if (version == 0 && (await NamesAsync(database, tenant)).Count >= options.MaxSets)
                 throw SupportSetRefusals.Full($"SupportSets:MaxSets is {options.MaxSets}");
@@ -77,7 +77,7 @@ public sealed class RedisSupportSetStore(
             await database.KeyExpireAsync(pictures, Unfinished);
 
             var change = database.CreateTransaction();
-            change.AddCondition(version == 0 ? Condition.KeyNotExists(key) : Condition.HashEqual(key, "revision", there[1]));
+            change.AddCondition(version == 0 ? Condition.KeyNotExists(key) : Condition.HashEqual(key, "revision", current[1]));
             _ = change.HashSetAsync(key,
             [
                 new("version", stored.Version), new("revision", stored.Revision),
@@ -88,7 +88,7 @@ public sealed class RedisSupportSetStore(
                 _ = stored.Expires is { } end ? change.KeyExpireAsync(kept, end - time.GetUtcNow()) : change.KeyPersistAsync(kept);
             if (await change.ExecuteAsync())
             {
-                if (version != 0) await database.KeyDeleteAsync(Pictures(tenant, set.Name, there[1]!));
+                if (version != 0) await database.KeyDeleteAsync(Pictures(tenant, set.Name, current[1]!));
                 return stored;
             }
 
@@ -96,7 +96,7 @@ public sealed class RedisSupportSetStore(
         }
 
         throw new FlamingoException(
-            FlamingoErrorKind.Conflict, $"Support set {set.Name} is being replaced by others all the time. Try again.");
+            FlamingoErrorKind.Conflict, $"Other callers keep replacing support set {set.Name}. Try again.");
     }, cancellation);
 
     public Task<IReadOnlyList<StoredSet>> ListAsync(Tenant tenant, CancellationToken cancellation) =>
@@ -114,7 +114,7 @@ public sealed class RedisSupportSetStore(
         return await change.ExecuteAsync();
     }, cancellation);
 
-    // Names of expired sets are removed from the list when it is read.
+    // Reading the list removes the names of expired sets.
     private async Task<List<StoredSet>> NamesAsync(IDatabase database, Tenant tenant)
     {
         var sets = new List<StoredSet>();
@@ -139,7 +139,7 @@ public sealed class RedisSupportSetStore(
             RedisLog.SupportSetsFailed(logger, exception.Message);
             throw new FlamingoException(
                 FlamingoErrorKind.Unavailable,
-                "Redis, which keeps the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
+                "Redis, which stores the support sets, does not answer. Try again later, or send the examples in the prompt.", exception);
         }
 
         async Task<T> RunAsync() => await ask(await connect());
@@ -147,11 +147,11 @@ public sealed class RedisSupportSetStore(
 
     private StoredSet? Forget(string key)
     {
-        _seen.Remove(key);
+        _recent.Remove(key);
         return null;
     }
 
-    // The braces put all keys of a tenant into one slot of a cluster, as a transaction needs them.
+    // The braces put all keys of a tenant into the same slot of a cluster, as a transaction requires.
     private string Names(Tenant tenant) => $"{options.InstanceName}{{{tenant.Digest}}}";
 
     private string Key(Tenant tenant, string name) => $"{Names(tenant)}:{name}";

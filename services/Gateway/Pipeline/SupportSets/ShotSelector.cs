@@ -7,26 +7,27 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Which examples of a set go into a prompt, in which order.</summary>
+/// <summary>Selects the examples of a set that go into a prompt, and their order.</summary>
 public static class ShotSelector
 {
-    /// <param name="query">Embedding scaled to length one; with Rices alone.</param>
-    /// <returns>Places in the set, in the order of the prompt.</returns>
+    /// <param name="query">The query's embedding, scaled to length one; used only with Rices.</param>
+    /// <returns>Indices in the set, in the order of the prompt.</returns>
     public static IReadOnlyList<int> Select(SupportSetChoice choice, StoredSet set, ReadOnlyMemory<byte> query) => choice.Selection switch
     {
         ShotSelection.All => [.. Enumerable.Range(0, set.Count)],
         ShotSelection.First => [.. Enumerable.Range(0, choice.Count)],
-        ShotSelection.Random => [.. Drawn(set.Count, choice.Seed, 0).Take(choice.Count)],
-        ShotSelection.Rices => [.. Nearest(set.Shots, query).Take(choice.Count).Reverse()], // the most similar stands next to the query
-        _ => throw new InvalidOperationException($"{choice.Selection} is no selection."),
+        ShotSelection.Random => [.. Shuffled(set.Count, choice.Seed, 0).Take(choice.Count)],
+        // the most similarities example comes last, next to the query
+        ShotSelection.Rices => [.. Nearest(set.Shots, query).Take(choice.Count).Reverse()],
+        _ => throw new InvalidOperationException($"{choice.Selection} is not a known selection."),
     };
 
-    /// <summary>Orders of the shots for an ensemble: as selected, then permutations.</summary>
+    /// <summary>Returns the orders of the shots for an ensemble: first as selected, then permutations.</summary>
     public static IEnumerable<IReadOnlyList<int>> Permutations(int shots, Ensemble ensemble) =>
         Enumerable.Range(0, ensemble.Permutations).Select(turn =>
-            turn == 0 ? (IReadOnlyList<int>)[.. Enumerable.Range(0, shots)] : [.. Drawn(shots, ensemble.Seed, turn)]);
+            turn == 0 ? (IReadOnlyList<int>)[.. Enumerable.Range(0, shots)] : [.. Shuffled(shots, ensemble.Seed, turn)]);
 
-    /// <summary>CLIP's embedding as retrieval compares it: scaled to length one, little-endian f32.</summary>
+    /// <summary>Returns CLIP's embedding in the form that retrieval compares: scaled to length one, little-endian f32.</summary>
     public static ReadOnlyMemory<byte> Embedding(TensorData pooled)
     {
         var values = pooled.ToFloats();
@@ -35,29 +36,29 @@ public static class ShotSelector
         return MemoryMarshal.AsBytes<float>(values).ToArray();
     }
 
-    // Shots that are equally similar stay in the order of the set.
+    // Shots of equal similarity stay in the order of the set.
     private static IEnumerable<int> Nearest(IReadOnlyList<StoredShot> shots, ReadOnlyMemory<byte> query)
     {
-        var asked = MemoryMarshal.Cast<byte, float>(query.Span);
-        var similar = new float[shots.Count];
-        for (var place = 0; place < similar.Length; place++)
-            similar[place] = TensorPrimitives.Dot(asked, MemoryMarshal.Cast<byte, float>(shots[place].Embedding.Span));
-        return Enumerable.Range(0, similar.Length).OrderByDescending(place => similar[place]);
+        var queryVector = MemoryMarshal.Cast<byte, float>(query.Span);
+        var similarities = new float[shots.Count];
+        for (var index = 0; index < similarities.Length; index++)
+            similarities[index] = TensorPrimitives.Dot(queryVector, MemoryMarshal.Cast<byte, float>(shots[index].Embedding.Span));
+        return Enumerable.Range(0, similarities.Length).OrderByDescending(index => similarities[index]);
     }
 
-    // Places ordered by a hash of seed, turn and place, which is the same on every machine and in every version of .NET.
-    private static IEnumerable<int> Drawn(int count, ulong seed, int turn)
+    // Orders indices by a hash of seed, turn and index. The hash is the same on every machine and in every version of .NET.
+    private static IEnumerable<int> Shuffled(int count, ulong seed, int turn)
     {
         Span<byte> text = stackalloc byte[16];
         BinaryPrimitives.WriteUInt64LittleEndian(text, seed);
         BinaryPrimitives.WriteInt32LittleEndian(text[8..], turn);
         var weights = new ulong[count];
-        for (var place = 0; place < count; place++)
+        for (var index = 0; index < count; index++)
         {
-            BinaryPrimitives.WriteInt32LittleEndian(text[12..], place);
-            weights[place] = BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(text));
+            BinaryPrimitives.WriteInt32LittleEndian(text[12..], index);
+            weights[index] = BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(text));
         }
 
-        return Enumerable.Range(0, count).OrderBy(place => weights[place]);
+        return Enumerable.Range(0, count).OrderBy(index => weights[index]);
     }
 }

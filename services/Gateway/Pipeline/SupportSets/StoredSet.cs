@@ -3,14 +3,14 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>One example as it is kept. Its files are stored beside the set, because most prompts need none of them.</summary>
+/// <summary>A stored example. Its files are stored separately from the set, because most prompts do not need them.</summary>
 /// <param name="Embedding">
-/// CLIP's pooled and projected embedding, little-endian f32 scaled to length one; empty where the model has none.
+/// CLIP's pooled and projected embedding, little-endian f32 scaled to length one; empty if the model has none.
 /// </param>
 public sealed record StoredShot(string PictureId, string Text, ReadOnlyMemory<byte> Embedding);
 
-/// <param name="Revision">Unlike any other's, deleted sets of the same name included.</param>
-/// <param name="EmbeddedBy">What made the embeddings, see <see cref="EmbeddingOrigin"/>.</param>
+/// <param name="Revision">Unique over all versions, including those of deleted sets of the same name.</param>
+/// <param name="EmbeddedBy">The model that computed the embeddings; see <see cref="EmbeddingOrigin"/>.</param>
 public sealed record StoredSet(
     string Name, long Version, string Revision, DateTimeOffset Created, DateTimeOffset? Expires, string EmbeddedBy, int Count,
     IReadOnlyList<StoredShot> Shots)
@@ -21,8 +21,8 @@ public sealed record StoredSet(
         new(Name, Version, Created, Expires, Count, [.. Shots.Select(shot => new StoredExample(shot.PictureId, shot.Text))]);
 }
 
-/// <summary>A set as it is handed to a store, which gives it its version.</summary>
-/// <param name="Pictures">By id; every shot's.</param>
+/// <summary>A set to be stored. The store assigns its version.</summary>
+/// <param name="Pictures">The files of every shot's picture, by picture id.</param>
 public sealed record NewSet(
     string Name, DateTimeOffset Created, DateTimeOffset? Expires, string EmbeddedBy, IReadOnlyList<StoredShot> Shots,
     IReadOnlyDictionary<string, VisualInput> Pictures)

@@ -7,7 +7,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Support sets, as callers put, read and delete them.</summary>
+/// <summary>Implements the public calls that store, read, list and delete support sets.</summary>
 public sealed class SupportSetCollection(
     RequestPermits permits, StageDescriptions descriptions, LatentCache latents, ISupportSetStore store, GatewayOptions gateway,
     SupportSetOptions options, TimeProvider time) : ISupportSets
@@ -20,13 +20,13 @@ public sealed class SupportSetCollection(
         var pictures = SupportSetRules.Check(request, model, options, faults);
         PromptRules.ThrowIfAny(faults);
 
-        // The pictures are encoded first, so that a set that is there can be used at once. Their latents stay cached if storing it fails.
+        // The pictures are encoded first, so that a stored set can be used at once. Their latents stay cached if storing the set fails.
         var needsPooled = model.Vision.PooledWidth > 0;
         var embeddings = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
-        foreach (var some in RequestedPicture.Distinct(pictures).Chunk(gateway.MaxPicturesPerRequest))
+        foreach (var chunk in RequestedPicture.Distinct(pictures).Chunk(gateway.MaxPicturesPerRequest))
         {
-            IReadOnlyList<RequestedPicture> asked = [.. some.Select(picture => picture with { NeedsPooled = needsPooled })];
-            foreach (var picture in await latents.GetOrEncodeAsync(asked, tenant, cancellation))
+            IReadOnlyList<RequestedPicture> requested = [.. chunk.Select(picture => picture with { NeedsPooled = needsPooled })];
+            foreach (var picture in await latents.GetOrEncodeAsync(requested, tenant, cancellation))
                 embeddings[picture.Id] = picture.Pooled is { } pooled ? ShotSelector.Embedding(pooled) : default;
         }
 
@@ -40,19 +40,19 @@ public sealed class SupportSetCollection(
     }
 
     public async Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) =>
-        (await store.GetAsync(TenantOf(tenant), Named(name), cancellation) ?? throw SupportSetRefusals.Missing(name)).ToPublic();
+        (await store.GetAsync(TenantOf(tenant), CheckedName(name), cancellation) ?? throw SupportSetRefusals.Missing(name)).ToPublic();
 
     public async Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) =>
         [.. (await store.ListAsync(TenantOf(tenant), cancellation)).Select(set => set.ToPublic())];
 
     public async Task DeleteAsync(string tenant, string name, CancellationToken cancellation)
     {
-        if (!await store.DeleteAsync(TenantOf(tenant), Named(name), cancellation)) throw SupportSetRefusals.Missing(name);
+        if (!await store.DeleteAsync(TenantOf(tenant), CheckedName(name), cancellation)) throw SupportSetRefusals.Missing(name);
     }
 
     private Tenant TenantOf(string name) => Tenant.Of(name, gateway.TenantSalt);
 
-    private static string Named(string name)
+    private static string CheckedName(string name)
     {
         var faults = new List<FieldFault>();
         SupportSetRules.CheckName(name, "name", faults);

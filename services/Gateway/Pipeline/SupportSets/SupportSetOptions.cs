@@ -2,20 +2,22 @@ using System.ComponentModel.DataAnnotations;
 
 namespace Flamingo.Gateway.SupportSets;
 
-/// <summary>Bounds of support sets; section <c>SupportSets</c>.</summary>
+/// <summary>Limits and storage of support sets; section <c>SupportSets</c>.</summary>
 public sealed class SupportSetOptions
 {
     public const string Section = "SupportSets";
 
-    /// <summary>Most examples of one set.</summary>
+    /// <summary>Largest number of examples in one set.</summary>
     [Range(1, 100_000)]
     public int MaxExamples { get; set; } = 1024;
 
-    /// <summary>Most sets of one tenant.</summary>
+    /// <summary>Largest number of sets of one tenant.</summary>
     [Range(1, 1_000_000)]
     public int MaxSets { get; set; } = 1000;
 
-    /// <summary>Bound of all pictures of all sets where they are held in this process, that is without Redis; in bytes.</summary>
+    /// <summary>
+    /// Bound on the total size of all pictures of all sets in bytes, if they are held in this process, that is without Redis.
+    /// </summary>
     [Range(1, long.MaxValue)]
     public long MaxMemoryBytes { get; set; } = 1L << 30;
 

@@ -3,21 +3,21 @@ using Flamingo.Abstractions;
 namespace Flamingo.Gateway.Tasks;
 
 /// <summary>
-/// A reply as it streams, without the blanks that the template puts before it: they are put there again when the reply
-/// comes back as a past turn, so that the same tokens stand in the prompt as were generated.
+/// Removes from a streamed reply the leading spaces that the template puts before an answer. When the reply comes back as a past
+/// turn, the template inserts them again, so that the prompt contains the same tokens as were generated.
 /// </summary>
-/// <param name="lead">Blanks alone.</param>
+/// <param name="lead">The spaces to remove.</param>
 internal sealed class ReplyText(string lead)
 {
-    private readonly Dictionary<int, int> _left = []; // blanks that may still come, by sample
+    private readonly Dictionary<int, int> _remaining = []; // number of spaces that may still follow, by sample
 
-    public AnswerTokens Of(AnswerTokens tokens)
+    public AnswerTokens TrimLead(AnswerTokens tokens)
     {
-        var left = _left.GetValueOrDefault(tokens.Sample, lead.Length);
-        if (left == 0 || tokens.Text.Length == 0) return tokens;
+        var remaining = _remaining.GetValueOrDefault(tokens.Sample, lead.Length);
+        if (remaining == 0 || tokens.Text.Length == 0) return tokens;
         var text = tokens.Text;
-        for (; left > 0 && text.StartsWith(' '); left--) text = text[1..];
-        _left[tokens.Sample] = text.Length > 0 ? 0 : left;
+        for (; remaining > 0 && text.StartsWith(' '); remaining--) text = text[1..];
+        _remaining[tokens.Sample] = text.Length > 0 ? 0 : remaining;
         return tokens with { Text = text };
     }
 }

@@ -2,7 +2,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Gateway.Tasks;
 
-/// <summary>What a task must obey beyond the prompt that it becomes; faults are collected, not thrown.</summary>
+/// <summary>Validation rules for tasks, in addition to those of the prompt that a task becomes. Faults are collected, not thrown.</summary>
 internal static class TaskRules
 {
     public static void CheckPrompt(TaskPrompt prompt, TaskTemplate template, List<FieldFault> faults)
@@ -11,21 +11,21 @@ internal static class TaskRules
         {
             if (example.Answer.Length == 0)
                 faults.Add(new($"prompt.examples[{index}].answer", "The example has no answer.", "Send at least one character."));
-            if (template.Asks && example.Question.Length == 0)
+            if (template.HasQuestion && example.Question.Length == 0)
                 faults.Add(new($"prompt.examples[{index}].question", "The example has no question.", "Send at least one character."));
-            if (!template.Asks && example.Question.Length > 0)
-                faults.Add(new($"prompt.examples[{index}].question", "This task asks no question.", "Leave it out."));
+            if (!template.HasQuestion && example.Question.Length > 0)
+                faults.Add(new($"prompt.examples[{index}].question", "This task has no question.", "Leave it out."));
         }
 
         if (prompt.SupportSet is not null && !template.BeginsWithPicture)
             faults.Add(new(
-                "prompt.support_set", "The examples of a support set begin with their picture, and this model's do not.",
+                "prompt.support_set", "The examples of a support set begin with their picture, and the examples of this model do not.",
                 "Send them as prompt.examples."));
         if (prompt.ZeroShot != true) return;
         if (prompt.Examples.Count > 0 || prompt.SupportSet is not null)
-            faults.Add(new("prompt.zero_shot", "There are examples already.", "Leave it out, or the examples."));
+            faults.Add(new("prompt.zero_shot", "The prompt already has examples.", "Leave out zero_shot or the examples."));
         else if (template.Source.ZeroShot.Count == 0)
-            faults.Add(new("prompt.zero_shot", "This model brings no examples without pictures.", "Leave it out, or send examples."));
+            faults.Add(new("prompt.zero_shot", "This model has no examples without pictures.", "Leave it out, or send examples."));
     }
 
     public static void CheckTurns(ChatTask task, TaskTemplate template, List<FieldFault> faults)
@@ -35,19 +35,19 @@ internal static class TaskRules
         {
             var last = index == task.Turns.Count - 1;
             if (turn.Text.Length == 0 && turn.Visuals.Count == 0)
-                faults.Add(new($"turns[{index}].text", "The turn is empty.", "Send words or a picture."));
+                faults.Add(new($"turns[{index}].text", "The turn is empty.", "Send text or a picture."));
             if (!last && turn.Reply is null)
                 faults.Add(new(
                     $"turns[{index}].reply", "A past turn has no reply.",
-                    "Send what the model said; an empty text where it said nothing."));
+                    "Send the model's reply; it may be an empty text."));
             if (last && turn.Reply is not null)
                 faults.Add(new(
-                    $"turns[{index}].reply", "The last turn has its reply already.",
-                    "Leave it out there, or add the turn that comes next."));
+                    $"turns[{index}].reply", "The last turn already has a reply.",
+                    "Leave the reply out, or add the next turn."));
         }
 
         if (task.Sampling.Beams > 1 && template.Ends.Any())
-            faults.Add(new("sampling.beams", "This model's replies end at a text, and a beam search at tokens alone.", "Send 1."));
+            faults.Add(new("sampling.beams", "This model's replies end at a text, and a beam search ends only at tokens.", "Send 1."));
     }
 
     public static void CheckLabels(ClassifyTask task, List<FieldFault> faults)
@@ -56,7 +56,7 @@ internal static class TaskRules
         foreach (var (index, label) in task.Labels.Index().Where(label => label.Item.Length == 0))
             faults.Add(new($"labels[{index}]", "The label is empty.", "Send at least one character."));
         if (task.Labels.Distinct(StringComparer.Ordinal).Count() < task.Labels.Count)
-            faults.Add(new("labels", "A label is named twice.", "Send each once."));
-        if (!Enum.IsDefined(task.Scoring)) faults.Add(new("scoring", $"{(int)task.Scoring} is no scoring.", "Send MEAN or SUM."));
+            faults.Add(new("labels", "A label is named twice.", "Send each label once."));
+        if (!Enum.IsDefined(task.Scoring)) faults.Add(new("scoring", $"{(int)task.Scoring} is not a known scoring.", "Send MEAN or SUM."));
     }
 }

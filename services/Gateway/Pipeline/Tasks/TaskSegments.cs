@@ -3,40 +3,41 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Gateway.Tasks;
 
-/// <summary>A prompt in the making, which remembers where its pictures stand in the request.</summary>
-/// <param name="whole">The field of the request that all of it comes from.</param>
+/// <summary>Builds the segments of a task's prompt and records the field of the request that each picture comes from.</summary>
+/// <param name="whole">The field of the request that the prompt as a whole comes from.</param>
 internal sealed partial class TaskSegments(string whole)
 {
     public const string Prompt = "prompt", Turns = "turns";
 
     private readonly List<FlamingoSegment> _segments = [];
     private readonly Dictionary<int, string> _paths = [];
-    private bool _apart;
+    private bool _startsNewText;
 
-    /// <summary>No two texts beside each other but those that were kept apart.</summary>
+    /// <summary>The segments. Adjacent texts are joined unless <see cref="StartNewText"/> was called between them.</summary>
     public IReadOnlyList<FlamingoSegment> Segments => _segments;
 
     public void Add(string text)
     {
         if (text.Length == 0) return;
-        if (!_apart && _segments.LastOrDefault() is FlamingoText last) _segments[^1] = new FlamingoText(last.Text + text);
+        if (!_startsNewText && _segments.LastOrDefault() is FlamingoText last) _segments[^1] = new FlamingoText(last.Text + text);
         else _segments.Add(new FlamingoText(text));
-        _apart = false;
+        _startsNewText = false;
     }
 
     /// <summary>
-    /// The next text begins a segment. The model reads the same; who finds a replica by a prompt's first segments does not.
+    /// Makes the next text begin a new segment. The model reads the same text, but the choice of a replica depends on the first
+    /// segments of a prompt.
     /// </summary>
-    public void KeepApart() => _apart = true;
+    public void StartNewText() => _startsNewText = true;
 
-    /// <param name="path">Of the picture in the request.</param>
+    /// <param name="path">Path of the picture in the request.</param>
     public void Add(FlamingoVisual visual, string path)
     {
         _paths[_segments.Count] = path;
         _segments.Add(visual);
     }
 
-    /// <summary>The same refusal in the request's own words.</summary>
+    /// <summary>Returns the refusal with the field names of the task's request instead of those of the prompt.</summary>
     public FlamingoException Translate(FlamingoException refusal) =>
         refusal.Faults.Count == 0
             ? refusal

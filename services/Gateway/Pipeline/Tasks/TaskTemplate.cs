@@ -2,43 +2,46 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Gateway.Tasks;
 
-/// <summary>A template, taken apart: before the picture, after it, the answer, the end.</summary>
+/// <summary>A prompt template, split into the text before the picture, the text after it, and the text that ends an answer.</summary>
 internal sealed class TaskTemplate
 {
     private readonly string _before, _after, _gap;
-    private readonly PlainWords _plain;
+    private readonly SpecialTokenEscaper _escaper;
 
-    public TaskTemplate(PromptTemplate template, PlainWords plain)
+    public TaskTemplate(PromptTemplate template, SpecialTokenEscaper escaper)
     {
         Source = template;
         var answer = template.Text.IndexOf(PromptTemplate.Answer, StringComparison.Ordinal);
-        var query = template.Text[..answer].TrimEnd(' '); // a blank before the answer begins the answer: tokenizers keep it with the word
+        // a space before the answer belongs to the answer, because tokenizers join it with the word
+        var query = template.Text[..answer].TrimEnd(' ');
         var picture = query.IndexOf(PromptTemplate.Picture, StringComparison.Ordinal);
         (_before, _after) = (query[..picture], query[(picture + PromptTemplate.Picture.Length)..]);
-        _gap = _before.Length > 0 && !char.IsWhiteSpace(_before[^1]) && BeginsWithWords(_after) ? " " : "";
+        _gap = _before.Length > 0 && !char.IsWhiteSpace(_before[^1]) && BeginsWithWord(_after) ? " " : "";
         (Lead, End) = (template.Text[query.Length..answer], template.Text[(answer + PromptTemplate.Answer.Length)..]);
-        _plain = plain;
+        _escaper = escaper;
     }
 
     public PromptTemplate Source { get; }
 
-    /// <summary>Blanks between a query and its answer.</summary>
+    /// <summary>Spaces between a query and its answer.</summary>
     public string Lead { get; }
 
-    /// <summary>What stands behind an answer.</summary>
+    /// <summary>Text that follows an answer.</summary>
     public string End { get; }
 
-    public bool Asks => Source.Text.Contains(PromptTemplate.Question, StringComparison.Ordinal);
+    public bool HasQuestion => Source.Text.Contains(PromptTemplate.Question, StringComparison.Ordinal);
 
     public bool BeginsWithPicture => _before.Length == 0;
 
-    /// <summary>Texts that end an answer where no stop token does.</summary>
-    public IEnumerable<string> Ends => (_plain.BeginsSpecial(End) ? Source.CutAt : Source.CutAt.Prepend(End)).Distinct();
+    /// <summary>
+    /// Stop strings of an answer. <see cref="End"/> is not among them if it begins with a special token, which is a stop token.
+    /// </summary>
+    public IEnumerable<string> Ends => (_escaper.BeginsWithSpecialToken(End) ? Source.CutAt : Source.CutAt.Prepend(End)).Distinct();
 
-    /// <summary>An answer as it continues a query.</summary>
-    public string Answer(string words) => Lead + _plain.Of(words);
+    /// <summary>Returns an answer in the form in which it continues a query.</summary>
+    public string Answer(string words) => Lead + _escaper.Escape(words);
 
-    /// <param name="path">Of the picture in the request.</param>
+    /// <param name="path">Path of the picture in the request.</param>
     public void AddExample(TaskSegments segments, TaskExample example, string path)
     {
         AddQuery(segments, example.Visual is { } visual ? [(visual, path)] : [], example.Question);
@@ -46,36 +49,37 @@ internal sealed class TaskTemplate
     }
 
     /// <param name="visuals">
-    /// Each with its path in the request. None: words stand as far from what is before them as words do ("User: hi", where a
-    /// picture follows "User:" at once).
+    /// The pictures with their paths in the request. Without a picture, a space separates the question from the text before it
+    /// ("User: hi"); a picture follows that text directly.
     /// </param>
-    /// <param name="apart">Whether what is before the words and they are segments of their own.</param>
+    /// <param name="newText">Whether the text after the pictures begins a new segment.</param>
     public void AddQuery(
-        TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question, bool apart = false)
+        TaskSegments segments, IReadOnlyList<(FlamingoVisual Visual, string Path)> visuals, string question, bool newText = false)
     {
-        segments.Add(Ask(_before, question) + (visuals.Count == 0 ? _gap : ""));
+        segments.Add(Fill(_before, question) + (visuals.Count == 0 ? _gap : ""));
         foreach (var (visual, path) in visuals) segments.Add(visual, path);
-        if (apart) segments.KeepApart();
-        segments.Add(Ask(_after, question));
+        if (newText) segments.StartNewText();
+        segments.Add(Fill(_after, question));
     }
 
     /// <summary>
-    /// All turns, the last of them up to its reply. The first two segments stay what they were while the conversation grows: the
-    /// replica that holds its prefix is found by them.
+    /// Adds all turns, the last one up to its reply. The first two segments do not change while the conversation grows, because
+    /// they select the replica that holds the cached prefix.
     /// </summary>
     public void AddTurns(TaskSegments segments, IReadOnlyList<ChatTurn> turns)
     {
         foreach (var (index, turn) in turns.Index())
         {
             AddQuery(
-                segments, [.. turn.Visuals.Select((visual, place) => (visual, $"turns[{index}].visuals[{place}]"))], turn.Text,
-                apart: index == 0);
-            if (index == 0) segments.KeepApart();
-            if (turn.Reply is { } reply) segments.Add((reply.Length == 0 ? "" : Answer(reply)) + End); // as it was generated
+                segments, [.. turn.Visuals.Select((visual, visualIndex) => (visual, $"turns[{index}].visuals[{visualIndex}]"))], turn.Text,
+                newText: index == 0);
+            if (index == 0) segments.StartNewText();
+            // in the form in which it was generated
+            if (turn.Reply is { } reply) segments.Add((reply.Length == 0 ? "" : Answer(reply)) + End);
         }
     }
 
-    /// <summary>What was generated, without what follows an answer and spaces around.</summary>
+    /// <summary>Returns generated text without the text that ends an answer and without surrounding spaces.</summary>
     public string Cut(string text)
     {
         foreach (var end in Ends)
@@ -87,9 +91,9 @@ internal sealed class TaskTemplate
         return text.Trim();
     }
 
-    private static bool BeginsWithWords(string text) =>
+    private static bool BeginsWithWord(string text) =>
         text.StartsWith(PromptTemplate.Question, StringComparison.Ordinal) || (text.Length > 0 && char.IsLetterOrDigit(text[0]));
 
-    private string Ask(string part, string question) =>
-        part.Replace(PromptTemplate.Question, _plain.Of(question), StringComparison.Ordinal);
+    private string Fill(string part, string question) =>
+        part.Replace(PromptTemplate.Question, _escaper.Escape(question), StringComparison.Ordinal);
 }

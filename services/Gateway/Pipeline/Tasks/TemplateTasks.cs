@@ -3,16 +3,16 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Gateway.Tasks;
 
-/// <summary>Tasks as prompts by the checkpoint's own templates, asked of the public face.</summary>
+/// <summary>Implements the tasks: builds prompts with the checkpoint's templates and sends them to the public service.</summary>
 public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
 {
     private const int MostStopStrings = 16;
 
     public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) =>
-        SayAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
+        GenerateAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
 
     public Task<TaskAnswer> AnswerAsync(AnswerTask task, CancellationToken cancellation) =>
-        SayAsync("answer", prompts => prompts.Answer, task.Prompt, task.Question, task.Sampling, cancellation);
+        GenerateAsync("answer", prompts => prompts.Answer, task.Prompt, task.Question, task.Sampling, cancellation);
 
     public async Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation)
     {
@@ -44,28 +44,30 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         var (segments, reply) = (new TaskSegments(TaskSegments.Turns), new ReplyText(template.Lead));
         AddZeroShot(template, segments);
         template.AddTurns(segments, task.Turns);
-        var request = new FlamingoRequest(segments.Segments, EndingAs(template, task.Sampling))
+        var request = new FlamingoRequest(segments.Segments, WithStopStrings(template, task.Sampling))
         {
             Tenant = task.Tenant, PinPrefix = task.PinPrefix,
         };
         await using var answer = flamingo.GenerateAsync(request, cancellation).GetAsyncEnumerator(cancellation);
         while (await AskAsync(segments, () => answer.MoveNextAsync().AsTask()))
-            yield return answer.Current is AnswerTokens tokens ? reply.Of(tokens) : answer.Current;
+            yield return answer.Current is AnswerTokens tokens ? reply.TrimLead(tokens) : answer.Current;
     }
 
-    private async Task<TaskAnswer> SayAsync(
+    private async Task<TaskAnswer> GenerateAsync(
         string name, Func<PromptTemplates, PromptTemplate?> choose, TaskPrompt prompt, string question, SamplingParameters sampling,
         CancellationToken cancellation)
     {
         var template = await TemplateAsync(name, choose, cancellation);
         var faults = new List<FieldFault>();
         TaskRules.CheckPrompt(prompt, template, faults);
-        if (template.Asks && question.Length == 0) faults.Add(new("question", "The question is empty.", "Send at least one character."));
-        if (sampling.Samples != 1) faults.Add(new("sampling.samples", $"{sampling.Samples} answers.", "Send 1: a task has one answer."));
+        if (template.HasQuestion && question.Length == 0)
+            faults.Add(new("question", "The question is empty.", "Send at least one character."));
+        if (sampling.Samples != 1)
+            faults.Add(new("sampling.samples", $"The request has {sampling.Samples} answers.", "Send 1; a task has one answer."));
         PromptRules.ThrowIfAny(faults);
 
         var segments = Render(template, prompt, question);
-        var request = new FlamingoRequest(segments.Segments, EndingAs(template, sampling))
+        var request = new FlamingoRequest(segments.Segments, WithStopStrings(template, sampling))
         {
             Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix,
         };
@@ -73,12 +75,12 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         return new TaskAnswer(template.Cut(answer.Text), answer.Ids, answer.Resolved, answer.Finished);
     }
 
-    // a beam search ends at stop tokens alone: its answer is cut afterwards
-    private static SamplingParameters EndingAs(TaskTemplate template, SamplingParameters sampling)
+    // A beam search ends only at stop tokens, so its answer is cut afterwards.
+    private static SamplingParameters WithStopStrings(TaskTemplate template, SamplingParameters sampling)
     {
         if (sampling.Beams > 1) return sampling;
-        var room = Math.Max(0, MostStopStrings - sampling.StopStrings.Count);
-        return sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(room)] };
+        var free = Math.Max(0, MostStopStrings - sampling.StopStrings.Count);
+        return sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(free)] };
     }
 
     private async Task<TaskTemplate> TemplateAsync(
@@ -86,13 +88,13 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
     {
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
         return choose(model.Prompts) is { } template
-            ? new TaskTemplate(template, new PlainWords(model))
+            ? new TaskTemplate(template, new SpecialTokenEscaper(model))
             : throw FlamingoException.Invalid(
                 field, $"The model '{model.ModelId}' has no template for {name}.",
-                $"Write the prompt yourself and call Generate or Rank, or put prompts.{name} into the model's flamingo.json.");
+                $"Write the prompt yourself and call Generate or Rank, or add prompts.{name} to the model's flamingo.json.");
     }
 
-    // examples, then the query; the papers' zero-shot is examples of words alone
+    // Adds the examples and then the query. The zero-shot prompts of the papers begin with examples that have only text.
     private static TaskSegments Render(TaskTemplate template, TaskPrompt prompt, string question)
     {
         var segments = new TaskSegments(TaskSegments.Prompt);

@@ -6,18 +6,18 @@ using Flamingo.Stages;
 namespace Flamingo.Gateway.Tenants;
 
 /// <summary>
-/// A client of the installation. The names of everything that the gateway and the stages keep are derived from <see cref="Salt"/>, so that
-/// tenants share nothing.
+/// A tenant of the installation. The keys of all data that the gateway and the stages store are derived from <see cref="Salt"/>,
+/// so that tenants share no data.
 /// </summary>
-/// <param name="Salt">In every latent key.</param>
+/// <param name="Salt">Salt of the tenant's latent keys.</param>
 /// <param name="Digest">
-/// The tenant's name beyond the gateway, from which nobody learns the salt; 64 hexadecimal characters.
+/// The tenant's name outside the gateway, which does not reveal the salt; 64 hexadecimal characters.
 /// </param>
 public sealed record Tenant(string Name, string Salt, string Digest)
 {
     /// <param name="name">See <see cref="TenantName"/>.</param>
     /// <param name="installationSalt">
-    /// Of this installation. It is the default tenant's own salt, and the key from which other tenants' salts are derived.
+    /// Salt of this installation. It is the default tenant's salt, and the key from which the salts of other tenants are derived.
     /// </param>
     public static Tenant Of(string name, string installationSalt)
     {

@@ -8,31 +8,34 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Flamingo.ServiceDefaults;
 
 /// <summary>
-/// A connection that begins as HTTP/1 is told in one line what the address is for, and closed; every other one is the server's. The
-/// endpoint itself speaks HTTP/2 alone: without TLS the protocol is not negotiated, so the first bytes must tell it.
+/// Answers a connection that begins as HTTP/1 with a one-line explanation and closes it; passes every other connection on to the
+/// server. The endpoint accepts only HTTP/2. Without TLS the protocol is not negotiated, so the first bytes of a connection show
+/// it.
 /// </summary>
-internal static class HttpTwoAlone
+internal static class HttpTwoOnly
 {
-    /// <summary>How long a connection may send nothing, and how long a refused one may go on sending before it is closed.</summary>
-    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(30), LongestRest = TimeSpan.FromSeconds(2);
+    /// <summary>
+    /// How long a new connection may stay silent, and how long a refused connection may continue to send before it is closed.
+    /// </summary>
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(30), LongestDrain = TimeSpan.FromSeconds(2);
 
-    /// <param name="program">The program's name, for the line.</param>
+    /// <param name="program">Name of the program, for the explanation.</param>
     public static void ExplainToOlderHttp(this ListenOptions listen, string program) => listen.Use(next => async connection =>
     {
         if (await BeginsAsHttpOneAsync(connection)) await RefuseAsync(connection, program);
         else await next(connection);
     });
 
-    // HTTP/2 begins with the line "PRI * HTTP/2.0"; HTTP/1 with another word of capital letters
+    // HTTP/2 begins with the line "PRI * HTTP/2.0", HTTP/1 with the name of a method in capital letters.
     private static async Task<bool> BeginsAsHttpOneAsync(ConnectionContext connection)
     {
-        using var patience = Patience(connection, LongestSilence);
+        using var timeout = TimeoutFor(connection, LongestSilence);
         var input = connection.Transport.Input;
         try
         {
             while (true)
             {
-                var read = await input.ReadAsync(patience.Token);
+                var read = await input.ReadAsync(timeout.Token);
                 var start = Encoding.Latin1.GetString(read.Buffer.Slice(0, Math.Min(4, read.Buffer.Length)));
                 var undecided = start.Length < 4 && "PRI ".StartsWith(start, StringComparison.Ordinal) && !read.IsCompleted;
                 input.AdvanceTo(read.Buffer.Start, undecided ? read.Buffer.End : read.Buffer.Start);
@@ -41,42 +44,42 @@ internal static class HttpTwoAlone
         }
         catch (Exception exception) when (exception is OperationCanceledException or IOException)
         {
-            return false; // silent, gone, or the server stops: the server deals with it
+            return false; // The connection is silent or closed, or the server stops; the server handles each of these cases.
         }
     }
 
     private static async Task RefuseAsync(ConnectionContext connection, string program)
     {
         var port = (connection.LocalEndPoint as IPEndPoint)?.Port;
-        var line = $"This is the gRPC endpoint of {program}: HTTP/2 only, without TLS, and the request came as HTTP/1. "
+        var line = $"This is the gRPC endpoint of {program}. It accepts only HTTP/2 without TLS, and this request is HTTP/1. "
             + $"Use a gRPC client, for example 'grpcurl -plaintext HOST:{port} list', "
             + $"or for a gateway 'flamingo generate --server http://HOST:{port}'.\n";
         var head = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n";
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(head + line));
 
-        // The server closes the socket when this method returns or the output is completed. With something unread that resets the
-        // connection, and the caller may lose the answer.
-        using var patience = Patience(connection, LongestRest);
+        // The server closes the socket when this method returns or the output is completed. If unread input is left, closing
+        // resets the connection, and the caller may lose the answer. So the input is read until the caller closes.
+        using var timeout = TimeoutFor(connection, LongestDrain);
         try
         {
             while (true)
             {
-                var read = await connection.Transport.Input.ReadAsync(patience.Token);
+                var read = await connection.Transport.Input.ReadAsync(timeout.Token);
                 connection.Transport.Input.AdvanceTo(read.Buffer.End);
                 if (read.IsCompleted) return;
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or IOException)
         {
-            // enough was waited, or the caller has gone
+            // The time is over, or the caller has closed the connection.
         }
     }
 
-    private static CancellationTokenSource Patience(ConnectionContext connection, TimeSpan longest)
+    private static CancellationTokenSource TimeoutFor(ConnectionContext connection, TimeSpan longest)
     {
         var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
-        var patience = CancellationTokenSource.CreateLinkedTokenSource(stopping, connection.ConnectionClosed);
-        patience.CancelAfter(longest);
-        return patience;
+        var timeout = CancellationTokenSource.CreateLinkedTokenSource(stopping, connection.ConnectionClosed);
+        timeout.CancelAfter(longest);
+        return timeout;
     }
 }
