@@ -94,7 +94,7 @@ public sealed class FieldNamesTests : IDisposable
     {
         string[] ask = ["caption", Good, "--example", Good, "a", "--no-zero-shot", "--log-probabilities", "1"];
         var said = (await FlamingoCommand.RunAsync(ask)).MustReturn(0).Error;
-        Assert.Contains("--no-zero-shot has no effect beside examples", said, StringComparison.Ordinal);
+        Assert.Contains("--no-zero-shot has no effect together with examples", said, StringComparison.Ordinal);
         Assert.Contains("--log-probabilities has no effect here", said, StringComparison.Ordinal);
     }
 

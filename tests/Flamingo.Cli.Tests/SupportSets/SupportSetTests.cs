@@ -30,7 +30,7 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
 
         var stranger = (await FlamingoCommand.RunAsync(["generate", "--support-set", "words", .. Query, .. Server])).MustReturn(1);
         Assert.Contains("words", stranger.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("send its file again", stranger.Error, StringComparison.Ordinal); // it is no picture
+        Assert.DoesNotContain("Send its file again", stranger.Error, StringComparison.Ordinal); // it is no picture
 
         (await FlamingoCommand.RunAsync(["support-set", "put", "words", Words, "--expected-version", "7", .. tenant])).MustReturn(1);
         var replaced = (await FlamingoCommand.RunAsync(["support-set", "put", "words", Words, "--expected-version", "1", .. tenant])).MustReturn(0);

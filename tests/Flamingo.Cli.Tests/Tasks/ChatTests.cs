@@ -55,8 +55,8 @@ public sealed class ChatTests : IDisposable
         var said = (await FlamingoCommand.RunAsync(new UserInput(new StringReader(lines), IsTerminal: true), "chat", "--model", _folder.Path)).MustReturn(0);
         Assert.Equal(["no"], Lines(said.Output)); // what was refused was never said
         Assert.Equal(8, said.Error.Split("> ").Length - 1);
-        foreach (var told in new[] { "Ctrl-D ends", "nowhere.png does not exist",
-            "'/help' is no command", "broken.png: The f", "nothing was said about the last picture" })
+        foreach (var told in new[] { "Ctrl-D ends the conversation", "nowhere.png does not exist",
+            "'/help' is not a command", "broken.png: The f", "no turn followed the last picture" })
             Assert.Contains(told, said.Error, StringComparison.Ordinal);
     }
 
