@@ -2,11 +2,11 @@ using Flamingo.Bench.Measuring;
 
 namespace Flamingo.Bench;
 
-/// <summary>One run: every figure in turn, told as soon as it is known.</summary>
+/// <summary>Measures the figures one after the other and reports each as soon as it is known.</summary>
 public static class BenchRun
 {
     /// <param name="report">Called once per figure, in order.</param>
-    /// <param name="progress">Receives what is being done, for people.</param>
+    /// <param name="progress">Receives progress lines for the user.</param>
     public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time, CancellationToken cancellation)
     {
         var geometry = request.Geometry?.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(request.Model));

@@ -20,7 +20,8 @@ public static class CacheCommand
         {
             Description = "Print one JSON object: memory, redis (null without Redis), encoded, waits, shared_waits, saved_ms.",
         };
-        const string Description = "Print what the latent cache holds, and its hits, misses and saved time since the gateway started, for all "
+        const string Description =
+            "Print what the latent cache holds, and its hits, misses and saved time since the gateway started, for all "
         + "tenants together. The figures are those of the gateway that receives the call.";
         var command = new Command("stats", Description) { server, json };
         command.SetAction(async (parsed, cancellation) =>
@@ -39,7 +40,7 @@ public static class CacheCommand
     {
         var server = ServerAddress.Create(required: true);
         const string Description = "Remove all latents of this installation from Redis and from the memory of every gateway that uses this "
-        + "Redis, for all tenants. A picture is encoded again when it is sent again; until then its id is not found. Support sets are kept.";
+        + "Redis, for all tenants. A picture is encoded again when it is sent again; until then its id is not found. Support sets stay.";
         var command = new Command("clear", Description) { server };
         command.SetAction(async (parsed, cancellation) =>
         {

@@ -24,7 +24,8 @@ public static class WarmCommand
         {
             Description = "Cache CLIP's pooled embeddings too. Prompts with --select rices need them.",
         };
-        const string Description = "Encode pictures ahead of time. The command requests each picture by id first and sends only the pictures "
+        const string Description =
+            "Encode pictures ahead of time. The command requests each picture by id first and sends only the pictures "
         + "that the server does not hold, so an interrupted run can be started again and continues where it stopped.";
         var command = new Command("warm", Description) { source, server, tenant, batch, concurrency, pooled };
         command.SetAction(async (parsed, cancellation) =>

@@ -32,7 +32,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
             if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
-                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where the server is started.");
+                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
     }
 

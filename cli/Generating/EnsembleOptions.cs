@@ -12,7 +12,8 @@ public sealed class EnsembleOptions
         "--ensemble", "N",
         "With --support-set: average the scores over N orders of the examples, 2 to 24: the selected order and permutations of it.", 2, 24);
 
-    private readonly Option<ulong?> _seed = NumberOption.Create<ulong>("--ensemble-seed", "SEED", "Seed of the permutations of --ensemble. Default: 0.");
+    private readonly Option<ulong?> _seed =
+        NumberOption.Create<ulong>("--ensemble-seed", "SEED", "Seed of the permutations of --ensemble. Default: 0.");
 
     /// <param name="hasExamples">Returns whether the user named a support set.</param>
     public void AddTo(Command command, Func<SymbolResult, bool> hasExamples)
@@ -22,8 +23,10 @@ public sealed class EnsembleOptions
         command.AddRule(result =>
         {
             var given = result.GetResult(_permutations) is not null;
-            if (!given && result.GetResult(_seed) is not null) result.AddError("--ensemble-seed belongs to --ensemble. Give --ensemble too.");
-            if (given && !hasExamples(result)) result.AddError("--ensemble permutes the examples of a support set. Give --support-set too.");
+            if (!given && result.GetResult(_seed) is not null)
+                result.AddError("--ensemble-seed belongs to --ensemble. Give --ensemble too.");
+            if (given && !hasExamples(result))
+                result.AddError("--ensemble permutes the examples of a support set. Give --support-set too.");
         });
     }
 

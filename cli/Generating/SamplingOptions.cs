@@ -40,7 +40,8 @@ public sealed class SamplingOptions
                 HelpName = "STRING", Description = "End the answer before STRING appears in it. Repeatable, at most 16 times.",
             },
             (sampling, values) => values.Length > 0 ? sampling with { StopStrings = values } : sampling);
-        Add("samples", NumberOption.Create<int>(Samples, "N", "Number of answers, one per line; with --beams the N best beams. Default: 1."),
+        Add("samples", NumberOption.Create<int>(Samples, "N",
+            "Number of answers, one per line; with --beams the N best beams. Default: 1."),
             (sampling, value) => sampling with { Samples = value });
         Add("beams", NumberOption.Create<int>(Beams, "N", "Use a greedy beam search with N beams; 1 is off. Default: 1."),
             (sampling, value) => sampling with { Beams = value });
@@ -54,10 +55,12 @@ public sealed class SamplingOptions
             },
             (sampling, biases) => sampling with { LogitBias = biases });
         Add("allowed_tokens", NumberOption.CreateMany<int>(
-                "--allow-token", "ID", "Generate only the tokens that this option names. Name the stop token too if the answer may end. Repeatable."),
+                "--allow-token", "ID",
+                "Generate only the tokens that this option names. Name the stop token too if the answer may end. Repeatable."),
             (sampling, ids) => ids.Length > 0 ? sampling with { AllowedTokens = ids } : sampling);
         Add("log_probabilities", NumberOption.Create<int>(
-                "--log-probabilities", "N", "Print each token's log-probability and the N most likely tokens at its position, 0 to 20. Default: off."),
+                "--log-probabilities", "N",
+                "Print each token's log-probability and the N most likely tokens at its position, 0 to 20. Default: off."),
             (sampling, value) => sampling with { LogProbabilities = value });
     }
 
@@ -106,7 +109,7 @@ public sealed class SamplingOptions
         (string Field, bool Given)[] ofSampling =
             [("top_k", sampling.TopK > 0), ("top_p", sampling.TopP < 1), ("seed", sampling.Seed is not null)];
         foreach (var (field, _) in ofSampling.Where(option => option.Given && sampling.Temperature == 0))
-            yield return $"{Name(field)} has no effect at temperature 0, which always takes the most likely token. Set {Temperature} above 0.";
+            yield return $"{Name(field)} has no effect at temperature 0, where the most likely token is taken. Set {Temperature} above 0.";
         if (sampling is { Temperature: 0, Beams: 1, Samples: > 1 })
             yield return $"{Name("samples")}: at temperature 0 all answers are the same. "
                 + $"Set {Temperature} above 0, or {Beams}.";

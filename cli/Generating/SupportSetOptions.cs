@@ -18,7 +18,8 @@ public sealed class SupportSetOptions
     {
         HelpName = "NAME|FILE.jsonl",
         Description = "Put examples before the prompt. With --server they come from the server's support set NAME, otherwise from a file "
-        + "('-' is standard input) with one JSON object {\"picture\": \"path relative to the file\", \"text\": \"This is a jano\"} per line.",
+        + "('-' is standard input) with one JSON object {\"picture\": \"path relative to the file\", \"text\": \"This is a jano\"} per "
+        + "line.",
     };
 
     private readonly Option<int?> _shots = NumberOption.Create<int>(
@@ -85,7 +86,8 @@ public sealed class SupportSetOptions
     {
         if (parsed.GetValue(_set) is { } set && NameOf(set) != set)
             throw new UsageException(
-                $"--support-set: with --server, name a support set. 'flamingo support-set put NAME {set} --server URL' creates one from this file.");
+                "--support-set: with --server, name a support set. "
+                    + $"'flamingo support-set put NAME {set} --server URL' creates one from this file.");
     }
 
     private static ShotSelection Selection(string? name, int? shots) => name switch

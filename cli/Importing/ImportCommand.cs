@@ -34,7 +34,8 @@ public static class ImportCommand
         var checkpoint = new Option<FileSystemInfo>("--checkpoint")
         {
             HelpName = "FILE|DIR",
-            Description = "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that contains only this file.",
+            Description =
+                "openflamingo: checkpoint.pt with resampler, gated blocks and embeddings, or a folder that contains only this file.",
         }.MustExist("checkpoint.pt or its folder");
         var every = NumberOption.Create<int>(
             "--cross-attention-every", "N",
@@ -53,9 +54,10 @@ public static class ImportCommand
         var alpha = new Option<string>("--alpha")
         {
             HelpName = "drop|white|black",
-            Description = "How transparency is removed from pictures: drop ignores the alpha channel, so that the hidden colours show (often "
-            + "black); white and black blend the picture over that colour. Default: as the family was trained, drop for openflamingo, white "
-            + "for idefics.",
+            Description =
+                "How transparency is removed from pictures: drop ignores the alpha channel, so that the hidden colours show (often "
+                    + "black); white and black blend the picture over that colour. Default: as the family was trained, "
+                    + "drop for openflamingo, white for idefics.",
         };
         alpha.MustBeOneOf("drop", "white", "black");
         var modelId = new Option<string>("--model-id")
@@ -96,7 +98,8 @@ public static class ImportCommand
             await error.WriteLineAsync(existed
                 ? $"{model.Path} already holds {model.Config.ModelId} from the same files. Nothing was changed."
                 : $"Imported {model.Config.ModelId} into {model.Path}.");
-            await error.WriteLineAsync("'flamingo inspect' shows what it holds, 'flamingo verify' compares it with golden values. Serve it with:");
+            await error.WriteLineAsync(
+                "'flamingo inspect' shows what it holds, 'flamingo verify' compares it with golden values. Serve it with:");
             await error.WriteLineAsync($"  flamingo serve --model {Quoted(path)}");
             return ExitCode.Done;
         });

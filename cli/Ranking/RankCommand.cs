@@ -21,7 +21,8 @@ public static class RankCommand
                 + "prompt_tokens, pictures, cache, timings (milliseconds); also shots with --support-set, cached_tokens with --pin.",
         };
         var (question, ensemble) = (new QuestionOptions(), new EnsembleOptions());
-        const string Description = "Print how likely candidate answers are after a prompt of pictures and text: one line per candidate with "
+        const string Description =
+            "Print how likely candidate answers are after a prompt of pictures and text: one line per candidate with "
         + "its log-likelihood and text, the most likely first. All other output goes to standard error. The command does not use the "
         + "member 'sampling' of a prompt file.";
         var command = new Command("rank", Description) { candidates };

@@ -29,7 +29,8 @@ public static class InputFile
             if (path != StandardInput && PathRules.MissingFile(path, expected) is { } missing) return Fault(missing);
             var bytes = path == StandardInput ? FromStandardInput() : File.ReadAllBytes(path);
             if (bytes.Length > 0) return bytes;
-            return Fault(path == StandardInput ? "standard input is empty. It can be read only once." : $"{path} is empty. Name {expected}.");
+            return Fault(path == StandardInput ? "standard input is empty. It can be read only once."
+                : $"{path} is empty. Name {expected}.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException)
         {

@@ -26,7 +26,8 @@ public static class ServeCommand
         var redis = new Option<string>("--redis")
         {
             HelpName = "CONNECTION",
-            Description = "Redis as the second tier of the latent cache and for support sets, for example localhost:6379. Default: both are "
+            Description =
+                "Redis as the second tier of the latent cache and for support sets, for example localhost:6379. Default: both are "
             + "kept in memory only.",
         };
         var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
@@ -44,7 +45,8 @@ public static class ServeCommand
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
-            return orderly ? Environment.ExitCode : ExitCode.Interrupted; // not Done, because a component may have stopped the process with an exit code
+            // not Done, because a component may have stopped the process with an exit code
+            return orderly ? Environment.ExitCode : ExitCode.Interrupted;
         });
         return command;
     }

@@ -72,7 +72,7 @@ public static class SupportSetCommand
         name.Validators.Add(result =>
         {
             foreach (var token in result.Tokens.Where(token => token.Value.Length == 0 || !TenantName.IsWellFormed(token.Value)))
-                result.AddError($"NAME: '{token.Value}' is not a valid name of a set. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
+                result.AddError($"NAME: '{token.Value}' is not a valid name. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
         });
         return name;
     }

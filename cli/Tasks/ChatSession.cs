@@ -23,7 +23,9 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
     public async Task RunAsync(IEnumerable<(string File, FlamingoPicture Picture)> pictures, CancellationToken cancellation)
     {
         _shown.AddRange(pictures);
-        if (input.IsTerminal) await error.WriteLineAsync($"Type a message. '{PictureCommand} FILE' adds a picture to the next message. Ctrl-D ends the conversation.");
+        if (input.IsTerminal)
+            await error.WriteLineAsync(
+                $"Type a message. '{PictureCommand} FILE' adds a picture to the next message. Ctrl-D ends the conversation.");
         while (await NextAsync(cancellation) is { } line)
         {
             try
@@ -73,7 +75,8 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         var words = line.Split(' ', 2, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (words is not [PictureCommand, var file])
             throw new UsageException(
-                $"'{line}' is not a command. The only command is '{PictureCommand} FILE'. Put a space before a turn that begins with a slash.");
+                $"'{line}' is not a command. The only command is '{PictureCommand} FILE'. "
+                    + "Put a space before a turn that begins with a slash.");
         if (file == InputFile.StandardInput)
             throw new UsageException($"{PictureCommand}: standard input holds the turns of the conversation. Name {InputFile.Pictures}.");
         var faults = new List<string>();

@@ -17,7 +17,8 @@ public static class ClassifyCommand
         };
         var scoring = new Option<string>("--scoring")
         {
-            HelpName = "mean|sum", Description = "The score of a label: its mean log-likelihood per token, or the sum over its tokens. Default: mean.",
+            HelpName = "mean|sum",
+            Description = "The score of a label: its mean log-likelihood per token, or the sum over its tokens. Default: mean.",
         };
         scoring.MustBeOneOf("mean", "sum");
         var (json, task, ensemble) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new EnsembleOptions());

@@ -52,7 +52,7 @@ public sealed class TaskOptions
         {
             if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0)
                 result.AddError(
-                    $"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Put each of them in quotes.");
+                    $"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each value.");
         });
     }
 
@@ -82,7 +82,8 @@ public sealed class TaskOptions
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
     {
         var hasExamples = parsed.GetResult(_example) is not null || HasSupportSet(parsed.CommandResult);
-        if (parsed.GetValue(_noZeroShot) && hasExamples) error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect together with examples.");
+        if (parsed.GetValue(_noZeroShot) && hasExamples)
+            error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect together with examples.");
         return _answerer.OpenAsync(parsed, names, error, cancellation);
     }
 }

@@ -87,7 +87,9 @@ public sealed class Golden : IDisposable
     /// <summary>The golden tensors. The file may hold only logits.</summary>
     public SafetensorsFile Tensors { get; }
 
-    /// <summary>Opens every <c>golden*.json</c> of a folder whose prompts have the format of golden.json; golden.json comes first.</summary>
+    /// <summary>
+    /// Opens every <c>golden*.json</c> of a folder whose prompts have the format of golden.json; golden.json comes first.
+    /// </summary>
     /// <param name="report">Receives a line for every file of another format, which is skipped.</param>
     /// <exception cref="UsageException">The folder holds no golden file, or a file is malformed or lacks its tensors.</exception>
     public static IReadOnlyList<Golden> OpenAll(string directory, Action<Comparison> report)

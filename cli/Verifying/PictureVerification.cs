@@ -41,7 +41,8 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
             var pixels = ComparePixels(goldenPixels, own);
             if (pixels.Outcome == Outcome.Broken && turned.Count > 0)
             {
-                const string Remedy = "was rotated by its EXIF orientation, which the original code ignores: compare with --orientation ignore";
+                const string Remedy =
+                    "was rotated by its EXIF orientation, which the original code ignores: compare with --orientation ignore";
                 pixels = pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} {Remedy}" };
             }
 

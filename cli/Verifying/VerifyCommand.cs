@@ -84,7 +84,8 @@ public static class VerifyCommand
         return held > 0
             ? ExitCode.Done
             : throw new CheckpointException(
-                $"Nothing was compared, because {goldenDirectory} holds no value that this version of flamingo knows. Use golden files in the "
+                $"Nothing was compared, because {goldenDirectory} holds no value that this version of flamingo knows. "
+                    + "Use golden files in the "
                 + $"format of tests/reference/families.");
     }
 

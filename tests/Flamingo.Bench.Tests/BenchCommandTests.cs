@@ -60,7 +60,7 @@ public sealed class BenchCommandTests
     [InlineData("--soak measures no figures", "--soak", "1", "--figures", "read_bandwidth")]
     [InlineData("means nothing for random weights", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
     [InlineData("--output: the folder /no/such/folder does not exist", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
-    [InlineData("--plot: maps.gif is no .svg or .png file", "--new-words", "EVALUATION", "--plot", "maps.gif")]
+    [InlineData("--plot: maps.gif is not a .svg or .png file", "--new-words", "EVALUATION", "--plot", "maps.gif")]
     [InlineData("--plot draws what --new-words measures", "--plot", "maps.svg")]
     [InlineData("--new-words: /retrieval.json does not exist", "--new-words", "/")]
     [InlineData("--new-words means nothing for random weights", "--new-words", "EVALUATION", "--geometry", "openflamingo-3b")]

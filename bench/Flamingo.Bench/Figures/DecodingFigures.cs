@@ -6,14 +6,17 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>Tokens per second after the first token. Prompts have one picture and are warm.</summary>
+/// <summary>Tokens per second after the first token. Prompts have one picture, whose latents are cached.</summary>
 public static class DecodingFigures
 {
     private const int Streams = 16;
 
     public static IEnumerable<Figure> All => [.. Throughput, .. Bandwidth];
 
-    /// <summary>One stream and sixteen begun at once, in turn. A rate counts all tokens but the first, from the first token of any stream to the end of the last.</summary>
+    /// <summary>
+    /// Measures one stream and sixteen concurrent streams in alternation. A rate counts all tokens except the first one, from the first
+    /// token of any stream to the end of the last stream.
+    /// </summary>
     private static Figure[] Throughput =>
     [
         new("throughput_16_over_1", "ratio", "tokens per second of 16 concurrent streams over one stream", async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).Ratio(rate => rate)),
@@ -21,7 +24,10 @@ public static class DecodingFigures
         new("throughput_1_stream", "tokens/s", "absolute: one stream", async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).SecondMedian(rate => rate)),
     ];
 
-    /// <summary>One stream, in turn with reading memory: bytes of weights that its tokens must read per second, over the best read bandwidth. Weights count as they lie in the file, not as the model holds them.</summary>
+    /// <summary>
+    /// Measures one stream in alternation with the memory's read bandwidth. The share is the bytes of weights that decoding must read per
+    /// second over the best bandwidth. The bytes are those of the weights file, not of the weights in memory.
+    /// </summary>
     private static Figure[] Bandwidth =>
     [
         new("decode_bandwidth_share", "share", "bytes of weights (as in the file) read per second by one decoding stream over this machine's read bandwidth", async (bench, cancellation) =>
@@ -49,7 +55,7 @@ public static class DecodingFigures
         return ((double)ModelWork.DecodedTokenBytes(stack.Directory), pairs);
     });
 
-    /// <summary>Tokens per second of prompts that are asked at once: all tokens but the first, from the first token to the last.</summary>
+    /// <summary>Tokens per second of concurrent prompts, for all tokens except the first one, from the first token to the last.</summary>
     public static async Task<double> RateAsync(
         TimeProvider time, EmbeddedStack stack, IReadOnlyList<FlamingoRequest> prompts, CancellationToken cancellation)
     {

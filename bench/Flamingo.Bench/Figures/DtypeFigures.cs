@@ -6,9 +6,9 @@ using Flamingo.Stages;
 namespace Flamingo.Bench.Figures;
 
 /// <summary>
-/// What bf16 and int8 change of an answer: near-ties between tokens flip where sums are rounded otherwise. Prompts have noise
-/// pictures and are asked greedily and sampled; the model is loaded in each dtype. Answers go on past the model's own
-/// stop tokens, so that the company stays whole until the last token.
+/// Measures how bf16 and int8 change answers: two tokens with almost equal logits can change their order when sums are rounded
+/// differently. Prompts have noise pictures and get greedy and sampled answers; the model is loaded in each dtype. Answers continue past
+/// the model's stop tokens, so that the size of the batch does not change until the last token.
 /// </summary>
 public static class DtypeFigures
 {
@@ -31,14 +31,14 @@ public static class DtypeFigures
         return flips.Share;
     }
 
-    // pictures and prompts of a stack come from its seed: all dtypes are asked the same
+    // Pictures and prompts depend only on the seed, so all dtypes get the same prompts.
     private static Task<(IReadOnlyList<int[]> Greedy, Flips InCompany)> AnswersAsync(Workbench bench, string dtype, CancellationToken cancellation, string storage = "native") => bench.OnceAsync($"answers in {dtype}, {storage}", async () =>
     {
         await using var stack = await bench.LoadAsync(new Dictionary<string, string?>
         {
             ["Model:Dtype"] = dtype,
             ["Model:WeightStorage"] = storage,
-            ["LanguageModel:MaxSequences"] = "64", // the whole company at once
+            ["LanguageModel:MaxSequences"] = "64", // the whole batch at once
             ["Gateway:MaxConcurrentRequests"] = "64",
         }, cancellation);
         var prompts = new MixedPrompts(stack.Pictures.Next, stack.Model.Language.EndOfChunkToken, seed: 0);
@@ -50,7 +50,7 @@ public static class DtypeFigures
         foreach (var request in all) alone.Add(await AskAsync(stack, request, cancellation));
 
         var (flips, before) = (default(Flips), stack.Engine);
-        for (var begin = 0; begin < all.Length; begin += Company) // the last company is filled up with the first requests
+        for (var begin = 0; begin < all.Length; begin += Company) // the last batch is filled up with the first requests
         {
             var members = Enumerable.Range(begin, Company).Select(index => index % all.Length).ToArray();
             var together = await Task.WhenAll(members.Select(member => Task.Run(() => AskAsync(stack, all[member], cancellation), cancellation)));

@@ -7,9 +7,9 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Bench.Figures;
 
 /// <summary>
-/// The Gateway's own cost of a warm request of 8 shots and 8 answer tokens: admission, checks, SHA-256 of nine pictures,
-/// cache, and the relay of the stream. It is measured over stages that answer at once, in turn with the same request
-/// over the real ones.
+/// The gateway's cost of a request with 8 shots, cached latents and 8 answer tokens: admission, checks, SHA-256 of nine pictures,
+/// the cache, and the relay of the stream. It is measured with stages that answer immediately, in alternation with the same request
+/// to the real stages.
 /// </summary>
 public static class GatewayFigures
 {
@@ -28,7 +28,7 @@ public static class GatewayFigures
         var gateway = instant.GetRequiredService<IFlamingo>();
         var prompt = stack.Prompts.New(shots: 8, maxTokens: 8);
         await stack.AskAsync(prompt, cancellation);
-        for (var round = 0; round < 200; round++) await TimedAnswer.AskAsync(gateway, prompt, bench.Time, cancellation); // until its code is compiled for speed
+        for (var round = 0; round < 200; round++) await TimedAnswer.AskAsync(gateway, prompt, bench.Time, cancellation); // until the JIT has optimized the code
         return await Interleaved.RunAsync(bench.Repetitions, () => TimedAnswer.AskAsync(gateway, prompt, bench.Time, cancellation), () => stack.AskAsync(prompt, cancellation));
     });
 }

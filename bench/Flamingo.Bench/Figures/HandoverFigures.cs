@@ -5,7 +5,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>Nine new pictures to latents: whether it would pay to let the vision encoder hand features to the resampler itself.</summary>
+/// <summary>
+/// Measures whether it would pay if the vision encoder sent features to the resampler directly, for nine new pictures.
+/// </summary>
 public static class HandoverFigures
 {
     private const int Batch = 9; // the pictures of an 8-shot prompt
@@ -25,7 +27,7 @@ public static class HandoverFigures
                     : throw new InvalidOperationException("No latents came back.");
             }
 
-            for (var round = 0; round < 3; round++) (_, _) = (await TimeAsync(stack.DirectlyAsync), await TimeAsync(stack.ThroughHereAsync)); // connected, compiled
+            for (var round = 0; round < 3; round++) (_, _) = (await TimeAsync(stack.DirectlyAsync), await TimeAsync(stack.ThroughHereAsync)); // connects, and compiles the code
             return (await Interleaved.RunAsync(bench.Repetitions, () => TimeAsync(stack.DirectlyAsync), () => TimeAsync(stack.ThroughHereAsync))).Ratio(milliseconds => milliseconds);
         }),
     ];

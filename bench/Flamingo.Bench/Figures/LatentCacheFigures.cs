@@ -7,7 +7,10 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>What the memory tier's policy keeps, against plain LRU of as many bytes under the same requests; no model, no time: the same numbers on every machine.</summary>
+/// <summary>
+/// Compares the memory tier's eviction policy with a plain LRU cache of the same size under the same requests. No model and no time are
+/// involved, so the figures are the same on every machine.
+/// </summary>
 public static class LatentCacheFigures
 {
     private const int Unit = 40; // bytes of a value of ten numbers

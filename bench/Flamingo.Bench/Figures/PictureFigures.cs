@@ -5,14 +5,17 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>What a picture costs before the language model sees it.</summary>
+/// <summary>The cost of a picture before the language model starts.</summary>
 public static class PictureFigures
 {
     private const int Batch = 9; // the pictures of an 8-shot prompt
 
     public static IEnumerable<Figure> All => [HitOverEncode, .. ColdEncoding];
 
-    /// <summary>Encode asked twice for one picture, from the call to the answer: by vision encoder and resampler, then from the memory tier.</summary>
+    /// <summary>
+    /// The time of two Encode calls for one picture, from the call to the answer: the first one encodes it, the second one hits the memory
+    /// tier.
+    /// </summary>
     private static Figure HitOverEncode => new("hit_over_encode", "ratio", "one picture from memory over the same picture encoded", async (bench, cancellation) =>
     {
         var stack = await bench.EmbeddedAsync(cancellation);
@@ -38,8 +41,8 @@ public static class PictureFigures
     });
 
     /// <summary>
-    /// Nine new pictures through the vision encoder, decoding and preprocessing included (the stage's own time), in turn
-    /// with bf16 matrix products: the floating-point operations of the tower per second, over the best product.
+    /// Encodes nine new pictures, including decoding and preprocessing (the time that the stage reports), in alternation with bf16 matrix
+    /// products. The figure is the floating-point operations of the vision tower per second over those of the best product.
     /// </summary>
     private static Figure[] ColdEncoding =>
     [

@@ -2,7 +2,10 @@ using Flamingo.Bench.Measuring;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>The same prompts through four hosts over loopback gRPC and in one process, in turn; 8 shots, 16 answer tokens. Cold prompts have new pictures on either side.</summary>
+/// <summary>
+/// Sends the same prompts of 8 shots and 16 answer tokens to four hosts over loopback gRPC and to one process, in alternation. Cold
+/// prompts have new pictures on both sides.
+/// </summary>
 public static class TransportFigures
 {
     public static IEnumerable<Figure> All =>

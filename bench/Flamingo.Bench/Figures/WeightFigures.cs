@@ -8,7 +8,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>What weights take, held natively and as int8, in the dtype that the run asks for: memory, speed, and a start from nothing.</summary>
+/// <summary>Memory and speed of native and int8 weights in the run's dtype, and the time and memory of a cold start.</summary>
 public static class WeightFigures
 {
     public static IEnumerable<Figure> All => [Memory, Speed, .. ColdStart];
@@ -21,7 +21,7 @@ public static class WeightFigures
         return (double)narrow / native;
     });
 
-    /// <summary>One stream of each in turn, both loaded; prompts have one picture and are warm.</summary>
+    /// <summary>One stream of each in alternation, with both loaded; prompts have one picture, whose latents are cached.</summary>
     private static Figure Speed => new("int8_over_native_tokens_per_second", "ratio", "tokens per second of one stream with int8 weights over native ones, in the run's dtype", async (bench, cancellation) =>
     {
         await using var int8 = await bench.LoadAsync(Storage("int8"), cancellation);

@@ -9,8 +9,8 @@ using Flamingo.Import;
 namespace Flamingo.Bench.FullSize;
 
 /// <summary>
-/// A publication of true geometry and random weights, as somebody who downloaded it has it: written, imported as bf16, and asked in that dtype and
-/// with int8 weights; whatever was made is deleted. Seconds and bytes are absolute: they say what a machine of this size can hold.
+/// Measures a full-size checkpoint with random weights. It writes the published files, imports them as bf16, answers prompts in that dtype
+/// and with int8 weights, and deletes all files. Seconds and bytes are absolute and show what a machine of this size can run.
 /// </summary>
 public static class FullSizeRun
 {
@@ -18,9 +18,9 @@ public static class FullSizeRun
     private const long MostShardBytes = 9_950_000_000;
     private const double Gibibyte = 1L << 30;
 
-    /// <param name="request">Its geometry is made, its model lends the tokenizer.</param>
+    /// <param name="request">The run creates its geometry, and uses only the tokenizer of its model.</param>
     /// <param name="report">Called once per figure.</param>
-    /// <exception cref="IOException">Too little disk is free for the publication and the model together.</exception>
+    /// <exception cref="IOException">The disk has too little free space for the published files and the model together.</exception>
     public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time, CancellationToken cancellation, long mostShardBytes = MostShardBytes)
     {
         var geometry = request.Geometry ?? throw new ArgumentException("There is no geometry.", nameof(request));
@@ -49,7 +49,7 @@ public static class FullSizeRun
 
             await progress.WriteLineAsync("importing …");
             Disk.Forget(published);
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true); // what writing took is given back
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true); // returns the memory that writing used to the system
             using var memory = new PrivateMemory(time);
             var began = time.GetTimestamp();
             var model = publication.Import(published, imported, new Telling(progress), cancellation);
@@ -89,7 +89,7 @@ public static class FullSizeRun
         }
     }
 
-    // Progress<T> would report on other threads, behind time
+    // Progress<T> would report late, because it posts to other threads.
     private sealed class Telling(TextWriter progress) : IProgress<ImportProgress>
     {
         private Tenths? _tenths;

@@ -2,15 +2,15 @@ using System.Globalization;
 
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>Progress of long work for people: a line whenever another tenth is done.</summary>
+/// <summary>Reports the progress of long work with a line after every tenth.</summary>
 internal sealed class Tenths(TextWriter progress, long total)
 {
     private long _done, _told;
 
     public void Add(long amount) => Reach(_done + amount);
 
-    /// <param name="done">Of the total.</param>
-    /// <param name="what">Stands behind the percentage.</param>
+    /// <param name="done">The completed amount, in the unit of the total.</param>
+    /// <param name="what">A text that follows the percentage; may be null.</param>
     public void Reach(long done, object? what = null)
     {
         _done = done;

@@ -3,9 +3,9 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>An answer as its caller saw it arrive.</summary>
-/// <param name="FirstToken">From the call to the first token, in milliseconds.</param>
-/// <param name="Total">From the call to the end, in milliseconds.</param>
+/// <summary>The times of an answer, as its caller measured them.</summary>
+/// <param name="FirstToken">Milliseconds from the call to the first token.</param>
+/// <param name="Total">Milliseconds from the call to the end.</param>
 /// <param name="FirstTokenAt">Timestamp of the first token.</param>
 /// <param name="EndAt">Timestamp of the end.</param>
 public sealed record TimedAnswer(double FirstToken, double Total, long FirstTokenAt, long EndAt, int Tokens)

@@ -6,7 +6,10 @@ using Flamingo.Import;
 
 namespace Flamingo.Bench.Publications;
 
-/// <summary>transformers' IdeficsForVisionText2Text as HuggingFaceM4/idefics-9b is published: bf16 safetensors with an index, the added rows of embedding and head apart.</summary>
+/// <summary>
+/// The files of HuggingFaceM4/idefics-9b (IdeficsForVisionText2Text of transformers): bf16 safetensors with an index, where the rows of
+/// added tokens of the embedding and the head are separate tensors.
+/// </summary>
 internal static class IdeficsPublication
 {
     private const int AddedTokens = 2;
@@ -55,7 +58,7 @@ internal static class IdeficsPublication
             (folder, output, progress, cancellation) => IdeficsImport.Run(new IdeficsSource(folder) { Dtype = "BF16" }, output, progress, cancellation));
     }
 
-    // the rows of added tokens are trained, and are tensors of their own
+    // The rows of added tokens are separate tensors, because only they were trained.
     private static SyntheticTensor[] Decoupled(SyntheticTensor tensor)
     {
         var added = tensor.Name switch { "model.embed_tokens.weight" => "model.embed_tokens.additional_embedding.weight", "lm_head.weight" => "lm_head.additional_fc.weight", _ => null };

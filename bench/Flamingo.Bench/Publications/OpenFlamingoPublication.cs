@@ -6,12 +6,14 @@ using Flamingo.Import;
 namespace Flamingo.Bench.Publications;
 
 /// <summary>
-/// A CLIP of open_clip (f32, its text tower too), a language model of Hugging Face in the dtype and files of its publisher, and checkpoint.pt (f32).
-/// Names, dtypes, files and sizes are those of openflamingo/OpenFlamingo-*, anas-awadalla/mpt-*, togethercomputer/RedPajama-INCITE-Base-3B-v1 on Hugging Face.
+/// The published files of OpenFlamingo: a CLIP of open_clip (f32, including its text tower), a language model from Hugging Face in its
+/// publisher's dtype and files, and checkpoint.pt (f32).
+/// Names, dtypes, files and sizes are those of openflamingo/OpenFlamingo-*, anas-awadalla/mpt-* and
+/// togethercomputer/RedPajama-INCITE-Base-3B-v1 on Hugging Face.
 /// </summary>
 internal static class OpenFlamingoPublication
 {
-    private const int AddedTokens = 2; // rows that training put behind the language model's own
+    private const int AddedTokens = 2; // rows that training appended to the language model's vocabulary
 
     public static Publication Of(Geometry geometry, string tokenizer)
     {
@@ -105,7 +107,7 @@ internal static class OpenFlamingoPublication
         ["gated_cross_attention.feed_forward_gate"] = [$"{list}.{{0}}.gated_cross_attn_layer.ff_gate"],
     };
 
-    // the text tower, which an import leaves behind, is that of ViT-L/14: 12 layers, as wide as the pooled embedding
+    // The text tower, which an import ignores, is that of ViT-L/14: 12 layers with the width of the pooled embedding.
     private static IEnumerable<SyntheticTensor> Clip(VisionConfig vision)
     {
         var text = vision with { Width = vision.PooledWidth, Layers = 12, FeedForwardWidth = 4 * vision.PooledWidth };

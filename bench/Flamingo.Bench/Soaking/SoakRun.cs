@@ -5,16 +5,19 @@ using Flamingo.LanguageModel.Execution;
 namespace Flamingo.Bench.Soaking;
 
 /// <summary>
-/// Twice the load that is admitted, for a time: twice as many callers as the language model runs and lets wait, each in
-/// a closed loop. After the first tenth all caches have been filled, and callers pause: what the idle process holds then
-/// is what it may hold at the end.
+/// Runs twice the admitted load for some time: twice as many callers as the language model runs and queues, each in a closed loop.
+/// After the first tenth all caches are full and the callers pause. The resources that the idle process holds then are the limit for the
+/// resources that it may hold at the end.
 /// </summary>
 public static class SoakRun
 {
     private static readonly TimeSpan SlowestSampling = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LongestEnding = TimeSpan.FromMinutes(5);
 
-    /// <summary>Caches of models/shapes that fill within seconds, and limits that both language model and gateway run into. A request's own settings are stronger.</summary>
+    /// <summary>
+    /// Cache sizes that models/shapes fills within seconds, and limits that both the language model and the gateway reach. The settings of
+    /// a request override them.
+    /// </summary>
     public static IReadOnlyDictionary<string, string?> Defaults { get; } = new Dictionary<string, string?>
     {
         ["LanguageModel:MaxSequences"] = "16",
@@ -26,9 +29,9 @@ public static class SoakRun
         ["Gateway:MaxQueuedRequests"] = "4",
     };
 
-    /// <param name="request">Its figures and repetitions are not looked at.</param>
-    /// <param name="progress">Receives a line every few seconds, for people.</param>
-    /// <exception cref="TimeoutException">Calls or the engine do not come to an end.</exception>
+    /// <param name="request">The model and its settings; figures and repetitions are ignored.</param>
+    /// <param name="progress">Receives a line every few seconds for the user.</param>
+    /// <exception cref="TimeoutException">Calls or the work of the engine do not end.</exception>
     public static async Task<SoakReport> RunAsync(BenchRequest request, TimeSpan length, TextWriter progress, TimeProvider time, CancellationToken cancellation)
     {
         var settings = Defaults.Where(setting => !request.Settings.Keys.Contains(setting.Key, StringComparer.OrdinalIgnoreCase)).Concat(request.Settings).ToDictionary();
@@ -54,7 +57,7 @@ public static class SoakRun
         SoakCalls Calls(int number) => new(
             known, new NoisePictures(stack.Model.Vision.ImageSize, SeedOf(number)), stack.Model.Language.EndOfChunkToken, stack.Model.Language.ImageToken, bench.StreamTokens, time, SeedOf(number));
 
-        int SeedOf(int number) => unchecked((request.Seed * 1_000_003) + number + 1); // no caller has another's pictures, nor the stack's
+        int SeedOf(int number) => unchecked((request.Seed * 1_000_003) + number + 1); // all callers and the stack have different pictures
 
         async Task PhaseAsync(TimeSpan phase)
         {
@@ -67,7 +70,7 @@ public static class SoakRun
             }
             finally
             {
-                await stop.CancelAsync(); // callers never outlive the stack
+                await stop.CancelAsync(); // callers must end before the stack is disposed
                 await calling.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             }
         }

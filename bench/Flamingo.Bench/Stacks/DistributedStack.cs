@@ -10,9 +10,9 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Bench.Stacks;
 
 /// <summary>
-/// VisionEncoder, Resampler, LanguageModel and Gateway each behind a Kestrel of its own on a free loopback port, and a
-/// client. The stages are those of the embedded stack, not loaded twice: what differs between the two is the way, not
-/// the computing. The gateway has a latent cache of its own.
+/// VisionEncoder, Resampler, LanguageModel and Gateway, each with its own Kestrel on a free loopback port, and a client. The stages are
+/// those of the embedded stack and are not loaded twice, so the two stacks differ only in the transport. The gateway has its own latent
+/// cache.
 /// </summary>
 public sealed class DistributedStack : IAsyncDisposable
 {
@@ -35,7 +35,7 @@ public sealed class DistributedStack : IAsyncDisposable
             };
             var gateway = await stack._hosts.StartAsync(
                 services => services.AddRemoteStages().AddGatewayPipeline(), app => app.MapFlamingo(), cancellation, settings);
-            // every question carries its pictures, so that what is compared with the embedded stack is the whole way
+            // Every request contains its pictures, so that the comparison with the embedded stack includes their transfer.
             stack._client = new FlamingoClient(new FlamingoClientOptions { Addresses = [gateway], SendsPicturesOnce = false });
             return stack;
         }

@@ -7,10 +7,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Bench.Stacks;
 
-/// <summary>Stages that describe themselves as a real model does and answer at once: what a request still costs is the Gateway's own.</summary>
+/// <summary>
+/// Stages with the description of a real model that answer immediately, so that the cost of a request is only the gateway's.
+/// </summary>
 public sealed class InstantStages(FlamingoModel model) : IVisionEncoder, IResampler, ILanguageModel
 {
-    /// <summary>The gateway's pipeline over instant stages.</summary>
+    /// <summary>Creates the gateway's pipeline over these stages.</summary>
     public static ServiceProvider Build(FlamingoModel model, TimeProvider time)
     {
         var stages = new InstantStages(model);

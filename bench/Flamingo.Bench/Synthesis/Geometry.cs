@@ -2,8 +2,8 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Synthesis;
 
-/// <summary>The sizes of a model without its weights, as its publication's configuration says them.</summary>
-/// <param name="Biases">Whether the decoder's linear layers and norms have them.</param>
+/// <summary>The sizes of a model without its weights, from the published configuration.</summary>
+/// <param name="Biases">Whether the decoder's linear layers and norms have biases.</param>
 public sealed record Geometry(string Name, VisionConfig Vision, ResamplerConfig Resampler, LanguageConfig Language, bool Biases = false)
 {
     private static readonly PreprocessingConfig OpenClip = new()
@@ -27,7 +27,7 @@ public sealed record Geometry(string Name, VisionConfig Vision, ResamplerConfig 
             Positions = "alibi", FeedForward = "gelu", QueryKeyNorm = "full_width", TiedEmbeddings = true, CrossAttention = OpenFlamingoBlocks(24, every: 1, 8192),
         });
 
-    /// <summary>OpenFlamingo-4B: the same eyes, RedPajama-INCITE-3B (GPT-NeoX, sequential residual, full rotary, untied) with a gated block before every second layer.</summary>
+    /// <summary>OpenFlamingo-4B: the same vision tower and perceiver, RedPajama-INCITE-3B (GPT-NeoX, sequential residual, full rotary, untied) with a gated block before every second layer.</summary>
     public static Geometry OpenFlamingo4B { get; } = new(
         "openflamingo-4b", ViTL14, Perceiver,
         new LanguageConfig
@@ -36,7 +36,7 @@ public sealed record Geometry(string Name, VisionConfig Vision, ResamplerConfig 
             Positions = "rotary", FeedForward = "gelu", TiedEmbeddings = false, CrossAttention = OpenFlamingoBlocks(32, every: 2, 10240),
         }, Biases: true);
 
-    /// <summary>OpenFlamingo-9B: the same eyes, MPT-7B with a gated block before every fourth layer.</summary>
+    /// <summary>OpenFlamingo-9B: the same vision tower and perceiver, MPT-7B with a gated block before every fourth layer.</summary>
     public static Geometry OpenFlamingo9B { get; } = new(
         "openflamingo-9b", ViTL14, Perceiver,
         new LanguageConfig

@@ -2,10 +2,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Synthesis;
 
-/// <summary>How a random weight is filled.</summary>
+/// <summary>The values with which a synthetic weight is filled.</summary>
 public enum Filling
 {
-    /// <summary>Normal, standard deviation 0.02.</summary>
+    /// <summary>A normal distribution with standard deviation 0.02.</summary>
     Random,
 
     /// <summary>1, for norms.</summary>
@@ -14,19 +14,19 @@ public enum Filling
     /// <summary>0, for biases.</summary>
     Zero,
 
-    /// <summary>0.1: a gate through tanh that lets something pass, so that its block counts.</summary>
+    /// <summary>0.1, for gates: the tanh of a gate is then not zero, so that its block affects the result.</summary>
     Gate,
 }
 
-/// <param name="Name">Canonical, see Flamingo.Checkpoints/NAMES.md.</param>
+/// <param name="Name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
 public sealed record SyntheticTensor(string Name, Filling Filling, params IReadOnlyList<long> Shape)
 {
     public long Elements => Shape.Aggregate(1L, (product, size) => checked(product * size));
 
-    /// <summary>All parts of a model.</summary>
+    /// <summary>The tensors of all parts of a model.</summary>
     public static IEnumerable<SyntheticTensor> Of(Geometry geometry) => [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
 
-    /// <summary>Everything that <c>vision.safetensors</c> holds.</summary>
+    /// <summary>The tensors of <c>vision.safetensors</c>.</summary>
     public static IEnumerable<SyntheticTensor> Vision(VisionConfig vision)
     {
         long width = vision.Width, patch = vision.PatchSize, side = vision.ImageSize / vision.PatchSize;
@@ -51,7 +51,7 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         yield return new("proj", Filling.Random, width, vision.PooledWidth);
     }
 
-    /// <summary>Everything that <c>resampler.safetensors</c> holds.</summary>
+    /// <summary>The tensors of <c>resampler.safetensors</c>.</summary>
     public static IEnumerable<SyntheticTensor> Resampler(ResamplerConfig resampler)
     {
         long width = resampler.Width, inner = resampler.Heads * resampler.HeadWidth;
@@ -73,8 +73,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         foreach (var tensor in Norm("norm", width)) yield return tensor;
     }
 
-    /// <summary>Everything that <c>language.safetensors</c> holds: the decoder, and its gated blocks.</summary>
-    /// <param name="biases">Whether the decoder's linear layers and norms have them; gated blocks never have but in a LayerNorm.</param>
+    /// <summary>The tensors of <c>language.safetensors</c>: the decoder and its gated blocks.</summary>
+    /// <param name="biases">Whether the decoder's linear layers and norms have biases; gated blocks have biases only in a LayerNorm.</param>
     public static IEnumerable<SyntheticTensor> Language(LanguageConfig language, bool biases = false)
     {
         long width = language.Width;

@@ -67,7 +67,7 @@ public sealed class NumberOptionTests
         {
             (string Option, string Value, string Said)[] wrong =
             [
-                ("--temperature", "0,5", "Write the decimal comma as a point: 0.5."),
+                ("--temperature", "0,5", "Use a decimal point instead of the comma: 0.5."),
                 ("--temperature", "2.5", "--temperature: 2.5 is out of range"),
                 ("--logit-bias", "7=0,5", "'7=0,5' is not ID=VALUE"), ("--logit-bias", "7=1,000", "'7=1,000' is not ID=VALUE"),
             ];

@@ -31,7 +31,7 @@ public sealed class CacheTests : IAsyncLifetime
             Encoded = 6, Waits = 9, SharedWaits = 8, Saved = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(TimeSpan.FromSeconds(12.5)),
         };
         var table = (await FlamingoCommand.RunAsync(["cache", "stats", .. Server])).MustReturn(0).Output;
-        foreach (var part in new[] { "1,234", "3.0 MiB of 256.0 MiB", "75.0 %", "40.0 %", "reachable", "6 pictures encoded; 9 waited", "8 for one at another gateway", "saved 12.5 s" }) Assert.Contains(part, table, StringComparison.Ordinal);
+        foreach (var part in new[] { "1,234", "3.0 MiB of 256.0 MiB", "75.0 %", "40.0 %", "reachable", "6 pictures were encoded. 9 lookups waited", "8 for one in another gateway", "saved 12.5 s" }) Assert.Contains(part, table, StringComparison.Ordinal);
 
         using var json = JsonDocument.Parse((await FlamingoCommand.RunAsync(["cache", "stats", "--json", .. Server])).MustReturn(0).Output);
         Assert.Equal(["memory", "redis", "encoded", "waits", "shared_waits", "saved_ms"], json.RootElement.EnumerateObject().Select(member => member.Name));
@@ -94,7 +94,7 @@ public sealed class CacheTests : IAsyncLifetime
         Assert.Contains("gone.png", bad[1], StringComparison.Ordinal);
         Assert.Equal(2, _gateway.Held.Count);
 
-        Assert.Contains("line 2: needs 'picture'", (await FlamingoCommand.RunAsync(["cache", "warm", Write("wrong.jsonl", "{\"picture\": \"a.png\"}\n{\"text\": \"a\"}"), .. Server])).MustReturn(2).Error, StringComparison.Ordinal);
+        Assert.Contains("line 2: the member 'picture'", (await FlamingoCommand.RunAsync(["cache", "warm", Write("wrong.jsonl", "{\"picture\": \"a.png\"}\n{\"text\": \"a\"}"), .. Server])).MustReturn(2).Error, StringComparison.Ordinal);
         Assert.Contains("holds no picture", (await FlamingoCommand.RunAsync(["cache", "warm", Directory.CreateDirectory(_folder.File("empty")).FullName, .. Server])).MustReturn(2).Error, StringComparison.Ordinal);
     }
 
@@ -121,7 +121,7 @@ public sealed class CacheTests : IAsyncLifetime
             if (_gateway.Held.Count >= 4) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The vision encoder is gone.");
         };
         var broken = (await FlamingoCommand.RunAsync(warm)).MustReturn(1);
-        Assert.Equal("10 pictures: 4 sent, 0 held already, 0 bad, 6 left: run it again.", broken.Output.Trim());
+        Assert.Equal("10 pictures: 4 sent, 0 held already, 0 bad, 6 left. Run the command again.", broken.Output.Trim());
         Assert.Contains("The vision encoder is gone.", broken.Error, StringComparison.Ordinal);
 
         using var interrupt = new CancellationTokenSource();
@@ -132,7 +132,7 @@ public sealed class CacheTests : IAsyncLifetime
         var (output, error) = (new StringWriter(), new StringWriter());
         Assert.Equal(130, await CommandLine.RunAsync(warm, output, error, interrupt.Token));
         Assert.Contains("4 held already", output.ToString(), StringComparison.Ordinal);
-        Assert.Contains("left: run it again", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("left. Run the command again", output.ToString(), StringComparison.Ordinal);
         Assert.Contains("flamingo: cancelled.", error.ToString(), StringComparison.Ordinal);
 
         _gateway.Encoding = () => { };

@@ -28,7 +28,7 @@ public sealed class UsageTests
     [InlineData("--support-set: / is a folder. Name a file of examples", "generate", "--picture", "PICTURE", "--support-set", "/")]
     [InlineData("/ is a folder. Name a file of one JSON object per line",
         "support-set", "put", "words", "/", "--server", "http://localhost:1")]
-    [InlineData("NAME: 'two words' is not a valid name of a set", "support-set", "put", "two words", "a.jsonl", "--server", "http://localhost:1")]
+    [InlineData("NAME: 'two words' is not a valid name", "support-set", "put", "two words", "a.jsonl", "--server", "http://localhost:1")]
     [InlineData("missing.png does not exist", "cache", "warm", "missing.png", "--server", "http://localhost:1")]
     [InlineData("--attention: the folder /no/such/folder does not exist",
         "generate", "--picture", "PICTURE", "--attention", "/no/such/folder/maps.png")]
@@ -67,7 +67,7 @@ public sealed class UsageTests
     [InlineData("words does not exist. Name a file of examples, or give --server",
         "generate", "--picture", "PICTURE", "--support-set", "words")]
     [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server", "http://localhost:1")]
-    [InlineData("not a valid tenant name", "generate", "--picture", "PICTURE", "--tenant", "two words")]
+    [InlineData("is not a valid name", "generate", "--picture", "PICTURE", "--tenant", "two words")]
     [InlineData("--candidate", "rank", "--picture", "PICTURE")]
     [InlineData("a candidate is empty", "rank", "--picture", "PICTURE", "--candidate", "")]
     [InlineData("--ensemble takes a whole number from 2 to 24, not '25'",

@@ -84,7 +84,7 @@ public sealed class SupportSetTests(RunningServer server) : IClassFixture<Runnin
             """);
         var error = (await FlamingoCommand.RunAsync(["support-set", "put", "words", file, .. Server])).MustReturn(2).Error;
         foreach (var (line, fault) in new[] { (1, ": picture: "), (1, "gone.png does not exist"), (3, "must be a string"),
-            (4, "not 0"), (5, "not 2"), (6, "unknown member 'txt'"), (6, "needs 'text'"), (7, "must be an object"), (8, "not valid JSON") })
+            (4, "not 0"), (5, "not 2"), (6, "unknown member 'txt'"), (6, "the member 'text'"), (7, "must be an object"), (8, "not valid JSON") })
             Assert.Contains(error.Split('\n'), said => said.Contains($"line {line}", StringComparison.Ordinal) && said.Contains(fault, StringComparison.Ordinal));
     }
 

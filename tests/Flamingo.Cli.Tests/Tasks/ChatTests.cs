@@ -81,7 +81,7 @@ public sealed class ChatTests : IDisposable
         // the default model holds no conversation
         var refused = (await FlamingoCommand.RunAsync(new UserInput(TextReader.Null, IsTerminal: true), "chat")).MustReturn(1);
         Assert.Contains("prompts.chat", refused.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("Say something", refused.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Type a message", refused.Error, StringComparison.Ordinal);
     }
 
     [Fact]
