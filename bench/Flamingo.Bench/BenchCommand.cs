@@ -114,7 +114,8 @@ public sealed class BenchCommand
         });
         _newWords.Validators.Add(result =>
         {
-            foreach (var file in result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json")).Where(file => !File.Exists(file)))
+            foreach (var file in result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json"))
+                .Where(file => !File.Exists(file)))
                 result.AddError($"--new-words: {file} does not exist. Name the folder with retrieval.json and its pictures.");
         });
     }
@@ -269,6 +270,7 @@ public sealed class BenchCommand
             }
         }
 
-        throw new FileNotFoundException("There is no models/shapes in the current directory or its parents. Run the command inside the repository.");
+        throw new FileNotFoundException(
+            "There is no models/shapes in the current directory or its parents. Run the command inside the repository.");
     }
 }

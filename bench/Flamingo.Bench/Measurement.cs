@@ -10,13 +10,15 @@ namespace Flamingo.Bench;
 /// <param name="Against">A description of the reference value or the setup.</param>
 public sealed record Measurement(string Figure, double Value, string Unit, string Against)
 {
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json =
+        new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
     /// Formats <c>{"figure", "value", "unit", "against"}</c> on one line, with five significant digits, because timings are not more exact.
     /// </summary>
     /// <exception cref="InvalidOperationException">The value is not finite, which is a defect of the figure.</exception>
     public string ToJson() => double.IsFinite(Value)
-        ? JsonSerializer.Serialize(this with { Value = double.Parse(Value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) }, Json)
+        ? JsonSerializer.Serialize(this with {
+            Value = double.Parse(Value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) }, Json)
         : throw new InvalidOperationException($"{Figure} is {Value}.");
 }

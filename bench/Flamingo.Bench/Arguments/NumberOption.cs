@@ -19,7 +19,8 @@ internal static class NumberOption
         {
             var text = result.Tokens[0].Value;
             const NumberStyles Styles = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint;
-            if (T.TryParse(text, Styles, CultureInfo.InvariantCulture, out var number) && T.IsFinite(number) && isInRange(number)) return number;
+            if (T.TryParse(text, Styles, CultureInfo.InvariantCulture, out var number) && T.IsFinite(number) && isInRange(number))
+                return number;
             result.AddError($"{name} takes a {range}, not '{text}'.");
             return null;
         };

@@ -19,9 +19,12 @@ public static class DecodingFigures
     /// </summary>
     private static Figure[] Throughput =>
     [
-        new("throughput_16_over_1", "ratio", "tokens per second of 16 concurrent streams over one stream", async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).Ratio(rate => rate)),
-        new("throughput_16_streams", "tokens/s", "absolute: all 16 streams together", async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).FirstMedian(rate => rate)),
-        new("throughput_1_stream", "tokens/s", "absolute: one stream", async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).SecondMedian(rate => rate)),
+        new("throughput_16_over_1", "ratio", "tokens per second of 16 concurrent streams over one stream",
+            async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).Ratio(rate => rate)),
+        new("throughput_16_streams", "tokens/s", "absolute: all 16 streams together",
+            async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).FirstMedian(rate => rate)),
+        new("throughput_1_stream", "tokens/s", "absolute: one stream",
+            async (bench, cancellation) => (await ThroughputAsync(bench, cancellation)).SecondMedian(rate => rate)),
     ];
 
     /// <summary>
@@ -30,28 +33,35 @@ public static class DecodingFigures
     /// </summary>
     private static Figure[] Bandwidth =>
     [
-        new("decode_bandwidth_share", "share", "bytes of weights (as in the file) read per second by one decoding stream over this machine's read bandwidth", async (bench, cancellation) =>
+        new("decode_bandwidth_share", "share",
+            "bytes of weights (as in the file) read per second by one decoding stream over this machine's read bandwidth",
+            async (bench, cancellation) =>
         {
             var (bytes, pairs) = await DecodingAsync(bench, cancellation);
             return bytes * pairs.FirstMedian(rate => rate) / 1e9 / pairs.Second.Max();
         }),
     ];
 
-    private static Task<Paired<double>> ThroughputAsync(Workbench bench, CancellationToken cancellation) => bench.OnceAsync("throughput", async () =>
+    private static Task<Paired<double>> ThroughputAsync(Workbench bench,
+        CancellationToken cancellation) => bench.OnceAsync("throughput", async () =>
     {
         var stack = await bench.EmbeddedAsync(cancellation);
         var prompts = Enumerable.Range(0, Streams).Select(_ => stack.Prompts.New(shots: 0, bench.StreamTokens)).ToArray();
-        foreach (var prompt in prompts) await stack.AskAsync(prompt with { Sampling = prompt.Sampling with { MaxTokens = 1 } }, cancellation);
-        return await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, prompts, cancellation), () => RateAsync(bench.Time, stack, prompts[..1], cancellation));
+        foreach (var prompt in prompts)
+            await stack.AskAsync(prompt with { Sampling = prompt.Sampling with { MaxTokens = 1 } }, cancellation);
+        return await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, prompts, cancellation),
+            () => RateAsync(bench.Time, stack, prompts[..1], cancellation));
     });
 
-    private static Task<(double Bytes, Paired<double> Pairs)> DecodingAsync(Workbench bench, CancellationToken cancellation) => bench.OnceAsync("decoding", async () =>
+    private static Task<(double Bytes, Paired<double> Pairs)> DecodingAsync(Workbench bench,
+        CancellationToken cancellation) => bench.OnceAsync("decoding", async () =>
     {
         var stack = await bench.EmbeddedAsync(cancellation);
         var prompt = stack.Prompts.New(shots: 0, bench.StreamTokens);
         await stack.AskAsync(prompt with { Sampling = prompt.Sampling with { MaxTokens = 1 } }, cancellation);
         var memory = new ReadBandwidth(bench.Threads);
-        var pairs = await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, [prompt], cancellation), () => Task.Run(() => memory.Measure(bench.Time), cancellation));
+        var pairs = await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(bench.Time, stack, [prompt], cancellation),
+            () => Task.Run(() => memory.Measure(bench.Time), cancellation));
         return ((double)ModelWork.DecodedTokenBytes(stack.Directory), pairs);
     });
 

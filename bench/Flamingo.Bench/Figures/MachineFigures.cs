@@ -18,7 +18,8 @@ public static class MachineFigures
     });
 
     /// <summary>The best product of bf16 matrices of 2048³ and 4096³, of all repetitions.</summary>
-    private static Figure Gemm => new("bf16_gemm_peak", "GFLOP/s", "absolute: best product of 2048 and 4096 square matrices", async (bench, cancellation) =>
+    private static Figure Gemm =>
+        new("bf16_gemm_peak", "GFLOP/s", "absolute: best product of 2048 and 4096 square matrices", async (bench, cancellation) =>
     {
         using var peak = new MatrixPeak(bench.Threads);
         var best = 0.0;

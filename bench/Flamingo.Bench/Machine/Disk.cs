@@ -14,7 +14,9 @@ internal static class Disk
     public static void Require(string folder, long bytes, string what, string remedy)
     {
         var free = new DriveInfo(folder).AvailableFreeSpace;
-        if (free < bytes + SpareBytes) throw new IOException($"{folder} has {free / 1e9:0.0} GB free; {what} takes {bytes / 1e9:0.0} GB and 1 GB must remain free. {remedy}");
+        if (free < bytes + SpareBytes)
+            throw new IOException($"{folder} has {free / 1e9:0.0} GB free; {what} takes {bytes / 1e9:0.0} GB and 1 GB must remain free. "
+                + $"{remedy}");
     }
 
     /// <summary>Flushes the files of a folder and drops them from the page cache, so that the next reader reads from the disk.</summary>
@@ -25,7 +27,8 @@ internal static class Disk
         {
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite);
             RandomAccess.FlushToDisk(file);
-            if (Advise(file, 0, 0, DontNeed) is var error && error != 0) throw new IOException($"posix_fadvise({path}) failed with error {error}.");
+            if (Advise(file, 0, 0, DontNeed) is var error && error != 0)
+                throw new IOException($"posix_fadvise({path}) failed with error {error}.");
         }
     }
 

@@ -13,14 +13,16 @@ public sealed class MatrixPeak(int threads) : IDisposable
     private readonly InferenceThread _thread = new(threads);
 
     /// <summary>Returns GFLOP/s; a product of n × n matrices counts as 2 n³ operations.</summary>
-    public Task<double> MeasureAsync(TimeProvider time, CancellationToken cancellation) => _thread.RunAsync(() => Sizes.Max(size => Measure(size, time)), cancellation);
+    public Task<double> MeasureAsync(TimeProvider time,
+        CancellationToken cancellation) => _thread.RunAsync(() => Sizes.Max(size => Measure(size, time)), cancellation);
 
     public void Dispose() => _thread.Dispose();
 
     private static double Measure(int size, TimeProvider time)
     {
         using var scope = NewDisposeScope();
-        var (left, right, product) = (ones(size, size, ScalarType.BFloat16), ones(size, size, ScalarType.BFloat16), zeros(size, size, ScalarType.BFloat16));
+        var (left, right, product) = (ones(size, size, ScalarType.BFloat16), ones(size, size, ScalarType.BFloat16),
+            zeros(size, size, ScalarType.BFloat16));
         var best = 0.0;
         for (var pass = 0; pass < 3; pass++) // the first pass packs and allocates
         {

@@ -29,5 +29,6 @@ public static class ModelWork
     }
 
     private static bool IsRead(string name, LanguageConfig language) =>
-        !name.EndsWith(".gated_cross_attention.attention.key_value.weight", StringComparison.Ordinal) && (language.TiedEmbeddings || name != "token_embedding.weight");
+        !name.EndsWith(".gated_cross_attention.attention.key_value.weight", StringComparison.Ordinal)
+            && (language.TiedEmbeddings || name != "token_embedding.weight");
 }

@@ -19,10 +19,12 @@ public sealed class ReadBandwidth(int threads)
         for (var pass = 0; pass < 4; pass++)
         {
             var (started, sums) = (time.GetTimestamp(), new ulong[threads]);
-            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, part => sums[part] = Sum(_memory.AsSpan(Begin(part)..Begin(part + 1))));
+            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads },
+                part => sums[part] = Sum(_memory.AsSpan(Begin(part)..Begin(part + 1))));
             var seconds = time.GetElapsedTime(started).TotalSeconds;
             var total = sums.Aggregate(0UL, (all, sum) => all + sum);
-            if (total != (ulong)_memory.Length) throw new UnreachableException($"{_memory.Length} ones sum to {total}."); // the check also keeps the compiler from removing the sum
+            // the check also keeps the compiler from removing the sum
+            if (total != (ulong)_memory.Length) throw new UnreachableException($"{_memory.Length} ones sum to {total}.");
             best = Math.Max(best, _memory.Length * (double)sizeof(ulong) / seconds / 1e9);
         }
 

@@ -5,7 +5,7 @@ namespace Flamingo.Bench.Measuring;
 /// <summary>Reports the progress of long work with a line after every tenth.</summary>
 internal sealed class Tenths(TextWriter progress, long total)
 {
-    private long _done, _told;
+    private long _done, _reported;
 
     public void Add(long amount) => Reach(_done + amount);
 
@@ -14,8 +14,8 @@ internal sealed class Tenths(TextWriter progress, long total)
     public void Reach(long done, object? what = null)
     {
         _done = done;
-        if (done * 10 / total <= _told) return;
-        _told = done * 10 / total;
-        progress.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {10 * _told} %{(what is null ? "" : $", {what}")}"));
+        if (done * 10 / total <= _reported) return;
+        _reported = done * 10 / total;
+        progress.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {10 * _reported} %{(what is null ? "" : $", {what}")}"));
     }
 }

@@ -10,7 +10,8 @@ namespace Flamingo.Bench.Measuring;
 /// <param name="EndAt">Timestamp of the end.</param>
 public sealed record TimedAnswer(double FirstToken, double Total, long FirstTokenAt, long EndAt, int Tokens)
 {
-    public static async Task<TimedAnswer> AskAsync(IFlamingo flamingo, FlamingoRequest request, TimeProvider time, CancellationToken cancellation)
+    public static async Task<TimedAnswer> AskAsync(IFlamingo flamingo, FlamingoRequest request, TimeProvider time,
+        CancellationToken cancellation)
     {
         var (asked, first, tokens) = (time.GetTimestamp(), 0L, 0);
         await foreach (var item in flamingo.GenerateAsync(request, cancellation))
@@ -22,7 +23,8 @@ public sealed record TimedAnswer(double FirstToken, double Total, long FirstToke
 
         var end = time.GetTimestamp();
         return tokens > 0
-            ? new TimedAnswer(time.GetElapsedTime(asked, first).TotalMilliseconds, time.GetElapsedTime(asked, end).TotalMilliseconds, first, end, tokens)
+            ? new TimedAnswer(time.GetElapsedTime(asked, first).TotalMilliseconds, time.GetElapsedTime(asked, end).TotalMilliseconds, first,
+                end, tokens)
             : throw new InvalidOperationException("The answer had no token.");
     }
 }

@@ -27,7 +27,7 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
     public TimeProvider Time => time;
 
     /// <summary>Writes a progress line for the user.</summary>
-    public Task TellAsync(string line) => progress.WriteLineAsync(line);
+    public Task ReportAsync(string line) => progress.WriteLineAsync(line);
 
     /// <summary>All stages in this process, after one warm-up prompt.</summary>
     public async Task<EmbeddedStack> EmbeddedAsync(CancellationToken cancellation)
@@ -47,8 +47,11 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
     public async Task<EmbeddedStack> LoadAsync(IReadOnlyDictionary<string, string?> settings, CancellationToken cancellation)
     {
         var model = Endless(cancellation);
-        await progress.WriteLineAsync($"loading {model.Config.ModelId} with {string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
-        return await EmbeddedStack.LoadAsync(model, request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase).ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
+        await progress.WriteLineAsync($"loading {model.Config.ModelId} with "
+            + $"{string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
+        return await EmbeddedStack.LoadAsync(model,
+            request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase)
+                .ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
     }
 
     /// <summary>The same stages behind four hosts on loopback addresses.</summary>
@@ -77,7 +80,8 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         if (_folder is not null) Directory.Delete(_folder, recursive: true);
     }
 
-    private ModelDirectory Endless(CancellationToken cancellation) => _endless ??= EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
+    private ModelDirectory Endless(
+        CancellationToken cancellation) => _endless ??= EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
 
     private ModelDirectory MakeModel(CancellationToken cancellation)
     {

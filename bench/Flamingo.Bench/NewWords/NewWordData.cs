@@ -24,7 +24,8 @@ public sealed record NewWordData(IReadOnlyList<NewWordData.Example> Support, IRe
     public static NewWordData Read(string folder)
     {
         var data = JsonSerializer.Deserialize<NewWordData>(File.ReadAllBytes(Path.Combine(folder, "retrieval.json")), Json);
-        return data is { Support.Count: > 0, Queries.Count: > 0 } ? data with { Folder = folder } : throw new JsonException($"{folder}/retrieval.json has no support or no queries.");
+        return data is { Support.Count: > 0, Queries.Count: > 0 } ? data with { Folder = folder }
+            : throw new JsonException($"{folder}/retrieval.json has no support or no queries.");
     }
 
     public FlamingoPicture Picture(string name) => new(File.ReadAllBytes(Path.Combine(Folder, "pictures", name)));

@@ -20,7 +20,8 @@ internal sealed partial class PublishedNames(IReadOnlyDictionary<string, string[
         foreach (var name in names)
         {
             var spelled = string.Format(CultureInfo.InvariantCulture, name, layer, block);
-            yield return tensor with { Name = kind.Length == 0 ? spelled : $"{spelled}.{kind}", Shape = [tensor.Shape[0] / names.Length, .. tensor.Shape.Skip(1)] };
+            yield return tensor with { Name = kind.Length == 0 ? spelled : $"{spelled}.{kind}",
+                Shape = [tensor.Shape[0] / names.Length, .. tensor.Shape.Skip(1)] };
         }
     }
 

@@ -15,7 +15,8 @@ public sealed record SoakCall(string Kind, FlamingoErrorKind? Refusal, bool Leav
 /// half are new.
 /// </summary>
 /// <param name="tokens">Number of tokens of each generated answer.</param>
-public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, string imageToken, int tokens, TimeProvider time, int seed)
+public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, string imageToken,
+    int tokens, TimeProvider time, int seed)
 {
     private static readonly string[] Candidates = [" jano", " pilu", " red circle", " two", " no"];
     private readonly Random _random = new(seed);
@@ -41,27 +42,35 @@ public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePi
             4 => Generate("log-probabilities", new(prompt, greedy with { LogProbabilities = 5, StopStrings = ["circle"] })),
             5 => Generate("attention", new(prompt, greedy) { Attention = new([], []) }),
             6 => Generate("pinned", new(prompt, greedy) { PinPrefix = TimeSpan.FromSeconds(1) }),
-            7 => new("rank", null, false, async (flamingo, cancellation) => Whole((await flamingo.RankAsync(new(prompt, Candidates), cancellation)).Candidates.Count == Candidates.Length)),
+            7 =>
+                new("rank", null, false, async (flamingo, cancellation) =>
+                    Whole((await flamingo.RankAsync(new(prompt, Candidates), cancellation)).Candidates.Count == Candidates.Length)),
             8 => Cancelled(new(prompt, greedy with { MaxTokens = 4 * tokens }), TimeSpan.FromMilliseconds(1 + _random.Next(400))),
             9 => Left(new(prompt, sampled with { Samples = 2 }), after: 1 + _random.Next(tokens)),
             10 => Wrong("wrong sampling", FlamingoErrorKind.InvalidArgument, new(prompt, greedy with { MaxTokens = 0, TopP = 2 })),
             11 => _random.Next(2) == 0
-                ? Wrong("a picture that is none", FlamingoErrorKind.InvalidArgument, new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
+                ? Wrong("a picture that is none", FlamingoErrorKind.InvalidArgument,
+                    new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
                 : Wrong("a marker in the text", FlamingoErrorKind.InvalidArgument, new([.. prompt, new FlamingoText(imageToken)], greedy)),
-            12 => Wrong("an unknown picture", FlamingoErrorKind.NotFound, new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
+            12 =>
+                Wrong("an unknown picture", FlamingoErrorKind.NotFound,
+                    new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such kind."),
         };
     }
 
-    private static MixedPrompts Prompts(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, int seed, bool newPictures)
+    private static MixedPrompts Prompts(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, int seed,
+        bool newPictures)
     {
         var random = new Random(seed);
         return new MixedPrompts(() => newPictures ? pictures.Next() : known[random.Next(known.Count)], endOfChunk, seed);
     }
 
-    private static SoakCall Generate(string kind, FlamingoRequest request) => new(kind, null, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
+    private static SoakCall Generate(string kind,
+        FlamingoRequest request) => new(kind, null, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
-    private static SoakCall Wrong(string kind, FlamingoErrorKind refusal, FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
+    private static SoakCall Wrong(string kind, FlamingoErrorKind refusal,
+        FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
     // The cancellation can hit a request that waits, that is in the vision encoder, or whose answer has begun.
     private SoakCall Cancelled(FlamingoRequest request, TimeSpan after) => new("cancelled", null, true, async (flamingo, cancellation) =>

@@ -68,6 +68,7 @@ public sealed class SoakLedger
 
     public override string ToString()
     {
-        lock (_lock) return $"{Answers} answers, {Refusals} refused ({RefusalsWithDelay} with delay), {Rejected} rejected, {Left} cancelled, {Failures} failed";
+        lock (_lock) return $"{Answers} answers, {Refusals} refused ({RefusalsWithDelay} with delay), {Rejected} rejected, {Left} "
+            + $"cancelled, {Failures} failed";
     }
 }

@@ -32,16 +32,20 @@ public static class SoakRun
     /// <param name="request">The model and its settings; figures and repetitions are ignored.</param>
     /// <param name="progress">Receives a line every few seconds for the user.</param>
     /// <exception cref="TimeoutException">Calls or the work of the engine do not end.</exception>
-    public static async Task<SoakReport> RunAsync(BenchRequest request, TimeSpan length, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    public static async Task<SoakReport> RunAsync(BenchRequest request, TimeSpan length, TextWriter progress, TimeProvider time,
+        CancellationToken cancellation)
     {
-        var settings = Defaults.Where(setting => !request.Settings.Keys.Contains(setting.Key, StringComparer.OrdinalIgnoreCase)).Concat(request.Settings).ToDictionary();
+        var settings = Defaults.Where(setting => !request.Settings.Keys.Contains(setting.Key, StringComparer.OrdinalIgnoreCase))
+            .Concat(request.Settings).ToDictionary();
         await using var bench = new Workbench(request with { Settings = settings }, progress, time);
         var stack = await bench.EmbeddedAsync(cancellation);
         var limits = stack.Options<LanguageModelOptions>();
         var ledger = new SoakLedger();
         ReadOnlyMemory<byte>[] known = [.. Enumerable.Range(0, 8).Select(_ => stack.Pictures.Next())];
-        SoakCaller[] callers = [.. Enumerable.Range(0, 2 * (limits.MaxSequences + limits.MaxQueued)).Select(number => new SoakCaller(number, stack.Flamingo, Calls(number), ledger, time))];
-        var where = $"{stack.Directory.Config.ModelId}, {request.Threads} threads, {callers.Length} callers, {limits.MaxSequences} sequences, {limits.MaxQueued} waiting, {length.TotalMinutes:0.##} minutes";
+        SoakCaller[] callers = [.. Enumerable.Range(0, 2 * (limits.MaxSequences + limits.MaxQueued))
+            .Select(number => new SoakCaller(number, stack.Flamingo, Calls(number), ledger, time))];
+        var where = $"{stack.Directory.Config.ModelId}, {request.Threads} threads, {callers.Length} callers, {limits.MaxSequences} "
+            + $"sequences, {limits.MaxQueued} waiting, {length.TotalMinutes:0.##} minutes";
         await progress.WriteLineAsync($"soak: {where}, seed {request.Seed}");
 
         var each = Calls(callers.Length);
@@ -55,7 +59,8 @@ public static class SoakRun
         return SoakReport.Of(warm, end, ledger, where);
 
         SoakCalls Calls(int number) => new(
-            known, new NoisePictures(stack.Model.Vision.ImageSize, SeedOf(number)), stack.Model.Language.EndOfChunkToken, stack.Model.Language.ImageToken, bench.StreamTokens, time, SeedOf(number));
+            known, new NoisePictures(stack.Model.Vision.ImageSize, SeedOf(number)), stack.Model.Language.EndOfChunkToken,
+            stack.Model.Language.ImageToken, bench.StreamTokens, time, SeedOf(number));
 
         int SeedOf(int number) => unchecked((request.Seed * 1_000_003) + number + 1); // all callers and the stack have different pictures
 
@@ -71,12 +76,14 @@ public static class SoakRun
             finally
             {
                 await stop.CancelAsync(); // callers must end before the stack is disposed
-                await calling.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                await calling.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously,
+                    TaskScheduler.Default);
             }
         }
     }
 
-    private static async Task WatchAsync(EmbeddedStack stack, SoakLedger ledger, Task calling, TimeSpan phase, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    private static async Task WatchAsync(EmbeddedStack stack, SoakLedger ledger, Task calling, TimeSpan phase, TextWriter progress,
+        TimeProvider time, CancellationToken cancellation)
     {
         var started = time.GetTimestamp();
         using var timer = new PeriodicTimer(phase < SlowestSampling * 10 ? phase / 10 : SlowestSampling, time);
@@ -87,7 +94,9 @@ public static class SoakRun
             await tick;
             var elapsed = time.GetElapsedTime(started);
             await progress.WriteLineAsync($"{elapsed.TotalSeconds,6:0.0} s  {await SoakSample.TakeAsync(stack, cancellation)}; {ledger}");
-            if (elapsed > phase + LongestEnding) throw new TimeoutException($"Calls have not ended {LongestEnding.TotalMinutes:0} minutes after the last one began: {stack.Engine}.");
+            if (elapsed > phase + LongestEnding)
+                throw new TimeoutException($"Calls have not ended {LongestEnding.TotalMinutes:0} minutes after the last one began: "
+                    + $"{stack.Engine}.");
         }
     }
 }

@@ -8,12 +8,15 @@ namespace Flamingo.Bench.Soaking;
 /// <param name="HeapBytes">Size of the managed heap.</param>
 public sealed record SoakSample(long ResidentBytes, long HeapBytes, long LiveTensors, EngineStatistics Engine)
 {
-    /// <summary>Number of blocks and pictures that requests lease. Pinned blocks are not included, because they are kept for a time.</summary>
+    /// <summary>
+    /// Number of blocks and pictures that requests lease. Pinned blocks are not included, because they are kept for a time.
+    /// </summary>
     public int Leased => Engine.LeasedBlocks - Engine.PinnedBlocks + Engine.LeasedPictures;
 
     /// <summary>Takes a sample at once, under load.</summary>
     public static async Task<SoakSample> TakeAsync(EmbeddedStack stack, CancellationToken cancellation) =>
-        new(Environment.WorkingSet, GC.GetTotalMemory(forceFullCollection: false), await stack.LiveTensorsAsync(cancellation), stack.Engine);
+        new(Environment.WorkingSet, GC.GetTotalMemory(forceFullCollection: false), await stack.LiveTensorsAsync(cancellation),
+            stack.Engine);
 
     /// <summary>
     /// Takes a sample once no request runs or waits, after a garbage collection. Tensors are counted before the collection, because a
@@ -29,9 +32,11 @@ public sealed record SoakSample(long ResidentBytes, long HeapBytes, long LiveTen
         }
 
         var tensors = await stack.LiveTensorsAsync(cancellation);
-        return new(Environment.WorkingSet, GC.GetTotalMemory(forceFullCollection: true), tensors, stack.Engine) { ResidentBytes = Environment.WorkingSet };
+        return new(Environment.WorkingSet, GC.GetTotalMemory(forceFullCollection: true), tensors,
+            stack.Engine) { ResidentBytes = Environment.WorkingSet };
     }
 
     public override string ToString() =>
-        $"{ResidentBytes >> 20} MiB resident, {HeapBytes >> 20} MiB heap, {LiveTensors} tensors, {Engine.Running} run, {Engine.Waiting} wait, blocks {Engine.FreeBlocks} free {Engine.LeasedBlocks} leased {Engine.CachedBlocks} cached";
+        $"{ResidentBytes >> 20} MiB resident, {HeapBytes >> 20} MiB heap, {LiveTensors} tensors, {Engine.Running} run, {Engine.Waiting} "
+        + $"wait, blocks {Engine.FreeBlocks} free {Engine.LeasedBlocks} leased {Engine.CachedBlocks} cached";
 }

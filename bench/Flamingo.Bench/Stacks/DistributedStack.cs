@@ -22,16 +22,20 @@ public sealed class DistributedStack : IAsyncDisposable
 
     private DistributedStack(TimeProvider time) => _time = time;
 
-    public static async Task<DistributedStack> StartAsync(EmbeddedStack embedded, BenchRequest request, TimeProvider time, CancellationToken cancellation)
+    public static async Task<DistributedStack> StartAsync(EmbeddedStack embedded, BenchRequest request, TimeProvider time,
+        CancellationToken cancellation)
     {
         var stack = new DistributedStack(time);
         try
         {
             var settings = new Dictionary<string, string?>(request.Settings)
             {
-                ["Stages:VisionEncoder"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IVisionEncoder>()), app => app.MapVisionEncoder(), cancellation),
-                ["Stages:Resampler"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()), app => app.MapResampler(), cancellation),
-                ["Stages:LanguageModel"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<ILanguageModel>()), app => app.MapLanguageModel(), cancellation),
+                ["Stages:VisionEncoder"] = await stack._hosts.StartAsync(
+                    services => services.AddSingleton(embedded.Stage<IVisionEncoder>()), app => app.MapVisionEncoder(), cancellation),
+                ["Stages:Resampler"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()),
+                    app => app.MapResampler(), cancellation),
+                ["Stages:LanguageModel"] = await stack._hosts.StartAsync(
+                    services => services.AddSingleton(embedded.Stage<ILanguageModel>()), app => app.MapLanguageModel(), cancellation),
             };
             var gateway = await stack._hosts.StartAsync(
                 services => services.AddRemoteStages().AddGatewayPipeline(), app => app.MapFlamingo(), cancellation, settings);
@@ -46,7 +50,8 @@ public sealed class DistributedStack : IAsyncDisposable
         }
     }
 
-    public Task<TimedAnswer> AskAsync(FlamingoRequest request, CancellationToken cancellation) => TimedAnswer.AskAsync(_client!, request, _time, cancellation);
+    public Task<TimedAnswer> AskAsync(FlamingoRequest request,
+        CancellationToken cancellation) => TimedAnswer.AskAsync(_client!, request, _time, cancellation);
 
     public async ValueTask DisposeAsync()
     {

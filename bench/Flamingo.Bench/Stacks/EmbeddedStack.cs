@@ -16,13 +16,16 @@ using TorchSharp;
 
 namespace Flamingo.Bench.Stacks;
 
-/// <summary>All stages and the gateway's pipeline in this process, composed as in the command line, with a memory cache and without Redis.</summary>
+/// <summary>
+/// All stages and the gateway's pipeline in this process, composed as in the command line, with a memory cache and without Redis.
+/// </summary>
 public sealed class EmbeddedStack : IAsyncDisposable
 {
     private readonly ServiceProvider _services;
     private readonly TimeProvider _time;
 
-    private EmbeddedStack(ServiceProvider services, ModelDirectory directory, FlamingoModel model, NoisePictures pictures, TimeProvider time)
+    private EmbeddedStack(ServiceProvider services, ModelDirectory directory, FlamingoModel model, NoisePictures pictures,
+        TimeProvider time)
     {
         (_services, Directory, Model, Pictures, _time) = (services, directory, model, pictures, time);
         Prompts = new ShotPrompts(pictures, model.Language.EndOfChunkToken);
@@ -43,7 +46,8 @@ public sealed class EmbeddedStack : IAsyncDisposable
 
     public ISupportSets SupportSets => _services.GetRequiredService<ISupportSets>();
 
-    public static async Task<EmbeddedStack> LoadAsync(ModelDirectory directory, BenchRequest request, TimeProvider time, CancellationToken cancellation)
+    public static async Task<EmbeddedStack> LoadAsync(ModelDirectory directory, BenchRequest request, TimeProvider time,
+        CancellationToken cancellation)
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
@@ -83,10 +87,16 @@ public sealed class EmbeddedStack : IAsyncDisposable
         });
     }
 
-    /// <summary>Number of tensors of all stages that are not disposed. It is counted on the inference thread, after its pending work.</summary>
-    public Task<long> LiveTensorsAsync(CancellationToken cancellation) => _services.GetRequiredService<InferenceThread>().RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
+    /// <summary>
+    /// Number of tensors of all stages that are not disposed. It is counted on the inference thread, after its pending work.
+    /// </summary>
+    public Task<long> LiveTensorsAsync(
+        CancellationToken cancellation) =>
+            _services.GetRequiredService<InferenceThread>()
+                .RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
 
-    public Task<TimedAnswer> AskAsync(FlamingoRequest request, CancellationToken cancellation) => TimedAnswer.AskAsync(Flamingo, request, _time, cancellation);
+    public Task<TimedAnswer> AskAsync(FlamingoRequest request,
+        CancellationToken cancellation) => TimedAnswer.AskAsync(Flamingo, request, _time, cancellation);
 
     public ValueTask DisposeAsync() => _services.DisposeAsync();
 }

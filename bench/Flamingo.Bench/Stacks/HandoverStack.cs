@@ -31,10 +31,15 @@ public sealed class HandoverStack : IAsyncDisposable
             }
 
             var vision = embedded.Stage<IVisionEncoder>();
-            stack._resampler = new RemoteResampler(Open(await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()), app => app.MapResampler(), cancellation)), options.ConnectTimeout);
-            stack._vision = new RemoteVisionEncoder(Open(await stack._hosts.StartAsync(services => services.AddSingleton(vision), app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
+            stack._resampler = new RemoteResampler(
+                Open(await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()),
+                    app => app.MapResampler(), cancellation)), options.ConnectTimeout);
+            stack._vision = new RemoteVisionEncoder(
+                Open(await stack._hosts.StartAsync(services => services.AddSingleton(vision), app => app.MapVisionEncoder(), cancellation)),
+                options.ConnectTimeout);
             stack._handing = new RemoteVisionEncoder(Open(await stack._hosts.StartAsync(
-                services => services.AddSingleton<IVisionEncoder>(new HandingVisionEncoder(vision, stack._resampler)), app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
+                services => services.AddSingleton<IVisionEncoder>(new HandingVisionEncoder(vision, stack._resampler)),
+                app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
             return stack;
         }
         catch
@@ -48,7 +53,8 @@ public sealed class HandoverStack : IAsyncDisposable
     public async Task<IReadOnlyList<TensorData>> ThroughHereAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
         var encoding = await _vision.EncodeAsync(request, cancellation);
-        return (await _resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]), cancellation)).Latents;
+        return (await _resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]),
+            cancellation)).Latents;
     }
 
     /// <returns>The same latents. The vision encoder sends the features to the resampler.</returns>
@@ -71,8 +77,10 @@ public sealed class HandoverStack : IAsyncDisposable
         public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
         {
             var encoding = await vision.EncodeAsync(request, cancellation);
-            var resampling = await resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]), cancellation);
-            return new VisionEncoding(encoding.WeightsDigest, [.. resampling.Latents.Select(latents => new PictureFeatures(latents, null))]);
+            var resampling = await resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]),
+                cancellation);
+            return new VisionEncoding(encoding.WeightsDigest,
+                [.. resampling.Latents.Select(latents => new PictureFeatures(latents, null))]);
         }
     }
 }

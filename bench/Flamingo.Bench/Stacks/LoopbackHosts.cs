@@ -21,7 +21,8 @@ internal sealed class LoopbackHosts : IAsyncDisposable
     }
 
     /// <returns>The address of the host.</returns>
-    public async Task<string> StartAsync(Action<IServiceCollection> register, Action<WebApplication> map, CancellationToken cancellation, IReadOnlyDictionary<string, string?>? settings = null)
+    public async Task<string> StartAsync(Action<IServiceCollection> register, Action<WebApplication> map, CancellationToken cancellation,
+        IReadOnlyDictionary<string, string?>? settings = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders();

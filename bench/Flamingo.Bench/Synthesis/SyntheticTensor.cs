@@ -24,7 +24,9 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
     public long Elements => Shape.Aggregate(1L, (product, size) => checked(product * size));
 
     /// <summary>The tensors of all parts of a model.</summary>
-    public static IEnumerable<SyntheticTensor> Of(Geometry geometry) => [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
+    public static IEnumerable<SyntheticTensor> Of(
+        Geometry geometry) =>
+            [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
 
     /// <summary>The tensors of <c>vision.safetensors</c>.</summary>
     public static IEnumerable<SyntheticTensor> Vision(VisionConfig vision)
@@ -64,7 +66,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             yield return new($"layers.{layer}.0.to_kv.weight", Filling.Random, 2 * inner, width);
             yield return new($"layers.{layer}.0.to_out.weight", Filling.Random, width, inner);
             if (resampler.QueryKeyNorm == "per_head")
-                foreach (var tensor in Norm($"layers.{layer}.0.norm_q", resampler.HeadWidth).Concat(Norm($"layers.{layer}.0.norm_k", resampler.HeadWidth))) yield return tensor;
+                foreach (var tensor in Norm($"layers.{layer}.0.norm_q", resampler.HeadWidth)
+                    .Concat(Norm($"layers.{layer}.0.norm_k", resampler.HeadWidth))) yield return tensor;
             foreach (var tensor in Norm($"layers.{layer}.1.0", width)) yield return tensor;
             yield return new($"layers.{layer}.1.1.weight", Filling.Random, resampler.FeedForwardWidth, width);
             yield return new($"layers.{layer}.1.3.weight", Filling.Random, width, resampler.FeedForwardWidth);
@@ -74,7 +77,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
     }
 
     /// <summary>The tensors of <c>language.safetensors</c>: the decoder and its gated blocks.</summary>
-    /// <param name="biases">Whether the decoder's linear layers and norms have biases; gated blocks have biases only in a LayerNorm.</param>
+    /// <param name="biases">Whether the decoder's linear layers and norms have biases; gated blocks have biases only in a
+    /// LayerNorm.</param>
     public static IEnumerable<SyntheticTensor> Language(LanguageConfig language, bool biases = false)
     {
         long width = language.Width;
@@ -100,7 +104,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             tensors.AddRange(Linears($"{name}.feed_forward.up", width, language.FeedForwardWidth));
             if (language.FeedForward == "swiglu") tensors.AddRange(Linears($"{name}.feed_forward.gate", width, language.FeedForwardWidth));
             tensors.AddRange(Linears($"{name}.feed_forward.down", language.FeedForwardWidth, width));
-            if (language.CrossAttention.Layers.Contains(layer)) tensors.AddRange(GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention"));
+            if (language.CrossAttention.Layers.Contains(layer))
+                tensors.AddRange(GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention"));
         }
 
         return tensors;
@@ -112,17 +117,22 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         IEnumerable<SyntheticTensor> Norms(string part, long size) => Norm($"{name}.{part}", size).Take(cross.Norm == "layer_norm" ? 2 : 1);
         SyntheticTensor Weight(string part, long inputs, long outputs) => new($"{name}.{part}.weight", Filling.Random, outputs, inputs);
 
-        var tensors = new List<SyntheticTensor> { Weight("attention.query", width, inner), Weight("attention.key_value", cross.LatentWidth, 2 * inner), Weight("attention.output", inner, width) };
+        var tensors = new List<SyntheticTensor> { Weight("attention.query", width, inner),
+            Weight("attention.key_value", cross.LatentWidth, 2 * inner), Weight("attention.output", inner, width) };
         tensors.AddRange(Norms("attention_norm", width));
-        if (cross.QueryKeyNorm == "per_head") tensors.AddRange([.. Norms("attention.query_norm", cross.HeadWidth), .. Norms("attention.key_norm", cross.HeadWidth)]);
+        if (cross.QueryKeyNorm == "per_head")
+            tensors.AddRange([.. Norms("attention.query_norm", cross.HeadWidth), .. Norms("attention.key_norm", cross.HeadWidth)]);
         tensors.AddRange(Norms("feed_forward_norm", width));
-        tensors.AddRange([Weight("feed_forward.up", width, cross.FeedForwardWidth), Weight("feed_forward.down", cross.FeedForwardWidth, width)]);
+        tensors.AddRange([Weight("feed_forward.up", width, cross.FeedForwardWidth),
+            Weight("feed_forward.down", cross.FeedForwardWidth, width)]);
         if (cross.FeedForward == "swiglu") tensors.Add(Weight("feed_forward.gate", width, cross.FeedForwardWidth));
         tensors.AddRange([new($"{name}.attention_gate", Filling.Gate, gates), new($"{name}.feed_forward_gate", Filling.Gate, gates)]);
         return tensors;
     }
 
-    private static SyntheticTensor[] Norm(string name, long width) => [new($"{name}.weight", Filling.One, width), new($"{name}.bias", Filling.Zero, width)];
+    private static SyntheticTensor[] Norm(string name,
+        long width) => [new($"{name}.weight", Filling.One, width), new($"{name}.bias", Filling.Zero, width)];
 
-    private static SyntheticTensor[] Linear(string name, long inputs, long outputs) => [new($"{name}.weight", Filling.Random, outputs, inputs), new($"{name}.bias", Filling.Zero, outputs)];
+    private static SyntheticTensor[] Linear(string name, long inputs,
+        long outputs) => [new($"{name}.weight", Filling.Random, outputs, inputs), new($"{name}.bias", Filling.Zero, outputs)];
 }

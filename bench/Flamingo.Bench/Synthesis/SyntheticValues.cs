@@ -55,7 +55,9 @@ public sealed class SyntheticValues
 
     private static byte[] Spell(float[] values, string dtype) => dtype switch
     {
-        "BF16" => MemoryMarshal.AsBytes(values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray().AsSpan()).ToArray(),
+        "BF16" =>
+            MemoryMarshal.AsBytes(values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray()
+                .AsSpan()).ToArray(),
         "F16" => MemoryMarshal.AsBytes(values.Select(value => (Half)value).ToArray().AsSpan()).ToArray(),
         "F32" => MemoryMarshal.AsBytes(values.AsSpan()).ToArray(),
         "BOOL" => [.. values.Select(value => (byte)(value == 0 ? 0 : 1))],
@@ -63,5 +65,6 @@ public sealed class SyntheticValues
     };
 
     // Values are truncated, because rounding makes no difference for random values.
-    private static float BFloat16(double value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits((float)value) & 0xffff0000);
+    private static float BFloat16(
+        double value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits((float)value) & 0xffff0000);
 }

@@ -2,7 +2,7 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Generating;
 
-/// <summary>Wrong usage is exit code 2 and a line that names what is wrong.</summary>
+/// <summary>Wrong usage gives exit code 2 and a line that names the error.</summary>
 public sealed class UsageTests
 {
     [Theory]
@@ -62,11 +62,13 @@ public sealed class UsageTests
     [InlineData("leave out --shots", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "all", "--shots", "2")]
     [InlineData("--shots takes a whole number of 1 or more, not '0'",
         "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "0")]
-    [InlineData("--selection-seed belongs", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "2", "--selection-seed", "1")]
+    [InlineData("--selection-seed belongs", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "2",
+        "--selection-seed", "1")]
     [InlineData("nearest", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "nearest")]
     [InlineData("words does not exist. Name a file of examples, or give --server",
         "generate", "--picture", "PICTURE", "--support-set", "words")]
-    [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server", "http://localhost:1")]
+    [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server",
+        "http://localhost:1")]
     [InlineData("is not a valid name", "generate", "--picture", "PICTURE", "--tenant", "two words")]
     [InlineData("--candidate", "rank", "--picture", "PICTURE")]
     [InlineData("a candidate is empty", "rank", "--picture", "PICTURE", "--candidate", "")]
@@ -127,9 +129,11 @@ public sealed class UsageTests
     [InlineData("sampling.beams: 0 is out of range", """{"segments": [{"text": "a"}], "sampling": {"beams": 0}}""")]
     [InlineData("sampling.length_penalty: must be a number", """{"segments": [{"text": "a"}], "sampling": {"length_penalty": "1"}}""")]
     [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"seven": 1}}}""")]
-    [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"7": 1, "07": 2}}}""")]
+    [InlineData("sampling.logit_bias: must be an object",
+        """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"7": 1, "07": 2}}}""")]
     [InlineData("sampling.allowed_tokens: must be a list", """{"segments": [{"text": "a"}], "sampling": {"allowed_tokens": 7}}""")]
-    [InlineData("sampling.log_probabilities: 21 is out of range", """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
+    [InlineData("sampling.log_probabilities: 21 is out of range",
+        """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
     [InlineData("sampling.temperature: 3 is out of range", """{"segments": [{"text": "a"}], "sampling": {"temperature": 3}}""")]
     [InlineData("Duplicate property 'segments'.", """{"segments": [{"text": "a"}], "segments": []}""")]
     [InlineData("line 1, column 28: a comma stands before the closing bracket", """{"segments":[{"text":"a"}],}""")]
@@ -153,9 +157,11 @@ public sealed class UsageTests
     public async Task All_faults_of_a_prompt_file_come_at_once()
     {
         using var folder = new TemporaryFolder();
-        var prompt = folder.Write("prompt.json", """{"segments": [{"sound": "a"}, {"picture": "gone.png"}], "sampling": {"top_p": 0}, "model": "x"}""");
+        var prompt = folder.Write("prompt.json",
+            """{"segments": [{"sound": "a"}, {"picture": "gone.png"}], "sampling": {"top_p": 0}, "model": "x"}""");
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", prompt)).MustReturn(2);
-        foreach (var fault in new[] { "'sound'", "gone.png", "top_p", "'model'" }) Assert.Contains(fault, finished.Error, StringComparison.Ordinal);
+        foreach (var fault in new[] { "'sound'", "gone.png", "top_p", "'model'" })
+            Assert.Contains(fault, finished.Error, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -182,7 +188,8 @@ public sealed class UsageTests
     public async Task Help_describes_every_option(params string[] command)
     {
         var finished = (await FlamingoCommand.RunAsync([.. command, "--help"])).MustReturn(0);
-        var described = command.Aggregate((System.CommandLine.Command)CommandLine.Root(), (parent, name) => parent.Subcommands.Single(item => item.Name == name));
+        var described = command.Aggregate((System.CommandLine.Command)CommandLine.Root(),
+            (parent, name) => parent.Subcommands.Single(item => item.Name == name));
         Assert.All(described.Options, option => Assert.False(string.IsNullOrWhiteSpace(option.Description), option.Name));
         Assert.All(described.Options, option => Assert.Contains(option.Name, finished.Output, StringComparison.Ordinal));
         Assert.All(described.Subcommands, item => Assert.Contains(item.Name, finished.Output, StringComparison.Ordinal));

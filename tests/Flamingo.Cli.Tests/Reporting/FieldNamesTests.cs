@@ -4,7 +4,7 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Reporting;
 
-/// <summary>What the service refuses is told by the user's own words: his options, his files, and the places in them.</summary>
+/// <summary>Errors of the service name the user's options, files, and places in files.</summary>
 public sealed class FieldNamesTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

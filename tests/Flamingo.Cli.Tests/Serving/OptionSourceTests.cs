@@ -12,7 +12,10 @@ using Flamingo.VisionEncoder.Execution;
 
 namespace Flamingo.Cli.Tests.Serving;
 
-/// <summary>Defaults &lt; appsettings.json in the current directory &lt; environment &lt; arguments.</summary>
+/// <summary>
+/// Tests the precedence of option sources: arguments override the environment, the environment overrides appsettings.json in the current
+/// directory, and the file overrides defaults.
+/// </summary>
 public sealed partial class OptionSourceTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -52,7 +55,7 @@ public sealed partial class OptionSourceTests : IDisposable
         await using var serving = SpawnedCommand.Start(
             _folder.Path, environment, "serve", "--grpc-port", $"{port}", "--Gateway:MemoryCacheBytes=3MiB", "--Model:Dtype", "bf16");
         await serving.SaidAsync($"mine is served on http://localhost:{port} ");
-        await serving.SaidAsync($"Redis at localhost:{redis} does not answer"); // at start, before anybody asks
+        await serving.SaidAsync($"Redis at localhost:{redis} does not answer"); // at the start, before the first request
         Assert.DoesNotContain("geheim", serving.Error, StringComparison.Ordinal);
         Assert.Contains("keys and values of 21840 tokens 64.0 MiB", serving.Error, StringComparison.Ordinal); // of two bytes each
         var stats = (await FlamingoCommand.RunAsync("cache", "stats", "--json", "--server", $"http://localhost:{port}")).MustReturn(0);
@@ -134,7 +137,8 @@ public sealed partial class OptionSourceTests : IDisposable
             typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
             typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions),
         ];
-        var options = known.SelectMany(type => type.Assembly.GetTypes()).Where(type => Section(type) is not null); // and those beside them
+        // also option classes in the same assemblies
+        var options = known.SelectMany(type => type.Assembly.GetTypes()).Where(type => Section(type) is not null);
         var read = options.SelectMany(type => type.GetProperties().Select(property => $"{Section(type)}:{property.Name}"));
         Assert.Equal(read.Order(), documented.Order());
 

@@ -4,7 +4,9 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Documentation;
 
-/// <summary>README.md and docs: every block runs as printed or says why it does not, every link leads somewhere, and the README is short.</summary>
+/// <summary>
+/// README.md and docs: every block runs as printed or says why it does not, every link leads somewhere, and the README is short.
+/// </summary>
 public sealed partial class DocumentBlockTests
 {
     private static readonly string[] Languages = ["bash", "csharp", "xml", "python", "json", "text"];
@@ -19,7 +21,8 @@ public sealed partial class DocumentBlockTests
         var (output, project) = ("", Project("README.md"));
         foreach (var block in DocumentBlock.Of(document))
         {
-            Assert.True(Languages.Contains(block.Language), $"{block.Where}: write one of {string.Join(", ", Languages)} behind the fence.");
+            Assert.True(Languages.Contains(
+                block.Language), $"{block.Where}: write one of {string.Join(", ", Languages)} behind the fence.");
             Assert.True(
                 block.Mark is null || block.NotRun is not null || block.OnlyCompiled is not null || block.IsOutput,
                 $"{block.Where}: '{block.Mark}' is no mark of a block.");
@@ -37,7 +40,8 @@ public sealed partial class DocumentBlockTests
                     output = await session.RunProgramAsync(block, project, cancellation);
                     break;
                 case "python":
-                    (await ProgramRun.RunAsync("python3", ["-c", "import ast, sys; ast.parse(sys.argv[1])", block.Text], cancellation)).MustReturn(0);
+                    (await ProgramRun.RunAsync("python3", ["-c", "import ast, sys; ast.parse(sys.argv[1])", block.Text],
+                        cancellation)).MustReturn(0);
                     Assert.Fail($"{block.Where}: its syntax is right, but it is not run: say why.");
                     break;
                 case "json":
@@ -77,11 +81,12 @@ public sealed partial class DocumentBlockTests
     [Fact]
     public void A_block_knows_its_language_its_mark_and_its_text()
     {
-        var blocks = DocumentBlock.Parse("a.md", ["# a", "<!-- not run: no card here -->", "```bash", "one", "two", "```", "```text", "```"]);
+        var blocks = DocumentBlock.Parse("a.md",
+            ["# a", "<!-- not run: no card here -->", "```bash", "one", "two", "```", "```text", "```"]);
         Assert.Equal(new DocumentBlock("a.md", 3, "bash", "one\ntwo", "not run: no card here"), blocks[0]);
         Assert.Equal("no card here", blocks[0].NotRun);
         Assert.Equal(new DocumentBlock("a.md", 7, "text", "", null), blocks[1]);
-        Assert.Null((blocks[0] with { Mark = "not run: " }).NotRun); // a mark without a reason is none
+        Assert.Null((blocks[0] with { Mark = "not run: " }).NotRun); // a mark without a reason does not count
     }
 
     [Fact]
@@ -110,7 +115,7 @@ public sealed partial class DocumentBlockTests
         }
     }
 
-    // as GitHub names them: lower case, without punctuation, blanks as hyphens
+    // GitHub's anchors are lower case, without punctuation, and with hyphens for spaces.
     private static HashSet<string> Headings(string file) =>
     [
         .. WithoutBlocks(File.ReadAllLines(file)).Where(line => line.StartsWith('#'))

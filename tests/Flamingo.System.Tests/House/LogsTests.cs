@@ -4,10 +4,10 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
 
-/// <summary>Logs are source-generated, numbered, and stand in one class per subsystem (docs/architecture.md, "Events").</summary>
+/// <summary>Logs are source-generated and numbered, with one class per subsystem (docs/architecture.md, "Events").</summary>
 public sealed partial class LogsTests
 {
-    // Rooms whose events have no numbers of their own yet.
+    // Projects whose events have no numbers yet.
     private static readonly string[] NotNumberedYet = ["libs/Flamingo.Client/", "libs/Flamingo.Transport/", "services/Gateway/"];
 
     private static IReadOnlyDictionary<string, string> Sources { get; } = new[] { "libs", "services", "cli" }
@@ -49,7 +49,7 @@ public sealed partial class LogsTests
     [GeneratedRegex(@"\[LoggerMessage\(\s*(?:EventId = )?(\d+)")]
     private static partial Regex MessageAttribute();
 
-    // MSBuild's tasks have a logger of their own, called Log.
+    // MSBuild tasks have their own logger, which is called Log.
     [GeneratedRegex(@"(?<!\bLog)\.Log(Trace|Debug|Information|Warning|Error|Critical)\(")]
     private static partial Regex DirectCall();
 
