@@ -1,11 +1,11 @@
 # One image per service: docker build --target gateway | vision-encoder | resampler | language-model .
-# For GPUs one image with all three stages: docker build --target gpu . (docker-compose.gpu.yml runs them)
-# Fetched are the base images and NuGet packages, nothing else.
+# For GPUs there is one image with all three stages: docker build --target gpu . (docker-compose.gpu.yml runs them)
+# The build downloads only the base images and NuGet packages.
 
 # The PyTorch installation whose libtorch and CUDA the target gpu uses; its version must be one that this build is proven with.
 ARG PyTorchImage=pytorch/pytorch:2.10.0-cuda12.8-cudnn9-runtime
 
-# The project files alone: as long as they stay the same, so does everything that restore depends on.
+# This layer holds only the project files, so that the restore below is cached until a project file changes.
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS projects
 WORKDIR /src
 COPY . .
@@ -20,14 +20,14 @@ COPY --from=projects /src .
 RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
     for host in services/*/Host/*.csproj; do dotnet restore "$host" || exit 1; done
 COPY . .
-# Restore runs once more, without work to do: the cache mount may have been emptied since the layer above was made.
+# Restore runs again, usually without work, because the cache mount may have been emptied since the layer above was built.
 RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
     for host in services/*/Host/*.csproj; do dotnet publish "$host" -c Release -p:UseAppHost=false || exit 1; done \
  && mv artifacts/publish/Flamingo.Gateway.Host/release /gateway \
  && mv artifacts/publish/Flamingo.VisionEncoder.Host/release /vision-encoder \
  && mv artifacts/publish/Flamingo.Resampler.Host/release /resampler \
  && mv artifacts/publish/Flamingo.LanguageModel.Host/release /language-model \
- # libtorch is nine tenths of a stage's files and the same in all three: one layer for them. It brings its own OpenMP
+ # libtorch is nine tenths of a stage's files and the same in all three stages, so they share one layer. It brings its own OpenMP
  # (libgomp-….so.1, which the base image lacks); libstdc++ is in the base image.
  && mkdir /libtorch \
  && for library in /resampler/libtorch*.so /resampler/libc10*.so /resampler/libgomp*.so* /resampler/libLibTorchSharp.so; do \
@@ -36,7 +36,7 @@ RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
       && mv "$library" /libtorch/ && rm "/vision-encoder/$name" "/language-model/$name" || exit 1; \
     done
 
-# The stages without a libtorch of their own.
+# The stages without their own libtorch.
 FROM build AS build-gpu
 RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
     for stage in VisionEncoder Resampler LanguageModel; do \
@@ -49,10 +49,10 @@ RUN --mount=type=cache,id=flamingo-nuget,target=/root/.nuget/packages \
  && mv /gpu-artifacts/publish/Flamingo.LanguageModel.Host/release /gpu/language-model
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS aspnet
-# wherever the image keeps it
+# finds torch wherever the image installs it
 RUN cp -a "$(dirname "$(readlink -f "$(command -v dotnet)")")" /dotnet
 
-# All three stages over the libtorch of a PyTorch image. Which one runs is the container's working directory and command.
+# All three stages with the libtorch of a PyTorch image. The container's working directory and command select the stage.
 FROM ${PyTorchImage} AS gpu
 USER root
 # .NET needs ICU for the tokenizers' Unicode normal forms
@@ -77,7 +77,7 @@ WORKDIR /app
 ENV ASPNETCORE_HTTP_PORTS= Endpoints__GrpcPort=8080 DOTNET_EnableDiagnostics=0
 EXPOSE 8080
 USER $APP_UID
-# Health checks below have no --start-interval, which engines before 25 refuse.
+# The health checks below have no --start-interval, because Docker engines before version 25 reject it.
 
 FROM service AS gateway
 COPY --from=build /gateway .

@@ -15,14 +15,14 @@ using Flamingo.Cli.Verifying;
 namespace Flamingo.Cli;
 
 /// <summary>
-/// The <c>flamingo</c> command. Standard output carries answers and nothing else; everything else goes to standard error.
+/// The <c>flamingo</c> command. Only answers are written to standard output; all other output goes to standard error.
 /// </summary>
 public static class CommandLine
 {
-    // Ctrl-C cancels; a command that has not ended by itself after so long (a model is being loaded, say) is left
+    // Ctrl-C cancels a command. The process ends after this time even if the command has not stopped, for example while it loads a model.
     private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
 
-    /// <param name="input">For commands that read lines; null: standard input.</param>
+    /// <param name="input">Input of commands that read lines; null for standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(
         string[] args, TextWriter output, TextWriter error, CancellationToken cancellation = default, UserInput? input = null)
@@ -30,11 +30,11 @@ public static class CommandLine
         try
         {
             var parsed = Parse(SettingOption.Fold(args));
-            // a command without: it is refused as it was written
+            // This command does not take settings, so the original arguments are parsed again and the error quotes them as written.
             if (parsed.UnmatchedTokens.Contains(SettingOption.Name)) parsed = Parse(args);
             if (parsed.Action is not ParseErrorAction refused)
             {
-                // a server deals with signals itself: it lets calls under way end, and stops at once on the second
+                // A server handles signals itself: the first one lets running calls finish, the second one stops the server at once.
                 var ownsSignals = parsed.CommandResult.Command.Name == ServeCommand.Name;
                 var invocation = new InvocationConfiguration
                 {
@@ -57,11 +57,11 @@ public static class CommandLine
         ParseResult Parse(string[] words) => Root(input).Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null });
     }
 
-    /// <summary>The command tree, without side effects.</summary>
+    /// <summary>Creates the command tree. It has no side effects.</summary>
     /// <inheritdoc cref="RunAsync"/>
     public static RootCommand Root(UserInput? input = null) => new(
-        "Few-shot vision-language models with gated cross-attention: pictures and text in, text out.\n\n"
-        + "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden does not hold, 130 interrupted.")
+        "Runs few-shot vision-language models with gated cross-attention, which generate text from pictures and text.\n\n"
+        + "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a golden value differs, 130 interrupted.")
     {
         GenerateCommand.Create(),
         RankCommand.Create(),
@@ -77,7 +77,7 @@ public static class CommandLine
         InspectCommand.Create(),
     };
 
-    // one line for all that is not understood, and none for what only follows from it
+    // Returns one line for all unknown arguments, and leaves out the parser's errors that only follow from them.
     private static IEnumerable<string> Faults(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
@@ -86,11 +86,11 @@ public static class CommandLine
         if (unknown.FirstOrDefault(token => token.StartsWith('-')) is { } option) return [$"'{option}' is not understood."];
         var others = parsed.Errors.Select(fault => fault.Message.ReplaceLineEndings(" ")).Distinct()
             .Where(message => !unknown.Any(token => message.EndsWith($" '{token}'.", StringComparison.Ordinal)));
-        const string Hint = "values follow their option, and a text with blanks is quoted.";
+        const string Hint = "a value must follow its option, and a text with spaces must be in quotes.";
         return [.. others, .. unknown.Take(1).Select(token => $"'{token}' is not understood here: {Hint}")];
     }
 
-    // names that resemble one that is not understood, as System.CommandLine finds them
+    // The command and option names that resemble an unknown argument, as System.CommandLine finds them.
     private static string Suggestions(ParseResult parsed, ParseErrorAction refused)
     {
         if (parsed.UnmatchedTokens.Count == 0) return "";

@@ -14,13 +14,13 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Bench;
 
 /// <summary>
-/// The command line of <c>bench/Flamingo.Bench</c>: figures measured side by side on this machine, one JSON line each on standard
-/// output; progress, a summary and errors on standard error.
+/// The command line of <c>bench/Flamingo.Bench</c>. It measures figures on this machine and writes one JSON line per figure to standard
+/// output; progress, a summary and errors go to standard error.
 /// </summary>
 public sealed class BenchCommand
 {
     private const string Shapes = "shapes";
-    private const int RandomDraws = 5; // per query: the accuracy of a single draw differs from the mean by several points
+    private const int RandomDraws = 5; // Draws per query. The accuracy of a single draw differs from the mean by several percentage points.
     private const int Done = 0, Failed = 1, Usage = 2, Interrupted = 130;
     private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
     private static readonly string[] Geometries = [Shapes, .. Geometry.All.Select(known => known.Name)];
@@ -40,7 +40,7 @@ public sealed class BenchCommand
 
     private readonly Option<bool> _list = new("--list")
     {
-        Description = "Name all figures with unit and what each is relative to; measure nothing.",
+        Description = "List all figures with their unit and reference, and measure nothing.",
     };
 
     private readonly Option<int?> _threads = NumberOption.Create<int>(
@@ -50,14 +50,14 @@ public sealed class BenchCommand
         "--seed", "N", "Seed of pictures and random weights.", "whole number", _ => true, 1);
 
     private readonly Option<int?> _repetitions = NumberOption.Create<int>(
-        "--repetitions", "N", "Timed rounds of which the median is taken. Default: 9 for shapes, 3 for others.",
+        "--repetitions", "N", "Number of timed rounds, whose median is reported. Default: 9 for shapes, 3 for other geometries.",
         "whole number of 1 or more", rounds => rounds >= 1);
 
     private readonly Option<DirectoryInfo> _model = new("--model", "-m")
     {
         HelpName = "DIR",
-        Description = "With shapes: measure this model directory instead. "
-            + "With others: keep the written model here, or use it if it is there.",
+        Description = "With --geometry shapes: measure this model directory instead of models/shapes. "
+        + "With other geometries: keep the written model in this folder, or use the model that is already there.",
     };
 
     private readonly Option<string[]> _settings = new("--set")
@@ -68,21 +68,21 @@ public sealed class BenchCommand
 
     private readonly Option<FileInfo> _output = new Option<FileInfo>("--output", "-o")
     {
-        HelpName = "FILE", Description = "Write the lines to this file too.",
+        HelpName = "FILE", Description = "Also write the JSON lines to this file.",
     }.MustBeWritable();
 
     private readonly Option<double?> _soak = NumberOption.Create<double>(
         "--soak", "MINUTES",
-        "Measure nothing else, but offer twice the load that is admitted for so long, "
-            + "and see whether anything grows, stays leased or fails: exit code 1 if so. "
-            + "Limits that suit models/shapes are set unless --set says otherwise.",
+        "Run only a soak test: offer twice the admitted load for this time and check that nothing grows, stays leased or fails. "
+        + "The exit code is 1 if the check fails. "
+        + "The limits suit models/shapes unless --set changes them.",
         "number above 0 and at most 100000", minutes => minutes is > 0 and <= 100_000);
 
     private readonly Option<DirectoryInfo> _newWords = new("--new-words")
     {
         HelpName = "DIR",
-        Description = "Measure nothing else, but how often new words are named right after 0 to 8 examples of a support set, "
-            + "at random and by RICES: retrieval.json and pictures in DIR, for example tests/reference/shapes/evaluation.",
+        Description = "Measure only how often the model names new words correctly after 0 to 8 examples of a support set, which are "
+        + "selected at random and by RICES. DIR holds retrieval.json and pictures, for example tests/reference/shapes/evaluation.",
     };
 
     private readonly Option<FileInfo> _plot = new Option<FileInfo>("--plot")
@@ -92,9 +92,9 @@ public sealed class BenchCommand
 
     private readonly Option<bool> _fullSize = new("--full-size")
     {
-        Description = "Measure nothing else, but what such a checkpoint asks of this machine: its publication, file by file with "
-            + "random weights, is written, imported as bf16, loaded from disk and asked with 4 shots, natively and with int8 weights, "
-            + "and deleted. Needs a --geometry other than shapes, and disk for publication and model: 18, 22, 38 or 37 GB in TMPDIR.",
+        Description = "Measure only the resources that a full-size checkpoint needs on this machine. The run writes the published files "
+        + "with random weights, imports them as bf16, loads the model from disk, answers prompts with 4 shots with native and with int8 "
+        + "weights, and deletes the files. It needs a --geometry other than shapes, and 18, 22, 38 or 37 GB in TMPDIR.",
     };
 
     private BenchCommand()
@@ -120,13 +120,13 @@ public sealed class BenchCommand
         });
     }
 
-    /// <summary>The command, without side effects.</summary>
+    /// <summary>Creates the command. It has no side effects.</summary>
     public static RootCommand Create()
     {
         var bench = new BenchCommand();
         var command = new RootCommand(
-            "Measure this build on this machine. One JSON line per figure goes to standard output: figure, value, unit, against; "
-            + "progress and a summary to standard error.")
+            "Measure this build on this machine. One JSON line per figure is written to standard output (figure, value, unit, against); "
+            + "progress and a summary go to standard error.")
         {
             bench._geometry, bench._figures, bench._list, bench._soak, bench._newWords, bench._plot, bench._fullSize, bench._threads,
             bench._seed, bench._repetitions, bench._model, bench._settings, bench._output,
@@ -169,30 +169,30 @@ public sealed class BenchCommand
         }
     }
 
-    // Options whose values do not go together. A value that cannot be read has an error of its own, and reading it throws.
+    // Checks combinations of options. Reading a value that cannot be parsed throws, and the parser has then already recorded its error.
     private void CheckTogether(CommandResult result)
     {
         if (result.Children.Any(child => child.Errors.Any())) return;
         bool Given(Option option) => result.GetResult(option) is { Implicit: false };
         var isSynthetic = result.GetValue(_geometry) is not (null or Shapes);
         if (Given(_soak) && (Given(_figures) || Given(_list)))
-            result.AddError("--soak measures no figures: leave out --figures and --list.");
+            result.AddError("--soak measures no figures, so leave out --figures and --list.");
         if (Given(_newWords) && (Given(_figures) || Given(_list) || Given(_soak)))
-            result.AddError("--new-words measures nothing else: leave out --figures, --list and --soak.");
-        if (Given(_plot) && !Given(_newWords)) result.AddError("--plot draws what --new-words measures: give that too.");
+            result.AddError("--new-words measures nothing else, so leave out --figures, --list and --soak.");
+        if (Given(_plot) && !Given(_newWords)) result.AddError("--plot draws the result of --new-words. Give --new-words too.");
         if (Given(_newWords) && isSynthetic)
-            result.AddError($"--new-words means nothing for random weights; measure it with --geometry {Shapes}.");
+            result.AddError($"--new-words needs trained weights. Use --geometry {Shapes}.");
         foreach (var figure in FigureCatalogue.All.Where(figure => isSynthetic && figure.NeedsTrainedWeights))
         {
             if ((result.GetValue(_figures) ?? []).Contains(figure.Name))
-                result.AddError($"--figures: {figure.Name} means nothing for random weights; measure it with --geometry {Shapes}.");
+                result.AddError($"--figures: {figure.Name} needs trained weights. Use --geometry {Shapes}.");
         }
 
         if (!result.GetValue(_fullSize)) return;
-        if (!isSynthetic) result.AddError("--full-size writes the model that it measures: name a --geometry other than shapes.");
+        if (!isSynthetic) result.AddError("--full-size writes the model that it measures. Name a --geometry other than shapes.");
         if (new Option[] { _figures, _list, _soak, _newWords, _model }.Any(Given))
         {
-            result.AddError("--full-size measures nothing else and keeps nothing: "
+            result.AddError("--full-size measures nothing else and keeps no model, so "
                 + "leave out --figures, --list, --soak, --new-words and --model.");
         }
     }
@@ -258,7 +258,7 @@ public sealed class BenchCommand
         };
     }
 
-    // models/shapes, from the current directory upward, else from the program's own folder upward
+    // Finds models/shapes in the current directory or its parents, otherwise in the program's folder or its parents.
     private static string FindShapes()
     {
         foreach (var start in new[] { Environment.CurrentDirectory, AppContext.BaseDirectory })
@@ -270,6 +270,7 @@ public sealed class BenchCommand
             }
         }
 
-        throw new FileNotFoundException("There is no models/shapes in or above the current directory: run inside the repository.");
+        throw new FileNotFoundException(
+            "There is no models/shapes in the current directory or its parents. Run the command inside the repository.");
     }
 }

@@ -2,12 +2,13 @@ using Flamingo.Bench.Measuring;
 
 namespace Flamingo.Bench;
 
-/// <summary>One run: every figure in turn, told as soon as it is known.</summary>
+/// <summary>Measures the figures one after the other and reports each as soon as it is known.</summary>
 public static class BenchRun
 {
     /// <param name="report">Called once per figure, in order.</param>
-    /// <param name="progress">Receives what is being done, for people.</param>
-    public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    /// <param name="progress">Receives progress lines for the user.</param>
+    public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time,
+        CancellationToken cancellation)
     {
         var geometry = request.Geometry?.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(request.Model));
         var where = $"{geometry}, {request.Threads} threads, median of {request.Repetitions}";
@@ -19,7 +20,8 @@ public static class BenchRun
             {
                 cancellation.ThrowIfCancellationRequested();
                 await progress.WriteLineAsync($"[{index + 1}/{request.Figures.Count}] {figure.Name} …");
-                var measurement = new Measurement(figure.Name, await figure.MeasureAsync(bench, cancellation), figure.Unit, $"{figure.Against} ({where})");
+                var measurement = new Measurement(figure.Name, await figure.MeasureAsync(bench, cancellation),
+                    figure.Unit, $"{figure.Against} ({where})");
                 measured.Add(measurement);
                 await report(measurement);
             }

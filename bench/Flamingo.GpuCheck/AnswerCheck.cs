@@ -5,12 +5,12 @@ using Flamingo.Stages;
 
 namespace Flamingo.GpuCheck;
 
-/// <summary>The trained model's evaluation in f32, from picture files to words, against the original code's answers.</summary>
+/// <summary>Compares the trained model's answers to its evaluation in f32 with the original code's answers.</summary>
 internal static class AnswerCheck
 {
     private const int AtOnce = 16;
 
-    /// <param name="every">One answer of so many is asked for.</param>
+    /// <param name="every">Every n-th answer is compared; 1 compares all answers.</param>
     public static async Task RunAsync(
         string where, Func<Task<EmbeddedStack>> load, ShapesEvaluation evaluation, int every, Report report,
         CancellationToken cancellation)

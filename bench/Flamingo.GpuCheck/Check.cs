@@ -10,20 +10,21 @@ using TorchSharp;
 
 namespace Flamingo.GpuCheck;
 
-/// <param name="Torch">PyTorch installation; empty for the build's own libtorch.</param>
-/// <param name="Device">What is compared and measured.</param>
+/// <summary>The parameters of a check.</summary>
+/// <param name="Torch">Path of a PyTorch installation; empty for the build's own libtorch.</param>
+/// <param name="Device">The torch device that is compared and measured.</param>
 /// <param name="Data">See <see cref="CheckData"/>.</param>
-/// <param name="Limit">Parts that have not begun after so long are left out.</param>
+/// <param name="Limit">Parts that have not begun after this time are left out.</param>
 /// <param name="Geometry">openflamingo-3b or none; null for the device's default.</param>
 public sealed record CheckRequest(string Torch, string Device, string Data, TimeSpan Limit, string? Geometry)
 {
     public static readonly IReadOnlyList<string> AllParts = ["goldens", "answers", "flips", "speed"];
 
-    /// <summary>What to check, of <see cref="AllParts"/>.</summary>
+    /// <summary>The parts to run, out of <see cref="AllParts"/>.</summary>
     public IReadOnlyList<string> Parts { get; init; } = AllParts;
 }
 
-/// <summary>All parts of a check in their order: the machine, goldens, answers, flips, speed.</summary>
+/// <summary>Runs the parts of a check in order: the machine, goldens, answers, flips, speed.</summary>
 public static class Check
 {
     public static async Task<int> RunAsync(CheckRequest request, TextWriter output, CancellationToken cancellation)
@@ -37,7 +38,7 @@ public static class Check
             {
                 var installation = TorchLibraries.Find(request.Torch);
                 report.Fact("pytorch", $"{installation.Version} in {installation.Folder}");
-                // The check is to find out whether this version may be used elsewhere, so it accepts the version itself.
+                // The check shows whether services may use this version of PyTorch, so it accepts every version itself.
                 (settings["Model:TorchLibraries"], settings["Model:TorchVersion"]) = (request.Torch, installation.MajorMinor);
             }
 

@@ -8,7 +8,7 @@ namespace Flamingo.GpuCheck;
 /// </summary>
 public static class CheckData
 {
-    /// <summary>Imports the families and copies the rest.</summary>
+    /// <summary>Imports the families and copies the evaluation and the model.</summary>
     public static void Gather(string reference, string shapes, string output)
     {
         foreach (var family in FamilyGolden.Families)

@@ -18,8 +18,8 @@ using static TorchSharp.torch;
 namespace Flamingo.GpuCheck;
 
 /// <summary>
-/// One family's goldens in f32: features, latents, logits of every prompt by the path that serves and by its plain twin, greedy answers
-/// and log-likelihoods.
+/// Compares a family's golden values in f32: features, latents, logits of every prompt from the decoder in service and from its plain
+/// reference implementation, greedy answers and log-likelihoods.
 /// </summary>
 internal static class FamilyCheck
 {

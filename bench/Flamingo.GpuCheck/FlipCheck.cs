@@ -7,9 +7,9 @@ using Flamingo.Stages;
 namespace Flamingo.GpuCheck;
 
 /// <summary>
-/// How often a token differs when prompts run together and not alone, and in bf16 and not f32, on prompts of the trained model's
-/// evaluation. A GPU chooses its kernels by the size of a batch, so there results are not promised to be the same bit for bit; this
-/// check measures how often tokens show it.
+/// Measures how often a token changes when prompts run in a batch instead of one by one, and in bf16 instead of f32, on prompts of the
+/// trained model's evaluation. A GPU selects kernels by the size of the batch, so its results are not promised to be identical bit for
+/// bit; this check measures how often the difference changes a token.
 /// </summary>
 internal static class FlipCheck
 {
@@ -37,7 +37,7 @@ internal static class FlipCheck
             var answers = evaluation.Golden.Answers;
             var step = answers.Count / Prompts;
             var segments = Enumerable.Range(0, Prompts).Select(index => evaluation.Segments(answers[index * step])).ToList();
-            // all prompts greedily, then all of them sampled
+            // all prompts greedy, then all prompts sampled
             (IReadOnlyList<FlamingoSegment> Prompt, SamplingParameters Sampling)[] all =
             [
                 .. segments.Select(prompt => (prompt, new SamplingParameters { MaxTokens = Tokens })),

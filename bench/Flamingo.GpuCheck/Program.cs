@@ -2,36 +2,36 @@ using System.CommandLine;
 using System.Globalization;
 using Flamingo.GpuCheck;
 
-// numbers are the same in every locale
+// The invariant culture keeps numbers the same in every locale.
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
 var torchOption = new Option<string>("--torch")
 {
     HelpName = "DIR",
     DefaultValueFactory = _ => "",
-    Description = "PyTorch installation whose libtorch is used; empty for the build's own.",
+    Description = "The PyTorch installation whose libtorch is used; empty for the build's own libtorch.",
 };
 var deviceOption = new Option<string>("--device")
 {
     HelpName = "cuda|cuda:N|cpu",
     DefaultValueFactory = _ => "cuda",
-    Description = "What is compared with the goldens, and measured.",
+    Description = "The device that is compared with the golden values and measured.",
 };
 var data = new Option<DirectoryInfo>("--data")
 {
     HelpName = "DIR",
     Required = true,
-    Description = "Folder with families, evaluation and shapes, as 'gather' makes it.",
+    Description = "The folder with families, evaluation and shapes that 'gather' created.",
 };
 var minutes = new Option<double>("--minutes")
 {
     DefaultValueFactory = _ => 9.5,
-    Description = "What has not begun after so long is left out, and the verdict is 'incomplete'.",
+    Description = "Parts that have not begun after this time are left out, and the verdict is 'incomplete'.",
 };
 var geometry = new Option<string>("--geometry")
 {
     HelpName = "openflamingo-3b|none",
-    Description = "What speed is measured on: random weights of these sizes, or the trained model in DIR. " +
+    Description = "The model whose speed is measured: random weights of this geometry, or the trained model in DIR. " +
         "Default: openflamingo-3b on cuda, none on cpu.",
 };
 geometry.AcceptOnlyFromAmong("openflamingo-3b", "none");
@@ -39,15 +39,15 @@ var parts = new Option<string[]>("--parts")
 {
     HelpName = "NAME …",
     AllowMultipleArgumentsPerToken = true,
-    Description = "Only these of goldens, answers, flips and speed. Default: all.",
+    Description = "Run only these parts: goldens, answers, flips, speed. Default: all.",
 };
 parts.AcceptOnlyFromAmong([.. CheckRequest.AllParts]);
 var reference = new Argument<DirectoryInfo>("REFERENCE") { Description = "The repository's tests/reference." };
 var model = new Argument<DirectoryInfo>("MODEL") { Description = "The repository's models/shapes." };
-var output = new Argument<DirectoryInfo>("OUTPUT") { Description = "The folder to make." };
+var output = new Argument<DirectoryInfo>("OUTPUT") { Description = "The folder to create." };
 
 var gather = new Command(
-    "gather", "Import the reference families and put everything that a check needs into one folder. Needs no libtorch.")
+    "gather", "Import the reference families and put all files of a check into one folder. This needs no libtorch.")
 {
     reference, model, output,
 };

@@ -5,16 +5,16 @@ using System.Text.Json.Serialization;
 
 namespace Flamingo.GpuCheck;
 
-/// <summary>One line of the report.</summary>
+/// <summary>One measured figure, a line of the report.</summary>
 /// <param name="Unit">share, ratio, answers, tokens/s, ms, GB/s, TFLOP/s, GiB or relative error.</param>
-/// <param name="Against">What the value is relative to, in words.</param>
-/// <param name="Limit">The value that must not be exceeded; null for a figure that passes by being there.</param>
+/// <param name="Against">A description of the reference value or the setup.</param>
+/// <param name="Limit">The largest value that passes; null for a figure that always passes.</param>
 public sealed record CheckLine(string Check, double Value, string Unit, string Against, double? Limit = null)
 {
     public bool Passed => double.IsFinite(Value) && (Limit is not { } limit || Value <= limit);
 }
 
-/// <summary>Writes JSON lines as they come and keeps the verdict.</summary>
+/// <summary>Writes each figure at once as a JSON line, and determines the verdict.</summary>
 public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
 {
     private static readonly JsonSerializerOptions Json = new()
@@ -27,7 +27,7 @@ public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
     private readonly List<string> _failed = [], _leftOut = [];
     private int _passed;
 
-    /// <summary>What the machine is, in words.</summary>
+    /// <summary>Writes a fact about the machine or the run.</summary>
     public void Fact(string name, string value) => output.WriteLine(JsonSerializer.Serialize(new { fact = name, value }, Json));
 
     public void Add(CheckLine line)
@@ -40,7 +40,9 @@ public sealed class Report(TextWriter output, TimeProvider time, TimeSpan limit)
         output.WriteLine(JsonSerializer.Serialize(line with { Value = value }, Json));
     }
 
-    /// <summary>Runs a part of the check unless time is up; what it throws fails the part and not the check.</summary>
+    /// <summary>
+    /// Runs a part of the check unless its time limit has passed. An exception counts as a failure of the part, and the check continues.
+    /// </summary>
     public async Task PartAsync(string name, Func<Task> run, CancellationToken cancellation)
     {
         if (time.GetElapsedTime(_started) > limit)

@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 namespace Flamingo.GpuCheck;
 
 /// <summary>
-/// Speed in bf16 beside what the device itself can do, measured in the same run: copying memory, and one large matrix product.
+/// Measures the speed in bf16 and, in the same run, the speed of the device itself: a memory copy and one large matrix product.
 /// </summary>
 internal static class SpeedCheck
 {
@@ -53,7 +53,7 @@ internal static class SpeedCheck
     }
 
     /// <param name="shareOf">
-    /// The device whose own speed is measured too, and that shares are given of; null gives times and rates alone.
+    /// The device whose own speed is measured too, as the reference of shares; null reports only times and rates.
     /// </param>
     private static async Task MeasureAsync(
         string where, ModelDirectory model, string? shareOf, Dictionary<string, string?> settings, Report report, TimeProvider time,

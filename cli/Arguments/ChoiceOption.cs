@@ -2,10 +2,10 @@ using System.CommandLine;
 
 namespace Flamingo.Cli.Arguments;
 
-/// <summary>Options whose value is one of a few words.</summary>
+/// <summary>Restricts an option to a fixed list of values.</summary>
 public static class ChoiceOption
 {
-    /// <summary>Refuses every other value, and completes these in shells.</summary>
+    /// <summary>Rejects every value outside of the list, and offers the list for completion in shells.</summary>
     public static Option<string> MustBeOneOf(this Option<string> option, params string[] values)
     {
         option.CompletionSources.Add(values);

@@ -3,13 +3,13 @@ using System.CommandLine.Parsing;
 
 namespace Flamingo.Cli.Arguments;
 
-/// <summary>Rules over several options of one command.</summary>
+/// <summary>Validation rules that involve several options of one command.</summary>
 public static class CommandRules
 {
-    /// <summary>Adds a rule that reads the values of options and adds an error where they do not fit together.</summary>
+    /// <summary>Adds a rule that reads the values of options and adds an error where these values exclude each other.</summary>
     /// <remarks>
-    /// System.CommandLine checks rules before it reads values, and reading a value that cannot be understood throws. That
-    /// value's own error is recorded then and reported like every other one, so the rule has nothing to add.
+    /// System.CommandLine runs rules before it parses values, and reading a value that cannot be parsed throws. The parser has then
+    /// already recorded an error for that value, which is reported like every other error, so the rule does not add a second one.
     /// </remarks>
     public static void AddRule(this Command command, Action<CommandResult> rule) => command.Validators.Add(result =>
     {

@@ -6,17 +6,18 @@ using System.Numerics;
 namespace Flamingo.Cli.Arguments;
 
 /// <summary>
-/// Every option of the command line that takes numbers. They are read alike in every locale, with a decimal point and
-/// without separators of thousands; a value that is no number or out of range is one line that names the option, the
-/// value and what is expected.
+/// Creates the command line's options that take numbers. Numbers are parsed the same way in every locale, with a decimal point and
+/// without thousands separators. A value that is not a number or is out of range gives a one-line error that names the option, the
+/// value and the expected range.
 /// </summary>
 public static class NumberOption
 {
     /// <summary>
-    /// An option that takes one number from <paramref name="least"/> to <paramref name="most"/>; without them, any number of its type.
+    /// Creates an option that takes one number from <paramref name="least"/> to <paramref name="most"/>; without these bounds it takes
+    /// any number of its type.
     /// </summary>
     /// <param name="moreThan">Whether <paramref name="least"/> itself is out of range.</param>
-    /// <param name="value">What the option has where it is not given; null: nothing.</param>
+    /// <param name="value">The option's default value; null for no default.</param>
     public static Option<T?> Create<T>(
         string name, string helpName, string description, T? least = null, T? most = null, bool moreThan = false, T? value = null)
         where T : struct, INumber<T>, IMinMaxValue<T>
@@ -35,7 +36,7 @@ public static class NumberOption
         return option;
     }
 
-    /// <summary>A repeatable option that takes one number each time.</summary>
+    /// <summary>Creates a repeatable option that takes one number each time.</summary>
     public static Option<T[]> CreateMany<T>(string name, string helpName, string description)
         where T : struct, INumber<T>, IMinMaxValue<T> => new(name)
         {
@@ -47,7 +48,7 @@ public static class NumberOption
             })],
         };
 
-    /// <summary>Reads a finite number as the command line writes it, whatever the locale.</summary>
+    /// <summary>Parses a finite number with the invariant culture, whatever the locale of the machine is.</summary>
     public static bool TryRead<T>(string text, out T number)
         where T : struct, INumber<T>
     {
@@ -71,9 +72,9 @@ public static class NumberOption
     private static void AddError<T>(ArgumentResult result, string name, string text, string range)
         where T : struct, INumber<T>
     {
-        var pointed = text.Replace(',', '.');
-        var comma = !IsWhole<T>() && pointed != text && TryRead<T>(pointed, out _);
-        var remedy = comma ? $" Write the decimal comma as a point: {pointed}." : "";
+        var withPoint = text.Replace(',', '.');
+        var hasDecimalComma = !IsWhole<T>() && withPoint != text && TryRead<T>(withPoint, out _);
+        var remedy = hasDecimalComma ? $" Use a decimal point instead of the comma: {withPoint}." : "";
         result.AddError($"{name} takes a {(IsWhole<T>() ? "whole number" : "number")}{range}, not '{text}'.{remedy}");
     }
 }

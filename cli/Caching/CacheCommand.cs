@@ -6,22 +6,23 @@ using Flamingo.Cli.Running;
 namespace Flamingo.Cli.Caching;
 
 /// <summary>
-/// <c>flamingo cache</c>: what the latent cache of a running server holds and saved, filling it ahead of time, emptying it.
+/// <c>flamingo cache</c> prints statistics of a running server's latent cache, fills the cache ahead of time, and clears it.
 /// </summary>
 public static class CacheCommand
 {
     public static Command Create() =>
-        new("cache", "The latent cache of a running server: see it, fill it, empty it.") { Stats(), WarmCommand.Create(), Clear() };
+        new("cache", "Show, fill or clear the latent cache of a running server.") { Stats(), WarmCommand.Create(), Clear() };
 
     private static Command Stats()
     {
         var server = ServerAddress.Create(required: true);
         var json = new Option<bool>("--json")
         {
-            Description = "Print one JSON object: memory, redis (null where it is off), encoded, waits, shared_waits, saved_ms.",
+            Description = "Print one JSON object: memory, redis (null without Redis), encoded, waits, shared_waits, saved_ms.",
         };
-        const string Description = "Tell what the cache of the gateway that answers holds, and hits, misses and time saved since it "
-            + "started; all tenants together.";
+        const string Description =
+            "Print what the latent cache holds, and its hits, misses and saved time since the gateway started, for all "
+        + "tenants together. The figures are those of the gateway that receives the call.";
         var command = new Command("stats", Description) { server, json };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -38,8 +39,8 @@ public static class CacheCommand
     private static Command Clear()
     {
         var server = ServerAddress.Create(required: true);
-        const string Description = "Empty Redis of this installation's latents, and the memory of every gateway on it, for all tenants. "
-            + "Pictures are encoded again when they are sent; ids of pictures nobody sends again are not found. Support sets stay.";
+        const string Description = "Remove all latents of this installation from Redis and from the memory of every gateway that uses this "
+        + "Redis, for all tenants. A picture is encoded again when it is sent again; until then its id is not found. Support sets stay.";
         var command = new Command("clear", Description) { server };
         command.SetAction(async (parsed, cancellation) =>
         {

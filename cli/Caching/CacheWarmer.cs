@@ -6,12 +6,12 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Caching;
 
 /// <summary>
-/// Brings pictures into a cache: asks for each by id, and sends those that are not held. Counts as it goes, so that a run that
-/// breaks off can say how far it came.
+/// Fills a server's latent cache: it requests each picture by id and sends only the pictures that the server does not hold. It counts
+/// while it runs, so that an interrupted run can report its progress.
 /// </summary>
 public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includePooled, TimeProvider time)
 {
-    // a server that refuses this often in a row with delays of its own choice has no room for this
+    // A server that stays overloaded for this many attempts in a row, each after the delay that it asked for, will not take the request.
     private const int MostRefusals = 20;
 
     private static readonly TimeSpan ShortestDelay = TimeSpan.FromMilliseconds(100);
@@ -24,10 +24,12 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
 
     public int Sent => _sent;
 
-    /// <summary>Files that cannot be read or are no pictures, by name.</summary>
+    /// <summary>Files that cannot be read or are not pictures, with the problem, ordered by file name.</summary>
     public IReadOnlyList<(string File, string Problem)> Bad => [.. _bad.OrderBy(bad => bad.File, StringComparer.Ordinal)];
 
-    /// <exception cref="FlamingoException">The server cannot go on; what is done stays done.</exception>
+    /// <exception cref="FlamingoException">
+    /// The server failed. Pictures that were sent before stay in its cache, and the counts of this object include them.
+    /// </exception>
     public Task RunAsync(
         IReadOnlyList<string> files, int batch, int concurrency, Action<Progressed> report, CancellationToken cancellation)
     {
@@ -75,7 +77,7 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
         }
     }
 
-    // a bad picture fails all that are sent with it: then one by one
+    // One picture that cannot be decoded fails the whole request, so the pictures of a failed request are sent one by one.
     private async Task SendAsync(IReadOnlyList<(string File, byte[] Bytes)> pictures, CancellationToken cancellation)
     {
         if (pictures.Count == 0) return;

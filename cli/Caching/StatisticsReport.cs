@@ -4,10 +4,10 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Caching;
 
-/// <summary>What a cache holds and did, as an object or as tables; scripts outside depend on the object's members.</summary>
+/// <summary>Cache statistics as a JSON object or as a table. The object's members are a contract with callers' scripts.</summary>
 internal static class StatisticsReport
 {
-    private const string Nothing = "–";
+    private const string NotApplicable = "–";
 
     public static object Object(CacheStatistics statistics) => new
     {
@@ -19,7 +19,7 @@ internal static class StatisticsReport
     {
         var (memory, redis) = (statistics.Memory, statistics.Redis);
         var table = Page.Table("", "memory", "redis");
-        void Row(string name, string inMemory, string? inRedis) => Page.AddRow(table, name, inMemory, inRedis ?? Nothing);
+        void Row(string name, string inMemory, string? inRedis) => Page.AddRow(table, name, inMemory, inRedis ?? NotApplicable);
         Row("state", "here", redis is null ? "off" : redis.Reachable ? "reachable" : "gone");
         Row("entries", Page.Count(memory.Entries), null);
         Row("held", $"{Page.Size(memory.Bytes)} of {Page.Size(memory.MaxBytes)}", null);
@@ -27,18 +27,18 @@ internal static class StatisticsReport
         Row("misses", Page.Count(memory.Misses), redis is null ? null : Page.Count(redis.Misses));
         Row("hit ratio", Ratio(memory.Hits, memory.Misses), redis is null ? null : Ratio(redis.Hits, redis.Misses));
         Row("evicted", Page.Count(memory.Evictions), null);
-        Row("not let in", Page.Count(memory.Rejections), null);
-        Row("read", Nothing, redis is null ? null : Page.Size(redis.BytesRead));
-        Row("written", Nothing, redis is null ? null : Page.Size(redis.BytesWritten));
-        Row("failed", Nothing, redis is null ? null : Page.Count(redis.Failures));
-        Row("corrupt", Nothing, redis is null ? null : Page.Count(redis.Corrupt));
+        Row("not admitted", Page.Count(memory.Rejections), null);
+        Row("read", NotApplicable, redis is null ? null : Page.Size(redis.BytesRead));
+        Row("written", NotApplicable, redis is null ? null : Page.Size(redis.BytesWritten));
+        Row("failed", NotApplicable, redis is null ? null : Page.Count(redis.Failures));
+        Row("corrupt", NotApplicable, redis is null ? null : Page.Count(redis.Corrupt));
         Page.Write(output, table);
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{statistics.Encoded:N0} pictures encoded; {statistics.Waits:N0} waited for one that was in work here, "
-                + $"{statistics.SharedWaits:N0} for one at another gateway; hits saved {statistics.Saved.TotalSeconds:N1} s of encoding."));
+            $"{statistics.Encoded:N0} pictures were encoded. {statistics.Waits:N0} lookups waited for an encoding in this gateway, "
+            + $"{statistics.SharedWaits:N0} for one in another gateway. Hits saved {statistics.Saved.TotalSeconds:N1} s of encoding."));
     }
 
     private static string Ratio(long hits, long misses) =>
-        hits + misses == 0 ? Nothing : string.Create(CultureInfo.InvariantCulture, $"{100.0 * hits / (hits + misses):0.0} %");
+        hits + misses == 0 ? NotApplicable : string.Create(CultureInfo.InvariantCulture, $"{100.0 * hits / (hits + misses):0.0} %");
 }

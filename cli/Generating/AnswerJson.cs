@@ -5,29 +5,29 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>An answer as one JSON object; scripts outside depend on its members.</summary>
+/// <summary>Serializes an answer as one JSON object. Its members are a contract with callers' scripts.</summary>
 public static class AnswerJson
 {
     private sealed record AnswerObject(
         string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens,
         IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
-        /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
+        /// <summary>The seed of a sampled answer; the same seed gives the same answer. Null for greedy answers.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public ulong? Seed { get; init; }
 
-        /// <summary>With a support set.</summary>
+        /// <summary>The shots that were selected from a support set; null without one.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
 
-        /// <summary>With a pinned prefix, and in a conversation.</summary>
+        /// <summary>Number of prompt tokens from the prefix cache; present with a pinned prefix and in a conversation.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public int? CachedTokens { get; init; }
 
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public IReadOnlyList<LogProbability>? LogProbabilities { get; init; }
 
-        /// <summary>With several answers or beams; the first of them is the text above.</summary>
+        /// <summary>All samples or beams where there are several; the first one is the same as <c>text</c> and <c>ids</c>.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public IReadOnlyList<Sample>? Samples { get; init; }
     }
@@ -45,12 +45,12 @@ public static class AnswerJson
     public static string Write(Answer whole, SamplingParameters sampling, bool cachedTokens)
     {
         var (first, prompt) = (whole.Samples[0], PromptReport.Of(whole));
-        IReadOnlyList<LogProbability>? Told(AnswerSample sample) => sampling.LogProbabilities is null
+        IReadOnlyList<LogProbability>? LogProbabilitiesOf(AnswerSample sample) => sampling.LogProbabilities is null
             ? null
             : [.. sample.LogProbabilities.Select(token => new LogProbability(
                 token.Id, token.LogProbability, [.. token.Top.Select(top => new Likely(top.Id, top.LogProbability))]))];
-        Sample Whole(AnswerSample sample, FinishedSample end) =>
-            new(sample.Text, sample.Ids, Name(end.Reason), end.Score) { LogProbabilities = Told(sample) };
+        Sample SampleOf(AnswerSample sample, FinishedSample end) =>
+            new(sample.Text, sample.Ids, Name(end.Reason), end.Score) { LogProbabilities = LogProbabilitiesOf(sample) };
         var answer = new AnswerObject(
             first.Text, first.Ids, Name(whole.Finished.Reason), whole.Finished.PromptTokens,
             prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(whole.Finished.Timings))
@@ -58,10 +58,10 @@ public static class AnswerJson
             Seed = sampling.Temperature > 0 ? whole.Finished.Seed : null,
             Shots = prompt.Shots,
             CachedTokens = cachedTokens ? whole.Finished.CachedTokens : null,
-            LogProbabilities = Told(first),
+            LogProbabilities = LogProbabilitiesOf(first),
             Samples = sampling is { Samples: 1, Beams: 1 }
                 ? null
-                : [.. whole.Samples.Select((sample, index) => Whole(sample, whole.EndOf(index)))],
+                : [.. whole.Samples.Select((sample, index) => SampleOf(sample, whole.EndOf(index)))],
         };
         return JsonSerializer.Serialize(answer, Page.Json);
     }

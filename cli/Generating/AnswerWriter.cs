@@ -5,8 +5,10 @@ using static Flamingo.Cli.Generating.AnswerJson;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>Writes an answer as it arrives (text), several once they are whole, one per line, or all as one JSON object.</summary>
-/// <param name="cachedTokens">Whether the object tells them.</param>
+/// <summary>
+/// Writes a single answer as text while it arrives, several answers one per line once they are complete, or one JSON object.
+/// </summary>
+/// <param name="cachedTokens">Whether the JSON object contains the number of cached prompt tokens.</param>
 public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingParameters sampling, bool json, bool cachedTokens)
 {
     public async Task<Answer> WriteAsync(IAsyncEnumerable<AnswerEvent> answer, CancellationToken cancellation)
@@ -25,7 +27,7 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingPa
         }
         finally
         {
-            // an answer that breaks off still leaves the report of why on a line of its own
+            // An error message about an interrupted answer must begin on a new line.
             if (written) await output.WriteLineAsync();
         }
 

@@ -7,8 +7,10 @@ using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>Who answers, for whom, with which examples of a support set: what every question has in common.</summary>
-/// <param name="takesExamples">False: there is no support set.</param>
+/// <summary>
+/// The options that every command with a prompt has: the model or server, the tenant, the settings, and the support set.
+/// </summary>
+/// <param name="takesExamples">Whether the command has the options of a support set.</param>
 public sealed class AnswererOptions(bool takesExamples = true)
 {
     private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
@@ -18,8 +20,8 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly Option<string> _tenant = TenantOption.Create();
     private readonly Option<double?> _pin = NumberOption.Create<double>(
         "--pin", "SECONDS",
-        "Keep the computed prompt for so long, for a server that will be asked again with "
-            + $"the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
+        "Keep the computed prompt in the server's prefix cache for SECONDS, for later requests with "
+        + $"the same {(takesExamples ? "examples" : "beginning")}.", 0, 31_536_000, moreThan: true);
 
     public void AddTo(Command command)
     {
@@ -28,9 +30,9 @@ public sealed class AnswererOptions(bool takesExamples = true)
         command.AddRule(result =>
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
-                result.AddError("--model and --server exclude each other. A server has its own model.");
+                result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
             if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
-                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it where that is started.");
+                result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
     }
 
@@ -42,8 +44,10 @@ public sealed class AnswererOptions(bool takesExamples = true)
 
     public TimeSpan? Pin(ParseResult parsed) => parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 
-    /// <summary>A server, or this process with a set made of the file of examples that was named.</summary>
-    /// <exception cref="UsageException">The file of examples cannot be read.</exception>
+    /// <summary>
+    /// Connects to the server, or loads the model into this process and creates a support set from the example file that was named.
+    /// </summary>
+    /// <exception cref="UsageException">The example file cannot be read.</exception>
     public async Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
     {
         foreach (var field in new[] { "pin_prefix", "prompt.pin_prefix" }) names.Add(field, _pin.Name);
@@ -54,7 +58,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
             return OpenedFlamingo.Connect(address);
         }
 
-        // this process ends with the answer, and nobody else asks it; a conversation asks it again
+        // Without a server, a pinned prefix is lost when this process ends after its only answer; only a conversation reuses it.
         if (_examples is not null && Pin(parsed) is not null) await error.WriteLineAsync("flamingo: --pin has no effect without --server.");
         if (Tenant(parsed) != TenantName.Default) await error.WriteLineAsync("flamingo: --tenant has no effect without --server.");
 

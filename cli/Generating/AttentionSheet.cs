@@ -6,9 +6,9 @@ using SkiaSharp;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// What each generated token looked at, as a picture: one panel per token in reading order, each answer from a row of
-/// its own. A panel is the last picture as the model saw it: turned upright or not, cropped or squared, transparency dropped
-/// or laid over a ground; dark where nothing was looked at; its grid alone where the picture came by id.
+/// Draws the attention of each generated token as one picture: one panel per token in reading order, and every answer starts a new
+/// row. A panel shows the prompt's last picture after the model's preprocessing (EXIF orientation, crop or resize to a square,
+/// transparency), dark where the attention is low. If the picture was sent by id, the panel shows the attention grid only.
 /// </summary>
 public static class AttentionSheet
 {
@@ -16,7 +16,7 @@ public static class AttentionSheet
     private const int Gap = 8;
     private const int Columns = 8;
 
-    /// <param name="vision">The vision encoder that answered: it tells what became of the picture.</param>
+    /// <param name="vision">The vision encoder of the answer, whose preprocessing the panels follow.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static async Task WriteAsync(
         string path, Answer answer, IReadOnlyList<FlamingoSegment> segments, VisionEncoderDescription vision, TextWriter error)
@@ -24,13 +24,13 @@ public static class AttentionSheet
         var rows = answer.Samples.SelectMany(sample => Looks(sample).Chunk(Columns)).ToList();
         if (rows.Count == 0)
         {
-            await error.WriteLineAsync($"flamingo: {path} is not written: no generated token saw a picture.");
+            await error.WriteLineAsync($"flamingo: {path} is not written, because no generated token attended to a picture.");
             return;
         }
 
         var last = segments.LastOrDefault(segment => segment is not FlamingoText);
         using var picture = last is FlamingoPicture sent ? AsSeen(sent.Bytes, vision) : null;
-        static int Start(int panel) => Gap + (panel * (Panel + Gap)); // of a column or row, in pixels
+        static int Start(int panel) => Gap + (panel * (Panel + Gap)); // the offset of a column or row in pixels
         var size = new SKImageInfo(Start(rows.Max(row => row.Length)), Start(rows.Count), SKColorType.Rgba8888, SKAlphaType.Opaque);
         using var surface = SKSurface.Create(size);
         surface.Canvas.Clear(SKColors.White);
@@ -44,7 +44,7 @@ public static class AttentionSheet
         await error.WriteLineAsync($"[{path}: {string.Join(" / ", words)}]");
     }
 
-    // tokens that saw a picture; the text of several that came at once stands at the first
+    // The tokens that attended to a picture. If several tokens arrived in one event, the first one carries their text.
     private static IEnumerable<(string Text, int Id, TensorData Map)> Looks(AnswerSample sample) =>
         from part in sample.Parts
         from seen in part.Attention.Index()
@@ -61,7 +61,7 @@ public static class AttentionSheet
         canvas.DrawImage(heat, panel, smooth);
     }
 
-    // The client may have no torch, so Skia scales; null for what cannot be decoded here.
+    // A client may run without torch, so Skia scales the picture. Returns null for a file that this build cannot decode.
     private static SKImage? AsSeen(ReadOnlyMemory<byte> file, VisionEncoderDescription vision)
     {
         if (IPictureDecoder.Compiled.Decode(file) is not { } picture) return null;
@@ -81,7 +81,8 @@ public static class AttentionSheet
         using (whole) return whole.Subset(SKRectI.Create((width - side) / 2, (height - side) / 2, side, side));
     }
 
-    // from a black veil over the least looked at patch to an orange glow at the most; [rows, columns] pixels, unpremultiplied
+    // An overlay of [rows, columns] pixels with unpremultiplied alpha: black over the patch with the least attention, orange over the
+    // patch with the most.
     private static SKImage Heat(TensorData map)
     {
         var (rows, columns, values) = (map.Shape[0], map.Shape[1], map.ToFloats());

@@ -5,26 +5,26 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary><c>flamingo generate</c>: a prompt in, its continuation out, in this process or from a server.</summary>
+/// <summary><c>flamingo generate</c> continues a prompt, with a model in this process or on a server.</summary>
 public static class GenerateCommand
 {
     public static Command Create()
     {
         var json = new Option<bool>("--json")
         {
-            Description = "Print one JSON object when the answer is whole: text, ids, finish_reason, prompt_tokens, pictures, cache, "
-                + "timings (milliseconds); seed where it was sampled, shots with --support-set, cached_tokens with --pin, "
-                + "log_probabilities and samples where asked for.",
+            Description = "Print one JSON object when the answer is complete: text, ids, finish_reason, prompt_tokens, pictures, cache, "
+            + "timings (milliseconds); also seed for a sampled answer, shots with --support-set, cached_tokens with --pin, "
+            + "log_probabilities and samples if they were requested.",
         };
         var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png",
-            Description = "Draw what each generated token looked at, over the last picture, as a sheet of panels "
-            + "in reading order; every answer begins a row." }
+            Description = "Draw the attention of each generated token over the prompt's last picture, one panel per token "
+            + "in reading order. Every answer starts a new row." }
             .MustBeWritable(".png");
         var (question, sampling) = (new QuestionOptions(), new SamplingOptions());
         var command = new Command(
             "generate",
-            "Continue an interleaved prompt of pictures and text. The text goes to standard output as it is made, everything else to "
-                + "standard error.");
+            "Continue a prompt of interleaved pictures and text. The text is written to standard output while it is generated, all other "
+            + "output to standard error.");
         question.AddTo(command);
         command.Add(json);
         command.Add(attention);

@@ -8,33 +8,33 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// A prompt on the command line: <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.
+/// A prompt on the command line, <c>--shot PICTURE "text" … --picture PICTURE "text"</c>, in the order in which it was written.
 /// </summary>
 public sealed class InlinePrompt
 {
-    // both options repeat, so the parser takes any number of values and the order is read from the tokens
+    // The options are repeatable and may be mixed, so the parser accepts any number of values and the order is taken from the tokens.
     private readonly Option<string[]> _shot = new("--shot")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = "An example: a picture and what is to be said of it; the model's own end of an example is appended to the text. "
-            + "Repeatable, order kept.",
+        Description = "An example: a picture and its text. The model's end-of-example token is appended to the text. "
+        + "Repeatable; the order is kept.",
     };
 
     private readonly Option<string[]> _picture = new("--picture")
     {
         HelpName = "PICTURE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = "The question: a picture ('-' is standard input) and the text that the answer continues (may be left out). "
-            + "Repeatable, order kept.",
+        Description = "The question: a picture ('-' is standard input) and optionally the text that the answer continues. "
+        + "Repeatable; the order is kept.",
     };
 
     private readonly Option<string[]> _video = new("--video")
     {
         HelpName = "FILE> <TEXT", Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-        Description = "As --picture with an animated GIF or WebP, for models with frame embeddings.",
+        Description = "The same as --picture, with an animated GIF or WebP file. The model must have frame embeddings.",
     };
 
     private readonly Option<int?> _maxFrames = NumberOption.Create<int>(
-        "--max-frames", "N", "Most frames of each --video, sampled evenly. Default: as many as the model takes.", least: 1);
+        "--max-frames", "N", "Maximum number of frames of each --video, sampled evenly. Default: the model's maximum.", least: 1);
 
     public void AddTo(Command command)
     {
@@ -42,7 +42,7 @@ public sealed class InlinePrompt
         command.AddRule(result =>
         {
             if (result.GetResult(_maxFrames) is not null && result.GetResult(_video) is null)
-                result.AddError("--max-frames belongs to --video.");
+                result.AddError("--max-frames belongs to --video. Give --video too.");
         });
     }
 
@@ -51,9 +51,11 @@ public sealed class InlinePrompt
 
     public bool HasShots(ParseResult parsed) => parsed.GetResult(_shot) is not null;
 
-    /// <summary>The prompt without an end behind its shots; which one belongs there, the model that is asked tells.</summary>
-    /// <param name="names">Learns what the user calls the segments.</param>
-    /// <exception cref="UsageException">A value is missing or too many, or a picture does not exist.</exception>
+    /// <summary>
+    /// Reads the prompt without the end-of-example token after each shot, which depends on the model; <see cref="EndShots"/> appends it.
+    /// </summary>
+    /// <param name="names">Receives the names under which errors report the segments.</param>
+    /// <exception cref="UsageException">An option has too few or too many values, or a picture does not exist.</exception>
     public IReadOnlyList<FlamingoSegment> Read(ParseResult parsed, FieldNames names)
     {
         names.Add("segments", "the prompt");
@@ -83,14 +85,15 @@ public sealed class InlinePrompt
         return faults.Count == 0 ? segments : throw new UsageException(faults);
     }
 
-    /// <param name="segments">As <see cref="Read"/> gave them.</param>
-    /// <param name="endOfChunk">What the model's examples end with.</param>
+    /// <summary>Appends the model's end-of-example token to the text of every shot.</summary>
+    /// <param name="segments">The result of <see cref="Read"/>.</param>
+    /// <param name="endOfChunk">The text of the model's end-of-example token.</param>
     public IReadOnlyList<FlamingoSegment> EndShots(ParseResult parsed, IReadOnlyList<FlamingoSegment> segments, string endOfChunk)
     {
         var (ended, at) = (segments.ToList(), 0);
         foreach (var (option, values) in Occurrences(parsed.Tokens))
         {
-            at += values.Count; // a visual, and its text where there is one
+            at += values.Count; // each occurrence has one segment for the visual and at most one for the text
             if (option == _shot.Name) ended[at - 1] = new FlamingoText(((FlamingoText)ended[at - 1]).Text + endOfChunk);
         }
 

@@ -6,9 +6,9 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// A prompt as JSON: <c>{"segments": [{"picture": "path beside the file"} | {"picture_id": "…"} | {"text": "…"}, …],
-/// "sampling": {…}}</c>; clips as in <see cref="VisualJson"/>.
-/// Strict: everything that is not understood is a fault, and all faults are reported at once.
+/// Reads a prompt from JSON: <c>{"segments": [{"picture": "path relative to the file"} | {"picture_id": "…"} | {"text": "…"}, …],
+/// "sampling": {…}}</c>. <see cref="VisualJson"/> describes clips.
+/// Unknown members are errors, and all errors of a file are reported together.
 /// </summary>
 public static class PromptFile
 {
@@ -16,9 +16,9 @@ public static class PromptFile
 
     private static readonly string[] Kinds = ["text", "picture_id", .. VisualJson.Kinds];
 
-    /// <param name="path"><c>-</c> is standard input.</param>
-    /// <param name="names">Learns what the user calls the fields of the request.</param>
-    /// <exception cref="UsageException">Missing or malformed, or a picture it names is missing.</exception>
+    /// <param name="path">Path of the file; <c>-</c> is standard input.</param>
+    /// <param name="names">Receives the names under which errors report the fields of the request.</param>
+    /// <exception cref="UsageException">The file is missing or malformed, or one of its pictures is missing.</exception>
     public static FlamingoRequest Read(string path, FieldNames names)
     {
         var (name, faults) = (InputFile.Name(path), new List<string>());
@@ -31,7 +31,7 @@ public static class PromptFile
         return request;
     }
 
-    // every field has the name that it has in the file; a picture has its path too
+    // An error names a field by its place in the file, and a picture also by its path.
     private static void AddNames(JsonElement root, string file, FieldNames names)
     {
         names.Add("segments", $"{file}: segments");

@@ -5,7 +5,8 @@ using Flamingo.Abstractions;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// Where a prompt's pictures came from and what that saved, for objects and for people; scripts outside depend on the members.
+/// Reports from which cache tier a prompt's pictures came and how much time that saved, as members of a JSON object and as text. The
+/// JSON members are a contract with callers' scripts.
 /// </summary>
 public sealed class PromptReport
 {
@@ -16,12 +17,12 @@ public sealed class PromptReport
         Shots = shots is null ? null : new ShotsDrawn(shots.Name, shots.Version, shots.Examples);
     }
 
-    /// <summary>The shots of a support set first.</summary>
+    /// <summary>The prompt's pictures in order; the shots of a support set come first.</summary>
     public IReadOnlyList<Picture> Pictures { get; }
 
     public CacheSaved Cache { get; }
 
-    /// <summary>With a support set.</summary>
+    /// <summary>The shots that were selected from a support set; null without one.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ShotsDrawn? Shots { get; }
 
@@ -29,10 +30,10 @@ public sealed class PromptReport
 
     public sealed record CacheSaved(int MemoryHits, int RedisHits, int Encoded, int Waits, double SavedMs);
 
-    /// <param name="Examples">Places in the set, 0-based, in the order of the prompt.</param>
+    /// <param name="Examples">Zero-based indices into the support set, in the order of the prompt.</param>
     public sealed record ShotsDrawn(string Name, long Version, IReadOnlyList<int> Examples);
 
-    /// <summary>Milliseconds.</summary>
+    /// <summary>Durations of the stages in milliseconds.</summary>
     public sealed record Timings(double Vision, double Resample, double Prefill, double FirstToken, double Total)
     {
         public static Timings Of(StageTimings times) =>
@@ -52,13 +53,13 @@ public sealed class PromptReport
 
     public static PromptReport Of(FlamingoRanking ranking) => new(ranking.Pictures, ranking.Cache, ranking.Shots);
 
-    /// <summary>A part of a summary, with a semicolon before each clause; empty without pictures.</summary>
+    /// <summary>Formats the part of a summary line about pictures, with a semicolon before each clause; empty without pictures.</summary>
     public override string ToString()
     {
         if (Pictures.Count == 0) return "";
         var sources = Pictures.CountBy(picture => picture.Source).Select(count => $"{count.Value} {count.Key}");
         return $"; pictures: {string.Join(", ", sources)}"
-            + (Cache.Waits > 0 ? $", {Cache.Waits} of them by another request" : "")
+            + (Cache.Waits > 0 ? $", {Cache.Waits} of them encoded by another request" : "")
             + (Cache.SavedMs > 0 ? string.Create(CultureInfo.InvariantCulture, $"; cache saved {Cache.SavedMs} ms") : "")
             + (Shots is { } drawn ? $"; shots of {drawn.Name} version {drawn.Version}: {string.Join(", ", drawn.Examples)}" : "");
     }

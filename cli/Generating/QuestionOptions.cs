@@ -8,15 +8,15 @@ using Flamingo.Cli.Running;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// What <c>generate</c> and <c>rank</c> have in common: a prompt, with or without examples of a support set, and who answers it.
+/// The options that <c>generate</c> and <c>rank</c> share: a prompt, an optional support set, and the model or server.
 /// </summary>
 public sealed class QuestionOptions
 {
     private readonly Option<string> _prompt = new("--prompt", "-p")
     {
         HelpName = "FILE.json",
-        Description = "The prompt, '-' for standard input: {\"segments\": [{\"picture\": "
-            + "\"path beside the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, "
+        Description = "The prompt as a JSON file, '-' for standard input: {\"segments\": [{\"picture\": "
+        + "\"path relative to the file\"}, {\"text\": \"…\"}, {\"picture_id\": \"…\"}, "
             + "{\"video\": \"path\", \"max_frames\": 8}], \"sampling\": {\"max_tokens\": 14, \"temperature\": 0}}.",
     };
     private readonly InlinePrompt _inline = new();
@@ -30,13 +30,13 @@ public sealed class QuestionOptions
         command.AddRule(result =>
         {
             if (result.GetResult(_prompt) is not null == _inline.IsGiven(result))
-                result.AddError("Give either --prompt FILE.json or --shot/--picture/--video, one of them.");
+                result.AddError("The prompt comes from --prompt FILE.json or from --shot, --picture and --video. Give one of them.");
         });
     }
 
     public bool HasExamples(SymbolResult result) => _answerer.HasExamples(result);
 
-    /// <param name="names">Learns what the user calls the fields of the request.</param>
+    /// <param name="names">Receives the names under which errors report the fields of the request.</param>
     /// <exception cref="UsageException">The prompt cannot be read.</exception>
     public FlamingoRequest Read(ParseResult parsed, FieldNames names)
     {
@@ -49,7 +49,7 @@ public sealed class QuestionOptions
         };
     }
 
-    /// <summary>The request with every shot ended as the model that answers has its examples ended.</summary>
+    /// <summary>Asks the model for its end-of-example token and appends it to the text of every shot.</summary>
     public async Task<FlamingoRequest> EndShotsAsync(
         ParseResult parsed, FlamingoRequest request, IFlamingo flamingo, CancellationToken cancellation)
     {

@@ -4,7 +4,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>The <c>sampling</c> member of a prompt file, named as in the public service.</summary>
+/// <summary>Reads the <c>sampling</c> member of a prompt file, whose members have the names of the public service's fields.</summary>
 public static class SamplingJson
 {
     private delegate SamplingParameters Reader(SamplingParameters read, JsonProperty member, List<string> faults);
@@ -27,7 +27,7 @@ public static class SamplingJson
         ["log_probabilities"] = (read, member, faults) => read with { LogProbabilities = Integer(member, faults, 0) },
     };
 
-    /// <summary>The members that are understood, by the service's names.</summary>
+    /// <summary>The names of the known members, which are the service's field names.</summary>
     public static IEnumerable<string> Fields => Members.Keys;
 
     public static SamplingParameters Read(JsonElement sampling, List<string> faults)
@@ -89,6 +89,6 @@ public static class SamplingJson
             && item.Value.ValueKind == JsonValueKind.Number && item.Value.TryGetSingle(out var bias) && biases.TryAdd(id, bias));
         return understood
             ? biases
-            : Fault(member, "an object of token ids, each once, and numbers", faults, new Dictionary<int, float>());
+            : Fault(member, "an object of distinct token ids and numbers", faults, new Dictionary<int, float>());
     }
 }

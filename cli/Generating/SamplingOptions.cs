@@ -6,7 +6,7 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Generating;
 
-/// <summary>How the next token is chosen, as options; what is given here wins over the prompt file.</summary>
+/// <summary>The sampling parameters as options. A value on the command line overrides the value in the prompt file.</summary>
 public sealed class SamplingOptions
 {
     private const string Temperature = "--temperature", Samples = "--samples", Beams = "--beams";
@@ -14,35 +14,36 @@ public sealed class SamplingOptions
     private readonly List<(Option Option, string Field, Func<ParseResult, SamplingParameters, SamplingParameters> Apply)> _options = [];
     private readonly bool _oneAnswer;
 
-    /// <param name="maxTokens">What the command takes where nothing is given.</param>
+    /// <param name="maxTokens">The command's default for the maximum number of tokens.</param>
     /// <param name="oneAnswer">Whether the command prints the text of one answer and nothing about its tokens.</param>
     public SamplingOptions(int maxTokens = 32, bool oneAnswer = false)
     {
         _oneAnswer = oneAnswer;
-        Add("max_tokens", NumberOption.Create<int>("--max-tokens", "N", $"Most tokens to generate. Default: {maxTokens}."),
+        Add("max_tokens", NumberOption.Create<int>("--max-tokens", "N", $"Maximum number of tokens to generate. Default: {maxTokens}."),
             (sampling, value) => sampling with { MaxTokens = value });
-        Add("temperature", NumberOption.Create<float>(Temperature, "T", "0 is greedy, up to 2. Default: 0."),
+        Add("temperature", NumberOption.Create<float>(Temperature, "T", "Sampling temperature, 0 to 2; 0 is greedy. Default: 0."),
             (sampling, value) => sampling with { Temperature = value });
-        Add("top_k", NumberOption.Create<int>("--top-k", "K", "Sample among the K most likely tokens; 0 is all. Default: 0."),
+        Add("top_k", NumberOption.Create<int>("--top-k", "K", "Sample among the K most likely tokens; 0 means all tokens. Default: 0."),
             (sampling, value) => sampling with { TopK = value });
         Add("top_p", NumberOption.Create<float>(
-                "--top-p", "P", "Sample among the fewest tokens whose probability reaches P, above 0 to 1. Default: 1."),
+                "--top-p", "P", "Sample among the smallest set of tokens whose probability reaches P, above 0 to 1. Default: 1."),
             (sampling, value) => sampling with { TopP = value });
         Add("seed", NumberOption.Create<ulong>(
                 "--seed", "SEED", "Seed of the sampling; the same seed gives the same answer. "
-                    + "Default: drawn, and told on standard error or in the object of --json."),
+                + "Default: a random seed, which is printed on standard error or in the object of --json."),
             (sampling, value) => sampling with { Seed = value });
         Add("repetition_penalty", NumberOption.Create<float>(
-                "--repetition-penalty", "R", "Makes tokens seen before less likely, 0.1 to 10; 1 is off. Default: 1."),
+                "--repetition-penalty", "R", "Penalty on tokens that occurred before, 0.1 to 10; 1 is off. Default: 1."),
             (sampling, value) => sampling with { RepetitionPenalty = value });
         Add("stop_strings", new Option<string[]>("--stop")
             {
-                HelpName = "STRING", Description = "End the answer before STRING would appear; repeatable, at most 16.",
+                HelpName = "STRING", Description = "End the answer before STRING appears in it. Repeatable, at most 16 times.",
             },
             (sampling, values) => values.Length > 0 ? sampling with { StopStrings = values } : sampling);
-        Add("samples", NumberOption.Create<int>(Samples, "N", "Answers of the prompt, one per line; with --beams the N best. Default: 1."),
+        Add("samples", NumberOption.Create<int>(Samples, "N",
+            "Number of answers, one per line; with --beams the N best beams. Default: 1."),
             (sampling, value) => sampling with { Samples = value });
-        Add("beams", NumberOption.Create<int>(Beams, "N", "Beam search with N beams, greedy; 1 is off. Default: 1."),
+        Add("beams", NumberOption.Create<int>(Beams, "N", "Use a greedy beam search with N beams; 1 is off. Default: 1."),
             (sampling, value) => sampling with { Beams = value });
         Add("length_penalty", NumberOption.Create<float>(
                 "--length-penalty", "X", "A beam's score is its log-likelihood / length ^ X, -5 to 5. Default: 1."),
@@ -50,18 +51,20 @@ public sealed class SamplingOptions
         Add("logit_bias", new Option<IReadOnlyDictionary<int, float>>("--logit-bias")
             {
                 HelpName = "ID=VALUE", Arity = ArgumentArity.OneOrMore, CustomParser = Bias,
-                Description = "Add VALUE, -100 to 100, to the logit of token ID; repeatable.",
+                Description = "Add VALUE, -100 to 100, to the logit of token ID. Repeatable.",
             },
             (sampling, biases) => sampling with { LogitBias = biases });
         Add("allowed_tokens", NumberOption.CreateMany<int>(
-                "--allow-token", "ID", "Generate only the tokens named so, the stop token included where wanted; repeatable."),
+                "--allow-token", "ID",
+                "Generate only the tokens that this option names. Name the stop token too if the answer may end. Repeatable."),
             (sampling, ids) => ids.Length > 0 ? sampling with { AllowedTokens = ids } : sampling);
         Add("log_probabilities", NumberOption.Create<int>(
-                "--log-probabilities", "N", "Tell each token's log-probability and the N most likely ones, 0 to 20. Default: off."),
+                "--log-probabilities", "N",
+                "Print each token's log-probability and the N most likely tokens at its position, 0 to 20. Default: off."),
             (sampling, value) => sampling with { LogProbabilities = value });
     }
 
-    /// <summary>The fields of the service that have an option, by their names there.</summary>
+    /// <summary>The names of the service's sampling fields that have an option.</summary>
     public IEnumerable<string> Fields => _options.Select(option => option.Field);
 
     public void AddTo(Command command)
@@ -69,9 +72,12 @@ public sealed class SamplingOptions
         foreach (var (option, _, _) in _options) command.Add(option);
     }
 
-    /// <summary>The options over what a prompt file says. What has no effect beside the rest is told on <paramref name="error"/>.</summary>
-    /// <param name="names">Learns what the user calls the fields.</param>
-    /// <exception cref="UsageException">Out of range.</exception>
+    /// <summary>
+    /// Applies the options to the sampling parameters of a prompt file. Writes a note to <paramref name="error"/> for every parameter that
+    /// has no effect in combination with the others.
+    /// </summary>
+    /// <param name="names">Receives the names under which errors report the fields.</param>
+    /// <exception cref="UsageException">A parameter is out of range.</exception>
     public SamplingParameters Apply(ParseResult parsed, SamplingParameters sampling, FieldNames names, TextWriter error)
     {
         foreach (var (option, name, apply) in _options)
@@ -83,7 +89,7 @@ public sealed class SamplingOptions
 
         var faults = SamplingRules.Faults(sampling).Select(fault => fault with { Field = names.Of(fault.Field) }).ToList();
         if (_oneAnswer && sampling.Samples > 1)
-            faults.Add(new(Samples, "A task has one answer.", "Leave it out, or ask with 'flamingo generate'."));
+            faults.Add(new(Samples, "A task has one answer.", "Leave the option out, or use 'flamingo generate'."));
         if (faults.Count > 0) throw new UsageException([.. faults.Select(fault => fault.ToString())]);
         foreach (var note in WithoutEffect(sampling, names)) error.WriteLine($"flamingo: {note}");
         return sampling;
@@ -103,13 +109,13 @@ public sealed class SamplingOptions
         (string Field, bool Given)[] ofSampling =
             [("top_k", sampling.TopK > 0), ("top_p", sampling.TopP < 1), ("seed", sampling.Seed is not null)];
         foreach (var (field, _) in ofSampling.Where(option => option.Given && sampling.Temperature == 0))
-            yield return $"{Name(field)} has no effect at temperature 0: the likeliest token is taken. Set {Temperature} above 0.";
+            yield return $"{Name(field)} has no effect at temperature 0, where the most likely token is taken. Set {Temperature} above 0.";
         if (sampling is { Temperature: 0, Beams: 1, Samples: > 1 })
             yield return $"{Name("samples")}: at temperature 0 all answers are the same. "
                 + $"Set {Temperature} above 0, or {Beams}.";
         if (sampling is { Beams: 1, LengthPenalty: not 1 }) yield return $"{Name("length_penalty")} has no effect without {Beams}.";
         if (_oneAnswer && sampling.LogProbabilities is not null)
-            yield return $"{Name("log_probabilities")} has no effect here: 'flamingo generate' tells them.";
+            yield return $"{Name("log_probabilities")} has no effect here. Use 'flamingo generate' to print log-probabilities.";
     }
 
     private static IReadOnlyDictionary<int, float> Bias(ArgumentResult given)

@@ -3,8 +3,8 @@ using Flamingo.Abstractions;
 namespace Flamingo.Cli.Generating;
 
 /// <summary>
-/// Ranges that hold for every model, checked before one is loaded; the service checks the rest (context length, vocabulary, most
-/// samples).
+/// Checks the ranges of sampling parameters that are the same for every model, before a model is loaded. The service checks the limits
+/// that depend on the model (context length, vocabulary, maximum number of samples).
 /// </summary>
 public static class SamplingRules
 {

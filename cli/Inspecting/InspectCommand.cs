@@ -5,7 +5,7 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Inspecting;
 
-/// <summary><c>flamingo inspect</c>: what a model directory holds, without loading it.</summary>
+/// <summary><c>flamingo inspect</c> describes a model directory without loading the model.</summary>
 public static class InspectCommand
 {
     public static Command Create()
@@ -13,10 +13,10 @@ public static class InspectCommand
         var model = new Argument<DirectoryInfo>("MODEL") { Description = "The model directory." }.MustExist("a model directory");
         var verify = new Option<bool>("--verify")
         {
-            Description = "Read every weight and compare all digests with flamingo.json; exit code 1 if one differs.",
+            Description = "Read all weights and compare all digests with flamingo.json. The exit code is 1 if one differs.",
         };
         const string Description =
-            "Tell what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.";
+            "Print what a model directory holds: sizes, parameters, dtypes, special tokens, preprocessing, digests, provenance.";
         var command = new Command("inspect", Description) { model, verify };
         command.SetAction(parsed =>
         {

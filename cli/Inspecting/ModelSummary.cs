@@ -3,7 +3,7 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Inspecting;
 
-/// <summary>A model directory as a page of text.</summary>
+/// <summary>Writes a description of a model directory as text.</summary>
 public static class ModelSummary
 {
     public static void Write(ModelDirectory model, TextWriter output)

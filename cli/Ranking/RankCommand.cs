@@ -5,7 +5,7 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Ranking;
 
-/// <summary><c>flamingo rank</c>: how likely each candidate is after a prompt, in this process or from a server.</summary>
+/// <summary><c>flamingo rank</c> scores candidates after a prompt, with a model in this process or on a server.</summary>
 public static class RankCommand
 {
     public static Command Create()
@@ -13,17 +13,18 @@ public static class RankCommand
         var candidates = new Option<string[]>("--candidate", "-c")
         {
             HelpName = "TEXT", Required = true,
-            Description = "A possible answer, with the space that begins it, for example \" jano\"; repeatable.",
+            Description = "A possible answer, including its leading space, for example \" jano\". Repeatable.",
         };
         var json = new Option<bool>("--json")
         {
             Description = "Print one JSON object: candidates in the order given (text, ids, token_log_likelihoods, log_likelihood), "
-                + "prompt_tokens, pictures, cache, timings (milliseconds); shots with --support-set, cached_tokens with --pin.",
+                + "prompt_tokens, pictures, cache, timings (milliseconds); also shots with --support-set, cached_tokens with --pin.",
         };
         var (question, ensemble) = (new QuestionOptions(), new EnsembleOptions());
-        const string Description = "Tell how likely candidate answers are after a prompt of pictures and text: one line each, "
-            + "log-likelihood and text, the likeliest first. Everything else goes to standard error; 'sampling' in a prompt file is not "
-            + "used.";
+        const string Description =
+            "Print how likely candidate answers are after a prompt of pictures and text: one line per candidate with "
+        + "its log-likelihood and text, the most likely first. All other output goes to standard error. The command does not use the "
+        + "member 'sampling' of a prompt file.";
         var command = new Command("rank", Description) { candidates };
         question.AddTo(command);
         ensemble.AddTo(command, question.HasExamples);
@@ -31,7 +32,7 @@ public static class RankCommand
         candidates.Validators.Add(result =>
         {
             if (result.Tokens.Any(token => token.Value.Length == 0))
-                result.AddError("--candidate: a candidate is empty. Give each at least one character.");
+                result.AddError("--candidate: a candidate is empty. Give each candidate at least one character.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {

@@ -7,29 +7,32 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Ranking;
 
-/// <summary>A ranking as lines, the likeliest first, or as one JSON object; scripts outside depend on its members.</summary>
+/// <summary>
+/// Writes a ranking as lines, the most likely candidate first, or as one JSON object. The object's members are a contract with callers'
+/// scripts.
+/// </summary>
 public static class RankingReport
 {
-    private sealed record Whole(
+    private sealed record RankingObject(
         IReadOnlyList<Candidate> Candidates, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures, PromptReport.CacheSaved Cache,
         PromptReport.Timings Timings)
     {
-        /// <summary>With a support set.</summary>
+        /// <summary>The shots that were selected from a support set; null without one.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
 
-        /// <summary>With a pinned prefix.</summary>
+        /// <summary>Number of prompt tokens from the prefix cache; null without a pinned prefix.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public int? CachedTokens { get; init; }
     }
 
-    /// <param name="LogLikelihood">The sum over its tokens.</param>
+    /// <param name="LogLikelihood">Sum over the candidate's tokens, natural logarithm.</param>
     private sealed record Candidate(string Text, IReadOnlyList<int> Ids, IReadOnlyList<float> TokenLogLikelihoods, double LogLikelihood);
 
     public static string Json(FlamingoRanking ranking, FlamingoRankRequest request)
     {
         var prompt = PromptReport.Of(ranking);
-        var whole = new Whole(
+        var whole = new RankingObject(
             [.. ranking.Candidates.Select(candidate =>
                 new Candidate(candidate.Text, candidate.Ids, candidate.TokenLogLikelihoods, candidate.Sum))],
             ranking.PromptTokens, prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(ranking.Timings))

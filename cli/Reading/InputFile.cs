@@ -5,23 +5,23 @@ using Flamingo.Cli.Arguments;
 namespace Flamingo.Cli.Reading;
 
 /// <summary>
-/// Files that a user names, read whole; <c>-</c> is standard input. What cannot be read is a fault that names the file and
-/// what to name instead.
+/// Reads the complete content of files that a user names; <c>-</c> is standard input. A file that cannot be read gives an error that
+/// names the file and what the user should name instead.
 /// </summary>
 public static class InputFile
 {
     public const string StandardInput = "-", Pictures = "a JPEG, PNG, WebP, GIF or BMP file";
 
-    /// <summary>How faults call it.</summary>
+    /// <summary>The name of a file in error messages.</summary>
     public static string Name(string path) => path == StandardInput ? "standard input" : path;
 
-    /// <summary>What paths inside of it are relative to.</summary>
+    /// <summary>The folder to which paths inside of a file are relative.</summary>
     public static string Folder(string path) =>
         path is StandardInput or "" ? Environment.CurrentDirectory : Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
 
-    /// <param name="at">Who names the file, with what stands before the fault, for example "--picture: "; may be empty.</param>
-    /// <param name="expected">What to name, for example "a prompt file".</param>
-    /// <returns>At least one byte; null after a fault was added.</returns>
+    /// <param name="at">Prefix of the error message that says where the file was named, for example "--picture: "; may be empty.</param>
+    /// <param name="expected">What the path must name, for the error message, for example "a prompt file".</param>
+    /// <returns>At least one byte; null if an error was added to <paramref name="faults"/>.</returns>
     public static byte[]? Read(string path, string at, string expected, List<string> faults)
     {
         try
@@ -29,7 +29,8 @@ public static class InputFile
             if (path != StandardInput && PathRules.MissingFile(path, expected) is { } missing) return Fault(missing);
             var bytes = path == StandardInput ? FromStandardInput() : File.ReadAllBytes(path);
             if (bytes.Length > 0) return bytes;
-            return Fault(path == StandardInput ? "standard input is empty. It can be read once." : $"{path} is empty. Name {expected}.");
+            return Fault(path == StandardInput ? "standard input is empty. It can be read only once."
+                : $"{path} is empty. Name {expected}.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException)
         {
@@ -43,7 +44,7 @@ public static class InputFile
         }
     }
 
-    /// <summary>The same as text: UTF-8, with or without a byte-order mark, or what such a mark says.</summary>
+    /// <summary>Reads a file as text: UTF-8, or the encoding that a byte-order mark indicates.</summary>
     /// <inheritdoc cref="Read"/>
     public static string? ReadText(string path, string at, string expected, List<string> faults)
     {
@@ -54,7 +55,7 @@ public static class InputFile
         }
         catch (DecoderFallbackException)
         {
-            faults.Add($"{at}{Name(path)}, line {FirstLineThatIsNoText(bytes)}: this is not UTF-8. Save the file in UTF-8.");
+            faults.Add($"{at}{Name(path)}, line {FirstInvalidLine(bytes)}: this is not UTF-8. Save the file in UTF-8.");
             return null;
         }
     }
@@ -67,7 +68,7 @@ public static class InputFile
         return read.ToArray();
     }
 
-    private static int FirstLineThatIsNoText(ReadOnlySpan<byte> bytes)
+    private static int FirstInvalidLine(ReadOnlySpan<byte> bytes)
     {
         var number = 1;
         foreach (var line in bytes.Split((byte)'\n'))

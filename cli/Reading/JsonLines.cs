@@ -3,15 +3,15 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Reading;
 
-/// <summary>A file of one JSON object per line; empty lines are skipped, and all faults are reported at once.</summary>
+/// <summary>Reads a file with one JSON object per line. Empty lines are skipped, and all errors of a file are reported together.</summary>
 public static class JsonLines
 {
-    /// <param name="path"><c>-</c> is standard input, whose paths are relative to the current directory.</param>
+    /// <param name="path">Path of the file; <c>-</c> is standard input, whose paths are relative to the current directory.</param>
     /// <param name="read">
-    /// From one line; null after it has added a fault. Told where the line stands, for faults, and the file's folder, which paths
-    /// are relative to.
+    /// Converts one line, or adds an error and returns null. Its arguments are the JSON object, the folder to which paths are relative, the
+    /// place of the line for error messages, and the list of errors.
     /// </param>
-    /// <exception cref="UsageException">The file is missing or empty, or a line is at fault.</exception>
+    /// <exception cref="UsageException">The file is missing or empty, or a line has an error.</exception>
     public static IReadOnlyList<T> Read<T>(string path, Func<JsonElement, string, string, List<string>, T?> read)
         where T : class
     {

@@ -3,12 +3,12 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Cli.Reading;
 
-/// <summary>JSON that a user wrote; a name that stands twice in an object is a fault too.</summary>
+/// <summary>Parses JSON that a user wrote. A duplicate member name in an object is an error too.</summary>
 internal static class JsonText
 {
-    /// <param name="file">How faults call the file.</param>
-    /// <param name="line">Where the text is one line of the file: which.</param>
-    /// <returns>Null after a fault was added.</returns>
+    /// <param name="file">The name of the file in error messages.</param>
+    /// <param name="line">The line number if the text is one line of a file, counted from 1; null if it is the whole file.</param>
+    /// <returns>Null if an error was added to <paramref name="faults"/>.</returns>
     public static JsonDocument? Parse(string text, string file, long? line, List<string> faults)
     {
         try
@@ -17,7 +17,7 @@ internal static class JsonText
         }
         catch (JsonException exception)
         {
-            // of a name that stands twice, the parser tells no place
+            // The parser reports no position for a duplicate name.
             var place = exception.LineNumber is null && line is { } only ? $"line {only}: " : "";
             faults.Add($"{file} is not valid JSON: {place}{JsonProblem.Describe(exception, line ?? 1)}");
             return null;

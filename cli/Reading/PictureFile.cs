@@ -2,9 +2,9 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Cli.Reading;
 
-/// <summary>A picture that is named where a picture alone may stand.</summary>
+/// <summary>Reads picture files for options and arguments that accept only pictures.</summary>
 public static class PictureFile
 {
-    /// <returns>An empty one after a fault was added.</returns>
+    /// <returns>A picture without bytes if an error was added to <paramref name="faults"/>.</returns>
     public static FlamingoPicture Read(string file, List<string> faults) => new(InputFile.Read(file, "", InputFile.Pictures, faults));
 }

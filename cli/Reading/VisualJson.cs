@@ -4,20 +4,20 @@ using Flamingo.Abstractions;
 namespace Flamingo.Cli.Reading;
 
 /// <summary>
-/// Pictures and clips as files name them: <c>{"picture": path}</c>, <c>{"video": path}</c> or <c>{"frames": [path, …]}</c>, the
-/// last two with or without <c>"max_frames"</c>.
+/// Reads pictures and clips from JSON: <c>{"picture": path}</c>, <c>{"video": path}</c> or <c>{"frames": [path, …]}</c>. The last two
+/// may also have <c>"max_frames"</c>.
 /// </summary>
 public static class VisualJson
 {
     public const string MaxFrames = "max_frames";
 
-    /// <summary>The members of which an object has one.</summary>
+    /// <summary>The member names of which an object must have exactly one.</summary>
     public static IReadOnlyList<string> Kinds { get; } = ["picture", "video", "frames"];
 
-    /// <param name="folder">What paths are relative to.</param>
-    /// <param name="at">Where the object stands, for faults.</param>
-    /// <param name="kind">Which of <see cref="Kinds"/> it has.</param>
-    /// <returns>Null after a fault was added.</returns>
+    /// <param name="folder">The folder to which paths are relative.</param>
+    /// <param name="at">The place of the object, for error messages.</param>
+    /// <param name="kind">The member of <see cref="Kinds"/> that the object has.</param>
+    /// <returns>Null if an error was added to <paramref name="faults"/>.</returns>
     public static FlamingoVisual? Read(JsonElement item, string kind, string folder, string at, List<string> faults)
     {
         var before = faults.Count;
@@ -47,7 +47,7 @@ public static class VisualJson
             : null;
     }
 
-    // segments[2].picture in a file of JSON, "line 2: picture" in one of lines
+    // Returns "segments[2].picture" in a JSON file and "line 2: picture" in a file of JSON lines.
     private static string Member(string at, string name) => at.EndsWith(']') ? $"{at}.{name}" : $"{at}: {name}";
 
     private static byte[]? ReadFile(JsonElement value, string folder, string at, List<string> faults)
@@ -59,9 +59,9 @@ public static class VisualJson
         }
 
         var path = value.GetString()!;
-        const string Expected = "a file relative to the one that names it";
+        const string Expected = "a file by its path relative to this file";
         if (path is not ("" or InputFile.StandardInput)) return InputFile.Read(Path.Combine(folder, path), $"{at}: ", Expected, faults);
-        faults.Add($"{at}: '{path}' is no path. Name {Expected}.");
+        faults.Add($"{at}: '{path}' is not a path. Name {Expected}.");
         return null;
     }
 }

@@ -1,6 +1,6 @@
 namespace Flamingo.Cli.Reporting;
 
-/// <summary>What the process returns; scripts outside depend on these numbers.</summary>
+/// <summary>The exit codes of the process. They are a contract with callers' scripts.</summary>
 public static class ExitCode
 {
     public const int Done = 0;
@@ -8,6 +8,6 @@ public static class ExitCode
     public const int Usage = 2;
     public const int GoldenBroken = 3;
 
-    /// <summary>Ctrl-C, or another signal to stop, before the command was done; as shells say it of SIGINT.</summary>
+    /// <summary>Ctrl-C or another stop signal interrupted the command. Shells use the same code for SIGINT (128 + 2).</summary>
     public const int Interrupted = 130;
 }

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Reporting;
 
-/// <summary>The one place where an exception becomes lines on standard error and an exit code; never a stack trace.</summary>
+/// <summary>Turns an exception into lines on standard error and an exit code. It never prints a stack trace.</summary>
 public static class FailureReport
 {
     public static int Write(Exception exception, TextWriter error)
@@ -24,7 +24,7 @@ public static class FailureReport
         UsageException usage => usage.Faults,
         FlamingoException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
         FlamingoException { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture } missing =>
-            [missing.Message, .. missing.Missing.Select(id => $"picture {id} is held by nobody: send its file again.")],
+            [missing.Message, .. missing.Missing.Select(id => $"the server does not hold picture {id}. Send its file again.")],
         FlamingoException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
         FlamingoException stage => [stage.Message],
         OptionsValidationException options => options.Failures,

@@ -3,20 +3,20 @@ using Flamingo.Abstractions;
 namespace Flamingo.Cli.Reporting;
 
 /// <summary>
-/// What the user calls the fields of a request: an option, a file, or a place in a file. The service finds faults in
-/// fields of messages (<c>segments[0].picture</c>), which the user never wrote; they are told by these names.
+/// Maps the fields of a request to the names that the user knows: an option, a file, or a place in a file. The service reports errors
+/// for message fields such as <c>segments[0].picture</c>, which the user never wrote; error messages show the mapped names instead.
 /// </summary>
 public sealed class FieldNames
 {
     private readonly Dictionary<string, string> _names = new(StringComparer.Ordinal);
 
     /// <param name="field">
-    /// As the service names it. Fields inside of it (<c>segments[0].picture</c> in <c>segments[0]</c>) have the same name unless
-    /// they have their own.
+    /// The service's name of the field. Its subfields (<c>segments[0].picture</c> of <c>segments[0]</c>) have the same name unless another
+    /// name is added for them.
     /// </param>
     public void Add(string field, string name) => _names[field] = name;
 
-    /// <summary>The user's name of a field; the field itself where there is none.</summary>
+    /// <summary>The user's name of a field, or the field itself if no name was added.</summary>
     public string Of(string field)
     {
         for (var inner = field; inner.Length > 0; inner = inner[..Math.Max(0, inner.LastIndexOfAny(['.', '[']))])
@@ -24,7 +24,7 @@ public sealed class FieldNames
         return field;
     }
 
-    /// <summary>Asks the service; what it refuses is told by the user's names.</summary>
+    /// <summary>Calls the service and replaces the field names in its errors by the user's names.</summary>
     public async Task<T> AskAsync<T>(Func<Task<T>> ask)
     {
         try

@@ -5,13 +5,13 @@ using Spectre.Console;
 
 namespace Flamingo.Cli.Reporting;
 
-/// <summary>How figures, tables and objects look on standard output.</summary>
+/// <summary>Formats numbers, tables and JSON objects for standard output.</summary>
 public static class Page
 {
-    // a line of a file or pipe is as long as it must be
+    // Lines in a file or pipe are not wrapped at the width of a terminal.
     private const int Unbounded = 1000;
 
-    /// <summary>Members as in the public service; scripts outside depend on them.</summary>
+    /// <summary>Writes member names in snake case, like the public service. They are a contract with callers' scripts.</summary>
     public static JsonSerializerOptions Json { get; } = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,

@@ -2,11 +2,12 @@ using Spectre.Console;
 
 namespace Flamingo.Cli.Reporting;
 
-/// <param name="Total">In the unit of Done; 0 while it is not known.</param>
-/// <param name="Doing">What is in work.</param>
-public readonly record struct Progressed(long Done, long Total, string Doing);
+/// <summary>One progress report of a long command.</summary>
+/// <param name="Total">In the unit of Done; 0 while the total is unknown.</param>
+/// <param name="Current">A name of the current step or file, for display.</param>
+public readonly record struct Progressed(long Done, long Total, string Current);
 
-/// <summary>A bar on a terminal; a line every tenth of the way elsewhere.</summary>
+/// <summary>Shows a progress bar on a terminal, and otherwise writes a line after every tenth of the work.</summary>
 public static class ProgressBar
 {
     public static async Task<T> RunAsync<T>(TextWriter error, Func<Action<Progressed>, Task<T>> work)
@@ -26,7 +27,7 @@ public static class ProgressBar
     {
         bar.MaxValue(Math.Max(1, progress.Total));
         bar.Value(progress.Done);
-        bar.Description(Markup.Escape(progress.Doing));
+        bar.Description(Markup.Escape(progress.Current));
     }
 
     private sealed class Lines(TextWriter error)
@@ -41,7 +42,7 @@ public static class ProgressBar
                 var tenth = progress.Total > 0 ? progress.Done * 10 / progress.Total : 10;
                 if (tenth <= _tenth) return;
                 _tenth = tenth;
-                error.WriteLine($"{tenth * 10,3} %  {progress.Doing}");
+                error.WriteLine($"{tenth * 10,3} %  {progress.Current}");
             }
         }
     }

@@ -1,6 +1,6 @@
 namespace Flamingo.Cli.Reporting;
 
-/// <summary>The command cannot be carried out as it was written; each fault is one line with its remedy. Exit code 2.</summary>
+/// <summary>The arguments of a command are wrong. Each fault is one line that includes the remedy. The exit code is 2.</summary>
 public sealed class UsageException(params IReadOnlyList<string> faults) : Exception(string.Join('\n', faults))
 {
     public IReadOnlyList<string> Faults { get; } = faults;

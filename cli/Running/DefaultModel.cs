@@ -4,8 +4,8 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Running;
 
 /// <summary>
-/// The model of every command that names none: <c>models/shapes</c>, from the current directory upward, else from the program
-/// upward.
+/// The default model of all commands: <c>models/shapes</c> in the current directory or one of its parents, otherwise in the program's
+/// directory or one of its parents.
 /// </summary>
 public static class DefaultModel
 {
@@ -21,7 +21,7 @@ public static class DefaultModel
         }
 
         throw new UsageException(
-            "No models/shapes stands in or above the current directory. Name a model directory with --model, or run inside the "
-                + "repository.");
+            "There is no models/shapes in the current directory or its parents. Name a model directory with --model, or run the command "
+            + "inside the repository.");
     }
 }

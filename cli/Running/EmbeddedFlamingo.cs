@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>All stages and the gateway's pipeline in one process: the one place that lists them.</summary>
+/// <summary>Registers all stages and the gateway's pipeline for one process. Only this class lists them.</summary>
 public static class EmbeddedFlamingo
 {
     public static IServiceCollection AddEmbeddedFlamingo(this IServiceCollection services) => services

@@ -5,14 +5,18 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>Services for a command that computes in this process: one model directory, warnings on standard error.</summary>
+/// <summary>
+/// Builds the services of a command that runs a model in this process. They use one model directory and log warnings to standard error.
+/// </summary>
 public static class EmbeddedServices
 {
-    /// <param name="modelDirectory">Null: what the options say, else the default model.</param>
-    /// <param name="settings">Options by argument, see <see cref="SettingOption.Of"/>.</param>
+    /// <param name="modelDirectory">Null for the directory in the options, or else the default model.</param>
+    /// <param name="settings">Options from the command line, see <see cref="SettingOption.Of"/>.</param>
     /// <param name="add">Registers the stages that the command needs.</param>
-    /// <exception cref="OptionsValidationException">Wrong options; of several sections as one <see cref="AggregateException"/>.</exception>
-    /// <exception cref="Reporting.UsageException">An argument without effect, or no model.</exception>
+    /// <exception cref="OptionsValidationException">
+    /// Options are invalid. If several sections are invalid, their exceptions are thrown as one <see cref="AggregateException"/>.
+    /// </exception>
+    /// <exception cref="Reporting.UsageException">A setting has no effect on this command, or no model was found.</exception>
     public static ServiceProvider Build(string? modelDirectory, IReadOnlyList<string> settings, Action<IServiceCollection> add)
     {
         var configuration = new ConfigurationManager();

@@ -3,12 +3,12 @@ using Flamingo.Cli.Arguments;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>The <c>--model</c> option as every command spells it.</summary>
+/// <summary>The <c>--model</c> option, which is the same for all commands.</summary>
 public static class ModelOption
 {
     public static Option<DirectoryInfo> Create() => new Option<DirectoryInfo>("--model", "-m")
     {
         HelpName = "DIR",
-        Description = "A model directory made by 'flamingo import'. Default: models/shapes, found from the current directory upward.",
+        Description = "A model directory that 'flamingo import' created. Default: models/shapes in the current directory or its parents.",
     }.MustExist("a model directory");
 }

@@ -6,11 +6,14 @@ using Spectre.Console;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>A model in this process or a running server, by the interfaces that both have, until it is disposed.</summary>
+/// <summary>
+/// A model in this process or a connection to a running server, through the interfaces that both implement. Disposing unloads the model
+/// or closes the connection.
+/// </summary>
 public sealed class OpenedFlamingo(
     IFlamingo flamingo, ITasks tasks, ISupportSets supportSets, ILatentCacheOperations latentCache, IDisposable owner) : IAsyncDisposable
 {
-    // a server that is restarted is asked again
+    // Calls are retried so that a command survives the restart of a server.
     private const int Attempts = 4;
 
     public IFlamingo Flamingo { get; } = flamingo;
@@ -45,7 +48,7 @@ public sealed class OpenedFlamingo(
         }
     }
 
-    /// <summary>Asks a running server; nothing is connected before the first question.</summary>
+    /// <summary>Creates a client of a running server. The client connects with its first call.</summary>
     public static OpenedFlamingo Connect(Uri server)
     {
         var client = new FlamingoClient(new FlamingoClientOptions

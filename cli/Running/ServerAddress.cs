@@ -3,10 +3,10 @@ using System.CommandLine.Parsing;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>The address of a gateway on the command line: the <c>--server</c> option as every command spells it.</summary>
+/// <summary>The <c>--server</c> option with the address of a gateway, which is the same for all commands.</summary>
 public static class ServerAddress
 {
-    /// <param name="required">Whether the command can do nothing without a server.</param>
+    /// <param name="required">Whether the command needs a server.</param>
     public static Option<Uri> Create(bool required) => new("--server", "-s")
     {
         HelpName = "URL", CustomParser = Parse, Required = required,
@@ -19,7 +19,7 @@ public static class ServerAddress
     {
         var text = result.Tokens[0].Value;
         if (Uri.TryCreate(text, UriKind.Absolute, out var address) && (address.Scheme is "http" or "https")) return address;
-        result.AddError($"--server: '{text}' is no address. Use the form http://host:8080.");
+        result.AddError($"--server: '{text}' is not an address. Use the form http://host:8080.");
         return null;
     }
 }

@@ -9,14 +9,14 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Cli.Running;
 
 /// <summary>
-/// <c>--Section:Key=VALUE</c>, the options of docs/options.md on the command line of every command that loads a model. Where else
-/// options come from, <see cref="OptionSources"/> says; a command's own options are arguments too.
+/// <c>--Section:Key=VALUE</c> sets an option of docs/options.md, for every command that loads a model.
+/// <see cref="OptionSources"/> lists the other sources of options and their precedence.
 /// </summary>
 public static partial class SettingOption
 {
     public const string Name = "--Section:Key";
 
-    /// <summary>What .NET itself reads.</summary>
+    /// <summary>Configuration sections that .NET itself reads.</summary>
     private static readonly string[] SectionsOfNet = ["Logging", "Kestrel"];
 
     public static Option<string[]> Create()
@@ -24,9 +24,9 @@ public static partial class SettingOption
         var option = new Option<string[]>(Name)
         {
             HelpName = "VALUE", Arity = ArgumentArity.OneOrMore,
-            Description = "Any option of docs/options.md, for example --LanguageModel:KvCacheBytes=4GiB; repeatable. "
-                + "Arguments win over the environment (LanguageModel__KvCacheBytes=4GiB), "
-                + "and that over appsettings.json in the current directory.",
+            Description = "Set any option of docs/options.md, for example --LanguageModel:KvCacheBytes=4GiB. Repeatable. "
+            + "An argument overrides an environment variable (LanguageModel__KvCacheBytes=4GiB), "
+            + "and a variable overrides appsettings.json in the current directory.",
         };
         option.Validators.Add(result =>
         {
@@ -36,7 +36,10 @@ public static partial class SettingOption
         return option;
     }
 
-    /// <summary>Puts every <c>--Section:Key=VALUE</c> or <c>--Section:Key VALUE</c> behind the option of <see cref="Create"/>.</summary>
+    /// <summary>
+    /// Rewrites every <c>--Section:Key=VALUE</c> or <c>--Section:Key VALUE</c> into a value of the option of <see cref="Create"/>, because
+    /// System.CommandLine cannot declare options with arbitrary names.
+    /// </summary>
     public static string[] Fold(IReadOnlyList<string> args)
     {
         var folded = new List<string>();
@@ -58,13 +61,13 @@ public static partial class SettingOption
         return [.. folded];
     }
 
-    /// <returns>Each as <c>Section:Key=VALUE</c>.</returns>
+    /// <returns>The settings, each in the form <c>Section:Key=VALUE</c>.</returns>
     public static IReadOnlyList<string> Of(ParseResult parsed) => parsed.GetValue<string[]>(Name) ?? [];
 
-    /// <summary>Adds everything that a command's options come from, and the default model where nothing names one.</summary>
+    /// <summary>Adds all sources of a command's options to the configuration, and the default model if no source names one.</summary>
     /// <param name="settings">See <see cref="Of"/>.</param>
-    /// <param name="named">What the command's own options say; null was not given.</param>
-    /// <exception cref="UsageException">No model is named, and there is no default one.</exception>
+    /// <param name="named">Configuration values from the command's own options; null values are ignored.</param>
+    /// <exception cref="UsageException">No model is named, and the default model was not found.</exception>
     public static void AddCommandSources(
         this ConfigurationManager configuration, IReadOnlyList<string> settings, params IEnumerable<(string Key, string? Value)> named)
     {
@@ -74,7 +77,8 @@ public static partial class SettingOption
         if (configuration["Model:Directory"] is null) configuration["Model:Directory"] = DefaultModel.Find();
     }
 
-    /// <exception cref="UsageException">An argument's section is none that this command reads: it would have no effect.</exception>
+    /// <summary>Checks that this command reads the section of every setting.</summary>
+    /// <exception cref="UsageException">A setting's section is unknown to this command, so it would have no effect.</exception>
     public static void CheckSections(IServiceProvider services, IReadOnlyList<string> settings)
     {
         var known = services.GetServices<KnownSection>().Select(section => section.Name).Distinct().ToList();

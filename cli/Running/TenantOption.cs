@@ -3,7 +3,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.Cli.Running;
 
-/// <summary>The <c>--tenant</c> option as every command spells it.</summary>
+/// <summary>The <c>--tenant</c> option, which is the same for all commands.</summary>
 public static class TenantOption
 {
     public static Option<string> Create()
@@ -11,12 +11,14 @@ public static class TenantOption
         var option = new Option<string>("--tenant")
         {
             HelpName = "NAME", DefaultValueFactory = _ => TenantName.Default,
-            Description = "Who asks: no picture, id or support set of one tenant is seen by another. Default: the default tenant.",
+            Description =
+                "The tenant of the request. A tenant cannot see pictures, ids or support sets of other tenants. Default: the default "
+            + "tenant.",
         };
         option.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value: var name }] && !(name.Length > 0 && TenantName.IsWellFormed(name)))
-                result.AddError($"--tenant: '{name}' is no name of a tenant. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
+                result.AddError($"--tenant: '{name}' is not a valid name. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
         });
         return option;
     }

@@ -1,12 +1,17 @@
 namespace Flamingo.Cli.Running;
 
-/// <summary>Where a user's lines come from.</summary>
-/// <param name="IsTerminal">Somebody types them: a sign says that it is his turn, and a fault is told and ends nothing.</param>
+/// <summary>The source of the user's lines.</summary>
+/// <param name="IsTerminal">
+/// Whether a person types the lines. If so, the command shows a prompt sign, and reports an error without ending.
+/// </param>
 public sealed record UserInput(TextReader Lines, bool IsTerminal)
 {
-    /// <summary>Not touched before it is read from: on a terminal that alone changes its settings.</summary>
+    /// <summary>
+    /// Standard input. This is a property, and not a default value, because the first access to <see cref="Console.In"/> changes the
+    /// settings of a terminal.
+    /// </summary>
     public static UserInput Standard => new(Console.In, !Console.IsInputRedirected);
 
-    /// <returns>Null at the end. A line that is waited for is left behind when cancelled.</returns>
+    /// <returns>The next line; null at the end. Cancellation ends the wait, but the pending read continues and its line is lost.</returns>
     public Task<string?> ReadLineAsync(CancellationToken cancellation) => Task.Run(Lines.ReadLine, cancellation).WaitAsync(cancellation);
 }

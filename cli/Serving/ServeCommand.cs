@@ -13,7 +13,7 @@ using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Serving;
 
-/// <summary><c>flamingo serve</c>: all stages and the gateway in one process, the public service over gRPC.</summary>
+/// <summary><c>flamingo serve</c> runs all stages and the gateway in one process and serves the public service over gRPC.</summary>
 public static class ServeCommand
 {
     public const string Name = "serve";
@@ -22,15 +22,16 @@ public static class ServeCommand
     {
         var model = ModelOption.Create();
         var port = NumberOption.Create<int>(
-            "--grpc-port", "N", "Port of gRPC (HTTP/2 without TLS) on every address. Default: 8080.", 1, 65535);
+            "--grpc-port", "N", "Port for gRPC (HTTP/2 without TLS) on all network interfaces. Default: 8080.", 1, 65535);
         var redis = new Option<string>("--redis")
         {
             HelpName = "CONNECTION",
-            Description = "Redis for latents behind those in memory, and for support sets, for example localhost:6379. Default: memory "
-                + "alone.",
+            Description =
+                "Redis as the second tier of the latent cache and for support sets, for example localhost:6379. Default: both are "
+            + "kept in memory only.",
         };
         var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
-            + "support sets and the latent cache over gRPC, with health and reflection.")
+        + "support sets and the latent cache over gRPC, with health checks and reflection.")
         {
             model, port, redis, SettingOption.Create(),
         };
@@ -44,7 +45,8 @@ public static class ServeCommand
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
-            return orderly ? Environment.ExitCode : ExitCode.Interrupted; // not Done where a part of the process ended it
+            // not Done, because a component may have stopped the process with an exit code
+            return orderly ? Environment.ExitCode : ExitCode.Interrupted;
         });
         return command;
     }

@@ -6,13 +6,13 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.SupportSets;
 
 /// <summary>
-/// Examples of a support set, one per line: <c>{"picture": "path beside the file", "text": "Output:A dog."}</c>; clips as in
-/// <see cref="VisualJson"/>. Strict: everything that is not understood is a fault, and all faults are reported at once.
+/// Reads examples of a support set, one per line: <c>{"picture": "path relative to the file", "text": "Output:A dog."}</c>.
+/// <see cref="VisualJson"/> describes clips. Unknown members are errors, and all errors of a file are reported together.
 /// </summary>
 public static class ExampleFile
 {
-    /// <param name="names">Learns what the user calls the examples.</param>
-    /// <exception cref="UsageException">Missing, empty or malformed, or a picture it names is missing.</exception>
+    /// <param name="names">Receives the names under which errors report the examples.</param>
+    /// <exception cref="UsageException">The file is missing, empty or malformed, or one of its pictures is missing.</exception>
     public static IReadOnlyList<SupportExample> Read(string path, FieldNames names)
     {
         var count = 0;
@@ -36,7 +36,7 @@ public static class ExampleFile
             faults.Add(
                 $"{at}: unknown member '{member.Name}'. Known are 'picture', 'video', 'frames', '{VisualJson.MaxFrames}' and 'text'.");
         var text = line.TryGetProperty("text", out var given) && given.ValueKind == JsonValueKind.String ? given.GetString() : null;
-        if (text is null) faults.Add($"{at}: needs 'text', a string: what is to be said of the picture.");
+        if (text is null) faults.Add($"{at}: the member 'text', a string with the text for the picture, is missing.");
         if (kinds.Count != 1) faults.Add($"{at}: must have exactly one of 'picture', 'video' and 'frames', not {kinds.Count}.");
         return kinds.Count == 1 && VisualJson.Read(line, kinds[0], folder, at, faults) is { } visual && text is not null
             ? new SupportExample(visual, text)

@@ -7,11 +7,11 @@ using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.SupportSets;
 
-/// <summary><c>flamingo support-set</c>: named lists of examples on a running server.</summary>
+/// <summary><c>flamingo support-set</c> manages named lists of examples on a running server.</summary>
 public static class SupportSetCommand
 {
     public static Command Create() =>
-        new("support-set", "Named lists of examples on a running server; 'generate' and 'rank' draw from them with --support-set.")
+        new("support-set", "Manage named lists of examples on a running server, which --support-set puts before a prompt.")
         {
             Put(), Get(), List(), Delete(),
         };
@@ -20,16 +20,16 @@ public static class SupportSetCommand
     {
         var examples = new Argument<string>("FILE")
         {
-            Description = "Lines {\"picture\": \"path beside the file\", \"text\": \"Output:A dog.\"}; "
-                + "instead of 'picture' also 'video' (an animated GIF or WebP) or 'frames' (a list of paths), "
-                + "with 'max_frames'. '-' is standard input.",
+            Description = "A file with one JSON object {\"picture\": \"path relative to the file\", \"text\": \"Output:A dog.\"} per line. "
+            + "Instead of 'picture' an object may have 'video' (an animated GIF or WebP) or 'frames' (a list of paths), "
+            + "with 'max_frames'. '-' is standard input.",
         };
         var life = NumberOption.Create<double>(
-            "--ttl", "SECONDS", "Delete the set after so long, at most ten years. Default: never.", 0, 315_360_000, moreThan: true);
+            "--ttl", "SECONDS", "Delete the set after SECONDS, at most ten years. Default: never.", 0, 315_360_000, moreThan: true);
         var version = NumberOption.Create<long>(
             "--expected-version", "N",
-            "Refuse unless the set has this version; 0 for 'not there yet'. Default: replace whatever is there.", least: 0);
-        return Asking("put", "Create a set of a file's examples, or replace it under the next version.",
+            "Fail unless the set has version N; 0 means that it must not exist yet. Default: replace any version.", least: 0);
+        return CreateQuery("put", "Create a set from the examples of a file, or replace a set and increment its version.",
             [Name(), examples], [life, version], async (parsed, sets, tenant, cancellation) =>
         {
             var names = new FieldNames();
@@ -44,13 +44,13 @@ public static class SupportSetCommand
         });
     }
 
-    private static Command Get() => Asking(
-        "get", "Tell what a set holds: per example the picture's id and the text.", [Name()], [],
+    private static Command Get() => CreateQuery(
+        "get", "Print the examples of a set: the id of each picture and its text.", [Name()], [],
         async (parsed, sets, tenant, cancellation) => [await sets.GetAsync(tenant, parsed.GetRequiredValue<string>("NAME"), cancellation)],
         whole: true);
 
-    private static Command List() => Asking(
-        "list", "Tell all sets of the tenant, by name.", [], [], (_, sets, tenant, cancellation) => sets.ListAsync(tenant, cancellation));
+    private static Command List() => CreateQuery(
+        "list", "List all sets of the tenant by name.", [], [], (_, sets, tenant, cancellation) => sets.ListAsync(tenant, cancellation));
 
     private static Command Delete()
     {
@@ -72,13 +72,13 @@ public static class SupportSetCommand
         name.Validators.Add(result =>
         {
             foreach (var token in result.Tokens.Where(token => token.Value.Length == 0 || !TenantName.IsWellFormed(token.Value)))
-                result.AddError($"NAME: '{token.Value}' is no name of a set. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
+                result.AddError($"NAME: '{token.Value}' is not a valid name. Use 1 to {TenantName.MostCharacters} of A-Z a-z 0-9 . _ -");
         });
         return name;
     }
 
-    /// <param name="whole">Whether one set is told with its examples, or any number of them in a line each.</param>
-    private static Command Asking(
+    /// <param name="whole">Whether the command prints one set with its examples, or any number of sets in one line each.</param>
+    private static Command CreateQuery(
         string name, string description, Argument[] arguments, Option[] options,
         Func<ParseResult, ISupportSets, string, CancellationToken, Task<IReadOnlyList<SupportSet>>> ask, bool whole = false)
     {
@@ -97,13 +97,13 @@ public static class SupportSetCommand
             var output = parsed.InvocationConfiguration.Output;
             var sets = await ask(parsed, opened.SupportSets, parsed.GetRequiredValue(tenant), cancellation);
             if (parsed.GetValue(json)) foreach (var set in sets) await output.WriteLineAsync(JsonSerializer.Serialize(set, Page.Json));
-            else Page.Write(output, whole ? Examples(sets[0]) : Heads(sets));
+            else Page.Write(output, whole ? Examples(sets[0]) : Summaries(sets));
             return ExitCode.Done;
         });
         return command;
     }
 
-    private static Spectre.Console.Table Heads(IReadOnlyList<SupportSet> sets)
+    private static Spectre.Console.Table Summaries(IReadOnlyList<SupportSet> sets)
     {
         var table = Page.Table("name", "version", "examples", "created", "expires");
         foreach (var set in sets)

@@ -5,17 +5,17 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary><c>flamingo answer</c>: the answer to a question about a picture.</summary>
+/// <summary><c>flamingo answer</c> answers a question about a picture.</summary>
 public static class AnswerCommand
 {
     public static Command Create()
     {
         var question = new Argument<string>("question")
         {
-            HelpName = "QUESTION", Description = "For example \"what color is the heart?\".",
+            HelpName = "QUESTION", Description = "The question, for example \"what color is the heart?\".",
         };
         var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: true), new SamplingOptions(oneAnswer: true));
-        var command = new Command("answer", "Answer a question about a picture, asked by the model's own template.");
+        var command = new Command("answer", "Answer a question about a picture, using the model's prompt template.");
         task.AddTo(command);
         command.Add(question);
         command.Add(json);

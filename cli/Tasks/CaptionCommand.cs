@@ -5,13 +5,13 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary><c>flamingo caption</c>: what is in a picture, asked in the words that the model was trained on.</summary>
+/// <summary><c>flamingo caption</c> describes a picture, using the prompt template with which the model was trained.</summary>
 public static class CaptionCommand
 {
     public static Command Create()
     {
         var (json, task, sampling) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new SamplingOptions(oneAnswer: true));
-        var command = new Command("caption", "Say what is in a picture, asked by the model's own template.");
+        var command = new Command("caption", "Describe a picture, using the model's prompt template.");
         task.AddTo(command);
         command.Add(json);
         sampling.AddTo(command);

@@ -7,31 +7,31 @@ using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary><c>flamingo chat</c>: a conversation, the user's turns line by line.</summary>
+/// <summary><c>flamingo chat</c> holds a conversation in which each line of input is one turn of the user.</summary>
 public static class ChatCommand
 {
-    // a reply is longer than a caption
+    // The default is higher than for the other commands, because replies are longer than captions.
     private const int MostTokens = 256;
 
-    /// <param name="input">Null: standard input.</param>
+    /// <param name="input">The source of the user's lines; null for standard input.</param>
     public static Command Create(UserInput? input)
     {
         var picture = new Option<string[]>("--picture")
         {
             HelpName = "FILE", AllowMultipleArgumentsPerToken = true,
-            Description = "A picture of the first turn, a JPEG, PNG, WebP, GIF or BMP file; repeatable, order kept.",
+            Description = "A picture for the first turn, a JPEG, PNG, WebP, GIF or BMP file. Repeatable; the order is kept.",
         };
         var json = new Option<bool>("--json")
         {
-            Description = "Print one JSON object per reply when it is whole, on a line of its own: text, ids, finish_reason, "
-                + "prompt_tokens, pictures, cache, timings (milliseconds), cached_tokens; seed where it was sampled, "
-                + "log_probabilities and samples where asked for.",
+            Description = "Print one JSON object per line for each complete reply: text, ids, finish_reason, "
+            + "prompt_tokens, pictures, cache, timings (milliseconds), cached_tokens; also seed for a sampled reply, "
+            + "log_probabilities and samples if they were requested.",
         };
         var (answerer, sampling) = (new AnswererOptions(takesExamples: false), new SamplingOptions(MostTokens));
-        const string Description = "Hold a conversation by the model's own template (IDEFICS instruct has one): every line of standard "
-            + "input is a turn, its reply goes to standard output as it is made, everything else to standard error. "
-            + $"A line '{ChatSession.PictureCommand} FILE' shows a picture with the next turn; the end of input ends it. "
-            + "What is wrong ends it too, unless somebody types at a terminal.";
+        const string Description = "Hold a conversation with the model's chat template (IDEFICS instruct has one). Every line of standard "
+        + "input is a turn. The reply is written to standard output while it is generated, all other output to standard error. "
+        + $"A line '{ChatSession.PictureCommand} FILE' adds a picture to the next turn. The conversation ends with the input; "
+        + "if the input is not a terminal, an error ends it too.";
         var command = new Command("chat", Description) { picture };
         answerer.AddTo(command);
         command.Add(json);
@@ -39,7 +39,7 @@ public static class ChatCommand
         picture.Validators.Add(result =>
         {
             if (result.Tokens.Any(token => token.Value == InputFile.StandardInput))
-                result.AddError($"{picture.Name}: standard input holds the turns. Name {InputFile.Pictures}.");
+                result.AddError($"{picture.Name}: standard input holds the turns of the conversation. Name {InputFile.Pictures}.");
         });
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -51,10 +51,10 @@ public static class ChatCommand
             if (faults.Count > 0) throw new UsageException(faults);
             await using var opened = await answerer.OpenAsync(parsed, names, error, cancellation);
 
-            // told before the user says anything
+            // This is checked before the first turn is read.
             var model = (await opened.Flamingo.GetModelAsync(cancellation)).Language;
             if (model.Prompts.Chat is null)
-                throw new FlamingoException(FlamingoErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no template for chat. "
+                throw new FlamingoException(FlamingoErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no chat template. "
                     + "Use 'flamingo answer' or 'flamingo generate', "
                     + "a model with one (IDEFICS instruct), or put prompts.chat into flamingo.json.");
             var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);

@@ -6,23 +6,26 @@ using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary>A conversation with who writes the lines.</summary>
-/// <param name="asked">All but the turns.</param>
-/// <param name="names">What the user calls the fields of the request.</param>
+/// <summary>A conversation whose user turns are the lines of an input.</summary>
+/// <param name="asked">The chat request without its turns.</param>
+/// <param name="names">Receives the names under which errors report the fields of the request.</param>
 public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, UserInput input, AnswerWriter writer, TextWriter error)
 {
     public const string PictureCommand = "/picture";
 
     private readonly List<ChatTurn> _turns = [];
-    private readonly List<(string File, FlamingoPicture Picture)> _shown = []; // with the next turn
+    private readonly List<(string File, FlamingoPicture Picture)> _shown = []; // pictures for the next turn
 
-    /// <summary>Until the lines end.</summary>
-    /// <param name="pictures">Of the first turn.</param>
-    /// <exception cref="UsageException">A line that is no turn, where nobody types; <see cref="FlamingoException"/> alike.</exception>
+    /// <summary>Runs until the input ends.</summary>
+    /// <param name="pictures">Pictures for the first turn.</param>
+    /// <exception cref="UsageException">A line is not a valid turn or command, and the input is not a terminal.</exception>
+    /// <exception cref="FlamingoException">The model rejected a turn or failed, and the input is not a terminal.</exception>
     public async Task RunAsync(IEnumerable<(string File, FlamingoPicture Picture)> pictures, CancellationToken cancellation)
     {
         _shown.AddRange(pictures);
-        if (input.IsTerminal) await error.WriteLineAsync($"Say something; '{PictureCommand} FILE' shows a picture with it. Ctrl-D ends.");
+        if (input.IsTerminal)
+            await error.WriteLineAsync(
+                $"Type a message. '{PictureCommand} FILE' adds a picture to the next message. Ctrl-D ends the conversation.");
         while (await NextAsync(cancellation) is { } line)
         {
             try
@@ -38,7 +41,7 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         if (input.IsTerminal) await error.WriteLineAsync();
         if (_shown.Count > 0)
             await error.WriteLineAsync(
-                $"flamingo: nothing was said about the last {(_shown.Count == 1 ? "picture" : $"{_shown.Count} pictures")}.");
+                $"flamingo: no turn followed the last {(_shown.Count == 1 ? "picture" : $"{_shown.Count} pictures")}.");
     }
 
     private async Task<string?> NextAsync(CancellationToken cancellation)
@@ -56,7 +59,7 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
             return;
         }
 
-        // a turn that is refused is as if it had not been, its pictures with it
+        // A turn that is rejected does not become part of the conversation, and neither do its pictures.
         var turn = new ChatTurn([.. _shown.Select(shown => shown.Picture)], line);
         names.Add("turns", "the conversation");
         names.Add($"turns[{_turns.Count}].text", "the turn");
@@ -72,9 +75,10 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         var words = line.Split(' ', 2, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (words is not [PictureCommand, var file])
             throw new UsageException(
-                $"'{line}' is no command. '{PictureCommand} FILE' is the only one; a turn that begins with a slash has a blank before it.");
+                $"'{line}' is not a command. The only command is '{PictureCommand} FILE'. "
+                    + "Put a space before a turn that begins with a slash.");
         if (file == InputFile.StandardInput)
-            throw new UsageException($"{PictureCommand}: standard input holds the turns. Name {InputFile.Pictures}.");
+            throw new UsageException($"{PictureCommand}: standard input holds the turns of the conversation. Name {InputFile.Pictures}.");
         var faults = new List<string>();
         var picture = PictureFile.Read(file, faults);
         if (faults.Count > 0) throw new UsageException(faults);

@@ -6,25 +6,26 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary><c>flamingo classify</c>: which of several labels a picture has.</summary>
+/// <summary><c>flamingo classify</c> scores the labels of a picture.</summary>
 public static class ClassifyCommand
 {
     public static Command Create()
     {
         var labels = new Option<string[]>("--label", "-l")
         {
-            HelpName = "TEXT", Required = true, Description = "A possible label; repeatable.",
+            HelpName = "TEXT", Required = true, Description = "A possible label. Repeatable.",
         };
         var scoring = new Option<string>("--scoring")
         {
-            HelpName = "mean|sum", Description = "A label's score: log-likelihood per token, or of the whole label. Default: mean.",
+            HelpName = "mean|sum",
+            Description = "The score of a label: its mean log-likelihood per token, or the sum over its tokens. Default: mean.",
         };
         scoring.MustBeOneOf("mean", "sum");
         var (json, task, ensemble) = (TaskReport.JsonOption(), new TaskOptions(asks: false), new EnsembleOptions());
         var command = new Command(
             "classify",
-            "Tell which label a picture has, asked by the model's own template: one line each, score and label, the best "
-                + "first.") { labels };
+            "Score the labels of a picture, using the model's prompt template. The output is one line per label, score and label, the best "
+            + "label first.") { labels };
         task.AddTo(command);
         command.Add(scoring);
         ensemble.AddTo(command, task.HasSupportSet);

@@ -10,7 +10,7 @@ using Flamingo.Cli.Running;
 namespace Flamingo.Cli.Tasks;
 
 /// <summary>
-/// What <c>caption</c>, <c>answer</c> and <c>classify</c> have in common: a picture, examples before it, and who answers.
+/// The options that <c>caption</c>, <c>answer</c> and <c>classify</c> share: a picture, examples before it, and the model or server.
 /// </summary>
 public sealed class TaskOptions
 {
@@ -24,11 +24,11 @@ public sealed class TaskOptions
 
     private readonly Option<bool> _noZeroShot = new("--no-zero-shot")
     {
-        Description = "Without examples, ask at once: leave out the model's own examples without pictures.",
+        Description = "If no examples are given, leave out the model's own text-only examples.",
     };
     private readonly AnswererOptions _answerer = new();
 
-    /// <param name="asks">Whether examples have a question.</param>
+    /// <param name="asks">Whether each example has a question.</param>
     public TaskOptions(bool asks)
     {
         _asks = asks;
@@ -36,7 +36,7 @@ public sealed class TaskOptions
         {
             HelpName = asks ? "PICTURE> <QUESTION> <ANSWER" : "PICTURE> <ANSWER",
             Arity = new ArgumentArity(1, 4096), AllowMultipleArgumentsPerToken = true,
-            Description = "An example before the picture; repeatable, order kept. '-' for PICTURE is an example of words alone.",
+            Description = "An example before the picture. Repeatable; the order is kept. '-' for PICTURE makes a text-only example.",
         };
     }
 
@@ -52,13 +52,13 @@ public sealed class TaskOptions
         {
             if ((result.GetResult(_example)?.Tokens.Count ?? 0) % Values != 0)
                 result.AddError(
-                    $"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each.");
+                    $"--example takes {(_asks ? "a picture, a question and an answer" : "a picture and an answer")}. Quote each value.");
         });
     }
 
     public bool HasSupportSet(SymbolResult result) => _answerer.HasExamples(result);
 
-    /// <param name="names">Learns what the user calls the fields of the prompt.</param>
+    /// <param name="names">Receives the names under which errors report the fields of the prompt.</param>
     /// <exception cref="UsageException">A picture does not exist.</exception>
     public TaskPrompt Read(ParseResult parsed, FieldNames names)
     {
@@ -82,7 +82,8 @@ public sealed class TaskOptions
     public Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
     {
         var hasExamples = parsed.GetResult(_example) is not null || HasSupportSet(parsed.CommandResult);
-        if (parsed.GetValue(_noZeroShot) && hasExamples) error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect beside examples.");
+        if (parsed.GetValue(_noZeroShot) && hasExamples)
+            error.WriteLine($"flamingo: {_noZeroShot.Name} has no effect together with examples.");
         return _answerer.OpenAsync(parsed, names, error, cancellation);
     }
 }

@@ -8,18 +8,20 @@ using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Tasks;
 
-/// <summary>What tasks found, as lines or as one JSON object; scripts outside depend on its members.</summary>
+/// <summary>
+/// Writes the result of a task as lines or as one JSON object. The object's members are a contract with callers' scripts.
+/// </summary>
 public static class TaskReport
 {
     private sealed record Answer(
         string Text, IReadOnlyList<int> Ids, string FinishReason, int PromptTokens, IReadOnlyList<PromptReport.Picture> Pictures,
         PromptReport.CacheSaved Cache, PromptReport.Timings Timings)
     {
-        /// <summary>Where it was sampled; the same seed gives the same answer.</summary>
+        /// <summary>The seed of a sampled answer; the same seed gives the same answer. Null for greedy answers.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public ulong? Seed { get; init; }
 
-        /// <summary>With a support set.</summary>
+        /// <summary>The shots that were selected from a support set; null without one.</summary>
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public PromptReport.ShotsDrawn? Shots { get; init; }
     }
@@ -35,8 +37,8 @@ public static class TaskReport
 
     public static Option<bool> JsonOption() => new("--json")
     {
-        Description = "Print one JSON object: what was found, prompt_tokens, pictures, cache, timings (milliseconds); "
-            + "seed where it was sampled, shots with --support-set.",
+        Description = "Print one JSON object: the result, prompt_tokens, pictures, cache, timings (milliseconds); "
+        + "also seed for a sampled answer, shots with --support-set.",
     };
 
     public static async Task WriteAsync(TaskAnswer answer, SamplingParameters sampling, bool json, TextWriter output, TextWriter error)

@@ -9,16 +9,16 @@ public enum Outcome
     Skipped,
 }
 
-/// <summary>One line of the report.</summary>
+/// <summary>One line of the verification report.</summary>
 public sealed record Comparison(string Name, Outcome Outcome, string Detail)
 {
-    /// <summary>Largest error relative to the largest absolute golden value.</summary>
+    /// <summary>Largest allowed error relative to the largest absolute golden value.</summary>
     public const double TensorTolerance = 1e-5;
 
-    /// <summary>Largest difference of a log-likelihood.</summary>
+    /// <summary>Largest allowed difference of a log-likelihood.</summary>
     public const double RankTolerance = 1e-3;
 
-    /// <summary>Decoders and resizers may differ by one grey level before normalising.</summary>
+    /// <summary>Decoders and resizers may differ by one grey level before normalization.</summary>
     public const double GreyLevels = 1;
 
     public static Comparison OfTensors(string name, ReadOnlySpan<float> golden, ReadOnlySpan<float> actual)
@@ -47,7 +47,7 @@ public sealed record Comparison(string Name, Outcome Outcome, string Detail)
         return new(name, Outcome.Broken, $"first difference at {same}: {At(actual, same)} where the golden has {At(golden, same)}");
     }
 
-    /// <param name="where">Said only when it does not hold.</param>
+    /// <param name="where">The place of the largest error, which is reported only if the tolerance is exceeded.</param>
     public static Comparison Within(string name, double error, double tolerance, string what, string where = "") =>
         error <= tolerance
             ? new(name, Outcome.Held, string.Create(CultureInfo.InvariantCulture, $"{what} {error:0.0e+0} (allowed {tolerance:0e+0})"))

@@ -8,8 +8,7 @@ using Flamingo.Cli.Reporting;
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>
-/// What the original code answered to one prompt. Members that this build does not know are kept by name, so that they can be
-/// reported as skipped.
+/// The original code's results for one prompt. Unknown members are kept by name, so that they can be reported as skipped.
 /// </summary>
 public sealed partial record GoldenPrompt
 {
@@ -23,15 +22,15 @@ public sealed partial record GoldenPrompt
 
     public IReadOnlyList<GoldenCandidate>? Rank { get; init; }
 
-    /// <summary>Per token the picture that it sees, counted from 1; 0 for none.</summary>
+    /// <summary>For each token the picture that it attends to, counted from 1; 0 for none.</summary>
     public IReadOnlyList<int>? Sees { get; init; }
 
     [JsonExtensionData]
-    public Dictionary<string, JsonElement> Others { get; init; } = [];
+    public Dictionary<string, JsonElement> OtherMembers { get; init; } = [];
 
-    /// <summary>Members such as <c>beam3_length_penalty_0</c>, by their names.</summary>
+    /// <summary>The beam searches, by the names of their members, such as <c>beam3_length_penalty_0</c>.</summary>
     [JsonIgnore]
-    public IReadOnlyDictionary<string, GoldenBeams> Beams => Others
+    public IReadOnlyDictionary<string, GoldenBeams> Beams => OtherMembers
         .Select(member => (member.Key, Name: BeamName().Match(member.Key), member.Value))
         .Where(member => member.Name.Success)
         .ToDictionary(member => member.Key, member => new GoldenBeams(
@@ -43,20 +42,20 @@ public sealed partial record GoldenPrompt
     private static partial Regex BeamName();
 }
 
-/// <param name="Picture">Index into <c>pictures</c>.</param>
+/// <param name="Picture">Zero-based index into <c>pictures</c>.</param>
 public sealed record GoldenSegment(string? Text, int? Picture);
 
 public sealed record GoldenAnswer(IReadOnlyList<int> Ids, string? Text);
 
-/// <param name="Score">As transformers gives it.</param>
+/// <param name="Score">The score of the beam as transformers computes it.</param>
 public sealed record GoldenBeam(IReadOnlyList<int> Ids, double Score);
 
 public sealed record GoldenBeams(int Count, float LengthPenalty, GoldenBeam Best);
 
-/// <param name="TokenLogLikelihoods">Natural logarithm, one per id.</param>
+/// <param name="TokenLogLikelihoods">One natural logarithm per id.</param>
 public sealed record GoldenCandidate(string Text, IReadOnlyList<int> Ids, IReadOnlyList<double> TokenLogLikelihoods);
 
-/// <summary>A <c>golden.json</c>/<c>golden.safetensors</c> pair, or another one of that form.</summary>
+/// <summary>A pair of files with golden values: <c>golden.json</c> and <c>golden.safetensors</c>, or another pair of that format.</summary>
 public sealed class Golden : IDisposable
 {
     internal static readonly JsonSerializerOptions Json = new()
@@ -71,26 +70,28 @@ public sealed class Golden : IDisposable
     private Golden(string name, Content content, IReadOnlyList<string> pictures, SafetensorsFile tensors) =>
         (Name, Pictures, NamesPictures, Prompts, Tensors) = (name, pictures, content.Pictures is not null, content.Prompts ?? [], tensors);
 
-    /// <summary>The JSON file's name.</summary>
+    /// <summary>The name of the JSON file.</summary>
     public string Name { get; }
 
-    /// <summary>What its lines in the report begin with.</summary>
+    /// <summary>The prefix of this file's lines in the report.</summary>
     public string Prefix => Name == MainFile ? "" : $"{Name}: ";
 
     /// <summary>File names, in the order of the first dimension of <c>pixels</c>, <c>features</c> and <c>latents</c>.</summary>
     public IReadOnlyList<string> Pictures { get; }
 
-    /// <summary>Whether it lists its pictures itself; otherwise they are those of golden.json in the same folder.</summary>
+    /// <summary>Whether the file lists its pictures itself; otherwise it uses the pictures of golden.json in the same folder.</summary>
     public bool NamesPictures { get; }
 
     public IReadOnlyList<GoldenPrompt> Prompts { get; }
 
-    /// <summary>They may hold logits alone.</summary>
+    /// <summary>The golden tensors. The file may hold only logits.</summary>
     public SafetensorsFile Tensors { get; }
 
-    /// <summary>Every <c>golden*.json</c> of a folder whose prompts have golden.json's form, that one first.</summary>
-    /// <param name="report">Told of every other, which is skipped.</param>
-    /// <exception cref="UsageException">There is none, or one is malformed or lacks its tensors.</exception>
+    /// <summary>
+    /// Opens every <c>golden*.json</c> of a folder whose prompts have the format of golden.json; golden.json comes first.
+    /// </summary>
+    /// <param name="report">Receives a line for every file of another format, which is skipped.</param>
+    /// <exception cref="UsageException">The folder holds no golden file, or a file is malformed or lacks its tensors.</exception>
     public static IReadOnlyList<Golden> OpenAll(string directory, Action<Comparison> report)
     {
         var files = Directory.GetFiles(directory, "golden*.json").OrderBy(file => Path.GetFileName(file) != MainFile)
@@ -104,7 +105,7 @@ public sealed class Golden : IDisposable
             {
                 if (Open(file, goldens.Find(golden => golden.Name == MainFile)) is { } golden) goldens.Add(golden);
                 else report(new(Path.GetFileName(file), Outcome.Skipped,
-                    "its prompts do not have golden.json's form: a list of objects with name, segments and ids"));
+                    "its prompts do not have the format of golden.json: a list of objects with name, segments and ids"));
             }
 
             return goldens;
@@ -124,16 +125,16 @@ public sealed class Golden : IDisposable
         try
         {
             using var document = JsonDocument.Parse(TextFile.ReadJson(json));
-            if (!HasForm(document.RootElement)) return null;
+            if (!HasGoldenFormat(document.RootElement)) return null;
             if (!File.Exists(tensors)) throw new UsageException(
                 $"{tensors} does not exist. --golden names a folder with golden.json and golden.safetensors.");
             var content = document.Deserialize<Content>(Json)!;
             var (pictures, prompts) = (content.Pictures ?? main?.Pictures ?? [], content.Prompts ?? []);
-            var lost = prompts.FirstOrDefault(prompt => prompt.Segments.Any(
+            var invalid = prompts.FirstOrDefault(prompt => prompt.Segments.Any(
                 segment => segment.Picture is < 0 || segment.Picture >= pictures.Count || segment.Picture is null == segment.Text is null));
-            _ = prompts.Select(prompt => prompt.Beams).ToArray(); // malformed ones are found here, and not in mid-report
-            if (lost is not null) throw new UsageException(
-                $"{json}: prompt '{lost.Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
+            _ = prompts.Select(prompt => prompt.Beams).ToArray(); // finds malformed beams before the report begins
+            if (invalid is not null) throw new UsageException(
+                $"{json}: prompt '{invalid.Name}' has a segment that is neither a text nor the index of one of {pictures.Count} pictures.");
             return new Golden(Path.GetFileName(json), content, pictures, SafetensorsFile.Open(tensors));
         }
         catch (Exception exception) when (exception is JsonException or CheckpointException)
@@ -143,7 +144,7 @@ public sealed class Golden : IDisposable
         }
     }
 
-    private static bool HasForm(JsonElement root) =>
+    private static bool HasGoldenFormat(JsonElement root) =>
         root.ValueKind == JsonValueKind.Object && root.TryGetProperty("prompts", out var prompts)
             && prompts.ValueKind == JsonValueKind.Array
         && prompts.EnumerateArray().All(prompt => prompt.ValueKind == JsonValueKind.Object

@@ -3,14 +3,14 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Cli.Verifying;
 
-/// <summary>Golden tensors, named comparisons, and a record of which ones were looked at.</summary>
+/// <summary>Compares tensors with golden tensors by name, and records which golden tensors were used.</summary>
 public sealed class GoldenTensors(SafetensorsFile file)
 {
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
 
     public IEnumerable<string> Unused => file.Entries.Keys.Where(name => !_used.Contains(name)).Order(StringComparer.Ordinal);
 
-    /// <summary>The tensor as f32, or null if the golden has none of that name.</summary>
+    /// <summary>The tensor in the dtype of the file (F32, F16 or BF16), or null if the file has no tensor of that name.</summary>
     public TensorData? Find(string name)
     {
         if (!file.Entries.TryGetValue(name, out var entry)) return null;

@@ -13,9 +13,9 @@ using static TorchSharp.torch;
 namespace Flamingo.Cli.Verifying;
 
 /// <summary>
-/// Pixels, features and latents. The networks start from the golden pixels, so that decoding and computing are judged apart.
+/// Compares pixels, features and latents. The networks get the golden pixels, so that errors of decoding and of computing are separate.
 /// </summary>
-/// <param name="orientation">exif or ignore, in place of the model's own.</param>
+/// <param name="orientation">exif or ignore, which overrides the model's setting; null keeps it.</param>
 public sealed class PictureVerification(ModelDirectory model, InferenceThread thread, string? orientation)
 {
     private readonly PreprocessingConfig _preprocessing = model.Config.Vision.Preprocessing with
@@ -23,7 +23,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         Orientation = orientation ?? model.Config.Vision.Preprocessing.Orientation,
     };
 
-    /// <returns>Latents of every picture, f32 [latents, width], for the prompts.</returns>
+    /// <returns>The latents of every picture, f32 [latents, width], for the verification of prompts.</returns>
     public async Task<IReadOnlyList<TensorData>> RunAsync(
         Golden golden, GoldenTensors tensors, string pictures, Action<Comparison> report, CancellationToken cancellation)
     {
@@ -41,7 +41,8 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
             var pixels = ComparePixels(goldenPixels, own);
             if (pixels.Outcome == Outcome.Broken && turned.Count > 0)
             {
-                const string Remedy = "was turned upright by EXIF, which the original code ignores: compare with --orientation ignore";
+                const string Remedy =
+                    "was rotated by its EXIF orientation, which the original code ignores: compare with --orientation ignore";
                 pixels = pixels with { Detail = $"{pixels.Detail}; {string.Join(", ", turned)} {Remedy}" };
             }
 
@@ -65,7 +66,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
         return (pixels.ToData(TensorDtype.Float32), [.. turned.Select(file => Path.GetFileName(file))]);
     }
 
-    // in grey levels, as they stand before scaling and normalising
+    // Compares in grey levels from 0 to 255, the unit before scaling and normalization.
     private Comparison ComparePixels(TensorData? golden, TensorData own)
     {
         if (golden is null) return new("pixels", Outcome.Skipped, "not in the golden tensors");
@@ -80,7 +81,7 @@ public sealed class PictureVerification(ModelDirectory model, InferenceThread th
             largest = Math.Max(largest, float.IsNaN(levels) ? double.PositiveInfinity : levels);
         }
 
-        // a thousandth for what f32 loses on the way to normalised values and back
+        // The difference of 1e-3 allows for f32 rounding of normalized values and of their conversion back to grey levels.
         return Comparison.Within("pixels", Math.Max(0, largest - 1e-3), Comparison.GreyLevels, "largest difference in grey levels");
     }
 

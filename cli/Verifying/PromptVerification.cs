@@ -7,7 +7,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Cli.Verifying;
 
-/// <summary>One prompt after the other: ids, logits, the greedy answer, beams, candidates in rank.</summary>
+/// <summary>Compares ids, logits, the greedy answer, beams and the ranking of candidates for one prompt after the other.</summary>
 public sealed class PromptVerification(LanguageModelStage language, TokensConfig modelTokens, IReadOnlyList<TensorData> latents)
 {
     private const int GreedyTokens = 12;
@@ -26,11 +26,11 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         foreach (var (name, beams) in prompt.Beams)
             await TryAsync(
                 $"{prompt.Name}: {name}", report, () => CompareBeamsAsync($"{prompt.Name}: {name}", segments, beams, report, cancellation));
-        foreach (var other in prompt.Others.Keys.Where(name => name is not ("pictures" or "text") && !prompt.Beams.ContainsKey(name)))
+        foreach (var other in prompt.OtherMembers.Keys.Where(name => name is not ("pictures" or "text") && !prompt.Beams.ContainsKey(name)))
             report(new($"{prompt.Name}: {other}", Outcome.Skipped, "this build does not know it"));
     }
 
-    // what the stage refuses is a golden that does not hold, not the end of the report
+    // If the stage rejects a request, the comparison counts as broken and the report continues.
     private static async Task TryAsync(string name, Action<Comparison> report, Func<Task> compare)
     {
         try
@@ -50,7 +50,7 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
         _ => new TextSegment(segment.Text!),
     };
 
-    // from the golden ids, so that tokenizer and network are judged apart
+    // The network gets the golden ids, so that errors of the tokenizer and of the network are separate.
     private async Task<Comparison> CompareLogitsAsync(GoldenPrompt prompt, GoldenTensors tensors, CancellationToken cancellation)
     {
         var name = $"logits.{prompt.Name}";
@@ -91,7 +91,7 @@ public sealed class PromptVerification(LanguageModelStage language, TokensConfig
 
         var same = Comparison.OfIds(name, golden.Best.Ids, ids);
         if (same.Outcome != Outcome.Held) report(same);
-        else if (score is not { } found) report(new(name, Outcome.Broken, "the model tells no score"));
+        else if (score is not { } found) report(new(name, Outcome.Broken, "the model returned no score"));
         else report(
             Comparison.Within(
                 name, Math.Abs(found - golden.Best.Score), Comparison.RankTolerance,

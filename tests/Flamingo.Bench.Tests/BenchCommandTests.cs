@@ -6,7 +6,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Bench.Tests;
 
-/// <summary>The command line of bench: what it prints, and that wrong usage is exit code 2 and one line that names what is wrong.</summary>
+/// <summary>Tests the output of the bench command line, and that wrong usage gives exit code 2 and one line that names the error.</summary>
 public sealed class BenchCommandTests
 {
     public static TheoryData<string> Numbers => ["--threads", "--seed", "--repetitions", "--soak"];
@@ -58,13 +58,13 @@ public sealed class BenchCommandTests
     [InlineData("KEY=VALUE", "--set", "LanguageModel:MaxQueued")]
     [InlineData("--soak takes a number above 0 and at most 100000, not '0'", "--soak", "0")]
     [InlineData("--soak measures no figures", "--soak", "1", "--figures", "read_bandwidth")]
-    [InlineData("means nothing for random weights", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
+    [InlineData("needs trained weights", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
     [InlineData("--output: the folder /no/such/folder does not exist", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
-    [InlineData("--plot: maps.gif is no .svg or .png file", "--new-words", "EVALUATION", "--plot", "maps.gif")]
-    [InlineData("--plot draws what --new-words measures", "--plot", "maps.svg")]
+    [InlineData("--plot: maps.gif is not a .svg or .png file", "--new-words", "EVALUATION", "--plot", "maps.gif")]
+    [InlineData("--plot draws the result of --new-words", "--plot", "maps.svg")]
     [InlineData("--new-words: /retrieval.json does not exist", "--new-words", "/")]
-    [InlineData("--new-words means nothing for random weights", "--new-words", "EVALUATION", "--geometry", "openflamingo-3b")]
-    [InlineData("name a --geometry other than shapes", "--full-size")]
+    [InlineData("--new-words needs trained weights", "--new-words", "EVALUATION", "--geometry", "openflamingo-3b")]
+    [InlineData("Name a --geometry other than shapes", "--full-size")]
     [InlineData("--full-size measures nothing else", "--full-size", "--geometry", "openflamingo-3b", "--list")]
     [InlineData("--fullsize", "--fullsize")]
     public async Task Wrong_usage_is_named(string expected, params string[] args)

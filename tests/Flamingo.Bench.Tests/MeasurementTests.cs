@@ -19,5 +19,6 @@ public sealed class MeasurementTests
     [Theory]
     [InlineData(double.NaN)]
     [InlineData(double.PositiveInfinity)]
-    public void A_value_that_is_no_number_is_a_defect(double value) => Assert.Throws<InvalidOperationException>(() => new Measurement("a", value, "ratio", "b").ToJson());
+    public void A_value_that_is_no_number_is_a_defect(
+        double value) => Assert.Throws<InvalidOperationException>(() => new Measurement("a", value, "ratio", "b").ToJson());
 }

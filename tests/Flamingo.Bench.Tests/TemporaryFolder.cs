@@ -1,6 +1,6 @@
 namespace Flamingo.Bench.Tests;
 
-/// <summary>A folder that lives as long as a test.</summary>
+/// <summary>A folder that is deleted at the end of a test.</summary>
 public sealed class TemporaryFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("flamingo-bench-tests-").FullName;

@@ -2,7 +2,7 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Testing;
 
-/// <summary>The default model, which holds a conversation in the words in which it answers questions.</summary>
+/// <summary>The default model with a chat template that has the form of its question template.</summary>
 public static class ChatCheckpoint
 {
     /// <param name="folder">An empty directory.</param>
@@ -11,6 +11,7 @@ public static class ChatCheckpoint
         var original = RepositoryFiles.Path("models", "shapes");
         RepositoryFiles.Copy(original, folder);
         var config = ModelDirectory.Open(original).Config;
-        ModelDirectory.WriteConfig(folder, config with { Prompts = config.Prompts! with { Chat = config.Prompts.Answer! with { ZeroShot = [] } } });
+        ModelDirectory.WriteConfig(folder,
+            config with { Prompts = config.Prompts! with { Chat = config.Prompts.Answer! with { ZeroShot = [] } } });
     }
 }

@@ -2,16 +2,18 @@ using Xunit;
 
 namespace Flamingo.Testing;
 
-/// <summary>Docker, where there is one. Without it container tests are skipped on a laptop and fail in CI.</summary>
+/// <summary>The Docker engine. If there is none, container tests are skipped on a developer's machine and fail in CI.</summary>
 public static class ContainerEngine
 {
     public const string Socket = "/var/run/docker.sock";
 
-    /// <summary>An engine that is there and then fails must not look like none.</summary>
+    /// <summary>
+    /// Whether an engine is configured. The check does not connect to it, so that a failing engine does not look like a missing one.
+    /// </summary>
     public static bool IsThere => File.Exists(Socket) || Environment.GetEnvironmentVariable("DOCKER_HOST") is not null;
 
-    /// <summary>The first line of a test that needs containers.</summary>
-    /// <exception cref="InvalidOperationException">CI without Docker.</exception>
+    /// <summary>Skips a test without Docker. A test that needs containers calls it first.</summary>
+    /// <exception cref="InvalidOperationException">The test runs in CI, and there is no Docker.</exception>
     public static void Require()
     {
         if (IsThere) return;

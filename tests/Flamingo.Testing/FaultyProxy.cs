@@ -8,20 +8,23 @@ public enum ProxyFault
 {
     None,
 
-    /// <summary>Connections are dropped and refused.</summary>
+    /// <summary>Open connections are closed and new ones are refused.</summary>
     Killed,
 
-    /// <summary>Connections stay, no byte passes.</summary>
+    /// <summary>Connections stay open, but no byte is forwarded.</summary>
     Paused,
 
-    /// <summary>Every answer comes late.</summary>
+    /// <summary>Every answer is delayed.</summary>
     Slowed,
 
-    /// <summary>Answers are random bytes.</summary>
+    /// <summary>Answers are replaced by random bytes.</summary>
     Garbage,
 }
 
-/// <summary>TCP to a server on loopback, through every fault that a network or a server can have, and healthy again; nothing that was held is lost.</summary>
+/// <summary>
+/// TCP to a server on loopback, through every fault that a network or a server can have, and healthy again; nothing that was held
+/// is lost.
+/// </summary>
 public sealed class FaultyProxy : IAsyncDisposable
 {
     private readonly int _target;
@@ -36,7 +39,7 @@ public sealed class FaultyProxy : IAsyncDisposable
 
     public int Port { get; private set; }
 
-    /// <summary>Connections that are open.</summary>
+    /// <summary>Number of open connections.</summary>
     public int Connections => _connections.Count;
 
     /// <param name="target">Port of the server.</param>
@@ -47,7 +50,7 @@ public sealed class FaultyProxy : IAsyncDisposable
         return proxy;
     }
 
-    /// <param name="delay">Of every answer, where slowed.</param>
+    /// <param name="delay">The delay of every answer in the mode with slow answers.</param>
     public void Become(ProxyFault fault, TimeSpan delay = default)
     {
         lock (_lock)
@@ -101,7 +104,7 @@ public sealed class FaultyProxy : IAsyncDisposable
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            // stopped
+            // the proxy was stopped
         }
     }
 
@@ -114,16 +117,17 @@ public sealed class FaultyProxy : IAsyncDisposable
             try
             {
                 await server.ConnectAsync(IPAddress.Loopback, _target);
-                await Task.WhenAny(PumpAsync(client, server, null), PumpAsync(server, client, random)); // the end of one is the end of both
+                // the end of one direction ends both directions
+                await Task.WhenAny(PumpAsync(client, server, null), PumpAsync(server, client, random));
             }
             catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
             {
-                // the server is not there
+                // the server does not accept connections
             }
         }
     }
 
-    // answers alone are late or garbage: they have a source of randomness
+    // Only answers are delayed or replaced by random bytes, so only they have a random generator.
     private async Task PumpAsync(Socket from, Socket to, Random? random)
     {
         try
@@ -132,14 +136,15 @@ public sealed class FaultyProxy : IAsyncDisposable
             for (int read; (read = await from.ReceiveAsync(buffer)) > 0;)
             {
                 while (_state is { Fault: ProxyFault.Paused } paused) await paused.Over.Task;
-                if (random is not null && _state is { Fault: ProxyFault.Slowed } slowed) await Task.WhenAny(Task.Delay(slowed.Delay), slowed.Over.Task);
+                if (random is not null && _state is { Fault: ProxyFault.Slowed } slowed)
+                    await Task.WhenAny(Task.Delay(slowed.Delay), slowed.Over.Task);
                 if (_state.Fault == ProxyFault.Garbage) random?.NextBytes(buffer.AsSpan(0, read));
                 for (var sent = 0; sent < read;) sent += await to.SendAsync(buffer.AsMemory(sent, read - sent));
             }
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            // the other side is gone
+            // the other side has closed the connection
         }
     }
 

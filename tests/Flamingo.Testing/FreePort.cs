@@ -3,7 +3,10 @@ using System.Net.Sockets;
 
 namespace Flamingo.Testing;
 
-/// <summary>Ports below those that the system hands out to outgoing connections, so that a port stays free between two processes that serve on it.</summary>
+/// <summary>
+/// Ports below those that the system hands out to outgoing connections, so that a port stays free between two processes that
+/// serve on it.
+/// </summary>
 public static class FreePort
 {
     private const int First = 20_000, Count = 12_000;

@@ -2,11 +2,11 @@ using System.Diagnostics;
 
 namespace Flamingo.Testing;
 
-/// <summary>A program that ran to its end, with what it wrote.</summary>
+/// <summary>The exit code and output of a program that has ended.</summary>
 public sealed record ProgramRun(int ExitCode, string Output, string Error)
 {
-    /// <summary>Runs a program; cancelled, it is killed with all that it started.</summary>
-    /// <param name="environment">Variables beside those of this process.</param>
+    /// <summary>Runs a program to its end. Cancellation kills it and its child processes.</summary>
+    /// <param name="environment">Environment variables in addition to those of this process.</param>
     public static async Task<ProgramRun> RunAsync(
         string program, IEnumerable<string> arguments, CancellationToken cancellation, string? workingDirectory = null,
         IReadOnlyDictionary<string, string>? environment = null)
@@ -16,7 +16,7 @@ public sealed record ProgramRun(int ExitCode, string Output, string Error)
             RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
             WorkingDirectory = workingDirectory ?? "",
         };
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1"; // no build server outlives the test
+        start.Environment["MSBUILDDISABLENODEREUSE"] = "1"; // no build server may remain after the test
         foreach (var (name, value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
@@ -36,8 +36,8 @@ public sealed record ProgramRun(int ExitCode, string Output, string Error)
         return new(process.ExitCode, await output, await error);
     }
 
-    /// <summary>The same program run, if it ended with the expected code.</summary>
-    /// <exception cref="InvalidOperationException">It ended with another; the message holds all that it wrote.</exception>
+    /// <summary>Returns this object if the program ended with the expected exit code.</summary>
+    /// <exception cref="InvalidOperationException">It ended with another code; the message contains its output.</exception>
     public ProgramRun MustReturn(int expected) => ExitCode == expected
         ? this
         : throw new InvalidOperationException($"The program ended with {ExitCode} and not {expected}.\n{Output}\n{Error}");

@@ -5,10 +5,10 @@ public static class RepositoryFiles
 {
     public static string Root { get; } = FindRoot();
 
-    /// <summary>A file or folder below the repository's root.</summary>
+    /// <summary>Returns the path of a file or folder below the repository's root.</summary>
     public static string Path(params ReadOnlySpan<string> parts) => System.IO.Path.Combine([Root, .. parts]);
 
-    /// <summary>Copies the files of a folder, those below it not, into one that is there.</summary>
+    /// <summary>Copies the files of a folder, without its subfolders, into an existing folder.</summary>
     public static void Copy(string from, string to)
     {
         foreach (var file in Directory.EnumerateFiles(from)) File.Copy(file, System.IO.Path.Combine(to, System.IO.Path.GetFileName(file)));

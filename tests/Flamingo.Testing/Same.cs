@@ -20,10 +20,16 @@ public static class Same
         DateTimeOffset moment => moment.ToString("O"),
         ReadOnlyMemory<byte> bytes => Convert.ToHexString(bytes.Span),
         TensorData tensor => $"{tensor.Dtype}[{string.Join(',', tensor.Shape)}]{Convert.ToHexString(tensor.Bytes.Span)}",
-        ITuple tuple => $"({string.Join(", ", Enumerable.Range(0, tuple.Length).Select(index => Text(tuple[index])))})", // its parts are fields, no properties
-        IDictionary<int, float> map => Text(map.OrderBy(item => item.Key).Select(item => (object)item)), // a map has no order on the wire
+        // the items of a tuple are fields, not properties
+        ITuple tuple => $"({string.Join(", ", Enumerable.Range(0, tuple.Length).Select(index => Text(tuple[index])))})",
+        IDictionary<int, float> map => Text(map.OrderBy(item => item.Key).Select(item => (object)item)), // maps have no order in protobuf
         IEnumerable list => $"[{string.Join(", ", list.Cast<object?>().Select(Text))}]",
         _ when value.GetType() is { IsPrimitive: true } or { IsEnum: true } => value.ToString()!,
-        _ => $"{value.GetType().Name}({string.Join(", ", value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.GetIndexParameters().Length == 0).Select(property => $"{property.Name}={Text(property.GetValue(value))}"))})",
+        _ => $"{value.GetType().Name}({string.Join(", ", Properties(value))})",
     };
+
+    private static IEnumerable<string> Properties(object value) =>
+        value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.GetIndexParameters().Length == 0)
+            .Select(property => $"{property.Name}={Text(property.GetValue(value))}");
 }

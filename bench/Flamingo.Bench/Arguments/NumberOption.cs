@@ -4,11 +4,11 @@ using System.Numerics;
 
 namespace Flamingo.Bench.Arguments;
 
-/// <summary>An option that takes one finite number, read with a decimal point and without separators in every locale.</summary>
+/// <summary>Creates an option that takes one finite number, with a decimal point and without separators in every locale.</summary>
 internal static class NumberOption
 {
     /// <param name="range">The allowed range in words, for the message.</param>
-    /// <param name="value">What the option has where it is not given; null: nothing.</param>
+    /// <param name="value">The option's default value; null for no default.</param>
     public static Option<T?> Create<T>(
         string name, string helpName, string description, string range, Func<T, bool> isInRange, T? value = null)
         where T : struct, INumber<T>

@@ -2,10 +2,10 @@ using System.CommandLine;
 
 namespace Flamingo.Bench.Arguments;
 
-/// <summary>An option for a file that is written at the end of a run: whether it can be is checked before anything is measured.</summary>
+/// <summary>Checks, before anything is measured, that a file can be written at the end of the run.</summary>
 internal static class OutputFile
 {
-    /// <param name="endings">The file's name must end with one of these, for example ".png"; none: any name will do.</param>
+    /// <param name="endings">Allowed file name extensions, for example ".png"; empty allows every extension.</param>
     public static Option<FileInfo> MustBeWritable(this Option<FileInfo> option, params string[] endings)
     {
         option.Validators.Add(result =>
@@ -21,8 +21,8 @@ internal static class OutputFile
         if (path.Length == 0) return "name a file to write.";
         if (Directory.Exists(path)) return $"{path} is a folder. Name a file to write.";
         if (endings.Length > 0 && !endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase))
-            return $"{path} is no {string.Join(" or ", endings)} file. Name one.";
+            return $"{path} is not a {string.Join(" or ", endings)} file. Give a file name.";
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        return Directory.Exists(folder) ? null : $"the folder {folder} does not exist. Make it first, or name another.";
+        return Directory.Exists(folder) ? null : $"the folder {folder} does not exist. Create it first, or name another folder.";
     }
 }

@@ -2,12 +2,14 @@ using Flamingo.Bench.Measuring;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>One number and how to get it.</summary>
-/// <param name="Name">snake_case, unique in the catalogue.</param>
-/// <param name="Against">What the value is relative to, in words.</param>
-/// <param name="MeasureAsync">Finite; positive, save what counts flips or memory that grew: it may be zero.</param>
+/// <summary>A figure of the benchmark and the function that measures it.</summary>
+/// <param name="Name">Name in snake_case, unique in the catalogue.</param>
+/// <param name="Against">A description of the reference value or the setup.</param>
+/// <param name="MeasureAsync">
+/// Returns a finite positive value; figures that count flips or the growth of memory may also return zero.
+/// </param>
 public sealed record Figure(string Name, string Unit, string Against, Func<Workbench, CancellationToken, Task<double>> MeasureAsync)
 {
-    /// <summary>Random weights answer nonsense: what answers say of the model means nothing there.</summary>
+    /// <summary>Whether the figure judges the content of answers, which is meaningless with random weights.</summary>
     public bool NeedsTrainedWeights { get; init; }
 }

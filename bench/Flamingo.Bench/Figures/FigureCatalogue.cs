@@ -1,6 +1,6 @@
 namespace Flamingo.Bench.Figures;
 
-/// <summary>All figures, in the order in which a run that names none measures them.</summary>
+/// <summary>All figures, in the order in which a run measures them by default.</summary>
 public static class FigureCatalogue
 {
     public static IReadOnlyList<Figure> All { get; } =
@@ -17,11 +17,13 @@ public static class FigureCatalogue
         .. MachineFigures.All,
     ];
 
-    /// <summary>Names that no figure has.</summary>
+    /// <summary>Returns the names that do not belong to a figure.</summary>
     public static IReadOnlyList<string> Unknown(IEnumerable<string> names) => [.. names.Except(All.Select(figure => figure.Name))];
 
-    /// <summary>The figures of these names, in the order of the catalogue; for none, all that mean something.</summary>
-    /// <param name="trained">Whether the weights are a trained model's.</param>
+    /// <summary>
+    /// Returns the figures with these names in the order of the catalogue; without names, all figures that the weights allow.
+    /// </summary>
+    /// <param name="trained">Whether the weights are trained; false leaves out figures that need trained weights.</param>
     public static IReadOnlyList<Figure> Select(IReadOnlyCollection<string> names, bool trained = true) =>
         [.. All.Where(figure => names.Count == 0 ? trained || !figure.NeedsTrainedWeights : names.Contains(figure.Name))];
 }

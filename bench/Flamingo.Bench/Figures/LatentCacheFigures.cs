@@ -7,7 +7,10 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>What the memory tier's policy keeps, against plain LRU of as many bytes under the same requests; no model, no time: the same numbers on every machine.</summary>
+/// <summary>
+/// Compares the memory tier's eviction policy with a plain LRU cache of the same size under the same requests. No model and no time are
+/// involved, so the figures are the same on every machine.
+/// </summary>
 public static class LatentCacheFigures
 {
     private const int Unit = 40; // bytes of a value of ten numbers
@@ -20,22 +23,26 @@ public static class LatentCacheFigures
 
     public static IEnumerable<Figure> All =>
     [
-        new("zipf_hit_ratio_over_lru", "ratio", "hits of the memory tier over hits of plain LRU, Zipf 0.9 over 10 000 pictures of different sizes, room for 500", async (bench, _) =>
+        new("zipf_hit_ratio_over_lru", "ratio",
+            "hits of the memory tier over hits of plain LRU, Zipf 0.9 over 10 000 pictures of different sizes, room for 500",
+            async (bench, _) =>
         {
             var ratio = 0.0;
             foreach (var skew in Skews)
             {
                 var (ours, plain) = Zipf(skew);
-                await bench.TellAsync($"  Zipf {skew}: {ours:P1} hits, plain LRU {plain:P1}");
+                await bench.ReportAsync($"  Zipf {skew}: {ours:P1} hits, plain LRU {plain:P1}");
                 if (skew == 0.9) ratio = ours / plain;
             }
 
             return ratio;
         }),
-        new("scan_survival", "share", "of 500 pictures in use, those still held after a scan of 100 000 new ones through room for 1000; every twentieth request is for one in use", async (bench, _) =>
+        new("scan_survival", "share",
+            "of 500 pictures in use, those still held after a scan of 100 000 new ones through room for 1000; every twentieth request is "
+            + "for one in use", async (bench, _) =>
         {
             var (ours, plain) = Scan();
-            await bench.TellAsync($"  {ours:P1} held, plain LRU {plain:P1}");
+            await bench.ReportAsync($"  {ours:P1} held, plain LRU {plain:P1}");
             return ours;
         }),
     ];

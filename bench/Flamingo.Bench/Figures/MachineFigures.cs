@@ -2,12 +2,15 @@ using Flamingo.Bench.Machine;
 
 namespace Flamingo.Bench.Figures;
 
-/// <summary>The machine itself, which shares are relative to. Shares measure it again in their own run, side by side.</summary>
+/// <summary>
+/// Figures of the machine itself. Figures with the unit share, which are relative to them, measure the machine again in alternation with
+/// the model.
+/// </summary>
 public static class MachineFigures
 {
     public static IEnumerable<Figure> All => [Read, Gemm];
 
-    /// <summary>All threads sum 1 GiB; the best pass of all repetitions.</summary>
+    /// <summary>The best pass of all repetitions, in each of which all threads sum 1 GiB.</summary>
     private static Figure Read => new("read_bandwidth", "GB/s", "absolute: best pass over 1 GiB", async (bench, cancellation) =>
     {
         var memory = new ReadBandwidth(bench.Threads);
@@ -15,7 +18,8 @@ public static class MachineFigures
     });
 
     /// <summary>The best product of bf16 matrices of 2048³ and 4096³, of all repetitions.</summary>
-    private static Figure Gemm => new("bf16_gemm_peak", "GFLOP/s", "absolute: best product of 2048 and 4096 square matrices", async (bench, cancellation) =>
+    private static Figure Gemm =>
+        new("bf16_gemm_peak", "GFLOP/s", "absolute: best product of 2048 and 4096 square matrices", async (bench, cancellation) =>
     {
         using var peak = new MatrixPeak(bench.Threads);
         var best = 0.0;

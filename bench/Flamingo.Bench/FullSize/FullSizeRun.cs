@@ -9,8 +9,8 @@ using Flamingo.Import;
 namespace Flamingo.Bench.FullSize;
 
 /// <summary>
-/// A publication of true geometry and random weights, as somebody who downloaded it has it: written, imported as bf16, and asked in that dtype and
-/// with int8 weights; whatever was made is deleted. Seconds and bytes are absolute: they say what a machine of this size can hold.
+/// Measures a full-size checkpoint with random weights. It writes the published files, imports them as bf16, answers prompts in that dtype
+/// and with int8 weights, and deletes all files. Seconds and bytes are absolute and show what a machine of this size can run.
 /// </summary>
 public static class FullSizeRun
 {
@@ -18,10 +18,11 @@ public static class FullSizeRun
     private const long MostShardBytes = 9_950_000_000;
     private const double Gibibyte = 1L << 30;
 
-    /// <param name="request">Its geometry is made, its model lends the tokenizer.</param>
+    /// <param name="request">The run creates its geometry, and uses only the tokenizer of its model.</param>
     /// <param name="report">Called once per figure.</param>
-    /// <exception cref="IOException">Too little disk is free for the publication and the model together.</exception>
-    public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time, CancellationToken cancellation, long mostShardBytes = MostShardBytes)
+    /// <exception cref="IOException">The disk has too little free space for the published files and the model together.</exception>
+    public static async Task RunAsync(BenchRequest request, Func<Measurement, Task> report, TextWriter progress, TimeProvider time,
+        CancellationToken cancellation, long mostShardBytes = MostShardBytes)
     {
         var geometry = request.Geometry ?? throw new ArgumentException("There is no geometry.", nameof(request));
         var folder = Directory.CreateTempSubdirectory("flamingo-full-size-").FullName;
@@ -36,25 +37,31 @@ public static class FullSizeRun
             Directory.Delete(folder, recursive: true);
         }
 
-        Task TellAsync(string figure, double value, string unit, string against) => report(new Measurement(figure, value, unit, $"absolute: {against} ({geometry.Name}, {request.Threads} threads, seed {request.Seed})"));
+        Task ReportAsync(string figure, double value, string unit,
+            string against) =>
+                report(new Measurement(figure, value,
+                    unit, $"absolute: {against} ({geometry.Name}, {request.Threads} threads, seed {request.Seed})"));
 
         async Task<ModelDirectory> ImportAsync()
         {
             var (published, imported) = (Path.Combine(folder, "published"), Path.Combine(folder, $"{geometry.Name}-random-{request.Seed}"));
             var publication = Publication.Of(geometry, File.ReadAllText(ModelDirectory.Open(request.Model).TokenizerPath));
-            Disk.Require(folder, publication.Bytes + (SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements) * sizeof(ushort)), "a publication with the model made of it", "Set TMPDIR or make room.");
+            Disk.Require(folder, publication.Bytes + (SyntheticTensor.Of(geometry).Sum(tensor => tensor.Elements) * sizeof(ushort)),
+                "a publication with the model made of it", "Set TMPDIR or make room.");
             await progress.WriteLineAsync($"writing {geometry.Name} as published, {publication.Bytes / 1e9:0.00} GB …");
             publication.Write(published, request.Seed, mostShardBytes, new Tenths(progress, publication.Bytes).Add, cancellation);
-            await TellAsync("published_size", publication.Bytes / 1e9, "GB", "weight files of the publication");
+            await ReportAsync("published_size", publication.Bytes / 1e9, "GB", "weight files of the publication");
 
             await progress.WriteLineAsync("importing …");
             Disk.Forget(published);
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true); // what writing took is given back
+            // returns the memory that writing used to the system
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             using var memory = new PrivateMemory(time);
             var began = time.GetTimestamp();
             var model = publication.Import(published, imported, new Telling(progress), cancellation);
-            await TellAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s", "from the published files on disk to a model directory in bf16, digests and hashes included");
-            await TellAsync("import_private_memory", memory.Peak() / Gibibyte, "GiB", "the process's private memory at most meanwhile");
+            await ReportAsync("import_time", time.GetElapsedTime(began).TotalSeconds, "s",
+                "from the published files on disk to a model directory in bf16, digests and hashes included");
+            await ReportAsync("import_private_memory", memory.Peak() / Gibibyte, "GiB", "the process's private memory at most meanwhile");
             Directory.Delete(published, recursive: true);
             return model;
         }
@@ -78,18 +85,24 @@ public static class FullSizeRun
             var again = await stack.AskAsync(prompt, cancellation);
             var other = await stack.AskAsync(stack.Prompts.New(Shots, Tokens), cancellation);
 
-            await TellAsync($"weights_held_{storage}", stack.WeightBytes() / Gibibyte, "GiB", "weights of all stages as they are held; native ones in the files' own pages");
-            await TellAsync($"load_time_{storage}", loaded, "s", "from nothing to stages that take calls, files on disk and not in the page cache");
-            await TellAsync($"load_private_memory_{storage}", loadMemory / Gibibyte, "GiB", "peak growth of private memory meanwhile");
-            await TellAsync($"first_answer_from_disk_{storage}", loaded + (first.FirstToken / 1000), "s", $"from nothing to the first token of a prompt with {Shots} shots");
-            await TellAsync($"first_token_{storage}", other.FirstToken / 1000, "s", $"a prompt with {Shots} shots and {Shots + 1} new pictures, loaded");
-            await TellAsync($"first_token_again_{storage}", again.FirstToken / 1000, "s", "the same prompt again");
-            await TellAsync($"tokens_per_second_{storage}", (other.Tokens - 1) / ((other.Total - other.FirstToken) / 1000), "tokens/s", "one stream, behind its first token");
-            await TellAsync($"private_memory_{storage}", memory.PeakGrowth() / Gibibyte, "GiB", "peak growth of private memory from nothing to the last of three answers");
+            await ReportAsync($"weights_held_{storage}", stack.WeightBytes() / Gibibyte, "GiB",
+                "weights of all stages as they are held; native ones in the files' own pages");
+            await ReportAsync($"load_time_{storage}", loaded, "s",
+                "from nothing to stages that take calls, files on disk and not in the page cache");
+            await ReportAsync($"load_private_memory_{storage}", loadMemory / Gibibyte, "GiB", "peak growth of private memory meanwhile");
+            await ReportAsync($"first_answer_from_disk_{storage}", loaded + (first.FirstToken / 1000),
+                "s", $"from nothing to the first token of a prompt with {Shots} shots");
+            await ReportAsync($"first_token_{storage}", other.FirstToken / 1000,
+                "s", $"a prompt with {Shots} shots and {Shots + 1} new pictures, loaded");
+            await ReportAsync($"first_token_again_{storage}", again.FirstToken / 1000, "s", "the same prompt again");
+            await ReportAsync($"tokens_per_second_{storage}", (other.Tokens - 1) / ((other.Total - other.FirstToken) / 1000), "tokens/s",
+                "one stream, behind its first token");
+            await ReportAsync($"private_memory_{storage}", memory.PeakGrowth() / Gibibyte, "GiB",
+                "peak growth of private memory from nothing to the last of three answers");
         }
     }
 
-    // Progress<T> would report on other threads, behind time
+    // Progress<T> would report late, because it posts to other threads.
     private sealed class Telling(TextWriter progress) : IProgress<ImportProgress>
     {
         private Tenths? _tenths;

@@ -2,7 +2,10 @@ using System.Globalization;
 
 namespace Flamingo.Bench.Machine;
 
-/// <summary>This process's private (anonymous) memory, looked at every few milliseconds: what mapped files take is the page cache's. Linux.</summary>
+/// <summary>
+/// Samples this process's private (anonymous) memory every few milliseconds. Mapped files are not included, because they belong to the
+/// page cache. Works only on Linux.
+/// </summary>
 public sealed class PrivateMemory : IDisposable
 {
     private readonly ITimer _timer;
@@ -11,14 +14,14 @@ public sealed class PrivateMemory : IDisposable
 
     public PrivateMemory(TimeProvider time) => _timer = time.CreateTimer(_ => Look(), null, TimeSpan.Zero, TimeSpan.FromMilliseconds(5));
 
-    /// <summary>Bytes at most so far, those at the beginning included.</summary>
+    /// <summary>The maximum in bytes so far, including the memory at the beginning.</summary>
     public long Peak()
     {
         Look();
         return Interlocked.Read(ref _peak);
     }
 
-    /// <summary>Bytes at most above those at the beginning, so far.</summary>
+    /// <summary>The maximum growth in bytes since the beginning.</summary>
     public long PeakGrowth() => Math.Max(0, Peak() - _begin);
 
     public void Dispose() => _timer.Dispose();
@@ -33,6 +36,7 @@ public sealed class PrivateMemory : IDisposable
     private static long Read()
     {
         var line = File.ReadLines("/proc/self/status").Single(line => line.StartsWith("RssAnon:", StringComparison.Ordinal));
-        return long.Parse(line.AsSpan(8, line.Length - 8 - 2), NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture) << 10;
+        return long.Parse(line.AsSpan(8, line.Length - 8 - 2), NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite,
+            CultureInfo.InvariantCulture) << 10;
     }
 }

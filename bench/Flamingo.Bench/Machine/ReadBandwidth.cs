@@ -4,23 +4,27 @@ using System.Runtime.InteropServices;
 
 namespace Flamingo.Bench.Machine;
 
-/// <summary>How fast this machine reads memory: all threads sum 1 GiB, far more than any cache holds, each its own part.</summary>
+/// <summary>
+/// The speed at which this machine reads memory: all threads sum 1 GiB, which is far larger than the caches, each its own part.
+/// </summary>
 public sealed class ReadBandwidth(int threads)
 {
-    private const int Vectors = 8; // sums in flight per thread, so that loads do not wait for additions
+    private const int Vectors = 8; // independent sums per thread, so that loads do not wait for additions
     private readonly ulong[] _memory = Touched(1 << 27);
 
-    /// <summary>Best of a few passes, in GB/s (10⁹ bytes).</summary>
+    /// <summary>Returns the best of a few passes in GB/s (10⁹ bytes).</summary>
     public double Measure(TimeProvider time)
     {
         var best = 0.0;
         for (var pass = 0; pass < 4; pass++)
         {
             var (started, sums) = (time.GetTimestamp(), new ulong[threads]);
-            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, part => sums[part] = Sum(_memory.AsSpan(Begin(part)..Begin(part + 1))));
+            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads },
+                part => sums[part] = Sum(_memory.AsSpan(Begin(part)..Begin(part + 1))));
             var seconds = time.GetElapsedTime(started).TotalSeconds;
             var total = sums.Aggregate(0UL, (all, sum) => all + sum);
-            if (total != (ulong)_memory.Length) throw new UnreachableException($"{_memory.Length} ones sum to {total}."); // and the sum is not optimised away
+            // the check also keeps the compiler from removing the sum
+            if (total != (ulong)_memory.Length) throw new UnreachableException($"{_memory.Length} ones sum to {total}.");
             best = Math.Max(best, _memory.Length * (double)sizeof(ulong) / seconds / 1e9);
         }
 

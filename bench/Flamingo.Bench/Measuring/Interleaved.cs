@@ -1,6 +1,6 @@
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>Two sides measured in turn, ABAB…, so that a drift of the machine hits both.</summary>
+/// <summary>Measures two alternatives in alternation, ABAB…, so that a drift of the machine's speed affects both.</summary>
 public static class Interleaved
 {
     public static async Task<Paired<T>> RunAsync<T>(int repetitions, Func<Task<T>> first, Func<Task<T>> second)
@@ -16,10 +16,10 @@ public static class Interleaved
     }
 }
 
-/// <summary>What both sides measured, round by round.</summary>
+/// <summary>The measurements of both alternatives, in order of the rounds.</summary>
 public sealed record Paired<T>(IReadOnlyList<T> First, IReadOnlyList<T> Second)
 {
-    /// <summary>Median of the first side over median of the second.</summary>
+    /// <summary>The median of the first alternative over the median of the second one.</summary>
     public double Ratio(Func<T, double> value) => FirstMedian(value) / SecondMedian(value);
 
     public double FirstMedian(Func<T, double> value) => Median.Of(First.Select(value));
@@ -29,7 +29,7 @@ public sealed record Paired<T>(IReadOnlyList<T> First, IReadOnlyList<T> Second)
 
 public static class Median
 {
-    /// <summary>The middle value, or the mean of the two in the middle.</summary>
+    /// <summary>Returns the middle value, or the mean of the two middle values.</summary>
     public static double Of(IEnumerable<double> values)
     {
         var sorted = values.Order().ToArray();

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Flamingo.Bench.Measuring;
 
 /// <summary>
-/// Pictures that nobody has seen before: BMP files of random noise, all different, the same sequence for the same seed.
-/// They have the size that the vision tower reads, so that neither decoding nor scaling hides the model.
+/// New pictures that are in no cache: BMP files of random noise, all different; a seed always gives the same sequence.
+/// They have the input size of the vision tower, so that the cost of decoding and scaling is small.
 /// </summary>
 public sealed class NoisePictures(int side, int seed)
 {

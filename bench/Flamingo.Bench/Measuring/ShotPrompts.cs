@@ -3,11 +3,11 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>Few-shot prompts as users send them: picture and text per shot, then a picture and the beginning of its text; greedy.</summary>
-/// <param name="endOfChunk">What ends a shot.</param>
+/// <summary>Greedy few-shot prompts: a picture and a text per shot, then a picture and the beginning of its text.</summary>
+/// <param name="endOfChunk">The text of the model's end-of-example token.</param>
 public sealed class ShotPrompts(NoisePictures pictures, string endOfChunk)
 {
-    /// <summary>A prompt whose pictures have never been seen.</summary>
+    /// <summary>Creates a prompt with new pictures.</summary>
     public FlamingoRequest New(int shots, int maxTokens)
     {
         var segments = new List<FlamingoSegment>();
@@ -22,7 +22,7 @@ public sealed class ShotPrompts(NoisePictures pictures, string endOfChunk)
         return new FlamingoRequest(segments, new SamplingParameters { MaxTokens = maxTokens, Temperature = 0 });
     }
 
-    /// <summary>The same shots, and a last picture that has never been seen.</summary>
+    /// <summary>Creates a prompt with the same shots and a new last picture.</summary>
     public FlamingoRequest WithNewPicture(FlamingoRequest prompt) =>
         prompt with { Segments = [.. prompt.Segments.SkipLast(2), new FlamingoPicture(pictures.Next()), prompt.Segments[^1]] };
 }

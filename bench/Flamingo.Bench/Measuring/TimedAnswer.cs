@@ -3,14 +3,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>An answer as its caller saw it arrive.</summary>
-/// <param name="FirstToken">From the call to the first token, in milliseconds.</param>
-/// <param name="Total">From the call to the end, in milliseconds.</param>
+/// <summary>The times of an answer, as its caller measured them.</summary>
+/// <param name="FirstToken">Milliseconds from the call to the first token.</param>
+/// <param name="Total">Milliseconds from the call to the end.</param>
 /// <param name="FirstTokenAt">Timestamp of the first token.</param>
 /// <param name="EndAt">Timestamp of the end.</param>
 public sealed record TimedAnswer(double FirstToken, double Total, long FirstTokenAt, long EndAt, int Tokens)
 {
-    public static async Task<TimedAnswer> AskAsync(IFlamingo flamingo, FlamingoRequest request, TimeProvider time, CancellationToken cancellation)
+    public static async Task<TimedAnswer> AskAsync(IFlamingo flamingo, FlamingoRequest request, TimeProvider time,
+        CancellationToken cancellation)
     {
         var (asked, first, tokens) = (time.GetTimestamp(), 0L, 0);
         await foreach (var item in flamingo.GenerateAsync(request, cancellation))
@@ -22,7 +23,8 @@ public sealed record TimedAnswer(double FirstToken, double Total, long FirstToke
 
         var end = time.GetTimestamp();
         return tokens > 0
-            ? new TimedAnswer(time.GetElapsedTime(asked, first).TotalMilliseconds, time.GetElapsedTime(asked, end).TotalMilliseconds, first, end, tokens)
+            ? new TimedAnswer(time.GetElapsedTime(asked, first).TotalMilliseconds, time.GetElapsedTime(asked, end).TotalMilliseconds, first,
+                end, tokens)
             : throw new InvalidOperationException("The answer had no token.");
     }
 }

@@ -4,7 +4,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Measuring;
 
-/// <summary>What a figure may use. Model and stacks are made when a figure first asks, measurements that several figures quote are taken once.</summary>
+/// <summary>
+/// The resources of the figures. Models and stacks are created when a figure first needs them, and a measurement that several figures
+/// use is made once.
+/// </summary>
 public sealed class Workbench(BenchRequest request, TextWriter progress, TimeProvider time) : IAsyncDisposable
 {
     private readonly Dictionary<string, object> _measured = new(StringComparer.Ordinal);
@@ -23,10 +26,10 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 
     public TimeProvider Time => time;
 
-    /// <summary>A line for people.</summary>
-    public Task TellAsync(string line) => progress.WriteLineAsync(line);
+    /// <summary>Writes a progress line for the user.</summary>
+    public Task ReportAsync(string line) => progress.WriteLineAsync(line);
 
-    /// <summary>All stages in this process, warmed up by one prompt.</summary>
+    /// <summary>All stages in this process, after one warm-up prompt.</summary>
     public async Task<EmbeddedStack> EmbeddedAsync(CancellationToken cancellation)
     {
         if (_embedded is not null) return _embedded;
@@ -39,16 +42,19 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         return _embedded;
     }
 
-    /// <summary>A stack of its own for whoever asks, who disposes it.</summary>
-    /// <param name="settings">Stronger than the request's.</param>
+    /// <summary>Loads a separate stack, which the caller must dispose.</summary>
+    /// <param name="settings">Configuration values that override those of the request.</param>
     public async Task<EmbeddedStack> LoadAsync(IReadOnlyDictionary<string, string?> settings, CancellationToken cancellation)
     {
         var model = Endless(cancellation);
-        await progress.WriteLineAsync($"loading {model.Config.ModelId} with {string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
-        return await EmbeddedStack.LoadAsync(model, request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase).ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
+        await progress.WriteLineAsync($"loading {model.Config.ModelId} with "
+            + $"{string.Join(", ", settings.Select(setting => $"{setting.Key}={setting.Value}"))} …");
+        return await EmbeddedStack.LoadAsync(model,
+            request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase)
+                .ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
     }
 
-    /// <summary>The same stages behind four hosts on loopback.</summary>
+    /// <summary>The same stages behind four hosts on loopback addresses.</summary>
     public async Task<DistributedStack> DistributedAsync(CancellationToken cancellation)
     {
         if (_distributed is not null) return _distributed;
@@ -59,7 +65,7 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         return _distributed;
     }
 
-    /// <summary>What was measured under this name before, or a new measurement.</summary>
+    /// <summary>Returns the earlier measurement of this name, or makes a new one.</summary>
     public async Task<T> OnceAsync<T>(string what, Func<Task<T>> measure)
         where T : notnull
     {
@@ -74,7 +80,8 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         if (_folder is not null) Directory.Delete(_folder, recursive: true);
     }
 
-    private ModelDirectory Endless(CancellationToken cancellation) => _endless ??= EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
+    private ModelDirectory Endless(
+        CancellationToken cancellation) => _endless ??= EndlessModel.Create(MakeModel(cancellation), Path.Combine(Folder(), "endless"));
 
     private ModelDirectory MakeModel(CancellationToken cancellation)
     {

@@ -2,12 +2,12 @@ using ScottPlot;
 
 namespace Flamingo.Bench.NewWords;
 
-/// <summary>Accuracy over shots as a picture.</summary>
+/// <summary>Draws the accuracy over the number of shots.</summary>
 public static class NewWordPlot
 {
     private const int Width = 560, Height = 340;
 
-    /// <param name="path">.svg or .png</param>
+    /// <param name="path">Path of the output file, which ends with .svg or .png.</param>
     public static void Write(IReadOnlyList<NewWordAccuracy> accuracies, string path)
     {
         using var plot = new Plot();

@@ -5,25 +5,32 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.NewWords;
 
-/// <param name="Random">Mean over draws.</param>
+/// <summary>The accuracies for one number of shots.</summary>
+/// <param name="Random">Mean accuracy over the random draws.</param>
 public sealed record NewWordAccuracy(int Shots, double Random, double Rices);
 
-/// <summary>How often a new word is named right after so many examples from a support set, drawn at random or nearest to the query (RICES); greedy, exact match.</summary>
+/// <summary>
+/// Measures how often the model names a new word correctly after examples from a support set, which are drawn at random or are nearest
+/// to the query (RICES). Answers are greedy and must match exactly.
+/// </summary>
 public static class NewWordRun
 {
     public const string SetName = "new-words";
     private const int MaxTokens = 14;
 
-    /// <summary>Shots of the paper's figures.</summary>
+    /// <summary>The numbers of shots in the paper's figures.</summary>
     public static IReadOnlyList<int> Shots { get; } = [0, 1, 2, 4, 8];
 
-    /// <param name="draws">Random supports of each query.</param>
-    public static async Task<IReadOnlyList<NewWordAccuracy>> RunAsync(BenchRequest request, NewWordData data, int draws, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    /// <param name="draws">Number of random draws for each query.</param>
+    public static async Task<IReadOnlyList<NewWordAccuracy>> RunAsync(BenchRequest request, NewWordData data, int draws,
+        TextWriter progress, TimeProvider time, CancellationToken cancellation)
     {
-        // not the workbench's: its model never ends an answer
+        // The workbench's stack cannot be used, because its model has no stop token.
         await using var stack = await EmbeddedStack.LoadAsync(ModelDirectory.Open(request.Model), request, time, cancellation);
         await progress.WriteLineAsync($"encoding {data.Support.Count} examples …");
-        await stack.SupportSets.PutAsync(new PutSupportSet(SetName, [.. data.Support.Select(example => new SupportExample(data.Picture(example.Picture), example.Text))]), cancellation);
+        await stack.SupportSets.PutAsync(
+            new PutSupportSet(SetName, [.. data.Support.Select(
+                example => new SupportExample(data.Picture(example.Picture), example.Text))]), cancellation);
 
         var accuracies = new List<NewWordAccuracy>();
         foreach (var shots in Shots)
@@ -34,13 +41,16 @@ public static class NewWordRun
             {
                 if (shots > 0) rices += await IsRightAsync(new SupportSetChoice(SetName, ShotSelection.Rices, shots)) ? 1 : 0;
                 for (var draw = 0; draw < draws; draw++)
-                    random += await IsRightAsync(shots == 0 ? null : new SupportSetChoice(SetName, ShotSelection.Random, shots, (ulong)((((request.Seed * draws) + draw) * data.Queries.Count) + place))) ? 1 : 0;
+                    random += await IsRightAsync(shots == 0 ? null
+                        : new SupportSetChoice(SetName, ShotSelection.Random, shots,
+                            (ulong)((((request.Seed * draws) + draw) * data.Queries.Count) + place))) ? 1 : 0;
 
                 async Task<bool> IsRightAsync(SupportSetChoice? choice)
                 {
                     var text = "";
                     await foreach (var item in stack.Flamingo.GenerateAsync(
-                        new FlamingoRequest([data.Picture(query.Picture), new FlamingoText(query.Prompt)], new SamplingParameters { MaxTokens = MaxTokens }) { SupportSet = choice }, cancellation))
+                        new FlamingoRequest([data.Picture(query.Picture), new FlamingoText(query.Prompt)],
+                            new SamplingParameters { MaxTokens = MaxTokens }) { SupportSet = choice }, cancellation))
                         if (item is AnswerTokens tokens) text += tokens.Text;
                     return text == query.Answer;
                 }
@@ -53,10 +63,13 @@ public static class NewWordRun
         return accuracies;
     }
 
-    /// <summary>Two lines of the report per number of shots.</summary>
-    public static IEnumerable<Measurement> Measurements(IEnumerable<NewWordAccuracy> accuracies) => accuracies.SelectMany(row => new Measurement[]
+    /// <summary>Returns two lines of the report per number of shots.</summary>
+    public static IEnumerable<Measurement> Measurements(
+        IEnumerable<NewWordAccuracy> accuracies) => accuracies.SelectMany(row => new Measurement[]
     {
-        new($"new_word_accuracy_random_{row.Shots}_shots", row.Random, "share", "queries answered exactly, shots drawn from the support set at random"),
-        new($"new_word_accuracy_rices_{row.Shots}_shots", row.Rices, "share", "queries answered exactly, shots nearest to the query (RICES)"),
+        new($"new_word_accuracy_random_{row.Shots}_shots", row.Random, "share",
+            "queries answered exactly, shots drawn from the support set at random"),
+        new($"new_word_accuracy_rices_{row.Shots}_shots", row.Rices, "share",
+            "queries answered exactly, shots nearest to the query (RICES)"),
     });
 }

@@ -6,12 +6,14 @@ using Flamingo.Import;
 namespace Flamingo.Bench.Publications;
 
 /// <summary>
-/// A CLIP of open_clip (f32, its text tower too), a language model of Hugging Face in the dtype and files of its publisher, and checkpoint.pt (f32).
-/// Names, dtypes, files and sizes are those of openflamingo/OpenFlamingo-*, anas-awadalla/mpt-*, togethercomputer/RedPajama-INCITE-Base-3B-v1 on Hugging Face.
+/// The published files of OpenFlamingo: a CLIP of open_clip (f32, including its text tower), a language model from Hugging Face in its
+/// publisher's dtype and files, and checkpoint.pt (f32).
+/// Names, dtypes, files and sizes are those of openflamingo/OpenFlamingo-*, anas-awadalla/mpt-* and
+/// togethercomputer/RedPajama-INCITE-Base-3B-v1 on Hugging Face.
 /// </summary>
 internal static class OpenFlamingoPublication
 {
-    private const int AddedTokens = 2; // rows that training put behind the language model's own
+    private const int AddedTokens = 2; // rows that training appended to the language model's vocabulary
 
     public static Publication Of(Geometry geometry, string tokenizer)
     {
@@ -20,31 +22,44 @@ internal static class OpenFlamingoPublication
         var isGptNeoX = language.Positions == "rotary";
         var (list, dtype, names, config) = isGptNeoX ? GptNeoX(language) : Mpt(language, isMosaic: language.QueryKeyNorm == "full_width");
         var published = new PublishedNames(names.Concat(Gated(list)).ToDictionary(), language.CrossAttention.Layers);
-        var tensors = SyntheticTensor.Language(language, geometry.Biases).ToLookup(tensor => tensor.Name.Contains(".gated_cross_attention.", StringComparison.Ordinal));
+        var tensors = SyntheticTensor.Language(language, geometry.Biases)
+            .ToLookup(tensor => tensor.Name.Contains(".gated_cross_attention.", StringComparison.Ordinal));
         var own = tensors[false].SelectMany(published.Of).ToList();
         bool IsVocabulary(SyntheticTensor tensor) => tensor.Shape[0] == language.VocabularySize;
-        IEnumerable<PublishedTensor> masks = isGptNeoX ? Enumerable.Range(0, language.Layers).Select(layer => new PublishedTensor(new($"{list}.{layer}.attention.bias", Filling.One, 1, 1, language.ContextLength, language.ContextLength), "BOOL")) : [];
+        IEnumerable<PublishedTensor> masks =
+            isGptNeoX ? Enumerable.Range(0, language.Layers)
+                .Select(layer =>
+                    new PublishedTensor(new($"{list}.{layer}.attention.bias", Filling.One, 1, 1, language.ContextLength,
+                        language.ContextLength), "BOOL")) : [];
 
         List<PublishedTensor> checkpoint =
         [
             .. SyntheticTensor.Resampler(geometry.Resampler).Select(tensor => F32(tensor with { Name = $"perceiver.{tensor.Name}" })),
-            .. own.Where(IsVocabulary).Concat(tensors[true].SelectMany(published.Of)).Select(tensor => F32(tensor with { Name = $"lang_encoder.{tensor.Name}" })),
+            .. own.Where(IsVocabulary).Concat(tensors[true].SelectMany(published.Of))
+                .Select(tensor => F32(tensor with { Name = $"lang_encoder.{tensor.Name}" })),
             .. masks.Select(mask => mask with { Tensor = mask.Tensor with { Name = $"lang_encoder.{mask.Tensor.Name}" } }),
         ];
         return new Publication(
             [
                 new("vision/open_clip_pytorch_model.bin", MaySplit: false, [.. Clip(geometry.Vision).Select(F32)]),
-                new("language/pytorch_model.bin", MaySplit: true, [.. own.Select(tensor => new PublishedTensor(IsVocabulary(tensor) ? tensor with { Shape = [tensor.Shape[0] - AddedTokens, .. tensor.Shape.Skip(1)] } : tensor, dtype)), .. masks]),
+                new("language/pytorch_model.bin", MaySplit: true,
+                    [.. own.Select(tensor =>
+                        new PublishedTensor(IsVocabulary(tensor)
+                            ? tensor with { Shape = [tensor.Shape[0] - AddedTokens, .. tensor.Shape.Skip(1)] } : tensor,
+                            dtype)), .. masks]),
                 new("checkpoint.pt", MaySplit: false, checkpoint),
             ],
-            new Dictionary<string, string> { ["vision/open_clip_config.json"] = ClipConfig(geometry.Vision), ["language/config.json"] = config, ["language/tokenizer.json"] = tokenizer },
+            new Dictionary<string, string> { ["vision/open_clip_config.json"] = ClipConfig(geometry.Vision),
+                ["language/config.json"] = config, ["language/tokenizer.json"] = tokenizer },
             (folder, output, progress, cancellation) => OpenFlamingoImport.Run(
-                new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"), Path.Combine(folder, "checkpoint.pt"), every) { Dtype = "BF16" }, output, progress, cancellation));
+                new OpenFlamingoSource(Path.Combine(folder, "vision"), Path.Combine(folder, "language"),
+                    Path.Combine(folder, "checkpoint.pt"), every) { Dtype = "BF16" }, output, progress, cancellation));
     }
 
     private static PublishedTensor F32(SyntheticTensor tensor) => new(tensor, "F32");
 
-    private static (string List, string Dtype, Dictionary<string, string[]> Names, string Config) Mpt(LanguageConfig language, bool isMosaic)
+    private static (string List, string Dtype, Dictionary<string, string[]> Names,
+        string Config) Mpt(LanguageConfig language, bool isMosaic)
     {
         const string List = "transformer.blocks";
         var names = new Dictionary<string, string[]>
@@ -62,7 +77,8 @@ internal static class OpenFlamingoPublication
         };
         var config = JsonSerializer.Serialize(new
         {
-            model_type = isMosaic ? "mosaic_gpt" : "mpt", alibi = true, alibi_bias_max = 8, attn_qk_ln = isMosaic, d_model = language.Width, n_heads = language.Heads, n_layers = language.Layers,
+            model_type = isMosaic ? "mosaic_gpt" : "mpt", alibi = true, alibi_bias_max = 8, attn_qk_ln = isMosaic, d_model = language.Width,
+            n_heads = language.Heads, n_layers = language.Layers,
             max_seq_len = language.ContextLength, no_bias = true, vocab_size = language.VocabularySize - AddedTokens,
         });
         return (List, isMosaic ? "F32" : "BF16", names, config);
@@ -85,8 +101,10 @@ internal static class OpenFlamingoPublication
         };
         var config = JsonSerializer.Serialize(new
         {
-            model_type = "gpt_neox", hidden_act = "gelu", hidden_size = language.Width, intermediate_size = language.FeedForwardWidth, num_attention_heads = language.Heads, num_hidden_layers = language.Layers,
-            max_position_embeddings = language.ContextLength, layer_norm_eps = language.NormEpsilon, rotary_pct = 1.0, rotary_emb_base = 10000, use_parallel_residual = false, tie_word_embeddings = false,
+            model_type = "gpt_neox", hidden_act = "gelu", hidden_size = language.Width, intermediate_size = language.FeedForwardWidth,
+            num_attention_heads = language.Heads, num_hidden_layers = language.Layers,
+            max_position_embeddings = language.ContextLength, layer_norm_eps = language.NormEpsilon, rotary_pct = 1.0,
+            rotary_emb_base = 10000, use_parallel_residual = false, tie_word_embeddings = false,
             vocab_size = language.VocabularySize - AddedTokens,
         });
         return (List, "F16", names, config);
@@ -105,21 +123,24 @@ internal static class OpenFlamingoPublication
         ["gated_cross_attention.feed_forward_gate"] = [$"{list}.{{0}}.gated_cross_attn_layer.ff_gate"],
     };
 
-    // the text tower, which an import leaves behind, is that of ViT-L/14: 12 layers, as wide as the pooled embedding
+    // The text tower, which an import ignores, is that of ViT-L/14: 12 layers with the width of the pooled embedding.
     private static IEnumerable<SyntheticTensor> Clip(VisionConfig vision)
     {
         var text = vision with { Width = vision.PooledWidth, Layers = 12, FeedForwardWidth = 4 * vision.PooledWidth };
         return
         [
             .. SyntheticTensor.Vision(vision).Select(tensor => tensor with { Name = $"visual.{tensor.Name}" }),
-            new("token_embedding.weight", Filling.Random, 49408, text.Width), new("positional_embedding", Filling.Random, 77, text.Width), new("text_projection", Filling.Random, text.Width, text.Width), new("logit_scale", Filling.One, 1),
+            new("token_embedding.weight", Filling.Random, 49408, text.Width), new("positional_embedding", Filling.Random, 77, text.Width),
+            new("text_projection", Filling.Random, text.Width, text.Width), new("logit_scale", Filling.One, 1),
             .. SyntheticTensor.Vision(text).Where(tensor => tensor.Name.StartsWith("transformer.", StringComparison.Ordinal)),
         ];
     }
 
     private static string ClipConfig(VisionConfig vision) => JsonSerializer.Serialize(new
     {
-        model_cfg = new { embed_dim = vision.PooledWidth, quick_gelu = true, vision_cfg = new { image_size = vision.ImageSize, layers = vision.Layers, width = vision.Width, head_width = vision.Width / vision.Heads, patch_size = vision.PatchSize } },
+        model_cfg = new { embed_dim = vision.PooledWidth, quick_gelu = true,
+            vision_cfg = new { image_size = vision.ImageSize, layers = vision.Layers, width = vision.Width,
+                head_width = vision.Width / vision.Heads, patch_size = vision.PatchSize } },
         preprocess_cfg = new { mean = vision.Preprocessing.Mean, std = vision.Preprocessing.Std },
     });
 }

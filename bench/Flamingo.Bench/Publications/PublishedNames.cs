@@ -5,8 +5,8 @@ using Flamingo.Bench.Synthesis;
 namespace Flamingo.Bench.Publications;
 
 /// <summary>
-/// Canonical names as a publication spells them. <c>{0}</c> stands for the layer, <c>{1}</c> for the place among the gated blocks;
-/// where one canonical matrix is published as several, their names share its rows equally.
+/// Maps canonical tensor names to a publication's names. <c>{0}</c> is the index of the layer, <c>{1}</c> the index among the gated
+/// blocks. If one canonical matrix is published as several matrices, each of them has the same number of its rows.
 /// </summary>
 internal sealed partial class PublishedNames(IReadOnlyDictionary<string, string[]> parts, IReadOnlyList<int> gatedLayers)
 {
@@ -20,7 +20,8 @@ internal sealed partial class PublishedNames(IReadOnlyDictionary<string, string[
         foreach (var name in names)
         {
             var spelled = string.Format(CultureInfo.InvariantCulture, name, layer, block);
-            yield return tensor with { Name = kind.Length == 0 ? spelled : $"{spelled}.{kind}", Shape = [tensor.Shape[0] / names.Length, .. tensor.Shape.Skip(1)] };
+            yield return tensor with { Name = kind.Length == 0 ? spelled : $"{spelled}.{kind}",
+                Shape = [tensor.Shape[0] / names.Length, .. tensor.Shape.Skip(1)] };
         }
     }
 

@@ -4,22 +4,26 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Soaking;
 
-/// <summary>One thing that a caller does.</summary>
-/// <param name="Refusal">How a request that is wrong must be refused; null for one that is right.</param>
-/// <param name="Leaves">Whether the caller may go away before the answer is whole.</param>
-/// <param name="RunAsync">Returns once the answer is whole.</param>
+/// <summary>One call of the soak test.</summary>
+/// <param name="Refusal">The expected error of an invalid request; null for a valid request.</param>
+/// <param name="Leaves">Whether the caller may cancel before the answer is complete.</param>
+/// <param name="RunAsync">Sends the call and returns once the answer is complete.</param>
 public sealed record SoakCall(string Kind, FlamingoErrorKind? Refusal, bool Leaves, Func<IFlamingo, CancellationToken, Task> RunAsync);
 
-/// <summary>The mix of one caller, the same sequence for the same seed: half its pictures are known to everybody, half are new.</summary>
-/// <param name="tokens">Of each generated answer.</param>
-public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, string imageToken, int tokens, TimeProvider time, int seed)
+/// <summary>
+/// Creates the calls of one caller; a seed always gives the same sequence. Half of the pictures are shared by all callers, the other
+/// half are new.
+/// </summary>
+/// <param name="tokens">Number of tokens of each generated answer.</param>
+public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, string imageToken,
+    int tokens, TimeProvider time, int seed)
 {
     private static readonly string[] Candidates = [" jano", " pilu", " red circle", " two", " no"];
     private readonly Random _random = new(seed);
     private readonly MixedPrompts _knownPrompts = Prompts(known, pictures, endOfChunk, seed, newPictures: false);
     private readonly MixedPrompts _newPrompts = Prompts(known, pictures, endOfChunk, seed, newPictures: true);
 
-    /// <summary>Kinds by number, so that a warm-up can do each.</summary>
+    /// <summary>The number of kinds of calls, so that a warm-up can make one call of each kind.</summary>
     public const int Kinds = 13;
 
     public SoakCall Next() => Make(_random.Next(Kinds));
@@ -38,29 +42,37 @@ public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePi
             4 => Generate("log-probabilities", new(prompt, greedy with { LogProbabilities = 5, StopStrings = ["circle"] })),
             5 => Generate("attention", new(prompt, greedy) { Attention = new([], []) }),
             6 => Generate("pinned", new(prompt, greedy) { PinPrefix = TimeSpan.FromSeconds(1) }),
-            7 => new("rank", null, false, async (flamingo, cancellation) => Whole((await flamingo.RankAsync(new(prompt, Candidates), cancellation)).Candidates.Count == Candidates.Length)),
+            7 =>
+                new("rank", null, false, async (flamingo, cancellation) =>
+                    Whole((await flamingo.RankAsync(new(prompt, Candidates), cancellation)).Candidates.Count == Candidates.Length)),
             8 => Cancelled(new(prompt, greedy with { MaxTokens = 4 * tokens }), TimeSpan.FromMilliseconds(1 + _random.Next(400))),
             9 => Left(new(prompt, sampled with { Samples = 2 }), after: 1 + _random.Next(tokens)),
             10 => Wrong("wrong sampling", FlamingoErrorKind.InvalidArgument, new(prompt, greedy with { MaxTokens = 0, TopP = 2 })),
             11 => _random.Next(2) == 0
-                ? Wrong("a picture that is none", FlamingoErrorKind.InvalidArgument, new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
+                ? Wrong("a picture that is none", FlamingoErrorKind.InvalidArgument,
+                    new([new FlamingoPicture(new byte[64]), .. prompt], greedy))
                 : Wrong("a marker in the text", FlamingoErrorKind.InvalidArgument, new([.. prompt, new FlamingoText(imageToken)], greedy)),
-            12 => Wrong("an unknown picture", FlamingoErrorKind.NotFound, new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
+            12 =>
+                Wrong("an unknown picture", FlamingoErrorKind.NotFound,
+                    new([new FlamingoPictureId(new string('0', 64)), .. prompt], greedy)),
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such kind."),
         };
     }
 
-    private static MixedPrompts Prompts(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, int seed, bool newPictures)
+    private static MixedPrompts Prompts(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePictures pictures, string endOfChunk, int seed,
+        bool newPictures)
     {
         var random = new Random(seed);
         return new MixedPrompts(() => newPictures ? pictures.Next() : known[random.Next(known.Count)], endOfChunk, seed);
     }
 
-    private static SoakCall Generate(string kind, FlamingoRequest request) => new(kind, null, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
+    private static SoakCall Generate(string kind,
+        FlamingoRequest request) => new(kind, null, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
-    private static SoakCall Wrong(string kind, FlamingoErrorKind refusal, FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
+    private static SoakCall Wrong(string kind, FlamingoErrorKind refusal,
+        FlamingoRequest request) => new(kind, refusal, false, (flamingo, cancellation) => AskAsync(flamingo, request, cancellation));
 
-    // anywhere on its way: among the waiting, in the vision encoder, half-way through the answer
+    // The cancellation can hit a request that waits, that is in the vision encoder, or whose answer has begun.
     private SoakCall Cancelled(FlamingoRequest request, TimeSpan after) => new("cancelled", null, true, async (flamingo, cancellation) =>
     {
         using var patience = new CancellationTokenSource(after, time);
@@ -83,6 +95,6 @@ public sealed class SoakCalls(IReadOnlyList<ReadOnlyMemory<byte>> known, NoisePi
 
     private static void Whole(bool whole)
     {
-        if (!whole) throw new InvalidOperationException("The answer is not whole.");
+        if (!whole) throw new InvalidOperationException("The answer is not complete.");
     }
 }

@@ -3,12 +3,15 @@ using Flamingo.Stages;
 
 namespace Flamingo.Bench.Soaking;
 
-/// <summary>One caller in a closed loop. Of those refused, every other one returns after a tenth of the time that it was told: the load never gets polite.</summary>
+/// <summary>
+/// Sends calls in a closed loop. After every second refusal it retries after a tenth of the retry delay, so that the server is also
+/// tested with clients that ignore the delay.
+/// </summary>
 public sealed class SoakCaller(int number, IFlamingo flamingo, SoakCalls calls, SoakLedger ledger, TimeProvider time)
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>Begins calls for so long; returns when the last has ended.</summary>
+    /// <summary>Starts calls for the given time and returns when the last call has ended.</summary>
     public async Task RunAsync(TimeSpan length, CancellationToken cancellation)
     {
         var started = time.GetTimestamp();
@@ -21,7 +24,7 @@ public sealed class SoakCaller(int number, IFlamingo flamingo, SoakCalls calls, 
         {
             await call.RunAsync(flamingo, cancellation);
             if (call.Refusal is null) ledger.Answer();
-            else ledger.Failure($"{call.Kind}: answered where {call.Refusal} was due");
+            else ledger.Failure($"{call.Kind}: answered where {call.Refusal} was expected");
         }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.Overloaded)
         {

@@ -1,30 +1,30 @@
 namespace Flamingo.Bench.Soaking;
 
-/// <summary>How all calls ended; from any thread.</summary>
+/// <summary>Counts the results of all calls. Its members are safe for concurrent use.</summary>
 public sealed class SoakLedger
 {
     private const int MostTold = 10;
     private readonly Lock _lock = new();
     private readonly List<string> _failures = [];
 
-    /// <summary>Whole answers.</summary>
+    /// <summary>Number of complete answers.</summary>
     public int Answers { get; private set; }
 
-    /// <summary>Requests refused because there were too many.</summary>
+    /// <summary>Number of requests that were refused because of overload.</summary>
     public int Refusals { get; private set; }
 
-    /// <summary>Refusals that said when to return.</summary>
+    /// <summary>Number of refusals with a retry delay.</summary>
     public int RefusalsWithDelay { get; private set; }
 
-    /// <summary>Wrong requests that were refused as they must.</summary>
+    /// <summary>Number of invalid requests that were rejected with the expected error.</summary>
     public int Rejected { get; private set; }
 
-    /// <summary>Callers that went away before the end.</summary>
+    /// <summary>Number of calls that the caller cancelled.</summary>
     public int Left { get; private set; }
 
     public int Failures { get; private set; }
 
-    /// <summary>The first failures in words.</summary>
+    /// <summary>Descriptions of the first failures.</summary>
     public IReadOnlyList<string> FirstFailures
     {
         get
@@ -68,6 +68,7 @@ public sealed class SoakLedger
 
     public override string ToString()
     {
-        lock (_lock) return $"{Answers} answers, {Refusals} refused ({RefusalsWithDelay} told when), {Rejected} wrong, {Left} left, {Failures} failed";
+        lock (_lock) return $"{Answers} answers, {Refusals} refused ({RefusalsWithDelay} with delay), {Rejected} rejected, {Left} "
+            + $"cancelled, {Failures} failed";
     }
 }

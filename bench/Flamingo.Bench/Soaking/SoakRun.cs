@@ -5,16 +5,19 @@ using Flamingo.LanguageModel.Execution;
 namespace Flamingo.Bench.Soaking;
 
 /// <summary>
-/// Twice the load that is admitted, for a time: twice as many callers as the language model runs and lets wait, each in
-/// a closed loop. After the first tenth all caches have been filled, and callers pause: what the idle process holds then
-/// is what it may hold at the end.
+/// Runs twice the admitted load for some time: twice as many callers as the language model runs and queues, each in a closed loop.
+/// After the first tenth all caches are full and the callers pause. The resources that the idle process holds then are the limit for the
+/// resources that it may hold at the end.
 /// </summary>
 public static class SoakRun
 {
     private static readonly TimeSpan SlowestSampling = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LongestEnding = TimeSpan.FromMinutes(5);
 
-    /// <summary>Caches of models/shapes that fill within seconds, and limits that both language model and gateway run into. A request's own settings are stronger.</summary>
+    /// <summary>
+    /// Cache sizes that models/shapes fills within seconds, and limits that both the language model and the gateway reach. The settings of
+    /// a request override them.
+    /// </summary>
     public static IReadOnlyDictionary<string, string?> Defaults { get; } = new Dictionary<string, string?>
     {
         ["LanguageModel:MaxSequences"] = "16",
@@ -26,19 +29,23 @@ public static class SoakRun
         ["Gateway:MaxQueuedRequests"] = "4",
     };
 
-    /// <param name="request">Its figures and repetitions are not looked at.</param>
-    /// <param name="progress">Receives a line every few seconds, for people.</param>
-    /// <exception cref="TimeoutException">Calls or the engine do not come to an end.</exception>
-    public static async Task<SoakReport> RunAsync(BenchRequest request, TimeSpan length, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    /// <param name="request">The model and its settings; figures and repetitions are ignored.</param>
+    /// <param name="progress">Receives a line every few seconds for the user.</param>
+    /// <exception cref="TimeoutException">Calls or the work of the engine do not end.</exception>
+    public static async Task<SoakReport> RunAsync(BenchRequest request, TimeSpan length, TextWriter progress, TimeProvider time,
+        CancellationToken cancellation)
     {
-        var settings = Defaults.Where(setting => !request.Settings.Keys.Contains(setting.Key, StringComparer.OrdinalIgnoreCase)).Concat(request.Settings).ToDictionary();
+        var settings = Defaults.Where(setting => !request.Settings.Keys.Contains(setting.Key, StringComparer.OrdinalIgnoreCase))
+            .Concat(request.Settings).ToDictionary();
         await using var bench = new Workbench(request with { Settings = settings }, progress, time);
         var stack = await bench.EmbeddedAsync(cancellation);
         var limits = stack.Options<LanguageModelOptions>();
         var ledger = new SoakLedger();
         ReadOnlyMemory<byte>[] known = [.. Enumerable.Range(0, 8).Select(_ => stack.Pictures.Next())];
-        SoakCaller[] callers = [.. Enumerable.Range(0, 2 * (limits.MaxSequences + limits.MaxQueued)).Select(number => new SoakCaller(number, stack.Flamingo, Calls(number), ledger, time))];
-        var where = $"{stack.Directory.Config.ModelId}, {request.Threads} threads, {callers.Length} callers, {limits.MaxSequences} sequences, {limits.MaxQueued} waiting, {length.TotalMinutes:0.##} minutes";
+        SoakCaller[] callers = [.. Enumerable.Range(0, 2 * (limits.MaxSequences + limits.MaxQueued))
+            .Select(number => new SoakCaller(number, stack.Flamingo, Calls(number), ledger, time))];
+        var where = $"{stack.Directory.Config.ModelId}, {request.Threads} threads, {callers.Length} callers, {limits.MaxSequences} "
+            + $"sequences, {limits.MaxQueued} waiting, {length.TotalMinutes:0.##} minutes";
         await progress.WriteLineAsync($"soak: {where}, seed {request.Seed}");
 
         var each = Calls(callers.Length);
@@ -52,9 +59,10 @@ public static class SoakRun
         return SoakReport.Of(warm, end, ledger, where);
 
         SoakCalls Calls(int number) => new(
-            known, new NoisePictures(stack.Model.Vision.ImageSize, SeedOf(number)), stack.Model.Language.EndOfChunkToken, stack.Model.Language.ImageToken, bench.StreamTokens, time, SeedOf(number));
+            known, new NoisePictures(stack.Model.Vision.ImageSize, SeedOf(number)), stack.Model.Language.EndOfChunkToken,
+            stack.Model.Language.ImageToken, bench.StreamTokens, time, SeedOf(number));
 
-        int SeedOf(int number) => unchecked((request.Seed * 1_000_003) + number + 1); // no caller has another's pictures, nor the stack's
+        int SeedOf(int number) => unchecked((request.Seed * 1_000_003) + number + 1); // all callers and the stack have different pictures
 
         async Task PhaseAsync(TimeSpan phase)
         {
@@ -67,13 +75,15 @@ public static class SoakRun
             }
             finally
             {
-                await stop.CancelAsync(); // callers never outlive the stack
-                await calling.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                await stop.CancelAsync(); // callers must end before the stack is disposed
+                await calling.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously,
+                    TaskScheduler.Default);
             }
         }
     }
 
-    private static async Task WatchAsync(EmbeddedStack stack, SoakLedger ledger, Task calling, TimeSpan phase, TextWriter progress, TimeProvider time, CancellationToken cancellation)
+    private static async Task WatchAsync(EmbeddedStack stack, SoakLedger ledger, Task calling, TimeSpan phase, TextWriter progress,
+        TimeProvider time, CancellationToken cancellation)
     {
         var started = time.GetTimestamp();
         using var timer = new PeriodicTimer(phase < SlowestSampling * 10 ? phase / 10 : SlowestSampling, time);
@@ -84,7 +94,9 @@ public static class SoakRun
             await tick;
             var elapsed = time.GetElapsedTime(started);
             await progress.WriteLineAsync($"{elapsed.TotalSeconds,6:0.0} s  {await SoakSample.TakeAsync(stack, cancellation)}; {ledger}");
-            if (elapsed > phase + LongestEnding) throw new TimeoutException($"Calls have not ended {LongestEnding.TotalMinutes:0} minutes after the last one began: {stack.Engine}.");
+            if (elapsed > phase + LongestEnding)
+                throw new TimeoutException($"Calls have not ended {LongestEnding.TotalMinutes:0} minutes after the last one began: "
+                    + $"{stack.Engine}.");
         }
     }
 }

@@ -16,13 +16,16 @@ using TorchSharp;
 
 namespace Flamingo.Bench.Stacks;
 
-/// <summary>All stages and the gateway's pipeline in this process, as the command line composes them: memory cache, no Redis.</summary>
+/// <summary>
+/// All stages and the gateway's pipeline in this process, composed as in the command line, with a memory cache and without Redis.
+/// </summary>
 public sealed class EmbeddedStack : IAsyncDisposable
 {
     private readonly ServiceProvider _services;
     private readonly TimeProvider _time;
 
-    private EmbeddedStack(ServiceProvider services, ModelDirectory directory, FlamingoModel model, NoisePictures pictures, TimeProvider time)
+    private EmbeddedStack(ServiceProvider services, ModelDirectory directory, FlamingoModel model, NoisePictures pictures,
+        TimeProvider time)
     {
         (_services, Directory, Model, Pictures, _time) = (services, directory, model, pictures, time);
         Prompts = new ShotPrompts(pictures, model.Language.EndOfChunkToken);
@@ -36,14 +39,15 @@ public sealed class EmbeddedStack : IAsyncDisposable
 
     public ShotPrompts Prompts { get; }
 
-    /// <summary>What the engine holds and did, after its last step.</summary>
+    /// <summary>The state and counters of the engine after its last step.</summary>
     public EngineStatistics Engine => ((LanguageModelStage)Stage<ILanguageModel>()).Statistics;
 
     public IFlamingo Flamingo => _services.GetRequiredService<IFlamingo>();
 
     public ISupportSets SupportSets => _services.GetRequiredService<ISupportSets>();
 
-    public static async Task<EmbeddedStack> LoadAsync(ModelDirectory directory, BenchRequest request, TimeProvider time, CancellationToken cancellation)
+    public static async Task<EmbeddedStack> LoadAsync(ModelDirectory directory, BenchRequest request, TimeProvider time,
+        CancellationToken cancellation)
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
@@ -64,15 +68,15 @@ public sealed class EmbeddedStack : IAsyncDisposable
         }
     }
 
-    /// <summary>One of the stages, to serve it elsewhere; this stack still owns it.</summary>
+    /// <summary>Returns a stage so that another host can serve it. This stack remains its owner.</summary>
     public T Stage<T>()
         where T : class => _services.GetRequiredService<T>();
 
-    /// <summary>The value of an options class, as the stages read it.</summary>
+    /// <summary>Returns the options of a class with the values that the stages use.</summary>
     public T Options<T>()
         where T : class => _services.GetRequiredService<IOptions<T>>().Value;
 
-    /// <summary>Bytes of all stages' weights in the dtype that is computed in, held so; as they are held if null.</summary>
+    /// <summary>Bytes of all stages' weights in the compute dtype with the given storage; null for the actual storage.</summary>
     public long WeightBytes(WeightStorage? storage = null)
     {
         var options = Options<ModelOptions>();
@@ -83,10 +87,16 @@ public sealed class EmbeddedStack : IAsyncDisposable
         });
     }
 
-    /// <summary>Tensors of all stages that nobody has disposed of. Asked on the thread that they live on, in its turn.</summary>
-    public Task<long> LiveTensorsAsync(CancellationToken cancellation) => _services.GetRequiredService<InferenceThread>().RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
+    /// <summary>
+    /// Number of tensors of all stages that are not disposed. It is counted on the inference thread, after its pending work.
+    /// </summary>
+    public Task<long> LiveTensorsAsync(
+        CancellationToken cancellation) =>
+            _services.GetRequiredService<InferenceThread>()
+                .RunAsync(() => DisposeScopeManager.Statistics.ThreadTotalLiveCount, cancellation);
 
-    public Task<TimedAnswer> AskAsync(FlamingoRequest request, CancellationToken cancellation) => TimedAnswer.AskAsync(Flamingo, request, _time, cancellation);
+    public Task<TimedAnswer> AskAsync(FlamingoRequest request,
+        CancellationToken cancellation) => TimedAnswer.AskAsync(Flamingo, request, _time, cancellation);
 
     public ValueTask DisposeAsync() => _services.DisposeAsync();
 }

@@ -7,8 +7,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Flamingo.Bench.Stacks;
 
 /// <summary>
-/// Two ways from pixels to latents over loopback gRPC: features travel through whoever asks, as the Gateway does it, or
-/// the vision encoder hands them to the resampler itself and answers with latents. The second exists here alone, to be measured.
+/// Two ways from pixels to latents over loopback gRPC: the caller passes features on to the resampler, as the gateway does, or the
+/// vision encoder sends them to the resampler directly and returns latents. The second way exists only in this benchmark.
 /// </summary>
 public sealed class HandoverStack : IAsyncDisposable
 {
@@ -31,10 +31,15 @@ public sealed class HandoverStack : IAsyncDisposable
             }
 
             var vision = embedded.Stage<IVisionEncoder>();
-            stack._resampler = new RemoteResampler(Open(await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()), app => app.MapResampler(), cancellation)), options.ConnectTimeout);
-            stack._vision = new RemoteVisionEncoder(Open(await stack._hosts.StartAsync(services => services.AddSingleton(vision), app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
+            stack._resampler = new RemoteResampler(
+                Open(await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()),
+                    app => app.MapResampler(), cancellation)), options.ConnectTimeout);
+            stack._vision = new RemoteVisionEncoder(
+                Open(await stack._hosts.StartAsync(services => services.AddSingleton(vision), app => app.MapVisionEncoder(), cancellation)),
+                options.ConnectTimeout);
             stack._handing = new RemoteVisionEncoder(Open(await stack._hosts.StartAsync(
-                services => services.AddSingleton<IVisionEncoder>(new HandingVisionEncoder(vision, stack._resampler)), app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
+                services => services.AddSingleton<IVisionEncoder>(new HandingVisionEncoder(vision, stack._resampler)),
+                app => app.MapVisionEncoder(), cancellation)), options.ConnectTimeout);
             return stack;
         }
         catch
@@ -44,14 +49,15 @@ public sealed class HandoverStack : IAsyncDisposable
         }
     }
 
-    /// <returns>Latents, after the features have come here and gone on.</returns>
+    /// <returns>Latents. The features pass through this process.</returns>
     public async Task<IReadOnlyList<TensorData>> ThroughHereAsync(VisionEncodeRequest request, CancellationToken cancellation)
     {
         var encoding = await _vision.EncodeAsync(request, cancellation);
-        return (await _resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]), cancellation)).Latents;
+        return (await _resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]),
+            cancellation)).Latents;
     }
 
-    /// <returns>The same latents, handed over by the vision encoder.</returns>
+    /// <returns>The same latents. The vision encoder sends the features to the resampler.</returns>
     public async Task<IReadOnlyList<TensorData>> DirectlyAsync(VisionEncodeRequest request, CancellationToken cancellation) =>
         [.. (await _handing.EncodeAsync(request, cancellation)).Pictures.Select(picture => picture.Features)];
 
@@ -61,7 +67,7 @@ public sealed class HandoverStack : IAsyncDisposable
         await _hosts.DisposeAsync();
     }
 
-    // its answer's features are latents: a tensor travels as well in one place as in another
+    // Its answer carries latents in the field for features, which makes no difference to the transfer.
     private sealed class HandingVisionEncoder(IVisionEncoder vision, IResampler resampler) : IVisionEncoder
     {
         public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => vision.DescribeAsync(cancellation);
@@ -71,8 +77,10 @@ public sealed class HandoverStack : IAsyncDisposable
         public async Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation)
         {
             var encoding = await vision.EncodeAsync(request, cancellation);
-            var resampling = await resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]), cancellation);
-            return new VisionEncoding(encoding.WeightsDigest, [.. resampling.Latents.Select(latents => new PictureFeatures(latents, null))]);
+            var resampling = await resampler.ResampleAsync(new ResampleRequest([.. encoding.Pictures.Select(picture => picture.Features)]),
+                cancellation);
+            return new VisionEncoding(encoding.WeightsDigest,
+                [.. resampling.Latents.Select(latents => new PictureFeatures(latents, null))]);
         }
     }
 }

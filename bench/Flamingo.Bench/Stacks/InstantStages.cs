@@ -7,10 +7,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Flamingo.Bench.Stacks;
 
-/// <summary>Stages that describe themselves as a real model does and answer at once: what a request still costs is the Gateway's own.</summary>
+/// <summary>
+/// Stages with the description of a real model that answer immediately, so that the cost of a request is only the gateway's.
+/// </summary>
 public sealed class InstantStages(FlamingoModel model) : IVisionEncoder, IResampler, ILanguageModel
 {
-    /// <summary>The gateway's pipeline over instant stages.</summary>
+    /// <summary>Creates the gateway's pipeline over these stages.</summary>
     public static ServiceProvider Build(FlamingoModel model, TimeProvider time)
     {
         var stages = new InstantStages(model);
@@ -27,23 +29,31 @@ public sealed class InstantStages(FlamingoModel model) : IVisionEncoder, IResamp
     Task<LanguageModelDescription> ILanguageModel.DescribeAsync(CancellationToken cancellation) => Task.FromResult(model.Language);
 
     public Task<VisionEncoding> EncodeAsync(VisionEncodeRequest request, CancellationToken cancellation) =>
-        Task.FromResult(new VisionEncoding(model.Vision.WeightsDigest, [.. request.Pictures.Select(_ => new PictureFeatures(Zeros(TensorDtype.Float32, 1, model.Vision.Patches, model.Vision.Width), null))]));
+        Task.FromResult(new VisionEncoding(model.Vision.WeightsDigest,
+            [.. request.Pictures.Select(_ =>
+                new PictureFeatures(Zeros(TensorDtype.Float32, 1, model.Vision.Patches, model.Vision.Width), null))]));
 
-    public Task<VisionEncoderStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(0, 0, 0));
+    public Task<VisionEncoderStatistics> GetStatisticsAsync(
+        CancellationToken cancellation) => Task.FromResult(new VisionEncoderStatistics(0, 0, 0));
 
     public Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation) =>
-        Task.FromResult(new Resampling(model.Resampler.WeightsDigest, [.. request.Features.Select(_ => Zeros(model.Resampler.LatentDtype, model.Resampler.Latents, model.Resampler.Width))], []));
+        Task.FromResult(new Resampling(model.Resampler.WeightsDigest,
+            [.. request.Features.Select(_ => Zeros(model.Resampler.LatentDtype, model.Resampler.Latents, model.Resampler.Width))], []));
 
-    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<AnswerEvent> GenerateAsync(LanguageModelRequest request,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         await Task.CompletedTask;
         for (var token = 0; token < request.Sampling.MaxTokens; token++) yield return new AnswerTokens("a", [0]);
-        yield return AnswerFinished.OfLanguageModel(FinishReason.Length, 1, request.Sampling.MaxTokens, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, model.Language.WeightsDigest);
+        yield return AnswerFinished.OfLanguageModel(FinishReason.Length, 1, request.Sampling.MaxTokens, TimeSpan.Zero, TimeSpan.Zero,
+            TimeSpan.Zero, model.Language.WeightsDigest);
     }
 
-    public Task<Ranking> RankAsync(RankRequest request, CancellationToken cancellation) => throw new NotSupportedException("No figure ranks over instant stages.");
+    public Task<Ranking> RankAsync(RankRequest request,
+        CancellationToken cancellation) => throw new NotSupportedException("No figure ranks over instant stages.");
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) => throw new NotSupportedException("No figure tokenizes over instant stages.");
+    public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments,
+        CancellationToken cancellation) => throw new NotSupportedException("No figure tokenizes over instant stages.");
 
     private static TensorData Zeros(TensorDtype dtype, params ReadOnlySpan<int> shape)
     {

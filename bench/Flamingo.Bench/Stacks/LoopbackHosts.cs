@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Bench.Stacks;
 
-/// <summary>Kestrels of this process, each on a free loopback port; they end together.</summary>
+/// <summary>Kestrel hosts in this process, each on a free loopback port. They are stopped together.</summary>
 internal sealed class LoopbackHosts : IAsyncDisposable
 {
     private readonly List<WebApplication> _hosts = [];
@@ -20,12 +20,13 @@ internal sealed class LoopbackHosts : IAsyncDisposable
         foreach (var host in Enumerable.Reverse(_hosts)) await host.DisposeAsync();
     }
 
-    /// <returns>Its address.</returns>
-    public async Task<string> StartAsync(Action<IServiceCollection> register, Action<WebApplication> map, CancellationToken cancellation, IReadOnlyDictionary<string, string?>? settings = null)
+    /// <returns>The address of the host.</returns>
+    public async Task<string> StartAsync(Action<IServiceCollection> register, Action<WebApplication> map, CancellationToken cancellation,
+        IReadOnlyDictionary<string, string?>? settings = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders();
-        builder.Configuration.Sources.Clear(); // neither files nor environment of whoever measures
+        builder.Configuration.Sources.Clear(); // files and environment variables of the machine must not change the measurement
         builder.Configuration.AddInMemoryCollection(settings ?? new Dictionary<string, string?>());
         builder.WebHost.ConfigureKestrel(kestrel =>
         {

@@ -2,10 +2,16 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Synthesis;
 
-/// <summary>A model directory as it is, but without stop tokens: every answer has exactly the tokens that were asked for, so that rates compare.</summary>
+/// <summary>
+/// A copy of a model directory without stop tokens, so that every answer has exactly the requested number of tokens and rates are
+/// comparable.
+/// </summary>
+/// A model directory as it is, but without stop tokens: every answer has exactly the tokens that were asked for, so that rates
+/// compare.
+/// </summary>
 public static class EndlessModel
 {
-    /// <param name="path">Receives flamingo.json and tokenizer.json; the weights stay where they are.</param>
+    /// <param name="path">The folder for flamingo.json and tokenizer.json; the weights are not copied.</param>
     public static ModelDirectory Create(ModelDirectory model, string path)
     {
         Directory.CreateDirectory(path);
@@ -13,7 +19,8 @@ public static class EndlessModel
         ModelDirectory.WriteConfig(path, model.Config with
         {
             Tokens = model.Config.Tokens with { Stop = [] },
-            Weights = model.Config.Weights.ToDictionary(part => part.Key, part => part.Value with { File = Path.GetFullPath(Path.Combine(model.Path, part.Value.File)) }),
+            Weights = model.Config.Weights.ToDictionary(part => part.Key,
+                part => part.Value with { File = Path.GetFullPath(Path.Combine(model.Path, part.Value.File)) }),
         });
         return ModelDirectory.Open(path);
     }

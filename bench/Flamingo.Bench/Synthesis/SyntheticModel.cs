@@ -6,22 +6,30 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Bench.Synthesis;
 
-/// <summary>A model directory of a true geometry with random bf16 weights, written one tensor at a time. It answers nonsense at the real speed.</summary>
+/// <summary>
+/// Writes a model directory with the geometry of a published model and random bf16 weights, one tensor at a time. Its answers are
+/// meaningless, but their speed is that of the real model.
+/// </summary>
 public static class SyntheticModel
 {
-    /// <summary>The directory if it is there, else a new one.</summary>
-    /// <param name="lender">Its tokenizer and special tokens are copied; ids must lie below the geometry's vocabulary.</param>
-    /// <exception cref="CheckpointException">Another model is there.</exception>
-    /// <exception cref="IOException">Too little disk is free.</exception>
-    public static ModelDirectory OpenOrWrite(Geometry geometry, ModelDirectory lender, string path, int seed, TextWriter progress, CancellationToken cancellation)
+    /// <summary>Opens the directory if it exists, otherwise creates it.</summary>
+    /// <param name="lender">The model whose tokenizer and special tokens are copied; its ids must be below the geometry's
+    /// vocabulary size.</param>
+    /// <exception cref="CheckpointException">The directory holds another model.</exception>
+    /// <exception cref="IOException">The disk has too little free space.</exception>
+    public static ModelDirectory OpenOrWrite(Geometry geometry, ModelDirectory lender, string path, int seed, TextWriter progress,
+        CancellationToken cancellation)
     {
         if (File.Exists(Path.Combine(path, ModelDirectory.ConfigFile)))
         {
             var found = ModelDirectory.Open(path);
-            return found.Config.ModelId == ModelId(geometry, seed) ? found : throw new CheckpointException($"{path} holds {found.Config.ModelId} where {ModelId(geometry, seed)} was to be measured. Name another --model, or delete it.");
+            return found.Config.ModelId == ModelId(geometry, seed) ? found
+                : throw new CheckpointException($"{path} holds {found.Config.ModelId} but the run measures {ModelId(geometry, seed)}. "
+                    + "Name another --model, or delete the folder.");
         }
 
-        if (Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any()) throw new CheckpointException($"{path} is not empty and holds no model. Name another --model.");
+        if (Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any())
+            throw new CheckpointException($"{path} is not empty and holds no model. Name another --model.");
         var unfinished = $"{Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))}.writing-{Environment.ProcessId}";
         Directory.CreateDirectory(unfinished);
         try
@@ -40,7 +48,8 @@ public static class SyntheticModel
 
     private static string ModelId(Geometry geometry, int seed) => $"{geometry.Name}-random-{seed}";
 
-    private static void Write(Geometry geometry, ModelDirectory lender, string folder, int seed, TextWriter progress, CancellationToken cancellation)
+    private static void Write(Geometry geometry, ModelDirectory lender, string folder, int seed, TextWriter progress,
+        CancellationToken cancellation)
     {
         (string Part, SyntheticTensor[] Tensors)[] parts =
         [
@@ -55,8 +64,10 @@ public static class SyntheticModel
         var weights = new Dictionary<string, WeightsFile>();
         foreach (var (part, tensors) in parts)
         {
-            var sources = tensors.ToDictionary(tensor => tensor.Name, tensor => new SourceTensor(tensor.Name, "BF16", tensor.Shape, () => values.Fill(tensor)));
-            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), sources, dtype: null, (_, bytes) => written.Add(bytes), faults: [], cancellation);
+            var sources = tensors.ToDictionary(tensor => tensor.Name,
+                tensor => new SourceTensor(tensor.Name, "BF16", tensor.Shape, () => values.Fill(tensor)));
+            SafetensorsWriter.Write(Path.Combine(folder, $"{part}.safetensors"), sources, dtype: null, (_, bytes) => written.Add(bytes),
+                faults: [], cancellation);
             weights[part] = Describe(folder, $"{part}.safetensors");
         }
 
@@ -70,7 +81,8 @@ public static class SyntheticModel
             Language = geometry.Language,
             Tokens = lender.Config.Tokens,
             Weights = weights,
-            Provenance = new Provenance { Layout = "synthetic", Tool = "Flamingo.Bench", Sources = [], Note = $"random weights, seed {seed}" },
+            Provenance = new Provenance { Layout = "synthetic", Tool = "Flamingo.Bench", Sources = [],
+                Note = $"random weights, seed {seed}" },
         });
     }
 
@@ -79,7 +91,8 @@ public static class SyntheticModel
         var path = Path.Combine(folder, name);
         using var file = SafetensorsFile.Open(path);
         var digest = WeightsDigest.Compute(file, _ => true);
-        var latentDigest = file.Entries.Keys.All(WeightsDigest.ShapesLatents) ? digest : WeightsDigest.Compute(file, WeightsDigest.ShapesLatents);
+        var latentDigest = file.Entries.Keys.All(WeightsDigest.ShapesLatents) ? digest
+            : WeightsDigest.Compute(file, WeightsDigest.ShapesLatents);
         return new WeightsFile(name, new FileInfo(path).Length, file.HeaderSha256, digest, latentDigest);
     }
 }

@@ -2,10 +2,10 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Synthesis;
 
-/// <summary>How a random weight is filled.</summary>
+/// <summary>The values with which a synthetic weight is filled.</summary>
 public enum Filling
 {
-    /// <summary>Normal, standard deviation 0.02.</summary>
+    /// <summary>A normal distribution with standard deviation 0.02.</summary>
     Random,
 
     /// <summary>1, for norms.</summary>
@@ -14,19 +14,21 @@ public enum Filling
     /// <summary>0, for biases.</summary>
     Zero,
 
-    /// <summary>0.1: a gate through tanh that lets something pass, so that its block counts.</summary>
+    /// <summary>0.1, for gates: the tanh of a gate is then not zero, so that its block affects the result.</summary>
     Gate,
 }
 
-/// <param name="Name">Canonical, see Flamingo.Checkpoints/NAMES.md.</param>
+/// <param name="Name">Canonical name, see Flamingo.Checkpoints/NAMES.md.</param>
 public sealed record SyntheticTensor(string Name, Filling Filling, params IReadOnlyList<long> Shape)
 {
     public long Elements => Shape.Aggregate(1L, (product, size) => checked(product * size));
 
-    /// <summary>All parts of a model.</summary>
-    public static IEnumerable<SyntheticTensor> Of(Geometry geometry) => [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
+    /// <summary>The tensors of all parts of a model.</summary>
+    public static IEnumerable<SyntheticTensor> Of(
+        Geometry geometry) =>
+            [.. Vision(geometry.Vision), .. Resampler(geometry.Resampler), .. Language(geometry.Language, geometry.Biases)];
 
-    /// <summary>Everything that <c>vision.safetensors</c> holds.</summary>
+    /// <summary>The tensors of <c>vision.safetensors</c>.</summary>
     public static IEnumerable<SyntheticTensor> Vision(VisionConfig vision)
     {
         long width = vision.Width, patch = vision.PatchSize, side = vision.ImageSize / vision.PatchSize;
@@ -51,7 +53,7 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         yield return new("proj", Filling.Random, width, vision.PooledWidth);
     }
 
-    /// <summary>Everything that <c>resampler.safetensors</c> holds.</summary>
+    /// <summary>The tensors of <c>resampler.safetensors</c>.</summary>
     public static IEnumerable<SyntheticTensor> Resampler(ResamplerConfig resampler)
     {
         long width = resampler.Width, inner = resampler.Heads * resampler.HeadWidth;
@@ -64,7 +66,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             yield return new($"layers.{layer}.0.to_kv.weight", Filling.Random, 2 * inner, width);
             yield return new($"layers.{layer}.0.to_out.weight", Filling.Random, width, inner);
             if (resampler.QueryKeyNorm == "per_head")
-                foreach (var tensor in Norm($"layers.{layer}.0.norm_q", resampler.HeadWidth).Concat(Norm($"layers.{layer}.0.norm_k", resampler.HeadWidth))) yield return tensor;
+                foreach (var tensor in Norm($"layers.{layer}.0.norm_q", resampler.HeadWidth)
+                    .Concat(Norm($"layers.{layer}.0.norm_k", resampler.HeadWidth))) yield return tensor;
             foreach (var tensor in Norm($"layers.{layer}.1.0", width)) yield return tensor;
             yield return new($"layers.{layer}.1.1.weight", Filling.Random, resampler.FeedForwardWidth, width);
             yield return new($"layers.{layer}.1.3.weight", Filling.Random, width, resampler.FeedForwardWidth);
@@ -73,8 +76,9 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         foreach (var tensor in Norm("norm", width)) yield return tensor;
     }
 
-    /// <summary>Everything that <c>language.safetensors</c> holds: the decoder, and its gated blocks.</summary>
-    /// <param name="biases">Whether the decoder's linear layers and norms have them; gated blocks never have but in a LayerNorm.</param>
+    /// <summary>The tensors of <c>language.safetensors</c>: the decoder and its gated blocks.</summary>
+    /// <param name="biases">Whether the decoder's linear layers and norms have biases; gated blocks have biases only in a
+    /// LayerNorm.</param>
     public static IEnumerable<SyntheticTensor> Language(LanguageConfig language, bool biases = false)
     {
         long width = language.Width;
@@ -100,7 +104,8 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
             tensors.AddRange(Linears($"{name}.feed_forward.up", width, language.FeedForwardWidth));
             if (language.FeedForward == "swiglu") tensors.AddRange(Linears($"{name}.feed_forward.gate", width, language.FeedForwardWidth));
             tensors.AddRange(Linears($"{name}.feed_forward.down", language.FeedForwardWidth, width));
-            if (language.CrossAttention.Layers.Contains(layer)) tensors.AddRange(GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention"));
+            if (language.CrossAttention.Layers.Contains(layer))
+                tensors.AddRange(GatedBlock(language.CrossAttention, width, $"{name}.gated_cross_attention"));
         }
 
         return tensors;
@@ -112,17 +117,22 @@ public sealed record SyntheticTensor(string Name, Filling Filling, params IReadO
         IEnumerable<SyntheticTensor> Norms(string part, long size) => Norm($"{name}.{part}", size).Take(cross.Norm == "layer_norm" ? 2 : 1);
         SyntheticTensor Weight(string part, long inputs, long outputs) => new($"{name}.{part}.weight", Filling.Random, outputs, inputs);
 
-        var tensors = new List<SyntheticTensor> { Weight("attention.query", width, inner), Weight("attention.key_value", cross.LatentWidth, 2 * inner), Weight("attention.output", inner, width) };
+        var tensors = new List<SyntheticTensor> { Weight("attention.query", width, inner),
+            Weight("attention.key_value", cross.LatentWidth, 2 * inner), Weight("attention.output", inner, width) };
         tensors.AddRange(Norms("attention_norm", width));
-        if (cross.QueryKeyNorm == "per_head") tensors.AddRange([.. Norms("attention.query_norm", cross.HeadWidth), .. Norms("attention.key_norm", cross.HeadWidth)]);
+        if (cross.QueryKeyNorm == "per_head")
+            tensors.AddRange([.. Norms("attention.query_norm", cross.HeadWidth), .. Norms("attention.key_norm", cross.HeadWidth)]);
         tensors.AddRange(Norms("feed_forward_norm", width));
-        tensors.AddRange([Weight("feed_forward.up", width, cross.FeedForwardWidth), Weight("feed_forward.down", cross.FeedForwardWidth, width)]);
+        tensors.AddRange([Weight("feed_forward.up", width, cross.FeedForwardWidth),
+            Weight("feed_forward.down", cross.FeedForwardWidth, width)]);
         if (cross.FeedForward == "swiglu") tensors.Add(Weight("feed_forward.gate", width, cross.FeedForwardWidth));
         tensors.AddRange([new($"{name}.attention_gate", Filling.Gate, gates), new($"{name}.feed_forward_gate", Filling.Gate, gates)]);
         return tensors;
     }
 
-    private static SyntheticTensor[] Norm(string name, long width) => [new($"{name}.weight", Filling.One, width), new($"{name}.bias", Filling.Zero, width)];
+    private static SyntheticTensor[] Norm(string name,
+        long width) => [new($"{name}.weight", Filling.One, width), new($"{name}.bias", Filling.Zero, width)];
 
-    private static SyntheticTensor[] Linear(string name, long inputs, long outputs) => [new($"{name}.weight", Filling.Random, outputs, inputs), new($"{name}.bias", Filling.Zero, outputs)];
+    private static SyntheticTensor[] Linear(string name, long inputs,
+        long outputs) => [new($"{name}.weight", Filling.Random, outputs, inputs), new($"{name}.bias", Filling.Zero, outputs)];
 }

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Flamingo.Bench.Synthesis;
 
 /// <summary>
-/// Fills weights at the speed of memory: normals are drawn once, a million of them, cut to bf16, and a tensor is
-/// pieces of that block from random places. Good for timing, not for statistics.
+/// Fills weights at the speed of memory copies. A million normal values are drawn once and truncated to bf16, and each tensor consists
+/// of pieces from random places of that block. The values suit timing, but not statistics.
 /// </summary>
 public sealed class SyntheticValues
 {
@@ -20,15 +20,17 @@ public sealed class SyntheticValues
         _random = new Random(seed);
         for (var index = 0; index < Block; index += 2)
         {
-            // Box–Muller
+            // Box–Muller transform
             var radius = Deviation * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble()));
             var (sine, cosine) = Math.SinCos(2 * Math.PI * _random.NextDouble());
             (_normals[index], _normals[index + 1]) = (BFloat16(radius * cosine), BFloat16(radius * sine));
         }
     }
 
-    /// <summary>Row-major bytes; another call for the same tensor gives other normals, the same ones in every dtype.</summary>
-    /// <param name="dtype">BF16, F16, F32, or BOOL for what is no weight.</param>
+    /// <summary>
+    /// Returns the row-major bytes of a tensor. Every call gives new values; the sequence of values is the same in every dtype.
+    /// </summary>
+    /// <param name="dtype">BF16, F16, F32, or BOOL for tensors that are not weights.</param>
     public byte[] Fill(SyntheticTensor tensor, string dtype = "BF16")
     {
         var size = Spell([0], dtype).Length;
@@ -53,13 +55,16 @@ public sealed class SyntheticValues
 
     private static byte[] Spell(float[] values, string dtype) => dtype switch
     {
-        "BF16" => MemoryMarshal.AsBytes(values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray().AsSpan()).ToArray(),
+        "BF16" =>
+            MemoryMarshal.AsBytes(values.Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray()
+                .AsSpan()).ToArray(),
         "F16" => MemoryMarshal.AsBytes(values.Select(value => (Half)value).ToArray().AsSpan()).ToArray(),
         "F32" => MemoryMarshal.AsBytes(values.AsSpan()).ToArray(),
         "BOOL" => [.. values.Select(value => (byte)(value == 0 ? 0 : 1))],
         _ => throw new ArgumentException($"'{dtype}' is none of BF16, F16, F32, BOOL.", nameof(dtype)),
     };
 
-    // cut off, not rounded: these are random anyway
-    private static float BFloat16(double value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits((float)value) & 0xffff0000);
+    // Values are truncated, because rounding makes no difference for random values.
+    private static float BFloat16(
+        double value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits((float)value) & 0xffff0000);
 }

@@ -29,13 +29,15 @@ public sealed class FigureCatalogueTests
     [InlineData("int8_weight_memory_share")]
     [InlineData("int8_over_native_tokens_per_second")]
     [InlineData("cold_start")]
-    public void Names_that_others_depend_on_are_there(string name) => Assert.Equal(name, Assert.Single(FigureCatalogue.Select([name])).Name);
+    public void Names_that_others_depend_on_are_there(
+        string name) => Assert.Equal(name, Assert.Single(FigureCatalogue.Select([name])).Name);
 
     [Fact]
     public void None_selects_all_and_unknown_names_are_told()
     {
         Assert.Equal(FigureCatalogue.All, FigureCatalogue.Select([]));
-        Assert.Equal(FigureCatalogue.All.Where(figure => !figure.Name.Contains("_flips_", StringComparison.Ordinal)), FigureCatalogue.Select([], trained: false));
+        Assert.Equal(FigureCatalogue.All.Where(figure => !figure.Name.Contains("_flips_", StringComparison.Ordinal)),
+            FigureCatalogue.Select([], trained: false));
         Assert.Equal(["nonsense"], FigureCatalogue.Unknown(["read_bandwidth", "nonsense"]));
     }
 }

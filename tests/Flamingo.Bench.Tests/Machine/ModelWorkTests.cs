@@ -8,7 +8,9 @@ namespace Flamingo.Bench.Tests.Machine;
 public sealed class ModelWorkTests
 {
     [Fact]
-    public void A_picture_costs_ViT_L_14_what_its_papers_say() => Assert.Equal(162e9, ModelWork.VisionOperations(Geometry.OpenFlamingo3B.Vision), 1e9); // 81 billion multiply-adds
+    // 81 billion multiply-adds
+    public void A_picture_costs_ViT_L_14_what_its_papers_say() =>
+        Assert.Equal(162e9, ModelWork.VisionOperations(Geometry.OpenFlamingo3B.Vision), 1e9);
 
     [Fact]
     public void A_decoded_token_reads_everything_but_the_projections_of_pictures()

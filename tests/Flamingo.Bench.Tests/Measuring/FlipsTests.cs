@@ -8,8 +8,8 @@ public sealed class FlipsTests
 {
     [Theory]
     [InlineData("1 2 3", "1 2 3", 0, 3)]
-    [InlineData("1 2 3", "1 5 6", 1, 2)] // what follows the first divergence is not compared
-    [InlineData("1 2", "1 2 3", 1, 3)] // one of them stopped there
+    [InlineData("1 2 3", "1 5 6", 1, 2)] // tokens after the first difference are not compared
+    [InlineData("1 2", "1 2 3", 1, 3)] // one answer ended earlier
     [InlineData("1 2 3", "4", 1, 1)]
     public void The_first_divergence_of_an_answer_counts_once(string expected, string actual, int flipped, int compared) =>
         Assert.Equal(new Flips(flipped, compared), Flips.Between(Ids(expected), Ids(actual)));

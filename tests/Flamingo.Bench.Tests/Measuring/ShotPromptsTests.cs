@@ -32,6 +32,7 @@ public sealed class ShotPromptsTests
         Assert.Equal(3, prompt.Segments.OfType<FlamingoText>().Count(text => text.Text.EndsWith("<end>", StringComparison.Ordinal)));
         var changed = prompts.WithNewPicture(prompt);
         Assert.Equal(prompt.Segments.Count, changed.Segments.Count);
-        Assert.Equal([6], prompt.Segments.Zip(changed.Segments).Index().Where(pair => pair.Item.First != pair.Item.Second).Select(pair => pair.Index));
+        Assert.Equal([6], prompt.Segments.Zip(changed.Segments).Index().Where(pair => pair.Item.First != pair.Item.Second)
+            .Select(pair => pair.Index));
     }
 }

@@ -10,7 +10,10 @@ public sealed class PublicationTests : IDisposable
     private static readonly string Tokenizer = File.ReadAllText(RepositoryFiles.Path("models", "shapes", "tokenizer.json"));
     private readonly TemporaryFolder _folder = new();
 
-    /// <summary>GB of files as Hugging Face lists them (10⁹ bytes): CLIP 1.71, MPT-1B 5.25, RedPajama-INCITE-3B 5.69, MPT-7B 13.3, idefics-9b 17.86, and the checkpoint.pt of each.</summary>
+    /// <summary>
+    /// GB of files as Hugging Face lists them (10⁹ bytes): CLIP 1.71, MPT-1B 5.25, RedPajama-INCITE-3B 5.69, MPT-7B 13.3,
+    /// idefics-9b 17.86, and the checkpoint.pt of each.
+    /// </summary>
     [Theory]
     [InlineData("openflamingo-3b", 1.71, 5.25, 4.19)]
     [InlineData("openflamingo-4b", 1.71, 5.69, 5.01)]
@@ -20,7 +23,8 @@ public sealed class PublicationTests : IDisposable
     {
         var publication = Publication.Of(Geometry.All.Single(geometry => geometry.Name == name), Tokenizer);
         Assert.Equal(gigabytes.Length, publication.Weights.Count);
-        Assert.All(publication.Weights.Zip(gigabytes), pair => Assert.Equal(pair.Second, pair.First.Tensors.Sum(tensor => tensor.Bytes) / 1e9, 0.03));
+        Assert.All(publication.Weights.Zip(gigabytes),
+            pair => Assert.Equal(pair.Second, pair.First.Tensors.Sum(tensor => tensor.Bytes) / 1e9, 0.03));
     }
 
     [Theory]
@@ -34,10 +38,11 @@ public sealed class PublicationTests : IDisposable
         Assert.True(File.Exists(_folder.Below(index)));
         Assert.Single(Directory.GetFiles(_folder.Path, shard));
 
-        // and what was written is read strictly: every canonical tensor once, nothing unknown
+        // The import is strict: it requires every canonical tensor once and rejects unknown tensors.
         var model = publication.Import(_folder.Path, _folder.Below("imported"), null, TestContext.Current.CancellationToken);
         using var language = model.OpenWeights("language");
-        Assert.Equal(SyntheticTensor.Language(geometry.Language, geometry.Biases).Select(tensor => tensor.Name).Order(StringComparer.Ordinal), language.Entries.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(SyntheticTensor.Language(geometry.Language, geometry.Biases).Select(tensor => tensor.Name)
+            .Order(StringComparer.Ordinal), language.Entries.Keys.Order(StringComparer.Ordinal));
         Assert.All(language.Entries.Values, entry => Assert.Equal("BF16", entry.Dtype));
         Assert.Equal(geometry.Language with { CrossAttention = model.Config.Language.CrossAttention }, model.Config.Language);
     }

@@ -3,7 +3,9 @@ using Flamingo.Bench.Tests.Synthesis;
 
 namespace Flamingo.Bench.Tests.Publications;
 
-/// <summary>A small geometry that keeps what its layout fixes: OpenFlamingo's heads, and in which layers blocks stand.</summary>
+/// <summary>
+/// A small geometry that keeps the values that its layout fixes: OpenFlamingo's number of heads and the layers with gated blocks.
+/// </summary>
 internal static class SmallPublication
 {
     public static Geometry Of(Geometry large)

@@ -23,7 +23,7 @@ public sealed class SyntheticModelTests : IDisposable
         Assert.Equal(2.56e9, all, 0.01e9);
     }
 
-    /// <summary>Billions of parameters; the publications are named after them, vision tower included.</summary>
+    /// <summary>Billions of parameters, including the vision tower. The names of the publications contain them.</summary>
     [Theory]
     [InlineData("openflamingo-4b", 4.04)]
     [InlineData("openflamingo-9b", 8.13)]
@@ -39,9 +39,11 @@ public sealed class SyntheticModelTests : IDisposable
     [InlineData("openflamingo-4b"), InlineData("openflamingo-9b"), InlineData("idefics-9b")]
     public async Task Every_geometry_loads_strictly_and_answers(string name)
     {
-        var model = SyntheticModel.OpenOrWrite(SmallGeometry.Of(Geometry.All.Single(known => known.Name == name)), _shapes, _folder.Below(name), 1, TextWriter.Null, TestContext.Current.CancellationToken);
+        var model = SyntheticModel.OpenOrWrite(SmallGeometry.Of(Geometry.All.Single(known => known.Name == name)), _shapes,
+            _folder.Below(name), 1, TextWriter.Null, TestContext.Current.CancellationToken);
         var request = new BenchRequest([], null, model.Path, Threads: 2, Seed: 1, Repetitions: 1);
-        await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below($"{name}-endless")), request, TimeProvider.System, TestContext.Current.CancellationToken);
+        await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below($"{name}-endless")), request,
+            TimeProvider.System, TestContext.Current.CancellationToken);
         Assert.Equal(8, (await stack.AskAsync(stack.Prompts.New(shots: 1, maxTokens: 8), TestContext.Current.CancellationToken)).Tokens);
     }
 
@@ -50,20 +52,25 @@ public sealed class SyntheticModelTests : IDisposable
     {
         var model = Write("model", seed: 1);
         var request = new BenchRequest([], null, model.Path, Threads: 2, Seed: 1, Repetitions: 1);
-        await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below("endless")), request, TimeProvider.System, TestContext.Current.CancellationToken);
+        await using var stack = await EmbeddedStack.LoadAsync(EndlessModel.Create(model, _folder.Below("endless")), request,
+            TimeProvider.System, TestContext.Current.CancellationToken);
         var picture = stack.Pictures.Next();
-        var encoding = await stack.Stage<IVisionEncoder>().EncodeAsync(new VisionEncodeRequest([VisualInput.Still(picture)], IncludePooled: true), TestContext.Current.CancellationToken);
-        var resampling = await stack.Stage<IResampler>().ResampleAsync(new ResampleRequest([encoding.Pictures[0].Features]), TestContext.Current.CancellationToken);
+        var encoding = await stack.Stage<IVisionEncoder>()
+            .EncodeAsync(new VisionEncodeRequest([VisualInput.Still(picture)], IncludePooled: true), TestContext.Current.CancellationToken);
+        var resampling = await stack.Stage<IResampler>()
+            .ResampleAsync(new ResampleRequest([encoding.Pictures[0].Features]), TestContext.Current.CancellationToken);
         Assert.Equal([1, 4, 32], encoding.Pictures[0].Features.Shape);
-        Assert.All(encoding.Pictures[0].Features.ToFloats().Concat(encoding.Pictures[0].Pooled!.ToFloats()).Concat(resampling.Latents[0].ToFloats()), value => Assert.True(float.IsFinite(value)));
+        Assert.All(encoding.Pictures[0].Features.ToFloats().Concat(encoding.Pictures[0].Pooled!.ToFloats())
+            .Concat(resampling.Latents[0].ToFloats()), value => Assert.True(float.IsFinite(value)));
 
-        // the log-likelihoods are finite, and the picture matters: gates are open
+        // The log-likelihoods are finite and depend on the picture, because the gates are not zero.
         async Task<double> LikelihoodAsync(ReadOnlyMemory<byte> shown) =>
-            (await stack.Flamingo.RankAsync(new FlamingoRankRequest([new FlamingoPicture(shown), new FlamingoText("This is a")], [" jano"]), TestContext.Current.CancellationToken)).Candidates[0].Sum;
+            (await stack.Flamingo.RankAsync(new FlamingoRankRequest([new FlamingoPicture(shown), new FlamingoText("This is a")], [" jano"]),
+                TestContext.Current.CancellationToken)).Candidates[0].Sum;
         var (one, other) = (await LikelihoodAsync(picture), await LikelihoodAsync(stack.Pictures.Next()));
         Assert.True(double.IsFinite(one) && double.IsFinite(other) && one != other, $"{one} and {other}");
 
-        // no stop token ends an answer early
+        // No answer ends early, because the model has no stop token.
         var answer = await stack.AskAsync(stack.Prompts.New(shots: 2, maxTokens: 40), TestContext.Current.CancellationToken);
         Assert.Equal(40, answer.Tokens);
     }
@@ -105,11 +112,17 @@ public sealed class SyntheticModelTests : IDisposable
     [Fact]
     public void A_cancelled_writing_leaves_nothing_behind()
     {
-        Assert.ThrowsAny<OperationCanceledException>(() => SyntheticModel.OpenOrWrite(SmallGeometry.Value, _shapes, _folder.Below("model"), 1, TextWriter.Null, new CancellationToken(canceled: true)));
+        Assert.ThrowsAny<OperationCanceledException>(
+            () =>
+                SyntheticModel.OpenOrWrite(SmallGeometry.Value, _shapes, _folder.Below("model"), 1, TextWriter.Null,
+                    new CancellationToken(canceled: true)));
         Assert.Empty(Directory.GetFileSystemEntries(_folder.Path));
     }
 
     public void Dispose() => _folder.Dispose();
 
-    private ModelDirectory Write(string name, int seed) => SyntheticModel.OpenOrWrite(SmallGeometry.Value, _shapes, _folder.Below(name), seed, TextWriter.Null, TestContext.Current.CancellationToken);
+    private ModelDirectory Write(string name,
+        int seed) =>
+            SyntheticModel.OpenOrWrite(SmallGeometry.Value, _shapes, _folder.Below(name), seed, TextWriter.Null,
+                TestContext.Current.CancellationToken);
 }

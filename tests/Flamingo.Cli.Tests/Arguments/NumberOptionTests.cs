@@ -4,12 +4,12 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Arguments;
 
-/// <summary>Numbers on the command line: every option of every command reads them alike.</summary>
+/// <summary>Checks that every option of every command parses numbers in the same way.</summary>
 public sealed class NumberOptionTests
 {
     private static readonly Type[] Numbers = [typeof(int), typeof(long), typeof(ulong), typeof(float), typeof(double)];
 
-    /// <summary>Names of a command and its options that take numbers.</summary>
+    /// <summary>The commands with the names of their options that take numbers.</summary>
     public static TheoryData<string, string> Options()
     {
         var all = new TheoryData<string, string>();
@@ -67,7 +67,7 @@ public sealed class NumberOptionTests
         {
             (string Option, string Value, string Said)[] wrong =
             [
-                ("--temperature", "0,5", "Write the decimal comma as a point: 0.5."),
+                ("--temperature", "0,5", "Use a decimal point instead of the comma: 0.5."),
                 ("--temperature", "2.5", "--temperature: 2.5 is out of range"),
                 ("--logit-bias", "7=0,5", "'7=0,5' is not ID=VALUE"), ("--logit-bias", "7=1,000", "'7=1,000' is not ID=VALUE"),
             ];
@@ -88,7 +88,7 @@ public sealed class NumberOptionTests
         return refused.Error.TrimEnd().Split('\n');
     }
 
-    // what each command needs besides, so that the number alone is at fault
+    // the other required arguments of each command, so that only the number is wrong
     private static string[] Around(string command, string option = "") =>
     [
         .. command.Split(' ', StringSplitOptions.RemoveEmptyEntries), .. command switch

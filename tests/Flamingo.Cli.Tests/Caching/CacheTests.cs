@@ -5,7 +5,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Cli.Tests.Caching;
 
-/// <summary><c>flamingo cache</c> against a gateway whose cache a test holds.</summary>
+/// <summary>Tests <c>flamingo cache</c> with a fake gateway.</summary>
 public sealed class CacheTests : IAsyncLifetime
 {
     private readonly TemporaryFolder _folder = new();
@@ -28,25 +28,33 @@ public sealed class CacheTests : IAsyncLifetime
         {
             Memory = new() { Entries = 1234, Bytes = 3 << 20, MaxBytes = 256 << 20, Hits = 30, Misses = 10, Evictions = 7, Rejections = 2 },
             Redis = new() { Reachable = true, Hits = 4, Misses = 6, Failures = 1, Corrupt = 3, BytesRead = 2048, BytesWritten = 4096 },
-            Encoded = 6, Waits = 9, SharedWaits = 8, Saved = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(TimeSpan.FromSeconds(12.5)),
+            Encoded = 6, Waits = 9, SharedWaits = 8,
+            Saved = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(TimeSpan.FromSeconds(12.5)),
         };
         var table = (await FlamingoCommand.RunAsync(["cache", "stats", .. Server])).MustReturn(0).Output;
-        foreach (var part in new[] { "1,234", "3.0 MiB of 256.0 MiB", "75.0 %", "40.0 %", "reachable", "6 pictures encoded; 9 waited", "8 for one at another gateway", "saved 12.5 s" }) Assert.Contains(part, table, StringComparison.Ordinal);
+        foreach (var part in new[] { "1,234", "3.0 MiB of 256.0 MiB", "75.0 %", "40.0 %", "reachable",
+            "6 pictures were encoded. 9 lookups waited", "8 for one in another gateway", "saved 12.5 s" })
+                Assert.Contains(part, table, StringComparison.Ordinal);
 
         using var json = JsonDocument.Parse((await FlamingoCommand.RunAsync(["cache", "stats", "--json", .. Server])).MustReturn(0).Output);
-        Assert.Equal(["memory", "redis", "encoded", "waits", "shared_waits", "saved_ms"], json.RootElement.EnumerateObject().Select(member => member.Name));
-        Assert.Equal("""{"entries":1234,"bytes":3145728,"max_bytes":268435456,"hits":30,"misses":10,"evictions":7,"rejections":2}""", json.RootElement.GetProperty("memory").GetRawText());
-        Assert.Equal("""{"reachable":true,"hits":4,"misses":6,"failures":1,"corrupt":3,"bytes_read":2048,"bytes_written":4096}""", json.RootElement.GetProperty("redis").GetRawText());
+        Assert.Equal(["memory", "redis", "encoded", "waits", "shared_waits", "saved_ms"],
+            json.RootElement.EnumerateObject().Select(member => member.Name));
+        Assert.Equal("""{"entries":1234,"bytes":3145728,"max_bytes":268435456,"hits":30,"misses":10,"evictions":7,"rejections":2}""",
+            json.RootElement.GetProperty("memory").GetRawText());
+        Assert.Equal("""{"reachable":true,"hits":4,"misses":6,"failures":1,"corrupt":3,"bytes_read":2048,"bytes_written":4096}""",
+            json.RootElement.GetProperty("redis").GetRawText());
         Assert.Equal(12_500, json.RootElement.GetProperty("saved_ms").GetDouble());
 
         _gateway.Statistics = new V1.CacheStatistics { Memory = new() };
-        Assert.Contains("off", (await FlamingoCommand.RunAsync(["cache", "stats", .. Server])).MustReturn(0).Output, StringComparison.Ordinal);
+        Assert.Contains("off", (await FlamingoCommand.RunAsync(["cache", "stats", .. Server])).MustReturn(0).Output,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Clearing_says_what_it_removed()
     {
-        Assert.Equal("Removed 1,234 entries from memory and 5 from Redis.\n", (await FlamingoCommand.RunAsync(["cache", "clear", .. Server])).MustReturn(0).Output.ReplaceLineEndings("\n"));
+        Assert.Equal("Removed 1,234 entries from memory and 5 from Redis.\n",
+            (await FlamingoCommand.RunAsync(["cache", "clear", .. Server])).MustReturn(0).Output.ReplaceLineEndings("\n"));
         Assert.True(_gateway.Cleared);
     }
 
@@ -94,8 +102,14 @@ public sealed class CacheTests : IAsyncLifetime
         Assert.Contains("gone.png", bad[1], StringComparison.Ordinal);
         Assert.Equal(2, _gateway.Held.Count);
 
-        Assert.Contains("line 2: needs 'picture'", (await FlamingoCommand.RunAsync(["cache", "warm", Write("wrong.jsonl", "{\"picture\": \"a.png\"}\n{\"text\": \"a\"}"), .. Server])).MustReturn(2).Error, StringComparison.Ordinal);
-        Assert.Contains("holds no picture", (await FlamingoCommand.RunAsync(["cache", "warm", Directory.CreateDirectory(_folder.File("empty")).FullName, .. Server])).MustReturn(2).Error, StringComparison.Ordinal);
+        Assert.Contains("line 2: the member 'picture'",
+            (await FlamingoCommand.RunAsync(
+                ["cache", "warm", Write("wrong.jsonl", "{\"picture\": \"a.png\"}\n{\"text\": \"a\"}"), .. Server])).MustReturn(2).Error,
+                StringComparison.Ordinal);
+        Assert.Contains("holds no picture",
+            (await FlamingoCommand.RunAsync(
+                ["cache", "warm", Directory.CreateDirectory(_folder.File("empty")).FullName, .. Server])).MustReturn(2).Error,
+                StringComparison.Ordinal);
     }
 
     [Fact]
@@ -105,10 +119,12 @@ public sealed class CacheTests : IAsyncLifetime
         var calls = 0;
         _gateway.Encoding = () =>
         {
-            if (Interlocked.Increment(ref calls) <= 3) throw new FlamingoException(FlamingoErrorKind.Overloaded, "Full.") { RetryAfter = TimeSpan.FromMilliseconds(1) };
+            if (Interlocked.Increment(ref calls) <= 3)
+                throw new FlamingoException(FlamingoErrorKind.Overloaded, "Full.") { RetryAfter = TimeSpan.FromMilliseconds(1) };
         };
-        Assert.Equal("1 pictures: 1 sent, 0 held already, 0 bad.", (await FlamingoCommand.RunAsync(["cache", "warm", _folder.Path, .. Server])).MustReturn(0).Output.Trim());
-        Assert.Equal(5, calls); // asked in vain three times, then by id, then sent
+        Assert.Equal("1 pictures: 1 sent, 0 held already, 0 bad.",
+            (await FlamingoCommand.RunAsync(["cache", "warm", _folder.Path, .. Server])).MustReturn(0).Output.Trim());
+        Assert.Equal(5, calls); // three overloaded calls, then the call by id, then the call with the picture
     }
 
     [Fact]
@@ -121,18 +137,18 @@ public sealed class CacheTests : IAsyncLifetime
             if (_gateway.Held.Count >= 4) throw new FlamingoException(FlamingoErrorKind.Unavailable, "The vision encoder is gone.");
         };
         var broken = (await FlamingoCommand.RunAsync(warm)).MustReturn(1);
-        Assert.Equal("10 pictures: 4 sent, 0 held already, 0 bad, 6 left: run it again.", broken.Output.Trim());
+        Assert.Equal("10 pictures: 4 sent, 0 held already, 0 bad, 6 left. Run the command again.", broken.Output.Trim());
         Assert.Contains("The vision encoder is gone.", broken.Error, StringComparison.Ordinal);
 
         using var interrupt = new CancellationTokenSource();
         _gateway.Encoding = () =>
         {
-            if (_gateway.Held.Count >= 8) interrupt.Cancel(); // as Ctrl-C does
+            if (_gateway.Held.Count >= 8) interrupt.Cancel(); // the same as Ctrl-C
         };
         var (output, error) = (new StringWriter(), new StringWriter());
         Assert.Equal(130, await CommandLine.RunAsync(warm, output, error, interrupt.Token));
         Assert.Contains("4 held already", output.ToString(), StringComparison.Ordinal);
-        Assert.Contains("left: run it again", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("left. Run the command again", output.ToString(), StringComparison.Ordinal);
         Assert.Contains("flamingo: cancelled.", error.ToString(), StringComparison.Ordinal);
 
         _gateway.Encoding = () => { };

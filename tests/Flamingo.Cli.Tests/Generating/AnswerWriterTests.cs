@@ -6,7 +6,7 @@ using SkiaSharp;
 
 namespace Flamingo.Cli.Tests.Generating;
 
-/// <summary>What the command makes of the events of an answer, whoever gave it.</summary>
+/// <summary>Tests the output that the command writes for the events of an answer.</summary>
 public sealed class AnswerWriterTests
 {
     private static readonly FlamingoRequest Plain = new([new FlamingoText("x")], new SamplingParameters());
@@ -22,7 +22,9 @@ public sealed class AnswerWriterTests
     [Fact]
     public async Task What_was_asked_for_is_told()
     {
-        var (output, _, _) = await WriteAsync(Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } }, json: true);
+        var (output, _, _) = await WriteAsync(
+            Plain with { PinPrefix = TimeSpan.FromSeconds(1), Sampling = new() { LogProbabilities = 1, Beams = 2, Samples = 2 } },
+            json: true);
         var answer = JsonDocument.Parse(output).RootElement;
         Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings",
             "cached_tokens", "log_probabilities", "samples"],
@@ -30,15 +32,17 @@ public sealed class AnswerWriterTests
         Assert.Equal("a dog", answer.GetProperty("text").GetString());
         Assert.Equal("[1,2]", answer.GetProperty("ids").GetRawText());
         Assert.Equal(5, answer.GetProperty("cached_tokens").GetInt32());
-        Assert.Equal("""[{"id":1,"log_probability":-0.5,"top":[{"id":1,"log_probability":-0.5}]}]""", answer.GetProperty("log_probabilities").GetRawText());
+        Assert.Equal("""[{"id":1,"log_probability":-0.5,"top":[{"id":1,"log_probability":-0.5}]}]""",
+            answer.GetProperty("log_probabilities").GetRawText());
         var samples = answer.GetProperty("samples").EnumerateArray().ToArray();
-        Assert.All(samples, sample => Assert.Equal(["text", "ids", "finish_reason", "score"], sample.EnumerateObject().Select(member => member.Name).Take(4)));
+        Assert.All(samples, sample =>
+            Assert.Equal(["text", "ids", "finish_reason", "score"], sample.EnumerateObject().Select(member => member.Name).Take(4)));
         Assert.Equal(["a dog", "a cat"], samples.Select(sample => sample.GetProperty("text").GetString()));
         Assert.Equal(["stop", "length"], samples.Select(sample => sample.GetProperty("finish_reason").GetString()));
         Assert.Equal([-0.25, -0.75], samples.Select(sample => sample.GetProperty("score").GetDouble()));
     }
 
-    /// <summary>A greedy answer has no seed; a drawn one can be told again.</summary>
+    /// <summary>A greedy answer has no seed; a sampled answer can be repeated with its seed.</summary>
     [Fact]
     public async Task Prompt_tokens_and_the_seed_of_a_sampled_answer_are_told()
     {
@@ -66,15 +70,19 @@ public sealed class AnswerWriterTests
     [Fact]
     public async Task What_the_cache_saved_and_what_was_drawn_is_told_both_ways()
     {
-        PicturesResolved resolved = new([new("p", PictureSource.Memory), new("q", PictureSource.Redis), new("r", PictureSource.Encoded)], default, default, default)
+        PicturesResolved resolved = new([new("p", PictureSource.Memory), new("q", PictureSource.Redis), new("r", PictureSource.Encoded)],
+            default, default, default)
         {
             Cache = new(1, 1, 1, 1, TimeSpan.FromMilliseconds(12.5)), Shots = new("words", 3, [5, 0]),
         };
         var answer = JsonDocument.Parse((await WriteAsync(Plain, json: true, resolved)).Output).RootElement;
-        Assert.Equal("""{"memory_hits":1,"redis_hits":1,"encoded":1,"waits":1,"saved_ms":12.5}""", answer.GetProperty("cache").GetRawText());
+        Assert.Equal("""{"memory_hits":1,"redis_hits":1,"encoded":1,"waits":1,"saved_ms":12.5}""",
+            answer.GetProperty("cache").GetRawText());
         Assert.Equal("""{"name":"words","version":3,"examples":[5,0]}""", answer.GetProperty("shots").GetRawText());
         var (_, error, _) = await WriteAsync(Plain, json: false, resolved);
-        Assert.Contains("; pictures: 1 memory, 1 redis, 1 encoded, 1 of them by another request; cache saved 12.5 ms; shots of words version 3: 5, 0; vision", error, StringComparison.Ordinal);
+        Assert.Contains(
+            "; pictures: 1 memory, 1 redis, 1 encoded, 1 of them by another request; cache saved 12.5 ms; shots of words version 3: 5, "
+            + "0; vision", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -83,12 +91,16 @@ public sealed class AnswerWriterTests
         using var folder = new TemporaryFolder();
         var (_, _, whole) = await WriteAsync(Plain with { Sampling = new() { Samples = 2 } }, json: true);
         var error = new StringWriter();
-        FlamingoSegment[] segments = [new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)), new FlamingoText("x")];
+        FlamingoSegment[] segments = [
+            new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)),
+            new FlamingoText("x")];
         await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, Vision(), error);
-        Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal); // the second answer begins a row; its second token saw nothing
+        // the second answer starts a row; its second token attended to nothing
+        Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal);
         using var sheet = SKBitmap.Decode(folder.File("maps.png"));
         Assert.Equal((8 + (2 * 232), 8 + (2 * 232)), (sheet.Width, sheet.Height));
-        int Red(int panel, int x, int y) => sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
+        int Red(int panel, int x, int y) =>
+            sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
         Assert.True(Red(0, 20, 20) > Red(0, 204, 204) + 60, "the first token looked at the upper left");
         Assert.True(Red(1, 204, 204) > Red(1, 20, 20) + 60, "the second at the lower right");
     }
@@ -105,8 +117,8 @@ public sealed class AnswerWriterTests
     }
 
     /// <summary>
-    /// The picture is red in its left half as people see it and lies on its side in its file, with a strip to the left that
-    /// is transparent above black. Every panel's pixels are what the model saw: turned or not, cropped or squared, over white or not.
+    /// The displayed picture is red in its left half and has a strip on its left that is transparent over black; in its file it is rotated.
+    /// Every panel must show the pixels after the model's preprocessing: rotated or not, cropped or square, over white or not.
     /// </summary>
     [Theory]
     [InlineData("exif", "shortest_side_crop", "drop", "red blue")]
@@ -122,7 +134,7 @@ public sealed class AnswerWriterTests
         var vision = Vision() with { Orientation = orientation, Resize = resize, Alpha = alpha };
         await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, vision, new StringWriter());
         using var sheet = SKBitmap.Decode(folder.File("maps.png"));
-        // the second token looked at the lower right: its panel's top is under the same veil everywhere
+        // The second token attends to the lower right, so the top of its panel has the same overlay everywhere.
         Assert.Equal(expected, $"{Name(sheet.GetPixel(8 + 232 + 10, 8 + 10))} {Name(sheet.GetPixel(8 + 232 + 214, 8 + 10))}");
 
         static string Name(SKColor color) => (color.Red > 40, color.Green > 40, color.Blue > 40) switch
@@ -138,8 +150,8 @@ public sealed class AnswerWriterTests
         new("model", "weights", "pixels", ImageSize: 64, Patches: 4, Width: 8, PooledWidth: 0, TensorDtype.Float32, 1, 1, 1);
 
     /// <summary>
-    /// 192 × 64 pixels as people see them, 64 transparent columns, 32 red ones and 96 blue ones, in a WebP file of 64 × 192
-    /// whose EXIF orientation is 6.
+    /// A displayed picture of 192 × 64 pixels with 64 transparent, 32 red and 96 blue columns, in a WebP file of 64 × 192 pixels whose EXIF
+    /// orientation is 6.
     /// </summary>
     private static byte[] OnItsSide()
     {
@@ -165,19 +177,22 @@ public sealed class AnswerWriterTests
     private static TokenAttention Map(params float[] map) =>
         new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats(map, 2, 2) };
 
-    private static async Task<(string Output, string Error, Answer Whole)> WriteAsync(FlamingoRequest request, bool json, PicturesResolved? resolved = null)
+    private static async Task<(string Output, string Error, Answer Whole)> WriteAsync(FlamingoRequest request, bool json,
+        PicturesResolved? resolved = null)
     {
         AnswerEvent[] events =
         [
             resolved ?? new PicturesResolved([new("p", PictureSource.Memory)], default, default, default),
             new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = [Map(1, 0, 0, 0)] },
-            .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1, Attention = [Map(0, 1, 0, 0)] } },
+            .. request.Sampling.Samples < 2 ? []
+                : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1, Attention = [Map(0, 1, 0, 0)] } },
             new AnswerTokens(" dog", [2]) { Attention = [Map(0, 0, 0, 1)] },
             .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens(" cat", [3]) { Sample = 1, Attention = [null] } },
             End,
         ];
         var (output, error) = (new StringWriter(), new StringWriter());
-        var whole = await new AnswerWriter(output, error, request.Sampling, json, cachedTokens: request.PinPrefix is not null).WriteAsync(events.ToAsyncEnumerable(), TestContext.Current.CancellationToken);
+        var whole = await new AnswerWriter(output, error, request.Sampling, json, cachedTokens: request.PinPrefix is not null).WriteAsync(
+            events.ToAsyncEnumerable(), TestContext.Current.CancellationToken);
         return (output.ToString(), error.ToString(), whole);
     }
 }

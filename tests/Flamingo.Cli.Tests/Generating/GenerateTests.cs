@@ -36,12 +36,13 @@ public sealed class GenerateTests
             Assert.Equal("encoded", picture.GetProperty("source").GetString());
         });
         Assert.Equal("""{"memory_hits":0,"redis_hits":0,"encoded":9,"waits":0,"saved_ms":0}""", answer.GetProperty("cache").GetRawText());
-        Assert.Equal(["vision", "resample", "prefill", "first_token", "total"], answer.GetProperty("timings").EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["vision", "resample", "prefill", "first_token", "total"],
+            answer.GetProperty("timings").EnumerateObject().Select(member => member.Name));
         Assert.All(answer.GetProperty("timings").EnumerateObject(), time => Assert.True(time.Value.GetDouble() > 0, time.Name));
         Assert.Equal("", finished.Error);
     }
 
-    /// <summary>IDEFICS instruct ends an utterance with a token of its own, and has none that is written like OpenFlamingo's.</summary>
+    /// <summary>IDEFICS instruct has its own token for the end of an utterance, and no token with the text of OpenFlamingo's.</summary>
     [Fact]
     public async Task Shots_end_as_the_models_examples_do()
     {
@@ -84,22 +85,26 @@ public sealed class GenerateTests
 
         Assert.Equal(8, args.Count(arg => arg == "--shot"));
         using var answer = JsonDocument.Parse((await FlamingoCommand.RunAsync([.. args])).MustReturn(0).Output);
-        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids, answer.RootElement.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids,
+            answer.RootElement.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
     }
 
     [Fact]
     public async Task Options_win_over_the_prompt_file()
     {
-        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json", "--max-tokens", "1")).MustReturn(0);
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--json", "--max-tokens",
+            "1")).MustReturn(0);
         using var json = JsonDocument.Parse(finished.Output);
         Assert.Equal("length", json.RootElement.GetProperty("finish_reason").GetString());
-        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids[0], Assert.Single(json.RootElement.GetProperty("ids").EnumerateArray()).GetInt32());
+        Assert.Equal(Examples.Golden("new-word-query.png", 8).Ids[0],
+            Assert.Single(json.RootElement.GetProperty("ids").EnumerateArray()).GetInt32());
     }
 
     [Fact]
     public async Task A_sampled_answer_is_repeated_by_its_seed()
     {
-        string[] args = ["generate", "--picture", Examples.Prompt("caption-query.png"), "Output:", "--temperature", "1.5", "--max-tokens", "12", "--seed", "18446744073709551615"];
+        string[] args = ["generate", "--picture", Examples.Prompt("caption-query.png"), "Output:", "--temperature", "1.5", "--max-tokens",
+            "12", "--seed", "18446744073709551615"];
         var (first, second) = ((await FlamingoCommand.RunAsync(args)).MustReturn(0), (await FlamingoCommand.RunAsync(args)).MustReturn(0));
         Assert.Equal(first.Output, second.Output);
     }
@@ -122,7 +127,8 @@ public sealed class GenerateTests
         using var folder = new TemporaryFolder();
         RepositoryFiles.Copy(RepositoryFiles.Path("models", "shapes"), folder.Path);
         await File.AppendAllTextAsync(folder.File("language.safetensors"), "x", TestContext.Current.CancellationToken);
-        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--model", folder.Path)).MustReturn(1);
+        var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", Examples.Prompt("new-word.json"), "--model",
+            folder.Path)).MustReturn(1);
         Assert.Contains("language.safetensors", finished.Error, StringComparison.Ordinal);
     }
 }

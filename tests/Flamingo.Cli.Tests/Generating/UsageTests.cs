@@ -2,7 +2,7 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Generating;
 
-/// <summary>Wrong usage is exit code 2 and a line that names what is wrong.</summary>
+/// <summary>Wrong usage gives exit code 2 and a line that names the error.</summary>
 public sealed class UsageTests
 {
     [Theory]
@@ -28,7 +28,7 @@ public sealed class UsageTests
     [InlineData("--support-set: / is a folder. Name a file of examples", "generate", "--picture", "PICTURE", "--support-set", "/")]
     [InlineData("/ is a folder. Name a file of one JSON object per line",
         "support-set", "put", "words", "/", "--server", "http://localhost:1")]
-    [InlineData("NAME: 'two words' is no name of a set", "support-set", "put", "two words", "a.jsonl", "--server", "http://localhost:1")]
+    [InlineData("NAME: 'two words' is not a valid name", "support-set", "put", "two words", "a.jsonl", "--server", "http://localhost:1")]
     [InlineData("missing.png does not exist", "cache", "warm", "missing.png", "--server", "http://localhost:1")]
     [InlineData("--attention: the folder /no/such/folder does not exist",
         "generate", "--picture", "PICTURE", "--attention", "/no/such/folder/maps.png")]
@@ -37,7 +37,7 @@ public sealed class UsageTests
     [InlineData("--prompt", "generate")]
     [InlineData("--nonsense", "generate", "--nonsense")]
     [InlineData("exclude", "generate", "--prompt", "a.json", "--model", "/", "--server", "http://localhost:1")]
-    [InlineData("one of them", "generate", "--prompt", "a.json", "--shot", "a.png", "text")]
+    [InlineData("Give one of them", "generate", "--prompt", "a.json", "--shot", "a.png", "text")]
     [InlineData("missing.json", "generate", "--prompt", "missing.json")]
     [InlineData("/no/such/model", "generate", "--prompt", "a.json", "--model", "/no/such/model")]
     [InlineData("missing.png", "generate", "--picture", "missing.png", "This is a")]
@@ -53,7 +53,7 @@ public sealed class UsageTests
     [InlineData("--length-penalty: 6 is out of range", "generate", "--picture", "PICTURE", "--length-penalty", "6")]
     [InlineData("--log-probabilities: 21 is out of range", "generate", "--picture", "PICTURE", "--log-probabilities", "21")]
     [InlineData("--pin takes a number above 0 and at most 31536000, not '0'", "generate", "--picture", "PICTURE", "--pin", "0")]
-    [InlineData("maps.jpg is no .png", "generate", "--picture", "PICTURE", "--attention", "maps.jpg")]
+    [InlineData("maps.jpg is not a .png", "generate", "--picture", "PICTURE", "--attention", "maps.jpg")]
     [InlineData("--max-frames belongs to --video", "generate", "--picture", "PICTURE", "--max-frames", "2")]
     [InlineData("--max-frames takes a whole number of 1 or more, not '0'", "generate", "--video", "PICTURE", "--max-frames", "0")]
     [InlineData("--video: missing.gif does not exist. Name an animated", "generate", "--video", "missing.gif")]
@@ -62,21 +62,23 @@ public sealed class UsageTests
     [InlineData("leave out --shots", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "all", "--shots", "2")]
     [InlineData("--shots takes a whole number of 1 or more, not '0'",
         "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "0")]
-    [InlineData("--selection-seed belongs", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "2", "--selection-seed", "1")]
+    [InlineData("--selection-seed belongs", "generate", "--picture", "PICTURE", "--support-set", "words", "--shots", "2",
+        "--selection-seed", "1")]
     [InlineData("nearest", "generate", "--picture", "PICTURE", "--support-set", "words", "--select", "nearest")]
-    [InlineData("words does not exist. Name a file of examples, or a server with --server",
+    [InlineData("words does not exist. Name a file of examples, or give --server",
         "generate", "--picture", "PICTURE", "--support-set", "words")]
-    [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server", "http://localhost:1")]
-    [InlineData("no name of a tenant", "generate", "--picture", "PICTURE", "--tenant", "two words")]
+    [InlineData("support-set put NAME words.jsonl", "generate", "--picture", "PICTURE", "--support-set", "words.jsonl", "--server",
+        "http://localhost:1")]
+    [InlineData("is not a valid name", "generate", "--picture", "PICTURE", "--tenant", "two words")]
     [InlineData("--candidate", "rank", "--picture", "PICTURE")]
     [InlineData("a candidate is empty", "rank", "--picture", "PICTURE", "--candidate", "")]
     [InlineData("--ensemble takes a whole number from 2 to 24, not '25'",
         "rank", "--picture", "PICTURE", "--candidate", "a", "--support-set", "words", "--ensemble", "25")]
-    [InlineData("Name one", "rank", "--picture", "PICTURE", "--candidate", "a", "--ensemble", "2")]
-    [InlineData("one of them", "rank", "--candidate", "a")]
+    [InlineData("Give --support-set too", "rank", "--picture", "PICTURE", "--candidate", "a", "--ensemble", "2")]
+    [InlineData("Give one of them", "rank", "--candidate", "a")]
     [InlineData("Required command", "cache")]
     [InlineData("'clean' is not understood. Did you mean clear?", "cache", "clean")]
-    [InlineData("'is' is not understood here: values follow their option, and a text with blanks is quoted.",
+    [InlineData("'is' is not understood here: a value must follow its option, and a text with spaces must be in quotes.",
         "answer", "PICTURE", "what", "is", "this")]
     [InlineData("--shot takes a picture and a text, not 1 value. Quote the text", "generate", "--shot", "PICTURE")]
     [InlineData("support-set put NAME sets/words",
@@ -89,7 +91,7 @@ public sealed class UsageTests
     [InlineData("--ttl takes a number above 0", "support-set", "put", "words", "a.jsonl", "--server", "http://localhost:1", "--ttl", "0")]
     [InlineData("a.jsonl does not exist", "support-set", "put", "words", "a.jsonl", "--server", "http://localhost:1")]
     [InlineData("NAME", "support-set", "get", "--server", "http://localhost:1")]
-    [InlineData("no address", "generate", "--picture", "a.png", "--server", "localhost")]
+    [InlineData("is not an address", "generate", "--picture", "a.png", "--server", "localhost")]
     [InlineData("--golden", "verify", "/")]
     [InlineData("--grpc-port takes a whole number from 1 to 65535, not '70000'", "serve", "--grpc-port", "70000")]
     [InlineData("/no/such/model", "inspect", "/no/such/model")]
@@ -127,9 +129,11 @@ public sealed class UsageTests
     [InlineData("sampling.beams: 0 is out of range", """{"segments": [{"text": "a"}], "sampling": {"beams": 0}}""")]
     [InlineData("sampling.length_penalty: must be a number", """{"segments": [{"text": "a"}], "sampling": {"length_penalty": "1"}}""")]
     [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"seven": 1}}}""")]
-    [InlineData("sampling.logit_bias: must be an object", """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"7": 1, "07": 2}}}""")]
+    [InlineData("sampling.logit_bias: must be an object",
+        """{"segments": [{"text": "a"}], "sampling": {"logit_bias": {"7": 1, "07": 2}}}""")]
     [InlineData("sampling.allowed_tokens: must be a list", """{"segments": [{"text": "a"}], "sampling": {"allowed_tokens": 7}}""")]
-    [InlineData("sampling.log_probabilities: 21 is out of range", """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
+    [InlineData("sampling.log_probabilities: 21 is out of range",
+        """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
     [InlineData("sampling.temperature: 3 is out of range", """{"segments": [{"text": "a"}], "sampling": {"temperature": 3}}""")]
     [InlineData("Duplicate property 'segments'.", """{"segments": [{"text": "a"}], "segments": []}""")]
     [InlineData("line 1, column 28: a comma stands before the closing bracket", """{"segments":[{"text":"a"}],}""")]
@@ -137,7 +141,7 @@ public sealed class UsageTests
         "{\"segments\":[{\"text\":\"a\"}\n {\"text\":\"b\"}]}")]
     [InlineData("Write a backslash as \\\\", """{"segments":[{"picture":"c:\pictures\a.png"}]}""")]
     [InlineData("prompt.json is empty", "")]
-    [InlineData("segments[0].picture: '-' is no path", """{"segments": [{"picture": "-"}]}""")]
+    [InlineData("segments[0].picture: '-' is not a path", """{"segments": [{"picture": "-"}]}""")]
     [InlineData("segments[0].picture: / is a folder", """{"segments": [{"picture": "/"}]}""")]
     public async Task A_malformed_prompt_file_is_named(string expected, string content)
     {
@@ -153,9 +157,11 @@ public sealed class UsageTests
     public async Task All_faults_of_a_prompt_file_come_at_once()
     {
         using var folder = new TemporaryFolder();
-        var prompt = folder.Write("prompt.json", """{"segments": [{"sound": "a"}, {"picture": "gone.png"}], "sampling": {"top_p": 0}, "model": "x"}""");
+        var prompt = folder.Write("prompt.json",
+            """{"segments": [{"sound": "a"}, {"picture": "gone.png"}], "sampling": {"top_p": 0}, "model": "x"}""");
         var finished = (await FlamingoCommand.RunAsync("generate", "--prompt", prompt)).MustReturn(2);
-        foreach (var fault in new[] { "'sound'", "gone.png", "top_p", "'model'" }) Assert.Contains(fault, finished.Error, StringComparison.Ordinal);
+        foreach (var fault in new[] { "'sound'", "gone.png", "top_p", "'model'" })
+            Assert.Contains(fault, finished.Error, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -182,7 +188,8 @@ public sealed class UsageTests
     public async Task Help_describes_every_option(params string[] command)
     {
         var finished = (await FlamingoCommand.RunAsync([.. command, "--help"])).MustReturn(0);
-        var described = command.Aggregate((System.CommandLine.Command)CommandLine.Root(), (parent, name) => parent.Subcommands.Single(item => item.Name == name));
+        var described = command.Aggregate((System.CommandLine.Command)CommandLine.Root(),
+            (parent, name) => parent.Subcommands.Single(item => item.Name == name));
         Assert.All(described.Options, option => Assert.False(string.IsNullOrWhiteSpace(option.Description), option.Name));
         Assert.All(described.Options, option => Assert.Contains(option.Name, finished.Output, StringComparison.Ordinal));
         Assert.All(described.Subcommands, item => Assert.Contains(item.Name, finished.Output, StringComparison.Ordinal));

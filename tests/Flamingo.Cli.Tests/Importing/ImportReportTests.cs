@@ -4,14 +4,14 @@ using Flamingo.Testing;
 
 namespace Flamingo.Cli.Tests.Importing;
 
-/// <summary>What an import refuses or warns of, as its users read it.</summary>
+/// <summary>Tests the errors and warnings of an import.</summary>
 public sealed class ImportReportTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
-    /// <summary>A tokenizer that a service would refuse at its start is refused at import, by the name of the published file.</summary>
+    /// <summary>An import rejects a tokenizer that a service would reject at its start, and names the published file.</summary>
     [Fact]
     public async Task A_tokenizer_that_services_do_not_read_ends_the_import()
     {

@@ -3,7 +3,7 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Reading;
 
-/// <summary>Files as editors, shells and other systems write them.</summary>
+/// <summary>Tests the encodings and line ends that editors, shells and other systems write.</summary>
 public sealed class InputFileTests : IDisposable
 {
     private const string Prompt = """{"segments": [{"text": "a"}], "sampling": {"max_tokens": 2}}""";

@@ -4,7 +4,7 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Reporting;
 
-/// <summary>What the service refuses is told by the user's own words: his options, his files, and the places in them.</summary>
+/// <summary>Errors of the service name the user's options, files, and places in files.</summary>
 public sealed class FieldNamesTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -94,7 +94,7 @@ public sealed class FieldNamesTests : IDisposable
     {
         string[] ask = ["caption", Good, "--example", Good, "a", "--no-zero-shot", "--log-probabilities", "1"];
         var said = (await FlamingoCommand.RunAsync(ask)).MustReturn(0).Error;
-        Assert.Contains("--no-zero-shot has no effect beside examples", said, StringComparison.Ordinal);
+        Assert.Contains("--no-zero-shot has no effect together with examples", said, StringComparison.Ordinal);
         Assert.Contains("--log-probabilities has no effect here", said, StringComparison.Ordinal);
     }
 

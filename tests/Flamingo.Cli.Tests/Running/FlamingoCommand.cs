@@ -3,10 +3,10 @@ using Flamingo.Cli.Running;
 
 namespace Flamingo.Cli.Tests.Running;
 
-/// <summary>What a command left behind.</summary>
+/// <summary>The exit code and output of a finished command.</summary>
 public sealed record Finished(int ExitCode, string Output, string Error)
 {
-    /// <summary>Fails with what the command said.</summary>
+    /// <summary>Asserts the exit code; a failure shows the output of the command.</summary>
     public Finished MustReturn(int exitCode)
     {
         Assert.True(ExitCode == exitCode, $"exit code {ExitCode} where {exitCode} was expected\n{Output}\n{Error}");
@@ -15,13 +15,13 @@ public sealed record Finished(int ExitCode, string Output, string Error)
     }
 }
 
-/// <summary>The command line as its users meet it.</summary>
+/// <summary>Runs the command line for tests.</summary>
 public static class FlamingoCommand
 {
-    /// <summary>In this process, output captured.</summary>
+    /// <summary>Runs a command in this process and captures its output.</summary>
     public static Task<Finished> RunAsync(params string[] args) => RunAsync(new UserInput(TextReader.Null, IsTerminal: false), args);
 
-    /// <summary>The same with lines to read.</summary>
+    /// <summary>Runs a command in this process with lines of input.</summary>
     public static async Task<Finished> RunAsync(UserInput input, params string[] args)
     {
         var (output, error) = (new StringWriter(), new StringWriter());
@@ -29,10 +29,10 @@ public static class FlamingoCommand
         return new Finished(exitCode, output.ToString(), error.ToString());
     }
 
-    /// <summary>As a child process in a folder of its own, which has no models.</summary>
+    /// <summary>Runs a command as a child process in its own folder, which has no models.</summary>
     public static Task<Finished> SpawnAsync(string folder, params string[] args) => SpawnAsync(folder, "", args);
 
-    /// <summary>The same with a text on standard input, which is a pipe.</summary>
+    /// <summary>Runs a command as a child process with a text on standard input, which is a pipe.</summary>
     public static async Task<Finished> SpawnAsync(string folder, string input, string[] args)
     {
         using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])

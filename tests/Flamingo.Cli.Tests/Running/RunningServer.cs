@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Flamingo.Cli.Tests.Running;
 
-/// <summary><c>flamingo serve</c> in this process, on the default model and a free port, until it is disposed.</summary>
+/// <summary>Runs <c>flamingo serve</c> in this process with the default model on a free port, until it is disposed.</summary>
 public sealed class RunningServer : IAsyncLifetime
 {
     private readonly CancellationTokenSource _stop = new();
@@ -13,7 +13,7 @@ public sealed class RunningServer : IAsyncLifetime
 
     public int Port { get; init; } = FreePort();
 
-    /// <summary>Of <c>serve</c>, besides its port.</summary>
+    /// <summary>The arguments of <c>serve</c>, without the port.</summary>
     public string[] Arguments { get; init; } = [];
 
     public async ValueTask InitializeAsync()
@@ -26,7 +26,7 @@ public sealed class RunningServer : IAsyncLifetime
         Assert.Contains(Address, await listening.Announced, StringComparison.Ordinal);
     }
 
-    /// <summary>Ends it as Ctrl-C does.</summary>
+    /// <summary>Stops the server in the same way as Ctrl-C.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
@@ -41,7 +41,7 @@ public sealed class RunningServer : IAsyncLifetime
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    /// <summary>Output whose first line can be awaited.</summary>
+    /// <summary>A writer whose first line can be awaited.</summary>
     private sealed class AnnouncedLine : StringWriter
     {
         private readonly TaskCompletionSource<string> _line = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -3,7 +3,10 @@ using Flamingo.Testing;
 
 namespace Flamingo.Cli.Tests.Serving;
 
-/// <summary>Defaults &lt; appsettings.json in the current directory &lt; environment &lt; arguments.</summary>
+/// <summary>
+/// Tests the precedence of option sources: arguments override the environment, the environment overrides appsettings.json in the current
+/// directory, and the file overrides defaults.
+/// </summary>
 public sealed class OptionSourceTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -43,7 +46,7 @@ public sealed class OptionSourceTests : IDisposable
         await using var serving = SpawnedCommand.Start(
             _folder.Path, environment, "serve", "--grpc-port", $"{port}", "--Gateway:MemoryCacheBytes=3MiB", "--Model:Dtype", "bf16");
         await serving.SaidAsync($"mine is served on http://localhost:{port} ");
-        await serving.SaidAsync($"Redis at localhost:{redis} does not answer"); // at start, before anybody asks
+        await serving.SaidAsync($"Redis at localhost:{redis} does not answer"); // at the start, before the first request
         Assert.DoesNotContain("geheim", serving.Error, StringComparison.Ordinal);
         Assert.Contains("keys and values of 21840 tokens 64.0 MiB", serving.Error, StringComparison.Ordinal); // of two bytes each
         var stats = (await FlamingoCommand.RunAsync("cache", "stats", "--json", "--server", $"http://localhost:{port}")).MustReturn(0);

@@ -15,14 +15,19 @@ public sealed class ServeTests
         await using var serving = new RunningServer();
         await serving.InitializeAsync();
         string[] server = ["--server", serving.Address, "--json"];
-        using var cold = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--prompt", Examples.Prompt("caption.json"), .. server])).MustReturn(0).Output);
+        using var cold = JsonDocument.Parse(
+            (await FlamingoCommand.RunAsync(["generate", "--prompt", Examples.Prompt("caption.json"), .. server])).MustReturn(0).Output);
         var picture = Assert.Single(cold.RootElement.GetProperty("pictures").EnumerateArray());
         Assert.Equal("encoded", picture.GetProperty("source").GetString());
         Assert.Equal(Examples.Golden("caption-query.png", 0).Text.Trim(), cold.RootElement.GetProperty("text").GetString()!.Trim());
 
         using var folder = new TemporaryFolder();
-        var prompt = folder.Write("prompt.json", $$$"""{"segments": [{"picture_id": "{{{picture.GetProperty("id").GetString()}}}"}, {"text": "Output:"}], "sampling": {"max_tokens": 14}}""");
-        using var warm = JsonDocument.Parse((await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. server])).MustReturn(0).Output);
+        var id = picture.GetProperty("id").GetString();
+        var prompt = folder.Write(
+            "prompt.json",
+            $$$"""{"segments": [{"picture_id": "{{{id}}}"}, {"text": "Output:"}], "sampling": {"max_tokens": 14}}""");
+        using var warm = JsonDocument.Parse(
+            (await FlamingoCommand.RunAsync(["generate", "--prompt", prompt, .. server])).MustReturn(0).Output);
         Assert.Equal("memory", Assert.Single(warm.RootElement.GetProperty("pictures").EnumerateArray()).GetProperty("source").GetString());
         Assert.Equal(cold.RootElement.GetProperty("ids").GetRawText(), warm.RootElement.GetProperty("ids").GetRawText());
 
@@ -32,7 +37,7 @@ public sealed class ServeTests
         Assert.Contains(unknown, refused.Error, StringComparison.Ordinal);
     }
 
-    // as a process of its own: a logger writes past the command line's own error writer
+    // The command runs as a child process, because its logger does not use the error writer of the command line.
     [Fact]
     public async Task A_port_in_use_is_said_in_one_line()
     {
@@ -60,7 +65,7 @@ public sealed class ServeTests
     {
         await using var serving = new RunningServer { Port = RunningServer.FreePort() };
         var asking = FlamingoCommand.RunAsync("cache", "stats", "--server", $"http://localhost:{serving.Port}");
-        await Task.Delay(TimeSpan.FromSeconds(0.5), TestContext.Current.CancellationToken); // it has asked, and nobody was there
+        await Task.Delay(TimeSpan.FromSeconds(0.5), TestContext.Current.CancellationToken); // the first attempt to connect has failed
         Assert.False(asking.IsCompleted);
         await serving.InitializeAsync();
         (await asking).MustReturn(0);
@@ -100,12 +105,12 @@ public sealed class ServeTests
                 taken.Shutdown(SocketShutdown.Send);
                 try
                 {
-                    // as servers do: closing with unread bytes would reset the connection, and the answer could be lost
+                    // Closing a connection with unread bytes would reset it, and the client could lose the answer.
                     while (await taken.ReceiveAsync(new byte[1 << 16], stop.Token) > 0) { }
                 }
                 catch (SocketException)
                 {
-                    // the client has left
+                    // the client has closed the connection
                 }
             }
         }

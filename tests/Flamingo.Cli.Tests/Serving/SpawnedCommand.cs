@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Flamingo.Cli.Tests.Serving;
 
-/// <summary>A command as a child process, while it runs: its environment, its folder, its signals.</summary>
+/// <summary>A command that runs as a child process with its own environment and folder, and receives signals.</summary>
 internal sealed class SpawnedCommand : IAsyncDisposable
 {
     private const int Interrupt = 2; // Linux
@@ -31,7 +31,7 @@ internal sealed class SpawnedCommand : IAsyncDisposable
         }
     }
 
-    /// <param name="environment">Variables, <c>Section__Key</c>.</param>
+    /// <param name="environment">Environment variables, with names such as <c>Section__Key</c>.</param>
     public static SpawnedCommand Start(string folder, IEnumerable<(string Name, string Value)> environment, params string[] args)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
@@ -42,7 +42,7 @@ internal sealed class SpawnedCommand : IAsyncDisposable
         return new SpawnedCommand(Process.Start(start)!);
     }
 
-    /// <summary>Until both streams together hold the words.</summary>
+    /// <summary>Waits until the output of both streams contains the words.</summary>
     public async Task<string> SaidAsync(string words)
     {
         while (true)
@@ -59,10 +59,10 @@ internal sealed class SpawnedCommand : IAsyncDisposable
         }
     }
 
-    /// <summary>What Ctrl-C sends.</summary>
+    /// <summary>Sends SIGINT, the signal of Ctrl-C.</summary>
     public void CtrlC() => Assert.Equal(0, SendSignal(_process.Id, Interrupt));
 
-    /// <returns>Its exit code, with all output read.</returns>
+    /// <returns>The exit code, after all output has been read.</returns>
     public async Task<int> ExitAsync()
     {
         await _process.WaitForExitAsync().WaitAsync(Patience, TestContext.Current.CancellationToken);

@@ -4,12 +4,12 @@ using Flamingo.Cli.Tests.Running;
 
 namespace Flamingo.Cli.Tests.Serving;
 
-/// <summary>Ctrl-C, once and twice.</summary>
+/// <summary>Tests the first and the second Ctrl-C.</summary>
 public sealed class StopTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
-    // a penalty below 1 draws a greedy answer to the words of its prompt, which never hold the stop token
+    // A penalty below 1 makes a greedy answer repeat tokens of its prompt, which does not contain the stop token.
     private static string[] LongAnswer(int tokens) =>
     [
         "generate", "--picture", Examples.Prompt("caption-query.png"), "small red circle small red circle small red circle",
@@ -24,9 +24,11 @@ public sealed class StopTests : IDisposable
         var (serving, address) = await ServeAsync();
         await using var _ = serving;
         await serving.SaidAsync("[2001] Model flamingo-shapes is read from ");
-        await serving.SaidAsync("[2002] Memory held: vision encoder: weights 3.2 MiB; resampler: weights 3.0 MiB; language model: weights ");
+        await serving.SaidAsync(
+            "[2002] Memory held: vision encoder: weights 3.2 MiB; resampler: weights 3.0 MiB; language model: weights ");
         await serving.SaidAsync("[5001] The language model reads 2048 tokens at most.");
-        await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on {address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");
+        await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on "
+            + $"{address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");
         serving.CtrlC();
         Assert.Equal(0, await serving.ExitAsync());
         Assert.Contains("[1004] The service has stopped.", serving.Error, StringComparison.Ordinal);

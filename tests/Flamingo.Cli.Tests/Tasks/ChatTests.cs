@@ -5,7 +5,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.Cli.Tests.Tasks;
 
-/// <summary>Conversations by lines, with the default model's template for questions as the one for turns.</summary>
+/// <summary>Tests conversations with a model whose chat template is the question template of the default model.</summary>
 public sealed class ChatTests : IDisposable
 {
     private const string Star = "is there a yellow star?", HowMany = "how many shapes are there?";
@@ -16,7 +16,7 @@ public sealed class ChatTests : IDisposable
 
     private static (string Shot, string Query) Pictures => (Examples.Prompt("vqa-shot-1.png"), Examples.Prompt("vqa-query.png"));
 
-    // the first reply is "no", so that the second is what the original says after that example
+    // The first reply is "no", so the second reply must equal the original code's answer after that example.
     private static string Second => Examples.Golden("vqa-query.png", 1).Text;
 
     public void Dispose() => _folder.Dispose();
@@ -27,7 +27,7 @@ public sealed class ChatTests : IDisposable
         var said = (await RunAsync($"{Star}\n\n/picture {Pictures.Query}\n{HowMany}\n", "--picture", Pictures.Shot)).MustReturn(0);
         Assert.Equal(["no", Second], Lines(said.Output));
         var ends = Lines(said.Error);
-        Assert.Equal(2, ends.Length); // no signs, no greeting
+        Assert.Equal(2, ends.Length); // no prompt signs and no greeting
         Assert.DoesNotContain("cached", ends[0], StringComparison.Ordinal);
         Assert.Contains("cached), stop; pictures: 1 memory, 1 encoded", ends[1], StringComparison.Ordinal);
     }
@@ -37,7 +37,8 @@ public sealed class ChatTests : IDisposable
     {
         await using var server = new RunningServer { Arguments = ["--model", _folder.Path] };
         await server.InitializeAsync();
-        var said = (await FlamingoCommand.RunAsync(Piped($"{Star}\n/picture {Pictures.Query}\n{HowMany}"), "chat", "--server", server.Address, "--json", "--picture", Pictures.Shot)).MustReturn(0);
+        var said = (await FlamingoCommand.RunAsync(Piped($"{Star}\n/picture {Pictures.Query}\n{HowMany}"), "chat", "--server",
+            server.Address, "--json", "--picture", Pictures.Shot)).MustReturn(0);
         var replies = Lines(said.Output).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         Assert.Equal(["no", Second], replies.Select(reply => reply.GetProperty("text").GetString()));
         Assert.All(replies, reply => Assert.Equal(
@@ -51,12 +52,14 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task A_terminal_is_greeted_told_whose_turn_it_is_and_forgiven()
     {
-        var lines = $"/picture nowhere.png\n/help\n/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n/picture {Pictures.Shot}\n{Star}\n/picture {Pictures.Query}\n";
-        var said = (await FlamingoCommand.RunAsync(new UserInput(new StringReader(lines), IsTerminal: true), "chat", "--model", _folder.Path)).MustReturn(0);
-        Assert.Equal(["no"], Lines(said.Output)); // what was refused was never said
+        var lines = $"/picture nowhere.png\n/help\n/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n/picture "
+            + $"{Pictures.Shot}\n{Star}\n/picture {Pictures.Query}\n";
+        var said = (await FlamingoCommand.RunAsync(new UserInput(new StringReader(lines), IsTerminal: true), "chat", "--model",
+            _folder.Path)).MustReturn(0);
+        Assert.Equal(["no"], Lines(said.Output)); // rejected turns are not part of the conversation
         Assert.Equal(8, said.Error.Split("> ").Length - 1);
-        foreach (var told in new[] { "Ctrl-D ends", "nowhere.png does not exist",
-            "'/help' is no command", "broken.png: The f", "nothing was said about the last picture" })
+        foreach (var told in new[] { "Ctrl-D ends the conversation", "nowhere.png does not exist",
+            "'/help' is not a command", "broken.png: The f", "no turn followed the last picture" })
             Assert.Contains(told, said.Error, StringComparison.Ordinal);
     }
 
@@ -70,24 +73,26 @@ public sealed class ChatTests : IDisposable
             (await RunAsync($"/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n{Star}\n")).MustReturn(1).Error,
             StringComparison.Ordinal);
         Assert.Contains("standard input holds the turns", (await RunAsync("/picture -\n")).MustReturn(2).Error, StringComparison.Ordinal);
-        Assert.Contains("nowhere.png does not exist", (await RunAsync(Star, "--picture", "nowhere.png")).MustReturn(2).Error, StringComparison.Ordinal);
-        (await RunAsync(Star, "--support-set", "words")).MustReturn(2); // a conversation has no examples
+        Assert.Contains("nowhere.png does not exist", (await RunAsync(Star, "--picture", "nowhere.png")).MustReturn(2).Error,
+            StringComparison.Ordinal);
+        (await RunAsync(Star, "--support-set", "words")).MustReturn(2); // chat does not take examples
         (await RunAsync(Star, "--server", "http://localhost:1")).MustReturn(2);
     }
 
     [Fact]
     public async Task A_model_without_a_template_is_refused_before_anybody_says_anything()
     {
-        // the default model holds no conversation
+        // the default model has no chat template
         var refused = (await FlamingoCommand.RunAsync(new UserInput(TextReader.Null, IsTerminal: true), "chat")).MustReturn(1);
         Assert.Contains("prompts.chat", refused.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("Say something", refused.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Type a message", refused.Error, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task It_reads_standard_input()
     {
-        var said = (await FlamingoCommand.SpawnAsync(_folder.Path, $"{Star}\n", ["chat", "--model", ".", "--picture", Pictures.Shot])).MustReturn(0);
+        var said = (await FlamingoCommand.SpawnAsync(_folder.Path, $"{Star}\n",
+            ["chat", "--model", ".", "--picture", Pictures.Shot])).MustReturn(0);
         Assert.Equal(["no"], Lines(said.Output));
         Assert.DoesNotContain("> ", said.Error, StringComparison.Ordinal);
         Assert.Empty((await FlamingoCommand.SpawnAsync(_folder.Path, "", ["chat", "--model", "."])).MustReturn(0).Output);
@@ -98,7 +103,8 @@ public sealed class ChatTests : IDisposable
     {
         using var leaving = new CancellationTokenSource();
         using var lines = new Silence();
-        var running = CommandLine.RunAsync(["chat", "--model", _folder.Path], TextWriter.Null, TextWriter.Null, leaving.Token, new UserInput(lines, IsTerminal: true));
+        var running = CommandLine.RunAsync(["chat", "--model", _folder.Path], TextWriter.Null, TextWriter.Null, leaving.Token,
+            new UserInput(lines, IsTerminal: true));
         await lines.Asked.WaitAsync(TestContext.Current.CancellationToken);
         await leaving.CancelAsync();
         Assert.Equal(130, await running);
@@ -108,9 +114,10 @@ public sealed class ChatTests : IDisposable
 
     private static string[] Lines(string text) => text.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries);
 
-    private Task<Finished> RunAsync(string lines, params string[] options) => FlamingoCommand.RunAsync(Piped(lines), ["chat", "--model", _folder.Path, .. options]);
+    private Task<Finished> RunAsync(string lines,
+        params string[] options) => FlamingoCommand.RunAsync(Piped(lines), ["chat", "--model", _folder.Path, .. options]);
 
-    /// <summary>A user who says nothing.</summary>
+    /// <summary>An input that never returns a line.</summary>
     private sealed class Silence : TextReader
     {
         private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);

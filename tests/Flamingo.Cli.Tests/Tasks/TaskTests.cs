@@ -17,13 +17,18 @@ public sealed class TaskTests(RunningServer server) : IClassFixture<RunningServe
         Assert.Contains("stop; pictures: 1", said.Error, StringComparison.Ordinal);
 
         var answer = (await FlamingoCommand.RunAsync(
-            ["answer", Examples.Prompt("vqa-query.png"), "how many shapes are there?", "--example", Examples.Prompt("vqa-shot-1.png"), "is there a yellow star?", "no", "--json", .. where])).MustReturn(0);
+            ["answer", Examples.Prompt("vqa-query.png"), "how many shapes are there?", "--example", Examples.Prompt("vqa-shot-1.png"),
+                "is there a yellow star?", "no", "--json", .. where])).MustReturn(0);
         using var json = JsonDocument.Parse(answer.Output);
-        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"], json.RootElement.EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["text", "ids", "finish_reason", "prompt_tokens", "pictures", "cache", "timings"],
+            json.RootElement.EnumerateObject().Select(member => member.Name));
         Assert.Equal(Examples.Golden("vqa-query.png", 1).Text, json.RootElement.GetProperty("text").GetString());
 
-        var labels = (await FlamingoCommand.RunAsync(["classify", caption, "--label", "three hexagons", "-l", Examples.Golden("caption-query.png", 0).Text, "--scoring", "sum", .. where])).MustReturn(0);
-        Assert.EndsWith(Examples.Golden("caption-query.png", 0).Text, labels.Output.Split(Environment.NewLine)[0], StringComparison.Ordinal);
+        var labels = (await FlamingoCommand.RunAsync(
+            ["classify", caption, "--label", "three hexagons", "-l", Examples.Golden("caption-query.png", 0).Text, "--scoring", "sum",
+                .. where])).MustReturn(0);
+        Assert.EndsWith(Examples.Golden("caption-query.png", 0).Text, labels.Output.Split(Environment.NewLine)[0],
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -46,6 +51,8 @@ public sealed class TaskTests(RunningServer server) : IClassFixture<RunningServe
         (await FlamingoCommand.RunAsync("caption", "nowhere.png")).MustReturn(2);
         (await FlamingoCommand.RunAsync("classify", caption)).MustReturn(2);
         (await FlamingoCommand.RunAsync("classify", caption, "-l", "a", "--ensemble", "3")).MustReturn(2);
-        Assert.Contains("a picture, a question and an answer", (await FlamingoCommand.RunAsync("answer", caption, "why?", "--example", caption, "why?")).MustReturn(2).Error, StringComparison.Ordinal);
+        Assert.Contains("a picture, a question and an answer",
+            (await FlamingoCommand.RunAsync("answer", caption, "why?", "--example", caption, "why?")).MustReturn(2).Error,
+            StringComparison.Ordinal);
     }
 }

@@ -20,7 +20,8 @@ public sealed class ImportedFamily : IAsyncLifetime
     public static string Family(params string[] parts) => RepositoryFiles.Path(["tests", "reference", "families", "mpt1b", .. parts]);
 
     public async ValueTask InitializeAsync() => Import = await FlamingoCommand.RunAsync(
-        "import", "--layout", "openflamingo", "--vision", Family("vision"), "--language", Family("language"), "--checkpoint", Family("checkpoint.pt"), "--cross-attention-every", "1", "--output", Model);
+        "import", "--layout", "openflamingo", "--vision", Family("vision"), "--language", Family("language"), "--checkpoint",
+        Family("checkpoint.pt"), "--cross-attention-every", "1", "--output", Model);
 
     public ValueTask DisposeAsync()
     {
@@ -39,7 +40,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         family.Import!.MustReturn(0);
         Assert.Contains("100 %", family.Import.Error, StringComparison.Ordinal);
         var finished = (await VerifyAsync(ImportedFamily.Family())).MustReturn(0);
-        foreach (var name in new[] { "pixels", "features", "latents", "logits.three-shot", "three-shot: ids", "three-shot: greedy", "three-shot: rank order", "three-shot: beam3_length_penalty_0", "vqa: beam3_length_penalty_1" })
+        foreach (var name in new[] { "pixels", "features", "latents", "logits.three-shot", "three-shot: ids", "three-shot: greedy",
+            "three-shot: rank order", "three-shot: beam3_length_penalty_0", "vqa: beam3_length_penalty_1" })
             Assert.Contains($"held     {name}:", finished.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("skipped  three-shot: beam", finished.Output, StringComparison.Ordinal);
         Assert.Contains(" 0 broken", finished.Output, StringComparison.Ordinal);
@@ -58,10 +60,12 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         string Part(string part) => Path.Combine(source, part);
         string[] layout = name == "idefics"
             ? ["--layout", "idefics", "--source", source]
-            : ["--layout", "openflamingo", "--vision", Part("vision"), "--language", Part("language"), "--checkpoint", Part("checkpoint.pt"), "--cross-attention-every", $"{every}"];
+            : ["--layout", "openflamingo", "--vision", Part("vision"), "--language", Part("language"), "--checkpoint",
+                Part("checkpoint.pt"), "--cross-attention-every", $"{every}"];
         string[] import = ["import", .. layout, "--output", folder.File(name)];
         Assert.Contains($"Imported {name}", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
-        Assert.Contains("already, from the same files", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error, StringComparison.Ordinal);
+        Assert.Contains("from the same files. Nothing was changed", (await FlamingoCommand.RunAsync(import)).MustReturn(0).Error,
+            StringComparison.Ordinal);
         var verified = await FlamingoCommand.RunAsync("verify", folder.File(name), "--golden", source, "--pictures", Pictures);
         Assert.Contains($"{held} held, 0 broken, 0 skipped", verified.MustReturn(0).Output, StringComparison.Ordinal);
         if (name == "idefics") Assert.Contains("held     golden_after_end.json: text-after-end: greedy:", verified.Output,
@@ -72,7 +76,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     [Theory]
     [InlineData("--source is required for --layout idefics", "--layout", "idefics")]
     [InlineData("--checkpoint is required for --layout openflamingo", "--layout", "openflamingo", "--cross-attention-every", "1")]
-    [InlineData("--cross-attention-every is not for --layout idefics", "--layout", "idefics", "--source", ".", "--cross-attention-every", "1")]
+    [InlineData("--cross-attention-every is not for --layout idefics", "--layout", "idefics", "--source", ".", "--cross-attention-every",
+        "1")]
     public async Task A_layout_says_what_it_needs(string said, params string[] arguments)
     {
         var refused = await FlamingoCommand.RunAsync(["import", .. arguments, "--output", "/tmp/never"]);
@@ -80,7 +85,7 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains(said, refused.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>The original code takes a picture as it lies in its file, and so does a golden made by it.</summary>
+    /// <summary>The original code ignores the EXIF orientation, and so do its golden values.</summary>
     [Fact]
     public async Task A_golden_of_a_rotated_file_holds_where_orientation_is_ignored()
     {
@@ -94,7 +99,7 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         string[] verify = ["verify", family.Model, "--golden", ImportedFamily.Family(), "--pictures", folder.Path];
         async Task<Finished> Verify(params string[] more) => await FlamingoCommand.RunAsync([.. verify, .. more]);
         var turned = (await Verify()).MustReturn(3);
-        Assert.Contains("picture-1.jpg was turned upright by EXIF", turned.Output, StringComparison.Ordinal);
+        Assert.Contains("picture-1.jpg was rotated by its EXIF orientation", turned.Output, StringComparison.Ordinal);
         Assert.Contains("--orientation ignore", turned.Output, StringComparison.Ordinal);
         Assert.Contains(" 1 broken", turned.Output, StringComparison.Ordinal);
         Assert.Contains(" 0 broken", (await Verify("--orientation", "ignore")).MustReturn(0).Output, StringComparison.Ordinal);
@@ -103,8 +108,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     }
 
     /// <summary>
-    /// Transparency is what the family was trained with, unless the import says otherwise. The same import finds its work
-    /// done, another does not.
+    /// Transparency is handled as in the training of the family, unless the import changes it. Repeating the same import changes nothing;
+    /// another import into the same folder fails.
     /// </summary>
     [Theory]
     [InlineData("openflamingo", "drop", "black")]
@@ -123,7 +128,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         string[] other = [.. import, "--alpha", chosen, "--output", folder.File("chosen")];
         (await FlamingoCommand.RunAsync(other)).MustReturn(0);
         await InspectTells($"alpha {chosen}, orientation exif", folder.File("chosen"));
-        Assert.Contains("already, from the same", (await FlamingoCommand.RunAsync(other)).MustReturn(0).Error, StringComparison.Ordinal);
+        Assert.Contains("from the same files. Nothing was changed", (await FlamingoCommand.RunAsync(other)).MustReturn(0).Error,
+            StringComparison.Ordinal);
         var refused = (await FlamingoCommand.RunAsync([.. import, "--output", folder.File("chosen")])).MustReturn(1);
         Assert.Contains("exists already", refused.Error, StringComparison.Ordinal);
 
@@ -175,7 +181,7 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("broken   vqa: beam3_length_penalty_1: first difference at 0: ", finished.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>A golden of prompts alone is about the pictures of golden.json, and its tensors may hold logits alone.</summary>
+    /// <summary>A golden file without pictures uses those of golden.json, and its tensors may be only logits.</summary>
     [Fact]
     public async Task Every_golden_of_that_form_is_checked_and_the_others_are_named()
     {
@@ -217,16 +223,16 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
             imported.Error.TrimEnd(), StringComparison.Ordinal);
         var rounded = (await FlamingoCommand.RunAsync(
             "verify", model, "--golden", ImportedFamily.Family(), "--pictures", Pictures)).MustReturn(3);
-        Assert.Contains("vision.safetensors, resampler.safetensors, language.safetensors hold weights of 16 bits",
+        Assert.Contains("vision.safetensors, resampler.safetensors, language.safetensors hold 16-bit weights",
             rounded.Error, StringComparison.Ordinal);
 
-        // the same goldens against whole weights: what is broken there has another reason
+        // The same golden values with full-precision weights: a failure there has another cause.
         using var wrong = new TemporaryFolder();
         CopyGolden(wrong);
         var golden = JsonNode.Parse(await File.ReadAllTextAsync(wrong.File("golden.json"), TestContext.Current.CancellationToken))!;
         golden["prompts"]![0]!["ids"]![0] = 7;
         wrong.Write("golden.json", golden.ToJsonString());
-        Assert.DoesNotContain("16 bits", (await VerifyAsync(wrong.Path)).MustReturn(3).Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("16-bit", (await VerifyAsync(wrong.Path)).MustReturn(3).Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -275,7 +281,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     {
         using var folder = new TemporaryFolder();
         folder.Write("golden.json", """{"pictures": [], "prompts": []}""");
-        await File.WriteAllBytesAsync(folder.File("golden.safetensors"), [2, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}'], TestContext.Current.CancellationToken);
+        await File.WriteAllBytesAsync(folder.File("golden.safetensors"), [2, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}'],
+            TestContext.Current.CancellationToken);
         var finished = (await VerifyAsync(folder.Path)).MustReturn(1);
         Assert.Contains("Nothing was compared", finished.Error, StringComparison.Ordinal);
     }
@@ -293,7 +300,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
     public async Task Inspect_tells_what_a_directory_holds_and_finds_a_flipped_bit()
     {
         var told = (await FlamingoCommand.RunAsync("inspect", family.Model, "--verify")).MustReturn(0);
-        foreach (var part in new[] { "parameters", "<image> = 533", "checkpoint.pt", "shortest_side_crop", "digests hold" }) Assert.Contains(part, told.Output, StringComparison.Ordinal);
+        foreach (var part in new[] { "parameters", "<image> = 533", "checkpoint.pt", "shortest_side_crop", "digests hold" })
+            Assert.Contains(part, told.Output, StringComparison.Ordinal);
 
         using var folder = new TemporaryFolder();
         RepositoryFiles.Copy(family.Model, folder.Path);
@@ -305,7 +313,8 @@ public sealed class VerifyTests(ImportedFamily family) : IClassFixture<ImportedF
         Assert.Contains("resampler.safetensors", damaged.Error, StringComparison.Ordinal);
     }
 
-    private Task<Finished> VerifyAsync(string golden) => FlamingoCommand.RunAsync("verify", family.Model, "--golden", golden, "--pictures", Pictures);
+    private Task<Finished> VerifyAsync(
+        string golden) => FlamingoCommand.RunAsync("verify", family.Model, "--golden", golden, "--pictures", Pictures);
 
     private static void CopyGolden(TemporaryFolder folder)
     {

@@ -1,9 +1,9 @@
 namespace Flamingo.Fixtures.Caching;
 
 /// <summary>
-/// A cache bounded by bytes that drops the least recently used entry first: what the gateway's memory cache is compared with.
+/// A cache with a size limit in bytes that evicts the least recently used entry first. The gateway's memory cache is compared with it.
 /// </summary>
-/// <param name="size">Bytes of a value.</param>
+/// <param name="size">Returns the size of a value in bytes.</param>
 public sealed class PlainLru<T>(long mostBytes, Func<T, int> size)
     where T : class
 {
@@ -19,7 +19,7 @@ public sealed class PlainLru<T>(long mostBytes, Func<T, int> size)
         return node.Value.Value;
     }
 
-    /// <summary>Adds a value under a key that is not held.</summary>
+    /// <summary>Adds a value under a key that is not in the cache.</summary>
     public void Put(string key, T value)
     {
         for (_bytes += size(value); _bytes > mostBytes && _byUse.Last is { } oldest; _byUse.RemoveLast())

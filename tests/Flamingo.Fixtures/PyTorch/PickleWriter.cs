@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Flamingo.Fixtures.PyTorch;
 
-/// <summary>Writes pickles opcode by opcode: those that torch.save writes, and malicious ones for tests.</summary>
+/// <summary>Writes pickles opcode by opcode: the pickles of torch.save, and malicious pickles for tests.</summary>
 public sealed class PickleWriter
 {
     private readonly MemoryStream _bytes = new();
@@ -36,7 +36,7 @@ public sealed class PickleWriter
 
     public PickleWriter Global(string module, string name) => Op($"c{module}\n{name}\n");
 
-    /// <summary>A tensor as torch.save describes it.</summary>
+    /// <summary>Writes a tensor in the form of torch.save.</summary>
     public PickleWriter Tensor(
         string key, string storage, long elements, long offset, IReadOnlyList<long> shape, IReadOnlyList<long>? stride = null)
     {

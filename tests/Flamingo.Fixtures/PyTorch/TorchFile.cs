@@ -3,7 +3,7 @@ using Flamingo.Import.Sources;
 
 namespace Flamingo.Fixtures.PyTorch;
 
-/// <summary>Writes files as torch.save does: a zip, uncompressed, with a pickle and one entry per storage.</summary>
+/// <summary>Writes files in the format of torch.save: an uncompressed zip with a pickle and one entry per storage.</summary>
 public static class TorchFile
 {
     private static readonly Dictionary<string, string> Storages = new()
@@ -11,7 +11,7 @@ public static class TorchFile
         ["F32"] = "FloatStorage", ["F16"] = "HalfStorage", ["BF16"] = "BFloat16Storage", ["I64"] = "LongStorage", ["BOOL"] = "BoolStorage",
     };
 
-    /// <param name="storages">Read one after the other, none twice.</param>
+    /// <param name="storages">The storages, which are enumerated once.</param>
     public static void Write(string path, byte[] pickle, params IEnumerable<byte[]> storages)
     {
         using var zip = ZipFile.Open(path, ZipArchiveMode.Create);

@@ -4,7 +4,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Fixtures.Reference;
 
-/// <summary>What the original code answered for one family of checkpoints: golden.json and golden.safetensors of a folder.</summary>
+/// <summary>The original code's results for one family of checkpoints: golden.json and golden.safetensors of a folder.</summary>
 public sealed class FamilyGolden
 {
     private readonly string _tensors;
@@ -25,7 +25,7 @@ public sealed class FamilyGolden
 
     public JsonElement Root { get; }
 
-    /// <summary>Each has a name, segments and ids, and some have greedy answers, candidates and beams.</summary>
+    /// <summary>The prompts. Each has a name, segments and ids, and some have greedy answers, candidates and beams.</summary>
     public IReadOnlyList<JsonElement> Prompts { get; }
 
     /// <summary>One tensor [latents, width] per picture.</summary>
@@ -41,7 +41,7 @@ public sealed class FamilyGolden
     /// <summary>The logits of every token of a prompt.</summary>
     public (float[] Values, int[] Shape) Logits(JsonElement prompt) => Tensor($"logits.{prompt.GetProperty("name").GetString()}");
 
-    /// <summary>The indices of a prompt's pictures, in the order in which they stand in it.</summary>
+    /// <summary>The indices of a prompt's pictures, in the order of the prompt.</summary>
     public static IReadOnlyList<int> Pictures(JsonElement prompt) =>
     [
         .. prompt.GetProperty("segments").EnumerateArray()
@@ -49,7 +49,7 @@ public sealed class FamilyGolden
             .Select(segment => segment.GetProperty("picture").GetInt32()),
     ];
 
-    /// <summary>The prompt as a language model takes it, with the golden latents.</summary>
+    /// <summary>The segments of the prompt for a language model, with the golden latents.</summary>
     public IReadOnlyList<PromptSegment> Segments(JsonElement prompt) =>
     [
         .. prompt.GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)

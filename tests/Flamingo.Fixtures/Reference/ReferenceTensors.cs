@@ -5,7 +5,7 @@ using Flamingo.Stages;
 
 namespace Flamingo.Fixtures.Reference;
 
-/// <summary>Reads tensors that the original code computed, and compares others with them.</summary>
+/// <summary>Reads tensors that the original code computed, and compares other tensors with them.</summary>
 public static class ReferenceTensors
 {
     /// <summary>A float32 tensor of a safetensors file.</summary>

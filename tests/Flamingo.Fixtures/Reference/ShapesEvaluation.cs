@@ -10,14 +10,14 @@ public sealed record EpisodeQuery(string Picture, string Prompt);
 /// <summary>A line of episodes.jsonl: examples, a question, and the right answer.</summary>
 public sealed record EvaluationEpisode(string Task, IReadOnlyList<EpisodeShot> Shots, EpisodeQuery Query, string Answer);
 
-/// <summary>What the original code answered to an episode with some of its shots.</summary>
-/// <param name="PromptIds">For every twentieth answer; null for the others.</param>
+/// <summary>The original code's answer to an episode with some of its shots.</summary>
+/// <param name="PromptIds">The token ids of the prompt, for every twentieth answer; null for the other answers.</param>
 public sealed record EpisodeAnswer(int Episode, int Shots, string Text, IReadOnlyList<int> Ids, IReadOnlyList<int>? PromptIds);
 
 /// <param name="N">Number of answers.</param>
 public sealed record EpisodeAccuracy(double Accuracy, int N);
 
-/// <summary>golden.json: what the original code answered.</summary>
+/// <summary>The content of golden.json, the original code's answers.</summary>
 /// <param name="Table">Accuracy by task and shots, for example "caption at 4 shots".</param>
 /// <param name="Retrieval">Accuracy by selection and shots, for example "rices 4".</param>
 /// <param name="RicesOrder">Per query of retrieval.json the indices of the nearest 8 examples, the most similar first.</param>
@@ -29,7 +29,7 @@ public sealed record EvaluationGolden(
 /// <param name="folder">tests/reference/shapes/evaluation, or a copy of it.</param>
 public sealed class ShapesEvaluation(string folder)
 {
-    /// <summary>How the reference spells the names of members.</summary>
+    /// <summary>The naming policy of the reference's JSON members.</summary>
     public static JsonSerializerOptions Json { get; } = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     private readonly Lazy<IReadOnlyList<EvaluationEpisode>> _episodes = new(() =>
@@ -49,7 +49,7 @@ public sealed class ShapesEvaluation(string folder)
 
     public FlamingoPicture Picture(string name) => new(File.ReadAllBytes(Path("pictures", name)));
 
-    /// <summary>The first examples of an episode and its question, as a caller sends them.</summary>
+    /// <summary>The segments of a request with the first examples of an episode and its question.</summary>
     public IReadOnlyList<FlamingoSegment> Segments(EvaluationEpisode episode, int shots) =>
     [
         .. episode.Shots.Take(shots).SelectMany(shot =>

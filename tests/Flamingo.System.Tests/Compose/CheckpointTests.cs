@@ -3,7 +3,9 @@ using Flamingo.SystemTests.Embedded;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>A vision encoder that comes up on another checkpoint, as in a rolling update, never leaves its latents under the old key.</summary>
+/// <summary>
+/// A vision encoder that starts with another checkpoint, as in a rolling update, must never store its latents under the old key.
+/// </summary>
 public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
 {
     private readonly ExamplePrompt _example = ExamplePrompt.Read("comparison");
@@ -20,15 +22,17 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
         await truth.AskAsync(client, Cancellation);
         await Stack.WrittenAsync(client, truth.Pictures, Cancellation);
 
-        // one of the two replicas is replaced; the gateway meets both checkpoints by turns
-        await Stack.ComposeAsync(Cancellation, "up", "--no-build", "--no-recreate", "--wait", "--scale", "vision-encoder=1", "--scale", "language-model=2", "--scale", "vision-encoder-other=1");
+        // One of two replicas is replaced, so the gateway calls both checkpoints in alternation.
+        await Stack.ComposeAsync(Cancellation, "up", "--no-build", "--no-recreate", "--wait", "--scale", "vision-encoder=1", "--scale",
+            "language-model=2", "--scale", "vision-encoder-other=1");
         var asked = new List<ExamplePrompt>();
         var answeredBy = new Dictionary<string, int> { [original] = 0, [other] = 0 };
         await ComposeStack.EventuallyAsync("both checkpoints answered a number of times", async () =>
         {
             var prompts = Enumerable.Range(0, 4).Select(_ => _example.Fresh()).ToList();
             asked.AddRange(prompts);
-            foreach (var answer in await Task.WhenAll(prompts.Select(prompt => client.CompleteAsync(prompt.ToPrompt(), ExamplePrompt.Greedy, Cancellation))))
+            foreach (var answer in await Task.WhenAll(
+                prompts.Select(prompt => client.CompleteAsync(prompt.ToPrompt(), ExamplePrompt.Greedy, Cancellation))))
             {
                 answeredBy[answer.Finished.Digests.Vision]++;
                 if (answer.Finished.Digests.Vision == original) Assert.Equal(_example.Text, answer.Text);
@@ -44,7 +48,7 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
             return (await client.GetModelAsync(Cancellation)).Vision.WeightsDigest == original;
         }, Cancellation);
 
-        // what the gateway and its Redis hold for these pictures is the original's, and so is every answer
+        // The latents in the gateway and in Redis, and all answers, must be those of the original checkpoint.
         await HoldsAsync(asked, truth, model, original, other);
         foreach (var prompt in asked) await prompt.AskAsync(client, Cancellation);
         await Stack.RestartGatewayAsync(Cancellation);
@@ -54,8 +58,11 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
         Assert.Contains(PictureSource.Redis, sources);
     }
 
-    /// <summary>Every latent under the original's key is what the original makes of the picture; what stands under the other's is not.</summary>
-    private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, FlamingoModel model, string original, string other)
+    /// <summary>
+    /// Every latent under the original's key is what the original makes of the picture; what stands under the other's is not.
+    /// </summary>
+    private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, FlamingoModel model, string original,
+        string other)
     {
         await using var redis = await Stack.RedisAsync(Cancellation);
         var (originals, others) = (0, 0);
@@ -71,16 +78,18 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
             if (await redis.LatentsAsync(picture, model, other) is { } strange)
             {
                 others++;
-                Assert.InRange(Difference(strange, expected), 1e-2, double.MaxValue); // the test would see the one for the other
+                // the latents of both checkpoints differ enough for this test to tell them apart
+                Assert.InRange(Difference(strange, expected), 1e-2, double.MaxValue);
             }
         }
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"{asked.Count} prompts: {originals} latents kept under the original's key, {others} under the other's.");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{asked.Count} prompts: {originals} latents kept under the original's key, "
+            + $"{others} under the other's.");
         Assert.InRange(originals, 1, int.MaxValue);
         Assert.InRange(others, 1, int.MaxValue);
     }
 
-    /// <summary>Largest difference, as a part of the largest absolute value.</summary>
+    /// <summary>The largest difference relative to the largest absolute value.</summary>
     private static double Difference(float[] latents, float[] expected) =>
         latents.Zip(expected).Max(pair => Math.Abs(pair.First - pair.Second)) / expected.Max(Math.Abs);
 

@@ -8,13 +8,15 @@ using StackExchange.Redis;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>All tests of the stack share one, one after the other and beside no other tests: they stop and kill its parts.</summary>
+/// <summary>
+/// All tests share one stack and run sequentially, without other tests in parallel, because they stop and kill its parts.
+/// </summary>
 [CollectionDefinition(DisableParallelization = true)]
 public sealed class ComposeCollection : ICollectionFixture<ComposeStack>;
 
 /// <summary>
-/// The stack of docker-compose.yml, built and brought up with two vision encoders and two language models under a
-/// project name and on ports of its own, and taken down whatever happens.
+/// The stack of docker-compose.yml, built and started with two vision encoders and two language models under its own project name and
+/// ports. It is always taken down, also after failures and signals.
 /// </summary>
 public sealed class ComposeStack : IAsyncLifetime
 {
@@ -29,7 +31,7 @@ public sealed class ComposeStack : IAsyncLifetime
     {
         ["FLAMINGO_MODEL"] = RepositoryFiles.Path("models", "shapes"),
         ["FLAMINGO_OTHER_MODEL"] = _otherModel.FullName,
-        ["FLAMINGO_PORT"] = "127.0.0.1:0", // the engine picks a free one, and another one at every start
+        ["FLAMINGO_PORT"] = "127.0.0.1:0", // the engine selects a free port at every start
         ["FLAMINGO_THREADS"] = "1",
     };
 
@@ -38,11 +40,13 @@ public sealed class ComposeStack : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        if (!ContainerEngine.IsThere) return; // each test tells
-        // a signal ends the process without disposing fixtures, and waits for these handlers
-        foreach (var signal in new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP }) _signals.Add(PosixSignalRegistration.Create(signal, _ => TakenDown().GetAwaiter().GetResult()));
+        if (!ContainerEngine.IsThere) return; // each test reports the missing engine
+        // A signal ends the process without disposing fixtures, but it waits for these handlers.
+        foreach (var signal in new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP })
+            _signals.Add(PosixSignalRegistration.Create(signal, _ => TakenDown().GetAwaiter().GetResult()));
         OtherCheckpoint.Write(OtherModel);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(OtherModel, (UnixFileMode)0b111_101_101); // the containers' user is not ours
+        // the containers run as another user
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(OtherModel, (UnixFileMode)0b111_101_101);
         try
         {
             using var building = new CancellationTokenSource(TimeSpan.FromMinutes(15));
@@ -50,20 +54,27 @@ public sealed class ComposeStack : IAsyncLifetime
         }
         catch (InvalidOperationException)
         {
-            await DisposeAsync(); // xunit disposes only what came up
+            await DisposeAsync(); // xunit does not dispose a fixture that failed to start
             throw;
         }
     }
 
-    /// <summary>Not under any test's cancellation: nothing may stay behind. What was built stays in the engine's build cache.</summary>
+    /// <summary>
+    /// Takes the stack down. It does not use a test's cancellation token, because no container may remain. The images stay in the build
+    /// cache of the engine.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         await TakenDown();
         foreach (var registration in _signals) registration.Dispose();
     }
 
-    /// <summary>Starts whatever is missing: two vision encoders, two language models, one of the others, none on the other checkpoint.</summary>
-    public Task RestoreAsync(CancellationToken cancellation) => WithLogsAsync(() => EventuallyAsync("the whole stack is healthy", async () =>
+    /// <summary>
+    /// Starts the missing parts, so that there are two vision encoders, two language models, one container of each other service, and none
+    /// with the other checkpoint.
+    /// </summary>
+    public Task RestoreAsync(CancellationToken cancellation) =>
+        WithLogsAsync(() => EventuallyAsync("the whole stack is healthy", async () =>
     {
         try
         {
@@ -72,27 +83,31 @@ public sealed class ComposeStack : IAsyncLifetime
         }
         catch (InvalidOperationException exception) when (exception.Message.Contains("is unhealthy", StringComparison.Ordinal))
         {
-            return false; // so busy that it missed its health checks: the next one may find it well
+            return false; // A busy container can miss its health checks; the next check may succeed.
         }
     }, cancellation));
 
     public Task<string> ComposeAsync(CancellationToken cancellation, params IEnumerable<string> arguments) => DockerCommand.RunAsync(
         [
             "compose", "--ansi", "never", "--progress", "plain", "--project-name", _project,
-            "--file", RepositoryFiles.Path("docker-compose.yml"), "--file", RepositoryFiles.Path("tests", "Flamingo.System.Tests", "Compose", "compose.tests.yml"),
+            "--file", RepositoryFiles.Path("docker-compose.yml"), "--file",
+            RepositoryFiles.Path("tests", "Flamingo.System.Tests", "Compose", "compose.tests.yml"),
             .. arguments,
         ], cancellation, _environment);
 
-    /// <summary>Containers of a service; those that run, or all.</summary>
+    /// <summary>The containers of a service: only running ones, or all.</summary>
     public async Task<IReadOnlyList<string>> ContainersAsync(string service, CancellationToken cancellation, bool all = false) =>
-        (await ComposeAsync(cancellation, ["ps", "--quiet", .. all ? ["--all"] : Array.Empty<string>(), service])).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        (await ComposeAsync(cancellation, ["ps", "--quiet", .. all ? ["--all"] : Array.Empty<string>(), service])).Split('\n',
+            StringSplitOptions.RemoveEmptyEntries);
 
-    /// <summary>How many calls of a method a container has answered, by its request log.</summary>
+    /// <summary>The number of calls of a method that a container has answered, from its request log.</summary>
     /// <param name="method">For example <c>flamingo.v1.VisionEncoder/Encode</c>.</param>
     public static async Task<int> ServedAsync(string container, string method, CancellationToken cancellation) =>
-        (await DockerCommand.RunAsync(cancellation, "logs", container)).Split('\n').Count(line => line.Contains("Request finished", StringComparison.Ordinal) && line.Contains($"/{method} ", StringComparison.Ordinal));
+        (await DockerCommand.RunAsync(cancellation, "logs", container)).Split('\n')
+            .Count(line =>
+                line.Contains("Request finished", StringComparison.Ordinal) && line.Contains($"/{method} ", StringComparison.Ordinal));
 
-    /// <summary>A client of the gateway, once it answers.</summary>
+    /// <summary>Waits until the gateway answers, and returns a client of it.</summary>
     public async Task<FlamingoClient> ConnectAsync(CancellationToken cancellation)
     {
         var client = new FlamingoClient($"http://{await PublishedAsync("gateway", 8080, cancellation)}");
@@ -111,13 +126,14 @@ public sealed class ComposeStack : IAsyncLifetime
         return client;
     }
 
-    public async Task RestartGatewayAsync(CancellationToken cancellation) => await ComposeAsync(cancellation, "restart", "--timeout", "10", "gateway");
+    public async Task RestartGatewayAsync(
+        CancellationToken cancellation) => await ComposeAsync(cancellation, "restart", "--timeout", "10", "gateway");
 
     public async Task<ConnectionMultiplexer> RedisAsync(CancellationToken cancellation) =>
         await ConnectionMultiplexer.ConnectAsync(await PublishedAsync("redis", 6379, cancellation));
 
-    /// <summary>Asks again and again, at most for two minutes.</summary>
-    /// <exception cref="TimeoutException">It did not happen.</exception>
+    /// <summary>Polls a condition for at most two minutes.</summary>
+    /// <exception cref="TimeoutException">The condition did not become true.</exception>
     public static async Task EventuallyAsync(string what, Func<Task<bool>> happened, CancellationToken cancellation)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -125,16 +141,19 @@ public sealed class ComposeStack : IAsyncLifetime
         using var turns = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
         while (!await happened())
         {
-            if (patience.IsCancellationRequested || !await turns.WaitForNextTickAsync(CancellationToken.None)) throw new TimeoutException($"Waited in vain: {what}.");
+            if (patience.IsCancellationRequested || !await turns.WaitForNextTickAsync(CancellationToken.None))
+                throw new TimeoutException($"Waited in vain: {what}.");
         }
     }
 
-    /// <summary>What the containers said last, for whoever reads a failure; never throws.</summary>
+    /// <summary>The last log lines of the containers, for the output of a failed test. Never throws.</summary>
     public async Task<string> LogsAsync(int lines = 60)
     {
         try
         {
-            return await ComposeAsync(CancellationToken.None, "ps", "--all") + await ComposeAsync(CancellationToken.None, "logs", "--no-color", "--timestamps", "--tail", lines.ToString(CultureInfo.InvariantCulture));
+            return await ComposeAsync(CancellationToken.None, "ps", "--all")
+                + await ComposeAsync(CancellationToken.None, "logs", "--no-color", "--timestamps", "--tail",
+                    lines.ToString(CultureInfo.InvariantCulture));
         }
         catch (InvalidOperationException exception)
         {
@@ -149,7 +168,8 @@ public sealed class ComposeStack : IAsyncLifetime
 
     private async Task DownAsync()
     {
-        if (ContainerEngine.IsThere) await ComposeAsync(CancellationToken.None, "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5");
+        if (ContainerEngine.IsThere)
+            await ComposeAsync(CancellationToken.None, "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5");
         _otherModel.Delete(recursive: true);
     }
 

@@ -2,7 +2,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>A test of the stack: it finds every part running, and where it fails the containers' logs stand in its output.</summary>
+/// <summary>Base class for tests of the stack: every part runs at the start, and a failed test prints the containers' logs.</summary>
 [Collection<ComposeCollection>]
 public abstract class ComposeTest(ComposeStack stack) : IAsyncLifetime
 {
@@ -19,6 +19,7 @@ public abstract class ComposeTest(ComposeStack stack) : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         GC.SuppressFinalize(this);
-        if (TestContext.Current.TestState?.Result == TestResult.Failed) TestContext.Current.TestOutputHelper?.WriteLine(await stack.LogsAsync());
+        if (TestContext.Current.TestState?.Result == TestResult.Failed)
+            TestContext.Current.TestOutputHelper?.WriteLine(await stack.LogsAsync());
     }
 }

@@ -7,7 +7,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>An example prompt of the default model, and what the original code answers to it.</summary>
+/// <summary>An example prompt of the default model and the original code's answer to it.</summary>
 internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Text)> Segments, string Text, IReadOnlyList<int> Ids)
 {
     private static int _fresh;
@@ -20,21 +20,29 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
     {
         var folder = RepositoryFiles.Path("models", "shapes", "examples");
         using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, $"{name}.json")));
-        var segments = json.RootElement.GetProperty("segments").EnumerateArray().Select(segment => segment.TryGetProperty("picture", out var picture)
+        var segments = json.RootElement.GetProperty("segments").EnumerateArray()
+            .Select(segment => segment.TryGetProperty("picture", out var picture)
             ? (Picture: File.ReadAllBytes(Path.Combine(folder, picture.GetString()!)), Text: null)
             : (Picture: (byte[]?)null, Text: segment.GetProperty("text").GetString())).ToList();
 
-        // its episode is the one that asks about the same picture after the same number of examples
+        // The matching episode has the same query picture and the same number of examples.
         var pictures = segments.Where(segment => segment.Picture is not null).Select(segment => segment.Picture!).ToList();
         var golden = Episode.Golden.Answers.First(answer => answer.Shots == pictures.Count - 1
-            && File.ReadAllBytes(Episode.Evaluation("pictures", Episode.All[answer.Episode].Query.Picture)).AsSpan().SequenceEqual(pictures[^1]));
+            && File.ReadAllBytes(Episode.Evaluation("pictures", Episode.All[answer.Episode].Query.Picture)).AsSpan()
+                .SequenceEqual(pictures[^1]));
         return new ExamplePrompt(segments, golden.Text, golden.Ids);
     }
 
-    /// <summary>The same pictures for the eye and the model, in files that nobody has sent before: bytes behind a PNG's end change its digest alone.</summary>
+    /// <summary>
+    /// The same pictures for the eye and the model, in files that nobody has sent before: bytes behind a PNG's end change its
+    /// digest alone.
+    /// </summary>
     public ExamplePrompt Fresh() => this with
     {
-        Segments = [.. Segments.Select(segment => segment.Picture is { } picture ? ([.. picture, .. Encoding.ASCII.GetBytes($"fresh {Interlocked.Increment(ref _fresh)}")], null) : segment)],
+        Segments = [.. Segments.Select(
+            segment =>
+                segment.Picture is { } picture
+                    ? ([.. picture, .. Encoding.ASCII.GetBytes($"fresh {Interlocked.Increment(ref _fresh)}")], null) : segment)],
     };
 
     public Prompt ToPrompt()
@@ -44,7 +52,7 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
         return prompt;
     }
 
-    /// <summary>Asks and holds the answer to the original's.</summary>
+    /// <summary>Sends the prompt and asserts that the answer equals the original code's.</summary>
     public async Task<IEnumerable<PictureSource>> AskAsync(FlamingoClient client, CancellationToken cancellation)
     {
         var answer = await client.CompleteAsync(ToPrompt(), Greedy, cancellation);

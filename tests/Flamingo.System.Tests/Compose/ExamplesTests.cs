@@ -27,9 +27,10 @@ public sealed class ExamplesTests(ComposeStack stack) : ComposeTest(stack)
             Assert.All(await example.AskAsync(after, Cancellation), source => Assert.Equal(PictureSource.Redis, source));
             Assert.All(await example.AskAsync(after, Cancellation), source => Assert.Equal(PictureSource.Memory, source));
 
-            // by id, without a byte of any picture
+            // by id, without sending the pictures
             var prompt = new Prompt();
-            foreach (var (picture, text) in example.Segments) _ = picture is null ? prompt.Text(text!) : prompt.PictureId(PictureId.Of(picture));
+            foreach (var (picture, text) in example.Segments) _ =
+                picture is null ? prompt.Text(text!) : prompt.PictureId(PictureId.Of(picture));
             Assert.Equal(example.Text, (await after.CompleteAsync(prompt, ExamplePrompt.Greedy, Cancellation)).Text);
         }
     }

@@ -4,10 +4,13 @@ using Flamingo.Client;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <param name="Begun">A token of its answer had arrived.</param>
+/// <param name="Begun">Whether a token of the answer had arrived.</param>
 internal sealed record FailedRequest(bool Begun, FlamingoErrorKind Kind, string Message);
 
-/// <summary>Workers that ask without a pause, streams and rankings by turns, always with pictures nobody has seen; every answer is held to the original's.</summary>
+/// <summary>
+/// Workers that ask without a pause, streams and rankings by turns, always with pictures nobody has seen; every answer is held to
+/// the original's.
+/// </summary>
 internal sealed class Load : IAsyncDisposable
 {
     private readonly CancellationToken _cancellation;
@@ -19,24 +22,27 @@ internal sealed class Load : IAsyncDisposable
     public Load(FlamingoClient client, ExamplePrompt example, int workers, CancellationToken cancellation)
     {
         _cancellation = cancellation;
-        _workers = [.. Enumerable.Range(0, workers).Select(worker => Task.Run(() => WorkAsync(client, example, worker), CancellationToken.None))];
+        _workers = [.. Enumerable.Range(0, workers)
+            .Select(worker => Task.Run(() => WorkAsync(client, example, worker), CancellationToken.None))];
     }
 
-    /// <summary>Answered to their end.</summary>
+    /// <summary>Numbers of requests that were answered completely.</summary>
     public int Streams => Volatile.Read(ref _streams);
 
     public int Rankings => Volatile.Read(ref _rankings);
 
     public ConcurrentQueue<FailedRequest> Failures { get; } = new();
 
-    /// <summary>Whether so many of each have been answered; throws what a worker threw: a wrong answer.</summary>
+    /// <summary>
+    /// Whether this many requests of each kind have been answered. Rethrows the exception of a worker that got a wrong answer.
+    /// </summary>
     public async Task<bool> HasAnsweredAsync(int streams, int rankings)
     {
         foreach (var worker in _workers.Where(worker => worker.IsCompleted)) await worker;
         return Streams >= streams && Rankings >= rankings;
     }
 
-    /// <summary>No new requests; those under way are waited for.</summary>
+    /// <summary>Starts no new requests and waits for the running ones.</summary>
     public async Task StopAsync()
     {
         await _stop.CancelAsync();

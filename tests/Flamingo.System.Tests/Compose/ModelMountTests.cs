@@ -3,7 +3,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>What docker-compose.yml makes of FLAMINGO_MODEL; nothing is started.</summary>
+/// <summary>Tests how docker-compose.yml uses FLAMINGO_MODEL, without starting containers.</summary>
 public sealed class ModelMountTests
 {
     [Theory(Timeout = 60_000)]

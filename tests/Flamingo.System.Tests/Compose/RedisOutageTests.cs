@@ -2,7 +2,7 @@ using Flamingo.Abstractions;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>Redis gone is slower, never wrong and never an error; back again it is used again.</summary>
+/// <summary>Without Redis requests are slower, but they neither fail nor give wrong answers; a returning Redis is used again.</summary>
 public sealed class RedisOutageTests(ComposeStack stack) : ComposeTest(stack)
 {
     private readonly ExamplePrompt _example = ExamplePrompt.Read("comparison");
@@ -13,18 +13,19 @@ public sealed class RedisOutageTests(ComposeStack stack) : ComposeTest(stack)
         using var client = await Stack.ConnectAsync(Cancellation);
         var known = _example.Fresh();
         await known.AskAsync(client, Cancellation);
-        await Stack.WrittenAsync(client, known.Pictures, Cancellation); // it is in use
+        await Stack.WrittenAsync(client, known.Pictures, Cancellation); // proves that Redis is used
 
         await Stack.ComposeAsync(Cancellation, "stop", "--timeout", "5", "redis");
-        for (var i = 0; i < 10; i++) Assert.All(await _example.Fresh().AskAsync(client, Cancellation), source => Assert.Equal(PictureSource.Encoded, source));
+        for (var i = 0; i < 10; i++)
+            Assert.All(await _example.Fresh().AskAsync(client, Cancellation), source => Assert.Equal(PictureSource.Encoded, source));
         Assert.All(await known.AskAsync(client, Cancellation), source => Assert.Equal(PictureSource.Memory, source));
 
-        // a gateway that starts without Redis is ready, too
+        // A gateway that starts without Redis becomes ready too.
         await Stack.RestartGatewayAsync(Cancellation);
         using var restarted = await Stack.ConnectAsync(Cancellation);
         Assert.All(await known.AskAsync(restarted, Cancellation), source => Assert.Equal(PictureSource.Encoded, source));
 
-        // the same gateway puts latents into the Redis that came back, and after a restart reads them there
+        // The same gateway writes latents to the returned Redis, and reads them from it after a restart.
         await Stack.ComposeAsync(Cancellation, "start", "redis");
         var model = await restarted.GetModelAsync(Cancellation);
         await using var redis = await Stack.RedisAsync(Cancellation);

@@ -3,7 +3,7 @@ using Flamingo.Client;
 
 namespace Flamingo.SystemTests.Compose;
 
-/// <summary>Replicas share the work, die without taking a request with them, and are replaced.</summary>
+/// <summary>Replicas share the load, no request fails when a replica dies, and replicas are replaced.</summary>
 public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
 {
     private const string Generate = "flamingo.v1.LanguageModel/Generate";
@@ -26,7 +26,7 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         await AllServeAsync(client, service, method);
         var replicas = await Stack.ContainersAsync(service, Cancellation);
 
-        // stopped in the middle, it still takes calls and answers none: half of these wait for it when it dies
+        // A paused replica accepts calls but does not answer, so half of these calls wait for it when it is killed.
         await DockerCommand.RunAsync(Cancellation, "exec", replicas[0], "sh", "-c", "kill -STOP -1");
         var asked = Enumerable.Range(0, 8).Select(_ => _example.Fresh().AskAsync(client, Cancellation)).ToList();
         await Task.WhenAny(asked);
@@ -34,7 +34,7 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         await DockerCommand.RunAsync(Cancellation, "kill", replicas[0]);
         Assert.InRange(waiting, 1, 7);
         await Task.WhenAll(asked);
-        await _example.Fresh().AskAsync(client, Cancellation); // and goes on
+        await _example.Fresh().AskAsync(client, Cancellation); // the remaining replica answers
 
         await DockerCommand.RunAsync(Cancellation, "rm", replicas[0]);
         await Stack.RestoreAsync(Cancellation);
@@ -57,8 +57,10 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
         await ComposeStack.EventuallyAsync("the load goes on", () => load.HasAnsweredAsync(streams + 40, rankings + 20), Cancellation);
         await load.StopAsync();
 
-        Assert.All(load.Failures, failure => Assert.True(failure.Begun && failure.Kind == FlamingoErrorKind.Unavailable, failure.ToString()));
-        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Streams} streams and {load.Rankings} rankings answered, {load.Failures.Count} begun streams UNAVAILABLE.");
+        Assert.All(load.Failures, failure =>
+            Assert.True(failure.Begun && failure.Kind == FlamingoErrorKind.Unavailable, failure.ToString()));
+        TestContext.Current.TestOutputHelper?.WriteLine($"{load.Streams} streams and {load.Rankings} rankings answered, "
+            + $"{load.Failures.Count} begun streams UNAVAILABLE.");
     }
 
     [Fact(Timeout = 300_000)]
@@ -72,14 +74,15 @@ public sealed class ReplicaTests(ComposeStack stack) : ComposeTest(stack)
             var first = example.Fresh();
             var cold = (await client.CompleteAsync(first.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
             Assert.Equal(0, cold.CachedTokens);
-            // the same shots, another last picture: sent to the other replica, nothing of it would be cached
+            // The same shots with another last picture. On the other replica nothing of this prompt would be cached.
             var next = first with { Segments = [.. first.Segments.SkipLast(2), .. first.Fresh().Segments.TakeLast(2)] };
             var warm = (await client.CompleteAsync(next.ToPrompt(), ExamplePrompt.Greedy, Cancellation)).Finished;
             Assert.InRange(warm.CachedTokens, warm.PromptTokens - 24, warm.PromptTokens - 1);
         }
 
         var after = await Task.WhenAll(replicas.Select(replica => ComposeStack.ServedAsync(replica, Generate, Cancellation)));
-        Assert.All(after.Zip(before), count => Assert.True(count.First > count.Second)); // ten beginnings, two replicas
+        // ten different prefixes are spread over both replicas
+        Assert.All(after.Zip(before), count => Assert.True(count.First > count.Second));
     }
 
     private async Task AllServeAsync(FlamingoClient client, string service, string method)

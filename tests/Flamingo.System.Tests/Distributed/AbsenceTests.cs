@@ -9,7 +9,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>A stage that is not there, dies or hangs: UNAVAILABLE in time, and all is well once it is back.</summary>
+/// <summary>If a stage is missing, dies or hangs, requests fail with UNAVAILABLE in time, and succeed once the stage is back.</summary>
 public sealed class AbsenceTests(Stack shared) : HostTests(shared)
 {
     [Fact(Timeout = 120_000)]
@@ -45,9 +45,13 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
 
         vision.Freeze();
         using var channel = GrpcChannel.ForAddress(gateway.Address);
-        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new V1.EncodeRequest { Pictures = { new V1.Visual { Picture = Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } } }, deadline: Deadline.In(30));
-        // pictures in the cache and prompts without any need no vision encoder
-        await client.CompleteAsync(new Prompt().Picture(Episode.Picture("0010.png").Bytes).Text("Output:"), new SamplingParameters { MaxTokens = 4 }, Cancellation);
+        using var hanging = new V1.Flamingo.FlamingoClient(channel).EncodeAsync(
+            new V1.EncodeRequest { Pictures =
+                { new V1.Visual { Picture = Google.Protobuf.ByteString.CopyFrom(Episode.Picture("0011.png").Bytes.Span) } } },
+                deadline: Deadline.In(30));
+        // Cached pictures and prompts without pictures do not need a vision encoder.
+        await client.CompleteAsync(new Prompt().Picture(Episode.Picture("0010.png").Bytes).Text("Output:"),
+            new SamplingParameters { MaxTokens = 4 }, Cancellation);
         await client.CompleteAsync(new Prompt().Text("Output:"), new SamplingParameters { MaxTokens = 4 }, Cancellation);
         Assert.False(hanging.ResponseAsync.IsCompleted);
 
@@ -89,10 +93,12 @@ public sealed class AbsenceTests(Stack shared) : HostTests(shared)
     private static async Task<StatusCode> StatusAsync(HostProcess gateway)
     {
         using var channel = GrpcChannel.ForAddress(gateway.Address);
-        using var call = new V1.Flamingo.FlamingoClient(channel).Generate(new FlamingoRequest(LongAnswer.Prompt.Segments, new() { MaxTokens = 2 }).ToMessage(), deadline: Deadline.In(30));
+        using var call = new V1.Flamingo.FlamingoClient(channel).Generate(
+            new FlamingoRequest(LongAnswer.Prompt.Segments, new() { MaxTokens = 2 }).ToMessage(), deadline: Deadline.In(30));
         try
         {
-            while (await call.ResponseStream.MoveNext(Cancellation)) Assert.NotEqual(V1.GenerateResponse.EventOneofCase.None, call.ResponseStream.Current.EventCase);
+            while (await call.ResponseStream.MoveNext(Cancellation))
+                Assert.NotEqual(V1.GenerateResponse.EventOneofCase.None, call.ResponseStream.Current.EventCase);
         }
         catch (RpcException exception)
         {

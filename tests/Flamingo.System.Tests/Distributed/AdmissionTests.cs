@@ -22,13 +22,17 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         using var answer = new LongAnswer(gateway.Address);
         await answer.Begun;
 
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(LongAnswer.Prompt, cancellation: Cancellation));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            () => client.CompleteAsync(LongAnswer.Prompt, cancellation: Cancellation));
         Assert.Equal(FlamingoErrorKind.Overloaded, refused.Kind);
         Assert.InRange(refused.RetryAfter!.Value, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1));
         Assert.NotNull(((RpcException)refused.InnerException!).GetRpcStatus()!.GetDetail<RetryInfo>());
-        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(LongAnswer.Prompt, ["a"], Cancellation))).Kind);
-        Assert.Equal(FlamingoErrorKind.Overloaded, (await Assert.ThrowsAsync<FlamingoException>(() => client.EncodeAsync([Episode.Picture("0040.png").Bytes], cancellation: Cancellation))).Kind);
-        Assert.False(answer.Finished.IsCompleted); // it was not disturbed
+        Assert.Equal(FlamingoErrorKind.Overloaded,
+            (await Assert.ThrowsAsync<FlamingoException>(() => client.RankAsync(LongAnswer.Prompt, ["a"], Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Overloaded,
+            (await Assert.ThrowsAsync<FlamingoException>(
+                () => client.EncodeAsync([Episode.Picture("0040.png").Bytes], cancellation: Cancellation))).Kind);
+        Assert.False(answer.Finished.IsCompleted); // the running request is not affected
         answer.Cancel();
         await AdmittedAsync(client);
     }
@@ -36,12 +40,13 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
     [Fact(Timeout = 120_000)]
     public async Task A_language_model_with_no_room_says_so_through_the_gateway()
     {
-        var language = await StartReadyAsync("LanguageModel", null, ("LanguageModel__MaxSequences", "1"), ("LanguageModel__MaxSamples", "1"), ("LanguageModel__MaxQueued", "1"));
+        var language = await StartReadyAsync("LanguageModel", null, ("LanguageModel__MaxSequences", "1"),
+            ("LanguageModel__MaxSamples", "1"), ("LanguageModel__MaxQueued", "1"));
         var gateway = await StartGatewayAsync(language: language.Port);
         using var taken = new LongAnswer(gateway.Address);
         await taken.Begun;
 
-        // one of these waits for its turn, the other is the first too many
+        // One of these requests is queued, the other one exceeds the limit.
         using var one = new LongAnswer(gateway.Address);
         using var other = new LongAnswer(gateway.Address);
         var refused = await Assert.ThrowsAsync<RpcException>(async () => await await Task.WhenAny(one.Finished, other.Finished));
@@ -65,7 +70,7 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         Assert.InRange(answer.Received, 1, LongAnswer.Tokens - 1);
         await AdmittedAsync(client);
 
-        // the language model is free as well: an answer behind an abandoned one would wait for all of its tokens
+        // The language model is free too; otherwise this answer would wait for all tokens of the abandoned one.
         using var next = new LongAnswer(Shared.Gateway.Address);
         await next.Begun;
     }
@@ -75,13 +80,17 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
     {
         var gateway = await StartGatewayAsync(options: OneAtATime);
         using var client = new FlamingoClient(gateway.Address);
-        await client.GetModelAsync(Cancellation); // stages are known
+        await client.GetModelAsync(Cancellation); // the gateway knows the stages
         Shared.VisionEncoder.Freeze();
         try
         {
             using var channel = GrpcChannel.ForAddress(gateway.Address);
             var picture = ByteString.CopyFrom(Episode.Picture("0041.png").Bytes.Span);
-            var late = await Assert.ThrowsAsync<RpcException>(() => new V1.Flamingo.FlamingoClient(channel).EncodeAsync(new V1.EncodeRequest { Pictures = { new V1.Visual { Picture = picture } } }, deadline: Deadline.In(1)).ResponseAsync);
+            var late = await Assert.ThrowsAsync<RpcException>(
+                () =>
+                    new V1.Flamingo.FlamingoClient(channel).EncodeAsync(
+                        new V1.EncodeRequest { Pictures = { new V1.Visual { Picture = picture } } },
+                        deadline: Deadline.In(1)).ResponseAsync);
             Assert.Equal(StatusCode.DeadlineExceeded, late.StatusCode);
             await AdmittedAsync(client);
         }
@@ -93,14 +102,15 @@ public sealed class AdmissionTests(Stack shared) : HostTests(shared)
         Assert.Single((await client.EncodeAsync([Episode.Picture("0041.png").Bytes], cancellation: Cancellation)).Pictures);
     }
 
-    // the permit comes back when the gateway has noticed, which is soon and not at once
+    // The permit is released when the gateway notices the cancellation, which takes a moment.
     private static async Task AdmittedAsync(FlamingoClient client)
     {
         while (true)
         {
             try
             {
-                Assert.Equal(2, (await client.CompleteAsync(LongAnswer.Prompt, new SamplingParameters { MaxTokens = 2 }, Cancellation)).Ids.Count);
+                Assert.Equal(2, (await client.CompleteAsync(LongAnswer.Prompt, new SamplingParameters { MaxTokens = 2 },
+                    Cancellation)).Ids.Count);
                 return;
             }
             catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.Overloaded)

@@ -8,7 +8,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>Four processes answer as one process does.</summary>
+/// <summary>Four processes give the same answers as one process.</summary>
 public sealed class AnswersTests(Stack shared) : HostTests(shared)
 {
     private static FlamingoRequest NewWord =>
@@ -24,14 +24,16 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
         var answer = await distributed.CompleteAsync(NewWord, Cancellation);
         Assert.Equal(" pilu", answer.Text);
         Assert.Equal(expected.Ids, answer.Ids);
-        Assert.Equal((expected.Text, expected.Finished.Reason, expected.Finished.Digests), (answer.Text, answer.Finished.Reason, answer.Finished.Digests));
+        Assert.Equal((expected.Text, expected.Finished.Reason, expected.Finished.Digests),
+            (answer.Text, answer.Finished.Reason, answer.Finished.Digests));
         Assert.Equal(expected.Pictures.Select(picture => picture.Id), answer.Pictures.Select(picture => picture.Id));
         Assert.Equal(9, answer.Pictures.Count);
 
         var drawn = new HashSet<string>();
         foreach (var seed in new ulong[] { 1, 2, 3 })
         {
-            var sampled = NewWord with { Sampling = new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, RepetitionPenalty = 4, Seed = seed } };
+            var sampled = NewWord with { Sampling =
+                new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, RepetitionPenalty = 4, Seed = seed } };
             answer = await distributed.CompleteAsync(sampled, Cancellation);
             Assert.Equal((await embedded.Flamingo.CompleteAsync(sampled, Cancellation)).Ids, answer.Ids);
             drawn.Add(string.Join(' ', answer.Ids));
@@ -69,7 +71,8 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
         await using (var embedded = await EmbeddedFlamingo.StartAsync())
         {
             var same = await embedded.Flamingo.GetModelAsync(Cancellation);
-            Assert.Equal((same.Vision.WeightsDigest, same.Vision.PreprocessingVersion, same.Resampler.WeightsDigest), (model.Vision.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.WeightsDigest));
+            Assert.Equal((same.Vision.WeightsDigest, same.Vision.PreprocessingVersion, same.Resampler.WeightsDigest),
+                (model.Vision.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.WeightsDigest));
         }
 
         Assert.Equal(config.Weights["language"].Digest, model.Language.WeightsDigest);

@@ -18,8 +18,10 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
         Assert.Equal([PictureSource.Encoded, PictureSource.Encoded], encoded.Pictures.Select(picture => picture.Source));
         Assert.Equal([128, 128], encoded.Pooled.Select(pooled => Assert.Single(pooled.Shape)));
 
-        var bytes = new Prompt().Picture(Example("vqa-shot-1.png")).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>").Picture(Example("vqa-query.png")).Text("Question:how many shapes are there? Short answer:");
-        var ids = new Prompt().PictureId(encoded.Pictures[0].Id).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>").PictureId(encoded.Pictures[1].Id).Text("Question:how many shapes are there? Short answer:");
+        var bytes = new Prompt().Picture(Example("vqa-shot-1.png")).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>")
+            .Picture(Example("vqa-query.png")).Text("Question:how many shapes are there? Short answer:");
+        var ids = new Prompt().PictureId(encoded.Pictures[0].Id).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>")
+            .PictureId(encoded.Pictures[1].Id).Text("Question:how many shapes are there? Short answer:");
         var byBytes = await client.CompleteAsync(bytes, new SamplingParameters { MaxTokens = 14 }, Cancellation);
         var byIds = await client.CompleteAsync(ids, new SamplingParameters { MaxTokens = 14 }, Cancellation);
         Assert.Equal(byBytes.Ids, byIds.Ids);
@@ -45,9 +47,10 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
         Assert.Equal(whole.Ids, tokens.SelectMany(item => item.Ids));
         Assert.Equal((FinishReason.Stop, whole.Ids.Count), (whole.Finished.Reason, whole.Finished.GeneratedTokens));
 
-        // the seed that the gateway drew repeats a sampled answer
+        // The seed that the gateway selected repeats the sampled answer.
         var drawn = await client.CompleteAsync(prompt, new SamplingParameters { MaxTokens = 30, Temperature = 1.5f }, Cancellation);
-        Assert.Equal(drawn.Ids, (await client.CompleteAsync(prompt, new SamplingParameters { MaxTokens = 30, Temperature = 1.5f, Seed = drawn.Finished.Seed }, Cancellation)).Ids);
+        Assert.Equal(drawn.Ids, (await client.CompleteAsync(prompt,
+            new SamplingParameters { MaxTokens = 30, Temperature = 1.5f, Seed = drawn.Finished.Seed }, Cancellation)).Ids);
     }
 
     [Fact(Timeout = 60_000)]
@@ -55,10 +58,13 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
     {
         using var client = new FlamingoClient(Shared.Gateway.Address);
         string[] candidates = [" two", " three", " a small red circle"];
-        var ranking = await client.RankAsync(new Prompt().Picture(Episode.Picture("0001.png").Bytes).Text("Question:how many shapes are there? Short answer:"), candidates, Cancellation);
+        var ranking = await client.RankAsync(
+            new Prompt().Picture(Episode.Picture("0001.png").Bytes).Text("Question:how many shapes are there? Short answer:"), candidates,
+            Cancellation);
         Assert.Equal(candidates, ranking.Candidates.Select(candidate => candidate.Text));
         Assert.All(ranking.Candidates, candidate => Assert.Equal(candidate.Ids.Count, candidate.TokenLogLikelihoods.Count));
-        Assert.All(ranking.Candidates.SelectMany(candidate => candidate.TokenLogLikelihoods), score => Assert.InRange(score, float.MinValue, 0));
+        Assert.All(ranking.Candidates.SelectMany(candidate => candidate.TokenLogLikelihoods),
+            score => Assert.InRange(score, float.MinValue, 0));
     }
 
     [Fact(Timeout = 60_000)]
@@ -66,11 +72,13 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
     {
         using var client = new FlamingoClient(new FlamingoClientOptions { Addresses = [Shared.Gateway.Address], Tenant = "tasks" });
         var (shot, query) = (Example("vqa-shot-1.png"), Example("vqa-query.png"));
-        var asked = new TaskPrompt(new FlamingoPicture(query)) { Examples = [new(new FlamingoPicture(shot), "is there a yellow star?", "no")] };
+        var asked = new TaskPrompt(new FlamingoPicture(query)) {
+            Examples = [new(new FlamingoPicture(shot), "is there a yellow star?", "no")] };
         var request = new AnswerTask(asked, "how many shapes are there?", new());
         var first = await client.AnswerAsync(request, Cancellation);
         var whole = await client.CompleteAsync(
-            new Prompt().Picture(shot).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>").Picture(query).Text("Question:how many shapes are there? Short answer:"), cancellation: Cancellation);
+            new Prompt().Picture(shot).Text("Question:is there a yellow star? Short answer:no<|endofchunk|>").Picture(query)
+                .Text("Question:how many shapes are there? Short answer:"), cancellation: Cancellation);
         Assert.Equal((whole.Text, whole.Finished.PromptTokens), (first.Text, first.Finished.PromptTokens));
         Assert.Equal(whole.Ids, first.Ids);
         Assert.Equal([PictureSource.Encoded, PictureSource.Encoded], first.Pictures.Pictures.Select(picture => picture.Source));
@@ -90,21 +98,26 @@ public sealed class ClientTests(Stack shared) : HostTests(shared)
     public async Task Refusals_are_typed()
     {
         using var client = new FlamingoClient(Shared.Gateway.Address);
-        var invalid = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(new Prompt().Text("<image>"), new SamplingParameters { TopP = 2 }, Cancellation));
+        var invalid = await Assert.ThrowsAsync<FlamingoException>(
+            () => client.CompleteAsync(new Prompt().Text("<image>"), new SamplingParameters { TopP = 2 }, Cancellation));
         Assert.Equal(FlamingoErrorKind.InvalidArgument, invalid.Kind);
         Assert.Equal(["sampling.top_p", "segments[0].text"], invalid.Faults.Select(fault => fault.Field).Order());
-        Assert.All(invalid.Faults, fault => Assert.True(fault.Problem.Length > 0 && fault.Remedy.Length > 0 && !fault.Problem.Contains('\n'), $"{fault}"));
+        Assert.All(invalid.Faults, fault =>
+            Assert.True(fault.Problem.Length > 0 && fault.Remedy.Length > 0 && !fault.Problem.Contains('\n'), $"{fault}"));
 
         var (one, other) = (new string('a', 64), new string('b', 64));
         var missing = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(
-            new Prompt().PictureId(one).PictureId(other).Picture(Episode.Picture("0000.png").Bytes).Text("Output:"), new SamplingParameters(), Cancellation));
+            new Prompt().PictureId(one).PictureId(other).Picture(Episode.Picture("0000.png").Bytes).Text("Output:"),
+            new SamplingParameters(), Cancellation));
         Assert.Equal((FlamingoErrorKind.NotFound, $"{one} {other}"), (missing.Kind, string.Join(' ', missing.Missing)));
 
         using var cancelled = new CancellationTokenSource();
         await cancelled.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.CompleteAsync(LongAnswer.Prompt, LongAnswer.Sampling, cancelled.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => client.CompleteAsync(LongAnswer.Prompt, LongAnswer.Sampling, cancelled.Token));
 
         using var nobody = new FlamingoClient($"http://localhost:{FreePort.Next()}");
-        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => nobody.GetModelAsync(Cancellation))).Kind);
+        Assert.Equal(FlamingoErrorKind.Unavailable,
+            (await Assert.ThrowsAsync<FlamingoException>(() => nobody.GetModelAsync(Cancellation))).Kind);
     }
 }

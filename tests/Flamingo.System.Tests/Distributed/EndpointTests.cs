@@ -8,7 +8,7 @@ using Grpc.Reflection.V1Alpha;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>What every host offers besides its service: health, reflection, HTTP/2 and nothing else.</summary>
+/// <summary>Besides its service, every host offers only health checks and reflection, over HTTP/2.</summary>
 public sealed class EndpointTests(Stack shared) : HostTests(shared)
 {
     public static TheoryData<string, string> Services => new()
@@ -29,7 +29,10 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         var health = new Health.HealthClient(channel);
         var answer = await health.CheckAsync(new HealthCheckRequest(), deadline: Deadline.In(10), cancellationToken: Cancellation);
         Assert.Equal(HealthCheckResponse.Types.ServingStatus.Serving, answer.Status);
-        var unknown = await Assert.ThrowsAsync<RpcException>(() => health.CheckAsync(new HealthCheckRequest { Service = $"no.{service}" }, deadline: Deadline.In(10), cancellationToken: Cancellation).ResponseAsync);
+        var unknown = await Assert.ThrowsAsync<RpcException>(
+            () =>
+                health.CheckAsync(new HealthCheckRequest { Service = $"no.{service}" }, deadline: Deadline.In(10),
+                    cancellationToken: Cancellation).ResponseAsync);
         Assert.Equal(StatusCode.NotFound, unknown.StatusCode);
 
         var probe = Start(host, Running(host).Port, null, "--health");
@@ -45,21 +48,26 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
     public async Task Reflection_lists_and_describes_the_service(string host, string service)
     {
         using var channel = GrpcChannel.ForAddress(Running(host).Address);
-        using var call = new ServerReflection.ServerReflectionClient(channel).ServerReflectionInfo(deadline: Deadline.In(20), cancellationToken: Cancellation);
+        using var call = new ServerReflection.ServerReflectionClient(channel).ServerReflectionInfo(deadline: Deadline.In(20),
+            cancellationToken: Cancellation);
         var listed = (await AskAsync(call, new() { ListServices = "" })).ListServicesResponse.Service.Select(item => item.Name).ToList();
         Assert.Contains(service, listed);
         Assert.Contains("grpc.health.v1.Health", listed);
-        Assert.Equal(Services.Select(row => row.Data).Where(row => row.Item1 == host).Select(row => row.Item2).Order(), listed.Where(name => name.StartsWith("flamingo.", StringComparison.Ordinal)).Order());
+        Assert.Equal(Services.Select(row => row.Data).Where(row => row.Item1 == host).Select(row => row.Item2).Order(),
+            listed.Where(name => name.StartsWith("flamingo.", StringComparison.Ordinal)).Order());
 
-        var files = (await AskAsync(call, new() { FileContainingSymbol = service })).FileDescriptorResponse.FileDescriptorProto.ToDictionary(bytes => FileDescriptorProto.Parser.ParseFrom(bytes).Name);
+        var files = (await AskAsync(call,
+            new() { FileContainingSymbol = service })).FileDescriptorResponse.FileDescriptorProto.ToDictionary(
+                bytes => FileDescriptorProto.Parser.ParseFrom(bytes).Name);
         var ordered = new List<string>();
         foreach (var file in files.Keys) Order(file);
-        var resolved = FileDescriptor.BuildFromByteStrings(ordered.Select(file => files[file])); // throws where an import or a type is missing
+        // throws if an import or a type is missing
+        var resolved = FileDescriptor.BuildFromByteStrings(ordered.Select(file => files[file]));
         var described = Assert.Single(resolved.SelectMany(file => file.Services), item => item.FullName == service);
         Assert.NotEmpty(described.Methods);
         await call.RequestStream.CompleteAsync();
 
-        // imports before the files that import them
+        // orders files so that imports come first
         void Order(string file)
         {
             if (ordered.Contains(file)) return;
@@ -72,7 +80,9 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
     public async Task Older_http_is_refused(string host, string service)
     {
         using var client = new HttpClient();
-        using var old = new HttpRequestMessage(HttpMethod.Post, $"{Running(host).Address}/{service}/Describe") { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var old = new HttpRequestMessage(
+            HttpMethod.Post, $"{Running(host).Address}/{service}/Describe") { Version = HttpVersion.Version11,
+                VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         using var refused = await client.SendAsync(old, Cancellation);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
         var line = await refused.Content.ReadAsStringAsync(Cancellation);
@@ -80,7 +90,7 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
         Assert.Single(line.TrimEnd().Split('\n'));
 
-        // a method that begins as HTTP/2 does, in a request that comes letter by letter and goes on when it is answered already
+        // The method begins like an HTTP/2 preface. The request arrives letter by letter and continues after the answer.
         using var socket = new TcpClient("localhost", Running(host).Port) { NoDelay = true };
         var stream = socket.GetStream();
         using var reader = new StreamReader(stream);
@@ -97,7 +107,8 @@ public sealed class EndpointTests(Stack shared) : HostTests(shared)
         }
     }
 
-    private static async Task<ServerReflectionResponse> AskAsync(AsyncDuplexStreamingCall<ServerReflectionRequest, ServerReflectionResponse> call, ServerReflectionRequest request)
+    private static async Task<ServerReflectionResponse> AskAsync(
+        AsyncDuplexStreamingCall<ServerReflectionRequest, ServerReflectionResponse> call, ServerReflectionRequest request)
     {
         await call.RequestStream.WriteAsync(request);
         Assert.True(await call.ResponseStream.MoveNext(Cancellation));

@@ -9,7 +9,9 @@ using Flamingo.Transport.Remote;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>Every family of published checkpoints: imported, served by four processes, asked over gRPC, held to the original's goldens.</summary>
+/// <summary>
+/// Imports every family of published checkpoints, serves it with four processes, and compares answers over gRPC with golden values.
+/// </summary>
 public sealed class FamilyTests(Stack shared) : HostTests(shared)
 {
     private const int GreedyTokens = 12;
@@ -28,14 +30,17 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         string Part(string name) => Path.Combine(source, name);
         _ = family == "idefics"
             ? IdeficsImport.Run(new IdeficsSource(source), model, null, Cancellation)
-            : OpenFlamingoImport.Run(new OpenFlamingoSource(Part("vision"), Part("language"), Part("checkpoint.pt"), every), model, null, Cancellation);
+            : OpenFlamingoImport.Run(new OpenFlamingoSource(Part("vision"), Part("language"), Part("checkpoint.pt"), every), model, null,
+                Cancellation);
         var goldens = Golden.OpenAll(source, _ => { });
         using var golden = goldens[0];
-        foreach (var other in goldens.Skip(1)) other.Tensors.Dispose(); // of those the prompts alone are asked
-        HostProcess[] stages = [.. new[] { "VisionEncoder", "Resampler", "LanguageModel" }.Select(stage => Start(stage, null, [("Model__Directory", model)]))];
+        foreach (var other in goldens.Skip(1)) other.Tensors.Dispose(); // only the prompts of these files are used
+        HostProcess[] stages = [.. new[] { "VisionEncoder", "Resampler", "LanguageModel" }.Select(
+            stage => Start(stage, null, [("Model__Directory", model)]))];
         await Task.WhenAll(stages.Select(stage => stage.ReadyAsync()));
         var gateway = await StartGatewayAsync(stages[0].Port, stages[1].Port, stages[2].Port);
-        var pictures = golden.Pictures.Select(name => (ReadOnlyMemory<byte>)File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name))).ToList();
+        var pictures = golden.Pictures.Select(
+            name => (ReadOnlyMemory<byte>)File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "pictures", name))).ToList();
 
         var options = new RemoteStageOptions();
         using var toVision = StageChannel.Open(stages[0].Address, options, TimeProvider.System);
@@ -43,10 +48,12 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         using var toLanguage = StageChannel.Open(stages[2].Address, options, TimeProvider.System);
         var (tensors, language) = (new GoldenTensors(golden.Tensors), new RemoteLanguageModel(toLanguage, options.ConnectTimeout));
 
-        // each stage from the original's own input; from the files themselves a grey level of resizing lies between
-        var seen = await new RemoteVisionEncoder(toVision, options.ConnectTimeout).EncodeAsync(new VisionEncodeRequest([.. pictures.Select(VisualInput.Still)]), Cancellation);
+        // Each stage gets the original code's input, because resizing the files may differ by one grey level.
+        var seen = await new RemoteVisionEncoder(toVision, options.ConnectTimeout).EncodeAsync(
+            new VisionEncodeRequest([.. pictures.Select(VisualInput.Still)]), Cancellation);
         Close(tensors.Find("features")!, seen.Pictures.Select(picture => picture.Features), 0.02);
-        var resampled = await new RemoteResampler(toResampler, options.ConnectTimeout).ResampleAsync(new ResampleRequest([.. Slices(tensors.Find("features")!).Select(Frame)]), Cancellation);
+        var resampled = await new RemoteResampler(toResampler, options.ConnectTimeout).ResampleAsync(
+            new ResampleRequest([.. Slices(tensors.Find("features")!).Select(Frame)]), Cancellation);
         Close(tensors.Find("latents")!, resampled.Latents, 1e-5);
         var latents = Slices(tensors.Find("latents")!);
 
@@ -56,20 +63,26 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         foreach (var prompt in goldens.SelectMany(one => one.Prompts))
         {
             PromptSegment[] segments = [.. prompt.Segments.Select(segment => segment.Picture is { } index
-                ? (PromptSegment)new PictureSegment(Convert.ToHexStringLower(SHA256.HashData(latents[index].Bytes.Span)), ChecksummedLatents.Of(latents[index]))
+                ? (PromptSegment)new PictureSegment(Convert.ToHexStringLower(SHA256.HashData(latents[index].Bytes.Span)),
+                    ChecksummedLatents.Of(latents[index]))
                 : new TextSegment(segment.Text!))];
             Assert.Equal(prompt.Ids, await language.TokenizeAsync(segments, Cancellation));
             if (prompt.Greedy is { } greedy)
             {
                 var sampling = new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, greedy.Ids.Count) };
                 Assert.Equal(greedy.Ids, (await AskAsync(language, segments, sampling)).Ids);
-                FlamingoSegment[] files = [.. prompt.Segments.Select(segment => segment.Picture is { } index ? (FlamingoSegment)new FlamingoPicture(pictures[index]) : new FlamingoText(segment.Text!))];
+                FlamingoSegment[] files = [.. prompt.Segments.Select(
+                    segment =>
+                        segment.Picture is { } index ? (FlamingoSegment)new FlamingoPicture(pictures[index])
+                            : new FlamingoText(segment.Text!))];
                 Assert.Equal(greedy.Ids, await AskAsync(flamingo, files, sampling));
             }
 
             foreach (var (_, beams) in prompt.Beams)
             {
-                var (ids, score) = await AskAsync(language, segments, new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, beams.Best.Ids.Count), Beams = beams.Count, LengthPenalty = beams.LengthPenalty });
+                var (ids, score) = await AskAsync(language, segments,
+                    new SamplingParameters { MaxTokens = Math.Max(GreedyTokens, beams.Best.Ids.Count), Beams = beams.Count,
+                        LengthPenalty = beams.LengthPenalty });
                 Assert.Equal(beams.Best.Ids, ids);
                 Assert.Equal(beams.Best.Score, score!.Value, 1e-4);
             }
@@ -79,7 +92,8 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
             foreach (var (expected, actual) in rank.Zip(ranking.Candidates))
             {
                 Assert.Equal(expected.Ids, actual.Ids);
-                Assert.All(expected.TokenLogLikelihoods.Zip(actual.TokenLogLikelihoods), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
+                Assert.All(expected.TokenLogLikelihoods.Zip(actual.TokenLogLikelihoods),
+                    pair => Assert.Equal(pair.First, pair.Second, 1e-4));
             }
         }
     }
@@ -91,7 +105,10 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         Assert.InRange(wanted.Zip(got, (left, right) => Math.Abs(left - right)).Max() / wanted.Max(Math.Abs), 0, tolerance);
     }
 
-    private static TensorData[] Slices(TensorData all) => [.. all.ToFloats().Chunk(all.Shape[1] * all.Shape[2]).Select(values => TensorData.FromFloats(values, all.Shape[1], all.Shape[2]))];
+    private static TensorData[] Slices(
+        TensorData all) =>
+            [.. all.ToFloats().Chunk(all.Shape[1] * all.Shape[2])
+                .Select(values => TensorData.FromFloats(values, all.Shape[1], all.Shape[2]))];
 
     private static TensorData Frame(TensorData features) => new(features.Dtype, [1, .. features.Shape], features.Bytes);
 
@@ -103,7 +120,8 @@ public sealed class FamilyTests(Stack shared) : HostTests(shared)
         return ids;
     }
 
-    private static async Task<(IReadOnlyList<int> Ids, double? Score)> AskAsync(ILanguageModel language, PromptSegment[] segments, SamplingParameters sampling)
+    private static async Task<(IReadOnlyList<int> Ids, double? Score)> AskAsync(ILanguageModel language, PromptSegment[] segments,
+        SamplingParameters sampling)
     {
         var (ids, score) = (new List<int>(), (double?)null);
         await foreach (var item in language.GenerateAsync(new LanguageModelRequest(segments, sampling), Cancellation))

@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>A host as it runs in production: its own process, told by environment variables, answering to signals.</summary>
+/// <summary>A host as in production: a separate process with options in environment variables, which reacts to signals.</summary>
 public sealed class HostProcess : IAsyncDisposable
 {
     private const int Stop = 19, Continue = 18, Terminate = 15; // Linux
@@ -30,7 +30,7 @@ public sealed class HostProcess : IAsyncDisposable
 
     public string Address => $"http://localhost:{Port}";
 
-    /// <summary>What it wrote to standard error.</summary>
+    /// <summary>The output on standard error.</summary>
     public string Error
     {
         get
@@ -40,17 +40,18 @@ public sealed class HostProcess : IAsyncDisposable
     }
 
     /// <param name="service">VisionEncoder, Resampler, LanguageModel or Gateway.</param>
-    /// <param name="options">As environment variables, <c>Section__Option</c>; they win over the usual ones.</param>
+    /// <param name="options">Environment variables <c>Section__Option</c>, which override the default ones.</param>
     public static HostProcess Start(
         string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments) =>
         Start(null, service, port, options, arguments);
 
-    /// <summary>The same in another folder than the program's own.</summary>
+    /// <summary>Starts a host in another folder than the program's.</summary>
     public static HostProcess Start(
-        string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options, params string[] arguments) =>
+        string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options,
+        params string[] arguments) =>
         StartOf("", workingDirectory, service, port, options, arguments);
 
-    /// <summary>The same of another build.</summary>
+    /// <summary>Starts a host of another build.</summary>
     /// <param name="build">Folder below artifacts, for example imagesharp; empty for the default build.</param>
     public static HostProcess StartOf(
         string build, string? workingDirectory, string service, int port, IEnumerable<(string Option, string Value)> options,
@@ -71,11 +72,11 @@ public sealed class HostProcess : IAsyncDisposable
         return new HostProcess(Process.Start(start)!, name, port);
     }
 
-    /// <summary>Until it serves.</summary>
-    /// <exception cref="InvalidOperationException">It ended instead; with all that it wrote.</exception>
+    /// <summary>Waits until the host serves requests.</summary>
+    /// <exception cref="InvalidOperationException">The host ended; the message contains its output.</exception>
     public Task ReadyAsync() => SaidAsync("Application started");
 
-    /// <summary>Until a line of its output contains the words.</summary>
+    /// <summary>Waits until a line of the output contains the words.</summary>
     public async Task SaidAsync(string words)
     {
         while (true)
@@ -87,26 +88,27 @@ public sealed class HostProcess : IAsyncDisposable
                 spoken = _spoken.Task;
             }
 
-            if (await Task.WhenAny(spoken, _process.WaitForExitAsync()).WaitAsync(Patience) != spoken) throw new InvalidOperationException($"It never said '{words}'.\n{Report()}");
+            if (await Task.WhenAny(spoken, _process.WaitForExitAsync()).WaitAsync(Patience) != spoken)
+                throw new InvalidOperationException($"It never said '{words}'.\n{Report()}");
         }
     }
 
-    /// <returns>Its exit code, once it has ended by itself and all its output is here.</returns>
+    /// <returns>The exit code, after the host has ended by itself and its output was read completely.</returns>
     public async Task<int> ExitAsync()
     {
         await _process.WaitForExitAsync().WaitAsync(Patience);
         return _process.ExitCode;
     }
 
-    /// <summary>The polite signal, SIGTERM.</summary>
+    /// <summary>Sends SIGTERM.</summary>
     public void AskToStop() => Signal(Terminate);
 
-    /// <summary>Stands still, sockets open, until it is resumed or killed.</summary>
+    /// <summary>Suspends the host until it is resumed or killed; its sockets stay open.</summary>
     public void Freeze() => Signal(Stop);
 
     public void Resume() => Signal(Continue);
 
-    /// <summary>SIGKILL, to it and to whatever it started.</summary>
+    /// <summary>Sends SIGKILL to the host and its child processes.</summary>
     public async Task KillAsync()
     {
         _process.Kill(entireProcessTree: true);
@@ -115,7 +117,8 @@ public sealed class HostProcess : IAsyncDisposable
 
     public string Report()
     {
-        lock (_lock) return $"--- {_name} on {Port}, {(_process.HasExited ? $"exited with {_process.ExitCode}" : "running")}\n{string.Join('\n', _output.TakeLast(60).Concat(_error))}";
+        var state = _process.HasExited ? $"exited with {_process.ExitCode}" : "running";
+        lock (_lock) return $"--- {_name} on {Port}, {state}\n{string.Join('\n', _output.TakeLast(60).Concat(_error))}";
     }
 
     public async ValueTask DisposeAsync()
@@ -127,7 +130,8 @@ public sealed class HostProcess : IAsyncDisposable
 
     private void Signal(int signal)
     {
-        if (SendSignal(_process.Id, signal) != 0) throw new InvalidOperationException($"{_name} took no signal {signal}: errno {Marshal.GetLastPInvokeError()}.\n{Report()}");
+        if (SendSignal(_process.Id, signal) != 0)
+            throw new InvalidOperationException($"{_name} took no signal {signal}: errno {Marshal.GetLastPInvokeError()}.\n{Report()}");
     }
 
     private void Hear(List<string> lines, string? line)

@@ -7,8 +7,8 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.SystemTests.Distributed;
 
 /// <summary>
-/// An answer under way for some seconds, read as it comes, over a connection of its own. What makes it long is
-/// certain: a penalty below 1 draws a greedy answer to the words of its prompt, which never hold the stop token.
+/// An answer that runs for some seconds and is read while it arrives, over its own connection. Its length is certain, because a penalty
+/// below 1 makes a greedy answer repeat tokens of its prompt, which does not contain the stop token.
 /// </summary>
 internal sealed class LongAnswer : IDisposable
 {
@@ -19,7 +19,7 @@ internal sealed class LongAnswer : IDisposable
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _received;
 
-    /// <param name="address">Of a gateway.</param>
+    /// <param name="address">The address of a gateway.</param>
     public LongAnswer(string address, double deadlineSeconds = 120)
     {
         _channel = GrpcChannel.ForAddress(address);
@@ -33,10 +33,10 @@ internal sealed class LongAnswer : IDisposable
 
     public static SamplingParameters Sampling => new() { MaxTokens = Tokens, RepetitionPenalty = 0.1f };
 
-    /// <summary>The first token is here.</summary>
+    /// <summary>Completes when the first token has arrived.</summary>
     public Task Begun => _begun.Task;
 
-    /// <summary>Tokens so far.</summary>
+    /// <summary>The number of tokens so far.</summary>
     public int Received => Volatile.Read(ref _received);
 
     /// <exception cref="RpcException">The answer ended early.</exception>
@@ -45,10 +45,10 @@ internal sealed class LongAnswer : IDisposable
     /// <summary>Resets the stream.</summary>
     public void Cancel() => _call.Dispose();
 
-    /// <summary>Closes the connection beneath it.</summary>
+    /// <summary>Closes the connection.</summary>
     public void Disconnect() => _channel.Dispose();
 
-    /// <summary>How it ended early.</summary>
+    /// <summary>Waits for the error that ended the answer.</summary>
     public async Task<StatusCode> StatusAsync() => (await Assert.ThrowsAsync<RpcException>(() => Finished)).StatusCode;
 
     public void Dispose()

@@ -7,7 +7,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>Another checkpoint in a stage's place, on the same port, while the gateway runs on.</summary>
+/// <summary>A stage is replaced by one with another checkpoint on the same port, while the gateway keeps running.</summary>
 public sealed class ReplacementTests(Stack shared) : HostTests(shared)
 {
     private const string Question = "Output:";
@@ -17,7 +17,8 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
     {
         var folder = NewFolder();
         OtherCheckpoint.Write(folder);
-        var (first, second, third) = (Episode.Picture("0020.png").Bytes, Episode.Picture("0021.png").Bytes, Episode.Picture("0022.png").Bytes);
+        var (first, second, third) = (Episode.Picture("0020.png").Bytes, Episode.Picture("0021.png").Bytes,
+            Episode.Picture("0022.png").Bytes);
 
         var original = await StartReadyAsync("VisionEncoder");
         var gateway = await StartGatewayAsync(vision: original.Port);
@@ -28,17 +29,18 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
 
         await original.KillAsync();
         var other = await StartReadyAsync("VisionEncoder", original.Port, ("Model__Directory", folder));
-        var between = await AskAsync(client, new Prompt().Picture(second)); // the answer that shows the newcomer
+        var between = await AskAsync(client, new Prompt().Picture(second)); // the answer from which the gateway detects the new stage
         Assert.Equal(PictureSource.Encoded, Assert.Single(between.Pictures).Source);
         Assert.NotEqual(digest, between.Finished.Digests.Vision);
         Assert.Equal(between.Finished.Digests.Vision, (await client.GetModelAsync(Cancellation)).Vision.WeightsDigest);
-        await NotHeldAsync(client, before.Pictures[0].Id, between.Pictures[0].Id); // neither under the old key nor under the new
+        await NotHeldAsync(client, before.Pictures[0].Id, between.Pictures[0].Id); // neither under the old nor under the new key
 
         var after = await AskAsync(client, new Prompt().Picture(first));
         Assert.Equal(PictureSource.Encoded, Assert.Single(after.Pictures).Source);
         Assert.Equal(await EmbeddedAnswerAsync(folder, first), after.Ids);
         Assert.NotEqual(before.Ids, after.Ids);
-        Assert.Equal(PictureSource.Memory, Assert.Single((await AskAsync(client, new Prompt().PictureId(after.Pictures[0].Id))).Pictures).Source);
+        Assert.Equal(PictureSource.Memory,
+            Assert.Single((await AskAsync(client, new Prompt().PictureId(after.Pictures[0].Id))).Pictures).Source);
 
         await other.KillAsync();
         await StartReadyAsync("VisionEncoder", original.Port);
@@ -56,7 +58,8 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
     {
         var family = RepositoryFiles.Path("tests", "reference", "families", "mpt1b");
         var imported = Path.Combine(NewFolder(), "tiny-mpt");
-        OpenFlamingoImport.Run(new OpenFlamingoSource(Path.Combine(family, "vision"), Path.Combine(family, "language"), Path.Combine(family, "checkpoint.pt"), 1), imported, null, Cancellation);
+        OpenFlamingoImport.Run(new OpenFlamingoSource(Path.Combine(family, "vision"), Path.Combine(family, "language"),
+            Path.Combine(family, "checkpoint.pt"), 1), imported, null, Cancellation);
 
         var fitting = await StartReadyAsync("Resampler");
         var gateway = await StartGatewayAsync(resampler: fitting.Port);
@@ -65,8 +68,9 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
 
         await fitting.KillAsync();
         var strange = await StartReadyAsync("Resampler", fitting.Port, ("Model__Directory", imported));
-        await MisfitAsync(() => client.EncodeAsync([Episode.Picture("0031.png").Bytes], cancellation: Cancellation)); // seen by its refusal
-        await MisfitAsync(() => client.GetModelAsync(Cancellation)); // seen by its description
+        // detected from an error of the stage
+        await MisfitAsync(() => client.EncodeAsync([Episode.Picture("0031.png").Bytes], cancellation: Cancellation));
+        await MisfitAsync(() => client.GetModelAsync(Cancellation)); // detected from the description of the stage
         await MisfitAsync(() => client.CompleteAsync(LongAnswer.Prompt, LongAnswer.Sampling, Cancellation));
 
         await strange.KillAsync();
@@ -78,10 +82,12 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
     {
         var refused = await Assert.ThrowsAsync<FlamingoException>(ask);
         Assert.Equal(FlamingoErrorKind.Mismatch, refused.Kind);
-        Assert.All(new[] { "VisionEncoder 'flamingo-shapes'", "Resampler 'tiny-mpt'", "128", "32" }, part => Assert.Contains(part, refused.Message, StringComparison.Ordinal));
+        Assert.All(new[] { "VisionEncoder 'flamingo-shapes'", "Resampler 'tiny-mpt'", "128", "32" },
+            part => Assert.Contains(part, refused.Message, StringComparison.Ordinal));
     }
 
-    private static Task<Answer> AskAsync(FlamingoClient client, Prompt prompt) => client.CompleteAsync(prompt.Text(Question), new SamplingParameters { MaxTokens = 14 }, Cancellation);
+    private static Task<Answer> AskAsync(FlamingoClient client,
+        Prompt prompt) => client.CompleteAsync(prompt.Text(Question), new SamplingParameters { MaxTokens = 14 }, Cancellation);
 
     private static async Task NotHeldAsync(FlamingoClient client, params string[] ids)
     {
@@ -95,6 +101,8 @@ public sealed class ReplacementTests(Stack shared) : HostTests(shared)
     private static async Task<IReadOnlyList<int>> EmbeddedAnswerAsync(string? model, ReadOnlyMemory<byte> picture)
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(model, ("Model:Threads", "1"));
-        return (await embedded.Flamingo.CompleteAsync(new FlamingoRequest([new FlamingoPicture(picture), new FlamingoText(Question)], new SamplingParameters { MaxTokens = 14 }), Cancellation)).Ids;
+        return (await embedded.Flamingo.CompleteAsync(
+            new FlamingoRequest([new FlamingoPicture(picture), new FlamingoText(Question)], new SamplingParameters { MaxTokens = 14 }),
+            Cancellation)).Ids;
     }
 }

@@ -7,15 +7,17 @@ using Flamingo.Transport.Remote;
 namespace Flamingo.SystemTests.Distributed;
 
 /// <summary>
-/// The vision encoder that is built with -p:ImageDecoder=imagesharp, run as a process and asked over gRPC beside the default build.
-/// It gives the same bits for every format but JPEG.
+/// Compares a vision encoder that is built with -p:ImageDecoder=imagesharp with the default build, both as processes over gRPC. The
+/// results are identical bit for bit for every format except JPEG.
 /// </summary>
 public sealed class SecondDecoderTests(Stack shared, ITestOutputHelper log) : HostTests(shared)
 {
-    /// <summary>Largest difference of a feature, relative to the largest absolute one, where colour is stored at full resolution.</summary>
+    /// <summary>Largest difference of a feature, relative to the largest absolute feature, for JPEG with full color resolution.</summary>
     private const double JpegTolerance = 0.005;
 
-    /// <summary>The same for JPEG whose colour is stored at half the resolution (4:2:0), which ImageSharp enlarges without smoothing.</summary>
+    /// <summary>
+    /// The same for JPEG whose colour is stored at half the resolution (4:2:0), which ImageSharp enlarges without smoothing.
+    /// </summary>
     private const double SubsampledJpegTolerance = 0.1;
 
     private static readonly Lazy<Task> Build = new(BuildAsync);

@@ -30,7 +30,7 @@ public sealed class Stack : IAsyncLifetime
         }
         catch
         {
-            await DisposeAsync(); // xunit disposes no fixture that failed to start
+            await DisposeAsync(); // xunit does not dispose a fixture that failed to start
             throw;
         }
     }
@@ -40,9 +40,10 @@ public sealed class Stack : IAsyncLifetime
         foreach (var process in _processes) await process.DisposeAsync();
     }
 
-    /// <summary>Options of a gateway.</summary>
+    /// <summary>The options of a gateway in front of the shared stages.</summary>
     public static (string Option, string Value)[] StagesAt(int vision, int resampler, int language) =>
-        [("Stages__VisionEncoder", $"http://localhost:{vision}"), ("Stages__Resampler", $"http://localhost:{resampler}"), ("Stages__LanguageModel", $"http://localhost:{language}")];
+        [("Stages__VisionEncoder", $"http://localhost:{vision}"), ("Stages__Resampler", $"http://localhost:{resampler}"),
+            ("Stages__LanguageModel", $"http://localhost:{language}")];
 
     private HostProcess Start(string service, params (string Option, string Value)[] options)
     {
@@ -52,11 +53,14 @@ public sealed class Stack : IAsyncLifetime
     }
 }
 
-/// <summary>One after the other: they share the hosts, and some stop one for a moment.</summary>
+/// <summary>Tests in this collection run sequentially, because they share the hosts and some of them suspend one.</summary>
 [CollectionDefinition(nameof(StackTests), DisableParallelization = true)]
 public sealed class StackTests : ICollectionFixture<Stack>;
 
-/// <summary>Tests beside the shared hosts, with hosts of their own that end with the test; a failure shows what all of them wrote.</summary>
+/// <summary>
+/// Base class for tests that use the shared hosts and start their own ones, which end with the test. A failed test prints the output of
+/// all hosts.
+/// </summary>
 [Collection(nameof(StackTests))]
 public abstract class HostTests(Stack shared) : IAsyncLifetime
 {
@@ -78,15 +82,16 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         foreach (var folder in _folders) Directory.Delete(folder, recursive: true);
     }
 
-    /// <summary>A host of this test's own; it may not be ready yet.</summary>
-    protected HostProcess Start(string service, int? port = null, (string Option, string Value)[]? options = null, params string[] arguments)
+    /// <summary>Starts a host for this test, without waiting until it is ready.</summary>
+    protected HostProcess Start(string service, int? port = null, (string Option, string Value)[]? options = null,
+        params string[] arguments)
     {
         var process = HostProcess.Start(service, port ?? FreePort.Next(), options ?? [], arguments);
         _own.Add(process);
         return process;
     }
 
-    /// <summary>The same in a folder of the test's choice.</summary>
+    /// <summary>Starts a host for this test in a given folder.</summary>
     protected HostProcess StartIn(string folder, string service, (string Option, string Value)[] options, params string[] arguments)
     {
         var process = HostProcess.Start(folder, service, FreePort.Next(), options, arguments);
@@ -94,7 +99,7 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         return process;
     }
 
-    /// <summary>A host of this test's own, of another build than the default one.</summary>
+    /// <summary>Starts a host of another build for this test.</summary>
     protected HostProcess StartOf(string build, string service, (string Option, string Value)[] options)
     {
         var process = HostProcess.StartOf(build, null, service, FreePort.Next(), options);
@@ -102,7 +107,7 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         return process;
     }
 
-    /// <summary>A host of this test's own that serves.</summary>
+    /// <summary>Starts a host for this test and waits until it is ready.</summary>
     protected async Task<HostProcess> StartReadyAsync(string service, int? port = null, params (string Option, string Value)[] options)
     {
         var process = Start(service, port, options);
@@ -110,9 +115,12 @@ public abstract class HostTests(Stack shared) : IAsyncLifetime
         return process;
     }
 
-    /// <summary>A gateway of this test's own before the shared stages, or before others on given ports.</summary>
-    protected Task<HostProcess> StartGatewayAsync(int? vision = null, int? resampler = null, int? language = null, params (string Option, string Value)[] options) =>
-        StartReadyAsync("Gateway", null, [.. Stack.StagesAt(vision ?? shared.VisionEncoder.Port, resampler ?? shared.Resampler.Port, language ?? shared.LanguageModel.Port), .. options]);
+    /// <summary>Starts a gateway for this test in front of the shared stages, or of other stages on given ports.</summary>
+    protected Task<HostProcess> StartGatewayAsync(int? vision = null, int? resampler = null, int? language = null,
+        params (string Option, string Value)[] options) =>
+        StartReadyAsync("Gateway", null,
+            [.. Stack.StagesAt(vision ?? shared.VisionEncoder.Port, resampler ?? shared.Resampler.Port,
+                language ?? shared.LanguageModel.Port), .. options]);
 
     protected string NewFolder()
     {

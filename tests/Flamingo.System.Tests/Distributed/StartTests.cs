@@ -2,23 +2,29 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>A start that is refused: exit code 1 and one report of everything that is wrong.</summary>
+/// <summary>A host with wrong options ends with exit code 1 and reports all errors together.</summary>
 public sealed class StartTests(Stack shared) : HostTests(shared)
 {
     [Fact(Timeout = 120_000)]
     public async Task Nonsense_options_are_all_named_at_once()
     {
-        (string, string)[] endpoints = [("Endpoints__GrpcPort", "70000"), ("Endpoints__Listen", "moon"), ("Endpoints__DrainTimeout", "1.00:00:00")];
+        (string, string)[] endpoints =
+            [("Endpoints__GrpcPort", "70000"), ("Endpoints__Listen", "moon"), ("Endpoints__DrainTimeout", "1.00:00:00")];
         (string, string)[] model = [("Model__Device", "toaster"), ("Model__Threads", "-3")];
-        var vision = Start("VisionEncoder", null, [.. endpoints, .. model, ("VisionEncoder__MaxPixels", "0"), ("VisionEncoder__BatchSize", "1000")]);
+        var vision = Start("VisionEncoder", null,
+            [.. endpoints, .. model, ("VisionEncoder__MaxPixels", "0"), ("VisionEncoder__BatchSize", "1000")]);
         var resampler = Start("Resampler", null, [.. endpoints, .. model, ("Resampler__MaxItems", "-1")]);
-        var language = Start("LanguageModel", null, [.. endpoints, .. model, ("LanguageModel__MaxQueued", "-1"), ("LanguageModel__MaxCandidates", "0")]);
-        var gateway = Start("Gateway", null, [.. endpoints, ("Stages__VisionEncoder", "vision"), ("Stages__DnsRefresh", "00:00:00"), ("Gateway__MaxConcurrentRequests", "0"), ("Redis__LookupBudget", "01:00:00")]);
+        var language = Start("LanguageModel", null,
+            [.. endpoints, .. model, ("LanguageModel__MaxQueued", "-1"), ("LanguageModel__MaxCandidates", "0")]);
+        var gateway = Start("Gateway", null,
+            [.. endpoints, ("Stages__VisionEncoder", "vision"), ("Stages__DnsRefresh", "00:00:00"), ("Gateway__MaxConcurrentRequests", "0"),
+                ("Redis__LookupBudget", "01:00:00")]);
 
         await RefusedAsync(vision, "GrpcPort", "Listen", "DrainTimeout", "Device", "Threads", "MaxPixels", "BatchSize");
         await RefusedAsync(resampler, "GrpcPort", "Listen", "DrainTimeout", "Device", "Threads", "MaxItems");
         await RefusedAsync(language, "GrpcPort", "Listen", "DrainTimeout", "Device", "Threads", "MaxQueued", "MaxCandidates");
-        await RefusedAsync(gateway, "GrpcPort", "Listen", "DrainTimeout", "VisionEncoder", "DnsRefresh", "MaxConcurrentRequests", "LookupBudget");
+        await RefusedAsync(gateway, "GrpcPort", "Listen", "DrainTimeout", "VisionEncoder", "DnsRefresh", "MaxConcurrentRequests",
+            "LookupBudget");
     }
 
     [Fact(Timeout = 120_000)]
@@ -37,7 +43,8 @@ public sealed class StartTests(Stack shared) : HostTests(shared)
     {
         var (missing, truncated, exchanged, none) = (CopyModel(), CopyModel(), CopyModel(), NewFolder());
         File.Delete(Path.Combine(missing, "vision.safetensors"));
-        using (var weights = File.Open(Path.Combine(truncated, "resampler.safetensors"), FileMode.Open)) weights.SetLength(weights.Length - 1000);
+        using (var weights = File.Open(Path.Combine(truncated, "resampler.safetensors"), FileMode.Open)) weights.SetLength(
+            weights.Length - 1000);
         File.WriteAllText(Path.Combine(exchanged, "tokenizer.json"), "{ \"model\": ");
 
         var vision = Start("VisionEncoder", null, [("Model__Directory", missing)]);
@@ -60,18 +67,19 @@ public sealed class StartTests(Stack shared) : HostTests(shared)
               "Redis": { "LookupBudget": "of the file" }
             }
             """);
-        // the addresses of the stages are right in the program's own file, which does not stand in this folder
+        // The addresses of the stages are valid in the program's settings file, which is not in this folder.
         (string, string)[] environment =
             [("Redis__LookupBudget", "of the environment"), ("Gateway__MaxQueuedRequests", "of the environment")];
         var gateway = StartIn(folder, "Gateway", environment, "--Gateway:MaxQueuedRequests=of the arguments");
         await RefusedAsync(
             gateway, "Gateway:MemoryCacheBytes is 'of the file'", "Redis:LookupBudget is 'of the environment'",
             "Gateway:MaxQueuedRequests is 'of the arguments'");
-        Assert.Equal(4, gateway.Error.Split('\n').Length); // these three and the line above them
+        Assert.Equal(4, gateway.Error.Split('\n').Length); // three errors and the line above them
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task A_port_in_use_is_reported() => await RefusedAsync(Start("Gateway", Shared.Gateway.Port, Stack.StagesAt(1, 2, 3)), $"{Shared.Gateway.Port}");
+    public async Task A_port_in_use_is_reported() =>
+        await RefusedAsync(Start("Gateway", Shared.Gateway.Port, Stack.StagesAt(1, 2, 3)), $"{Shared.Gateway.Port}");
 
     private static async Task RefusedAsync(HostProcess process, params string[] named)
     {
@@ -79,7 +87,7 @@ public sealed class StartTests(Stack shared) : HostTests(shared)
         Assert.All(named, name => Assert.Contains(name, process.Error, StringComparison.Ordinal));
         var report = Assert.Single(process.Error.Split('\n'), line => !line.StartsWith(' '));
         Assert.Contains("does not start:", report, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", process.Error, StringComparison.Ordinal); // no stack
+        Assert.DoesNotContain("   at ", process.Error, StringComparison.Ordinal); // no stack trace
     }
 
     private string CopyModel()

@@ -7,7 +7,7 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>What a process tells its operator when it starts: model, digests, dtype, device, threads, memory and endpoints.</summary>
+/// <summary>A process logs at its start: model, digests, dtype, device, threads, memory and endpoints.</summary>
 public sealed class StartUpTests(Stack shared) : HostTests(shared)
 {
     [Fact(Timeout = 120_000)]
@@ -18,7 +18,8 @@ public sealed class StartUpTests(Stack shared) : HostTests(shared)
         {
             var folder = RepositoryFiles.Path("models", "shapes");
             await stage.SaidAsync(
-                $"[2001] Model flamingo-shapes is read from {folder} and computed in float32, matrices held as native, with 1 compute threads");
+                $"[2001] Model flamingo-shapes is read from {folder} and computed in float32, matrices held as native, with 1 compute "
+                + "threads");
             await stage.SaidAsync($"[2002] Memory held: {name}: weights ");
             await stage.SaidAsync($"[2003] The {name} computes on cpu with the weights ");
         }

@@ -4,7 +4,7 @@ using Grpc.Core;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>SIGTERM: what is under way may end, within bounds.</summary>
+/// <summary>After SIGTERM running requests may finish within a time limit.</summary>
 public sealed class StopTests(Stack shared) : HostTests(shared)
 {
     [Fact(Timeout = 120_000)]
@@ -18,7 +18,7 @@ public sealed class StopTests(Stack shared) : HostTests(shared)
         gateway.AskToStop();
         await language.SaidAsync("shutting down");
         await gateway.SaidAsync("shutting down");
-        Assert.InRange(answer.Received, 1, LongAnswer.Tokens - 1); // it was in the middle
+        Assert.InRange(answer.Received, 1, LongAnswer.Tokens - 1); // the answer was incomplete
         Assert.Equal(LongAnswer.Tokens, (await answer.Finished).GeneratedTokens);
         Assert.Equal(LongAnswer.Tokens, answer.Received);
         Assert.Equal(0, await gateway.ExitAsync());
@@ -36,7 +36,7 @@ public sealed class StopTests(Stack shared) : HostTests(shared)
         Assert.Equal(0, await gateway.ExitAsync());
         Assert.InRange(answer.Received, 1, LongAnswer.Tokens - 1);
 
-        // the language model was told, and is free
+        // the language model got the cancellation and is free
         using var client = new FlamingoClient(Shared.Gateway.Address);
         Assert.Single((await client.CompleteAsync(LongAnswer.Prompt, new() { MaxTokens = 1 }, Cancellation)).Ids);
     }

@@ -3,12 +3,12 @@ using System.Diagnostics;
 namespace Flamingo.SystemTests.Distributed;
 
 /// <summary>
-/// Kills the hosts that a test run leaves behind, however the run ends: a shell that holds the other end of a pipe,
-/// which the system closes when this process is gone, by SIGKILL too.
+/// Kills the hosts that a test run leaves running, however the run ends. A shell reads from a pipe, which the system closes when this
+/// process ends, even by SIGKILL.
 /// </summary>
 internal static class Watchdog
 {
-    // " 12 34 ": a host enters on "+ id" and leaves on "- id"; the end of the input is the end of the tests
+    // The shell keeps a list such as " 12 34 ". "+ id" adds a host, "- id" removes it, and the end of the input ends the tests.
     private const string Script = """
         trap '' TERM INT HUP
         live=' '

@@ -6,8 +6,8 @@ namespace Flamingo.SystemTests.Documentation;
 /// <summary>A fenced block of README.md or of a page in docs.</summary>
 /// <param name="Document">Path below the repository's root.</param>
 /// <param name="Line">The line of the opening fence, from 1.</param>
-/// <param name="Language">The word behind the opening fence; empty where there is none.</param>
-/// <param name="Mark">The HTML comment on the line before it, without its brackets; null where there is none.</param>
+/// <param name="Language">The word after the opening fence; empty if there is none.</param>
+/// <param name="Mark">The HTML comment on the line before the block, without its brackets; null if there is none.</param>
 internal sealed partial record DocumentBlock(string Document, int Line, string Language, string Text, string? Mark)
 {
     public static IReadOnlyList<string> Documents { get; } =
@@ -17,7 +17,7 @@ internal sealed partial record DocumentBlock(string Document, int Line, string L
             .Order(StringComparer.Ordinal),
     ];
 
-    /// <summary>Why it is not run: <c>&lt;!-- not run: why --&gt;</c>.</summary>
+    /// <summary>The reason why the block is not run: <c>&lt;!-- not run: why --&gt;</c>.</summary>
     public string? NotRun => MarkOf("not run: ");
 
     /// <summary>Why a program is compiled and not run: <c>&lt;!-- compiled, not run: why --&gt;</c>.</summary>

@@ -83,11 +83,12 @@ public sealed partial class DocumentBlockTests
     [Fact]
     public void A_block_knows_its_language_its_mark_and_its_text()
     {
-        var blocks = DocumentBlock.Parse("a.md", ["# a", "<!-- not run: no card here -->", "```bash", "one", "two", "```", "```text", "```"]);
+        var blocks = DocumentBlock.Parse("a.md",
+            ["# a", "<!-- not run: no card here -->", "```bash", "one", "two", "```", "```text", "```"]);
         Assert.Equal(new DocumentBlock("a.md", 3, "bash", "one\ntwo", "not run: no card here"), blocks[0]);
         Assert.Equal("no card here", blocks[0].NotRun);
         Assert.Equal(new DocumentBlock("a.md", 7, "text", "", null), blocks[1]);
-        Assert.Null((blocks[0] with { Mark = "not run: " }).NotRun); // a mark without a reason is none
+        Assert.Null((blocks[0] with { Mark = "not run: " }).NotRun); // a mark without a reason does not count
     }
 
     [Fact]
@@ -116,7 +117,7 @@ public sealed partial class DocumentBlockTests
         }
     }
 
-    // as GitHub names them: lower case, without punctuation, blanks as hyphens
+    // GitHub's anchors are lower case, without punctuation, and with hyphens for spaces.
     private static HashSet<string> Headings(string file) =>
     [
         .. WithoutBlocks(File.ReadAllLines(file)).Where(line => line.StartsWith('#'))

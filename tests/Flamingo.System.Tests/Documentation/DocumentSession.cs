@@ -6,9 +6,9 @@ using Flamingo.Testing;
 namespace Flamingo.SystemTests.Documentation;
 
 /// <summary>
-/// A shell in which the blocks of one document run in order, as printed. <c>dotnet run</c> stands for the executable that is built
-/// already, and the current directory is a copy of the repository's (links to it), so that what commands write leaves nothing behind.
-/// A block that serves goes on until the session ends.
+/// A shell that runs the blocks of one document in order, as printed. <c>dotnet run</c> is replaced by the executable that is already
+/// built. The current directory contains links to the repository's files, so that commands write no files into the repository. A block
+/// that starts a server runs until the session ends.
 /// </summary>
 internal sealed class DocumentSession : IAsyncDisposable
 {
@@ -71,7 +71,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         """;
 
     /// <returns>Standard output.</returns>
-    /// <exception cref="InvalidOperationException">The block failed; with all that it wrote.</exception>
+    /// <exception cref="InvalidOperationException">The block failed; the message contains its output.</exception>
     public async Task<string> RunCommandsAsync(DocumentBlock block, CancellationToken cancellation)
     {
         if (block.Text.EndsWith(" -- serve", StringComparison.Ordinal))
@@ -85,7 +85,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
-    /// <summary>Builds a program with the project that the document prints, and runs it unless it says why not.</summary>
+    /// <summary>Builds a program with the project file in the document, and runs it unless its mark gives a reason not to.</summary>
     /// <param name="project">The project file as printed; a path that begins with <c>../flamingo/</c> leads into the repository.</param>
     /// <returns>Standard output.</returns>
     public async Task<string> RunProgramAsync(DocumentBlock block, string project, CancellationToken cancellation)

@@ -4,14 +4,15 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Embedded;
 
-/// <summary>Clips through all stages, on the default model with frame embeddings.</summary>
+/// <summary>Tests clips with all stages, on the default model with added frame embeddings.</summary>
 public sealed class ClipTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-frames-").FullName;
 
     public ClipTests() => FramesCheckpoint.Write(_folder);
 
-    private static ReadOnlyMemory<byte> Animation => File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "preprocessing", "in", "gif-animated.gif"));
+    private static ReadOnlyMemory<byte> Animation =>
+        File.ReadAllBytes(RepositoryFiles.Path("tests", "reference", "preprocessing", "in", "gif-animated.gif"));
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -31,7 +32,8 @@ public sealed class ClipTests : IDisposable
         Assert.Equal((PictureSource.Memory, first.LogLikelihood), (again.Picture.Source, again.LogLikelihood));
         Assert.Equal(counted, await embedded.VisionEncoder.GetStatisticsAsync(Cancellation));
 
-        Assert.NotEqual(first.LogLikelihood, (await AskAsync(embedded, new FlamingoPicture(Animation))).LogLikelihood); // its first frame alone
+        // only the first frame
+        Assert.NotEqual(first.LogLikelihood, (await AskAsync(embedded, new FlamingoPicture(Animation))).LogLikelihood);
     }
 
     [Fact]
@@ -42,26 +44,31 @@ public sealed class ClipTests : IDisposable
         var forwards = (await AskAsync(embedded, new FlamingoVideo(new VisualInput([one, other], 0)))).LogLikelihood;
         var backwards = (await AskAsync(embedded, new FlamingoVideo(new VisualInput([other, one], 0)))).LogLikelihood;
         Assert.InRange(Math.Abs(forwards - backwards), 1e-3, double.MaxValue);
-        Assert.Equal((await AskAsync(embedded, new FlamingoPicture(one))).LogLikelihood, (await AskAsync(embedded, new FlamingoVideo(new VisualInput([one], 1)))).LogLikelihood);
+        Assert.Equal((await AskAsync(embedded, new FlamingoPicture(one))).LogLikelihood,
+            (await AskAsync(embedded, new FlamingoVideo(new VisualInput([one], 1)))).LogLikelihood);
     }
 
     [Fact]
     public async Task What_is_wrong_with_a_clip_is_said_of_its_field_and_the_default_model_takes_none()
     {
         await using var embedded = await EmbeddedFlamingo.StartAsync(_folder);
-        var broken = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation[..200], Episode.Picture("0010.png").Bytes], 0))));
+        var broken = await Assert.ThrowsAsync<FlamingoException>(
+            () => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation[..200], Episode.Picture("0010.png").Bytes], 0))));
         Assert.StartsWith("segments[0].video", Assert.Single(broken.Faults).Field, StringComparison.Ordinal);
-        var many = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation], FramesCheckpoint.Frames + 1))));
+        var many = await Assert.ThrowsAsync<FlamingoException>(
+            () => AskAsync(embedded, new FlamingoVideo(new VisualInput([Animation], FramesCheckpoint.Frames + 1))));
         Assert.Equal("segments[0].video.max_frames", Assert.Single(many.Faults).Field);
 
         await using var still = await EmbeddedFlamingo.StartAsync();
-        var refused = await Assert.ThrowsAsync<FlamingoException>(() => AskAsync(still, new FlamingoVideo(new VisualInput([Animation], 0))));
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            () => AskAsync(still, new FlamingoVideo(new VisualInput([Animation], 0))));
         Assert.Equal("segments[0].video", Assert.Single(refused.Faults).Field);
     }
 
     private static async Task<(PictureReport Picture, double LogLikelihood)> AskAsync(EmbeddedFlamingo embedded, FlamingoVisual visual)
     {
-        var ranking = await embedded.Flamingo.RankAsync(new FlamingoRankRequest([visual, new FlamingoText("Output:")], ["a large white square"]), Cancellation);
+        var ranking = await embedded.Flamingo.RankAsync(
+            new FlamingoRankRequest([visual, new FlamingoText("Output:")], ["a large white square"]), Cancellation);
         return (Assert.Single(ranking.Pictures), ranking.Candidates[0].TokenLogLikelihoods.Sum());
     }
 }

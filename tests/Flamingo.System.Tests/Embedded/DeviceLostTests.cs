@@ -13,7 +13,7 @@ namespace Flamingo.SystemTests.Embedded;
 
 public sealed class DeviceLostTests
 {
-    /// <summary>What docs/performance.md promises: exit code 70, so that whoever supervises the process starts another.</summary>
+    /// <summary>docs/performance.md promises exit code 70, so that a supervisor restarts the process.</summary>
     [Fact(Timeout = 60_000)]
     public async Task A_host_whose_device_failed_stops_with_exit_code_70()
     {

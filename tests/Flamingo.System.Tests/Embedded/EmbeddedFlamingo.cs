@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.SystemTests.Embedded;
 
-/// <summary>All stages and the gateway's pipeline in the test's own process, as the command line composes them.</summary>
+/// <summary>All stages and the gateway's pipeline in the process of the test, composed as in the command line.</summary>
 public sealed class EmbeddedFlamingo : IAsyncDisposable
 {
     private readonly IHost _host;

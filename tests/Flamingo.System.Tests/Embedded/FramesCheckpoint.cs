@@ -6,7 +6,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Embedded;
 
-/// <summary>The default model with frame embeddings, which no published checkpoint has: for clips.</summary>
+/// <summary>The default model with frame embeddings, for tests of clips. No published checkpoint has frame embeddings.</summary>
 internal static class FramesCheckpoint
 {
     public const int Frames = 4;
@@ -21,8 +21,10 @@ internal static class FramesCheckpoint
         for (var i = 0; i < embeddings.Length; i++) embeddings[i] = (random.NextSingle() - 0.5f) * 4;
         using (var weights = SafetensorsFile.Open(Path.Combine(original, "resampler.safetensors")))
         {
-            var tensors = weights.Entries.Values.ToDictionary(entry => entry.Name, entry => new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => weights.Read(entry).ToArray()));
-            tensors["frame_embs"] = new SourceTensor("frame_embs", "F32", [Frames, config.Resampler.Width], () => MemoryMarshal.AsBytes<float>(embeddings).ToArray());
+            var tensors = weights.Entries.Values.ToDictionary(entry => entry.Name,
+                entry => new SourceTensor(entry.Name, entry.Dtype, entry.Shape, () => weights.Read(entry).ToArray()));
+            tensors["frame_embs"] = new SourceTensor("frame_embs", "F32", [Frames, config.Resampler.Width],
+                () => MemoryMarshal.AsBytes<float>(embeddings).ToArray());
             SafetensorsWriter.Write(path, tensors, null, (_, _) => { }, [], CancellationToken.None);
         }
 
@@ -33,7 +35,8 @@ internal static class FramesCheckpoint
             Resampler = config.Resampler with { FrameEmbeddings = Frames },
             Weights = new Dictionary<string, WeightsFile>(config.Weights)
             {
-                ["resampler"] = config.Weights["resampler"] with { Bytes = new FileInfo(path).Length, HeaderSha256 = written.HeaderSha256, Digest = digest, LatentDigest = digest },
+                ["resampler"] = config.Weights["resampler"] with { Bytes = new FileInfo(path).Length, HeaderSha256 = written.HeaderSha256,
+                    Digest = digest, LatentDigest = digest },
             },
         });
     }

@@ -23,13 +23,14 @@ public sealed class MemoryRefusalTests
     [InlineData("bfloat16", "int8", "language model: weights ")]
     public async Task All_stages_of_a_process_are_refused_together_before_any_weight_is_read(string dtype, string storage, string remedy)
     {
-        // each stage would fit alone: 2 GiB for keys and values, 0.5 GiB for pictures, 0.25 GiB for latents
+        // Each stage alone would fit: 2 GiB for keys and values, 0.5 GiB for pictures, 0.25 GiB for latents
         using var host = Build(new AvailableMemory(2600L << 20), dtype, storage);
         await host.StartAsync(TestContext.Current.CancellationToken);
         foreach (var first in new[] { typeof(IVisionEncoder), typeof(IResampler), typeof(ILanguageModel) })
         {
             var refused = Assert.Throws<CheckpointException>(() => host.Services.GetRequiredService(first));
-            foreach (var part in new[] { "2.8 GiB are to be held, this process may use 2.5 GiB", remedy, "vision encoder: weights", "resampler: weights", "lower LanguageModel:KvCacheBytes", "lower Gateway:MemoryCacheBytes" })
+            foreach (var part in new[] { "2.8 GiB are to be held, this process may use 2.5 GiB", remedy, "vision encoder: weights",
+                "resampler: weights", "lower LanguageModel:KvCacheBytes", "lower Gateway:MemoryCacheBytes" })
                 Assert.Contains(part, refused.Message, StringComparison.Ordinal);
         }
     }
@@ -45,7 +46,9 @@ public sealed class MemoryRefusalTests
     private static IHost Build(AvailableMemory available, string dtype, string storage)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
-        builder.Configuration.AddInMemoryCollection([new("Model:Directory", RepositoryFiles.Path("models", "shapes")), new("Model:Dtype", dtype), new("Model:WeightStorage", storage)]);
+        builder.Configuration.AddInMemoryCollection(
+            [new("Model:Directory", RepositoryFiles.Path("models", "shapes")), new("Model:Dtype", dtype),
+                new("Model:WeightStorage", storage)]);
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(available).AddVisionEncoderStage().AddResamplerStage().AddLanguageModelStage().AddGatewayPipeline();
         return builder.Build();

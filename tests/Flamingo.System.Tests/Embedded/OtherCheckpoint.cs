@@ -3,7 +3,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Embedded;
 
-/// <summary>The default model with other vision weights: same sizes, other digest, other latents.</summary>
+/// <summary>The default model with changed vision weights: the sizes are the same, digest and latents differ.</summary>
 internal static class OtherCheckpoint
 {
     /// <param name="folder">An empty directory.</param>
@@ -25,7 +25,9 @@ internal static class OtherCheckpoint
 
         var config = ModelDirectory.Open(original).Config;
         using var changed = SafetensorsFile.Open(weights);
-        var vision = config.Weights["vision"] with { Digest = WeightsDigest.Compute(changed, _ => true), LatentDigest = WeightsDigest.Compute(changed, WeightsDigest.ShapesLatents) };
-        ModelDirectory.WriteConfig(folder, config with { Weights = new Dictionary<string, WeightsFile>(config.Weights) { ["vision"] = vision } });
+        var vision = config.Weights["vision"] with { Digest = WeightsDigest.Compute(changed, _ => true),
+            LatentDigest = WeightsDigest.Compute(changed, WeightsDigest.ShapesLatents) };
+        ModelDirectory.WriteConfig(folder,
+            config with { Weights = new Dictionary<string, WeightsFile>(config.Weights) { ["vision"] = vision } });
     }
 }

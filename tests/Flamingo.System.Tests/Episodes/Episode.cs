@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Episodes;
 
-/// <summary>The episodes of tests/reference/shapes/evaluation, its pictures and what the original code answered.</summary>
+/// <summary>The episodes of tests/reference/shapes/evaluation, their pictures and the original code's answers.</summary>
 internal static class Episode
 {
     private static readonly ShapesEvaluation Shapes = new(RepositoryFiles.Path("tests", "reference", "shapes", "evaluation"));

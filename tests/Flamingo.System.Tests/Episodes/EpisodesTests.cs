@@ -23,7 +23,8 @@ public sealed class EpisodesTests(ITestOutputHelper output)
             var request = new FlamingoRequest(episode.Segments(expected.Shots), new SamplingParameters { MaxTokens = 14 });
             var answer = await embedded.Flamingo.CompleteAsync(request, cancellation);
             if (answer.Text != expected.Text || !answer.Ids.SequenceEqual(expected.Ids))
-                different.Add($"episode {expected.Episode} with {expected.Shots} shots: '{answer.Text}' [{string.Join(' ', answer.Ids)}], the original '{expected.Text}' [{string.Join(' ', expected.Ids)}]");
+                different.Add($"episode {expected.Episode} with {expected.Shots} shots: '{answer.Text}' "
+                    + $"[{string.Join(' ', answer.Ids)}], the original '{expected.Text}' [{string.Join(' ', expected.Ids)}]");
             var row = $"{episode.Task} at {expected.Shots} shots";
             var sofar = right.GetValueOrDefault(row);
             right[row] = (sofar.Right + (answer.Text == episode.Answer ? 1 : 0), sofar.Of + 1);
@@ -31,7 +32,8 @@ public sealed class EpisodesTests(ITestOutputHelper output)
 
         output.WriteLine($"{golden.Answers.Count - different.Count} of {golden.Answers.Count} answers are the original's.");
         foreach (var line in different) output.WriteLine(line);
-        foreach (var (row, (yes, of)) in right) output.WriteLine($"{row}: {(double)yes / of:0.000} of {of}, the original {golden.Table[row].Accuracy:0.000}");
+        foreach (var (row, (yes,
+            of)) in right) output.WriteLine($"{row}: {(double)yes / of:0.000} of {of}, the original {golden.Table[row].Accuracy:0.000}");
 
         Assert.Equal(1200, golden.Answers.Count);
         Assert.True(different.Count <= golden.Answers.Count * 0.005, string.Join('\n', different));
@@ -39,7 +41,7 @@ public sealed class EpisodesTests(ITestOutputHelper output)
         foreach (var (row, (yes, of)) in right)
         {
             Assert.Equal(golden.Table[row].N, of);
-            // the same table: a row may move by the answers that differ, and by nothing else
+            // The accuracies must match the original table, except for the answers that differ.
             Assert.InRange(Math.Abs(((double)yes / of) - golden.Table[row].Accuracy), 0, 0.0005 + ((double)different.Count / of));
         }
     }
@@ -55,7 +57,8 @@ public sealed class EpisodesTests(ITestOutputHelper output)
                 FlamingoText text => (PromptSegment)new TextSegment(text.Text),
                 _ => new PictureSegment(new string('0', 64), null),
             });
-            Assert.Equal(golden.PromptIds, await embedded.LanguageModel.TokenizeAsync([.. segments], TestContext.Current.CancellationToken));
+            Assert.Equal(golden.PromptIds,
+                await embedded.LanguageModel.TokenizeAsync([.. segments], TestContext.Current.CancellationToken));
         }
     }
 }

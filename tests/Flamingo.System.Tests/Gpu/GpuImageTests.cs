@@ -5,8 +5,8 @@ using Flamingo.Testing;
 namespace Flamingo.SystemTests.Gpu;
 
 /// <summary>
-/// The Dockerfile's target for GPUs over a stand-in of the PyTorch image, whose libtorch has no CUDA: each stage starts on the CPU, and
-/// says what is missing for cuda.
+/// Builds the Dockerfile's target for GPUs on a fake PyTorch image, whose libtorch has no CUDA. Each stage starts on the CPU, and for
+/// cuda it reports what is missing.
 /// </summary>
 [Collection<ComposeCollection>]
 public sealed class GpuImageTests

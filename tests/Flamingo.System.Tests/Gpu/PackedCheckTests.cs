@@ -4,8 +4,8 @@ using Flamingo.Testing;
 namespace Flamingo.SystemTests.Gpu;
 
 /// <summary>
-/// bench/gpu-check.sh from packing to verdict, on the CPU: a build without a libtorch of its own loads that of a PyTorch installation and
-/// answers every golden. On a GPU the same archive is run by hand; README says where that was done.
+/// Runs bench/gpu-check.sh from packing to verdict on the CPU: a build without its own libtorch loads the libtorch of a PyTorch
+/// installation and matches all golden values. On a GPU the same archive is run by hand; README lists these runs.
 /// </summary>
 public sealed class PackedCheckTests : IDisposable
 {
@@ -34,7 +34,7 @@ public sealed class PackedCheckTests : IDisposable
         foreach (var check in checks)
             Assert.Contains(lines, line => line.TryGetProperty("check", out var name) && name.GetString() == check);
 
-        // a golden value that the check does not reach makes the verdict 'failed' and the exit code 1
+        // A wrong golden value makes the verdict 'failed' and the exit code 1.
         var golden = Path.Combine(_folder, "gpu-check", "data", "families", "mpt1b", "golden.json");
         var text = await File.ReadAllTextAsync(golden, TestContext.Current.CancellationToken);
         var changed = text.Replace("320", "321", StringComparison.Ordinal);

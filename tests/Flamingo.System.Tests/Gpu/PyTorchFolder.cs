@@ -5,8 +5,8 @@ namespace Flamingo.SystemTests.Gpu;
 /// </summary>
 internal static class PyTorchFolder
 {
-    /// <param name="folder">Becomes site-packages.</param>
-    /// <param name="copy">Whether the libraries are copied (for an image); else linked to.</param>
+    /// <param name="folder">The folder that takes the place of site-packages.</param>
+    /// <param name="copy">Whether the libraries are copied, for an image, or linked.</param>
     public static void Make(string folder, bool copy)
     {
         var libraries = Directory.CreateDirectory(Path.Combine(folder, "torch", "lib")).FullName;

@@ -4,7 +4,9 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
 
-/// <summary>Who may know whom. A new arrow is a decision about the house: it is drawn here first.</summary>
+/// <summary>
+/// The allowed references between projects. A new reference is a decision about the architecture and is added here first.
+/// </summary>
 public sealed class ArrowsTests
 {
     private static readonly Dictionary<string, string[]> Arrows = new()
@@ -31,34 +33,36 @@ public sealed class ArrowsTests
         ["Flamingo.Gateway.Host"] = ["Flamingo.Gateway", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
     };
 
-    /// <summary>Packages that belong to one room, and the rooms that may name them.</summary>
+    /// <summary>Packages that only the listed projects may reference.</summary>
     private static readonly (string Prefix, string[] Rooms)[] PackagesOfOneRoom =
     [
         ("TorchSharp", ["Flamingo.Modeling"]),
         ("libtorch", ["Flamingo.Modeling"]),
-        ("SkiaSharp", ["Flamingo.VisionEncoder", "Flamingo.Cli"]), // the command line draws attention over pictures
+        ("SkiaSharp", ["Flamingo.VisionEncoder", "Flamingo.Cli"]), // the command line draws attention maps over pictures
         ("SixLabors.", ["Flamingo.VisionEncoder"]),
-        ("Microsoft.ML.Tokenizers", []), // a plain twin for tests of the tokenizer
+        ("Microsoft.ML.Tokenizers", []), // a second implementation for tests of the tokenizer
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
-        ("Microsoft.Extensions.Caching.StackExchangeRedis", []), // tests hold the gateway to its format
+        ("Microsoft.Extensions.Caching.StackExchangeRedis", []), // tests compare the gateway's format with it
         ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.GpuCheck"]),
         ("Spectre.Console", ["Flamingo.Cli"]),
     ];
 
-    /// <summary>Packages that only packages ask for, in versions that do not exist: central versions replace those.</summary>
+    /// <summary>Transitive packages that are requested in versions that do not exist; central versions replace these.</summary>
     private static readonly string[] ForOthersPackages =
     [
         "SharpZipLib", "KeraLua", "Microsoft.IdentityModel.Protocols.OpenIdConnect", "Microsoft.IdentityModel.Validators",
         "System.IdentityModel.Tokens.Jwt",
     ];
 
-    private static readonly string[] Stages = ["Flamingo.VisionEncoder", "Flamingo.Resampler", "Flamingo.LanguageModel", "Flamingo.Gateway"];
+    private static readonly string[] Stages =
+        ["Flamingo.VisionEncoder", "Flamingo.Resampler", "Flamingo.LanguageModel", "Flamingo.Gateway"];
 
     private static IEnumerable<Project> Rooms => Project.All.Values.Where(project => project.IsIn("libs") || project.IsIn("services"));
 
     public static TheoryData<string> RoomNames => [.. Rooms.Select(project => project.Name).Order()];
 
-    public static TheoryData<string> HostNames => [.. Rooms.Select(project => project.Name).Where(name => name.EndsWith(".Host", StringComparison.Ordinal)).Order()];
+    public static TheoryData<string> HostNames =>
+        [.. Rooms.Select(project => project.Name).Where(name => name.EndsWith(".Host", StringComparison.Ordinal)).Order()];
 
     [Fact]
     public void Every_room_is_on_the_map() => Assert.Equal(Arrows.Keys.Order(), Rooms.Select(project => project.Name).Order());
@@ -68,7 +72,8 @@ public sealed class ArrowsTests
     {
         var rows = File.ReadLines(RepositoryFiles.Path("docs", "architecture.md"))
             .Select(line => line.Split('|', StringSplitOptions.TrimEntries)).Where(cells => cells is [_, ['`', 'F', ..], _, _, _])
-            .ToDictionary(cells => cells[1].Trim('`'), cells => cells[3].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+            .ToDictionary(cells => cells[1].Trim('`'),
+                cells => cells[3].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
         Assert.Equal(Arrows.Keys.Order(), rows.Keys.Order());
         Assert.All(Arrows, room => Assert.Equal(room.Value.Order(), rows[room.Key].Select(name => name.Trim('`')).Order()));
     }
@@ -76,7 +81,8 @@ public sealed class ArrowsTests
     [Theory, MemberData(nameof(RoomNames))]
     public void A_room_knows_only_its_arrows(string name)
     {
-        // What an arrow reaches may also be named directly: Stages ← Modeling ← Model lets Model say Stages.
+        // A project may also reference directly what its references reference: if Model may reference Modeling, and Modeling
+        // Stages, then Model may reference Stages.
         var allowed = Arrows[name].Concat(Arrows[name].SelectMany(next => Project.All[next].Closure()));
         Assert.Empty(Project.All[name].References.Except(allowed));
     }
@@ -98,7 +104,8 @@ public sealed class ArrowsTests
         var cli = Project.All["Flamingo.Cli"];
         Assert.DoesNotContain(cli.Closure(), name => name.EndsWith(".Host", StringComparison.Ordinal));
         Assert.Superset(Stages.ToHashSet(), cli.Closure().ToHashSet());
-        Assert.DoesNotContain(Project.All.Values, project => project.References.Contains("Flamingo.Cli") && !project.Name.EndsWith("Tests", StringComparison.Ordinal));
+        Assert.DoesNotContain(Project.All.Values,
+            project => project.References.Contains("Flamingo.Cli") && !project.Name.EndsWith("Tests", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -108,7 +115,7 @@ public sealed class ArrowsTests
         Assert.Superset(Arrows.Keys.Append("Flamingo.Cli").ToHashSet(), products.Select(project => project.Name).ToHashSet());
         Assert.All(products, product => Assert.DoesNotContain(
             product.Closure(), name => Project.All[name].IsIn("bench") || Project.All[name].IsIn("tests")));
-        // and no project compiles sources of another room by a link, which would be an arrow that no reference shows
+        // No project may compile sources of another project by a link, because this would be a dependency without a reference.
         Assert.All(Project.All.Values, project => Assert.DoesNotContain(
             project.CompiledFiles, file => file.Contains("/bench/", StringComparison.Ordinal)));
     }
@@ -146,7 +153,8 @@ public sealed class ArrowsTests
     public void The_importer_is_known_to_the_command_line_the_bench_and_tests_only()
     {
         var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Import"));
-        Assert.All(known, project => Assert.True(project.Name is "Flamingo.Cli" or "Flamingo.Bench" || project.IsIn("tests"), project.Name));
+        Assert.All(known, project =>
+            Assert.True(project.Name is "Flamingo.Cli" or "Flamingo.Bench" || project.IsIn("tests"), project.Name));
     }
 
     [Fact]
@@ -155,10 +163,12 @@ public sealed class ArrowsTests
         var rooms = Project.All["Flamingo.Gateway.Host"].Closure().Add("Flamingo.Gateway.Host");
         Assert.DoesNotContain("Flamingo.Modeling", rooms);
         string[] banned = ["TorchSharp", "libtorch", "SkiaSharp", "SixLabors"];
-        Assert.DoesNotContain(rooms.SelectMany(room => Project.All[room].Packages), package => banned.Any(start => package.StartsWith(start, StringComparison.OrdinalIgnoreCase)));
+        Assert.DoesNotContain(rooms.SelectMany(room => Project.All[room].Packages),
+            package => banned.Any(start => package.StartsWith(start, StringComparison.OrdinalIgnoreCase)));
 
         var restored = Restored("Flamingo.Gateway.Host");
-        Assert.Contains(restored, library => library.StartsWith("StackExchange.Redis/", StringComparison.Ordinal)); // the list is the right one
+        // proves that the list holds transitive packages
+        Assert.Contains(restored, library => library.StartsWith("StackExchange.Redis/", StringComparison.Ordinal));
         Assert.DoesNotContain(restored, library => banned.Any(start => library.StartsWith(start, StringComparison.OrdinalIgnoreCase)));
     }
 
@@ -166,7 +176,8 @@ public sealed class ArrowsTests
     public void Packages_stay_in_their_room(string name)
     {
         var packages = Project.All[name].Packages;
-        if (name is "Flamingo.Abstractions" or "Flamingo.Stages" or "Flamingo.Checkpoints" or "Flamingo.Import") Assert.Empty(packages); // base class library only
+        // only the base class library
+        if (name is "Flamingo.Abstractions" or "Flamingo.Stages" or "Flamingo.Checkpoints" or "Flamingo.Import") Assert.Empty(packages);
         if (name == "Flamingo.Protos") Assert.Empty(packages.Except(["Google.Protobuf", "Grpc.Core.Api", "Grpc.Tools"]));
         foreach (var (prefix, rooms) in PackagesOfOneRoom)
         {
@@ -174,7 +185,9 @@ public sealed class ArrowsTests
         }
     }
 
-    /// <summary>All libraries that NuGet restored for a project, as <c>name/version</c>; the build of this test project restored them.</summary>
+    /// <summary>
+    /// All libraries that NuGet restored for a project, as <c>name/version</c>; the build of this test project restored them.
+    /// </summary>
     private static List<string> Restored(string project)
     {
         using var stream = File.OpenRead(RepositoryFiles.Path("artifacts", "obj", project, "project.assets.json"));

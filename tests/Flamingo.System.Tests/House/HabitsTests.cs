@@ -3,13 +3,13 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
 
-/// <summary>The habits of the house that a file listing can show.</summary>
+/// <summary>Rules of the repository that a file listing can check.</summary>
 public sealed class HabitsTests
 {
     private static readonly string[] HomelessNames = ["Common", "Shared", "Utils", "Helpers", "Core", "Extensions", "Manager"];
 
-    // Generated code has nothing to test; the others are exercised by the tests of the rooms that stand on them,
-    // and GpuCheck as a program here.
+    // Generated code needs no tests. The other projects are covered by the tests of the projects that reference them, and GpuCheck by
+    // tests of its program in this project.
     private static readonly string[] WithoutTestsOfTheirOwn =
         ["Flamingo.Protos", "Flamingo.ServiceDefaults", "Flamingo.GpuCheck"];
 
@@ -20,29 +20,34 @@ public sealed class HabitsTests
     [Fact]
     public void The_solution_holds_every_project()
     {
-        var listed = XDocument.Load(RepositoryFiles.Path("Flamingo.slnx")).Descendants("Project").Select(project => RepositoryFiles.Path((string)project.Attribute("Path")!));
+        var listed = XDocument.Load(RepositoryFiles.Path("Flamingo.slnx")).Descendants("Project")
+            .Select(project => RepositoryFiles.Path((string)project.Attribute("Path")!));
         Assert.Equal(Project.All.Values.Select(project => project.File).Order(), listed.Order());
     }
 
     [Fact]
     public void No_folder_is_a_drawer_for_everything()
     {
-        var folders = Sources.SelectMany(file => Path.GetRelativePath(RepositoryFiles.Root, file).Split(Path.DirectorySeparatorChar)[..^1]).Distinct();
+        var folders = Sources.SelectMany(file => Path.GetRelativePath(RepositoryFiles.Root, file).Split(Path.DirectorySeparatorChar)[..^1])
+            .Distinct();
         Assert.Empty(folders.Intersect(HomelessNames, StringComparer.OrdinalIgnoreCase));
     }
 
     [Fact]
     public void No_source_file_is_longer_than_400_lines() =>
-        Assert.Empty(Sources.Where(file => File.ReadLines(file).Count() > 400).Select(file => Path.GetRelativePath(RepositoryFiles.Root, file)));
+        Assert.Empty(Sources.Where(file => File.ReadLines(file).Count() > 400)
+            .Select(file => Path.GetRelativePath(RepositoryFiles.Root, file)));
 
     [Fact]
     public void A_host_is_a_table_of_contents() =>
-        Assert.All(Sources.Where(file => file.EndsWith("/Host/Program.cs", StringComparison.Ordinal)), file => Assert.InRange(File.ReadLines(file).Count(), 1, 25));
+        Assert.All(Sources.Where(file => file.EndsWith("/Host/Program.cs", StringComparison.Ordinal)),
+            file => Assert.InRange(File.ReadLines(file).Count(), 1, 25));
 
     [Fact]
     public void A_test_project_mirrors_a_room()
     {
-        var tests = Project.All.Values.Where(project => project.Name.EndsWith(".Tests", StringComparison.Ordinal) && project.Name != "Flamingo.System.Tests").ToList();
+        var tests = Project.All.Values.Where(
+            project => project.Name.EndsWith(".Tests", StringComparison.Ordinal) && project.Name != "Flamingo.System.Tests").ToList();
         foreach (var test in tests)
         {
             var room = test.Name[..^".Tests".Length];
@@ -52,7 +57,7 @@ public sealed class HabitsTests
 
         var rooms = Project.All.Values.Where(project => !project.File.StartsWith(RepositoryFiles.Path("tests"), StringComparison.Ordinal));
         var untested = rooms.Select(project => project.Name)
-            .Where(name => !name.EndsWith(".Host", StringComparison.Ordinal)) // hosts run as processes here
+            .Where(name => !name.EndsWith(".Host", StringComparison.Ordinal)) // hosts are tested as processes in this project
             .Except(tests.Select(test => test.Name[..^".Tests".Length])).Except(WithoutTestsOfTheirOwn);
         Assert.Empty(untested);
     }

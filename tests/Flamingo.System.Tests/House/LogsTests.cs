@@ -4,7 +4,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
 
-/// <summary>Logs are source-generated, numbered, and stand in one class per subsystem (docs/architecture.md, "Events").</summary>
+/// <summary>Logs are source-generated and numbered, with one class per subsystem (docs/architecture.md, "Events").</summary>
 public sealed partial class LogsTests
 {
     private static IReadOnlyDictionary<string, string> Sources { get; } = new[] { "libs", "services", "cli" }
@@ -45,7 +45,7 @@ public sealed partial class LogsTests
     [GeneratedRegex(@"\[LoggerMessage\(\s*(?:EventId = )?(\d+)")]
     private static partial Regex MessageAttribute();
 
-    // MSBuild's tasks have a logger of their own, called Log.
+    // MSBuild tasks have their own logger, which is called Log.
     [GeneratedRegex(@"(?<!\bLog)\.Log(Trace|Debug|Information|Warning|Error|Critical)\(")]
     private static partial Regex DirectCall();
 

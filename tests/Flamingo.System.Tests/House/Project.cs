@@ -4,10 +4,10 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.House;
 
-/// <summary>A project file, read as XML: what it says, not what a build makes of it.</summary>
-/// <param name="References">Names of projects it compiles against (references for build order only are left out).</param>
-/// <param name="Packages">Package references, those under any condition included.</param>
-/// <param name="CompiledFiles">Sources outside its folder that it names.</param>
+/// <summary>A project file, which is read as XML without evaluating it.</summary>
+/// <param name="References">Names of the referenced projects, without references that only order the build.</param>
+/// <param name="Packages">Package references, including conditional ones.</param>
+/// <param name="CompiledFiles">Source files outside of the project's folder that the project names.</param>
 internal sealed record Project(
     string Name, string File, ImmutableSortedSet<string> References, ImmutableSortedSet<string> Packages,
     ImmutableSortedSet<string> CompiledFiles)
@@ -15,9 +15,10 @@ internal sealed record Project(
     public static IReadOnlyDictionary<string, Project> All { get; } = ReadAll();
 
     /// <param name="room">A folder of the repository, for example libs.</param>
-    public bool IsIn(string room) => File.StartsWith(RepositoryFiles.Path(room) + System.IO.Path.DirectorySeparatorChar, StringComparison.Ordinal);
+    public bool IsIn(string room) =>
+        File.StartsWith(RepositoryFiles.Path(room) + System.IO.Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
-    /// <summary>Everything a project reaches through references.</summary>
+    /// <summary>All direct and transitive references of a project.</summary>
     public ImmutableSortedSet<string> Closure()
     {
         var reached = References.ToBuilder();
@@ -42,7 +43,8 @@ internal sealed record Project(
     {
         var xml = XDocument.Load(file);
         var references = xml.Descendants("ProjectReference")
-            .Where(reference => !string.Equals((string?)reference.Attribute("ReferenceOutputAssembly"), "false", StringComparison.OrdinalIgnoreCase))
+            .Where(reference =>
+                !string.Equals((string?)reference.Attribute("ReferenceOutputAssembly"), "false", StringComparison.OrdinalIgnoreCase))
             .Select(reference => System.IO.Path.GetFileNameWithoutExtension((string)reference.Attribute("Include")!));
         var packages = xml.Descendants("PackageReference").Select(reference => (string)reference.Attribute("Include")!);
         var compiled = xml.Descendants("Compile").Select(item => (string?)item.Attribute("Include")).OfType<string>();

@@ -14,23 +14,23 @@ using V1 = Flamingo.Protos.V1;
 namespace Flamingo.SystemTests.House;
 
 /// <summary>
-/// The places to touch for a new sampling parameter, and for each of them a test that fails where it was forgotten:
+/// The places to change for a new sampling parameter, with a test for each place that fails if it was forgotten:
 /// <list type="number">
 /// <item>the field, in the message Sampling of protos/flamingo/v1/language_model.proto;</item>
 /// <item>the property, in Flamingo.Abstractions' <see cref="SamplingParameters"/>;</item>
 /// <item>its rule, in <see cref="PromptRules.CheckSampling"/>;</item>
-/// <item>what it does, in Flamingo.LanguageModel.Engine or Flamingo.LanguageModel;</item>
-/// <item>a line in each door that offers it: the prompt file's <see cref="SamplingJson"/>, the command line's
+/// <item>its effect, in Flamingo.LanguageModel.Engine or Flamingo.LanguageModel;</item>
+/// <item>a line in each input format that offers it: the prompt file's <see cref="SamplingJson"/>, the command line's
 /// <see cref="SamplingOptions"/>.</item>
 /// </list>
-/// It travels without a line, because <see cref="SamplingWire"/> pairs field and property by their names.
+/// The conversion to protobuf needs no change, because <see cref="SamplingWire"/> matches fields and properties by name.
 /// </summary>
 public sealed class SamplingParameterTests
 {
-    /// <summary>The command line never had an option for these; a prompt file has.</summary>
+    /// <summary>Parameters that a prompt file has, but the command line does not.</summary>
     private static readonly string[] WithoutOption = ["stop_tokens"];
 
-    /// <summary>Every number is a seed.</summary>
+    /// <summary>Parameters without an invalid value, because every number is a valid seed.</summary>
     private static readonly string[] WithoutRule = ["seed"];
 
     public static TheoryData<string> Parameters => [.. Properties.Keys];
@@ -52,7 +52,7 @@ public sealed class SamplingParameterTests
         property.SetValue(sent, Usual(property.PropertyType));
         var back = V1.Sampling.Parser.ParseFrom(Google.Protobuf.MessageExtensions.ToByteArray(sent.ToMessage())).ToRecord();
         Same.Content(sent, back);
-        Assert.Throws<Xunit.Sdk.EqualException>(() => Same.Content(new SamplingParameters(), back)); // it is not what it is anyway
+        Assert.Throws<Xunit.Sdk.EqualException>(() => Same.Content(new SamplingParameters(), back)); // the value differs from the default
     }
 
     [Theory, MemberData(nameof(ParametersWithRules))]
@@ -88,7 +88,9 @@ public sealed class SamplingParameterTests
         return scalar == typeof(float) ? fraction : Convert.ChangeType(whole, scalar, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Members of <see cref="SamplingParameters"/> that the assembly of a type uses, as its compiled metadata lists them.</summary>
+    /// <summary>
+    /// Members of <see cref="SamplingParameters"/> that the assembly of a type uses, as its compiled metadata lists them.
+    /// </summary>
     private static List<string> MembersUsedBy(Type type)
     {
         using var file = new PEReader(File.OpenRead(type.Assembly.Location));

@@ -7,7 +7,9 @@ using Flamingo.SystemTests.Episodes;
 
 namespace Flamingo.SystemTests.Retrieval;
 
-/// <summary>Sixteen new words, a support set of 64, 48 queries: RICES through the public API against the original's order and accuracy.</summary>
+/// <summary>
+/// Sixteen new words, a support set of 64, 48 queries: RICES through the public API against the original's order and accuracy.
+/// </summary>
 public sealed class RetrievalTests(ITestOutputHelper output)
 {
     [Fact(Timeout = 300_000)]
@@ -23,7 +25,8 @@ public sealed class RetrievalTests(ITestOutputHelper output)
             var right = 0;
             foreach (var (place, query) in data.Queries.Index())
             {
-                var request = new FlamingoRequest([Episode.Picture(query.Picture), new FlamingoText(query.Prompt)], new SamplingParameters { MaxTokens = 14 })
+                var request = new FlamingoRequest([Episode.Picture(query.Picture), new FlamingoText(query.Prompt)],
+                    new SamplingParameters { MaxTokens = 14 })
                 {
                     SupportSet = new SupportSetChoice("new-words", ShotSelection.Rices, shots),
                 };
@@ -32,16 +35,20 @@ public sealed class RetrievalTests(ITestOutputHelper output)
                 right += text == query.Answer ? 1 : 0;
             }
 
-            output.WriteLine($"{shots} shots by RICES: {(double)right / data.Queries.Count:0.000}, the original {golden.Retrieval[$"rices {shots}"]:0.000}");
+            output.WriteLine($"{shots} shots by RICES: {(double)right / data.Queries.Count:0.000}, the original "
+                + $"{golden.Retrieval[$"rices {shots}"]:0.000}");
             Assert.Equal(golden.Retrieval[$"rices {shots}"], (double)right / data.Queries.Count, 0.0005);
         }
     }
 
-    // the set holds some pictures twice, and which of two equals is nearer is nobody's business: pictures are compared
+    // The set holds some pictures twice, and the order of equal pictures is undefined, so pictures are compared and not indices.
     private static void Same(RetrievalData data, IEnumerable<int> expected, IReadOnlyList<int> chosen, int query) =>
-        Assert.True(expected.Select(place => data.Support[place].Picture).SequenceEqual(chosen.Select(place => data.Support[place].Picture)), $"query {query}: [{string.Join(' ', chosen)}], the original [{string.Join(' ', expected)}]");
+        Assert.True(expected.Select(place => data.Support[place].Picture)
+            .SequenceEqual(chosen.Select(place =>
+                data.Support[place].Picture)), $"query {query}: [{string.Join(' ', chosen)}], the original [{string.Join(' ', expected)}]");
 
-    private static async Task<(string Text, IReadOnlyList<int> Chosen)> AskAsync(IFlamingo flamingo, FlamingoRequest request, CancellationToken cancellation)
+    private static async Task<(string Text, IReadOnlyList<int> Chosen)> AskAsync(IFlamingo flamingo, FlamingoRequest request,
+        CancellationToken cancellation)
     {
         var (text, chosen) = ("", (IReadOnlyList<int>)[]);
         await foreach (var item in flamingo.GenerateAsync(request, cancellation))
@@ -55,13 +62,16 @@ public sealed class RetrievalTests(ITestOutputHelper output)
 }
 
 /// <summary>tests/reference/shapes/evaluation/retrieval.json.</summary>
-internal sealed record RetrievalData(IReadOnlyList<string> Candidates, IReadOnlyList<RetrievalData.Example> Support, IReadOnlyList<RetrievalData.Query> Queries)
+internal sealed record RetrievalData(IReadOnlyList<string> Candidates, IReadOnlyList<RetrievalData.Example> Support,
+    IReadOnlyList<RetrievalData.Query> Queries)
 {
     public sealed record Example(string Picture, string Text);
 
     public sealed record Query(string Picture, string Prompt, string Answer);
 
-    public IReadOnlyList<SupportExample> Examples => [.. Support.Select(example => new SupportExample(Episode.Picture(example.Picture), example.Text))];
+    public IReadOnlyList<SupportExample> Examples =>
+        [.. Support.Select(example => new SupportExample(Episode.Picture(example.Picture), example.Text))];
 
-    public static RetrievalData Read() => JsonSerializer.Deserialize<RetrievalData>(File.ReadAllText(Episode.Evaluation("retrieval.json")), ShapesEvaluation.Json)!;
+    public static RetrievalData Read() =>
+        JsonSerializer.Deserialize<RetrievalData>(File.ReadAllText(Episode.Evaluation("retrieval.json")), ShapesEvaluation.Json)!;
 }

@@ -2,12 +2,14 @@ using System.Buffers.Binary;
 
 namespace Flamingo.Testing.Fuzzing;
 
-/// <summary>Spoils bytes as transport, disks and attackers do.</summary>
+/// <summary>Changes bytes in the way in which transports, disks and attackers change them.</summary>
 public static class ByteMutations
 {
-    private static readonly long[] Extremes = [0, 1, -1, 0x7f, 0xff, short.MaxValue, ushort.MaxValue, int.MaxValue, int.MinValue, uint.MaxValue, 1L << 32, 1L << 40, 1L << 62, long.MaxValue, long.MinValue];
+    private static readonly long[] Extremes =
+        [0, 1, -1, 0x7f, 0xff, short.MaxValue, ushort.MaxValue, int.MaxValue, int.MinValue, uint.MaxValue, 1L << 32, 1L << 40, 1L << 62,
+            long.MaxValue, long.MinValue];
 
-    /// <summary>One to four changes.</summary>
+    /// <summary>Applies one to four changes.</summary>
     public static byte[] Apply(byte[] seed, Random random)
     {
         var bytes = new List<byte>(seed);
@@ -33,7 +35,7 @@ public static class ByteMutations
         }
     }
 
-    // a length or an offset of two, four or eight bytes
+    // overwrites a length or an offset of two, four or eight bytes
     private static byte[] Extreme(Random random)
     {
         var number = new byte[8];
