@@ -69,8 +69,8 @@ public sealed class ClientOptionsTests
         Assert.Equal(3, gateway.Asked.Count);
         Assert.Equal(
             [
-                "1 A call is made again in 00:00:00.0500000, for the 1. time: A stage is down.",
-                "1 A call is made again in 00:00:00.1000000, for the 2. time: A stage is down.",
+                "1200 A call is made again in 00:00:00.0500000, for the 1. time: A stage is down.",
+                "1200 A call is made again in 00:00:00.1000000, for the 2. time: A stage is down.",
             ],
             log.Own);
     }

@@ -58,5 +58,6 @@ public sealed class ClusterTests : IDisposable
 
     private static CacheStatistics Read(ServiceProvider gateway) => gateway.GetRequiredService<LatentCacheOperations>().Read();
 
-    private ServiceProvider Gateway() => _stage.Services(("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"));
+    private ServiceProvider Gateway() => _stage.Services(
+        ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseDuration", "00:00:15"));
 }

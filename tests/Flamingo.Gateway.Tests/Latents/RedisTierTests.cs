@@ -141,7 +141,9 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
 
     // a generous budget where a hit is expected: this machine may be busy
     private ServiceProvider Gateway(string budget = "00:00:05") =>
-        _stage.Services(("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget), ("Redis:TimeToLive", "01:00:00"));
+        _stage.Services(
+            ("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget),
+            ("Redis:TimeToLive", "01:00:00"), ("Redis:LeaseDuration", "00:00:15"));
 
     private string KeyOf(byte[] file) => LatentKey.Compute(
         PictureId.Of(file), _stage.Vision.WeightsDigest, _stage.Resampler.WeightsDigest, _stage.Vision.PreprocessingVersion, _stage.Resampler.LatentDtype, "");

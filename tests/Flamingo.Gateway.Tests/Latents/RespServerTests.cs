@@ -135,7 +135,8 @@ public sealed class RespServerTests : IDisposable
     }
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"), ("Redis:BreakDuration", "00:00:00.500"));
+        ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"),
+        ("Redis:BreakDuration", "00:00:00.500"), ("Redis:LeaseDuration", "00:00:15"));
 
     private string KeyOf(params byte[] file) => "flamingo:latents:" + NameOf(file);
 

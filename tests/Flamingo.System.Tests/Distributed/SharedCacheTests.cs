@@ -106,7 +106,8 @@ public sealed class SharedCacheTests(Stack shared) : HostTests(shared), IDisposa
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    private (string, string)[] Sharing => [("Redis__ConnectionString", _redis.Address), ("Redis__LookupBudget", "00:00:02")];
+    private (string, string)[] Sharing =>
+        [("Redis__ConnectionString", _redis.Address), ("Redis__LookupBudget", "00:00:02"), ("Redis__LeaseDuration", "00:00:06")];
 
     private Task<HostProcess> StartSharingGatewayAsync(int vision) => StartGatewayAsync(vision: vision, options: Sharing);
 

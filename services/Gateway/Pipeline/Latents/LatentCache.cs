@@ -56,7 +56,7 @@ public sealed class LatentCache(
         if (pictures.Count == 0) return [];
         var model = await descriptions.GetAsync(cancellation);
         List<Item> asked = [.. RequestedPicture.Distinct(pictures).Select(picture => (picture, picture.KeyUnder(model, tenant)))];
-        var held = new ConcurrentDictionary<string, LatentValue>(StringComparer.Ordinal); // what is known to be cached, by its key
+        var held = new ConcurrentDictionary<string, LatentValue>(1, asked.Count, StringComparer.Ordinal); // known to be cached, by key
         var answers = new Dictionary<string, PictureLatents>(StringComparer.Ordinal); // by picture id
 
         // 1 look up
@@ -97,11 +97,15 @@ public sealed class LatentCache(
             }
         }
 
-        counters.Save(PictureLatents.Use(answers.Values).Saved);
-        return [.. pictures.Select(picture => answers[picture.Id]).Select(answer => answer with
+        foreach (var (picture, _) in asked)
         {
-            Lookup = lookup, Waited = answer.Waited || (joined.Contains(answer.Id) && answer.Source == PictureSource.Encoded),
-        })];
+            var answer = answers[picture.Id];
+            var encoded = answer.Source == PictureSource.Encoded;
+            if (!encoded) counters.Save(answer.Cost);
+            answers[picture.Id] = answer with { Lookup = lookup, Waited = answer.Waited || (encoded && joined.Contains(answer.Id)) };
+        }
+
+        return [.. pictures.Select(picture => answers[picture.Id])];
     }
 
     /// <summary>Keeps what Redis held in memory too.</summary>

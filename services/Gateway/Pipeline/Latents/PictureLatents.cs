@@ -45,13 +45,16 @@ public sealed record PictureLatents(string Id, string Key, ChecksummedLatents La
     internal static PictureLatents? Find(
         RequestedPicture picture, string key, IReadOnlyDictionary<string, LatentValue> held, FlamingoModel model, PictureSource source)
     {
-        if (!picture.Values(key, model).All(value => held.ContainsKey(value.Key))) return null;
-        return new PictureLatents(picture.Id, key, held[key].Latents, source)
+        LatentValue? attention = null, pooled = null;
+        if (!held.TryGetValue(key, out var latents)
+            || (picture.NeedsAttention && !held.TryGetValue(LatentKey.OfAttention(key), out attention))
+            || (picture.NeedsPooled && !held.TryGetValue(LatentKey.OfPooled(key), out pooled))) return null;
+        return new PictureLatents(picture.Id, key, latents.Latents, source)
         {
             Weights = (model.Vision.WeightsDigest, model.Resampler.WeightsDigest),
-            Cost = held[key].Cost,
-            Attention = picture.NeedsAttention ? held[LatentKey.OfAttention(key)].Latents.Tensor : null,
-            Pooled = picture.NeedsPooled ? held[LatentKey.OfPooled(key)].Latents.Tensor : null,
+            Cost = latents.Cost,
+            Attention = attention?.Latents.Tensor,
+            Pooled = pooled?.Latents.Tensor,
         };
     }
 
@@ -63,12 +66,16 @@ public sealed record PictureLatents(string Id, string Key, ChecksummedLatents La
     /// <summary>What the latent cache did for these pictures; one that stands here twice counts once.</summary>
     public static CacheUse Use(IEnumerable<PictureLatents> pictures)
     {
-        var distinct = pictures.DistinctBy(picture => picture.Id).ToList();
-        var saved = distinct.Where(picture => picture.Source != PictureSource.Encoded).Sum(picture => picture.Cost.Ticks);
-        return new CacheUse(
-            Count(PictureSource.Memory), Count(PictureSource.Redis), Count(PictureSource.Encoded),
-            distinct.Count(picture => picture.Waited), TimeSpan.FromTicks(saved));
+        var (memory, redis, encoded, waits, saved) = (0, 0, 0, 0, TimeSpan.Zero);
+        foreach (var picture in pictures.DistinctBy(picture => picture.Id))
+        {
+            if (picture.Source == PictureSource.Memory) memory++;
+            else if (picture.Source == PictureSource.Redis) redis++;
+            else encoded++;
+            if (picture.Waited) waits++;
+            if (picture.Source != PictureSource.Encoded) saved += picture.Cost;
+        }
 
-        int Count(PictureSource source) => distinct.Count(picture => picture.Source == source);
+        return new CacheUse(memory, redis, encoded, waits, saved);
     }
 }

@@ -67,7 +67,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     {
         if (!_connection.IsOn) return ([], false);
         List<Task<RedisValue>> reads = [];
-        await _connection.SendAsync("lookup", batch => Read(batch, values, out reads), cancellation: cancellation);
+        await _connection.SendAsync("lookup", batch => reads = Read(batch, values), cancellation: cancellation);
         var found = Take(values, reads, counted: true);
         return (found, reads.Any(read => read.IsCompletedSuccessfully));
     }
@@ -89,7 +89,8 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         await _connection.SendAsync("lease", batch =>
         {
             takes = [.. wanted.Select(lease => batch.LockTakeAsync(LeaseOf(lease.Picture), lease.Token, _options.LeaseDuration))];
-            return [.. takes, .. Read(batch, values, out reads)];
+            reads = Read(batch, values);
+            return [.. takes, .. reads];
         });
 
         var (leases, elsewhere) = (new Dictionary<string, string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
@@ -197,18 +198,19 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         return owned;
     }
 
-    // The life of a value that is not there is not renewed: EXPIRE does nothing then.
-    private IEnumerable<Task> Read(IBatch batch, IReadOnlyList<WantedValue> values, out List<Task<RedisValue>> reads)
+    // EXPIRE does nothing for a value that is not there, and its answer says nothing that matters here.
+    private List<Task<RedisValue>> Read(IBatch batch, IReadOnlyList<WantedValue> values)
     {
-        reads = [.. values.Select(value => batch.HashGetAsync(NameOf(value.Key), "data"))];
-        return [.. reads, .. values.Select(value => batch.KeyExpireAsync(NameOf(value.Key), _options.TimeToLive))];
+        foreach (var value in values) _ = batch.KeyExpireAsync(NameOf(value.Key), _options.TimeToLive, CommandFlags.FireAndForget);
+        return [.. values.Select(value => batch.HashGetAsync(NameOf(value.Key), "data"))];
     }
 
     private Dictionary<string, LatentValue> Take(IReadOnlyList<WantedValue> values, List<Task<RedisValue>> reads, bool counted)
     {
         var found = new Dictionary<string, LatentValue>(StringComparer.Ordinal);
-        foreach (var ((key, fits), read) in values.Zip(reads))
+        for (var place = 0; place < reads.Count; place++)
         {
+            var ((key, fits), read) = (values[place], reads[place]);
             if (!read.IsCompletedSuccessfully || read.Result.IsNull) continue;
             var bytes = (ReadOnlyMemory<byte>)read.Result; // an array of its own, which memory tier and wire read in place
             Interlocked.Add(ref _bytesRead, bytes.Length);

@@ -107,8 +107,7 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
         if (!IsOn) return false;
         try
         {
-            await _breaker.ExecuteAsync(
-                async token => await SendBatchAsync(commands, token).WaitAsync(budgets * _budget, _time, token), cancellation);
+            await _breaker.ExecuteAsync(async token => await SendBatchAsync(commands, budgets * _budget, token), cancellation);
             return true;
         }
         catch (Exception exception) when (!cancellation.IsCancellationRequested)
@@ -158,12 +157,14 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
     }
 
     // A batch keeps its commands back until all are queued: none is answered before the last one has been sent.
-    private async Task SendBatchAsync(Func<IBatch, IEnumerable<Task>> commands, CancellationToken cancellation)
+    private async Task SendBatchAsync(Func<IBatch, IEnumerable<Task>> commands, TimeSpan budget, CancellationToken cancellation)
     {
-        var connection = await _connecting.Value.WaitAsync(cancellation);
+        var started = _time.GetTimestamp();
+        var connection = await _connecting.Value.WaitAsync(budget, _time, cancellation); // nothing is sent after the budget
         var batch = connection.GetDatabase().CreateBatch();
         var answers = Task.WhenAll(commands(batch));
         batch.Execute();
-        await answers;
+        var left = budget - _time.GetElapsedTime(started);
+        await answers.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellation);
     }
 }
