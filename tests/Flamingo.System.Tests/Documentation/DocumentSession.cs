@@ -98,7 +98,8 @@ internal sealed class DocumentSession : IAsyncDisposable
         var built = await ProgramRun.RunAsync(Dotnet, build, cancellation);
         if (built.ExitCode != 0) throw Failed(block, built);
         if (block.OnlyCompiled is not null) return "";
-        var run = await ProgramRun.RunAsync(Dotnet, [Path.Combine(folder, "bin", Configuration, "net10.0", "ask.dll")], cancellation, _folder);
+        var run = await ProgramRun.RunAsync(Dotnet, [
+            Path.Combine(folder, "bin", Configuration, "net10.0", "ask.dll")], cancellation, _folder);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 

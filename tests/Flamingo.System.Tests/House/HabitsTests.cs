@@ -39,6 +39,12 @@ public sealed class HabitsTests
             .Select(file => Path.GetRelativePath(RepositoryFiles.Root, file)));
 
     [Fact]
+    public void No_line_of_code_is_longer_than_140_columns() =>
+        Assert.Empty(Sources.SelectMany(file => File.ReadLines(file).Index()
+            .Where(line => line.Item.Length > 140)
+            .Select(line => $"{Path.GetRelativePath(RepositoryFiles.Root, file)}:{line.Index + 1}")));
+
+    [Fact]
     public void A_host_is_a_table_of_contents() =>
         Assert.All(Sources.Where(file => file.EndsWith("/Host/Program.cs", StringComparison.Ordinal)),
             file => Assert.InRange(File.ReadLines(file).Count(), 1, 25));
