@@ -57,12 +57,12 @@ internal sealed class Gateway : IDisposable
             HttpHandler = options.HttpHandler ?? NewHandler(options), DisposeHttpClient = options.HttpHandler is null,
             LoggerFactory = options.LoggerFactory,
             MaxReceiveMessageSize = MessageLimits.MostBytes, MaxSendMessageSize = MessageLimits.MostBytes,
+            // gRPC's own pauses, 1 s to 2 min, would outlast the wait for a server that is being started
+            InitialReconnectBackoff = TimeSpan.FromMilliseconds(200), MaxReconnectBackoff = TimeSpan.FromSeconds(1),
         };
         if (!IsName(address)) return channel;
         var resolver = new DnsResolverFactory(refreshInterval: TimeSpan.FromSeconds(5));
         channel.ServiceProvider = new ServiceCollection().AddSingleton<ResolverFactory>(resolver).BuildServiceProvider();
-        channel.InitialReconnectBackoff = TimeSpan.FromMilliseconds(200);
-        channel.MaxReconnectBackoff = TimeSpan.FromSeconds(1);
         channel.ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } };
         return channel;
     }
