@@ -20,8 +20,8 @@ namespace Flamingo.Gateway.Latents;
 /// </para>
 /// <para>
 /// A lease is a Redis string that holds a token of its owner. It expires unless the owner renews it. Every command and script
-/// uses only one key, as Redis Cluster requires. DistributedLock.Redis is not used, because it lockTakes each lease with a
-/// separate call, so that a request could not lockTake the leases of all its pictures and look up their latents in one wait.
+/// uses only one key, as Redis Cluster requires. DistributedLock.Redis is not used, because it takes each lease with a
+/// separate call, so that a request could not take the leases of all its pictures and look up their latents in one wait.
 /// </para>
 /// </summary>
 public sealed class RedisTier : IAsyncDisposable, IDisposable
