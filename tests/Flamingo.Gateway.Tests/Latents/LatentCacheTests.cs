@@ -157,8 +157,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         _stage.Resampler = fitting with { FeatureWidth = 7 };
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)));
         Assert.Equal(FlamingoErrorKind.Mismatch, refusal.Kind);
-        Assert.Contains("6 wide", refusal.Message, StringComparison.Ordinal);
-        Assert.Contains("reads 7", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("width 6", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("reads width 7", refusal.Message, StringComparison.Ordinal);
         _stage.Resampler = fitting with { Latents = 3 };
         Assert.Contains("[3, 5]", (await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1)))).Message,
             StringComparison.Ordinal);
@@ -173,7 +173,7 @@ public sealed class LatentCacheTests : IAsyncDisposable
         var fitting = _stage.Resampler;
         _stage.Resampler = fitting with { FeatureWidth = 7 };
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(2)));
-        Assert.Equal((FlamingoErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads 7", StringComparison.Ordinal)));
+        Assert.Equal((FlamingoErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads width 7", StringComparison.Ordinal)));
         _stage.Resampler = fitting;
         await _flamingo.AskAsync(Picture(2));
 
