@@ -6,9 +6,6 @@ namespace Flamingo.Bench.Synthesis;
 /// A copy of a model directory without stop tokens, so that every answer has exactly the requested number of tokens and rates are
 /// comparable.
 /// </summary>
-/// A model directory as it is, but without stop tokens: every answer has exactly the tokens that were asked for, so that rates
-/// compare.
-/// </summary>
 public static class EndlessModel
 {
     /// <param name="path">The folder for flamingo.json and tokenizer.json; the weights are not copied.</param>
