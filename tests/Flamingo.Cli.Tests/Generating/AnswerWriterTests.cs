@@ -81,7 +81,8 @@ public sealed class AnswerWriterTests
         Assert.Equal("""{"name":"words","version":3,"examples":[5,0]}""", answer.GetProperty("shots").GetRawText());
         var (_, error, _) = await WriteAsync(Plain, json: false, resolved);
         Assert.Contains(
-            "; pictures: 1 memory, 1 redis, 1 encoded, 1 of them by another request; cache saved 12.5 ms; shots of words version 3: 5, "
+            "; pictures: 1 memory, 1 redis, 1 encoded, 1 of them encoded by another request; cache saved 12.5 ms; shots of words version "
+            + "3: 5, "
             + "0; vision", error, StringComparison.Ordinal);
     }
 

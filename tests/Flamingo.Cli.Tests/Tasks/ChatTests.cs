@@ -67,7 +67,7 @@ public sealed class ChatTests : IDisposable
     public async Task In_a_pipe_what_is_wrong_ends_it()
     {
         var unknown = (await RunAsync($"/help\n{Star}\n")).MustReturn(2);
-        Assert.Contains("'/picture FILE' is the only one", unknown.Error, StringComparison.Ordinal);
+        Assert.Contains("The only command is '/picture FILE'", unknown.Error, StringComparison.Ordinal);
         Assert.Empty(unknown.Output);
         Assert.Contains("broken.png: The f",
             (await RunAsync($"/picture {_folder.Write("broken.png", "no picture")}\nwhat?\n{Star}\n")).MustReturn(1).Error,
