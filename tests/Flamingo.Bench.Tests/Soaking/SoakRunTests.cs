@@ -60,7 +60,8 @@ public sealed class SoakRunTests
         ledger.Failure("greedy: it broke");
         var report = SoakReport.Of(warm, end, ledger, "here");
         Assert.Equal([2, 1.5, 0.5, 1, 2, 1, 2], report.Measurements.Select(measurement => measurement.Value));
-        Assert.Equal(["Live tensors grew by 2.", "2 blocks or pictures are leased by nobody.", "1 refusals did not say when to return.",
+        Assert.Equal(["Live tensors grew by 2.", "2 blocks or pictures are still leased after all calls have ended.",
+            "1 refusals did not say when to return.",
             "1 calls failed, among them:", "greedy: it broke"], report.Faults);
 
         Assert.Contains("are no soak", Assert.Single(SoakReport.Of(warm, warm, new SoakLedger(), "here").Faults), StringComparison.Ordinal);
@@ -85,7 +86,7 @@ public sealed class SoakRunTests
         await Call(FlamingoErrorKind.NotFound, false, null);
         await Call(FlamingoErrorKind.NotFound, false, new FlamingoException(FlamingoErrorKind.Internal, "other"));
         await Call(null, false, new OperationCanceledException());
-        Assert.Equal(["call: answered where NotFound was due", "call: FlamingoException: other",
+        Assert.Equal(["call: answered where NotFound was expected", "call: FlamingoException: other",
             "call: OperationCanceledException: The operation was canceled."], ledger.FirstFailures);
         Assert.Equal(3, ledger.Failures);
     }

@@ -173,7 +173,8 @@ public sealed class LatentCacheTests : IAsyncDisposable
         var fitting = _stage.Resampler;
         _stage.Resampler = fitting with { FeatureWidth = 7 };
         var refusal = await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(2)));
-        Assert.Equal((FlamingoErrorKind.Mismatch, true), (refusal.Kind, refusal.Message.Contains("reads width 7", StringComparison.Ordinal)));
+        Assert.Equal((FlamingoErrorKind.Mismatch, true),
+            (refusal.Kind, refusal.Message.Contains("reads width 7", StringComparison.Ordinal)));
         _stage.Resampler = fitting;
         await _flamingo.AskAsync(Picture(2));
 
