@@ -61,10 +61,10 @@ public sealed class SoakRunTests
         var report = SoakReport.Of(warm, end, ledger, "here");
         Assert.Equal([2, 1.5, 0.5, 1, 2, 1, 2], report.Measurements.Select(measurement => measurement.Value));
         Assert.Equal(["Live tensors grew by 2.", "2 blocks or pictures are still leased after all calls have ended.",
-            "1 refusals did not say when to return.",
+            "1 refusals had no retry delay.",
             "1 calls failed, among them:", "greedy: it broke"], report.Faults);
 
-        Assert.Contains("are no soak", Assert.Single(SoakReport.Of(warm, warm, new SoakLedger(), "here").Faults), StringComparison.Ordinal);
+        Assert.Contains("do not make a soak test", Assert.Single(SoakReport.Of(warm, warm, new SoakLedger(), "here").Faults), StringComparison.Ordinal);
     }
 
     [Fact]
