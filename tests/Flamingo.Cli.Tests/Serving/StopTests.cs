@@ -55,7 +55,7 @@ public sealed class StopTests : IDisposable
         await using var asking = SpawnedCommand.Start(_folder.Path, [], [.. LongAnswer(1900), "--server", address]);
         await asking.SaidAsync("circle");
         serving.CtrlC();
-        await serving.SaidAsync("600 s at most");
+        await serving.SaidAsync("at most 600 s");
         var begun = Stopwatch.GetTimestamp();
         serving.CtrlC();
         Assert.Equal(130, await serving.ExitAsync());

@@ -45,7 +45,7 @@ public sealed class GpuImageTests
                             Cancellation, "exec", container, "dotnet", $"Flamingo.{host}.Host.dll", "--health");
                         return health.Contains("Serving", StringComparison.Ordinal);
                     }
-                    catch (InvalidOperationException exception) when (exception.Message.Contains("No health", StringComparison.Ordinal))
+                    catch (InvalidOperationException exception) when (exception.Message.Contains("health check", StringComparison.Ordinal))
                     {
                         return false;
                     }
