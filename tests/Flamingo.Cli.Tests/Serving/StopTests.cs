@@ -26,7 +26,7 @@ public sealed class StopTests : IDisposable
         await serving.SaidAsync("[2001] Model flamingo-shapes is read from ");
         await serving.SaidAsync(
             "[2002] Memory held: vision encoder: weights 3.2 MiB; resampler: weights 3.0 MiB; language model: weights ");
-        await serving.SaidAsync("[5001] The language model reads 2048 tokens at most.");
+        await serving.SaidAsync("[5001] The language model reads at most 2048 tokens.");
         await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on "
             + $"{address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");
         serving.CtrlC();
