@@ -22,8 +22,8 @@ public sealed class DistributedStack : IAsyncDisposable
 
     private DistributedStack(TimeProvider time) => _time = time;
 
-    public static async Task<DistributedStack> StartAsync(EmbeddedStack embedded, BenchRequest request, TimeProvider time,
-        CancellationToken cancellation)
+    public static async Task<DistributedStack> StartAsync(
+        EmbeddedStack embedded, BenchRequest request, TimeProvider time, CancellationToken cancellation)
     {
         var stack = new DistributedStack(time);
         try
@@ -32,8 +32,8 @@ public sealed class DistributedStack : IAsyncDisposable
             {
                 ["Stages:VisionEncoder"] = await stack._hosts.StartAsync(
                     services => services.AddSingleton(embedded.Stage<IVisionEncoder>()), app => app.MapVisionEncoder(), cancellation),
-                ["Stages:Resampler"] = await stack._hosts.StartAsync(services => services.AddSingleton(embedded.Stage<IResampler>()),
-                    app => app.MapResampler(), cancellation),
+                ["Stages:Resampler"] = await stack._hosts.StartAsync(
+                    services => services.AddSingleton(embedded.Stage<IResampler>()), app => app.MapResampler(), cancellation),
                 ["Stages:LanguageModel"] = await stack._hosts.StartAsync(
                     services => services.AddSingleton(embedded.Stage<ILanguageModel>()), app => app.MapLanguageModel(), cancellation),
             };
@@ -50,8 +50,8 @@ public sealed class DistributedStack : IAsyncDisposable
         }
     }
 
-    public Task<TimedAnswer> AskAsync(FlamingoRequest request,
-        CancellationToken cancellation) => TimedAnswer.AskAsync(_client!, request, _time, cancellation);
+    public Task<TimedAnswer> AskAsync(FlamingoRequest request, CancellationToken cancellation) =>
+        TimedAnswer.AskAsync(_client!, request, _time, cancellation);
 
     public async ValueTask DisposeAsync()
     {

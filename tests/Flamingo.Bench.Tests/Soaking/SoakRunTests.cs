@@ -64,7 +64,8 @@ public sealed class SoakRunTests
             "1 refusals had no retry delay.",
             "1 calls failed, among them:", "greedy: it broke"], report.Faults);
 
-        Assert.Contains("do not make a soak test", Assert.Single(SoakReport.Of(warm, warm, new SoakLedger(), "here").Faults), StringComparison.Ordinal);
+        Assert.Contains("do not make a soak test", Assert.Single(SoakReport.Of(warm, warm, new SoakLedger(), "here").Faults),
+            StringComparison.Ordinal);
     }
 
     [Fact]
