@@ -43,7 +43,7 @@ public sealed partial class DocumentBlockTests
                     output = await session.RunPythonAsync(block, cancellation);
                     break;
                 case "python" when Environment.GetEnvironmentVariable("CI") == "true":
-                    Assert.Fail($"{block.Where}: CI needs python3-grpcio, protobuf-compiler and protobuf-compiler-grpc.");
+                    Assert.Fail($"{block.Where}: CI needs python3-grpcio, protobuf-compiler-grpc and libprotobuf-dev.");
                     break;
                 case "json":
                     JsonDocument.Parse(block.Text).Dispose();

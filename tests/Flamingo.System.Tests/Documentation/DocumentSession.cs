@@ -40,9 +40,10 @@ internal sealed class DocumentSession : IAsyncDisposable
     // Debian's packages put them there. Another python3 that stands earlier on the path would not find python3-grpcio.
     private const string Python = "/usr/bin/python3", Protoc = "/usr/bin/protoc", PythonPlugin = "/usr/bin/grpc_python_plugin";
 
-    /// <summary>Whether the packages python3-grpcio, protobuf-compiler and protobuf-compiler-grpc are installed.</summary>
+    /// <summary>Whether Debian's packages python3-grpcio, protobuf-compiler-grpc and libprotobuf-dev are installed.</summary>
     public static bool HasPythonClient =>
-        File.Exists(Python) && File.Exists(Protoc) && File.Exists(PythonPlugin) && Directory.Exists("/usr/lib/python3/dist-packages/grpc");
+        File.Exists(Protoc) && File.Exists(PythonPlugin) && File.Exists("/usr/include/google/protobuf/duration.proto")
+            && Directory.Exists("/usr/lib/python3/dist-packages/grpc");
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
 
@@ -113,7 +114,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         string[] protos = [.. Directory.GetFiles(RepositoryFiles.Path("protos", "flamingo", "v1"), "*.proto")];
         string[] stubs =
         [
-            "-I", RepositoryFiles.Path("protos"), "--python_out", _folder, "--grpc_python_out", _folder,
+            "-I", RepositoryFiles.Path("protos"), "-I", "/usr/include", "--python_out", _folder, "--grpc_python_out", _folder,
             "--plugin", $"protoc-gen-grpc_python={PythonPlugin}", .. protos,
         ];
         (await ProgramRun.RunAsync(Protoc, stubs, cancellation)).MustReturn(0);
