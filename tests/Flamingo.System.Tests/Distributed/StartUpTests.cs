@@ -39,7 +39,7 @@ public sealed class StartUpTests(Stack shared) : HostTests(shared)
         var language = await StartReadyAsync("LanguageModel", null,
             ("Model__Dtype", "bf16"), ("Model__WeightStorage", "int8"), ("LanguageModel__MaxQueued", "7"));
         await language.SaidAsync("computed in bfloat16, matrices held as int8");
-        await language.SaidAsync("lets 7 requests wait.");
+        await language.SaidAsync("lets up to 7 requests wait.");
     }
 
     [Fact(Timeout = 120_000)]
