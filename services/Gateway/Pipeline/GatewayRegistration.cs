@@ -24,11 +24,10 @@ public static class GatewayRegistration
     {
         services.AddOptionSection<GatewayOptions>(GatewayOptions.Section);
         services.AddOptionSection<RedisOptions>(RedisOptions.Section).Validate(
-            // the message does not quote the string, which may hold a password
+            // The message does not quote the string, because it may hold a password.
             options => RedisConnection.IsConnectionString(options.ConnectionString),
             "Redis:ConnectionString is not a connection string. Give host:port and options separated by commas, such as "
-            + "localhost:6379,ssl=true; "
-            + "an empty string turns Redis off.");
+            + "localhost:6379,ssl=true; an empty string turns Redis off.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();
