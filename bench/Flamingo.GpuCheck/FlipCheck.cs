@@ -25,7 +25,7 @@ internal static class FlipCheck
             "bf16_flips_against_f32", flips.Share, "share",
             $"{flips.Compared} greedy tokens, all stages in bf16 against all in f32, alone"));
 
-        async Task<(List<IReadOnlyList<int>> Alone, Flips Company)> AnswersAsync(string dtype)
+        async Task<(List<IReadOnlyList<int>> Alone, Flips InBatch)> AnswersAsync(string dtype)
         {
             await using var stack = await load(
             [

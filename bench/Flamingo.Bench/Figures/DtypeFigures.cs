@@ -12,18 +12,18 @@ namespace Flamingo.Bench.Figures;
 /// </summary>
 public static class DtypeFigures
 {
-    private const int Company = 61;
+    private const int ConcurrentRequests = 61;
     private const int Tokens = 16;
 
     public static IEnumerable<Figure> All =>
     [
         new("bf16_flips_in_company", "share",
             "tokens that differ between a request alone and among 60 others, bf16, greedy and sampled, 16 tokens each",
-            async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InCompany.Share) {
+            async (bench, cancellation) => (await AnswersAsync(bench, "bfloat16", cancellation)).InBatch.Share) {
                 NeedsTrainedWeights = true },
         new("f32_flips_in_company", "share",
             "tokens that differ between a request alone and among 60 others, f32, greedy and sampled, 16 tokens each",
-            async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InCompany.Share) {
+            async (bench, cancellation) => (await AnswersAsync(bench, "float32", cancellation)).InBatch.Share) {
                 NeedsTrainedWeights = true },
         new("bf16_flips_against_f32", "share",
             "tokens that differ between all stages in bf16 and all in f32, greedy, alone, 16 tokens each",
@@ -42,7 +42,7 @@ public static class DtypeFigures
     }
 
     // Pictures and prompts depend only on the seed, so all dtypes get the same prompts.
-    private static Task<(IReadOnlyList<int[]> Greedy, Flips InCompany)> AnswersAsync(Workbench bench, string dtype,
+    private static Task<(IReadOnlyList<int[]> Greedy, Flips InBatch)> AnswersAsync(Workbench bench, string dtype,
         CancellationToken cancellation, string storage = "native") => bench.OnceAsync($"answers in {dtype}, {storage}", async () =>
     {
         await using var stack = await bench.LoadAsync(new Dictionary<string, string?>
@@ -64,9 +64,9 @@ public static class DtypeFigures
         foreach (var request in all) alone.Add(await AskAsync(stack, request, cancellation));
 
         var (flips, before) = (default(Flips), stack.Engine);
-        for (var begin = 0; begin < all.Length; begin += Company) // the last batch is filled up with the first requests
+        for (var begin = 0; begin < all.Length; begin += ConcurrentRequests) // the last batch repeats the first requests to be full
         {
-            var members = Enumerable.Range(begin, Company).Select(index => index % all.Length).ToArray();
+            var members = Enumerable.Range(begin, ConcurrentRequests).Select(index => index % all.Length).ToArray();
             var together = await Task.WhenAll(
                 members.Select(member => Task.Run(() => AskAsync(stack, all[member], cancellation), cancellation)));
             flips += Flips.Between(members.Select(member => alone[member]), together);

@@ -59,7 +59,8 @@ public sealed class CheckpointTests(ComposeStack stack) : ComposeTest(stack)
     }
 
     /// <summary>
-    /// Every latent under the original's key is what the original makes of the picture; what stands under the other's is not.
+    /// Checks that every latent stored under the original checkpoint's key was computed by the original checkpoint, and that
+    /// the latents under the other checkpoint's key differ from them.
     /// </summary>
     private async Task HoldsAsync(IReadOnlyList<ExamplePrompt> asked, ExamplePrompt truth, FlamingoModel model, string original,
         string other)

@@ -34,8 +34,7 @@ internal sealed record ExamplePrompt(IReadOnlyList<(byte[]? Picture, string? Tex
     }
 
     /// <summary>
-    /// The same pictures for the eye and the model, in files that nobody has sent before: bytes behind a PNG's end change its
-    /// digest alone.
+    /// Returns files with the same pixels that were not sent before: bytes after the end of a PNG change only its digest.
     /// </summary>
     public ExamplePrompt Fresh() => this with
     {

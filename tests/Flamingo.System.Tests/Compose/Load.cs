@@ -8,8 +8,8 @@ namespace Flamingo.SystemTests.Compose;
 internal sealed record FailedRequest(bool Begun, FlamingoErrorKind Kind, string Message);
 
 /// <summary>
-/// Workers that ask without a pause, streams and rankings by turns, always with pictures nobody has seen; every answer is held to
-/// the original's.
+/// Workers that send requests without a pause, streams and rankings in alternation, each with new pictures. Every answer is compared with
+/// the answer of the original code.
 /// </summary>
 internal sealed class Load : IAsyncDisposable
 {

@@ -9,7 +9,10 @@ using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.SystemTests.Distributed;
 
-/// <summary>A gateway that takes one request at a time: who is too many is told when to return, and who leaves makes room.</summary>
+/// <summary>
+/// A gateway that serves one request at a time refuses further requests with a retry delay, and a cancelled request frees its
+/// place.
+/// </summary>
 public sealed class AdmissionTests(Stack shared) : HostTests(shared)
 {
     private static readonly (string, string)[] OneAtATime = [("Gateway__MaxConcurrentRequests", "1"), ("Gateway__MaxQueuedRequests", "0")];

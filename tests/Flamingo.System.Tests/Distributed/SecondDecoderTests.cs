@@ -82,7 +82,7 @@ public sealed class SecondDecoderTests(Stack shared, ITestOutputHelper log) : Ho
         Assert.True(code == 0, error.ToString());
         Assert.Equal(" pilu", output.ToString().TrimEnd('\n'));
 
-        // A latent that one decoder led to is never served for the other: the preprocessing's version, which enters the key, names it.
+        // Latents made with one decoder are never served for the other, because the preprocessing version is part of the key.
         using var toFirst = StageChannel.Open(Shared.VisionEncoder.Address, new RemoteStageOptions(), TimeProvider.System);
         using var toSecond = StageChannel.Open(second.Address, new RemoteStageOptions(), TimeProvider.System);
         var (first, other) = (await DescribeAsync(toFirst), await DescribeAsync(toSecond));

@@ -23,7 +23,7 @@ public sealed class MemoryRefusalTests
     [InlineData("bfloat16", "int8", "language model: weights ")]
     public async Task All_stages_of_a_process_are_refused_together_before_any_weight_is_read(string dtype, string storage, string remedy)
     {
-        // Each stage alone would fit: 2 GiB for keys and values, 0.5 GiB for pictures, 0.25 GiB for latents
+        // Each stage by itself would fit: 2 GiB for keys and values, 0.5 GiB for pictures, 0.25 GiB for latents
         using var host = Build(new AvailableMemory(2600L << 20), dtype, storage);
         await host.StartAsync(TestContext.Current.CancellationToken);
         foreach (var first in new[] { typeof(IVisionEncoder), typeof(IResampler), typeof(ILanguageModel) })

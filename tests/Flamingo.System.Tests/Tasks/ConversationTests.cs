@@ -67,8 +67,8 @@ public sealed partial class ConversationTests : IDisposable
         Assert.Equal((0, two.Text), (other.Finished.CachedTokens, other.Text));
     }
 
-    // ids as Hugging Face's @huggingface/tokenizers 0.2.0 makes them of the twin's tokenizer.json, and of golden.json's texts
-    // those that stand there
+    // Ids that Hugging Face's @huggingface/tokenizers 0.2.0 computes with the test model's tokenizer.json; for the texts of golden.json,
+    // the ids of that file.
     [Fact(Timeout = 120_000)]
     public async Task An_instruct_idefics_reads_the_conversation_token_for_token_as_its_own_tokenizer_writes_it()
     {
