@@ -15,6 +15,13 @@ public sealed class EndpointOptions
     [AllowedValues("any", "loopback")]
     public string Listen { get; set; } = "any";
 
+    /// <summary>
+    /// How long a call may wait for its caller to take more of the answer. Then its stream is reset. It should be longer than
+    /// Gateway:WriteStallTimeout, so that a caller who reads on late gets the status ABORTED.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
+    public TimeSpan WriteTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
     /// <summary>How long calls in flight may continue after the signal to stop.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(20);

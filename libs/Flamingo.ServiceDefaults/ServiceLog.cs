@@ -17,4 +17,7 @@ internal static partial class ServiceLog
 
     [LoggerMessage(1004, LogLevel.Information, "The service has stopped.")]
     public static partial void Stopped(this ILogger logger);
+
+    [LoggerMessage(1005, LogLevel.Information, "A caller of {Method} took nothing of its answer for {Time}. Its stream was reset.")]
+    public static partial void AnswerUnread(this ILogger logger, string method, TimeSpan time);
 }

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -89,6 +90,8 @@ public static class ServiceProgram
         }
 
         builder.Services.AddSingleton<RunningCalls>();
+        builder.Services.AddSingleton<UnreadAnswers>();
+        builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
         builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
         builder.Services.AddGrpcReflection();
@@ -105,6 +108,7 @@ public static class ServiceProgram
     public static WebApplication MapServiceDefaults(this WebApplication app)
     {
         app.Use(app.Services.GetRequiredService<RunningCalls>().CountAsync);
+        app.Use(app.Services.GetRequiredService<UnreadAnswers>().WatchAsync);
         app.MapGrpcHealthChecksService();
         app.MapGrpcReflectionService();
         return app;

@@ -1,3 +1,5 @@
+#pragma warning disable xUnit1069 // Timely is the token that the analyzer asks for
+
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Stages;
@@ -170,4 +172,36 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
                     TestContext.Current.CancellationToken));
         Assert.Equal("pictures[1].picture", Assert.Single(refusal.Faults).Field);
     }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_reader_that_is_behind_holds_no_permit_and_misses_nothing()
+    {
+        _stage.Says = [.. Enumerable.Repeat(new string('x', 1000), 1000)]; // a megabyte, four times the buffer
+        await using var services = _stage.Services(("Gateway:MaxConcurrentRequests", "1"), ("Gateway:MaxQueuedRequests", "8"));
+        var flamingo = services.GetRequiredService<IFlamingo>();
+        await using var slow = flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("a")], new()), Timely).GetAsyncEnumerator(Timely);
+        Assert.True(await slow.MoveNextAsync());
+        await flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1)]), Timely); // the only permit
+        var texts = 0;
+        while (await slow.MoveNextAsync()) texts += slow.Current is AnswerTokens ? 1 : 0;
+        Assert.Equal(1000, texts);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_reader_that_stops_reading_is_aborted()
+    {
+        _stage.Says = [.. Enumerable.Repeat(new string('x', 1000), 1000)];
+        await using var services = _stage.Services(("Gateway:WriteStallTimeout", "00:00:00.200"));
+        var flamingo = services.GetRequiredService<IFlamingo>();
+        await using var stalled =
+            flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("a")], new()), Timely).GetAsyncEnumerator(Timely);
+        Assert.True(await stalled.MoveNextAsync());
+        while (!_stage.Logged.Any(line => line.Text.Contains("its caller read nothing", StringComparison.Ordinal)))
+            await Task.Delay(20, Timely);
+        var aborted = await Assert.ThrowsAsync<FlamingoException>(() => stalled.MoveNextAsync().AsTask());
+        Assert.Equal(FlamingoErrorKind.Aborted, aborted.Kind);
+        Assert.Contains("Gateway:WriteStallTimeout", aborted.Message, StringComparison.Ordinal);
+    }
+
+    private static CancellationToken Timely => TestContext.Current.CancellationToken;
 }

@@ -27,4 +27,8 @@ internal static partial class GatewayLog
         "The language model does not hold {Latents} latents that were sent to it before. The gateway repeats the call "
         + "with all latents.")]
     public static partial void SentAgain(ILogger logger, int latents);
+
+    [LoggerMessage(6006, LogLevel.Information,
+        "An answer was ended, because its caller read nothing for {Time} (Gateway:WriteStallTimeout).")]
+    public static partial void AnswerUnread(ILogger logger, TimeSpan time);
 }

@@ -19,6 +19,12 @@ public sealed class GatewayOptions
     [Range(1, 4096)]
     public int MaxPicturesPerRequest { get; set; } = 64;
 
+    /// <summary>
+    /// How long the events of a streamed answer may wait without the caller taking any. Then the answer ends with ABORTED.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
+    public TimeSpan WriteStallTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Size of the memory tier, in bytes of latents.</summary>
     [Range(0, long.MaxValue)]
     public long MemoryCacheBytes { get; set; } = 256L << 20;

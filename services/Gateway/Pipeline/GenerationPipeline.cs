@@ -9,6 +9,7 @@ using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway;
 
@@ -18,16 +19,66 @@ namespace Flamingo.Gateway;
 /// </summary>
 public sealed class GenerationPipeline(
     RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentCache latents, LatentDelivery language,
-    GatewayOptions options, ISeedSource seeds, TimeProvider time) : IFlamingo
+    GatewayOptions options, ISeedSource seeds, TimeProvider time, ILogger<GenerationPipeline> logger) : IFlamingo
 {
     private const int ConcurrentPrompts = 4;
 
+    /// <summary>
+    /// Streams an answer. The answer is computed while earlier events wait for the caller, up to the size of a buffer. A caller that
+    /// reads slowly holds a permit only while its answer is computed.
+    /// </summary>
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(FlamingoRequest request,
         [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var buffer = new AnswerBuffer(options.WriteStallTimeout, "Gateway:WriteStallTimeout", time);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation, buffer.Stalled);
+        var writing = WriteAsync(request, buffer, ending.Token);
+        try
+        {
+            await foreach (var item in buffer.ReadAllAsync(cancellation)) yield return item;
+        }
+        finally
+        {
+            await ending.CancelAsync();
+            await writing;
+        }
+    }
 
+    /// <summary>Computes an answer and writes it to a buffer. Never throws; the reader of the buffer gets the failure.</summary>
+    private async Task WriteAsync(FlamingoRequest request, AnswerBuffer buffer, CancellationToken cancellation)
+    {
+        try
+        {
+            var arrived = time.GetTimestamp();
+            var permit = await permits.EnterAsync(cancellation);
+            try
+            {
+                await foreach (var item in AnswerAsync(request, arrived, cancellation))
+                {
+                    buffer.Write(item);
+                    if (!buffer.IsFull) continue;
+                    permit.Dispose();
+                    await buffer.WaitForRoomAsync(cancellation);
+                    permit = await permits.EnterAsync(cancellation);
+                }
+            }
+            finally
+            {
+                permit.Dispose();
+            }
+
+            buffer.Complete();
+        }
+        catch (Exception exception)
+        {
+            buffer.Complete(exception);
+            if (buffer.Stalled.IsCancellationRequested) GatewayLog.AnswerUnread(logger, options.WriteStallTimeout);
+        }
+    }
+
+    private async IAsyncEnumerable<AnswerEvent> AnswerAsync(
+        FlamingoRequest request, long arrived, [EnumeratorCancellation] CancellationToken cancellation)
+    {
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);

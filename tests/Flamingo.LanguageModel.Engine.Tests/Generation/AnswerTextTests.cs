@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
@@ -70,13 +69,13 @@ public sealed class AnswerTextTests
     private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script,
         SamplingParameters? sampling = null, int answer = 20)
     {
-        var channel = Channel.CreateUnbounded<AnswerEvent>();
+        using var buffer = new AnswerBuffer(TimeSpan.FromHours(1), "no option", new FakeTimeProvider());
         var engine = new StepEngine(new Script(script), new EngineLimits(4, 4, 8, 8, 4), new FakeTimeProvider(), NullLogger.Instance);
-        var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), channel.Writer, "digest", new FakeTimeProvider());
+        var terms = new AnswerTerms([Stop], () => new ScriptedText(Words), buffer, "digest", new FakeTimeProvider());
         engine.Submit(new SampledAnswers(Prompts.Of("ab", answer), Prompts.Terms(), sampling ?? new(), null, terms));
         for (var steps = 0; await engine.StepAsync(default); steps++) Assert.True(steps < 100);
 
-        var events = await channel.Reader.ReadAllAsync(TestContext.Current.CancellationToken)
+        var events = await buffer.ReadAllAsync(TestContext.Current.CancellationToken)
             .ToListAsync(TestContext.Current.CancellationToken);
         var tokens = events.OfType<AnswerTokens>().ToList();
         Assert.Equal(tokens.Count + 1, events.Count);

@@ -23,8 +23,12 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     {
         _runner.BeforeStep = _gate.PassAsync;
         _engine = new GenerationEngine(
-            _runner, new EngineLimits(MaxQueued: 4, MaxSequences: 4, 64, 64, 4), [ScriptedModel.Stop], "digest", _time);
+            _runner, new EngineLimits(MaxQueued: 4, MaxSequences: 4, 64, 64, 4) { WriteStallTimeout = LongestStall },
+            [ScriptedModel.Stop], "digest", _time);
     }
+
+    // Longer than any test advances the clock while an answer waits for its reader.
+    private static readonly TimeSpan LongestStall = TimeSpan.FromDays(1);
 
     private static CancellationToken Timely => TestContext.Current.CancellationToken;
 
@@ -140,6 +144,40 @@ public sealed class GenerationEngineTests : IAsyncDisposable
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task A_reader_that_is_behind_pauses_its_request_and_makes_room_for_others()
+    {
+        await using var engine = Large(TimeSpan.FromDays(1));
+        await using var slow = Endless(engine).GetAsyncEnumerator(Timely);
+        Assert.True(await slow.MoveNextAsync());
+        await StandsStillAsync(engine);
+        Assert.Equal(1, engine.Statistics.Running);
+        Assert.InRange(engine.Statistics.ComputedTokens, 1000, 3000); // 256 KiB of events, and not all 9000 tokens
+
+        // Its place in the batch is free: the engine computes one sequence at a time.
+        Assert.Equal(8, (await Read(engine.GenerateAsync(
+            Prompts.Of("b"), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), Timely))).Ids.Count);
+
+        // When the reader reads on, it gets every token.
+        var ids = new List<int>(((AnswerTokens)slow.Current).Ids);
+        while (await slow.MoveNextAsync()) if (slow.Current is AnswerTokens tokens) ids.AddRange(tokens.Ids);
+        Assert.Equal(9000, ids.Count);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_reader_that_stops_reading_is_aborted_and_everything_is_returned()
+    {
+        await using var engine = Large(TimeSpan.FromSeconds(10));
+        await using var stalled = Endless(engine).GetAsyncEnumerator(Timely);
+        Assert.True(await stalled.MoveNextAsync());
+        await StandsStillAsync(engine);
+        _time.Advance(TimeSpan.FromSeconds(10));
+        await Until(() => engine.Statistics is { Running: 0, LeasedBlocks: 0 });
+        var aborted = await Assert.ThrowsAsync<FlamingoException>(() => stalled.MoveNextAsync().AsTask());
+        Assert.Equal(FlamingoErrorKind.Aborted, aborted.Kind);
+        Assert.Contains("LanguageModel:WriteStallTimeout", aborted.Message, StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task Over_the_bound_is_overloaded_at_once()
     {
         var running = Read(Ask("a", new() { Samples = 4 }));
@@ -219,6 +257,21 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         await Idle(_engine);
         Assert.True(_runner.Violation is null, _runner.Violation?.ToString());
         Assert.True(_engine.Statistics.Steps > 100);
+    }
+
+    // One sequence at a time, and room for an answer that is larger than the buffer.
+    private GenerationEngine Large(TimeSpan stall) => new(
+        new ScriptedRunner(400, 32, 1), new EngineLimits(4, MaxSequences: 1, 64, 64, 4) { WriteStallTimeout = stall }, [ScriptedModel.Stop],
+        "digest", _time);
+
+    private static IAsyncEnumerable<AnswerEvent> Endless(GenerationEngine engine) =>
+        engine.GenerateAsync(Prompts.Of("a", 9000), SteppedEngine.Endless, null, ScriptedText.Letters, Prompts.Terms(), Timely);
+
+    // Waits until the loop has nothing to compute: the number of steps stays the same although the loop is woken.
+    private static async Task StandsStillAsync(GenerationEngine engine)
+    {
+        for (long before = -1; before != engine.Statistics.Steps || before < 1000; await Task.Delay(20, Timely))
+            before = engine.Statistics.Steps;
     }
 
     private IAsyncEnumerable<AnswerEvent> Ask(string text, SamplingParameters? sampling = null, int answer = 8,

@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Scheduling;
@@ -9,14 +8,17 @@ namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 /// <summary>A request to the engine, and its events and result.</summary>
 internal sealed class TrackedRequest
 {
-    private readonly Channel<AnswerEvent> _events = Channel.CreateUnbounded<AnswerEvent>();
+    private readonly AnswerBuffer _events;
     private readonly List<AnswerTokens> _tokens = [];
     private readonly TaskCompletionSource<CandidateScores> _scores = new();
+    private Exception? _failure;
+    private bool _ended;
 
     public TrackedRequest(
         SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, TimeProvider time, AttentionChoice? attention = null)
     {
-        var answer = new AnswerTerms([ScriptedModel.Stop], ScriptedText.Letters, _events.Writer, "digest", time);
+        _events = new AnswerBuffer(TimeSpan.FromHours(1), "no option", time);
+        var answer = new AnswerTerms([ScriptedModel.Stop], ScriptedText.Letters, _events, "digest", time);
         (Prompt, Sampling) = (prompt, sampling);
         Request = sampling.Beams > 1
             ? new BeamAnswers(prompt, terms, sampling, answer)
@@ -27,6 +29,7 @@ internal sealed class TrackedRequest
         SequencePrompt prompt, RequestTerms terms, IReadOnlyList<IReadOnlyList<int>> candidates, int mostAtOnce, ModelMemory memory,
         TimeProvider time)
     {
+        _events = new AnswerBuffer(TimeSpan.FromHours(1), "no option", time);
         (Prompt, Candidates) = (prompt, candidates);
         Request = new CandidateRanking(prompt, terms, Prompts.Behind(prompt, candidates), mostAtOnce, memory, _scores, time);
     }
@@ -48,8 +51,8 @@ internal sealed class TrackedRequest
         get
         {
             if (!HasEnded) return null;
-            var end = Sampling is null ? _scores.Task : _events.Reader.Completion;
-            return end.IsCanceled ? new OperationCanceledException() : end.Exception?.InnerException;
+            if (Sampling is not null) return _failure;
+            return _scores.Task.IsCanceled ? new OperationCanceledException() : _scores.Task.Exception?.InnerException;
         }
     }
 
@@ -112,13 +115,21 @@ internal sealed class TrackedRequest
 
     private bool Read()
     {
-        while (_events.Reader.TryRead(out var generated))
+        Task? changed = null;
+        try
         {
-            Assert.Null(Finished);
-            if (generated is AnswerTokens tokens) _tokens.Add(tokens);
-            Finished = generated as AnswerFinished;
+            while (!_ended && _events.TryTake(out var generated, out changed))
+            {
+                Assert.Null(Finished);
+                if (generated is AnswerTokens tokens) _tokens.Add(tokens);
+                Finished = generated as AnswerFinished;
+            }
+        }
+        catch (Exception failure)
+        {
+            _failure = failure;
         }
 
-        return _events.Reader.Completion.IsCompleted;
+        return _ended |= changed is null;
     }
 }

@@ -28,6 +28,16 @@ public sealed class HostProcess : IAsyncDisposable
 
     public int Port { get; }
 
+    /// <summary>Memory that the process occupies now, in bytes.</summary>
+    public long Memory
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     public string Address => $"http://localhost:{Port}";
 
     /// <summary>The output on standard error.</summary>
@@ -76,15 +86,15 @@ public sealed class HostProcess : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The host ended; the message contains its output.</exception>
     public Task ReadyAsync() => SaidAsync("Application started");
 
-    /// <summary>Waits until a line of the output contains the words.</summary>
-    public async Task SaidAsync(string words)
+    /// <summary>Waits until so many lines of the output contain the words.</summary>
+    public async Task SaidAsync(string words, int lines = 1)
     {
         while (true)
         {
             Task spoken;
             lock (_lock)
             {
-                if (_output.Any(line => line.Contains(words, StringComparison.Ordinal))) return;
+                if (_output.Count(line => line.Contains(words, StringComparison.Ordinal)) >= lines) return;
                 spoken = _spoken.Task;
             }
 

@@ -46,7 +46,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         if (_search.IsDone) WriteBest();
     }
 
-    public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
+    public override void Fail(Exception exception) => answer.Events.Complete(exception);
 
     // As in transformers, bias and penalties are applied to log-probabilities here, not to logits.
     private float[] Scores(float[] logits, Sequence beam)
@@ -63,7 +63,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         {
             var text = answer.NewText();
             var texts = hypothesis.Ids.SkipLast(hypothesis.Stopped ? 1 : 0).Select(text.Push).ToList();
-            answer.Events.TryWrite(new AnswerTokens(string.Concat(texts) + text.Flush(), hypothesis.Ids) { Sample = sample });
+            answer.Events.Write(new AnswerTokens(string.Concat(texts) + text.Flush(), hypothesis.Ids) { Sample = sample });
             samples.Add(new FinishedSample(hypothesis.Stopped ? FinishReason.Stop : FinishReason.Length, hypothesis.Ids.Count,
                 hypothesis.Score));
         }

@@ -7,7 +7,11 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// <param name="PrefillChunkBesideDecoding">Most prompt tokens of a step that also decodes answers.</param>
 /// <param name="MaxCandidatesAtOnce">Most candidates of one ranking that are computed in one step.</param>
 public sealed record EngineLimits(
-    int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce);
+    int MaxQueued, int MaxSequences, int PrefillChunk, int PrefillChunkBesideDecoding, int MaxCandidatesAtOnce)
+{
+    /// <summary>How long events of an answer may wait without any being taken before the answer ends with Aborted.</summary>
+    public TimeSpan WriteStallTimeout { get; init; } = TimeSpan.FromMinutes(1);
+}
 
 /// <summary>What the engine held after its last step. The numbers of free, leased and cached blocks add up to all blocks.</summary>
 /// <param name="Steps">Steps since the start.</param>

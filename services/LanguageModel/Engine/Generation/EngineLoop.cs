@@ -30,15 +30,18 @@ internal sealed class EngineLoop : IAsyncDisposable
     public void Submit(EngineRequest request)
     {
         _engine.Submit(request);
-        _signal.Release();
+        Wake();
     }
 
     public void Cancel(EngineRequest request)
     {
         if (request.IsCancelled) return;
         request.Cancel();
-        _signal.Release();
+        Wake();
     }
+
+    /// <summary>Makes the loop look at its requests again, for example because a paused request may go on.</summary>
+    public void Wake() => _signal.Release();
 
     /// <summary>Ends all requests with Unavailable.</summary>
     public async ValueTask DisposeAsync()

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Threading.Channels;
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.Scheduling;
 using Flamingo.Stages;
@@ -9,7 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>
-/// The public interface of the engine. It puts each request into the queue and returns the answer through a channel that belongs
+/// The public interface of the engine. It puts each request into the queue and returns the answer through a buffer that belongs
 /// to the request.
 /// </summary>
 /// <param name="modelStops">Token ids at which every answer ends.</param>
@@ -27,22 +26,23 @@ public sealed class GenerationEngine(
     /// before the next step.
     /// </summary>
     /// <param name="newText">Creates the decoder that turns the tokens of one answer into text.</param>
-    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, or Internal for logits that are not
-    /// finite.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument, LatentsMissing, Overloaded, Aborted for a caller that does not read its
+    /// answer, or Internal for logits that are not finite.</exception>
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
         SequencePrompt prompt, SamplingParameters sampling, AttentionChoice? attention, Func<ITokenStream> newText, RequestTerms terms,
         [EnumeratorCancellation] CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var channel = Channel.CreateUnbounded<AnswerEvent>(new() { SingleReader = true, SingleWriter = true });
-        var answer = new AnswerTerms(modelStops, newText, channel.Writer, weightsDigest, time);
+        using var events = new AnswerBuffer(limits.WriteStallTimeout, "LanguageModel:WriteStallTimeout", time) { HasRoom = _loop.Wake };
+        var answer = new AnswerTerms(modelStops, newText, events, weightsDigest, time);
         EngineRequest request = sampling.Beams > 1
             ? new BeamAnswers(prompt, terms, sampling, answer)
             : new SampledAnswers(prompt, terms, sampling, attention, answer);
         _loop.Submit(request);
+        using var stalled = events.Stalled.UnsafeRegister(_ => _loop.Cancel(request), null);
         try
         {
-            await foreach (var generated in channel.Reader.ReadAllAsync(cancellation)) yield return generated;
+            await foreach (var generated in events.ReadAllAsync(cancellation)) yield return generated;
         }
         finally
         {

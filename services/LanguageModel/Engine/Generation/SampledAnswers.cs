@@ -24,6 +24,8 @@ public sealed class SampledAnswers(
     public override bool WantsOnlyBest { get; } =
         sampling is { Temperature: 0, RepetitionPenalty: 1, LogProbabilities: null, LogitBias.Count: 0, AllowedTokens.Count: 0 };
 
+    public override bool WantsPause => answer.Events.IsFull;
+
     public override bool PublishesAnswer => sampling.Samples == 1;
 
     public override IReadOnlyList<Sequence> Sequences => _branches.Count == 0
@@ -64,7 +66,7 @@ public sealed class SampledAnswers(
         if (IsFinished) AnswerEnd.Finish(this, answer, _prefill, _firstToken, [.. _branches.Select(branch => branch.End!)]);
     }
 
-    public override void Fail(Exception exception) => answer.Events.TryComplete(exception);
+    public override void Fail(Exception exception) => answer.Events.Complete(exception);
 
     /// <param name="logits">Logits of the next token, which are changed in place; null if only the most likely id was requested.</param>
     private void Continue(Branch branch, StepOutput output, float[]? logits)
@@ -82,7 +84,7 @@ public sealed class SampledAnswers(
         var length = !stop && !branch.Filter.Stopped && branch.Sequence.Ids.Count >= Prompt.Capacity;
         if (length) text += branch.Filter.Push(branch.Text.Flush());
         if (stop || length) text += branch.Filter.Flush();
-        answer.Events.TryWrite(new AnswerTokens(text, [token])
+        answer.Events.Write(new AnswerTokens(text, [token])
         {
             Sample = branch.Sample,
             LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],

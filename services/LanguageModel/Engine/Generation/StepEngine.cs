@@ -79,8 +79,9 @@ public sealed class StepEngine
     public async Task<bool> StepAsync(CancellationToken cancellation)
     {
         EndCancelled();
+        PauseAndResume();
         Admit();
-        if (_running.Count == 0)
+        if (_running.TrueForAll(request => request.IsPaused))
         {
             Report(0, 0, 0);
             return false;
@@ -116,6 +117,8 @@ public sealed class StepEngine
         Report(0, 0, 0);
     }
 
+    private int Computing => _running.Where(request => !request.IsPaused).Sum(request => request.Width);
+
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
     // Any thread may call it, under the queue's lock. It logs only the first of a series of refusals.
@@ -131,11 +134,22 @@ public sealed class StepEngine
         foreach (var request in _running.Where(request => request.IsCancelled).ToList()) End(request, new OperationCanceledException());
     }
 
+    // A request whose reader is behind takes part in no step, so that it neither delays others nor fills memory. It goes on, before
+    // new requests are admitted, when its reader has caught up.
+    private void PauseAndResume()
+    {
+        foreach (var request in _running)
+        {
+            if (!request.IsPaused) request.IsPaused = request.WantsPause;
+            else if (!request.WantsPause) request.IsPaused = Computing + request.Width > _limits.MaxSequences;
+        }
+    }
+
     private void Admit()
     {
         var pinned = _pins.Blocks;
         if (_pins.Expire() is > 0 and var expired) _log.PinsExpired(expired, pinned - _pins.Blocks);
-        while (_queue.Peek() is { } next && _running.Sum(request => request.Width) + next.Width <= _limits.MaxSequences)
+        while (_queue.Peek() is { } next && Computing + next.Width <= _limits.MaxSequences)
         {
             try
             {

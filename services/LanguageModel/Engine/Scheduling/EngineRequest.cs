@@ -45,6 +45,15 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>Whether blocks of the answer are published to the prefix cache too.</summary>
     public virtual bool PublishesAnswer => false;
 
+    /// <summary>Whether the reader of the answer is behind, so that the request should take part in no step for now.</summary>
+    public virtual bool WantsPause => false;
+
+    /// <summary>
+    /// Whether the request takes part in no step. It keeps its blocks and pictures, and does not count as a running sequence. Only
+    /// the engine's loop sets it.
+    /// </summary>
+    public bool IsPaused { get; set; }
+
     public bool IsCancelled => _cancelled;
 
     /// <summary>Hashes of the prompt's full blocks, and of the answer's where <see cref="PublishesAnswer"/> is true.</summary>

@@ -18,11 +18,11 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
 {
     private readonly int _blockTokens = memory.BlockTokens;
 
-    /// <param name="running">Admitted requests, oldest first.</param>
+    /// <param name="running">Admitted requests, oldest first. Paused requests are left out.</param>
     public StepPlan Schedule(IReadOnlyList<EngineRequest> running)
     {
         var (adoptions, chunks) = (new List<Adoption>(), new List<PlannedChunk>());
-        var waiting = running.SelectMany(request => request.Sequences).Where(sequence => sequence.Uncomputed > 0).ToList();
+        var waiting = running.Where(request => !request.IsPaused).SelectMany(request => request.Sequences).Where(sequence => sequence.Uncomputed > 0).ToList();
         foreach (var sequence in waiting.Where(IsDecoding)) chunks.Add(new PlannedChunk(sequence, 1));
 
         var left = chunks.Count > 0 ? limits.PrefillChunkBesideDecoding : limits.PrefillChunk;

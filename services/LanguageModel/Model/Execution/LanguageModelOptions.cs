@@ -52,6 +52,13 @@ public sealed class LanguageModelOptions
     [Range(16, 65_536)]
     public int PrefillChunkBesideDecoding { get; set; } = 64;
 
+    /// <summary>
+    /// How long the events of an answer may wait without the gateway taking any. Then the answer ends with ABORTED. It should be
+    /// longer than the gateway's Gateway:WriteStallTimeout, because the gateway also buffers.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan WriteStallTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
     /// <summary>Longest time that a caller may pin a prefix.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "30.00:00:00")]
     public TimeSpan MaxPin { get; set; } = TimeSpan.FromHours(1);

@@ -64,7 +64,10 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         var digest = ComputedDigest.Of(config.Weights["language"].Digest, dtype, storage);
         _engine = new GenerationEngine(
             Runner, new EngineLimits(
-                limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce),
+                limits.MaxQueued, limits.MaxSequences, limits.PrefillChunk, limits.PrefillChunkBesideDecoding, MostCandidatesAtOnce)
+            {
+                WriteStallTimeout = limits.WriteStallTimeout,
+            },
             config.Tokens.Stop, digest, time, logs?.CreateLogger<GenerationEngine>());
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents,
