@@ -94,27 +94,11 @@ public sealed class RawHttpTwo : IAsyncDisposable
         int stream, ReadOnlyMemory<byte> message, bool compressed = false, bool end = true, int? announced = null,
         CancellationToken cancellation = default)
     {
-        var bytes = new byte[5 + message.Length];
-        bytes[0] = compressed ? (byte)1 : (byte)0;
-        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(1), announced ?? message.Length);
-        message.CopyTo(bytes.AsMemory(5));
-        for (var sent = 0; sent < bytes.Length;)
-        {
-            var changed = _changed.Task;
-            var received = _streams[stream];
-            var most = (int)Math.Min(Math.Min(MostPayload, bytes.Length - sent), Math.Min(Interlocked.Read(ref _window), received.Window));
-            if (received.HasEnded || IsClosed) return;
-            if (most <= 0)
-            {
-                await changed.WaitAsync(cancellation);
-                continue;
-            }
-
-            Interlocked.Add(ref _window, -most);
-            Interlocked.Add(ref received.Window, -most);
-            await SendAsync(Data, end && sent + most == bytes.Length ? EndStream : (byte)0, stream, bytes.AsMemory(sent, most));
-            sent += most;
-        }
+        var prefix = new byte[5];
+        prefix[0] = compressed ? (byte)1 : (byte)0;
+        BinaryPrimitives.WriteInt32BigEndian(prefix.AsSpan(1), announced ?? message.Length);
+        await SendDataAsync(stream, prefix, end && message.IsEmpty, cancellation);
+        await SendDataAsync(stream, message, end, cancellation);
     }
 
     /// <summary>Lets the server send more bytes on a stream; on the whole connection for stream 0.</summary>
@@ -168,6 +152,27 @@ public sealed class RawHttpTwo : IAsyncDisposable
         }
 
         block.Write(bytes);
+    }
+
+    private async Task SendDataAsync(int stream, ReadOnlyMemory<byte> bytes, bool end, CancellationToken cancellation)
+    {
+        for (var sent = 0; sent < bytes.Length;)
+        {
+            var changed = _changed.Task;
+            var received = _streams[stream];
+            var most = (int)Math.Min(Math.Min(MostPayload, bytes.Length - sent), Math.Min(Interlocked.Read(ref _window), received.Window));
+            if (received.HasEnded || IsClosed) return;
+            if (most <= 0)
+            {
+                await changed.WaitAsync(cancellation);
+                continue;
+            }
+
+            Interlocked.Add(ref _window, -most);
+            Interlocked.Add(ref received.Window, -most);
+            await SendAsync(Data, end && sent + most == bytes.Length ? EndStream : (byte)0, stream, bytes.Slice(sent, most));
+            sent += most;
+        }
     }
 
     private async Task SendAsync(byte type, byte flags, int stream, ReadOnlyMemory<byte> payload)
