@@ -24,7 +24,10 @@ public static class FailureReport
         UsageException usage => usage.Faults,
         FlamingoException { Faults.Count: > 0 } refused => refused.Faults.Select(fault => fault.ToString()),
         FlamingoException { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture } missing =>
-            [missing.Message, .. missing.Missing.Select(id => $"the server does not hold picture {id}. Send its file again.")],
+        [
+            missing.Message, .. missing.Missing.Select(id => $"the server does not hold picture {id}. Send its file again."),
+            .. missing.IsAnyMissing ? ["the server does not hold more pictures than these. Send all files again."] : Array.Empty<string>(),
+        ],
         FlamingoException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
         FlamingoException stage => [stage.Message],
         OptionsValidationException options => options.Failures,

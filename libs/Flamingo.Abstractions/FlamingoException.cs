@@ -34,6 +34,9 @@ public enum FlamingoErrorKind
     /// </summary>
     Aborted,
 
+    /// <summary>The caller may not make this call; the message names the option that allows it.</summary>
+    PermissionDenied,
+
     /// <summary>The model produced an unusable result for this request, for example non-finite logits.</summary>
     Internal,
 
@@ -69,6 +72,12 @@ public sealed class FlamingoException : Exception
 
     /// <summary>For NotFound and LatentsMissing: picture ids, names of support sets, or latent keys.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
+
+    /// <summary>
+    /// For NotFound and LatentsMissing: whether more is missing than a status can name. <see cref="Missing"/> then has only the first
+    /// few, and all pictures of the request must be sent with their bytes or latents.
+    /// </summary>
+    public bool IsAnyMissing { get; init; }
 
     /// <summary>Kind of the resources in <see cref="Missing"/>; <see cref="Picture"/> by default.</summary>
     public string MissingResource { get; init; } = Picture;

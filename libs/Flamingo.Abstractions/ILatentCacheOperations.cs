@@ -30,3 +30,13 @@ public sealed record CacheStatistics(
     MemoryTierStatistics Memory, RedisTierStatistics? Redis, long Encoded, long Waits, long SharedWaits, TimeSpan Saved);
 
 public sealed record ClearedCache(long RedisEntries, long MemoryEntries);
+
+/// <summary>Which callers may change state that all tenants share, for example empty the latent cache.</summary>
+/// <param name="Allowed">
+/// <c>loopback</c>: callers whose connection comes from this machine; <c>all</c>: every caller; <c>none</c>: no caller. Code in the
+/// process of the gateway itself is always allowed.
+/// </param>
+public sealed record OperatorCalls(string Allowed)
+{
+    public const string Loopback = "loopback", All = "all", None = "none";
+}

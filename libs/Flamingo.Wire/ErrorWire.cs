@@ -1,6 +1,5 @@
 using System.Net.Sockets;
 using Flamingo.Abstractions;
-using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using Grpc.Core;
 
@@ -11,29 +10,11 @@ namespace Flamingo.Wire;
 /// </summary>
 public static class ErrorWire
 {
-    private const string Domain = "flamingo";
-
     private static readonly SocketError[] BrokenConnection =
         [SocketError.ConnectionReset, SocketError.ConnectionAborted, SocketError.Shutdown];
 
-    public static RpcException ToRpcException(this FlamingoException exception)
-    {
-        var status = new Google.Rpc.Status { Code = (int)CodeOf(exception.Kind), Message = exception.Message };
-        status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = exception.Kind.ToString() }));
-        if (exception.Faults.Count > 0)
-        {
-            var request = new BadRequest();
-            request.FieldViolations.AddRange(exception.Faults.Select(fault =>
-                new BadRequest.Types.FieldViolation { Field = fault.Field, Description = $"{fault.Problem}\n{fault.Remedy}" }));
-            status.Details.Add(Any.Pack(request));
-        }
-
-        foreach (var missing in exception.Missing)
-            status.Details.Add(Any.Pack(new ResourceInfo { ResourceType = exception.MissingResource, ResourceName = missing }));
-        if (exception.RetryAfter is { } delay)
-            status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
-        return status.ToRpcException();
-    }
+    /// <summary>Converts an exception to a status whose data stay below 4 KiB together; what does not fit is cut or counted.</summary>
+    public static RpcException ToRpcException(this FlamingoException exception) => ErrorDetails.Of(exception).ToRpcException();
 
     /// <param name="peer">Name of the service that was called, for messages.</param>
     /// <param name="remedy">One sentence that says what to do if the service cannot be reached.</param>
@@ -41,7 +22,7 @@ public static class ErrorWire
     {
         var status = exception.GetRpcStatus();
         var info = status?.GetDetail<ErrorInfo>();
-        if (status is null || info?.Domain != Domain || !System.Enum.TryParse<FlamingoErrorKind>(info.Reason, out var kind))
+        if (status is null || info?.Domain != ErrorDetails.Domain || !System.Enum.TryParse<FlamingoErrorKind>(info.Reason, out var kind))
         {
             var unreached = WhyNotReached(exception) is { } reason ? $"{peer} cannot be reached: {reason}. {remedy}".TrimEnd() : null;
             return new FlamingoException(KindOf(exception), unreached ?? $"{peer}: {DetailOf(exception)}", exception);
@@ -49,10 +30,12 @@ public static class ErrorWire
 
         var missing = status.Details.Where(detail => detail.Is(ResourceInfo.Descriptor)).Select(detail => detail.Unpack<ResourceInfo>())
             .ToList();
+        var ids = ErrorDetails.IdsOf(status);
         return new FlamingoException(kind, status.Message, exception)
         {
             Faults = [.. status.GetDetail<BadRequest>()?.FieldViolations.Select(ToFault) ?? []],
-            Missing = [.. missing.Select(resource => resource.ResourceName)],
+            Missing = ids is { Ids.Count: > 0 } all ? all.Ids : [.. missing.Select(resource => resource.ResourceName)],
+            IsAnyMissing = ids?.All ?? false,
             MissingResource = missing.FirstOrDefault()?.ResourceType ?? FlamingoException.Picture,
             RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
@@ -75,13 +58,14 @@ public static class ErrorWire
             : new FieldFault(violation.Field, text[..end], text[(end + 1)..]);
     }
 
-    private static StatusCode CodeOf(FlamingoErrorKind kind) => kind switch
+    internal static StatusCode CodeOf(FlamingoErrorKind kind) => kind switch
     {
         FlamingoErrorKind.InvalidArgument => StatusCode.InvalidArgument,
         FlamingoErrorKind.NotFound => StatusCode.NotFound,
         FlamingoErrorKind.LatentsMissing or FlamingoErrorKind.Mismatch or FlamingoErrorKind.Conflict => StatusCode.FailedPrecondition,
         FlamingoErrorKind.Aborted => StatusCode.Aborted,
         FlamingoErrorKind.Overloaded => StatusCode.ResourceExhausted,
+        FlamingoErrorKind.PermissionDenied => StatusCode.PermissionDenied,
         FlamingoErrorKind.Unavailable => StatusCode.Unavailable,
         FlamingoErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,
         FlamingoErrorKind.Cancelled => StatusCode.Cancelled,
@@ -97,6 +81,7 @@ public static class ErrorWire
         StatusCode.InvalidArgument => FlamingoErrorKind.InvalidArgument,
         StatusCode.ResourceExhausted => FlamingoErrorKind.Overloaded,
         StatusCode.Aborted => FlamingoErrorKind.Aborted,
+        StatusCode.PermissionDenied => FlamingoErrorKind.PermissionDenied,
         StatusCode.DeadlineExceeded => FlamingoErrorKind.DeadlineExceeded,
         StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Unimplemented => FlamingoErrorKind.Unavailable,
         _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => FlamingoErrorKind.Unavailable,

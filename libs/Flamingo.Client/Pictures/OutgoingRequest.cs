@@ -70,7 +70,7 @@ internal sealed class OutgoingRequest<T>(
     private bool RemoveMissing(FlamingoException refusal, bool all)
     {
         if (refusal is not { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture }) return false;
-        var missing = refusal.Missing.Where(_byId.Contains).ToList();
+        var missing = (refusal.IsAnyMissing ? _byId : refusal.Missing.Where(_byId.Contains)).ToList();
         if (missing.Count == 0) return false;
         ClientLog.SendingAgain(logger, missing.Count);
         foreach (var id in missing) held!.Remove(tenant, id);

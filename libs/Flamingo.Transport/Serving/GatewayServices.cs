@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using Flamingo.Abstractions;
 using Flamingo.Transport.Wire;
 using Flamingo.Wire;
@@ -99,11 +100,28 @@ internal sealed class SupportSetsService(ISupportSets sets) : V1.SupportSets.Sup
     }
 }
 
-internal sealed class LatentCacheService(ILatentCacheOperations cache) : V1.LatentCache.LatentCacheBase
+internal sealed class LatentCacheService(ILatentCacheOperations cache, OperatorCalls? operators = null) : V1.LatentCache.LatentCacheBase
 {
     public override async Task<V1.CacheStatistics> GetStatistics(V1.GetCacheStatisticsRequest request, ServerCallContext context) =>
         (await cache.GetStatisticsAsync(context.CancellationToken)).ToMessage();
 
-    public override async Task<V1.ClearCacheResponse> Clear(V1.ClearCacheRequest request, ServerCallContext context) =>
-        (await cache.ClearAsync(context.CancellationToken)).ToMessage();
+    public override async Task<V1.ClearCacheResponse> Clear(V1.ClearCacheRequest request, ServerCallContext context)
+    {
+        CheckOperator(context);
+        return (await cache.ClearAsync(context.CancellationToken)).ToMessage();
+    }
+
+    // For calls that change state which all tenants share.
+    private void CheckOperator(ServerCallContext context)
+    {
+        var allowed = operators?.Allowed ?? OperatorCalls.Loopback;
+        if (allowed == OperatorCalls.All) return;
+        var caller = context.GetHttpContext().Connection.RemoteIpAddress;
+        if (caller is { IsIPv4MappedToIPv6: true }) caller = caller.MapToIPv4();
+        if (allowed == OperatorCalls.Loopback && caller is not null && IPAddress.IsLoopback(caller)) return;
+        throw new FlamingoException(
+            FlamingoErrorKind.PermissionDenied,
+            $"Gateway:OperatorCalls is {allowed}, and this call comes from {caller}. "
+            + "Call from the gateway's own machine or container, or let its operator set Gateway:OperatorCalls.");
+    }
 }

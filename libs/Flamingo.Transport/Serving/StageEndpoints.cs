@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
+using Flamingo.Transport.Serving.Arrival;
 using Flamingo.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -18,6 +19,7 @@ public static class StageEndpoints
             options.MaxReceiveMessageSize = MessageLimits.MostBytes;
             options.MaxSendMessageSize = MessageLimits.MostBytes;
         });
+        services.AddRequestArrival();
         return services;
     }
 

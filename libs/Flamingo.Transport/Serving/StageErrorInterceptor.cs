@@ -1,5 +1,5 @@
 using Flamingo.Abstractions;
-using Flamingo.Transport.Wire;
+using Flamingo.Transport.Serving.Arrival;
 using Flamingo.Wire;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
@@ -16,6 +16,7 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
+        ThrowIfRefused(context);
         try
         {
             return await continuation(request, context);
@@ -30,6 +31,7 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         TRequest request, IServerStreamWriter<TResponse> stream, ServerCallContext context,
         ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
+        ThrowIfRefused(context);
         try
         {
             await continuation(request, stream, context);
@@ -38,6 +40,20 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         {
             throw Translate(exception, context);
         }
+    }
+
+    public override Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requests, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation) =>
+        continuation(new CheckedRequests<TRequest>(requests, context), context);
+
+    public override Task DuplexStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requests, IServerStreamWriter<TResponse> stream, ServerCallContext context,
+        DuplexStreamingServerMethod<TRequest, TResponse> continuation) =>
+        continuation(new CheckedRequests<TRequest>(requests, context), stream, context);
+
+    private static void ThrowIfRefused(ServerCallContext context)
+    {
+        if (ArrivingRequest.Of(context.GetHttpContext())?.Refusal is { } refusal) throw refusal;
     }
 
     private RpcException Translate(Exception exception, ServerCallContext context)
@@ -53,5 +69,17 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         logger.FailedUnexpectedly(exception, context.Method);
         return new FlamingoException(
             FlamingoErrorKind.Internal, "The call failed unexpectedly. The server's log has the details.").ToRpcException();
+    }
+
+    private sealed class CheckedRequests<T>(IAsyncStreamReader<T> requests, ServerCallContext context) : IAsyncStreamReader<T>
+    {
+        public T Current => requests.Current;
+
+        public async Task<bool> MoveNext(CancellationToken cancellationToken)
+        {
+            var any = await requests.MoveNext(cancellationToken);
+            ThrowIfRefused(context);
+            return any;
+        }
     }
 }

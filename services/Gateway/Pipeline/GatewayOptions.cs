@@ -32,6 +32,13 @@ public sealed class GatewayOptions
     /// <summary>Salt of every latent key. Gateways with different salts share no latents.</summary>
     [Required(AllowEmptyStrings = true)]
     public string TenantSalt { get; set; } = "";
+
+    /// <summary>
+    /// Who may empty the latent cache over gRPC: loopback (callers whose connection comes from this machine), all, or none. Behind a proxy
+    /// or Docker's address translation, the address of the connection is not that of the caller.
+    /// </summary>
+    [AllowedValues(Abstractions.OperatorCalls.Loopback, Abstractions.OperatorCalls.All, Abstractions.OperatorCalls.None)]
+    public string OperatorCalls { get; set; } = Abstractions.OperatorCalls.Loopback;
 }
 
 /// <summary>The shared tier of the latent cache; section <c>Redis</c>.</summary>

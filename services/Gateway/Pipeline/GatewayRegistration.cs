@@ -34,6 +34,7 @@ public static class GatewayRegistration
         services.AddSingleton<StageDescriptions>();
         services.AddLatentCache();
         services.AddSingleton(Gateway);
+        services.AddSingleton(provider => new OperatorCalls(Gateway(provider).OperatorCalls));
         services.AddSingleton<PromptResolver>();
         services.AddSingleton<LatentDelivery>();
         services.AddSingleton<IFlamingo, GenerationPipeline>();

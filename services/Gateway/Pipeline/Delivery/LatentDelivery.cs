@@ -57,8 +57,9 @@ public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metri
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
             metrics.CountRedelivery();
-            GatewayLog.SentAgain(logger, refusal.Missing.Count);
-            foreach (var key in refusal.Missing) _delivered.Remove(key);
+            var missing = refusal.IsAnyMissing ? [.. all.OfType<PictureSegment>().Select(picture => picture.Key)] : refusal.Missing;
+            GatewayLog.SentAgain(logger, missing.Count);
+            foreach (var key in missing) _delivered.Remove(key);
             answer = await SendAllAsync(all, call);
         }
 

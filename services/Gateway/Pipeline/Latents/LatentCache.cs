@@ -139,7 +139,7 @@ public sealed class LatentCache(
                 + $"{string.Join(", ", absent)}.");
         if (partial.Count > 0)
             problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
-        throw new FlamingoException(FlamingoErrorKind.NotFound, $"{string.Join(' ', problems)} Send the bytes again.")
+        throw new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
         {
             Missing = [.. unknown.Select(item => item.Picture.Id)],
         };
