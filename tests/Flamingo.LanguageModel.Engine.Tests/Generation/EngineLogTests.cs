@@ -69,10 +69,10 @@ public sealed class EngineLogTests
     [Fact]
     public async Task A_pin_is_logged_when_it_begins_when_it_is_refused_and_when_it_ends()
     {
-        var engine = new SteppedEngine(blocks: 16);
+        var engine = new SteppedEngine(blocks: 32);
         engine.Ask("abcaabcaabcaabca", pin: TimeSpan.FromMinutes(1));
         await engine.RunAsync();
-        // 4 of 8 blocks are pinned, and this prompt has 7 full blocks
+        // this tenant has pinned 4 of at most 8 blocks, and this prompt has 7 full blocks
         engine.Ask("cabacabacabacabacabacabacaba", pin: TimeSpan.FromMinutes(1));
         await engine.RunAsync();
         engine.Time.Advance(TimeSpan.FromMinutes(2));
@@ -80,6 +80,18 @@ public sealed class EngineLogTests
         await engine.RunAsync();
         Assert.Equal([(LogLevel.Debug, 5109), (LogLevel.Warning, 5108), (LogLevel.Information, 5110)], Logged(engine, 5108, 5109, 5110));
         Assert.Contains("1 pinned prefixes have expired. Their 4 blocks", Message(engine, 5110), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Pins_that_yield_are_logged()
+    {
+        var engine = new SteppedEngine(blocks: 8);
+        engine.Ask("abcaabca", answer: 1, pin: TimeSpan.FromMinutes(1));
+        await engine.RunAsync();
+        engine.Ask("c", answer: 31, tenant: "another");
+        await engine.RunAsync();
+        Assert.Equal([(LogLevel.Information, 5113)], Logged(engine, 5113));
+        Assert.Contains("1 pinned prefixes", Message(engine, 5113), StringComparison.Ordinal);
     }
 
     [Fact]

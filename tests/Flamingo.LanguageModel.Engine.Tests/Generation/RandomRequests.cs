@@ -50,7 +50,7 @@ internal sealed class RandomRequests
         request.Request.BlocksNeeded(_memory.BlockTokens) > _memory.Blocks
         || request.Prompt.Keys.Distinct().Count() > _memory.PictureSlots
         || request.Request.Width > _limits.MaxSequences
-        || (request.Request.Terms.PinPrefix is not null && request.Prompt.Ids.Count / _memory.BlockTokens > _memory.Blocks / 2);
+        || (request.Request.Terms.PinPrefix is not null && request.Prompt.Ids.Count / _memory.BlockTokens > _memory.Blocks / 4);
 
     private SamplingParameters Sampling()
     {

@@ -99,22 +99,6 @@ public sealed class StepEngineTests
     }
 
     [Fact]
-    public async Task A_long_request_waits_for_room_and_short_ones_do_not_pass_it_for_ever()
-    {
-        var engine = new SteppedEngine(blocks: 6);
-        engine.Ask("a", answer: 11, tenant: "one");
-        await engine.StepAsync();
-        var whole = engine.Ask("bb", answer: 22, tenant: "two"); // needs all six blocks
-        var small = engine.Ask("c", answer: 2, tenant: "one");
-        await engine.StepAsync();
-        Assert.Equal((1, 2), (engine.Now.Running, engine.Now.Waiting));
-        await engine.RunAsync();
-        whole.AssertAnswersLikeReference();
-        small.AssertAnswersLikeReference();
-        Assert.True(whole.Request.Started <= small.Request.Started);
-    }
-
-    [Fact]
     public async Task Overload_returns_the_time_until_a_place_should_be_free()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(MaxQueued: 1, MaxSequences: 1, 64, 64, 4));
@@ -139,35 +123,113 @@ public sealed class StepEngineTests
     }
 
     [Fact]
-    public async Task A_pinned_prefix_is_not_evicted_and_a_request_that_waits_for_its_end_gets_a_retry_time()
+    public async Task A_pinned_prefix_is_not_evicted_by_requests_that_find_room_elsewhere_and_yields_to_one_that_does_not()
     {
-        var engine = new SteppedEngine(blocks: 8, limits: new EngineLimits(MaxQueued: 1, 16, 64, 64, 4));
+        var engine = new SteppedEngine(blocks: 12);
         await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 1, pin: Minute));
         Assert.Equal((3, 3), (engine.Now.PinnedBlocks, engine.Now.LeasedBlocks));
-        await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 8)); // uses all other blocks
+        await Ended(engine, engine.Ask("bbbbbbbbbbbb", answer: 24)); // uses all other blocks
         Assert.Equal(8, (await Ended(engine, engine.Ask("ab1aabcaab2a", answer: 2))).Request.CachedTokens);
         Assert.Equal(
             FlamingoErrorKind.Overloaded,
             Assert.IsType<FlamingoException>((await Failed(engine, engine.Ask("ccccccccc", answer: 1, pin: Minute))).Failure).Kind);
 
-        var whole = engine.Ask("c", answer: 31); // needs all eight blocks
-        Assert.False(await engine.Engine.StepAsync(default));
-        Assert.Equal(Minute, engine.Engine.UntilPinEnds);
-        Assert.Equal(Minute, Assert.Throws<FlamingoException>(() => engine.Ask("c")).RetryAfter);
-        engine.Time.Advance(Minute);
+        var whole = engine.Ask("c", answer: 47, tenant: "another"); // needs all twelve blocks
+        await engine.StepAsync();
+        Assert.Equal((1, 0), (engine.Now.Running, engine.Now.PinnedBlocks));
         await Ended(engine, whole);
-        Assert.Equal((0, null), (engine.Now.PinnedBlocks, engine.Engine.UntilPinEnds));
     }
 
     [Fact]
-    public async Task Requests_that_pin_at_the_same_time_do_not_pin_more_than_half()
+    public async Task A_request_that_needs_everything_and_pins_is_admitted_although_its_beginning_is_pinned()
     {
-        var engine = new SteppedEngine(blocks: 16, slots: 4);
+        var engine = new SteppedEngine(blocks: 8);
+        await Ended(engine, engine.Ask("abcaabca", answer: 1, pin: Minute));
+        await Ended(engine, engine.Ask("abcaabca", answer: 24, pin: Minute)); // all eight blocks
+        Assert.Equal(2, engine.Now.PinnedBlocks);
+    }
+
+    [Fact]
+    public async Task Requests_that_pin_at_the_same_time_do_not_pin_more_than_a_quarter_for_a_tenant()
+    {
+        var engine = new SteppedEngine(blocks: 32, slots: 4);
         var requests = new[] { "aaaaaaaaaaaaa", "bbbbbbbbbbbbb", "ccccccccccccc" }.Select(text => engine.Ask(text, answer: 2, pin: Minute))
             .ToList();
+        var other = engine.Ask("ddddddddddddd", answer: 2, pin: Minute, tenant: "another");
         await engine.RunAsync();
         Assert.Equal([true, true, false], requests.Select(request => request.Failure is null));
-        Assert.Equal(6, engine.Now.PinnedBlocks);
+        Assert.Null(other.Failure);
+        Assert.Equal(9, engine.Now.PinnedBlocks);
+    }
+
+    [Fact]
+    public async Task A_request_that_does_not_fit_is_passed_by_at_most_64_that_do()
+    {
+        var engine = new SteppedEngine(blocks: 32, limits: new EngineLimits(MaxQueued: 400, MaxSequences: 64, 64, 64, 4));
+        engine.Ask("a", answer: 100, tenant: "long"); // 26 blocks for 100 steps
+        await engine.StepAsync();
+        var large = engine.Ask("b", answer: 40, tenant: "large"); // 11 blocks, and 6 are free
+        var small = Enumerable.Range(0, 200).Select(number => engine.Ask("c", answer: 2, tenant: $"small {number}")).ToList();
+        engine.Runner.BeforeStep = (_, _) =>
+        {
+            engine.Time.Advance(TimeSpan.FromSeconds(1));
+            return Task.CompletedTask;
+        };
+        await engine.RunAsync();
+        Assert.Equal(64, small.Count(request => request.Request.Started < large.Request.Started));
+        Assert.All(small, request => request.AssertAnswersLikeReference());
+        large.AssertAnswersLikeReference();
+    }
+
+    [Fact]
+    public async Task A_tenant_that_holds_all_places_and_asks_for_more_makes_no_newcomer_wait()
+    {
+        var engine = new SteppedEngine(blocks: 400, limits: new EngineLimits(MaxQueued: 64, MaxSequences: 8, 64, 64, 4));
+        var greedy = Enumerable.Range(0, 20).Select(_ => engine.Ask("abc", answer: 40, tenant: "greedy")).ToList();
+        await engine.StepAsync();
+        Assert.Equal((8, 12), (engine.Now.Running, engine.Now.Waiting));
+        for (var newcomer = 0; newcomer < 200; newcomer++)
+        {
+            var request = engine.Ask("cab", answer: 2, tenant: $"newcomer {newcomer}");
+            await engine.StepAsync();
+            Assert.NotEmpty(request.Tokens);
+            await engine.StepAsync();
+            Assert.True(request.HasEnded);
+        }
+
+        await engine.RunAsync();
+        Assert.All(greedy, request => request.AssertAnswersLikeReference());
+    }
+
+    [Fact]
+    public async Task A_tenant_that_runs_requests_leaves_an_eighth_of_the_blocks_and_slots_to_others()
+    {
+        var engine = new SteppedEngine(blocks: 16, slots: 8, limits: new EngineLimits(64, 64, 64, 64, 4));
+        foreach (var _ in Enumerable.Range(0, 20)) engine.Ask("a", answer: 7, tenant: "greedy"); // two blocks each
+        await engine.StepAsync();
+        Assert.Equal(7, engine.Now.Running);
+        var other = engine.Ask("b", answer: 7, tenant: "other");
+        await engine.StepAsync();
+        Assert.NotEmpty(other.Tokens);
+        await engine.RunAsync();
+
+        foreach (var text in new[] { "01a", "23a", "45a", "67a" }) engine.Ask(text, answer: 1, tenant: "greedy");
+        await engine.StepAsync();
+        Assert.Equal(1, engine.Now.Waiting); // its fourth request would leave no slot
+        await engine.RunAsync();
+    }
+
+    [Fact]
+    public async Task A_tenant_whose_requests_fill_the_queue_loses_the_newest_to_a_newcomer()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(MaxQueued: 3, MaxSequences: 4, 64, 64, 4));
+        var greedy = Enumerable.Range(0, 3).Select(_ => engine.Ask("abc", tenant: "greedy")).ToList();
+        var newcomer = engine.Ask("cab", tenant: "newcomer");
+        var refusal = Assert.IsType<FlamingoException>(greedy[2].Failure);
+        Assert.Equal(FlamingoErrorKind.Overloaded, refusal.Kind);
+        Assert.True(refusal.RetryAfter > TimeSpan.Zero);
+        await engine.RunAsync();
+        Assert.All([greedy[0], greedy[1], newcomer], request => request.AssertAnswersLikeReference());
     }
 
     [Fact]

@@ -6,18 +6,67 @@ namespace Flamingo.LanguageModel.Engine.Tests.Scheduling;
 public sealed class SchedulerTests
 {
     [Fact]
-    public async Task Decoding_comes_first_and_prompts_take_what_the_chunk_leaves_them()
+    public async Task Decoding_comes_first_and_prompts_share_what_the_chunk_leaves_them()
     {
         var engine = new SteppedEngine(limits: new EngineLimits(16, 16, PrefillChunk: 8, PrefillChunkBesideDecoding: 4, 4));
         engine.Ask("abca");
         Assert.Equal([(0, 4, 1)], Shape(await engine.StepAsync()));
         engine.Ask("bbbbbbbbbb");
         engine.Ask("c");
-        // the long prompt uses the whole chunk, and the short prompt waits
+        // the chunk holds one block, which goes to the request that came first; in the next step it is the other's turn
         Assert.Equal([(4, 1, 1), (0, 4, 0)], Shape(await engine.StepAsync()));
-        Assert.Equal([(5, 1, 1), (4, 4, 0)], Shape(await engine.StepAsync()));
-        Assert.Equal([(6, 1, 1), (8, 2, 1), (0, 1, 1)], Shape(await engine.StepAsync()));
-        Assert.Equal([(7, 1, 1), (10, 1, 1), (1, 1, 1)], Shape(await engine.StepAsync()));
+        Assert.Equal([(5, 1, 1), (0, 1, 1)], Shape(await engine.StepAsync()));
+        Assert.Equal([(6, 1, 1), (1, 1, 1), (4, 4, 0)], Shape(await engine.StepAsync()));
+        Assert.Equal([(7, 1, 1), (2, 1, 1), (8, 2, 1)], Shape(await engine.StepAsync()));
+    }
+
+    [Fact]
+    public async Task The_chunk_is_shared_by_tenants_and_then_by_their_requests()
+    {
+        var engine = new SteppedEngine(limits: new EngineLimits(16, 16, PrefillChunk: 24, PrefillChunkBesideDecoding: 24, 4));
+        foreach (var text in new[] { "aaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbb", "ccccccccccccccccc" }) engine.Ask(text, tenant: "many");
+        engine.Ask("ddddddddddddddddd", tenant: "one");
+        // Six blocks: three for each tenant, and one for each request of the first.
+        Assert.Equal([(0, 4, 0), (0, 12, 0), (0, 4, 0), (0, 4, 0)], Shape(await engine.StepAsync()));
+        await engine.RunAsync();
+    }
+
+    [Fact]
+    public async Task With_more_tenants_than_blocks_all_come_round_and_newcomers_do_not_go_before_them()
+    {
+        var engine = new SteppedEngine(blocks: 200, limits: new EngineLimits(64, 64, PrefillChunk: 8, PrefillChunkBesideDecoding: 8, 4));
+        var old = Enumerable.Range(0, 6).Select(number => engine.Ask(new string((char)('a' + number), 13), tenant: $"old {number}")).ToList();
+        for (var step = 0; step < 3; step++)
+        {
+            engine.Ask("ab", tenant: $"new {step}"); // two blocks a step, and a newcomer in each
+            await engine.StepAsync();
+        }
+
+        Assert.All(old, request => Assert.Equal(4, request.Request.Root!.Computed));
+        await engine.RunAsync();
+        Assert.All(old, request => request.AssertAnswersLikeReference());
+    }
+
+    [Fact]
+    public async Task A_neighbour_of_a_huge_ranking_waits_two_steps_for_its_first_token()
+    {
+        // the sizes of the stage: blocks of 8 tokens, 64 candidates at once, the default chunks; and a pool of 2 GiB of a small model
+        var engine = new SteppedEngine(16_384, 8, 8, new EngineLimits(64, 64, PrefillChunk: 512, PrefillChunkBesideDecoding: 64, 64));
+        var candidates = Enumerable.Range(0, 1000).Select(number => new string((char)('a' + (number % 8)), 369) + "a").ToArray();
+        var ranking = engine.Rank("abc", candidates);
+        for (var step = 0; step < 5; step++) await engine.StepAsync();
+        for (var neighbour = 0; neighbour < 20; neighbour++)
+        {
+            var request = engine.Ask("abcd", answer: 2, tenant: $"neighbour {neighbour}");
+            var steps = 0;
+            for (; request.Tokens.Count == 0; steps++) await engine.StepAsync();
+            Assert.InRange(steps, 1, 2);
+        }
+
+        Assert.False(ranking.HasEnded);
+        ranking.Request.Cancel();
+        await engine.RunAsync();
+        Assert.Equal(0, engine.Now.LeasedBlocks);
     }
 
     [Fact]
@@ -40,7 +89,7 @@ public sealed class SchedulerTests
         var requests = new[] { engine.Ask("ab1cabcab"), engine.Ask("ab1cabcab"), engine.Ask("c2") };
         await engine.RunAsync();
         Assert.All(requests, request => request.AssertAnswersLikeReference());
-        Assert.Equal(8, requests[1].Request.CachedTokens);
+        Assert.Equal(8, requests.Sum(request => request.Request.CachedTokens)); // the two blocks of both are computed once
     }
 
     [Fact]
@@ -67,8 +116,9 @@ public sealed class SchedulerTests
         await engine.RunAsync();
         first.AssertAnswersLikeReference();
         second.AssertAnswersLikeReference();
-        Assert.Equal(12, second.Request.CachedTokens);
-        Assert.Equal(12 + 2 + (2 * 7), engine.Now.ComputedTokens);
+        // They take turns: the second adopts two blocks and computes the third. Both compute the block of the first one's last token.
+        Assert.Equal((0, 8), (first.Request.CachedTokens, second.Request.CachedTokens));
+        Assert.Equal(12 + 4 + 2 + (2 * 7), engine.Now.ComputedTokens);
     }
 
     [Fact]

@@ -13,6 +13,9 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 internal sealed class Admission(
     BlockPool pool, Scheduler scheduler, PictureMemory pictures, PinnedPrefixes pins, ModelMemory memory, EngineLimits limits)
 {
+    // One part of so many is left to tenants that do not run a request.
+    private const int LeftToOthers = 8;
+
     /// <summary>Refuses a request that could never be admitted, however long it waited.</summary>
     /// <exception cref="FlamingoException">InvalidArgument, or LatentsMissing.</exception>
     public void Check(EngineRequest request)
@@ -30,32 +33,50 @@ internal sealed class Admission(
         if (request.Width > limits.MaxSequences)
             faults.Add(new("sampling", $"{request.Width} samples or beams are more than the {limits.MaxSequences} sequences that are "
                 + $"computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
-        var (prefix, most) = (request.Prompt.Ids.Count / memory.BlockTokens, PinnedPrefixes.MostBlocks(memory.Blocks));
+        var (prefix, most) = (request.Prompt.Ids.Count / memory.BlockTokens, PinnedPrefixes.MostOfTenant(memory.Blocks));
         if (request.Terms.PinPrefix is not null && prefix > most)
-            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; at most {most} may be "
-                + $"pinned.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
+            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; a tenant may pin at most {most}.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
         PromptRules.ThrowIfAny(faults);
         RequireLatents(request);
     }
 
+    /// <summary>
+    /// Admits the request if it fits. A tenant that runs requests already leaves an eighth of the blocks and picture slots available, and
+    /// a tenant without a running request may use some more places than <see cref="EngineLimits.MaxSequences"/>, so that no tenant holds
+    /// everything. Pinned prefixes give way where nothing else makes room.
+    /// </summary>
+    /// <param name="running">Requests that are admitted and have not ended.</param>
     /// <returns>False if the request must wait until other requests have ended.</returns>
     /// <exception cref="FlamingoException">LatentsMissing, or Overloaded if its prefix cannot be pinned now.</exception>
-    public bool TryAdmit(EngineRequest request)
+    public bool TryAdmit(EngineRequest request, IReadOnlyList<EngineRequest> running)
     {
         RequireLatents(request);
+        var (tenant, pinning) = (request.Terms.Tenant, request.Terms.PinPrefix is not null);
+        var runsAlready = running.Any(other => other.Terms.Tenant == tenant);
+        var places = limits.MaxSequences + (runsAlready ? 0 : limits.PlacesForNewcomers);
+        if (running.Where(other => !other.IsPaused).Sum(other => other.Width) + request.Width > places) return false;
         var keys = Distinct(request);
-        if (!pictures.CanLease(keys)) return false;
+        if (!pictures.CanLease(keys, leave: runsAlready ? pictures.Slots / LeftToOthers : 0)) return false;
 
-        if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, request.Terms.Tenant, memory.BlockTokens);
+        if (request.Chain.Count == 0) request.Chain = BlockHash.Chain(request.Prompt, tenant, memory.BlockTokens);
         var computed = scheduler.FindComputed(request);
         var needed = request.BlocksNeeded(memory.BlockTokens);
-        // A computed block that is leased already costs nothing. One that only the cache holds counts like a new one.
-        if (needed - computed.Count(block => !pool.IsCached(block)) > pool.Available) return false;
+        var leave = runsAlready ? pool.Total / LeftToOthers : 0;
+        if (Cost(_ => false) + leave > pool.Available)
+        {
+            var pinned = pins.Yieldable();
+            if (Cost(pinned.Contains) + leave > pool.Available + pinned.Count) return false;
+        }
 
-        if (request.Terms.PinPrefix is not null) pins.Promise(request.Chain);
+        if (pinning) pins.RequireRoom(request.Chain, tenant);
+        pins.Yield(tenant, computed, () => Cost(_ => false) <= pool.Available);
+        if (pinning) pins.Promise(request.Chain, tenant);
         request.Admit(new BlockLease(pool, needed - computed.Count), pictures.Lease(keys));
         request.Root!.BeginBehind(computed, memory.BlockTokens);
         return true;
+
+        // A computed block that is leased already costs nothing. One that only the cache holds, or only pins, counts like a new one.
+        int Cost(Func<int, bool> isYielded) => needed - computed.Count(block => !pool.IsCached(block) && !isYielded(block));
     }
 
     private static HashSet<string> Distinct(EngineRequest request) => request.Prompt.Keys.ToHashSet(StringComparer.Ordinal);

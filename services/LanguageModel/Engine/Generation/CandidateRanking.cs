@@ -35,9 +35,10 @@ public sealed class CandidateRanking(
 
     public override int StepsLeft => 1 + ((candidates.Count - _finished) / AtOnce);
 
-    // Fewer candidates run at once where memory is small. The ranking then takes more steps and gives the same scores.
+    // Candidates take at most about half of the memory, because other requests need some too. Fewer then run at once: the ranking takes
+    // more steps and gives the same scores.
     private int AtOnce =>
-        Math.Clamp((memory.Blocks - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
+        Math.Clamp(((memory.Blocks / 2) - PromptBlocks) / Math.Max(1, BlocksOfCandidate), 1, Math.Max(1, Math.Min(_long, mostAtOnce)));
 
     private int PromptBlocks => (Prompt.Ids.Count + memory.BlockTokens - 1) / memory.BlockTokens;
 

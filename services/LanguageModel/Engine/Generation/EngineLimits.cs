@@ -2,7 +2,9 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 
 /// <summary>Limits on what the engine queues and computes.</summary>
 /// <param name="MaxQueued">Most requests that may wait to be admitted.</param>
-/// <param name="MaxSequences">Most sequences that are computed at once.</param>
+/// <param name="MaxSequences">
+/// Most sequences that are computed at once, besides those of <see cref="PlacesForNewcomers"/>.
+/// </param>
 /// <param name="PrefillChunk">Most prompt tokens of a step that decodes no answer.</param>
 /// <param name="PrefillChunkBesideDecoding">Most prompt tokens of a step that also decodes answers.</param>
 /// <param name="MaxCandidatesAtOnce">Most candidates of one ranking that are computed in one step.</param>
@@ -11,6 +13,11 @@ public sealed record EngineLimits(
 {
     /// <summary>How long events of an answer may wait without any being taken before the answer ends with Aborted.</summary>
     public TimeSpan WriteStallTimeout { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// Sequences beyond <see cref="MaxSequences"/> that only requests of tenants without a running request may take: a quarter of it.
+    /// </summary>
+    public int PlacesForNewcomers => (MaxSequences + 3) / 4;
 }
 
 /// <summary>What the engine held after its last step. The numbers of free, leased and cached blocks add up to all blocks.</summary>

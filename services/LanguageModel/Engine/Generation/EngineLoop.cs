@@ -10,7 +10,6 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 internal sealed class EngineLoop : IAsyncDisposable
 {
     private readonly StepEngine _engine;
-    private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stop = new();
@@ -19,7 +18,7 @@ internal sealed class EngineLoop : IAsyncDisposable
 
     public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
     {
-        (_engine, _time, _log) = (new StepEngine(runner, limits, time, log), time, log);
+        (_engine, _log) = (new StepEngine(runner, limits, time, log), log);
         _metrics = new EngineMetrics(() => _engine.Statistics);
         _loop = Task.Run(RunAsync);
     }
@@ -69,19 +68,17 @@ internal sealed class EngineLoop : IAsyncDisposable
         }
     }
 
-    // A request may wait for blocks that are pinned, so the engine tries to admit it again when the next pin expires.
+    // A request that waits although none runs would wait for ever, so there is none: pins yield, and everything else is leased by others.
     private async Task WaitAsync()
     {
-        using var end = new CancellationTokenSource(_engine.UntilPinEnds ?? Timeout.InfiniteTimeSpan, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(end.Token, _stop.Token);
         try
         {
-            await _signal.WaitAsync(either.Token);
+            await _signal.WaitAsync(_stop.Token);
             while (_signal.Wait(0, CancellationToken.None)) { } // one step serves all signals
         }
         catch (OperationCanceledException)
         {
-            // a pin has expired, or the engine is being stopped
+            // the engine is being stopped
         }
     }
 }

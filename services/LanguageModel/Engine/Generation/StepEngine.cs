@@ -19,6 +19,12 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// </summary>
 public sealed class StepEngine
 {
+    // A request that does not fit may be passed so many times.
+    private const int MostPasses = 64;
+
+    // Most requests that one round of admission looks at, however many tenants wait.
+    private const int MostTried = 64;
+
     private readonly IModelRunner _runner;
     private readonly EngineLimits _limits;
     private readonly TimeProvider _time;
@@ -56,24 +62,20 @@ public sealed class StepEngine
     /// <summary>Requests that are admitted and have not ended, oldest first. Read the list only between steps.</summary>
     public IReadOnlyList<EngineRequest> Running => _running;
 
-    /// <summary>
-    /// Time until the next pin expires, after which a waiting request may fit; null if no request waits or no pin exists.
-    /// </summary>
-    public TimeSpan? UntilPinEnds => _queue.Count > 0 ? _pins.NextEnd : null;
-
     /// <summary>Queues a request. Any thread may call it.</summary>
     /// <exception cref="FlamingoException">
-    /// InvalidArgument or LatentsMissing; Overloaded, with the expected time until the queue has room; Unavailable after
+    /// InvalidArgument or LatentsMissing; Overloaded, with the expected time until the queue has room (a request that waits fails with it
+    /// later, if one of a tenant with fewer waiting requests takes its place); Unavailable after
     /// <see cref="Stop"/>.
     /// </exception>
     public void Submit(EngineRequest request)
     {
         _admission.Check(request);
-        _queue.Enqueue(request.Terms.Tenant, request, WhenFull);
+        if (_queue.Enqueue(request.Terms.Tenant, request, WhenFull) is { } displaced) displaced.Request.Fail(displaced.Refusal);
     }
 
     /// <summary>Plans what the next step would compute if it began now, without admitting any request. It changes nothing.</summary>
-    public StepPlan Plan() => _scheduler.Schedule(_running);
+    public StepPlan Plan() => _scheduler.Schedule([.. _running.Where(request => !request.IsPaused)]);
 
     /// <returns>False if there was nothing to compute.</returns>
     public async Task<bool> StepAsync(CancellationToken cancellation)
@@ -149,12 +151,33 @@ public sealed class StepEngine
     {
         var pinned = _pins.Blocks;
         if (_pins.Expire() is > 0 and var expired) _log.PinsExpired(expired, pinned - _pins.Blocks);
-        while (_queue.Peek() is { } next && Computing + next.Width <= _limits.MaxSequences)
+        var yielded = _pins.Yielded;
+        while (AdmitRound()) { }
+        if (_pins.Yielded > yielded) _log.PinsYielded(_pins.Yielded - yielded);
+    }
+
+    // Tries the next request of each tenant. Those that fit may pass others that do not, but each of these only a number of times: then
+    // nothing is admitted before it. Passes do not count against a tenant that runs more than its share already.
+    private bool AdmitRound()
+    {
+        var (any, waiting, passed) = (false, _queue.Next(MostTried), new List<EngineRequest>());
+        var tenants = _running.Select(request => request.Terms.Tenant).Union(waiting.Select(next => next.Tenant)).Count();
+        foreach (var (tenant, next) in waiting)
         {
+            if (passed.Exists(request => request.Passed >= MostPasses)) break;
             try
             {
-                if (!_admission.TryAdmit(next)) return;
+                if (!_admission.TryAdmit(next, _running))
+                {
+                    var own = _running.Where(request => request.Terms.Tenant == tenant).Sum(request => request.Width);
+                    if (own * tenants <= _running.Sum(request => request.Width)) passed.Add(next);
+                    continue;
+                }
+
+                next.LastServed = _running.Where(request => request.Terms.Tenant == tenant).Select(request => request.LastServed)
+                    .DefaultIfEmpty(_statistics.Steps).Max();
                 _running.Add(next);
+                foreach (var request in passed) request.Passed++;
                 _log.RequestAdmitted(
                     next.Prompt.Ids.Count, next.CachedTokens, next.PictureLease!.Slots.Count, next.PictureLease.Fresh.Count);
             }
@@ -164,9 +187,12 @@ public sealed class StepEngine
                 next.Fail(exception);
             }
 
-            _queue.Dequeue();
+            any = true;
+            _queue.Dequeue(tenant);
             if (Interlocked.Exchange(ref _refused, 0) is > 0 and var refused) _log.QueueHasRoom(refused);
         }
+
+        return any;
     }
 
     // Pictures for which a request was the first to lease a slot are projected before anything reads the slot.
@@ -186,7 +212,11 @@ public sealed class StepEngine
             var request = sequence.Request;
             if (!_running.Contains(request)) continue; // another sequence of the same request may have failed
             if (request.Started == 0) request.Started = started;
+            var decoding = Scheduler.IsDecoding(sequence);
             sequence.Computed += tokens;
+            // A turn is a whole block: a request in the middle of one keeps its turn.
+            if (!decoding && (sequence.Computed % _runner.Memory.BlockTokens == 0 || sequence.Uncomputed == 0))
+                request.LastServed = _statistics.Steps + 1;
             if (sequence == request.Root) PublishPrefix(request, sequence);
             if (output.Logits.Count == 0 && output.Scores.Count == 0 && output.Best is null) continue;
             try
@@ -250,10 +280,8 @@ public sealed class StepEngine
 
     private void Report(int steps, int tokens, int projections)
     {
-        // A waiting request can be admitted when the first running request has ended. If none runs, it waits for pinned blocks.
-        var seconds = _running.Count > 0
-            ? _secondsPerStep * Math.Max(1, _running.Min(request => request.StepsLeft))
-            : _pins.NextEnd?.TotalSeconds ?? _secondsPerStep;
+        // A waiting request can be admitted when the first running request has ended.
+        var seconds = _secondsPerStep * Math.Max(1, _running.Select(request => request.StepsLeft).DefaultIfEmpty().Min());
         Volatile.Write(ref _secondsUntilPlace, seconds);
         var known = _statistics;
         Volatile.Write(ref _statistics, new EngineStatistics(

@@ -48,12 +48,14 @@ public sealed class PictureMemory
     }
 
     /// <summary>Whether slots for all these keys could be leased now.</summary>
-    public bool CanLease(IReadOnlyCollection<string> keys)
+    /// <param name="leave">Number of slots that must then still be available, unless every key is held already.</param>
+    public bool CanLease(IReadOnlyCollection<string> keys, int leave = 0)
     {
         lock (_lock)
         {
             var held = keys.Where(_entries.ContainsKey).Select(key => _entries[key]).ToList();
-            return keys.Count - held.Count <= _free.Count + _idle.Count - held.Count(entry => entry.Owners == 0);
+            return keys.Count == held.Count
+                || keys.Count - held.Count + leave <= _free.Count + _idle.Count - held.Count(entry => entry.Owners == 0);
         }
     }
 

@@ -5,59 +5,72 @@ namespace Flamingo.LanguageModel.Engine.Scheduling;
 
 /// <summary>
 /// The order of admission: tenants take turns, and the requests of one tenant are served in the order of arrival. The number of waiting
-/// requests is bounded. The queue does not skip a request that does not fit yet, so that short requests cannot keep a long
-/// request waiting for ever.
+/// requests is bounded; where the queue is full, a tenant with fewer waiting requests displaces a request of the tenant with the most.
+/// Nothing is kept of a tenant without waiting requests. Any thread may enqueue; only the engine's loop takes requests out.
 /// </summary>
 public sealed class AdmissionQueue<T>(int mostWaiting)
     where T : class
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<(string Tenant, LinkedList<T> Waiting)> _turns = new(); // the first tenant is served next
+    private readonly LinkedList<Turn> _turns = new(); // the first tenant is served next
+    private readonly Dictionary<string, LinkedListNode<Turn>> _tenants = new(StringComparer.Ordinal);
     private Func<Exception>? _closed;
 
     /// <summary>Number of waiting requests.</summary>
     public int Count { get; private set; }
 
-    /// <param name="retryAfter">Returns the expected time until the queue has room. It is called only if the request is refused.</param>
+    /// <param name="retryAfter">Returns the expected time until the queue has room. It is called only if a request is refused.</param>
+    /// <returns>
+    /// The request that was displaced and what its caller is told; null if the queue had room. It is the newest request of the tenant
+    /// that has the most, and never a request that is next in its tenant's order.
+    /// </returns>
     /// <exception cref="FlamingoException">Overloaded, with RetryAfter; after <see cref="Close"/>, the exception that was given
     /// there.</exception>
-    public void Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
+    public (T Request, Exception Refusal)? Enqueue(string tenant, T request, Func<TimeSpan> retryAfter)
     {
         lock (_lock)
         {
             if (_closed is not null) throw _closed();
+            (T, Exception)? displaced = null;
             if (Count >= mostWaiting)
             {
-                var wait = retryAfter();
-                throw new FlamingoException(
-                    FlamingoErrorKind.Overloaded,
-                    $"{Count} requests are waiting already. Try again in {wait.TotalSeconds:0.0} s, or raise "
-                    + $"LanguageModel:MaxQueued.") { RetryAfter = wait };
+                var refusal = Refusal(retryAfter());
+                var own = _tenants.TryGetValue(tenant, out var known) ? known.Value.Waiting.Count : 0;
+                var longest = _turns.MaxBy(turn => turn.Waiting.Count)!;
+                // Both then have their turns nearer to each other; otherwise the two would displace each other for ever.
+                if (own + 1 >= longest.Waiting.Count) throw refusal;
+                displaced = (longest.Waiting.Last!.Value, refusal);
+                longest.Waiting.RemoveLast();
+                Count--;
             }
 
-            var turn = _turns.FirstOrDefault(turn => turn.Tenant == tenant).Waiting;
-            if (turn is null) _turns.AddLast((tenant, turn = new LinkedList<T>()));
-            turn.AddLast(request);
+            if (!_tenants.TryGetValue(tenant, out var node))
+                _tenants[tenant] = node = _turns.AddLast(new Turn(tenant, new LinkedList<T>()));
+            node.Value.Waiting.AddLast(request);
             Count++;
+            return displaced;
         }
     }
 
-    /// <summary>The request that is next, which stays in the queue; null if none waits.</summary>
-    public T? Peek()
+    /// <summary>
+    /// The next request of each tenant, in the order of the turns; at most <paramref name="most"/>. All stay in the queue.
+    /// </summary>
+    public IReadOnlyList<(string Tenant, T Request)> Next(int most)
     {
-        lock (_lock) return _turns.First?.Value.Waiting.First!.Value;
+        lock (_lock) return [.. _turns.Take(most).Select(turn => (turn.Tenant, turn.Waiting.First!.Value))];
     }
 
-    /// <summary>Removes the request that <see cref="Peek"/> returned. The next tenant is served next.</summary>
-    public void Dequeue()
+    /// <summary>Removes the next request of a tenant. The tenant's other requests wait for its next turn.</summary>
+    public void Dequeue(string tenant)
     {
         lock (_lock)
         {
-            var turn = _turns.First!;
-            turn.Value.Waiting.RemoveFirst();
+            var node = _tenants[tenant];
+            node.Value.Waiting.RemoveFirst();
             Count--;
-            _turns.Remove(turn);
-            if (turn.Value.Waiting.Count > 0) _turns.AddLast(turn);
+            _turns.Remove(node);
+            if (node.Value.Waiting.Count > 0) _turns.AddLast(node);
+            else _tenants.Remove(tenant);
         }
     }
 
@@ -86,7 +99,12 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
                     removed.Add(request);
                 }
 
-                if (turn.Value.Waiting.Count == 0) _turns.Remove(turn);
+                if (turn.Value.Waiting.Count == 0)
+                {
+                    _turns.Remove(turn);
+                    _tenants.Remove(turn.Value.Tenant);
+                }
+
                 turn = next;
             }
 
@@ -94,4 +112,13 @@ public sealed class AdmissionQueue<T>(int mostWaiting)
             return removed;
         }
     }
+
+    private FlamingoException Refusal(TimeSpan wait) => new(
+        FlamingoErrorKind.Overloaded,
+        $"{Count} requests are waiting already. Try again in {wait.TotalSeconds:0.0} s, or raise LanguageModel:MaxQueued.")
+    {
+        RetryAfter = wait,
+    };
+
+    private sealed record Turn(string Tenant, LinkedList<T> Waiting);
 }

@@ -77,6 +77,15 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     /// <summary>Timestamp at which the first step that computed the request began; 0 before.</summary>
     public long Started { get; set; }
 
+    /// <summary>
+    /// Number of the last step that computed tokens of the prompt or of candidates. At its admission a request takes the number of its
+    /// tenant, or that of the current step, so that newcomers do not go before those who wait for their turn.
+    /// </summary>
+    public long LastServed { get; set; }
+
+    /// <summary>Number of requests that were admitted before this one although it was in front of them.</summary>
+    public int Passed { get; set; }
+
     /// <summary>Number of blocks for the prompt and for the full length of all sequences that continue it.</summary>
     public abstract int BlocksNeeded(int blockTokens);
 

@@ -1,4 +1,5 @@
 using Flamingo.LanguageModel.Engine.KvCache;
+using Flamingo.LanguageModel.Engine.Pictures;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
@@ -10,43 +11,72 @@ namespace Flamingo.LanguageModel.Engine.Scheduling;
 public sealed record ScheduleLimits(int PrefillChunk, int PrefillChunkBesideDecoding);
 
 /// <summary>
-/// Decides what the next step computes: one token of every running answer, then prompts in the order of their admission, as many
-/// tokens as the chunk allows. Blocks that another request has computed, or computes in this very step, are not computed again.
-/// The scheduler changes nothing; <see cref="StepPlan.Apply"/> applies its plan.
+/// Decides what the next step computes: one token of every running answer, then tokens of prompts and of the candidates of rankings, as
+/// many as the chunk allows. The chunk is dealt block by block: tenants take turns, and the requests of one tenant take turns too, so that
+/// a long prompt or a large ranking makes nobody wait. Whoever was served the longest ago goes first, so that all come round where there
+/// are more of them than blocks in a chunk. Blocks that another request has computed, or computes in this very step, are not computed
+/// again. The scheduler changes nothing; <see cref="StepPlan.Apply"/> applies its plan.
 /// </summary>
 public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, ScheduleLimits limits)
 {
     private readonly int _blockTokens = memory.BlockTokens;
 
-    /// <param name="running">Admitted requests, oldest first. Paused requests are left out.</param>
+    /// <summary>Whether the sequence continues an answer, so that it takes part in every step with one token.</summary>
+    public static bool IsDecoding(Sequence sequence) =>
+        sequence.Uncomputed == 1 && sequence.Targets.Count == 0 && sequence.Computed >= sequence.Request.Prompt.Ids.Count;
+
+    /// <param name="running">Admitted requests, oldest first.</param>
     public StepPlan Schedule(IReadOnlyList<EngineRequest> running)
     {
-        var (adoptions, chunks) = (new List<Adoption>(), new List<PlannedChunk>());
-        var waiting = running.Where(request => !request.IsPaused).SelectMany(request => request.Sequences).Where(sequence => sequence.Uncomputed > 0).ToList();
-        foreach (var sequence in waiting.Where(IsDecoding)) chunks.Add(new PlannedChunk(sequence, 1));
-
-        var left = chunks.Count > 0 ? limits.PrefillChunkBesideDecoding : limits.PrefillChunk;
-        var inThisStep = new HashSet<BlockHash>();
-        foreach (var sequence in waiting.Where(sequence => !IsDecoding(sequence)))
+        var decoding = running.SelectMany(request => request.Sequences).Where(IsDecoding).Select(sequence => new PlannedChunk(sequence, 1))
+            .ToList();
+        var (adoptions, claims, inThisStep) = (new List<Adoption>(), new List<Claim>(), new HashSet<BlockHash>());
+        var tenants = InTurn(running);
+        var chunk = decoding.Count > 0 ? limits.PrefillChunkBesideDecoding : limits.PrefillChunk;
+        for (var left = chunk; left > 0 && tenants.TryDequeue(out var tenant);)
         {
-            if (left <= 0) break;
-            var computed = sequence.Computed;
-            if (IsPrompt(sequence))
-            {
-                var found = FindComputed(sequence);
-                if (found.Count > 0) adoptions.Add(new Adoption(sequence, found));
-                computed += found.Count * _blockTokens;
-                // An earlier request computes the next block in this step, so this sequence waits and adopts that block in the next step.
-                if (IsAtBorder(sequence.Request, computed, out var next) && inThisStep.Contains(sequence.Request.Chain[next])) continue;
-            }
-
-            var tokens = Tokens(sequence.Ids.Count, computed, left);
-            if (IsPrompt(sequence)) inThisStep.UnionWith(FullBlocks(sequence.Request, computed, computed + tokens));
-            chunks.Add(new PlannedChunk(sequence, tokens));
-            left -= tokens;
+            var request = tenant.Dequeue();
+            var claim = request.Peek();
+            if (!claim.HasBegun) Begin(claim);
+            var tokens = Deal(claim);
+            // A block that does not fit any more waits for the next step. Only a chunk that is smaller than a block divides one.
+            if (tokens > left) tokens = left == chunk ? left : 0;
+            left -= Give(claim, tokens);
+            if (tokens == 0 || claim.IsServed) request.Dequeue();
+            if (request.Count > 0) tenant.Enqueue(request);
+            if (tenant.Count > 0) tenants.Enqueue(tenant);
         }
 
-        return new StepPlan(adoptions, chunks);
+        return new StepPlan(adoptions, [.. decoding, .. claims.Where(claim => claim.Tokens > 0).Select(claim => claim.Planned)]);
+
+        void Begin(Claim claim)
+        {
+            claim.HasBegun = true;
+            claims.Add(claim);
+            if (!IsPrompt(claim.Sequence)) return;
+            var found = FindComputed(claim.Sequence);
+            if (found.Count > 0) adoptions.Add(new Adoption(claim.Sequence, found));
+            claim.Computed += found.Count * _blockTokens;
+        }
+
+        // Tokens up to the next border of a block, or to the end. If another request computes that block in this step, the sequence waits
+        // and adopts the block in the next step.
+        int Deal(Claim claim)
+        {
+            var end = claim.Computed + claim.Tokens;
+            return IsPrompt(claim.Sequence) && IsAtBorder(claim.Sequence.Request, end, out var next)
+                && inThisStep.Contains(claim.Sequence.Request.Chain[next])
+                    ? 0
+                    : Math.Min(((end / _blockTokens) + 1) * _blockTokens, claim.Sequence.Ids.Count) - end;
+        }
+
+        int Give(Claim claim, int tokens)
+        {
+            var begin = claim.Computed + claim.Tokens;
+            if (IsPrompt(claim.Sequence)) inThisStep.UnionWith(FullBlocks(claim.Sequence.Request, begin, begin + tokens));
+            claim.Tokens += tokens;
+            return tokens;
+        }
     }
 
     /// <summary>
@@ -62,11 +92,21 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
     private List<int> FindComputed(EngineRequest request, int firstBlock) =>
         prefixes.FindRun(request.Chain, firstBlock, Adoptable(request));
 
+    // The sequences to compute of each request of each tenant. Those that were served the longest ago come first.
+    private static Queue<Queue<Queue<Claim>>> InTurn(IReadOnlyList<EngineRequest> running) => new(
+        from tenant in running.GroupBy(request => request.Terms.Tenant)
+        let requests = new Queue<Queue<Claim>>(
+            from request in tenant.OrderBy(request => request.LastServed)
+            let claims = new Queue<Claim>(
+                request.Sequences.Where(sequence => sequence.Uncomputed > 0 && !IsDecoding(sequence)).Select(one => new Claim(one)))
+            where claims.Count > 0
+            select claims)
+        where requests.Count > 0
+        orderby tenant.Max(request => request.LastServed)
+        select requests);
+
     private static bool IsPrompt(Sequence sequence) =>
         sequence == sequence.Request.Root && sequence.Computed < sequence.Request.Prompt.Ids.Count;
-
-    private static bool IsDecoding(Sequence sequence) =>
-        sequence.Uncomputed == 1 && sequence.Targets.Count == 0 && sequence.Computed >= sequence.Request.Prompt.Ids.Count;
 
     private int Adoptable(EngineRequest request) => (request.Prompt.Ids.Count - 1) / _blockTokens;
 
@@ -84,11 +124,22 @@ public sealed class Scheduler(PrefixCache prefixes, ModelMemory memory, Schedule
         for (var block = computed / _blockTokens; (block + 1) * _blockTokens <= end; block++) yield return request.Chain[block];
     }
 
-    // A chunk that does not reach the end of the prompt stops at a block boundary, so that the block can be published.
-    private int Tokens(int length, int computed, int left)
+    /// <summary>A sequence that has tokens to compute besides the next token of an answer.</summary>
+    private sealed class Claim(Sequence sequence)
     {
-        if (length - computed <= left) return length - computed;
-        var end = (computed + left) / _blockTokens * _blockTokens;
-        return end > computed ? end - computed : Math.Min(left, length - computed);
+        public Sequence Sequence { get; } = sequence;
+
+        /// <summary>Number of tokens that are computed or adopted.</summary>
+        public int Computed { get; set; } = sequence.Computed;
+
+        /// <summary>Number of tokens that the step computes after them.</summary>
+        public int Tokens { get; set; }
+
+        /// <summary>Whether the sequence has had its first turn in this step.</summary>
+        public bool HasBegun { get; set; }
+
+        public bool IsServed => Computed + Tokens == Sequence.Ids.Count;
+
+        public PlannedChunk Planned => new(Sequence, Tokens);
     }
 }
