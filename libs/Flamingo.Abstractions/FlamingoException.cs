@@ -28,6 +28,12 @@ public enum FlamingoErrorKind
     /// <summary>Another caller has changed the resource that this call was to change.</summary>
     Conflict,
 
+    /// <summary>
+    /// The call was given up in the middle, because something that it used changed or because its answer was not read. The same
+    /// call may succeed when it is made again.
+    /// </summary>
+    Aborted,
+
     /// <summary>The model produced an unusable result for this request, for example non-finite logits.</summary>
     Internal,
 

@@ -80,6 +80,7 @@ public static class ErrorWire
         FlamingoErrorKind.InvalidArgument => StatusCode.InvalidArgument,
         FlamingoErrorKind.NotFound => StatusCode.NotFound,
         FlamingoErrorKind.LatentsMissing or FlamingoErrorKind.Mismatch or FlamingoErrorKind.Conflict => StatusCode.FailedPrecondition,
+        FlamingoErrorKind.Aborted => StatusCode.Aborted,
         FlamingoErrorKind.Overloaded => StatusCode.ResourceExhausted,
         FlamingoErrorKind.Unavailable => StatusCode.Unavailable,
         FlamingoErrorKind.DeadlineExceeded => StatusCode.DeadlineExceeded,
@@ -95,6 +96,7 @@ public static class ErrorWire
     {
         StatusCode.InvalidArgument => FlamingoErrorKind.InvalidArgument,
         StatusCode.ResourceExhausted => FlamingoErrorKind.Overloaded,
+        StatusCode.Aborted => FlamingoErrorKind.Aborted,
         StatusCode.DeadlineExceeded => FlamingoErrorKind.DeadlineExceeded,
         StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Unimplemented => FlamingoErrorKind.Unavailable,
         _ when HasBrokenTransport(exception.Status.DebugException ?? exception.InnerException) => FlamingoErrorKind.Unavailable,

@@ -26,6 +26,7 @@ public sealed class ErrorWireTests
     [InlineData(FlamingoErrorKind.Unavailable, StatusCode.Unavailable)]
     [InlineData(FlamingoErrorKind.Mismatch, StatusCode.FailedPrecondition)]
     [InlineData(FlamingoErrorKind.Conflict, StatusCode.FailedPrecondition)]
+    [InlineData(FlamingoErrorKind.Aborted, StatusCode.Aborted)]
     [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
     [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
     [InlineData(FlamingoErrorKind.Cancelled, StatusCode.Cancelled)]
@@ -51,6 +52,7 @@ public sealed class ErrorWireTests
     [InlineData(StatusCode.DeadlineExceeded, FlamingoErrorKind.DeadlineExceeded)]
     [InlineData(StatusCode.Cancelled, FlamingoErrorKind.Unavailable)]
     [InlineData(StatusCode.ResourceExhausted, FlamingoErrorKind.Overloaded)]
+    [InlineData(StatusCode.Aborted, FlamingoErrorKind.Aborted)]
     [InlineData(StatusCode.InvalidArgument, FlamingoErrorKind.InvalidArgument)]
     [InlineData(StatusCode.Unknown, FlamingoErrorKind.Internal)]
     public void A_status_without_our_details_is_judged_by_its_code(StatusCode code, FlamingoErrorKind kind)
