@@ -52,15 +52,34 @@ public sealed class RedisOptions
     /// <summary>Prefix of every key.</summary>
     public string InstanceName { get; set; } = "flamingo:latents:";
 
-    /// <summary>Longest wait for an answer of Redis. When it has passed, the pictures of a lookup count as misses.</summary>
+    /// <summary>
+    /// Key of the seals (HMAC-SHA256) of all values in Redis, at least 16 characters; values that are sealed otherwise are not used.
+    /// An empty string seals without a key (SHA-256), which detects damage but not values that others wrote.
+    /// </summary>
+    public string IntegrityKey { get; set; } = "";
+
+    /// <summary>Longest wait for a lookup. When it has passed, the pictures of the lookup count as misses.</summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
     public TimeSpan LookupBudget { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// Longest wait until leases are taken, renewed or released. When it has passed, this gateway encodes the pictures without leases.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
+    public TimeSpan LeaseBudget { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// Longest wait for a write of up to 16 values, and as long again for each further 16. No request waits for it, because values are
+    /// written after the answer.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "00:01:00")]
+    public TimeSpan WriteBudget { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long an entry is kept after its last use.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00")]
     public TimeSpan TimeToLive { get; set; } = TimeSpan.FromDays(1);
 
-    /// <summary>How long Redis is skipped after repeated failures.</summary>
+    /// <summary>How long calls of one kind (lookups, leases, writes) are skipped after repeated failures.</summary>
     [Range(typeof(TimeSpan), "00:00:00.500", "00:10:00")]
     public TimeSpan BreakDuration { get; set; } = TimeSpan.FromSeconds(5);
 

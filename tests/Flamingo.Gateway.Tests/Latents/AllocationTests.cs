@@ -41,7 +41,8 @@ public sealed class AllocationTests : IDisposable
     public async Task A_hit_in_redis_allocates_its_value_once()
     {
         await using var gateway = _stage.Services(("Redis:ConnectionString", $"127.0.0.1:{_server.Port}"),
-            ("Redis:LookupBudget", "00:00:05"), ("Gateway:MemoryCacheBytes", "0"));
+            ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+            ("Gateway:MemoryCacheBytes", "0"));
         var bytes = await MeasureAsync(gateway, PictureSource.Redis);
         Assert.InRange(bytes, Value, 1.3 * Value);
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();

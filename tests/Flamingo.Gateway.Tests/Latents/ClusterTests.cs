@@ -60,5 +60,7 @@ public sealed class ClusterTests : IDisposable
     private static CacheStatistics Read(ServiceProvider gateway) => gateway.GetRequiredService<LatentCacheOperations>().Read();
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseDuration", "00:00:15"));
+        ("Redis:ConnectionString", _server.Address),
+        ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+        ("Redis:LeaseDuration", "00:00:15"));
 }

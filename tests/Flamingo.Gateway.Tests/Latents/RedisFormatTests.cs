@@ -85,7 +85,9 @@ public sealed class RedisFormatTests : IAsyncLifetime
     }
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", Life.ToString()),
+        ("Redis:ConnectionString", _server.Address),
+        ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+        ("Redis:TimeToLive", Life.ToString()),
         ("Redis:LeaseDuration", "00:00:15"));
 
     private string NameOf(byte picture) => "flamingo:latents:" + KeyOf(picture);

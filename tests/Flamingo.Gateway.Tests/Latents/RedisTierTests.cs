@@ -161,7 +161,8 @@ public sealed class RedisTierTests(RedisContainerFixture redis) : IClassFixture<
 
     private ServiceProvider Gateway(string budget = "00:00:05") =>
         _stage.Services(
-            ("Redis:ConnectionString", redis.Container.GetConnectionString()), ("Redis:LookupBudget", budget),
+            ("Redis:ConnectionString", redis.Container.GetConnectionString()),
+            ("Redis:LookupBudget", budget), ("Redis:LeaseBudget", budget), ("Redis:WriteBudget", budget),
             ("Redis:TimeToLive", "01:00:00"), ("Redis:LeaseDuration", "00:00:15"));
 
     private string KeyOf(byte[] file) => LatentKey.Compute(

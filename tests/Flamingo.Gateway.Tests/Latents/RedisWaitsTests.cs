@@ -61,7 +61,9 @@ public sealed class RedisWaitsTests : IDisposable
     private async Task<ServiceProvider> GatewayAsync()
     {
         var gateway = _stage.Services(
-            ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseDuration", "00:01:00"));
+            ("Redis:ConnectionString", _server.Address),
+            ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+            ("Redis:LeaseDuration", "00:01:00"));
         while (!(await gateway.GetRequiredService<ILatentCacheOperations>().GetStatisticsAsync(Cancellation)).Redis!.Reachable)
             Cancellation.ThrowIfCancellationRequested();
         return gateway;

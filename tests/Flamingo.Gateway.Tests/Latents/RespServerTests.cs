@@ -142,7 +142,9 @@ public sealed class RespServerTests : IDisposable
     }
 
     private ServiceProvider Gateway() => _stage.Services(
-        ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:TimeToLive", "01:00:00"),
+        ("Redis:ConnectionString", _server.Address),
+        ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+        ("Redis:TimeToLive", "01:00:00"),
         ("Redis:BreakDuration", "00:00:00.500"), ("Redis:LeaseDuration", "00:00:15"));
 
     private string KeyOf(params byte[] file) => "flamingo:latents:" + NameOf(file);

@@ -193,7 +193,9 @@ public sealed class SharedEncodingTests : IAsyncLifetime
         (string Key, string Value)[] lease = settings.Contains(ShortLease) ? [] : [("Redis:LeaseDuration", "00:00:15")];
         var gateway = _stage.Services(
         [
-            ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Gateway:MaxConcurrentRequests", "200"),
+            ("Redis:ConnectionString", _server.Address),
+            ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+            ("Gateway:MaxConcurrentRequests", "200"),
             .. lease, .. settings,
         ]);
         _gateways.Add(gateway);

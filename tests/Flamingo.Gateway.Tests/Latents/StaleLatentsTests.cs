@@ -61,7 +61,9 @@ public sealed class StaleLatentsTests : IDisposable
 
     private ServiceProvider Gateway(Stage stage, string salt) =>
         stage.Services(
-            ("Redis:ConnectionString", _server.Address), ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseDuration", "00:00:15"),
+            ("Redis:ConnectionString", _server.Address),
+            ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
+            ("Redis:LeaseDuration", "00:00:15"),
             ("Gateway:TenantSalt", salt));
 
     private static async Task<PictureSource> SourceAsync(ServiceProvider gateway, byte file, string tenant, bool withFile = true)

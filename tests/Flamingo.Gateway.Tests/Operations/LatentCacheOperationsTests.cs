@@ -183,7 +183,8 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
     private ServiceProvider Gateway()
     {
         var gateway = _stage.Services(
-            ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"), ("Redis:LookupBudget", "00:00:05"),
+            ("Redis:ConnectionString", $"127.0.0.1:{_proxy.Port}"),
+            ("Redis:LookupBudget", "00:00:05"), ("Redis:LeaseBudget", "00:00:05"), ("Redis:WriteBudget", "00:00:05"),
             ("Redis:BreakDuration", "00:00:00.500"), ("Redis:LeaseDuration", "00:00:15"));
         _gateways.Add(gateway);
         return gateway;

@@ -20,7 +20,8 @@ public sealed class LogTests
     {
         using var server = new RespServer();
         await using var gateway = _stage.Services(
-            ("Redis:ConnectionString", $"{server.Address},password="), ("Redis:LookupBudget", "00:00:10"),
+            ("Redis:ConnectionString", $"{server.Address},password="),
+            ("Redis:LookupBudget", "00:00:10"), ("Redis:LeaseBudget", "00:00:10"), ("Redis:WriteBudget", "00:00:10"),
             ("Redis:LeaseDuration", "00:01:00"), ("Gateway:MemoryCacheBytes", "12345"));
         foreach (var start in gateway.GetServices<IHostedService>()) await start.StartAsync(Cancellation);
         Assert.Contains("12345 bytes", Single("held in memory").Text, StringComparison.Ordinal);

@@ -129,7 +129,9 @@ public sealed class SharedCacheTests(Stack shared) : HostTests(shared), IDisposa
     }
 
     private (string, string)[] Sharing =>
-        [("Redis__ConnectionString", _redis.Address), ("Redis__LookupBudget", "00:00:02"), ("Redis__LeaseDuration", "00:00:06")];
+        [("Redis__ConnectionString", _redis.Address),
+         ("Redis__LookupBudget", "00:00:02"), ("Redis__LeaseBudget", "00:00:02"),
+         ("Redis__LeaseDuration", "00:00:06")];
 
     private Task<HostProcess> StartSharingGatewayAsync(int vision) => StartGatewayAsync(vision: vision, options: Sharing);
 

@@ -1,9 +1,8 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Redis;
 using Flamingo.Stages;
 
 namespace Flamingo.Gateway.Latents;
@@ -11,8 +10,8 @@ namespace Flamingo.Gateway.Latents;
 /// <summary>
 /// A value of the cache: latents, or the attention or pooled embedding computed with them. Its serialized form is a header of 96
 /// bytes, then the elements. The header holds the magic "FLAT", version 3, dtype, rank, a zero byte, the cost in microseconds
-/// (int32), five sizes (int32), the SHA-256 of the elements, and the SHA-256 of all these fields and the key. Numbers are
-/// little-endian. Bytes that are damaged, or that were written under another key, count as a miss.
+/// (int32), five sizes (int32), the SHA-256 of the elements, and the seal of all these fields and the key. Numbers are
+/// little-endian. Bytes that are damaged, sealed otherwise, or written under another key, count as a miss.
 /// </summary>
 /// <param name="Latents">The tensor, with the SHA-256 of its elements.</param>
 /// <param name="Cost">Time that the stages took to compute it, which a cache hit saves.</param>
@@ -30,8 +29,10 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
     /// <summary>Size of the elements in bytes, as counted by the bound of the memory tier.</summary>
     public long ElementBytes => Latents.Tensor.Bytes.Length;
 
+    /// <param name="key">The key under which the value is stored.</param>
+    /// <param name="seal">How the value is sealed; null means without a key.</param>
     /// <returns>The header followed by the elements, which are not copied.</returns>
-    public ReadOnlySequence<byte> Write(string key)
+    public ReadOnlySequence<byte> Write(string key, IntegritySeal? seal = null)
     {
         var tensor = Latents.Tensor;
         if (tensor.Shape.Length > MostDimensions)
@@ -44,7 +45,7 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
         foreach (var (axis, size) in tensor.Shape.Index())
             BinaryPrimitives.WriteInt32LittleEndian(header.AsSpan(Sizes + (4 * axis)), size);
         Latents.Checksum.Span.CopyTo(header.AsSpan(Checksum));
-        SealOf(header, key).CopyTo(header.AsSpan(Seal));
+        (seal ?? IntegritySeal.Plain).Of(header.AsSpan(0, Seal), key).CopyTo(header.AsSpan(Seal));
         var elements = new Piece(tensor.Bytes, header.Length, null);
         return new ReadOnlySequence<byte>(new Piece(header, 0, elements), 0, elements, tensor.Bytes.Length);
     }
@@ -53,12 +54,13 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
     /// Null for bytes that are corrupt, of another version or of another key, and for a tensor that <paramref name="fits"/>
     /// rejects. The tensor refers to <paramref name="bytes"/> without a copy, so they must not change.
     /// </returns>
-    public static LatentValue? Read(string key, ReadOnlyMemory<byte> bytes, Func<TensorDtype, ImmutableArray<int>, bool> fits)
+    public static LatentValue? Read(
+        string key, ReadOnlyMemory<byte> bytes, Func<TensorDtype, ImmutableArray<int>, bool> fits, IntegritySeal? seal = null)
     {
         if (bytes.Length < HeaderBytes) return null;
         var header = bytes.Span[..HeaderBytes];
         if (BinaryPrimitives.ReadUInt32LittleEndian(header) != Magic || header[4] != Version || header[6] > MostDimensions
-            || !header[Seal..].SequenceEqual(SealOf(header, key))) return null;
+            || !(seal ?? IntegritySeal.Plain).Fits(header[Seal..], header[..Seal], key)) return null;
         var (dtype, shape) = ((TensorDtype)header[5], ShapeOf(header));
         if (!Enum.IsDefined(dtype) || !fits(dtype, shape)) return null;
         var expected = shape.Aggregate(
@@ -75,14 +77,6 @@ public sealed record LatentValue(ChecksummedLatents Latents, TimeSpan Cost)
         for (var axis = 0; axis < header[6]; axis++)
             shape.Add(BinaryPrimitives.ReadInt32LittleEndian(header[(Sizes + (4 * axis))..]));
         return shape.MoveToImmutable();
-    }
-
-    private static byte[] SealOf(ReadOnlySpan<byte> header, string key)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(header[..Seal]);
-        hash.AppendData(Encoding.UTF8.GetBytes(key));
-        return hash.GetHashAndReset();
     }
 
     private sealed class Piece : ReadOnlySequenceSegment<byte>

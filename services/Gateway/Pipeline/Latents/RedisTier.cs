@@ -40,6 +40,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
 
     private readonly RedisConnection _connection;
     private readonly RedisOptions _options;
+    private readonly IntegritySeal _seal;
     private readonly TimeProvider _time;
     private readonly ILogger<RedisTier> _logger;
     private readonly string _gateway = Guid.NewGuid().ToString("N");
@@ -49,9 +50,10 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     private int _pendingValues;
     private long _hits, _misses, _corrupt, _bytesRead, _bytesWritten, _tokens;
 
-    public RedisTier(RedisConnection connection, RedisOptions options, TimeProvider time, ILogger<RedisTier> logger)
+    public RedisTier(
+        RedisConnection connection, RedisOptions options, IntegritySeal seal, TimeProvider time, ILogger<RedisTier> logger)
     {
-        (_connection, _options, _time, _logger) = (connection, options, time, logger);
+        (_connection, _options, _seal, _time, _logger) = (connection, options, seal, time, logger);
         if (connection.IsOn) _ = RenewAsync();
     }
 
@@ -67,7 +69,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     {
         if (!_connection.IsOn) return ([], false);
         List<Task<RedisValue>> reads = [];
-        await _connection.SendAsync("lookup", batch => reads = Read(batch, values), cancellation: cancellation);
+        await _connection.SendAsync(RedisCall.Lookup, "lookup", batch => reads = Read(batch, values), cancellation: cancellation);
         var found = Collect(values, reads, counted: true);
         return (found, reads.Any(read => read.IsCompletedSuccessfully));
     }
@@ -87,7 +89,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         var wanted = pictures.Select(picture => (Picture: picture, Token: $"{_gateway}-{Interlocked.Increment(ref _tokens)}")).ToList();
         List<Task<bool>> lockTakes = [];
         List<Task<RedisValue>> reads = [];
-        await _connection.SendAsync("lease", batch =>
+        await _connection.SendAsync(RedisCall.Lease, "lease", batch =>
         {
             lockTakes = [.. wanted.Select(lease => batch.LockTakeAsync(LeaseOf(lease.Picture), lease.Token, _options.LeaseDuration))];
             reads = Read(batch, values);
@@ -146,13 +148,16 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
             var written = values.Where(value => MayWrite(value.Picture)).ToList();
             var returned = leases.Where(lease => _leases.TryRemove(lease.Value, out _)).ToList();
             List<(Task Write, long Bytes)> writes = [];
-            await _connection.SendAsync("write", batch =>
-            {
-                writes = [.. written.Select(value => Write(batch, value.Key, value.Value))];
-                // The leases are released last, so that the next owner of a lease sees the written values.
-                var returns = returned.Select(lease => Run(batch, DeleteIfOwned, lease.Key, lease.Value));
-                return [.. writes.Select(write => write.Write), .. returns];
-            }, budgets: 1 + (written.Count / ValuesPerBudget));
+            if (written.Count > 0)
+                await _connection.SendAsync(RedisCall.Write, "write", batch =>
+                {
+                    writes = [.. written.Select(value => Write(batch, value.Key, value.Value))];
+                    // The leases are released last, so that the next owner of a lease sees the written values.
+                    return [.. writes.Select(write => write.Write), .. Release(batch)];
+                }, budgets: 1 + (written.Count / ValuesPerBudget));
+            // Writes that are skipped release no leases, and others must not wait for leases to expire.
+            if (writes.Count == 0 && returned.Count > 0) await _connection.SendAsync(RedisCall.Lease, "release of leases", Release);
+            IEnumerable<Task> Release(IBatch batch) => returned.Select(lease => Run(batch, DeleteIfOwned, lease.Key, lease.Value));
             Interlocked.Add(ref _bytesWritten, writes.Where(write => write.Write.IsCompletedSuccessfully).Sum(write => write.Bytes));
         }
         finally
@@ -189,7 +194,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         List<Task<RedisResult>> answers = [];
         var milliseconds = (long)_options.LeaseDuration.TotalMilliseconds;
         await _connection.SendAsync(
-            "renewal of leases",
+            RedisCall.Lease, "renewal of leases",
             batch => answers = [.. held.Select(lease => Run(batch, RenewIfOwned, lease.Picture, lease.Token, milliseconds))]);
         var owned = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (lease, answer) in held.Zip(answers).Where(pair => pair.Second.IsCompletedSuccessfully))
@@ -218,7 +223,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
             // a separate array, which the memory tier and the sender of messages use without a copy
             var bytes = (ReadOnlyMemory<byte>)read.Result;
             Interlocked.Add(ref _bytesRead, bytes.Length);
-            if (LatentValue.Read(key, bytes, fits) is { } value)
+            if (LatentValue.Read(key, bytes, fits, _seal) is { } value)
             {
                 found[key] = value;
             }
@@ -237,7 +242,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
 
     private (Task Write, long Bytes) Write(IBatch batch, string key, LatentValue value)
     {
-        var bytes = value.Write(key);
+        var bytes = value.Write(key, _seal);
         HashEntry[] fields = [new("absexp", -1), new("sldexp", _options.TimeToLive.Ticks), new("data", bytes)];
         var name = NameOf(key);
         return (Task.WhenAll(batch.HashSetAsync(name, fields), batch.KeyExpireAsync(name, _options.TimeToLive)), bytes.Length);

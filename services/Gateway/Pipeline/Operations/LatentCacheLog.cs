@@ -8,8 +8,8 @@ internal static partial class LatentCacheLog
     [LoggerMessage(6100, LogLevel.Information, "Latents are held in memory up to {Bytes} bytes (Gateway:MemoryCacheBytes).")]
     public static partial void Started(ILogger logger, long bytes);
 
-    [LoggerMessage(6101, LogLevel.Warning, "The value under {Key} in Redis cannot be decoded. It counts as a miss and is written "
-        + "again.")]
+    [LoggerMessage(6101, LogLevel.Warning, "The value under {Key} in Redis is damaged, or sealed with another Redis:IntegrityKey. It "
+        + "counts as a miss and is written again.")]
     public static partial void Corrupt(ILogger logger, string key);
 
     [LoggerMessage(6102, LogLevel.Warning,

@@ -6,23 +6,42 @@ using StackExchange.Redis;
 namespace Flamingo.Gateway.Redis;
 
 /// <summary>
-/// The gateway's single connection to Redis. The multiplexer reconnects in the background, and commands fail at once while Redis
-/// is unreachable. Each wait for an answer has a time budget. After repeated failures a circuit breaker skips Redis for a while.
+/// A connection to Redis. The multiplexer reconnects in the background, and commands fail at once while Redis is unreachable. Each
+/// wait for an answer has a time budget. After repeated failures of one <see cref="RedisCall"/>, a circuit breaker skips the calls of
+/// this kind for a while.
 /// </summary>
 public sealed class RedisConnection : IAsyncDisposable, IDisposable
 {
     private readonly ILogger<RedisConnection> _logger;
-    private readonly ResiliencePipeline _breaker;
+    private readonly Dictionary<RedisCall, (TimeSpan Budget, ResiliencePipeline Breaker)> _calls;
     private readonly Lazy<Task<IConnectionMultiplexer>> _connecting;
     private readonly CancellationTokenSource _closing = new();
-    private readonly TimeSpan _budget;
+    private readonly TimeSpan _pingBudget;
     private readonly TimeProvider _time;
+    private readonly string _consequence;
     private long _failures;
 
     public RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger)
+        : this(options, time, logger, "latents are held only in memory, and support sets stored there can be neither changed nor read")
     {
-        (_logger, _budget, _time) = (logger, options.LookupBudget, time);
-        _breaker = new ResiliencePipelineBuilder { TimeProvider = time }
+    }
+
+    /// <param name="consequence">What is so while this Redis does not answer, for the log.</param>
+    public RedisConnection(RedisOptions options, TimeProvider time, ILogger<RedisConnection> logger, string consequence)
+    {
+        (_logger, _pingBudget, _time, _consequence) = (logger, options.LookupBudget, time, consequence);
+        _calls = new()
+        {
+            [RedisCall.Lookup] = (options.LookupBudget, Breaker("lookup")),
+            [RedisCall.Lease] = (options.LeaseBudget, Breaker("lease")),
+            [RedisCall.Write] = (options.WriteBudget, Breaker("write")),
+        };
+        IsOn = options.ConnectionString.Length > 0;
+        _connecting = new(() => ConnectAsync(options.ConnectionString));
+        if (IsOn) _ = _connecting.Value; // connects now, so that the first lookup can use the connection
+        else RedisLog.Off(logger);
+
+        ResiliencePipeline Breaker(string what) => new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
                 FailureRatio = 0.5,
@@ -32,20 +51,16 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
                 ShouldHandle = new PredicateBuilder().Handle<Exception>(exception => exception is not OperationCanceledException),
                 OnOpened = opened =>
                 {
-                    RedisLog.Skipped(logger, opened.BreakDuration);
+                    RedisLog.Skipped(logger, what, opened.BreakDuration);
                     return default;
                 },
                 OnClosed = _ =>
                 {
-                    RedisLog.UsedAgain(logger);
+                    RedisLog.UsedAgain(logger, what);
                     return default;
                 },
             })
             .Build();
-        IsOn = options.ConnectionString.Length > 0;
-        _connecting = new(() => ConnectAsync(options.ConnectionString));
-        if (IsOn) _ = _connecting.Value; // connects now, so that the first lookup can use the connection
-        else RedisLog.Off(logger);
     }
 
     /// <summary>Whether Redis is configured. If not, <see cref="SendAsync"/> always returns false.</summary>
@@ -84,8 +99,8 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
         if (!IsOn) return false;
         try
         {
-            var connection = await ConnectAsync().WaitAsync(_budget, cancellation);
-            await connection.GetDatabase().PingAsync().WaitAsync(_budget, cancellation);
+            var connection = await ConnectAsync().WaitAsync(_pingBudget, cancellation);
+            await connection.GetDatabase().PingAsync().WaitAsync(_pingBudget, cancellation);
             return true;
         }
         catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
@@ -98,22 +113,24 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
     /// Sends commands together and waits once for all their answers. A single server executes them in this order. In a cluster,
     /// keys of different slots may be on different servers, whose commands have no common order.
     /// </summary>
-    /// <param name="what">Name of the operation for the log, for example <c>lookup</c>.</param>
+    /// <param name="kind">Kind of the call, which chooses the budget and the circuit breaker.</param>
+    /// <param name="what">Name of the operation for the log, for example <c>renewal of leases</c>.</param>
     /// <param name="commands">
     /// Queues commands on the batch and returns their tasks. It is not called if Redis is off or skipped. After a failure, the
     /// tasks of commands that were answered have completed nevertheless.
     /// </param>
-    /// <param name="budgets">Longest wait for all answers, as a multiple of the budget of a lookup.</param>
+    /// <param name="budgets">Longest wait for all answers, as a multiple of the budget of this kind.</param>
     /// <returns>False if an answer is missing because Redis is off, unreachable, slow or skipped, or refused a command. These
     /// cases throw no exception.</returns>
     /// <exception cref="OperationCanceledException">The caller cancelled the call.</exception>
     public async Task<bool> SendAsync(
-        string what, Func<IBatch, IEnumerable<Task>> commands, int budgets = 1, CancellationToken cancellation = default)
+        RedisCall kind, string what, Func<IBatch, IEnumerable<Task>> commands, int budgets = 1, CancellationToken cancellation = default)
     {
         if (!IsOn) return false;
+        var (budget, breaker) = _calls[kind];
         try
         {
-            await _breaker.ExecuteAsync(async token => await SendBatchAsync(commands, budgets * _budget, token), cancellation);
+            await breaker.ExecuteAsync(async token => await SendBatchAsync(commands, budgets * budget, token), cancellation);
             return true;
         }
         catch (Exception exception) when (!cancellation.IsCancellationRequested)
@@ -158,7 +175,7 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
                 RedisLog.Lost(_logger, servers, lost.FailureType);
         };
         if (connection.IsConnected) RedisLog.Connected(_logger, servers);
-        else RedisLog.Absent(_logger, servers);
+        else RedisLog.Absent(_logger, servers, _consequence);
         return connection;
     }
 
