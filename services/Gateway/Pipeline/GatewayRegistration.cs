@@ -13,6 +13,7 @@ using Flamingo.Gateway.Tasks;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Gateway;
@@ -23,11 +24,14 @@ public static class GatewayRegistration
     public static IServiceCollection AddGatewayPipeline(this IServiceCollection services)
     {
         services.AddOptionSection<GatewayOptions>(GatewayOptions.Section);
-        services.AddOptionSection<RedisOptions>(RedisOptions.Section).Validate(
-            // The message does not quote the string, because it may hold a password.
-            options => RedisConnection.IsConnectionString(options.ConnectionString),
-            "Redis:ConnectionString is not a connection string. Give host:port and options separated by commas, such as "
-            + "localhost:6379,ssl=true; an empty string turns Redis off.");
+        services.AddOptionSection<RedisOptions>(RedisOptions.Section)
+            .Validate(
+                options => RedisConnection.IsConnectionString(options.ConnectionString),
+                RedisConnection.Explain("Redis:ConnectionString", "an empty string turns Redis off"))
+            .Validate(
+                options => options.IntegrityKey.Length is 0 or >= IntegritySeal.LeastKeyCharacters, // the message does not quote the key
+                $"Redis:IntegrityKey has fewer than {IntegritySeal.LeastKeyCharacters} characters. Give a longer random text; an empty "
+                + "string seals without a key.");
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();
@@ -46,6 +50,8 @@ public static class GatewayRegistration
 
     private static GatewayOptions Gateway(IServiceProvider provider) => provider.GetRequiredService<IOptions<GatewayOptions>>().Value;
 
+    private static ILogger<T> Logger<T>(IServiceProvider provider) => provider.GetRequiredService<ILogger<T>>();
+
     private static RedisOptions Redis(IServiceProvider provider) => provider.GetRequiredService<IOptions<RedisOptions>>().Value;
 
     private static void AddLatentCache(this IServiceCollection services)
@@ -54,7 +60,9 @@ public static class GatewayRegistration
         services.AddSingleton(provider => new MemoryClaim(
             "gateway", [new("latent cache", Gateway(provider).MemoryCacheBytes, "lower Gateway:MemoryCacheBytes")]));
         services.AddSingleton(provider => new TinyLfuCache<LatentValue>(Gateway(provider).MemoryCacheBytes, value => value.ElementBytes));
-        services.AddSingleton<RedisConnection>();
+        services.AddSingleton(provider => new IntegritySeal(Redis(provider).IntegrityKey));
+        services.AddSingleton(provider =>
+            new RedisConnection(Redis(provider), provider.GetRequiredService<TimeProvider>(), Logger<RedisConnection>(provider)));
         services.AddSingleton<RedisTier>();
         services.AddSingleton<LatentEncoder>();
         services.AddSingleton<LatentCache>();

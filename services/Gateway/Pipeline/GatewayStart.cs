@@ -1,4 +1,6 @@
 using Flamingo.Gateway.Operations;
+using Flamingo.Gateway.Redis;
+using Flamingo.Gateway.SupportSets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -15,6 +17,11 @@ internal sealed class GatewayStart(IServiceProvider services) : IHostedService
     {
         var cache = services.GetRequiredService<LatentCacheOperations>();
         LatentCacheLog.Started(services.GetRequiredService<ILogger<LatentCacheOperations>>(), cache.Read().Memory.MaxBytes);
+        var connections = new[] { services.GetRequiredService<RedisConnection>(), services.GetRequiredService<SupportSetRedis>().Connection };
+        if (!connections.Any(connection => connection.IsOn)) return Task.CompletedTask;
+        var log = services.GetRequiredService<ILogger<RedisConnection>>();
+        if (!services.GetRequiredService<IntegritySeal>().IsKeyed) RedisLog.NoIntegrityKey(log);
+        if (services.GetRequiredService<GatewayOptions>().TenantSalt.Length == 0) RedisLog.NoTenantSalt(log);
         return Task.CompletedTask;
     }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Redis;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Gateway.Tests.Redis;
@@ -175,7 +176,7 @@ public sealed class StoreTests : IDisposable
         _connection =
             await ConnectionMultiplexer.ConnectAsync(
                 $"{_server.Address},abortConnect=false,connectTimeout=1000,syncTimeout=2000,asyncTimeout=2000").WaitAsync(cancellation);
-        return new RedisSupportSetStore(() => Task.FromResult(_connection.GetDatabase()), _options, _time,
+        return new RedisSupportSetStore(() => Task.FromResult(_connection.GetDatabase()), _options, IntegritySeal.Plain, _time,
             NullLogger<RedisSupportSetStore>.Instance);
     }
 

@@ -12,8 +12,9 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
     /// <param name="query">The pictures of the segments, in order; they must have been checked.</param>
     /// <param name="needsAttention">Whether attention maps will be computed.</param>
     /// <exception cref="FlamingoException">
-    /// As <see cref="LatentCache.GetOrEncodeAsync"/>; NotFound if the support set does not exist; InvalidArgument if the choice
-    /// does not fit the set.
+    /// As <see cref="LatentCache.GetOrEncodeAsync"/>, but NotFound names only pictures of the segments; NotFound if the support set
+    /// does not exist or has lost pictures; InvalidArgument if the choice does not fit the set; Aborted if the set was changed twice
+    /// while it was read.
     /// </exception>
     internal async Task<ResolvedPrompt> ResolveAsync(
         IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice? choice, bool needsAttention,
@@ -26,7 +27,43 @@ public sealed class PromptResolver(LatentCache latents, SupportSetShots shots)
             return new ResolvedPrompt([], Segments(segments, own), own, PictureLatents.Times(own), null);
         }
 
-        var selection = await shots.SelectAsync(choice, query, segments.Count, tenant, model, cancellation);
+        // Pictures of the set can be missing because it was replaced or deleted since it was read. It is then read once more. The caller,
+        // who did not send them, is never asked for them.
+        var set = await shots.GetAsync(choice, tenant, cancellation);
+        try
+        {
+            return await ResolveAsync(set, segments, query, choice, needsAttention, tenant, model, cancellation);
+        }
+        catch (FlamingoException missing) when (LacksOf(set, missing))
+        {
+            var (before, now) = (set.Revision, await shots.GetAsync(choice, tenant, cancellation));
+            try
+            {
+                return await ResolveAsync(now, segments, query, choice, needsAttention, tenant, model, cancellation);
+            }
+            catch (FlamingoException again) when (LacksOf(now, again))
+            {
+                List<string> own = [.. again.Missing.Intersect(query.Select(picture => picture.Id))];
+                throw own.Count > 0 ? MissingOf(own) : SupportSetRefusals.LostPictures(choice.Name, isChanged: now.Revision != before);
+            }
+        }
+    }
+
+    private static bool LacksOf(StoredSet set, FlamingoException refusal) =>
+        refusal is { Kind: FlamingoErrorKind.NotFound, MissingResource: FlamingoException.Picture }
+        && refusal.Missing.Intersect(set.Shots.Select(shot => shot.PictureId)).Any();
+
+    private static FlamingoException MissingOf(IReadOnlyList<string> pictures) =>
+        new(FlamingoErrorKind.NotFound, $"The service no longer holds these pictures: {string.Join(", ", pictures)}. Send the bytes again.")
+        {
+            Missing = pictures,
+        };
+
+    private async Task<ResolvedPrompt> ResolveAsync(
+        StoredSet set, IReadOnlyList<FlamingoSegment> segments, IReadOnlyList<RequestedPicture> query, SupportSetChoice choice,
+        bool needsAttention, Tenant tenant, FlamingoModel model, CancellationToken cancellation)
+    {
+        var selection = await shots.SelectAsync(set, choice, query, segments.Count, tenant, model, cancellation);
         IReadOnlyList<RequestedPicture> examples =
             [.. selection.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set"))];
         if (needsAttention && query.Count == 0) examples = WithAttentionOfLast(examples);

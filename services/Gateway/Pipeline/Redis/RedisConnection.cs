@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using Polly;
 using Polly.CircuitBreaker;
@@ -74,16 +75,46 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
     /// <summary>Cancelled when this connection begins to close.</summary>
     public CancellationToken Closing => _closing.Token;
 
-    /// <returns>Whether the client library can parse the string; an empty string is valid and turns Redis off.</returns>
+    /// <summary>
+    /// The message about an option that is no connection string. It does not quote the string, because it may hold a password.
+    /// </summary>
+    /// <param name="empty">What an empty string does.</param>
+    public static string Explain(string option, string empty) =>
+        $"{option} is not a connection string. Give host:port and options separated by commas, such as localhost:6379,ssl=true; {empty}.";
+
+    /// <returns>
+    /// Whether the string names servers and options that exist; an empty string is valid and turns Redis off. The client library
+    /// itself drops a server whose port is not a number, takes whole addresses such as <c>redis://host:6379</c> for host names, and
+    /// an option without a value for a server.
+    /// </returns>
     public static bool IsConnectionString(string text)
     {
+        if (text.Length == 0) return true;
         try
         {
-            return text.Length == 0 || ConfigurationOptions.Parse(text).EndPoints.Count > 0;
+            var servers = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+                .Where(part => !part.Contains('=', StringComparison.Ordinal)).ToList();
+            var parsed = ConfigurationOptions.Parse(text).EndPoints;
+            return servers.Count > 0 && parsed.Count == servers.Distinct(StringComparer.OrdinalIgnoreCase).Count()
+                && parsed.OfType<DnsEndPoint>().All(server => Uri.CheckHostName(server.Host) != UriHostNameType.Unknown)
+                && !servers.Any(IsOptionName);
         }
         catch (ArgumentException)
         {
             return false;
+        }
+
+        // The library reports an unknown option by ArgumentException, and a wrong value of a known one by a class derived from it.
+        static bool IsOptionName(string word)
+        {
+            try
+            {
+                return word.All(char.IsAsciiLetter) && word != "localhost" && ConfigurationOptions.Parse($"{word}=1") is not null;
+            }
+            catch (ArgumentException refusal)
+            {
+                return refusal.GetType() != typeof(ArgumentException);
+            }
         }
     }
 

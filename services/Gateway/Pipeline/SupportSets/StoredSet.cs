@@ -17,6 +17,16 @@ public sealed record StoredSet(
 {
     public static string EmbeddingOrigin(FlamingoModel model) => $"{model.Vision.WeightsDigest} {model.Vision.PreprocessingVersion}";
 
+    /// <summary>
+    /// About how many bytes of memory the set takes without its pictures' files: strings are UTF-16, and each object is managed.
+    /// </summary>
+    public long MemoryBytes => SetOverhead + (2L * (Name.Length + Revision.Length + EmbeddedBy.Length))
+        + Shots.Sum(shot => ShotOverhead + (2L * (shot.PictureId.Length + shot.Text.Length)))
+        + Shots.DistinctBy(shot => shot.PictureId).Sum(shot => (long)shot.Embedding.Length);
+
+    private const int SetOverhead = 1024;
+    private const int ShotOverhead = 160;
+
     public SupportSet ToPublic() =>
         new(Name, Version, Created, Expires, Count, [.. Shots.Select(shot => new StoredExample(shot.PictureId, shot.Text))]);
 }
@@ -27,5 +37,12 @@ public sealed record NewSet(
     string Name, DateTimeOffset Created, DateTimeOffset? Expires, string EmbeddedBy, IReadOnlyList<StoredShot> Shots,
     IReadOnlyDictionary<string, VisualInput> Pictures)
 {
+    private const int PictureOverhead = 320;
+    private const int FileOverhead = 64;
+
+    /// <summary>About how many bytes of memory the set takes, with its pictures' files.</summary>
+    public long MemoryBytes => As(1, "").MemoryBytes + Pictures.Sum(picture =>
+        PictureOverhead + (2L * picture.Key.Length) + picture.Value.Files.Sum(file => FileOverhead + (long)file.Length));
+
     public StoredSet As(long version, string revision) => new(Name, version, revision, Created, Expires, EmbeddedBy, Shots.Count, Shots);
 }

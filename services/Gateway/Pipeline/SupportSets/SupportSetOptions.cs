@@ -16,10 +16,29 @@ public sealed class SupportSetOptions
     public int MaxSets { get; set; } = 1000;
 
     /// <summary>
-    /// Bound on the total size of all pictures of all sets in bytes, if they are held in this process, that is without Redis.
+    /// Largest size of the sets of one tenant: texts, names, embeddings, pictures' files and what managing them takes.
     /// </summary>
     [Range(1, long.MaxValue)]
-    public long MaxMemoryBytes { get; set; } = 1L << 30;
+    public long MaxTenantBytes { get; set; } = 128L << 20;
+
+    /// <summary>
+    /// Largest size of the sets of all tenants, counted in the same way, that this process holds in memory: all sets if there is no
+    /// Redis, and otherwise copies of sets that were read recently.
+    /// </summary>
+    [Range(1, long.MaxValue)]
+    public long MaxMemoryBytes { get; set; } = 256L << 20;
+
+    /// <summary>
+    /// Largest size of the sets of all tenants in Redis, counted in the same way. What Redis may hold beyond it is left to latents.
+    /// </summary>
+    [Range(1, long.MaxValue)]
+    public long MaxRedisBytes { get; set; } = 256L << 20;
+
+    /// <summary>
+    /// StackExchange.Redis connection string of a Redis instance that holds only support sets; an empty string means the instance of
+    /// <c>Redis:ConnectionString</c>.
+    /// </summary>
+    public string ConnectionString { get; set; } = "";
 
     /// <summary>Prefix of every key in Redis.</summary>
     [Required]

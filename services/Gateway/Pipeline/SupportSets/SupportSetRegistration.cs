@@ -12,15 +12,39 @@ internal static class SupportSetRegistration
 {
     public static IServiceCollection AddSupportSets(this IServiceCollection services)
     {
-        services.AddOptionSection<SupportSetOptions>(SupportSetOptions.Section);
+        services.AddOptionSection<SupportSetOptions>(SupportSetOptions.Section)
+            .Validate(options => RedisConnection.IsConnectionString(options.ConnectionString), RedisConnection.Explain(
+                "SupportSets:ConnectionString", "an empty string stores support sets where Redis:ConnectionString says"))
+            .Validate<IOptions<RedisOptions>>(
+                (options, redis) => options.ConnectionString.Length > 0 || redis.Value.ConnectionString.Length == 0
+                    || !options.InstanceName.StartsWith(redis.Value.InstanceName, StringComparison.Ordinal),
+                "SupportSets:InstanceName begins with Redis:InstanceName, so that clearing the latent cache would delete the support sets. "
+                + "Give prefixes of which none begins with the other, or a SupportSets:ConnectionString.");
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SupportSetOptions>>().Value);
-        services.AddSingleton<ISupportSetStore>(provider => !provider.GetRequiredService<RedisConnection>().IsOn
-            ? ActivatorUtilities.CreateInstance<MemorySupportSetStore>(provider)
-            : ActivatorUtilities.CreateInstance<RedisSupportSetStore>(
-                provider,
-                async Task<IDatabase> () => (await provider.GetRequiredService<RedisConnection>().ConnectAsync()).GetDatabase()));
+        services.AddSingleton(provider => new MemoryClaim("support sets",
+        [
+            new(
+                "sets in memory", provider.GetRequiredService<SupportSetOptions>().MaxMemoryBytes, "lower SupportSets:MaxMemoryBytes"),
+            new("recomputed embeddings", SupportSetShots.MostEmbeddedBytes, null),
+        ]));
+        services.AddSingleton(Connection);
+        services.AddSingleton<ISupportSetStore>(provider =>
+            provider.GetRequiredService<SupportSetRedis>() is { Connection.IsOn: true } redis
+                ? ActivatorUtilities.CreateInstance<RedisSupportSetStore>(provider, (Func<Task<IDatabase>>)redis.ConnectAsync)
+                : ActivatorUtilities.CreateInstance<MemorySupportSetStore>(provider));
         services.AddSingleton<SupportSetShots>();
         services.AddSingleton<ISupportSets, SupportSetCollection>();
         return services;
+    }
+
+    private static SupportSetRedis Connection(IServiceProvider provider)
+    {
+        var own = provider.GetRequiredService<SupportSetOptions>().ConnectionString;
+        return own.Length == 0
+            ? new SupportSetRedis(provider.GetRequiredService<RedisConnection>(), IsOwn: false)
+            : new SupportSetRedis(
+                ActivatorUtilities.CreateInstance<RedisConnection>(
+                    provider, new RedisOptions { ConnectionString = own }, "support sets can be neither changed nor read"),
+                IsOwn: true);
     }
 }

@@ -17,18 +17,21 @@ public sealed record ResolvedShots(StoredSet Set, SelectedShots Selected, IReadO
 /// <summary>Selects shots from a support set for one prompt.</summary>
 public sealed class SupportSetShots(ISupportSetStore store, LatentCache latents, GatewayOptions options)
 {
+    /// <summary>Bound on the memory of the sets whose embeddings were computed again.</summary>
+    public const long MostEmbeddedBytes = 64L << 20;
+
     private const int MostEmbedded = 64;
 
-    private readonly RecentlyAdded<StoredSet> _embedded = new(MostEmbedded); // sets with recomputed embeddings, by revision and origin
+    // sets with recomputed embeddings, by revision and origin
+    private readonly RecentlyAdded<StoredSet> _embedded = new(MostEmbedded, MostEmbeddedBytes, set => set.MemoryBytes);
 
     /// <exception cref="FlamingoException">
-    /// NotFound: the set or version does not exist; InvalidArgument: more shots than the set has, or than a prompt accepts.
+    /// NotFound: the version does not exist, or pictures of the set or of the query are not held; InvalidArgument: more shots than the set has, or than a prompt accepts.
     /// </exception>
     public async Task<ResolvedShots> SelectAsync(
-        SupportSetChoice choice, IReadOnlyList<RequestedPicture> query, int segments, Tenant tenant, FlamingoModel model,
+        StoredSet set, SupportSetChoice choice, IReadOnlyList<RequestedPicture> query, int segments, Tenant tenant, FlamingoModel model,
         CancellationToken cancellation)
     {
-        var set = await store.GetAsync(tenant, choice.Name, cancellation) ?? throw SupportSetRefusals.Missing(choice.Name);
         if (choice.Version != 0 && choice.Version != set.Version)
             throw SupportSetRefusals.Missing(
                 choice.Name, $"There is no version {choice.Version} but version {set.Version} of this support set");
@@ -51,6 +54,10 @@ public sealed class SupportSetShots(ISupportSetStore store, LatentCache latents,
         return new ResolvedShots(set, new SelectedShots(set.Name, set.Version, ShotSelector.Select(choice, set, queryEmbedding)), resolved);
     }
 
+    /// <exception cref="FlamingoException">NotFound: the set does not exist.</exception>
+    public async Task<StoredSet> GetAsync(SupportSetChoice choice, Tenant tenant, CancellationToken cancellation) =>
+        await store.GetAsync(tenant, choice.Name, cancellation) ?? throw SupportSetRefusals.Missing(choice.Name);
+
     /// <summary>Returns the files of a set's pictures by id. Pictures that no longer exist are omitted.</summary>
     public Task<IReadOnlyDictionary<string, VisualInput>> FilesAsync(
         StoredSet set, IReadOnlyCollection<string> ids, Tenant tenant, CancellationToken cancellation) =>
@@ -60,7 +67,8 @@ public sealed class SupportSetShots(ISupportSetStore store, LatentCache latents,
     private async Task<StoredSet> EmbeddedAsync(StoredSet set, Tenant tenant, FlamingoModel model, CancellationToken cancellation)
     {
         var origin = StoredSet.EmbeddingOrigin(model);
-        if (set.EmbeddedBy == origin) return set;
+        var bytes = model.Vision.PooledWidth * sizeof(float);
+        if (set.EmbeddedBy == origin && set.Shots.All(shot => shot.Embedding.Length == bytes)) return set;
         if (_embedded.Find($"{set.Revision} {origin}") is { } known) return known;
         var embeddings = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
         var shots = set.Shots.Select(shot => new RequestedPicture(shot.PictureId, null, "support_set") { NeedsPooled = true });
