@@ -3,12 +3,14 @@ using System.CommandLine.Parsing;
 using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Bench.Arguments;
+using Flamingo.Bench.Attacking;
 using Flamingo.Bench.Figures;
 using Flamingo.Bench.FullSize;
 using Flamingo.Bench.NewWords;
 using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Checkpoints;
+using Flamingo.Fixtures.Attacks;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Bench;
@@ -78,6 +80,13 @@ public sealed class BenchCommand
         + "The limits suit models/shapes unless --set changes them.",
         "number above 0 and at most 100000", minutes => minutes is > 0 and <= 100_000);
 
+    private readonly Option<string[]> _attacks = new("--attacks")
+    {
+        HelpName = "NAME …", AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.ZeroOrMore,
+        Description = "Measure only how much slower one caller becomes, and how much memory the server takes, while another caller attacks "
+        + $"'flamingo serve'. Default: all attacks; known are {string.Join(", ", Attack.All.Select(attack => attack.Name))}.",
+    };
+
     private readonly Option<DirectoryInfo> _newWords = new("--new-words")
     {
         HelpName = "DIR",
@@ -112,6 +121,11 @@ public sealed class BenchCommand
             foreach (var token in result.Tokens.Where(token => token.Value.IndexOf('=', StringComparison.Ordinal) < 1))
                 result.AddError($"--set: '{token.Value}' is not KEY=VALUE.");
         });
+        _attacks.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => Attack.All.All(attack => attack.Name != token.Value)))
+                result.AddError($"--attacks: no attack is called {token.Value}. Known: {string.Join(", ", Attack.All.Select(one => one.Name))}.");
+        });
         _newWords.Validators.Add(result =>
         {
             var files = result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json"));
@@ -128,8 +142,8 @@ public sealed class BenchCommand
             "Measure this build on this machine. One JSON line per figure is written to standard output (figure, value, unit, against); "
             + "progress and a summary go to standard error.")
         {
-            bench._geometry, bench._figures, bench._list, bench._soak, bench._newWords, bench._plot, bench._fullSize, bench._threads,
-            bench._seed, bench._repetitions, bench._model, bench._settings, bench._output,
+            bench._geometry, bench._figures, bench._list, bench._soak, bench._attacks, bench._newWords, bench._plot, bench._fullSize,
+            bench._threads, bench._seed, bench._repetitions, bench._model, bench._settings, bench._output,
         };
         command.Validators.Add(bench.CheckTogether);
         command.SetAction(bench.MeasureAsync);
@@ -177,6 +191,9 @@ public sealed class BenchCommand
         var isSynthetic = result.GetValue(_geometry) is not (null or Shapes);
         if (Given(_soak) && (Given(_figures) || Given(_list)))
             result.AddError("--soak measures no figures, so leave out --figures and --list.");
+        if (Given(_attacks) && (isSynthetic || new Option[] { _figures, _list, _soak, _newWords, _threads }.Any(Given)))
+            result.AddError("--attacks measures nothing else, on models/shapes or --model, so leave out --geometry, --figures, --list, --soak, "
+                + "--new-words and --threads.");
         if (Given(_newWords) && (Given(_figures) || Given(_list) || Given(_soak)))
             result.AddError("--new-words measures nothing else, so leave out --figures, --list and --soak.");
         if (Given(_plot) && !Given(_newWords)) result.AddError("--plot draws the result of --new-words. Give --new-words too.");
@@ -190,10 +207,10 @@ public sealed class BenchCommand
 
         if (!result.GetValue(_fullSize)) return;
         if (!isSynthetic) result.AddError("--full-size writes the model that it measures. Name a --geometry other than shapes.");
-        if (new Option[] { _figures, _list, _soak, _newWords, _model }.Any(Given))
+        if (new Option[] { _figures, _list, _soak, _attacks, _newWords, _model }.Any(Given))
         {
             result.AddError("--full-size measures nothing else and keeps no model, so "
-                + "leave out --figures, --list, --soak, --new-words and --model.");
+                + "leave out --figures, --list, --soak, --attacks, --new-words and --model.");
         }
     }
 
@@ -207,7 +224,7 @@ public sealed class BenchCommand
             return Done;
         }
 
-        var once = new Option[] { _soak, _newWords, _fullSize }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false });
+        var once = new Option[] { _soak, _attacks, _newWords, _fullSize }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false });
         if (once is not null && parsed.GetResult(_repetitions) is not null)
             await error.WriteLineAsync($"bench: --repetitions has no effect with {once.Name}, which is measured once.");
         await using var copy = parsed.GetValue(_output) is { } target ? target.CreateText() : TextWriter.Null;
@@ -219,7 +236,11 @@ public sealed class BenchCommand
             return soaked.Faults.Count == 0 ? Done : Failed;
         }
 
-        if (parsed.GetValue(_newWords) is { } folder)
+        if (parsed.GetResult(_attacks) is { Implicit: false })
+        {
+            await AttackRun.RunAsync(request, parsed.GetValue(_attacks) ?? [], WriteAsync, error, TimeProvider.System, cancellation);
+        }
+        else if (parsed.GetValue(_newWords) is { } folder)
         {
             var accuracies = await NewWordRun.RunAsync(
                 request, NewWordData.Read(folder.FullName), RandomDraws, error, TimeProvider.System, cancellation);
