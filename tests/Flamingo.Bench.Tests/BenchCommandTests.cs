@@ -57,6 +57,8 @@ public sealed class BenchCommandTests
     [InlineData("--threads takes a whole number of 1 or more, not '0'", "--threads", "0")]
     [InlineData("KEY=VALUE", "--set", "LanguageModel:MaxQueued")]
     [InlineData("--soak takes a number above 0 and at most 100000, not '0'", "--soak", "0")]
+    [InlineData("--attacks: no attack is called siege. Known: gzip_bomb, ", "--attacks", "siege")]
+    [InlineData("--attacks measures nothing else", "--attacks", "--soak", "1")]
     [InlineData("--soak measures no figures", "--soak", "1", "--figures", "read_bandwidth")]
     [InlineData("needs trained weights", "--geometry", "openflamingo-3b", "--figures", "bf16_flips_in_company")]
     [InlineData("--output: the folder /no/such/folder does not exist", "--figures", "read_bandwidth", "--output", "/no/such/folder/lines")]
