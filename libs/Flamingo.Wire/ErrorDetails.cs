@@ -32,7 +32,7 @@ internal static class ErrorDetails
     // Limits where an error does not fit in full, in characters as grpc-message has them.
     private const int LongText = 300, LongField = 100, LongResource = 128;
 
-    private static readonly int[] MessageLengths = [1000, 500, 150];
+    private static readonly int[] MessageLengths = [600, 150, 60];
 
     public static Google.Rpc.Status Of(FlamingoException exception)
     {
@@ -46,15 +46,16 @@ internal static class ErrorDetails
         var faults = exception.Faults.Take(MostFaults).Select(Cut).ToList();
         var joins = exception.Faults.Count > 0 && exception.Faults[0].ToString() is var first
             && exception.Message.StartsWith(first, StringComparison.Ordinal);
-        for (var count = faults.Count; count >= 0; count--)
+        foreach (var length in MessageLengths)
         {
-            List<FieldFault> kept = [.. faults.Take(count)];
-            if (count < exception.Faults.Count) kept.Add(Others(exception.Faults.Count - count));
-            var message = joins ? string.Join(' ', kept) : exception.Message;
-            foreach (var length in MessageLengths)
+            var message = joins ? Sentences(faults, exception.Faults.Count, length) : Cut(exception.Message, length);
+            for (var count = faults.Count; count >= -1; count--) // at -1 they are not even counted
             {
-                var status = Write(exception, Cut(message, length), kept);
-                if (Characters(status) <= MostCharacters) return status;
+                List<FieldFault> kept = [.. faults.Take(count)];
+                if (count >= 0 && count < exception.Faults.Count) kept.Add(Others(exception.Faults.Count - count));
+                var status = Write(exception, message, kept);
+                if (Characters(status) <= MostCharacters && (kept.Count > 0 || faults.Count == 0 || length == MessageLengths[^1]))
+                    return status;
             }
         }
 
@@ -121,6 +122,16 @@ internal static class ErrorDetails
     {
         if (status.GetDetail<V1.MissingPictures>() is not { } missing) return null;
         return ([.. missing.Ids.ToByteArray().Chunk(IdBytes).Select(Convert.ToHexStringLower)], missing.All);
+    }
+
+    /// <summary>The first faults as one text, and the number of the others.</summary>
+    private static string Sentences(List<FieldFault> faults, int all, int most)
+    {
+        const int Rest = 24; // for the number of the others
+        var (text, named) = (Cut(faults[0].ToString(), most - Rest), 1);
+        for (; named < faults.Count && Escaped(text) + 1 + Escaped(faults[named].ToString()) <= most - Rest; named++)
+            text += $" {faults[named]}";
+        return named == all ? text : $"{text} And {all - named} more.";
     }
 
     private static FieldFault Cut(FieldFault fault) =>

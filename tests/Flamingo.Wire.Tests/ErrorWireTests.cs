@@ -14,8 +14,8 @@ public sealed class ErrorWireTests
     public void Every_error_comes_back_as_it_left() => Records.Error.Sample(error =>
     {
         var back = error.ToRpcException().ToFlamingoException("Peer");
-        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.MissingResource, error.RetryAfter),
-            (back.Kind, back.Message, back.Faults, back.Missing, back.MissingResource, back.RetryAfter));
+        Same.Content((error.Kind, error.Message, error.Faults, error.Missing, error.IsAnyMissing, error.MissingResource, error.RetryAfter),
+            (back.Kind, back.Message, back.Faults, back.Missing, back.IsAnyMissing, back.MissingResource, back.RetryAfter));
     });
 
     [Theory]
@@ -27,6 +27,7 @@ public sealed class ErrorWireTests
     [InlineData(FlamingoErrorKind.Mismatch, StatusCode.FailedPrecondition)]
     [InlineData(FlamingoErrorKind.Conflict, StatusCode.FailedPrecondition)]
     [InlineData(FlamingoErrorKind.Aborted, StatusCode.Aborted)]
+    [InlineData(FlamingoErrorKind.PermissionDenied, StatusCode.PermissionDenied)]
     [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
     [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
     [InlineData(FlamingoErrorKind.Cancelled, StatusCode.Cancelled)]
@@ -54,6 +55,7 @@ public sealed class ErrorWireTests
     [InlineData(StatusCode.ResourceExhausted, FlamingoErrorKind.Overloaded)]
     [InlineData(StatusCode.Aborted, FlamingoErrorKind.Aborted)]
     [InlineData(StatusCode.InvalidArgument, FlamingoErrorKind.InvalidArgument)]
+    [InlineData(StatusCode.PermissionDenied, FlamingoErrorKind.PermissionDenied)]
     [InlineData(StatusCode.Unknown, FlamingoErrorKind.Internal)]
     public void A_status_without_our_details_is_judged_by_its_code(StatusCode code, FlamingoErrorKind kind)
     {

@@ -17,11 +17,19 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
     private static readonly StageTimings Timings = new(default, default, default, default, default, default);
     private static readonly ModelDigests Digests = new("v", "r", "l");
 
+    private int _begun;
+
     private static TaskAnswer TaskAnswer =>
         new("a dog", [1], new([], default, default, default) { Cache = Cache }, new(FinishReason.Stop, 1, 1, 0, Timings, Digests));
 
     /// <summary>Method, tenant and request of the last call.</summary>
     public (string Method, string Tenant, object? Request) Asked { get; private set; }
+
+    /// <summary>Every unary call waits for it before it is answered.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    /// <summary>Number of unary calls that have begun.</summary>
+    public int Begun => _begun;
 
     /// <summary>Thrown after the pictures were resolved.</summary>
     public FlamingoException? Breaks { get; set; }
@@ -82,9 +90,11 @@ internal sealed class FakeFlamingo : IFlamingo, ITasks, ISupportSets, ILatentCac
 
     public Task<ClearedCache> ClearAsync(CancellationToken cancellation) => Task.FromResult(new ClearedCache(5, 7));
 
-    private Task<T> Answer<T>(string method, string tenant, object? request, T answer)
+    private async Task<T> Answer<T>(string method, string tenant, object? request, T answer)
     {
         Asked = (method, tenant, request);
-        return Task.FromResult(answer);
+        Interlocked.Increment(ref _begun);
+        await Gate;
+        return answer;
     }
 }

@@ -15,8 +15,9 @@ namespace Flamingo.Transport.Serving.Arrival;
 /// <summary>Registers how requests arrive: their limits, the budget of bytes in flight, and the refusal of malformed ones.</summary>
 internal static class RequestArrival
 {
-    // Kestrel closes a connection whose call has more metadata than this. Below it only the call fails, see ArrivingRequest.
-    private const int MostReceivedMetadataBytes = 288 << 10;
+    // Kestrel closes a connection whose call has more metadata than this. Below it only the call fails, see ArrivingRequest. The sum is
+    // larger than 256 KiB, because HTTP/2 counts 32 bytes for each entry besides its name and its value.
+    private const int MostReceivedEntryBytes = 288 << 10, MostReceivedMetadataBytes = 512 << 10, MostReceivedEntries = 8192;
 
     public static void AddRequestArrival(this IServiceCollection services)
     {
@@ -41,8 +42,9 @@ internal static class RequestArrival
         services.AddSingleton<IStartupFilter, Filter>();
         services.Configure<KestrelServerOptions>(kestrel =>
         {
-            kestrel.Limits.MaxRequestHeadersTotalSize = kestrel.Limits.Http2.MaxRequestHeaderFieldSize = MostReceivedMetadataBytes;
-            kestrel.Limits.MaxRequestHeaderCount = 8192;
+            kestrel.Limits.MaxRequestHeadersTotalSize = MostReceivedMetadataBytes;
+            kestrel.Limits.Http2.MaxRequestHeaderFieldSize = MostReceivedEntryBytes;
+            kestrel.Limits.MaxRequestHeaderCount = MostReceivedEntries;
             // Kestrel would close the connection, with the calls of all others on it. UploadTimeout ends the one call instead.
             kestrel.Limits.MinRequestBodyDataRate = null;
         });
