@@ -26,7 +26,7 @@ public sealed class GenerationPipeline(
         [EnumeratorCancellation] CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
@@ -70,7 +70,7 @@ public sealed class GenerationPipeline(
     public async Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
@@ -96,7 +96,7 @@ public sealed class GenerationPipeline(
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
