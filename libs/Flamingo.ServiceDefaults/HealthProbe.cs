@@ -10,9 +10,17 @@ namespace Flamingo.ServiceDefaults;
 /// </summary>
 public static class HealthProbe
 {
-    public const string Argument = "--health";
+    private const string Argument = "--health";
 
-    public static async Task<int> RunAsync(int port)
+    /// <summary>
+    /// Reads an argument of the form <c>--health</c> or <c>--health=NAME</c>, where the name is one of <see cref="ServiceHealth"/>.
+    /// </summary>
+    /// <returns>The name, which is empty for the first form; null for any other argument.</returns>
+    public static string? ServiceIn(string argument) =>
+        argument == Argument ? "" : argument.StartsWith(Argument + "=", StringComparison.Ordinal) ? argument[(Argument.Length + 1)..] : null;
+
+    /// <param name="service">Name of the health service to ask for.</param>
+    public static async Task<int> RunAsync(int port, string service)
     {
         // The deadline of 8 s is below the 10 s that a container's health check waits. It is long, because a service on a busy
         // machine is slow and not unhealthy.
@@ -20,7 +28,7 @@ public static class HealthProbe
         try
         {
             var answer = await new Health.HealthClient(channel)
-                .CheckAsync(new HealthCheckRequest(), new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
+                .CheckAsync(new HealthCheckRequest { Service = service }, new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
             await Console.Out.WriteLineAsync(answer.Status.ToString());
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving ? 0 : 1;
         }

@@ -18,6 +18,24 @@ internal static partial class ServiceLog
     [LoggerMessage(1004, LogLevel.Information, "The service has stopped.")]
     public static partial void Stopped(this ILogger logger);
 
-    [LoggerMessage(1005, LogLevel.Information, "A caller of {Method} took nothing of its answer for {Time}. Its stream was reset.")]
+    [LoggerMessage(1005, LogLevel.Warning, "The service is not ready: {Reason}")]
+    public static partial void NotReady(this ILogger logger, string reason);
+
+    [LoggerMessage(1006, LogLevel.Information, "The service is ready again.")]
+    public static partial void ReadyAgain(this ILogger logger);
+
+    [LoggerMessage(1007, LogLevel.Error, "The process is not live (Health:LiveTimeout): {Reason}")]
+    public static partial void NotLive(this ILogger logger, string reason);
+
+    [LoggerMessage(1008, LogLevel.Warning, "The process is live again.")]
+    public static partial void LiveAgain(this ILogger logger);
+
+    [LoggerMessage(1009, LogLevel.Critical, "{Worker} has ended with an error, so the process stops: {Reason}")]
+    public static partial void WorkerEnded(this ILogger logger, string worker, string reason);
+
+    [LoggerMessage(1010, LogLevel.Critical, "The process ends with exit code {Code} (Health:ExitTimeout). {Reason}")]
+    public static partial void ProcessEnds(this ILogger logger, string reason, int code);
+
+    [LoggerMessage(1011, LogLevel.Information, "A caller of {Method} took nothing of its answer for {Time}. Its stream was reset.")]
     public static partial void AnswerUnread(this ILogger logger, string method, TimeSpan time);
 }

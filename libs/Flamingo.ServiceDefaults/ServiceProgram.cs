@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -25,7 +24,7 @@ public static class ServiceProgram
 
     /// <summary>
     /// Builds a service and runs it until a signal or the token stops it. With the argument <c>--health</c> it checks the health
-    /// of a running service instead.
+    /// of a running service instead, and with <c>--health=flamingo.live</c> only whether it is live.
     /// </summary>
     /// <param name="register">Registers the service's own components.</param>
     /// <param name="map">Maps the service's endpoints. It should resolve the stage, so that a damaged model prevents the start.</param>
@@ -38,14 +37,15 @@ public static class ServiceProgram
         var program = Assembly.GetEntryAssembly()!.GetName().Name;
         try
         {
-            string[] arguments = [.. args.Where(argument => argument != HealthProbe.Argument)];
+            string[] arguments = [.. args.Where(argument => HealthProbe.ServiceIn(argument) is null)];
             // The appsettings.json beside the program holds its defaults, whatever the current directory is.
             var builder = WebApplication.CreateBuilder(new WebApplicationOptions
             {
                 Args = arguments, ContentRootPath = AppContext.BaseDirectory,
             });
             builder.Configuration.AddOptionSources(arguments);
-            if (args.Contains(HealthProbe.Argument)) return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort);
+            if (args.Select(HealthProbe.ServiceIn).FirstOrDefault(name => name is not null) is { } service)
+                return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort, service);
 
             builder.AddServiceDefaults();
             register(builder);
@@ -93,7 +93,7 @@ public static class ServiceProgram
         builder.Services.AddSingleton<UnreadAnswers>();
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
-        builder.Services.AddGrpcHealthChecks().AddCheck("serving", () => HealthCheckResult.Healthy());
+        builder.Services.AddServiceHealth();
         builder.Services.AddGrpcReflection();
         builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
 

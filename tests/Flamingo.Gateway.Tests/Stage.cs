@@ -71,6 +71,12 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Encode signals <see cref="Encoding"/> and then waits for this task.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
+    /// <summary>A cancelled Encode waits for this task before it ends, as a stage does that cannot stop in the middle of a picture.</summary>
+    public Task Ending { get; set; } = Task.CompletedTask;
+
+    /// <summary>Number of calls of Encode that were cancelled.</summary>
+    public int Cancelled;
+
     public TaskCompletionSource Encoding { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>A picture that begins with 255 cannot be decoded.</summary>
@@ -91,7 +97,17 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         Encodes.Enqueue(request.Pictures.Count);
         foreach (var picture in request.Pictures) Inputs.Enqueue(picture);
         Encoding.TrySetResult();
-        await Gate.WaitAsync(cancellation);
+        try
+        {
+            await Gate.WaitAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            Interlocked.Increment(ref Cancelled);
+            await Ending;
+            throw;
+        }
+
         var faults = request.Pictures.Index().Where(picture => picture.Item.Files[0].Span[0] == Broken)
             .Select(picture => new FieldFault($"pictures[{picture.Index}]", "It cannot be decoded.", "Send a PNG.")).ToList();
         PromptRules.ThrowIfAny(faults);

@@ -30,13 +30,18 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     /// it.</param>
     /// <param name="post">Runs an action on the compute thread, after the work that was posted before.</param>
     /// <param name="waited">Called for every item when its batch starts, with the time that it waited.</param>
+    /// <param name="name">Name of a batch for messages, see <see cref="Worker"/>.</param>
     public BatchQueue(
         BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post,
-        TimeProvider time, Action<TimeSpan>? waited = null)
+        TimeProvider time, Action<TimeSpan>? waited = null, string name = "a batch")
     {
+        Worker = new Worker(name);
         (_bounds, _kind, _compute, _post, _time, _waited) = (bounds, kind, compute, post, time, waited ?? (_ => { }));
         _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
+
+    /// <summary>The batches. A unit of work begins when a batch is posted and ends when it is computed.</summary>
+    public Worker Worker { get; }
 
     /// <returns>A result for each item, in order.</returns>
     /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
@@ -89,6 +94,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
             }
 
             _posted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Worker.Begin();
         }
 
         _ = PostAsync();
@@ -107,6 +113,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
 
         lock (_lock)
         {
+            Worker.End();
             _posted!.SetResult();
             _posted = null;
         }

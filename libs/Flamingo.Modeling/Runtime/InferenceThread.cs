@@ -31,7 +31,13 @@ public sealed class InferenceThread : IDisposable
         _thread = new Thread(() =>
         {
             torch.set_num_threads(computeThreads);
-            foreach (var action in _work.GetConsumingEnumerable()) action();
+            foreach (var action in _work.GetConsumingEnumerable())
+            {
+                Worker.Begin();
+                action();
+                Worker.End();
+            }
+
             Team.Dispose();
         })
         { IsBackground = true, Name = "inference" };
@@ -42,6 +48,9 @@ public sealed class InferenceThread : IDisposable
     /// Threads for the products and the attention that torch does not compute: this thread and the other compute threads.
     /// </summary>
     public ComputeTeam Team { get; }
+
+    /// <summary>This thread, as seen by those who watch the process.</summary>
+    public Worker Worker { get; } = new("the inference thread");
 
     /// <summary>
     /// Runs <paramref name="compute"/> in inference mode inside a dispose scope: every tensor that it creates is freed when it
@@ -106,6 +115,7 @@ public sealed class InferenceThread : IDisposable
             else if (_lost is null)
             {
                 _lost = fault;
+                Worker.Fail(fault);
                 _log.DeviceLost(exception.Message);
                 _deviceLost?.Invoke();
             }

@@ -47,6 +47,7 @@ public static class ModelRuntime
                 provider.GetService<IHostApplicationLifetime>()?.StopApplication();
             }, provider.GetService<ILogger<InferenceThread>>());
         });
+        services.AddSingleton(provider => new WorkerGroup([provider.GetRequiredService<InferenceThread>().Worker]));
         return services;
     }
 

@@ -25,6 +25,13 @@ public sealed class GatewayOptions
     [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
     public TimeSpan WriteStallTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// Longest wait for one call of the vision encoder or of the resampler. A request that waits longer fails with
+    /// DEADLINE_EXCEEDED. It is longer than a full queue of the vision encoder takes.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
+    public TimeSpan EncodeTimeout { get; set; } = TimeSpan.FromMinutes(3);
+
     /// <summary>Size of the memory tier, in bytes of latents.</summary>
     [Range(0, long.MaxValue)]
     public long MemoryCacheBytes { get; set; } = 256L << 20;

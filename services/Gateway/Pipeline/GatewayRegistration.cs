@@ -36,6 +36,7 @@ public static class GatewayRegistration
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();
         services.AddSingleton<StageDescriptions>();
+        services.AddSingleton<IReadiness, StageReadiness>();
         services.AddLatentCache();
         services.AddSingleton(Gateway);
         services.AddSingleton(provider => new OperatorCalls(Gateway(provider).OperatorCalls));

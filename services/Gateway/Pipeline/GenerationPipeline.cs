@@ -50,23 +50,17 @@ public sealed class GenerationPipeline(
         try
         {
             var arrived = time.GetTimestamp();
-            var permit = await permits.EnterAsync(cancellation);
-            try
+            using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+            await foreach (var item in AnswerAsync(request, arrived, cancellation))
             {
-                await foreach (var item in AnswerAsync(request, arrived, cancellation))
-                {
-                    buffer.Write(item);
-                    if (!buffer.IsFull) continue;
-                    permit.Dispose();
-                    await buffer.WaitForRoomAsync(cancellation);
-                    permit = await permits.EnterAsync(cancellation);
-                }
-            }
-            finally
-            {
-                permit.Dispose();
+                buffer.Write(item);
+                if (!buffer.IsFull) continue;
+                permit.Leave();
+                await buffer.WaitForRoomAsync(cancellation);
+                await permit.ReenterAsync(cancellation);
             }
 
+            permit.Dispose(); // before the caller gets the last event, so that its next request finds the permit
             buffer.Complete();
         }
         catch (Exception exception)
@@ -121,7 +115,7 @@ public sealed class GenerationPipeline(
     public async Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
@@ -147,7 +141,7 @@ public sealed class GenerationPipeline(
     public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());

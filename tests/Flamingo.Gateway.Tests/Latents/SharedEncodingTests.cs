@@ -1,4 +1,5 @@
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Latents;
 using Flamingo.Gateway.Operations;
 using Flamingo.Gateway.Prompts;
@@ -65,20 +66,27 @@ public sealed class SharedEncodingTests : IAsyncLifetime
     }
 
     [Fact(Timeout = 60_000)]
-    public async Task An_owner_whose_caller_leaves_encodes_for_the_others()
+    public async Task An_owner_whose_caller_leaves_drops_its_work_and_is_followed_by_one_other()
     {
         var (first, second) = (Gateway(), Gateway());
         _stage.Gate = _gate.Task;
         using var caller = new CancellationTokenSource();
-        var left = Flamingo(first).EncodeAsync(new FlamingoEncodeRequest([Picture(1)]), caller.Token);
+        var left = Flamingo(first).EncodeAsync(new FlamingoEncodeRequest([Picture(1), Picture(2)]), caller.Token);
         await _stage.Encoding.Task.WaitAsync(TestContext.Current.CancellationToken);
-        var waiting = Flamingo(second).SourcesAsync(Picture(1));
+        var waiting = Enumerable.Range(0, 20).Select(_ => Flamingo(second).SourcesAsync(Picture(1))).ToList();
         await UntilAsync(async () => await SumAsync([second], cache => cache.SharedWaits) == 1);
         await caller.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        Assert.Equal((1, 0), (_stage.Cancelled, first.GetRequiredService<RequestPermits>().State.Running));
+        await UntilAsync(() => Task.FromResult(_stage.Encodes.Count == 2)); // the second gateway took the released lease
+        await using var connection = await _server.ConnectAsync();
+        Assert.Equal([LeaseOf(1)], Keys(connection, "*")); // nobody waits for the other picture
         _gate.SetResult();
-        Assert.Equal([PictureSource.Encoded], await waiting);
-        Assert.Equal([1], _stage.Encodes);
+        Assert.All(await Task.WhenAll(waiting).WaitAsync(TestContext.Current.CancellationToken),
+            sources => Assert.Equal([PictureSource.Encoded], sources));
+        Assert.Equal([2, 1], _stage.Encodes);
+        Assert.Equal([1, 2, 1], _stage.Inputs.Select(input => input.Files[0].Span[0]));
+        await UntilAsync(() => Task.FromResult(Keys(connection, "lease:*").Count == 0));
     }
 
     [Fact(Timeout = 60_000)]

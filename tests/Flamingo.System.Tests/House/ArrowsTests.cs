@@ -21,7 +21,7 @@ public sealed class ArrowsTests
         ["Flamingo.Client"] = ["Flamingo.Wire"],
         ["Flamingo.Transport"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Wire"],
         ["Flamingo.Modeling"] = ["Flamingo.Configuration", "Flamingo.Stages", "Flamingo.Checkpoints"],
-        ["Flamingo.ServiceDefaults"] = ["Flamingo.Configuration"],
+        ["Flamingo.ServiceDefaults"] = ["Flamingo.Configuration", "Flamingo.Stages"],
         ["Flamingo.VisionEncoder"] = ["Flamingo.Modeling"],
         ["Flamingo.Resampler"] = ["Flamingo.Modeling"],
         ["Flamingo.LanguageModel.Engine"] = ["Flamingo.Stages"],

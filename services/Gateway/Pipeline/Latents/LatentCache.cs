@@ -6,9 +6,6 @@ using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.Tenants;
 using Flamingo.Stages;
 using Microsoft.Extensions.Logging;
-using Claim = (
-    Flamingo.Gateway.Latents.RequestedPicture Picture, string Key,
-    System.Threading.Tasks.TaskCompletionSource<Flamingo.Gateway.Latents.PictureLatents> Answer);
 using FileSource = System.Func<
     System.Collections.Generic.IReadOnlyCollection<string>,
     System.Threading.Tasks.Task<System.Collections.Generic.IReadOnlyDictionary<string, Flamingo.Abstractions.VisualInput>>>;
@@ -31,6 +28,11 @@ namespace Flamingo.Gateway.Latents;
 /// </list>
 /// An owner that fails releases its leases at once, and the leases of an owner that dies expire. A waiting request then encodes
 /// its own files and gets its own errors. If Redis does not answer, every gateway encodes on its own.
+/// <para>
+/// A claim counts the requests of this process that wait for it. When the last of them leaves, the claim is withdrawn: its
+/// encoding is cancelled, its leases are released, and that request returns only after the encoding has ended. So a permit is
+/// never returned while the work that it admitted goes on. A waiting request at another gateway takes over a released lease.
+/// </para>
 /// </summary>
 public sealed class LatentCache(
     TinyLfuCache<LatentValue> memory, RedisTier redis, LatentEncoder encoder, StageDescriptions descriptions, LatentCacheCounters counters,
@@ -86,17 +88,23 @@ public sealed class LatentCache(
         while (open.Count > 0)
         {
             var (own, others) = ClaimHere(open, held, model, answers);
-            if (joined.Count == 0) counters.Wait(others.Count);
-            joined.UnionWith(others.Select(item => item.Picture.Id));
-            // The caller's cancellation is not passed on, because requests that wait for this one must not fail if its caller cancels.
-            if (own.Count > 0) _ = CompleteAsync(own, held, answered, model, tenant, time.GetElapsedTime(started));
-            await CollectAsync(own, answers, cancellation);
-            open = [];
-            foreach (var (picture, key, owner) in others)
+            try
             {
-                if (await AnswerOfOwnerAsync(owner, picture, cancellation) is { } answer)
-                    answers[picture.Id] = answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
-                else open.Add((picture, key));
+                if (joined.Count == 0) counters.Wait(others.Count);
+                joined.UnionWith(others.Select(item => item.Picture.Id));
+                if (own.Count > 0) _ = CompleteAsync(own, held, answered, model, tenant, time.GetElapsedTime(started));
+                await CollectAsync(own, answers, cancellation);
+                open = [];
+                foreach (var (picture, key, owner) in others)
+                {
+                    if (await AnswerOfOwnerAsync(owner, picture, cancellation) is { } answer)
+                        answers[picture.Id] = answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
+                    else open.Add((picture, key));
+                }
+            }
+            finally
+            {
+                await LeaveAsync([.. own, .. others.Select(other => other.Owner)]);
             }
         }
 
@@ -159,6 +167,7 @@ public sealed class LatentCache(
             {
                 if (_claims.TryGetValue(key, out var owner))
                 {
+                    owner.Waiting++;
                     others.Add((picture, key, owner));
                     continue;
                 }
@@ -171,11 +180,34 @@ public sealed class LatentCache(
                     continue;
                 }
 
-                own.Add(_claims[key] = (picture, key, new(TaskCreationOptions.RunContinuationsAsynchronously)));
+                own.Add(_claims[key] = new Claim(picture, key));
             }
         }
 
         return (own, others);
+    }
+
+    /// <summary>
+    /// Stops waiting for claims. Claims for which no other request waits are withdrawn, and their encodings have ended when this
+    /// method returns.
+    /// </summary>
+    private async Task LeaveAsync(IReadOnlyList<Claim> claims)
+    {
+        List<Claim> withdrawn;
+        lock (_lock)
+        {
+            // All claims are counted before any encoding is cancelled, so that an encoding sees all its withdrawn claims at once.
+            withdrawn = [.. claims.Where(claim => --claim.Waiting == 0 && !claim.Answer.Task.IsCompleted)];
+            foreach (var claim in withdrawn) Release(claim);
+        }
+
+        foreach (var claim in withdrawn) await claim.Withdrawal.CancelAsync();
+        foreach (var claim in withdrawn) await ((Task)claim.Answer.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private bool IsWithdrawn(Claim claim)
+    {
+        lock (_lock) return claim.Waiting == 0;
     }
 
     /// <summary>Completes every one of these claims, with latents or with an error. Never throws.</summary>
@@ -191,7 +223,14 @@ public sealed class LatentCache(
             for (var open = claims; open.Count > 0; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
             {
                 var first = ReferenceEquals(open, claims);
-                if (!first) await Task.Delay(pause, time);
+                if (!first)
+                {
+                    await Task.Delay(pause, time);
+                    foreach (var claim in open.Where(IsWithdrawn)) Fail(claim, new OperationCanceledException());
+                    open = [.. open.Where(claim => !claim.Answer.Task.IsCompleted)];
+                    if (open.Count == 0) break;
+                }
+
                 var elapsed = first ? waited : waited + time.GetElapsedTime(started);
                 var values = open.SelectMany(claim => claim.Picture.Values(claim.Key, model)).Where(value => !held.ContainsKey(value.Key));
                 var (leases, elsewhere, found) =
@@ -250,12 +289,13 @@ public sealed class LatentCache(
         var open = claims.ToDictionary(claim => claim.Picture.Id);
         var values = new List<(string Picture, string Key, LatentValue Value)>();
         Exception? failure = null;
+        using var withdrawal = CancellationTokenSource.CreateLinkedTokenSource([.. claims.Select(claim => claim.Withdrawal.Token)]);
         try
         {
-            await foreach (var made in encoder.EncodeAsync([.. claims.Select(claim => claim.Picture)], model, tenant))
+            await foreach (var made in encoder.EncodeAsync([.. claims.Select(claim => claim.Picture)], model, tenant, withdrawal.Token))
             {
                 open.Remove(made.Id, out var claim);
-                var latents = Store(claim.Key, made, held, values);
+                var latents = Store(claim!.Key, made, held, values);
                 Answer(claim, made with { Latents = latents, Vision = waited + made.Vision, Waited = waitedFor });
             }
         }
@@ -264,8 +304,16 @@ public sealed class LatentCache(
             failure = exception;
         }
 
-        redis.Put(values, leases);
+        // Other requests may wait for some pictures of a cancelled call. Each of these is encoded in a call of its own, which no
+        // other picture can cancel, so that a picture is begun at most twice.
+        List<Claim> wanted = withdrawal.IsCancellationRequested ? [.. open.Values.Where(claim => !IsWithdrawn(claim))] : [];
+        foreach (var claim in wanted) open.Remove(claim.Picture.Id);
+        var kept = wanted.Select(claim => claim.Key).ToHashSet(StringComparer.Ordinal);
+        redis.Put(values, leases.Where(lease => !kept.Contains(lease.Key)).ToDictionary(StringComparer.Ordinal));
         foreach (var claim in open.Values) Fail(claim, failure ?? new InvalidOperationException("A picture has not been encoded."));
+        await Task.WhenAll(wanted.Select(claim => EncodeAsync(
+            [claim], leases.Where(lease => lease.Key == claim.Key).ToDictionary(StringComparer.Ordinal), held, model, tenant, waited,
+            waitedFor)));
     }
 
     /// <summary>Stores latents in memory if they have the requested key, and adds them to the values to write to Redis.</summary>
@@ -312,7 +360,7 @@ public sealed class LatentCache(
     private void Release(Claim claim)
     {
         lock (_lock)
-            if (_claims.TryGetValue(claim.Key, out var current) && current.Answer == claim.Answer) _claims.Remove(claim.Key);
+            if (_claims.TryGetValue(claim.Key, out var current) && current == claim) _claims.Remove(claim.Key);
     }
 
     private static async Task CollectAsync(List<Claim> claims, Dictionary<string, PictureLatents> answers, CancellationToken cancellation)
@@ -352,5 +400,22 @@ public sealed class LatentCache(
         {
             return null;
         }
+    }
+
+    /// <summary>A picture that one request of this process encodes, and for which others may wait.</summary>
+    private sealed class Claim(RequestedPicture picture, string key)
+    {
+        public RequestedPicture Picture { get; } = picture;
+
+        public string Key { get; } = key;
+
+        /// <summary>Number of requests that wait for the answer, the owner included. The cache's lock guards it.</summary>
+        public int Waiting { get; set; } = 1;
+
+        /// <summary>Cancelled when no request waits any more.</summary>
+        public CancellationTokenSource Withdrawal { get; } = new();
+
+        /// <summary>Completed when the picture is encoded, or when its encoding has failed or has been cancelled.</summary>
+        public TaskCompletionSource<PictureLatents> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Operations;
 using Flamingo.Gateway.Stages;
@@ -11,21 +12,25 @@ namespace Flamingo.Gateway.Latents;
 /// nothing.
 /// </summary>
 public sealed class LatentEncoder(
-    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentCacheCounters counters, TimeProvider time)
+    IVisionEncoder vision, IResampler resampler, StageDescriptions descriptions, LatentCacheCounters counters, GatewayOptions options,
+    TimeProvider time)
 {
     /// <summary>Returns each picture once, as soon as its call has completed. The order may differ from the order of the request.</summary>
     /// <param name="pictures">The pictures with their files.</param>
     /// <exception cref="FlamingoException">
     /// InvalidArgument for pictures that cannot be decoded, named by the callers' fields; Mismatch if the resampler refuses the
-    /// features of the vision encoder.
+    /// features of the vision encoder; DeadlineExceeded if a stage has not answered within <see cref="GatewayOptions.EncodeTimeout"/>.
     /// </exception>
-    public async IAsyncEnumerable<PictureLatents> EncodeAsync(IReadOnlyList<RequestedPicture> pictures, FlamingoModel model, Tenant tenant)
+    /// <exception cref="OperationCanceledException">The token was cancelled, and the stage has ended its work.</exception>
+    public async IAsyncEnumerable<PictureLatents> EncodeAsync(
+        IReadOnlyList<RequestedPicture> pictures, FlamingoModel model, Tenant tenant, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var total = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
         foreach (var chunk in pictures.Chunk(Math.Min(model.Vision.MaxPictures, model.Resampler.MaxItems)))
         {
+            cancellation.ThrowIfCancellationRequested();
             var started = time.GetTimestamp();
-            var encoding = await EncodeFeaturesAsync(chunk);
+            var encoding = await EncodeFeaturesAsync(chunk, cancellation);
             var vision = time.GetElapsedTime(started);
             total.Vision += vision;
 
@@ -34,7 +39,7 @@ public sealed class LatentEncoder(
             {
                 started = time.GetTimestamp();
                 var needsAttention = group[0].First.NeedsAttention;
-                var resampling = await ResampleAsync([.. group.Select(item => item.Second.Features)], needsAttention);
+                var resampling = await ResampleAsync([.. group.Select(item => item.Second.Features)], needsAttention, cancellation);
                 var resample = time.GetElapsedTime(started);
                 total.Resample += resample;
                 foreach (var (index, (picture, features)) in group.Index())
@@ -57,14 +62,14 @@ public sealed class LatentEncoder(
         }
     }
 
-    private async Task<VisionEncoding> EncodeFeaturesAsync(IReadOnlyList<RequestedPicture> pictures)
+    private async Task<VisionEncoding> EncodeFeaturesAsync(IReadOnlyList<RequestedPicture> pictures, CancellationToken cancellation)
     {
         try
         {
             var includePooled = pictures.Any(picture => picture.NeedsPooled);
             counters.Encode(pictures.Count);
-            var encoding = await vision.EncodeAsync(
-                new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled), CancellationToken.None);
+            var request = new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled);
+            var encoding = await WithDeadlineAsync("vision encoder", token => vision.EncodeAsync(request, token), cancellation);
             var pooled = encoding.Pictures.Count(picture => picture.Pooled is not null);
             return encoding.Pictures.Count == pictures.Count && (!includePooled || pooled == pictures.Count) ? encoding
                 : throw new FlamingoException(
@@ -79,11 +84,13 @@ public sealed class LatentEncoder(
         }
     }
 
-    private async Task<Resampling> ResampleAsync(IReadOnlyList<TensorData> features, bool includeAttention)
+    private async Task<Resampling> ResampleAsync(
+        IReadOnlyList<TensorData> features, bool includeAttention, CancellationToken cancellation)
     {
         try
         {
-            var resampling = await resampler.ResampleAsync(new ResampleRequest(features, includeAttention), CancellationToken.None);
+            var request = new ResampleRequest(features, includeAttention);
+            var resampling = await WithDeadlineAsync("resampler", token => resampler.ResampleAsync(request, token), cancellation);
             var (latents, attention) = (resampling.Latents.Count, resampling.Attention.Count);
             return latents == features.Count && (!includeAttention || attention == features.Count) ? resampling
                 : throw new FlamingoException(
@@ -93,6 +100,29 @@ public sealed class LatentEncoder(
         catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
             throw await descriptions.MisfitAsync(exception);
+        }
+    }
+
+    // After a cancellation, the stage's call is still waited for, because it returns when its work has ended. Only the deadline ends
+    // the wait for a call that hangs.
+    private async Task<T> WithDeadlineAsync<T>(string stage, Func<CancellationToken, Task<T>> call, CancellationToken cancellation)
+    {
+        using var deadline = new CancellationTokenSource(options.EncodeTimeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
+        try
+        {
+            return await call(either.Token).WaitAsync(deadline.Token);
+        }
+        catch (Exception exception)
+            when (deadline.IsCancellationRequested && exception is OperationCanceledException or FlamingoException
+                { Kind: FlamingoErrorKind.Cancelled })
+        {
+            cancellation.ThrowIfCancellationRequested();
+            throw new FlamingoException(
+                FlamingoErrorKind.DeadlineExceeded,
+                $"The {stage} has not answered within {options.EncodeTimeout} (Gateway:EncodeTimeout). Retry the request; if this lasts, "
+                + $"restart the {stage}.",
+                exception);
         }
     }
 

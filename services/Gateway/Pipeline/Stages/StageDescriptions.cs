@@ -18,13 +18,24 @@ public sealed class StageDescriptions(
     public async ValueTask<FlamingoModel> GetAsync(CancellationToken cancellation)
     {
         if (_known is { } known) return known;
-        var (visionTask, resamplerTask, languageTask) =
-            (vision.DescribeAsync(cancellation), resampler.DescribeAsync(cancellation), language.DescribeAsync(cancellation));
-        await Task.WhenAll(visionTask, resamplerTask, languageTask);
-        var model = new FlamingoModel(await visionTask, await resamplerTask, await languageTask);
-        Check(model);
+        var model = await ReadAsync(cancellation);
+        if (Misfit(model) is { } misfit)
+        {
+            GatewayLog.StagesDoNotFit(logger, misfit.Message);
+            throw misfit;
+        }
+
         Log(model, Interlocked.Exchange(ref _logged, model));
         return _known = model;
+    }
+
+    /// <summary>
+    /// Reads the descriptions anew and checks that the stages fit together. It does not change the descriptions that requests use.
+    /// </summary>
+    /// <exception cref="FlamingoException">As from <see cref="GetAsync"/>.</exception>
+    public async Task ProbeAsync(CancellationToken cancellation)
+    {
+        if (Misfit(await ReadAsync(cancellation)) is { } misfit) throw misfit;
     }
 
     /// <summary>
@@ -55,6 +66,14 @@ public sealed class StageDescriptions(
             refusal);
     }
 
+    private async Task<FlamingoModel> ReadAsync(CancellationToken cancellation)
+    {
+        var (visionTask, resamplerTask, languageTask) =
+            (vision.DescribeAsync(cancellation), resampler.DescribeAsync(cancellation), language.DescribeAsync(cancellation));
+        await Task.WhenAll(visionTask, resamplerTask, languageTask);
+        return new FlamingoModel(await visionTask, await resamplerTask, await languageTask);
+    }
+
     // Logs each stage when it is described for the first time, and again when its weights have changed.
     private void Log(FlamingoModel model, FlamingoModel? before)
     {
@@ -68,23 +87,20 @@ public sealed class StageDescriptions(
             GatewayLog.LanguageModel(logger, model.Language.ModelId, model.Language.WeightsDigest);
     }
 
-    private void Check(FlamingoModel model)
+    private static FlamingoException? Misfit(FlamingoModel model)
     {
         var (vision, resampler, language) = (model.Vision, model.Resampler, model.Language);
         if (vision.Width != resampler.FeatureWidth)
-            throw Mismatch(
+            return Mismatch(
                 $"VisionEncoder '{vision.ModelId}' computes features of width {vision.Width}, "
                 + $"and Resampler '{resampler.ModelId}' reads width {resampler.FeatureWidth}");
         if (resampler.Latents != language.Latents || resampler.Width != language.LatentWidth)
-            throw Mismatch(
+            return Mismatch(
                 $"Resampler '{resampler.ModelId}' computes latents [{resampler.Latents}, {resampler.Width}], "
                 + $"and LanguageModel '{language.ModelId}' reads [{language.Latents}, {language.LatentWidth}]");
+        return null;
     }
 
-    private FlamingoException Mismatch(string sides)
-    {
-        var problem = $"The stages do not fit together: {sides}. Start all stages with the same model directory.";
-        GatewayLog.StagesDoNotFit(logger, problem);
-        return new FlamingoException(FlamingoErrorKind.Mismatch, problem);
-    }
+    private static FlamingoException Mismatch(string sides) => new(
+        FlamingoErrorKind.Mismatch, $"The stages do not fit together: {sides}. Start all stages with the same model directory.");
 }

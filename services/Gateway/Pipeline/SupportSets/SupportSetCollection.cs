@@ -14,7 +14,7 @@ public sealed class SupportSetCollection(
 {
     public async Task<SupportSet> PutAsync(PutSupportSet request, CancellationToken cancellation)
     {
-        using var permit = await permits.EnterAsync(cancellation);
+        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
         var model = await descriptions.GetAsync(cancellation);
         var (tenant, faults) = (TenantOf(request.Tenant), new List<FieldFault>());
         var pictures = SupportSetRules.Check(request, model, options, faults);

@@ -1,4 +1,5 @@
 using Flamingo.LanguageModel.Engine.Scheduling;
+using Flamingo.Stages;
 using Microsoft.Extensions.Logging;
 
 namespace Flamingo.LanguageModel.Engine.Generation;
@@ -24,6 +25,9 @@ internal sealed class EngineLoop : IAsyncDisposable
     }
 
     public EngineStatistics Statistics => _engine.Statistics;
+
+    /// <summary>The loop. A unit of work is one step.</summary>
+    public Worker Worker { get; } = new("the engine");
 
     /// <inheritdoc cref="StepEngine.Submit"/>
     public void Submit(EngineRequest request)
@@ -55,12 +59,18 @@ internal sealed class EngineLoop : IAsyncDisposable
         try
         {
             while (!_stop.IsCancellationRequested)
-                if (!await _engine.StepAsync(_stop.Token)) await WaitAsync();
+            {
+                Worker.Begin();
+                var computed = await _engine.StepAsync(_stop.Token);
+                Worker.End();
+                if (!computed) await WaitAsync();
+            }
         }
         catch (Exception exception)
         {
+            // The engine's state may be wrong, so no later step is tried. The process ends, and its supervisor starts another.
             _log.LoopFailed(exception);
-            throw;
+            Worker.Fail(exception);
         }
         finally
         {

@@ -21,6 +21,9 @@ public sealed class GenerationEngine(
     /// <summary>What the engine held and had computed after the last step.</summary>
     public EngineStatistics Statistics => _loop.Statistics;
 
+    /// <summary>The engine's loop, as seen by those who watch the process.</summary>
+    public Worker Worker => _loop.Worker;
+
     /// <summary>
     /// Generates answers and returns the events of all of them. A caller that leaves the enumeration early ends the request
     /// before the next step.

@@ -95,6 +95,9 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     /// <summary>What the engine held and had computed after its last step.</summary>
     public EngineStatistics Statistics => _engine.Statistics;
 
+    /// <inheritdoc cref="GenerationEngine.Worker"/>
+    public Worker Worker => _engine.Worker;
+
     public Task<LanguageModelDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
     public Task<IReadOnlyList<int>> TokenizeAsync(IReadOnlyList<PromptSegment> segments, CancellationToken cancellation) =>
@@ -194,6 +197,9 @@ public static class LanguageModelRegistration
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(MemoryClaimOf);
         services.AddSingleton<ILanguageModel, LanguageModelStage>();
+        // The stage is resolved by its interface, because a provider would dispose it twice if it were registered twice.
+        services.AddSingleton(provider => new WorkerGroup(
+            provider.GetRequiredService<ILanguageModel>() is LanguageModelStage stage ? [stage.Worker] : []));
         return services;
     }
 

@@ -31,6 +31,14 @@ public sealed class ResamplerOptions
     public int MaxItems { get; set; } = 64;
 
     /// <summary>
+    /// Most frames of all calls that wait in the stage or are being computed. A call that would exceed it fails with
+    /// RESOURCE_EXHAUSTED and a retry delay. The memory plan contains the features of this many frames. A call with more frames is
+    /// served if the stage is empty.
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxQueuedFrames { get; set; } = 512;
+
+    /// <summary>
     /// Most pictures in one forward pass, of one call or of several. More pictures are computed in several passes, so that memory
     /// stays bounded.
     /// </summary>
@@ -56,6 +64,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
     private readonly PerceiverResampler _network;
     private readonly BatchMetrics _metrics = new("Flamingo.Resampler", "flamingo.resampler");
     private readonly BatchQueue<Item, Resampled> _queue;
+    private readonly QueueBound _bound;
     private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
     private readonly TimeProvider _time;
@@ -79,7 +88,8 @@ public sealed class ResamplerStage : IResampler, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => Compute(items, thread),
-            thread.RunAsync, time, _metrics.Waited);
+            thread.RunAsync, time, _metrics.Waited, "the resampler's batch");
+        _bound = new QueueBound(_options.MaxQueuedFrames, "Resampler:MaxQueuedFrames", time);
         Description = new ResamplerDescription(
             model.Config.ModelId, ComputedDigest.Of(
                 model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
@@ -91,11 +101,15 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     public ResamplerDescription Description { get; }
 
+    /// <summary>The batches.</summary>
+    public Worker Worker => _queue.Worker;
+
     public Task<ResamplerDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
     public async Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
         Check(request.Features);
+        using var entry = _bound.Enter(request.Features.Sum(features => features.Shape[0]));
         var results =
             await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
         return new Resampling(
@@ -183,7 +197,22 @@ public static class ResamplerRegistration
         services.AddOptionSection<ResamplerOptions>(ResamplerOptions.Section);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(
             provider, "resampler", "resampler", provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.Device));
+        services.AddSingleton(CallsClaim);
         services.AddSingleton<IResampler, ResamplerStage>();
+        // The stage is resolved by its interface, because a provider would dispose it twice if it were registered twice.
+        services.AddSingleton(provider => new WorkerGroup(
+            provider.GetRequiredService<IResampler>() is ResamplerStage stage ? [stage.Worker] : []));
         return services;
+    }
+
+    /// <summary>The main memory that the features of waiting calls need.</summary>
+    private static MemoryClaim CallsClaim(IServiceProvider provider)
+    {
+        var vision = provider.GetRequiredService<ModelDirectory>().Config.Vision;
+        var dtype = ModelRuntime.Dtype(provider.GetRequiredService<IOptions<ModelOptions>>().Value).ToTensorDtype();
+        var side = vision.ImageSize / vision.PatchSize;
+        var bytes = (long)((side * side) + (vision.ClassTokenInFeatures ? 1 : 0)) * vision.Width * TensorData.ElementSize(dtype);
+        var frames = provider.GetRequiredService<IOptions<ResamplerOptions>>().Value.MaxQueuedFrames;
+        return new MemoryClaim("resampler", [new("features in the stage", frames * bytes, "lower Resampler:MaxQueuedFrames")]);
     }
 }

@@ -6,59 +6,167 @@ using Flamingo.VisionEncoder.Preprocessing;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// Decodes and resizes pictures to 8-bit levels on the thread pool. Decoded pictures of full size exist only here, and at most
-/// one per slot at a time. A call queues at most as many pictures as there are slots, so that a large call does not delay a small
-/// call for long.
+/// Decodes and resizes pictures to 8-bit levels on threads of its own. Decoded pictures of full size exist only here, and at most
+/// one per thread at a time. The calls take turns: a free thread takes one picture of the next call, so that a call with sixty-four
+/// pictures does not delay a call with a single one. When a call is cancelled, its pictures that no thread has taken yet are never
+/// decoded.
 /// </summary>
-internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor preprocessor, int slots) : IDisposable
+internal sealed class PictureReader : IDisposable
 {
-    private readonly SemaphoreSlim _slots = new(slots);
+    private readonly IPictureDecoder _decoder;
+    private readonly PicturePreprocessor _preprocessor;
+    private readonly object _lock = new(); // a Monitor, because the threads wait for pictures
+    private readonly LinkedList<Call> _turns = []; // calls with pictures that no thread has taken; the first is served next
+    private bool _isClosed;
 
-    /// <returns>For each picture the levels of its frames, each u8 [3, size, size].</returns>
-    /// <exception cref="FlamingoException">InvalidArgument, naming every picture or file that is truncated or damaged.</exception>
-    public async Task<IReadOnlyList<IReadOnlyList<byte[]>>> ReadAsync(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
+    /// <param name="threads">Number of pictures that are decoded at once.</param>
+    public PictureReader(IPictureDecoder decoder, PicturePreprocessor preprocessor, int threads)
     {
-        var (levels, faults) = (new IReadOnlyList<byte[]>[plans.Count], new IReadOnlyList<FieldFault>[plans.Count]);
-        await Parallel.ForAsync(0, plans.Count, new ParallelOptions
-        {
-            MaxDegreeOfParallelism = slots, CancellationToken = cancellation
-        }, async (index, cancellation) =>
-        {
-            await _slots.WaitAsync(cancellation);
-            try
-            {
-                (levels[index], faults[index]) = Read(plans[index], $"pictures[{index}]", cancellation);
-            }
-            finally
-            {
-                _slots.Release();
-            }
-        });
-        PromptRules.ThrowIfAny([.. faults.SelectMany(fault => fault)]);
-        return levels;
+        (_decoder, _preprocessor) = (decoder, preprocessor);
+        Workers = [.. Enumerable.Range(1, threads).Select(number => new Worker($"decoder {number} of the vision encoder"))];
+        foreach (var worker in Workers) new Thread(() => Run(worker)) { IsBackground = true, Name = "decoder" }.Start();
     }
 
-    public void Dispose() => _slots.Dispose();
+    /// <summary>The threads.</summary>
+    public IReadOnlyList<Worker> Workers { get; }
 
-    private (
-        IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(PicturePlan plan, string field, CancellationToken cancellation)
+    /// <returns>For each picture the levels of its frames, each u8 [3, size, size].</returns>
+    /// <exception cref="FlamingoException">
+    /// InvalidArgument, naming every picture or file that is truncated or damaged; Unavailable: the stage is being stopped.
+    /// </exception>
+    /// <exception cref="OperationCanceledException">The call was cancelled, and none of its pictures is being decoded any more.</exception>
+    public async Task<IReadOnlyList<IReadOnlyList<byte[]>>> ReadAsync(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        var call = new Call(plans, cancellation);
+        lock (_lock)
+        {
+            if (_isClosed) throw Closed();
+            _turns.AddLast(call);
+            Monitor.PulseAll(_lock);
+        }
+
+        await using (cancellation.UnsafeRegister((_, token) => Withdraw(call, new OperationCanceledException(token)), null))
+            await call.Ended.Task;
+        if (call.Failure is not null) throw call.Failure;
+        PromptRules.ThrowIfAny([.. call.Faults.SelectMany(fault => fault)]);
+        return call.Levels;
+    }
+
+    /// <summary>Ends all calls with Unavailable. Pictures that are being decoded are decoded to their end.</summary>
+    public void Dispose()
+    {
+        Call[] calls;
+        lock (_lock)
+        {
+            _isClosed = true;
+            calls = [.. _turns];
+            Monitor.PulseAll(_lock);
+        }
+
+        foreach (var call in calls) Withdraw(call, Closed());
+    }
+
+    private static FlamingoException Closed() => new(FlamingoErrorKind.Unavailable, "The stage is being stopped.");
+
+    private void Run(Worker worker)
+    {
+        while (Take() is var (call, index))
+        {
+            worker.Begin();
+            try
+            {
+                (call.Levels[index], call.Faults[index]) = Read(call.Plans[index], $"pictures[{index}]", call.Cancellation);
+            }
+            catch (Exception exception)
+            {
+                Withdraw(call, exception);
+            }
+
+            worker.End();
+            lock (_lock) call.Running--;
+            EndIfDone(call);
+        }
+    }
+
+    private (Call Call, int Index)? Take()
+    {
+        lock (_lock)
+        {
+            while (_turns.Count == 0)
+            {
+                if (_isClosed) return null;
+                Monitor.Wait(_lock);
+            }
+
+            var call = _turns.First!.Value;
+            _turns.RemoveFirst();
+            if (call.Taken + 1 < call.Plans.Count) _turns.AddLast(call);
+            call.Running++;
+            return (call, call.Taken++);
+        }
+    }
+
+    private void Withdraw(Call call, Exception failure)
+    {
+        lock (_lock)
+        {
+            _turns.Remove(call);
+            call.Taken = call.Plans.Count;
+            call.Failure ??= failure;
+        }
+
+        EndIfDone(call);
+    }
+
+    private void EndIfDone(Call call)
+    {
+        lock (_lock)
+            if (call.Running > 0 || call.Taken < call.Plans.Count) return;
+        call.Ended.TrySetResult();
+    }
+
+    private (IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(
+        PicturePlan plan, string field, CancellationToken cancellation)
     {
         var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new List<FieldFault>(), plan.Picture.Files);
-        foreach (
-            var (index, picture) in (
-                plan.IsAnimation
-                    ? decoder.DecodeFrames(files[0], plan.Frames)
-                    : plan.Frames.Select(frame => decoder.Decode(files[frame]))).Index())
+        var pictures = plan.IsAnimation
+            ? _decoder.DecodeFrames(files[0], plan.Frames)
+            : plan.Frames.Select(frame => _decoder.Decode(files[frame]));
+        foreach (var (index, picture) in pictures.Index())
         {
-            cancellation.ThrowIfCancellationRequested();
-            if (picture is not null) levels.Add(preprocessor.Levels(picture));
+            if (picture is not null) levels.Add(_preprocessor.Levels(picture));
             else faults.Add(
                 new(
                     files.Count > 1 ? $"{field}.files[{plan.Frames[index]}]" : field,
                     plan.IsAnimation ? $"Frame {plan.Frames[index]} is truncated or damaged." : "The picture is truncated or damaged.",
                     PictureGate.Formats));
+            if (index < plan.Frames.Count - 1) cancellation.ThrowIfCancellationRequested(); // before the next frame is decoded
         }
 
         return (levels, faults);
+    }
+
+    /// <summary>The pictures of one call. The reader's lock guards its state; each picture's results are set by one thread.</summary>
+    private sealed class Call(IReadOnlyList<PicturePlan> plans, CancellationToken cancellation)
+    {
+        public IReadOnlyList<PicturePlan> Plans { get; } = plans;
+
+        public CancellationToken Cancellation { get; } = cancellation;
+
+        public IReadOnlyList<byte[]>[] Levels { get; } = new IReadOnlyList<byte[]>[plans.Count];
+
+        public IReadOnlyList<FieldFault>[] Faults { get; } = new IReadOnlyList<FieldFault>[plans.Count];
+
+        /// <summary>Number of pictures that threads have taken, or all if the rest is not to be decoded.</summary>
+        public int Taken { get; set; }
+
+        /// <summary>Number of pictures that are being decoded.</summary>
+        public int Running { get; set; }
+
+        public Exception? Failure { get; set; }
+
+        /// <summary>Completed when no picture is being decoded or waits.</summary>
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

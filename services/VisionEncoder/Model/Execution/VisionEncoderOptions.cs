@@ -45,10 +45,18 @@ public sealed class VisionEncoderOptions
 
     /// <summary>
     /// Most pictures of all calls that are decoded at once. Each takes up to about 20 bytes, garbage included, for every pixel
-    /// that <see cref="MaxPixels"/> allows.
+    /// that <see cref="MaxPixels"/> allows, which is part of the memory plan.
     /// </summary>
     [Range(1, 256)]
     public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
+
+    /// <summary>
+    /// Most frames of all calls that are in the stage at once: waiting to be decoded, decoded, or being computed. A call that would
+    /// exceed it fails with RESOURCE_EXHAUSTED and a retry delay. The memory plan contains the levels and features of this many
+    /// frames. A call with more frames is served if the stage is empty.
+    /// </summary>
+    [Range(1, 1_000_000)]
+    public int MaxQueuedFrames { get; set; } = 512;
 
     /// <summary>
     /// Most frames in one forward pass, of one call or of several. More frames are computed in several passes, so that memory

@@ -20,7 +20,7 @@ using static TorchSharp.torch;
 namespace Flamingo.VisionEncoder.Execution;
 
 /// <summary>
-/// The vision encoder as a stage. It decodes pictures on the thread pool and computes the frames of all calls in bounded batches
+/// The vision encoder as a stage. It decodes pictures on threads of its own and computes the frames of all calls in bounded batches
 /// on the inference thread. On the CPU the features of a picture are bit for bit the same whatever else is in the batch.
 /// </summary>
 public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
@@ -28,12 +28,16 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     /// <summary>Most bytes of features in one answer: 1 GiB, less 16 MiB for the other fields of the gRPC message.</summary>
     private const long MaxFeatureBytes = (1L << 30) - (16 << 20);
 
+    /// <summary>Bytes that decoding and resizing take for every pixel, garbage included.</summary>
+    private const int BytesPerPixel = 20;
+
     private readonly PictureGate _gate;
     private readonly PictureReader _reader;
     private readonly PicturePreprocessor _preprocessor;
     private readonly VisionTransformer _network;
     private readonly BatchMetrics _metrics = new("Flamingo.VisionEncoder", "flamingo.vision_encoder");
     private readonly BatchQueue<Frame, PictureFeatures> _queue;
+    private readonly QueueBound _bound;
     private readonly DeviceTransfer _transfer;
     private readonly ScalarType _dtype;
     private readonly TimeProvider _time;
@@ -49,7 +53,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         (_time, _log) = (time, log ?? NullLogger<VisionEncoderStage>.Instance);
         _preprocessor = new PicturePreprocessor(config.ImageSize, config.Preprocessing);
         _gate = new PictureGate(decoder, limits);
-        _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
+        _bound = new QueueBound(limits.MaxQueuedFrames, "VisionEncoder:MaxQueuedFrames", time);
         var device = ModelRuntime.Device(modelOptions.Value, limits.Device);
         _transfer = new DeviceTransfer(device);
         using var file = model.OpenWeights("vision");
@@ -60,14 +64,15 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
-            thread.RunAsync, time, _metrics.Waited);
-        var side = config.ImageSize / config.PatchSize;
+            thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch");
+        _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
+        Workers = [.. _reader.Workers, _queue.Worker];
         // The preprocessing has its own version, and the pooled embedding does not affect latents.
         var digest = ComputedDigest.Of(
             model.Config.Weights["vision"].LatentDigest, config with { Preprocessing = null!, PooledWidth = 0 }, _dtype, storage);
         Description = new VisionEncoderDescription(
             model.Config.ModelId, digest, _preprocessor.Version(decoder.Name), config.ImageSize,
-            (side * side) + (config.ClassTokenInFeatures ? 1 : 0), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
+            PatchesOf(config), config.Width, config.PooledWidth, _dtype.ToTensorDtype(),
             limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxFrames)
         {
             Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
@@ -76,6 +81,12 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
     }
 
     public VisionEncoderDescription Description { get; }
+
+    /// <summary>The decoders and the batches.</summary>
+    public IReadOnlyList<Worker> Workers { get; }
+
+    /// <summary>Number of frames of all calls that are in the stage.</summary>
+    public int QueuedFrames => _bound.Items;
 
     public Task<VisionEncoderDescription> DescribeAsync(CancellationToken cancellation) => Task.FromResult(Description);
 
@@ -108,6 +119,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
                 "pictures", $"The features of {frames} frames do not fit into one answer.",
                 $"Send at most {MaxFeatureBytes / bytes} frames in one call.");
 
+        using var entry = _bound.Enter(frames);
         var levels = await _reader.ReadAsync(plans, cancellation);
         var items = levels.SelectMany(
             picture => picture.Select((frame, index) => new Frame(frame, request.IncludePooled, index == picture.Count - 1)))
@@ -130,6 +142,25 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _transfer.Dispose();
         _reader.Dispose();
         _metrics.Dispose();
+    }
+
+    private static int PatchesOf(VisionConfig config)
+    {
+        var side = config.ImageSize / config.PatchSize;
+        return (side * side) + (config.ClassTokenInFeatures ? 1 : 0);
+    }
+
+    /// <summary>The main memory that calls need: for decoding, and for the levels and features of the frames in the stage.</summary>
+    internal static MemoryClaim CallsClaim(VisionConfig config, VisionEncoderOptions options, TensorDtype dtype)
+    {
+        var bytes = (3L * config.ImageSize * config.ImageSize)
+            + ((long)PatchesOf(config) * config.Width * TensorData.ElementSize(dtype));
+        return new MemoryClaim("vision encoder",
+        [
+            new("decoding", options.MaxPixels * BytesPerPixel * options.MaxDecodes,
+                "lower VisionEncoder:MaxPixels or VisionEncoder:MaxDecodes"),
+            new("frames in the stage", options.MaxQueuedFrames * bytes, "lower VisionEncoder:MaxQueuedFrames"),
+        ]);
     }
 
     // Joins the features of single frames to those of one clip; pooled embeddings are averaged.
@@ -196,7 +227,14 @@ public static class VisionEncoderRegistration
         services.TryAddSingleton(IPictureDecoder.Compiled);
         services.AddSingleton(provider => ModelRuntime.WeightsClaim(
             provider, "vision", "vision encoder", provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value.Device));
+        services.AddSingleton(provider => VisionEncoderStage.CallsClaim(
+            provider.GetRequiredService<ModelDirectory>().Config.Vision,
+            provider.GetRequiredService<IOptions<VisionEncoderOptions>>().Value,
+            ModelRuntime.Dtype(provider.GetRequiredService<IOptions<ModelOptions>>().Value).ToTensorDtype()));
         services.AddSingleton<IVisionEncoder, VisionEncoderStage>();
+        // The stage is resolved by its interface, because a provider would dispose it twice if it were registered twice.
+        services.AddSingleton(provider => new WorkerGroup(
+            provider.GetRequiredService<IVisionEncoder>() is VisionEncoderStage stage ? stage.Workers : []));
         return services;
     }
 }
