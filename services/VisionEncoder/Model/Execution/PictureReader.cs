@@ -43,7 +43,7 @@ internal sealed class PictureReader(IPictureDecoder decoder, PicturePreprocessor
     private (
         IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(PicturePlan plan, string field, CancellationToken cancellation)
     {
-        var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new List<FieldFault>(), plan.Picture.Files);
+        var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new FaultList(), plan.Picture.Files);
         foreach (
             var (index, picture) in (
                 plan.IsAnimation
