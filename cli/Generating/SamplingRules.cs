@@ -15,7 +15,7 @@ public static class SamplingRules
 
     public static IReadOnlyList<FieldFault> Faults(SamplingParameters sampling)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         PromptRules.CheckSampling(sampling, Any, faults);
         return faults;
     }

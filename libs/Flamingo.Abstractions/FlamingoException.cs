@@ -67,8 +67,11 @@ public sealed class FlamingoException : Exception
 
     public FlamingoErrorKind Kind { get; }
 
-    /// <summary>For InvalidArgument: every fault of the request, not only the first.</summary>
+    /// <summary>For InvalidArgument: the faults of the request, not only the first one; at most <see cref="FaultList.Most"/>.</summary>
     public IReadOnlyList<FieldFault> Faults { get; init; } = [];
+
+    /// <summary>Number of faults that are not in <see cref="Faults"/> because there are too many.</summary>
+    public int FurtherFaults { get; init; }
 
     /// <summary>For NotFound and LatentsMissing: picture ids, names of support sets, or latent keys.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
@@ -88,6 +91,10 @@ public sealed class FlamingoException : Exception
     public static FlamingoException Invalid(string field, string problem, string remedy) =>
         Invalid([new FieldFault(field, problem, remedy)]);
 
-    public static FlamingoException Invalid(IReadOnlyList<FieldFault> faults) =>
-        new(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults)) { Faults = faults };
+    /// <param name="further">Number of faults that are not listed.</param>
+    public static FlamingoException Invalid(IReadOnlyList<FieldFault> faults, int further = 0) =>
+        new(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults) + (further == 0 ? "" : $" And {further} more faults."))
+        {
+            Faults = faults, FurtherFaults = further,
+        };
 }

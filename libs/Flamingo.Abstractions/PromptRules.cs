@@ -5,7 +5,8 @@ namespace Flamingo.Abstractions;
 
 /// <summary>
 /// Validation rules for prompts and sampling parameters. The gateway checks them, and the language model checks them again. Each
-/// check reports all faults, not only the first.
+/// check reports all faults, not only the first. A list with too many elements is one fault, and its elements are not looked at, so that
+/// no request costs more than its limits allow.
 /// </summary>
 public static class PromptRules
 {
@@ -14,9 +15,12 @@ public static class PromptRules
     // before its tokens can be counted.
     public const int MostCharacters = 1 << 22;
     public const int MostBiases = 1024;
+    public const int MostStopStrings = 16;
+    public const int MostStopTokens = 64;
+    public const int MostFiles = 1024; // of one clip
     public const int MostLogProbabilities = 20;
 
-    public static void CheckTexts(IEnumerable<(int Index, string Text)> texts, LanguageModelDescription model, List<FieldFault> faults)
+    public static void CheckTexts(IEnumerable<(int Index, string Text)> texts, LanguageModelDescription model, FaultList faults)
     {
         var characters = 0L;
         foreach (var (index, text) in texts)
@@ -33,15 +37,23 @@ public static class PromptRules
                 "segments", $"{characters} characters of text are more than {MostCharacters}.", "Send shorter texts or fewer examples."));
     }
 
-    public static void CheckSegmentCount(int count, List<FieldFault> faults)
+    /// <returns>Whether the segments may be looked at.</returns>
+    public static bool CheckSegmentCount(int count, FaultList faults)
     {
         if (count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one text or picture."));
-        if (count > MostSegments)
-            faults.Add(new(
-                "segments", $"{count} segments are more than {MostSegments}.", "Join adjacent texts or send fewer examples."));
+        return CheckMost("segments", "segments", count, MostSegments, faults, "Join adjacent texts or send fewer examples.");
     }
 
-    public static void CheckSampling(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+    /// <param name="kind">What the list holds, as a plural.</param>
+    /// <returns>Whether the list is short enough for its elements to be looked at.</returns>
+    public static bool CheckMost(string field, string kind, int count, int most, FaultList faults, string remedy = "Send fewer.")
+    {
+        if (count <= most) return true;
+        faults.Add(new(field, $"{count} {kind} are more than {most}.", remedy));
+        return false;
+    }
+
+    public static void CheckSampling(SamplingParameters sampling, LanguageModelDescription model, FaultList faults)
     {
         Range("max_tokens", sampling.MaxTokens, 1, model.ContextLength, faults);
         Range("temperature", sampling.Temperature, 0, 2, faults);
@@ -49,21 +61,24 @@ public static class PromptRules
         Range("repetition_penalty", sampling.RepetitionPenalty, 0.1f, 10, faults);
         if (!(sampling.TopP > 0 && sampling.TopP <= 1))
             faults.Add(new("sampling.top_p", Invariant($"{sampling.TopP} is out of range."), "Send more than 0 and at most 1."));
-        if (sampling.StopStrings.Count > 16)
-            faults.Add(new("sampling.stop_strings", $"{sampling.StopStrings.Count} strings are more than 16.", "Send fewer."));
-        if (sampling.StopStrings.Any(stop => stop.Length is 0 or > 256))
+        if (CheckMost("sampling.stop_strings", "strings", sampling.StopStrings.Count, MostStopStrings, faults)
+            && sampling.StopStrings.Any(stop => stop.Length is 0 or > 256))
             faults.Add(new(
                 "sampling.stop_strings", "A stop string is empty or longer than 256 characters.", "Send strings of 1 to 256 characters."));
-        if (sampling.StopTokens.Count > 64)
-            faults.Add(new("sampling.stop_tokens", $"{sampling.StopTokens.Count} tokens are more than 64.", "Send fewer."));
-        foreach (var token in sampling.StopTokens.Where(token => token < 0 || token >= model.VocabularySize))
-            faults.Add(new("sampling.stop_tokens", $"{token} is no token id.", $"Send 0 to {model.VocabularySize - 1}."));
-        if (sampling.LogitBias.Count > MostBiases)
-            faults.Add(new("sampling.logit_bias", $"{sampling.LogitBias.Count} ids are more than {MostBiases}.", "Send fewer."));
-        Indices("sampling.logit_bias", "token id", sampling.LogitBias.Keys, model.VocabularySize, faults);
-        if (sampling.LogitBias.Values.Any(bias => !(bias is >= -100 and <= 100)))
-            faults.Add(new("sampling.logit_bias", "A bias is out of range.", "Send -100 to 100."));
-        Indices("sampling.allowed_tokens", "token id", sampling.AllowedTokens, model.VocabularySize, faults);
+        if (CheckMost("sampling.stop_tokens", "tokens", sampling.StopTokens.Count, MostStopTokens, faults))
+        {
+            foreach (var token in sampling.StopTokens.Where(token => token < 0 || token >= model.VocabularySize))
+                faults.Add(new("sampling.stop_tokens", $"{token} is no token id.", $"Send 0 to {model.VocabularySize - 1}."));
+        }
+
+        if (CheckMost("sampling.logit_bias", "ids", sampling.LogitBias.Count, MostBiases, faults))
+        {
+            Indices("sampling.logit_bias", "token id", sampling.LogitBias.Keys, model.VocabularySize, faults);
+            if (sampling.LogitBias.Values.Any(bias => !(bias is >= -100 and <= 100)))
+                faults.Add(new("sampling.logit_bias", "A bias is out of range.", "Send -100 to 100."));
+        }
+
+        DistinctIndices("sampling.allowed_tokens", "token id", sampling.AllowedTokens, model.VocabularySize, faults);
         if (sampling.LogProbabilities is { } most)
             Range("log_probabilities", most, 0, Math.Min(MostLogProbabilities, model.VocabularySize), faults);
         CheckSeveral(sampling, model, faults);
@@ -71,20 +86,16 @@ public static class PromptRules
 
     /// <summary>Checks the choice of attention layers and heads; a beam search supports no attention.</summary>
     public static void CheckAttention(
-        AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+        AttentionChoice? attention, SamplingParameters sampling, LanguageModelDescription model, FaultList faults)
     {
         if (attention is null) return;
         if (sampling.Beams > 1)
             faults.Add(new("attention", "A beam search returns no attention.", "Send no attention, or send beams 1."));
-        Indices("attention.layers", "gated block", attention.Layers, model.CrossAttentionLayers, faults);
-        Indices("attention.heads", "head", attention.Heads, model.CrossAttentionHeads, faults);
-        if (attention.Layers.Distinct().Count() < attention.Layers.Count)
-            faults.Add(new("attention.layers", "A gated block is named twice.", "Send each index once."));
-        if (attention.Heads.Distinct().Count() < attention.Heads.Count)
-            faults.Add(new("attention.heads", "A head is named twice.", "Send each index once."));
+        DistinctIndices("attention.layers", "gated block", attention.Layers, model.CrossAttentionLayers, faults);
+        DistinctIndices("attention.heads", "head", attention.Heads, model.CrossAttentionHeads, faults);
     }
 
-    public static void CheckPin(TimeSpan? pin, LanguageModelDescription model, List<FieldFault> faults)
+    public static void CheckPin(TimeSpan? pin, LanguageModelDescription model, FaultList faults)
     {
         if (pin is not { } time || (time > TimeSpan.Zero && time <= model.MaxPin)) return;
         var remedy = model.MaxPin > TimeSpan.Zero
@@ -93,10 +104,14 @@ public static class PromptRules
         faults.Add(new("pin_prefix", Invariant($"{time.TotalSeconds} s is out of range."), remedy));
     }
 
-    public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, List<FieldFault> faults)
+    public static void CheckCandidates(IReadOnlyList<string> candidates, LanguageModelDescription model, FaultList faults)
     {
         if (candidates.Count == 0 || candidates.Count > model.MaxCandidates)
+        {
             faults.Add(new("candidates", $"The request has {candidates.Count} candidates.", $"Send 1 to {model.MaxCandidates}."));
+            return;
+        }
+
         var characters = candidates.Sum(candidate => (long)candidate.Length);
         if (characters > MostCharacters)
             faults.Add(new("candidates", $"{characters} characters are more than {MostCharacters}.", "Send shorter ones or fewer."));
@@ -110,13 +125,13 @@ public static class PromptRules
     }
 
     /// <exception cref="FlamingoException">InvalidArgument, if there are faults.</exception>
-    public static void ThrowIfAny(List<FieldFault> faults)
+    public static void ThrowIfAny(FaultList faults)
     {
-        if (faults.Count > 0) throw FlamingoException.Invalid(faults);
+        if (faults.Count > 0) throw FlamingoException.Invalid(faults, faults.Further);
     }
 
     // Checks several answers or beams. A stage that does not report its largest number supports one.
-    private static void CheckSeveral(SamplingParameters sampling, LanguageModelDescription model, List<FieldFault> faults)
+    private static void CheckSeveral(SamplingParameters sampling, LanguageModelDescription model, FaultList faults)
     {
         var most = Math.Max(1, model.MaxSamples);
         Range("samples", sampling.Samples, 1, most, faults);
@@ -136,8 +151,23 @@ public static class PromptRules
                 "Leave log_probabilities out, or send beams 1."));
     }
 
-    // A list may be as long as a message allows, so all its wrong values give one fault that names only the first few.
-    private static void Indices(string field, string kind, IEnumerable<int> indices, int count, List<FieldFault> faults)
+    // Indices of which each may be named once, so that there are at most as many as there are things to name.
+    private static void DistinctIndices(string field, string kind, IReadOnlyList<int> indices, int count, FaultList faults)
+    {
+        if (indices.Count > count)
+        {
+            faults.Add(new(field, $"{indices.Count} indices are more than the {count} {kind}s of this model.",
+                count > 0 ? "Send each at most once." : "Leave it out."));
+            return;
+        }
+
+        Indices(field, kind, indices, count, faults);
+        var seen = new HashSet<int>(indices.Count);
+        if (indices.Any(index => !seen.Add(index))) faults.Add(new(field, $"A {kind} is named twice.", "Send each once."));
+    }
+
+    // All wrong values of a list give one fault that names only the first few.
+    private static void Indices(string field, string kind, IEnumerable<int> indices, int count, FaultList faults)
     {
         var wrong = indices.Where(index => index < 0 || index >= count).ToList();
         if (wrong.Count == 0) return;
@@ -147,7 +177,7 @@ public static class PromptRules
     }
 
     // The texts are formatted with the invariant culture, so that callers see the same text for every locale of the server.
-    private static void Range<T>(string name, T value, T least, T most, List<FieldFault> faults)
+    private static void Range<T>(string name, T value, T least, T most, FaultList faults)
         where T : INumber<T>, IMinMaxValue<T>
     {
         if (value >= least && value <= most) return;

@@ -48,7 +48,7 @@ public sealed record SamplingParameters
     public IReadOnlyDictionary<int, float> LogitBias { get; init; } = new Dictionary<int, float>();
 
     /// <summary>
-    /// The only token ids that may be generated, so they must include a stop token if the answer shall be able to stop; empty
+    /// The only token ids that may be generated, each once, so they must include a stop token if the answer shall be able to stop; empty
     /// allows all.
     /// </summary>
     public IReadOnlyList<int> AllowedTokens { get; init; } = [];

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Flamingo.Abstractions;
@@ -18,6 +19,9 @@ public enum TensorDtype
 /// </summary>
 public sealed class TensorData
 {
+    /// <summary>Most dimensions of a tensor.</summary>
+    public const int MostDimensions = 8;
+
     /// <param name="dtype">Element type.</param>
     /// <param name="shape">Sizes, outermost first; every size at least 1.</param>
     /// <param name="bytes">Exactly product(shape) × element size bytes.</param>
@@ -34,6 +38,9 @@ public sealed class TensorData
         };
         if (shape.IsDefault)
             throw FlamingoException.Invalid("tensor.shape", "The shape is missing.", "Send a dense tensor with positive sizes.");
+        if (shape.Length > MostDimensions)
+            throw FlamingoException.Invalid(
+                "tensor.shape", $"{shape.Length} dimensions are more than {MostDimensions}.", "Send a dense tensor with fewer.");
         long elements = 1;
         foreach (var length in shape)
         {
@@ -70,6 +77,14 @@ public sealed class TensorData
         return new TensorData(TensorDtype.Float32, [.. shape], MemoryMarshal.AsBytes(values).ToArray());
     }
 
+    /// <summary>Whether no element is infinite or not a number.</summary>
+    public bool IsFinite() => Dtype switch
+    {
+        TensorDtype.Float32 => Finite<uint>(0x7f80_0000),
+        TensorDtype.Float16 => Finite<ushort>(0x7c00),
+        _ => Finite<ushort>(0x7f80),
+    };
+
     /// <summary>The elements widened to f32, as a new array.</summary>
     public float[] ToFloats()
     {
@@ -86,5 +101,16 @@ public sealed class TensorData
         }
 
         return values;
+    }
+
+    // An element is infinite or not a number if all bits of its exponent are set. On a big-endian machine the mask is swapped instead of
+    // every element.
+    private bool Finite<T>(T exponent)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (!BitConverter.IsLittleEndian) exponent = T.ReadLittleEndian(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in exponent)), true);
+        foreach (var element in MemoryMarshal.Cast<byte, T>(Bytes.Span))
+            if ((element & exponent) == exponent) return false;
+        return true;
     }
 }

@@ -34,7 +34,14 @@ public sealed record TextSegment(string Text) : PromptSegment;
 /// <summary>A picture, named by its latent key. Stages behind the gateway know pictures only by this key.</summary>
 /// <param name="Key">Lowercase hexadecimal SHA-256, 64 characters.</param>
 /// <param name="Latents">[latents, width] with its checksum; null if the language model is believed to hold the latents already.</param>
-public sealed record PictureSegment(string Key, ChecksummedLatents? Latents) : PromptSegment;
+public sealed record PictureSegment(string Key, ChecksummedLatents? Latents) : PromptSegment
+{
+    /// <summary>
+    /// Checksum of the latents that are meant, 32 bytes, also where they are not sent: two values of one key are two pictures. Without it
+    /// the latents must be sent, for this picture or for another of the same key in the request.
+    /// </summary>
+    public ReadOnlyMemory<byte> Checksum { get; init; } = Latents?.Checksum ?? default;
+}
 
 /// <summary>
 /// Latents and the checksum computed when they were encoded. The receiver checks it before it stores the latents under a key.
@@ -50,7 +57,7 @@ public sealed record ChecksummedLatents(TensorData Tensor, ReadOnlyMemory<byte> 
 public sealed record LanguageModelRequest(IReadOnlyList<PromptSegment> Segments, SamplingParameters Sampling)
 {
     /// <summary>
-    /// Digest of the tenant. It salts the prefix hashes, so that tenants share no prefix, and it selects the scheduler's queue,
+    /// Digest of the tenant, 64 lowercase hexadecimal characters, or empty. It salts the prefix hashes, so that tenants share no prefix, and it selects the scheduler's queue,
     /// so that no tenant can starve another.
     /// </summary>
     public string Tenant { get; init; } = "";

@@ -37,7 +37,7 @@ public static class TensorWire
     /// <summary>Converts a list of tensors and reports the faults of all of them.</summary>
     public static ImmutableArray<TensorData> ToRecords(this IReadOnlyList<V1.Tensor> messages, string field)
     {
-        var (tensors, faults) = (ImmutableArray.CreateBuilder<TensorData>(messages.Count), new List<FieldFault>());
+        var (tensors, faults) = (ImmutableArray.CreateBuilder<TensorData>(messages.Count), new FaultList());
         foreach (var (index, message) in messages.Index())
         {
             try
@@ -46,7 +46,8 @@ public static class TensorWire
             }
             catch (FlamingoException exception)
             {
-                faults.AddRange(exception.Faults);
+                faults.AddAll(exception);
+                if (faults.Further > 0) break; // an exception for each of very many wrong tensors would take too long
             }
         }
 

@@ -54,6 +54,7 @@ public sealed class PromptRulesTests
         { "sampling.logit_bias", new() { LogitBias = Bias(0, 1, float.NaN) } },
         { "sampling.allowed_tokens", new() { AllowedTokens = [0, -1] } },
         { "sampling.allowed_tokens", new() { AllowedTokens = [512, 513] } },
+        { "sampling.allowed_tokens", new() { AllowedTokens = [7, 8, 7] } },
         { "sampling.log_probabilities", new() { LogProbabilities = -1 } },
         { "sampling.log_probabilities", new() { LogProbabilities = 21 } },
     };
@@ -142,12 +143,12 @@ public sealed class PromptRulesTests
         Assert.Equal(
             "600, 601, 602, 603, 604, 605, 606, 607, … are no token ids.",
             Assert.Single(Faults(faults =>
-                PromptRules.CheckSampling(new() { AllowedTokens = [.. Enumerable.Range(600, 100_000)] }, Model, faults))).Problem);
+                PromptRules.CheckSampling(new() { AllowedTokens = [.. Enumerable.Range(600, 512)] }, Model, faults))).Problem);
 
     [Fact]
     public void All_faults_come_at_once_in_one_exception()
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         PromptRules.CheckSegmentCount(0, faults);
         PromptRules.CheckTexts([(0, "fine"), (1, "an <image> and a <fake>"), (4, "<image>")], Model, faults);
         PromptRules.CheckSampling(
@@ -169,6 +170,38 @@ public sealed class PromptRulesTests
 
     [Fact]
     public void Nothing_is_thrown_without_faults() => PromptRules.ThrowIfAny([]);
+
+    // The lists throw when an element is looked at.
+    [Fact]
+    public void A_wrong_count_is_one_fault_and_no_element_is_looked_at()
+    {
+        const int many = 300_000;
+        var (ids, texts) = (new Untouchable<int>(many), new Untouchable<string>(many));
+        foreach (var sampling in new SamplingParameters[]
+        {
+            new() { StopStrings = texts }, new() { StopTokens = ids }, new() { AllowedTokens = ids },
+        })
+            Assert.Contains("300000", Assert.Single(Faults(faults => PromptRules.CheckSampling(sampling, Model, faults))).Problem);
+        Assert.Single(Faults(faults => PromptRules.CheckSampling(new() { LogitBias = Bias(-9, many) }, Model, faults)));
+        Assert.Equal(["attention.layers", "attention.heads"],
+            Faults(faults => PromptRules.CheckAttention(new AttentionChoice(ids, ids), new(), Model, faults)).Select(fault => fault.Field));
+        Assert.Equal("candidates", Assert.Single(Faults(faults => PromptRules.CheckCandidates(texts, Model, faults))).Field);
+    }
+
+    [Fact]
+    public void Sixteen_faults_are_kept_and_the_others_are_counted()
+    {
+        var faults = new FaultList();
+        for (var index = 0; index < 300_000; index++) faults.Add(new($"field[{index}]", "It is wrong.", "Send another."));
+        Assert.Equal((16, 299_984, 300_000), (faults.Count, faults.Further, faults.Total));
+        var refusal = Assert.Throws<FlamingoException>(() => PromptRules.ThrowIfAny(faults));
+        Assert.Equal((16, 299_984, "field[15]"), (refusal.Faults.Count, refusal.FurtherFaults, refusal.Faults[^1].Field));
+        Assert.EndsWith(" And 299984 more faults.", refusal.Message, StringComparison.Ordinal);
+
+        var several = new FaultList { new("first", "It is wrong.", "Send another.") };
+        several.AddAll(refusal);
+        Assert.Equal((16, 300_001), (several.Count, several.Total));
+    }
 
     [Theory]
     [InlineData(0, true)]
@@ -230,10 +263,21 @@ public sealed class PromptRulesTests
         }
     }
 
-    private static List<FieldFault> Faults(Action<List<FieldFault>> check)
+    private static FaultList Faults(Action<FaultList> check)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         check(faults);
         return faults;
+    }
+
+    private sealed class Untouchable<T>(int count) : IReadOnlyList<T>
+    {
+        public int Count => count;
+
+        public T this[int index] => throw new InvalidOperationException("An element was looked at.");
+
+        public IEnumerator<T> GetEnumerator() => throw new InvalidOperationException("The elements were looked at.");
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
     }
 }

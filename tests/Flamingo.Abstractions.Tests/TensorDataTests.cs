@@ -99,4 +99,30 @@ public sealed class TensorDataTests
         Assert.Equal(FlamingoErrorKind.InvalidArgument, exception.Kind);
         Assert.Equal(field, Assert.Single(exception.Faults).Field);
     }
+
+    [Fact]
+    public void A_tensor_is_finite_unless_an_element_is_infinite_or_not_a_number()
+    {
+        foreach (var value in new[] { 0f, -0f, 1, -3.5f, float.MaxValue, float.Epsilon })
+            Assert.True(TensorData.FromFloats([1, value], 2).IsFinite());
+        foreach (var value in new[] { float.NaN, -float.NaN, float.PositiveInfinity, float.NegativeInfinity })
+            Assert.False(TensorData.FromFloats([1, value], 2).IsFinite());
+        // every value of 16 bits
+        for (var bits = 0; bits <= ushort.MaxValue; bits++)
+        {
+            foreach (var dtype in new[] { TensorDtype.Float16, TensorDtype.BFloat16 })
+            {
+                var tensor = new TensorData(dtype, [1], BitConverter.GetBytes((ushort)bits));
+                Assert.Equal(float.IsFinite(tensor.ToFloats()[0]), tensor.IsFinite());
+            }
+        }
+    }
+
+    [Fact]
+    public void A_shape_of_very_many_dimensions_is_refused_with_a_short_message()
+    {
+        var refusal = Assert.Throws<FlamingoException>(
+            () => new TensorData(TensorDtype.Float32, [.. Enumerable.Repeat(1, 300_000)], new byte[4]));
+        Assert.InRange(refusal.Message.Length, 1, 200);
+    }
 }

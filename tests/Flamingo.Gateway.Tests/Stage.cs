@@ -108,9 +108,8 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
             throw;
         }
 
-        var faults = request.Pictures.Index().Where(picture => picture.Item.Files[0].Span[0] == Broken)
-            .Select(picture => new FieldFault($"pictures[{picture.Index}]", "It cannot be decoded.", "Send a PNG.")).ToList();
-        PromptRules.ThrowIfAny(faults);
+        PromptRules.ThrowIfAny([.. request.Pictures.Index().Where(picture => picture.Item.Files[0].Span[0] == Broken)
+            .Select(picture => new FieldFault($"pictures[{picture.Index}]", "It cannot be decoded.", "Send a PNG."))]);
         return new VisionEncoding(VisionAnswers ?? Vision.WeightsDigest, [.. request.Pictures.Select(picture => new PictureFeatures(
             TensorData.FromFloats([.. Enumerable.Repeat((float)picture.Files[0].Span[0], 24)], 1, 4, 6),
             request.IncludePooled ? TensorData.FromFloats([picture.Files[0].Span[0], 0, 0], 3) : null))]);

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Flamingo.Checkpoints;
 using Flamingo.Import;
 using Flamingo.Import.Sources;
@@ -27,6 +28,9 @@ public sealed class Models : IDisposable
     private readonly Lock _lock = new();
 
     public InferenceThread Thread { get; } = new(2);
+
+    /// <summary>The digest of a tenant, in the form in which the gateway sends it.</summary>
+    public static string Tenant(string name) => Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(name)));
 
     public ModelDirectory DirectoryOf(string family)
     {

@@ -25,7 +25,9 @@ public static class Records
     public static readonly Gen<PromptSegment> Segment = Gen.OneOf<PromptSegment>(
         Text.Select(text => (PromptSegment)new TextSegment(text)),
         Gen.Select(Text, Tensor.Null())
-            .Select((key, tensor) => (PromptSegment)new PictureSegment(key, tensor is null ? null : ChecksummedLatents.Of(tensor))));
+            .Select((key, tensor) => (PromptSegment)new PictureSegment(key, tensor is null ? null : ChecksummedLatents.Of(tensor))),
+        Gen.Select(Text, Gen.Byte.Array[0, 33])
+            .Select((key, checksum) => (PromptSegment)new PictureSegment(key, null) { Checksum = checksum }));
 
     private static readonly Gen<ReadOnlyMemory<byte>> File = Gen.Byte.Array[0, 40].Select(bytes => (ReadOnlyMemory<byte>)bytes);
 

@@ -11,8 +11,13 @@ public static class LanguageWire
     public static V1.Segment ToMessage(this PromptSegment segment) => segment switch
     {
         TextSegment text => new V1.Segment { Text = text.Text },
-        PictureSegment picture =>
-            new V1.Segment { Picture = new V1.KeyedPicture { Key = picture.Key, Latents = picture.Latents?.ToMessage() } },
+        PictureSegment picture => new V1.Segment
+        {
+            Picture = new V1.KeyedPicture
+            {
+                Key = picture.Key, Latents = picture.Latents?.ToMessage(), Checksum = picture.Checksum.ToByteString(),
+            },
+        },
         _ => throw new InvalidOperationException($"{segment.GetType().Name} cannot be sent as a segment."),
     };
 
@@ -20,10 +25,16 @@ public static class LanguageWire
         [.. messages.Select((message, index) => (PromptSegment)(message.SegmentCase switch
         {
             V1.Segment.SegmentOneofCase.Text => new TextSegment(message.Text),
-            V1.Segment.SegmentOneofCase.Picture =>
-                new PictureSegment(message.Picture.Key, message.Picture.Latents?.ToRecord($"segments[{index}].picture.latents")),
+            V1.Segment.SegmentOneofCase.Picture => ToRecord(message.Picture, $"segments[{index}].picture"),
             _ => throw FlamingoException.Invalid($"segments[{index}]", "The segment is empty.", "Set text or picture."),
         }))];
+
+    // A gateway of an earlier version sends no checksum besides that of the latents.
+    private static PictureSegment ToRecord(V1.KeyedPicture message, string field)
+    {
+        var record = new PictureSegment(message.Key, message.Latents?.ToRecord($"{field}.latents"));
+        return message.Checksum.IsEmpty ? record : record with { Checksum = message.Checksum.Memory };
+    }
 
     public static V1.GenerateTokensRequest ToMessage(this LanguageModelRequest record)
     {

@@ -74,7 +74,7 @@ public sealed class GenerationPipeline(
         FlamingoRequest request, long arrived, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var model = await descriptions.GetAsync(cancellation);
-        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
@@ -118,7 +118,7 @@ public sealed class GenerationPipeline(
         using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
-        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
         SupportSetRules.Check(request.Ensemble, request.SupportSet, faults);
@@ -144,11 +144,12 @@ public sealed class GenerationPipeline(
         using var permit = await permits.EnterAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
-        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new List<FieldFault>());
+        var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0)
             faults.Add(new("include_pooled", "This model has no pooled embedding.", "Leave include_pooled out."));
         CheckCount(request.Pictures.Count, "pictures", faults);
+        PromptRules.ThrowIfAny(faults); // no file is read if the request is refused anyway
         List<RequestedPicture> pictures =
         [
             .. request.Pictures.Select((visual, index) =>
@@ -183,7 +184,7 @@ public sealed class GenerationPipeline(
     }
 
     private List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, SupportSetChoice? choice, FlamingoModel model,
-        List<FieldFault> faults)
+        FaultList faults)
     {
         var pictures = PromptPictures.Read(segments, model, faults);
         CheckCount(pictures.Count, "segments", faults);
@@ -192,7 +193,7 @@ public sealed class GenerationPipeline(
         return pictures;
     }
 
-    private void CheckCount(int pictures, string field, List<FieldFault> faults)
+    private void CheckCount(int pictures, string field, FaultList faults)
     {
         if (pictures > options.MaxPicturesPerRequest)
             faults.Add(new(field, $"{pictures} pictures are more than {options.MaxPicturesPerRequest}.", "Send fewer examples."));

@@ -1,4 +1,5 @@
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Delivery;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using static Flamingo.Gateway.Tests.Asking;
@@ -71,6 +72,21 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
         _stage.Forgets = false;
         await _flamingo.AskAsync(Picture(1));
         Assert.Equal([true], Sent(_stage.Prompts.Last())); // failed calls do not count as deliveries
+    }
+
+    [Fact]
+    public async Task Another_value_of_a_delivered_key_is_sent_and_what_is_not_sent_names_its_checksum()
+    {
+        var delivery = _services.GetRequiredService<LatentDelivery>();
+        var values = new[] { 1f, 2f }.Select(value => ChecksummedLatents.Of(TensorData.FromFloats([value], 1, 1))).ToList();
+        foreach (var value in new[] { values[0], values[1], values[0], values[1] })
+            await delivery.RankAsync(
+                new RankRequest([new PictureSegment(new string('a', 64), value)], ["x"]), TestContext.Current.CancellationToken);
+        Assert.Equal([[true], [true], [false], [false]], _stage.Prompts.Select(Sent));
+        Assert.Equal(
+            [values[0], values[1], values[0], values[1]],
+            _stage.Prompts.Select(prompt => values.Single(
+                value => value.Checksum.Span.SequenceEqual(((PictureSegment)prompt[0]).Checksum.Span))));
     }
 
     private static IEnumerable<bool> Sent(IReadOnlyList<PromptSegment> prompt) =>

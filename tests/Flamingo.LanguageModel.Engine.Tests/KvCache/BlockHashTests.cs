@@ -66,6 +66,20 @@ public sealed class BlockHashTests
         Assert.NotEqual(BlockHash.Root("").Next(spelled, [.. spelled.Ids], 0), BlockHash.Root("").Next(seen, [.. seen.Ids], 0));
     }
 
+    // The name of a picture holds the checksum of its latents since a key alone is not trusted any more.
+    [Fact]
+    public void Two_values_of_one_key_have_other_names_from_the_picture_on()
+    {
+        var chains = new byte[][] { [1], [2], [] }.Select(checksum =>
+        {
+            var prompt = new SequencePrompt([1, 2, 9, 3], [-1, -1, 0, 0], [PictureName.Of("key", checksum)], Prompts.Of("a").Latents, 8);
+            return BlockHash.Chain(prompt, "", 2);
+        }).ToList();
+        Assert.Single(chains.Select(chain => chain[0]).Distinct());
+        Assert.Equal(3, chains.Select(chain => chain[1]).Distinct().Count());
+        Assert.Equal("key", PictureName.KeyOf(PictureName.Of("key", [1, 2])));
+    }
+
     private static List<BlockHash> Chain(string text, string tenant, int blockTokens) =>
         BlockHash.Chain(Prompts.Of(text), tenant, blockTokens);
 }

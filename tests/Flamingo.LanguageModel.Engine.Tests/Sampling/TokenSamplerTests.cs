@@ -147,9 +147,19 @@ public sealed class TokenSamplerTests
         Assert.Equal(1, Next([-1, 2, 0], new() { LogitBias = new Dictionary<int, float> { [0] = 4 }, RepetitionPenalty = 2 }, seen: [0]));
 
     [Fact]
+    public void The_list_of_allowed_tokens_is_read_once_and_not_in_every_step()
+    {
+        var allowed = new CountedList([2, 0]);
+        var sampler = new TokenSampler(new() { AllowedTokens = allowed });
+        var reads = allowed.Reads;
+        for (var step = 0; step < 100; step++) Assert.Equal(2, sampler.Next([1, 9, 2, 3], Nothing, step));
+        Assert.Equal(reads, allowed.Reads);
+    }
+
+    [Fact]
     public void Samples_of_one_seed_draw_like_the_seeds_after_it() =>
         Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
-        TokenSampler.Next([.. logits], new() { Temperature = 1, Seed = seed }, Nothing, position, sample) == Next(
+        new TokenSampler(new() { Temperature = 1, Seed = seed }).Next([.. logits], Nothing, position, sample) == Next(
             logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
 
     [Theory]
@@ -160,5 +170,23 @@ public sealed class TokenSamplerTests
         Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => Next([0, value, 1], new())).Kind);
 
     private static int Next(float[] logits, SamplingParameters sampling, int position = 0, HashSet<int>? seen = null) =>
-        TokenSampler.Next([.. logits], sampling, seen ?? Nothing, position);
+        new TokenSampler(sampling).Next([.. logits], seen ?? Nothing, position);
+
+    /// <summary>A list that counts how often it is enumerated.</summary>
+    private sealed class CountedList(int[] items) : IReadOnlyList<int>
+    {
+        public int Reads { get; private set; }
+
+        public int Count => items.Length;
+
+        public int this[int index] => items[index];
+
+        public IEnumerator<int> GetEnumerator()
+        {
+            Reads++;
+            return items.AsEnumerable().GetEnumerator();
+        }
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
+    }
 }

@@ -22,7 +22,7 @@ internal static class ReferenceAnswers
         {
             var logits = Logits(prompt, ids);
             if (!float.IsFinite(logits[0])) return null;
-            var token = TokenSampler.Next(logits, sampling, ids.ToHashSet(), ids.Count, sample);
+            var token = new TokenSampler(sampling).Next(logits, ids.ToHashSet(), ids.Count, sample);
             ids.Add(token);
             if (token == ScriptedModel.Stop || sampling.StopTokens.Contains(token)) return Answer(FinishReason.Stop);
             text += ScriptedText.Letter(token);
@@ -46,7 +46,7 @@ internal static class ReferenceAnswers
             finite &= float.IsFinite(logits[0]);
             if (!finite) return new float[ScriptedModel.Vocabulary];
             var scores = LogProbabilities.LogSoftmax(logits);
-            TokenSampler.Adjust(scores, sampling, prompt.Ids.Concat(ids).ToHashSet());
+            new TokenSampler(sampling).Adjust(scores, prompt.Ids.Concat(ids).ToHashSet());
             return scores;
         }
 

@@ -6,13 +6,15 @@ namespace Flamingo.LanguageModel.Tests.Execution;
 
 public sealed class BadInputTests(Models models)
 {
-    private static readonly PromptSegment Picture = new PictureSegment("a", ChecksummedLatents.Of(Golden.Latents("mpt1b")[0]));
+    private static readonly string KeyA = new('a', 64), KeyB = new('b', 64), KeyC = new('c', 64);
+
+    private static readonly PromptSegment Picture = new PictureSegment(KeyA, ChecksummedLatents.Of(Golden.Latents("mpt1b")[0]));
 
     [Fact]
     public async Task All_faults_at_once()
     {
         var refused = await Refused(
-            [new TextSegment("an <image> here"), new PictureSegment("a", ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4)))],
+            [new TextSegment("an <image> here"), new PictureSegment(KeyA, ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4)))],
             new() { Temperature = 9, TopP = 0 });
         Assert.Equal(
             ["sampling.temperature", "sampling.top_p", "segments[0].text", "segments[1].latents"],
@@ -35,7 +37,7 @@ public sealed class BadInputTests(Models models)
     public async Task Damaged_latents_are_refused_by_segment()
     {
         var value = ChecksummedLatents.Of(Golden.Latents("mpt1b")[0]);
-        var refused = await Refused([new TextSegment("x"), new PictureSegment("a", value with { Checksum = new byte[32] })]);
+        var refused = await Refused([new TextSegment("x"), new PictureSegment(KeyA, value with { Checksum = new byte[32] })]);
         Assert.Equal("segments[1].latents", Assert.Single(refused.Faults).Field);
     }
 
@@ -43,9 +45,9 @@ public sealed class BadInputTests(Models models)
     public async Task Missing_latents_are_named_all_and_once()
     {
         var refused = await Assert.ThrowsAsync<FlamingoException>(
-            () => Generate([new PictureSegment("b", null), Picture, new PictureSegment("c", null), new PictureSegment("b", null)], new()));
+            () => Generate([new PictureSegment(KeyB, null), Picture, new PictureSegment(KeyC, null), new PictureSegment(KeyB, null)], new()));
         Assert.Equal(FlamingoErrorKind.LatentsMissing, refused.Kind);
-        Assert.Equal(["b", "c"], refused.Missing);
+        Assert.Equal([KeyB, KeyC], refused.Missing);
     }
 
     [Fact]
@@ -72,6 +74,69 @@ public sealed class BadInputTests(Models models)
             () => few.RankAsync(new([Picture], ["a", "b"]), TestContext.Current.CancellationToken));
         Assert.Equal("candidates", Assert.Single(refused.Faults).Field);
         few.Dispose();
+    }
+
+    [Fact]
+    public async Task A_ranking_of_more_tokens_than_the_limit_names_candidates_and_the_option_and_counts_the_prompt_once()
+    {
+        PromptSegment[] prompt = [new TextSegment(string.Concat(Enumerable.Repeat(" red", 30)))];
+        var tokens = (await models.Stage("mpt1b").TokenizeAsync(prompt, TestContext.Current.CancellationToken)).Count;
+        var candidates = Enumerable.Repeat(" red", 20).ToArray();
+        var one = (await models.Stage("mpt1b").RankAsync(new(prompt, candidates), TestContext.Current.CancellationToken))
+            .Candidates[0].Ids.Count;
+        var most = tokens + (20 * one);
+        await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions { MaxRankTokens = most });
+        await stage.RankAsync(new(prompt, candidates), TestContext.Current.CancellationToken);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(
+            () => stage.RankAsync(new(prompt, [.. candidates, " red"]), TestContext.Current.CancellationToken));
+        var fault = Assert.Single(refused.Faults);
+        Assert.Equal((FlamingoErrorKind.InvalidArgument, "candidates"), (refused.Kind, fault.Field));
+        Assert.Contains("LanguageModel:MaxRankTokens", fault.Remedy, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public async Task Latents_that_are_not_finite_are_refused_by_segment_and_do_not_stick_to_their_key(float value)
+    {
+        var stage = models.Stage("mpt1b");
+        var sound = Golden.Latents("mpt1b")[0];
+        var floats = sound.ToFloats();
+        floats[^1] = value;
+        var bad = ChecksummedLatents.Of(TensorData.FromFloats(floats, [.. sound.Shape]));
+        var key = new string(float.IsNaN(value) ? 'd' : 'e', 64);
+        var refused = await Refused([new TextSegment("x"), new PictureSegment(key, bad)]);
+        Assert.Equal("segments[1].latents", Assert.Single(refused.Faults).Field);
+        PromptSegment[] Prompt(string named) => [new PictureSegment(named, ChecksummedLatents.Of(sound)), new TextSegment("Output:")];
+        var other = await LanguageModelStageTests.Generate(stage, new(Prompt(KeyA), new()));
+        Assert.Equal(other.Ids, (await LanguageModelStageTests.Generate(stage, new(Prompt(key), new()))).Ids);
+    }
+
+    [Fact]
+    public async Task Keys_checksums_and_tenants_must_have_their_form()
+    {
+        var value = ChecksummedLatents.Of(Golden.Latents("mpt1b")[0]);
+        foreach (var key in new[] { "", "a", new string('A', 64), new string('g', 64), new string('a', 65), new string('a', 1 << 20) })
+            Assert.Equal("segments[0].key", Assert.Single((await Refused([new PictureSegment(key, value)])).Faults).Field);
+        foreach (var wrong in new[] { new byte[31], new byte[33], new byte[32] })
+            Assert.Equal("segments[0].checksum",
+                Assert.Single((await Refused([new PictureSegment(KeyA, value) { Checksum = wrong }])).Faults).Field);
+        foreach (var tenant in new[] { "somebody", new string('A', 64), new string('a', 63), new string('a', 1 << 20) })
+        {
+            var refused = await Assert.ThrowsAsync<FlamingoException>(() => LanguageModelStageTests.Generate(
+                models.Stage("mpt1b"), new([Picture], new()) { Tenant = tenant }));
+            Assert.Equal("tenant", Assert.Single(refused.Faults).Field);
+            refused = await Assert.ThrowsAsync<FlamingoException>(() => models.Stage("mpt1b").RankAsync(
+                new([Picture], ["red"]) { Tenant = tenant }, TestContext.Current.CancellationToken));
+            Assert.Equal("tenant", Assert.Single(refused.Faults).Field);
+        }
+    }
+
+    [Fact]
+    public async Task Three_hundred_thousand_empty_segments_are_one_fault()
+    {
+        var empty = new PictureSegment("", null);
+        Assert.Equal("segments", Assert.Single((await Refused([.. Enumerable.Repeat(empty, 300_000)])).Faults).Field);
     }
 
     private async Task<FlamingoException> Refused(IReadOnlyList<PromptSegment> segments, SamplingParameters? sampling = null)

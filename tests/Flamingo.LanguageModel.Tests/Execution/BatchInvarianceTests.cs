@@ -30,7 +30,7 @@ public sealed class BatchInvarianceTests(Models models)
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions()))
         {
             // each tenant has its own prefix cache, so everything is computed again
-            foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = $"{alone.Count}" })).Ids);
+            foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = Models.Tenant($"{alone.Count}") })).Ids);
             Assert.Equal(0, stage.Statistics.CachedTokens);
         }
 
@@ -59,7 +59,7 @@ public sealed class BatchInvarianceTests(Models models)
         for (var sample = 0; sample < 5; sample++)
         {
             var sampling = request.Sampling with { Seed = 7 + (ulong)sample };
-            single.Add((await Generate(stage, request with { Sampling = sampling, Tenant = $"{sample}" })).Ids);
+            single.Add((await Generate(stage, request with { Sampling = sampling, Tenant = Models.Tenant($"{sample}") })).Ids);
         }
 
         var computed = stage.Statistics.ComputedTokens;
@@ -67,7 +67,7 @@ public sealed class BatchInvarianceTests(Models models)
         var (ids, samples) = (Enumerable.Range(0, 5).Select(_ => new List<int>()).ToList(), (IReadOnlyList<FinishedSample>)[]);
         await foreach (
             var item in stage.GenerateAsync(
-                request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = "all" }, TestContext.Current.CancellationToken))
+                request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = Models.Tenant("all") }, TestContext.Current.CancellationToken))
         {
             if (item is AnswerTokens tokens) ids[tokens.Sample].AddRange(tokens.Ids);
             if (item is AnswerFinished finished) samples = finished.Samples;

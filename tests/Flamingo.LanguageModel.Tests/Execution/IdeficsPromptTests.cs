@@ -16,7 +16,7 @@ public sealed class IdeficsPromptTests(Models models)
     [Fact]
     public async Task Pictures_are_surrounded_and_adjacent_pictures_share_a_token()
     {
-        var (picture, text) = (new PictureSegment("a", null), new TextSegment("a"));
+        var (picture, text) = (new PictureSegment(new string('a', 64), null), new TextSegment("a"));
         async Task<IReadOnlyList<int>> Ids(params PromptSegment[] segments) =>
             await models.Stage("idefics").TokenizeAsync(segments, TestContext.Current.CancellationToken);
         Assert.Equal([1, Around, Image, Around], await Ids(picture));

@@ -96,7 +96,7 @@ public sealed class Int8Tests(Models models, ITestOutputHelper output)
             Golden.Segments(family, names[index % names.Length]), new()
             {
                 MaxTokens = 3 + (index % 13), Temperature = index % 3 * 0.8f, Seed = (ulong)index
-            }) { Tenant = $"{index}" }).ToList();
+            }) { Tenant = Models.Tenant($"{index}") }).ToList();
         var alone = new List<List<int>>();
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions(), storage: "int8"))
             foreach (var request in requests) alone.Add((await Generate(stage, request)).Ids);

@@ -86,10 +86,10 @@ public sealed class LanguageModelStageTests(Models models)
     public async Task One_value_serves_every_slot_of_its_key()
     {
         var stage = models.Stage("mpt1b");
-        var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
+        var (key, latents) = (new string('a', 64), ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]));
         IReadOnlyList<PromptSegment> Prompt(ChecksummedLatents? first, ChecksummedLatents? second) =>
             [
-                new PictureSegment("a", first), new TextSegment("Output:red<|endofchunk|>"), new PictureSegment("a", second),
+                new PictureSegment(key, first), new TextSegment("Output:red<|endofchunk|>"), new PictureSegment(key, second),
                 new TextSegment("Output:")
             ];
         var both = await Generate(stage, new(Prompt(latents, latents), new()));
@@ -147,9 +147,12 @@ public sealed class LanguageModelStageTests(Models models)
                     var _ in stage.GenerateAsync(
                         new(segments, new() { MaxTokens = 400, StopTokens = [] }), source.Token)) await source.CancelAsync();
             });
-            var nan = TensorData.FromFloats(Enumerable.Repeat(float.NaN, 64 * 32).ToArray(), 64, 32);
+            // finite latents whose keys and values are not
+            var huge = TensorData.FromFloats(
+                [.. Enumerable.Range(0, 64 * 32).Select(index => index % 2 == 0 ? float.MaxValue : -float.MaxValue)], 64, 32);
+            var picture = new PictureSegment(new string('f', 64), ChecksummedLatents.Of(huge));
             var failed = await Assert.ThrowsAsync<FlamingoException>(
-                () => Generate(stage, new([new PictureSegment("nan", ChecksummedLatents.Of(nan)), new TextSegment("Output:")], new())));
+                () => Generate(stage, new([picture, new TextSegment("Output:")], new())));
             Assert.Equal(FlamingoErrorKind.Internal, failed.Kind);
         }
     }

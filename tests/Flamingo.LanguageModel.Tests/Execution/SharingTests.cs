@@ -33,8 +33,8 @@ public sealed class SharingTests(Models models)
         Assert.Equal(
             warm.Finished.PromptTokens - warm.Finished.CachedTokens + warm.Ids.Count - 1, stage.Statistics.ComputedTokens - computed);
         Assert.Equal(5, stage.Statistics.Projections); // only the new picture
-        Assert.Equal((await Generate(stage, Ask(4, "another tenant"))).Ids, warm.Ids);
-        Assert.Equal(0, (await Generate(stage, Ask(4, "a third tenant"))).Finished.CachedTokens);
+        Assert.Equal((await Generate(stage, Ask(4, Models.Tenant("another")))).Ids, warm.Ids);
+        Assert.Equal(0, (await Generate(stage, Ask(4, Models.Tenant("a third")))).Finished.CachedTokens);
     }
 
     [Fact]
@@ -42,14 +42,43 @@ public sealed class SharingTests(Models models)
     {
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
         var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
-        LanguageModelRequest Ask(params (string Key, ChecksummedLatents? Latents)[] pictures) =>
-            new(
-                [.. pictures.Select(picture => new PictureSegment(picture.Key, picture.Latents)), new TextSegment("Output:")],
-                new() { MaxTokens = 3 });
-        var missing = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(("a", null), ("b", latents), ("c", null))));
-        Assert.Equal((FlamingoErrorKind.LatentsMissing, "a c"), (missing.Kind, string.Join(' ', missing.Missing)));
-        var sent = await Generate(stage, Ask(("a", latents)));
-        Assert.Equal(sent.Ids, (await Generate(stage, Ask(("a", null)))).Ids);
+        var (a, b, c) = (new string('a', 64), new string('b', 64), new string('c', 64));
+        LanguageModelRequest Ask(params PictureSegment[] pictures) => new([.. pictures, new TextSegment("Output:")], new() { MaxTokens = 3 });
+        PictureSegment Named(string key) => new(key, null) { Checksum = latents.Checksum };
+        var missing =
+            await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(Named(a), new(b, latents), Named(c))));
+        Assert.Equal((FlamingoErrorKind.LatentsMissing, $"{a} {c}"), (missing.Kind, string.Join(' ', missing.Missing)));
+        var sent = await Generate(stage, Ask(new PictureSegment(a, latents)));
+        Assert.Equal(sent.Ids, (await Generate(stage, Ask(Named(a)))).Ids);
+        // an older gateway names no checksum, and then the latents must come along
+        missing = await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(new PictureSegment(a, null))));
+        Assert.Equal((FlamingoErrorKind.LatentsMissing, a), (missing.Kind, Assert.Single(missing.Missing)));
+        await Idle(stage);
+    }
+
+    [Fact]
+    public async Task Two_values_of_one_key_never_meet_whoever_sent_them()
+    {
+        await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
+        var (first, second) = (ChecksummedLatents.Of(Golden.Latents("mpt1b")[0]), ChecksummedLatents.Of(Golden.Latents("mpt1b")[3]));
+        var (shared, own) = (new string('a', 64), new string('b', 64));
+        async Task<IReadOnlyList<float>> Scores(PictureSegment picture, string tenant) => (await stage.RankAsync(
+            new([picture, new TextSegment("Output:a")], [" large red circle"]) { Tenant = tenant },
+            TestContext.Current.CancellationToken)).Candidates[0].TokenLogLikelihoods;
+        var (ofFirst, ofSecond) = (await Scores(new(own, first), ""), await Scores(new(own, second), ""));
+        Assert.NotEqual(ofFirst, ofSecond);
+
+        var (one, other) = (Models.Tenant("one"), Models.Tenant("other"));
+        Assert.Equal(ofFirst, await Scores(new(shared, first), one));
+        foreach (var tenant in new[] { other, one, "" })
+        {
+            Assert.Equal(ofSecond, await Scores(new(shared, second), tenant));
+            Assert.Equal(ofFirst, await Scores(new(shared, first), tenant));
+        }
+
+        // both are held, and each is found by its checksum
+        Assert.Equal(ofSecond, await Scores(new(shared, null) { Checksum = second.Checksum }, other));
+        Assert.Equal(ofFirst, await Scores(new(shared, null) { Checksum = first.Checksum }, other));
         await Idle(stage);
     }
 

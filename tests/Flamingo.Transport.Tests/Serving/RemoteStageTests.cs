@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 using Flamingo.Testing;
+using Flamingo.Transport.Wire;
 
 namespace Flamingo.Transport.Tests.Serving;
 
@@ -26,6 +27,29 @@ public sealed class RemoteStageTests
         await using var server = await LoopbackServer.StartAsync(model);
         Same.Content(events, await server.LanguageModel.GenerateAsync(Request, TestContext.Current.CancellationToken).ToListAsync());
         Same.Content(Request, model.Asked);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_picture_without_latents_keeps_the_checksum_of_its_value_and_one_of_an_older_gateway_has_that_of_its_latents()
+    {
+        var model = new ScriptedLanguageModel { Script = (_, _) => AsyncEnumerable.Empty<AnswerEvent>() };
+        await using var server = await LoopbackServer.StartAsync(model);
+        var sent = (PictureSegment)Request.Segments[1];
+        var request = Request with { Segments = [sent with { Latents = null }, sent] };
+        await server.LanguageModel.GenerateAsync(request, TestContext.Current.CancellationToken).ToListAsync();
+        Assert.All(Pictures(), picture => Assert.Equal(sent.Latents!.Checksum.ToArray(), picture.Checksum.ToArray()));
+        Assert.Equal([false, true], Pictures().Select(picture => picture.Latents is not null));
+
+        // the same messages without the new field
+        var old = request.ToMessage();
+        foreach (var segment in old.Segments) segment.Picture.Checksum = Google.Protobuf.ByteString.Empty;
+        using var channel = Grpc.Net.Client.GrpcChannel.ForAddress($"http://127.0.0.1:{server.Port}");
+        using var call = new Protos.V1.LanguageModel.LanguageModelClient(channel).Generate(
+            old, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.False(await call.ResponseStream.MoveNext(TestContext.Current.CancellationToken));
+        Assert.Equal([0, 32], Pictures().Select(picture => picture.Checksum.Length));
+
+        IEnumerable<PictureSegment> Pictures() => model.Asked!.Segments.Cast<PictureSegment>();
     }
 
     [Fact(Timeout = Limit)]

@@ -13,11 +13,12 @@ namespace Flamingo.Gateway.Delivery;
 /// </summary>
 public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metrics, ILogger<LatentDelivery> logger)
 {
-    // 8192 keys take about a megabyte. A key that is kept too long costs one more call; a key that is dropped too soon costs
+    // 8192 values take about two megabytes. A value that is kept too long costs one more call; a value that is dropped too soon costs
     // sending its latents again.
-    private const int MostKeys = 8192;
+    private const int MostValues = 8192;
 
-    private readonly RecentlyAdded<bool> _delivered = new(MostKeys); // keys that the language model is believed to hold
+    // Values that the language model is believed to hold: their keys and checksums.
+    private readonly RecentlyAdded<bool> _delivered = new(MostValues);
 
     /// <param name="request">The request with the latents of all its pictures.</param>
     /// <exception cref="FlamingoException">Any kind except LatentsMissing.</exception>
@@ -48,7 +49,7 @@ public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metri
     private async Task<T> SendAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> call)
     {
         var withoutDelivered = all.Select(segment =>
-            segment is PictureSegment picture && _delivered.Find(picture.Key) ? picture with { Latents = null } : segment).ToList();
+            segment is PictureSegment picture && _delivered.Find(Value(picture)) ? picture with { Latents = null } : segment).ToList();
         T answer;
         try
         {
@@ -57,15 +58,18 @@ public sealed class LatentDelivery(ILanguageModel language, GatewayMetrics metri
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.LatentsMissing)
         {
             metrics.CountRedelivery();
-            var missing = refusal.IsAnyMissing ? [.. all.OfType<PictureSegment>().Select(picture => picture.Key)] : refusal.Missing;
-            GatewayLog.SentAgain(logger, missing.Count);
-            foreach (var key in missing) _delivered.Remove(key);
+            var missing = refusal.Missing.ToHashSet(StringComparer.Ordinal);
+            var again = all.OfType<PictureSegment>().Where(picture => refusal.IsAnyMissing || missing.Contains(picture.Key)).ToList();
+            GatewayLog.SentAgain(logger, again.Count);
+            foreach (var picture in again) _delivered.Remove(Value(picture));
             answer = await SendAllAsync(all, call);
         }
 
-        foreach (var picture in all.OfType<PictureSegment>()) _delivered.Add(picture.Key, true);
+        foreach (var picture in all.OfType<PictureSegment>()) _delivered.Add(Value(picture), true);
         return answer;
     }
+
+    private static string Value(PictureSegment picture) => $"{picture.Key}/{Convert.ToHexStringLower(picture.Checksum.Span)}";
 
     private static async Task<T> SendAllAsync<T>(IReadOnlyList<PromptSegment> all, Func<IReadOnlyList<PromptSegment>, Task<T>> call)
     {

@@ -45,6 +45,10 @@ public sealed class LatentEncoder(
                 foreach (var (index, (picture, features)) in group.Index())
                 {
                     var latents = resampling.Latents[index];
+                    if (!latents.IsFinite())
+                        throw new FlamingoException(
+                            FlamingoErrorKind.Internal,
+                            $"The latents of {picture.Field} are not finite. They are not cached; other pictures are not affected.");
                     var key = LatentKey.Compute(
                         picture.Id, encoding.WeightsDigest, resampling.WeightsDigest, model.Vision.PreprocessingVersion, latents.Dtype,
                         tenant.Salt);
@@ -80,7 +84,7 @@ public sealed class LatentEncoder(
         catch (FlamingoException exception) when (exception.Kind == FlamingoErrorKind.InvalidArgument)
         {
             throw FlamingoException.Invalid(
-                [.. exception.Faults.Select(fault => fault with { Field = CallersField(fault.Field, pictures) })]);
+                [.. exception.Faults.Select(fault => fault with { Field = CallersField(fault.Field, pictures) })], exception.FurtherFaults);
         }
     }
 

@@ -9,9 +9,9 @@ internal static class PromptPictures
 {
     /// <summary>Checks all segments of a prompt and collects their faults.</summary>
     /// <returns>The pictures of the prompt, in order.</returns>
-    public static List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, List<FieldFault> faults)
+    public static List<RequestedPicture> Read(IReadOnlyList<FlamingoSegment> segments, FlamingoModel model, FaultList faults)
     {
-        PromptRules.CheckSegmentCount(segments.Count, faults);
+        if (!PromptRules.CheckSegmentCount(segments.Count, faults)) return [];
         var texts = segments.Index().Where(item => item.Item is FlamingoText).Select(item => (item.Index, ((FlamingoText)item.Item).Text));
         PromptRules.CheckTexts(texts, model.Language, faults);
         if (segments.Count > 0 && segments.All(segment => segment is FlamingoText { Text: "" }))
@@ -21,7 +21,7 @@ internal static class PromptPictures
     }
 
     /// <param name="path">Path of the message that holds the picture, for example <c>segments[2]</c>.</param>
-    public static RequestedPicture Read(FlamingoVisual visual, string path, FlamingoModel model, List<FieldFault> faults)
+    public static RequestedPicture Read(FlamingoVisual visual, string path, FlamingoModel model, FaultList faults)
     {
         switch (visual)
         {
@@ -41,7 +41,7 @@ internal static class PromptPictures
         }
     }
 
-    private static RequestedPicture Read(VisualInput clip, string field, FlamingoModel model, List<FieldFault> faults)
+    private static RequestedPicture Read(VisualInput clip, string field, FlamingoModel model, FaultList faults)
     {
         var most = Math.Min(model.Resampler.MaxFrames, model.Vision.MaxFrames);
         if (model.Resampler.MaxFrames <= 1)
@@ -51,11 +51,13 @@ internal static class PromptPictures
             faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 means {most}."));
         if (clip.Files.Count == 0)
             faults.Add(new($"{field}.files", "The clip has no file.", "Send one animated GIF or WebP, or one file per frame."));
+        if (!PromptRules.CheckMost($"{field}.files", "files", clip.Files.Count, PromptRules.MostFiles, faults, "Send fewer frames of the clip."))
+            return new RequestedPicture("", null, field);
         foreach (var (index, file) in clip.Files.Index()) CheckSize(file, $"{field}.files[{index}]", model, faults);
         return new RequestedPicture(PictureId.Of(clip), clip with { MaxFrames = clip.MaxFrames == 0 ? most : clip.MaxFrames }, field);
     }
 
-    private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, List<FieldFault> faults)
+    private static void CheckSize(ReadOnlyMemory<byte> file, string field, FlamingoModel model, FaultList faults)
     {
         if (file.Length > model.Vision.MaxPictureBytes)
             faults.Add(new(

@@ -16,7 +16,7 @@ public sealed class SupportSetCollection(
     {
         using var permit = await permits.EnterAsync(request.Tenant, cancellation);
         var model = await descriptions.GetAsync(cancellation);
-        var (tenant, faults) = (TenantOf(request.Tenant), new List<FieldFault>());
+        var (tenant, faults) = (TenantOf(request.Tenant), new FaultList());
         var pictures = SupportSetRules.Check(request, model, options, faults);
         PromptRules.ThrowIfAny(faults);
 
@@ -54,7 +54,7 @@ public sealed class SupportSetCollection(
 
     private static string CheckedName(string name)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         SupportSetRules.CheckName(name, "name", faults);
         PromptRules.ThrowIfAny(faults);
         return name;

@@ -16,7 +16,7 @@ internal static class SupportSetRules
     // a set name allows the same characters as a tenant name
     public static bool IsName(string name) => name.Length > 0 && TenantName.IsWellFormed(name);
 
-    public static void CheckName(string name, string field, List<FieldFault> faults)
+    public static void CheckName(string name, string field, FaultList faults)
     {
         if (!IsName(name))
             faults.Add(new(field,
@@ -25,7 +25,7 @@ internal static class SupportSetRules
 
     /// <summary>Checks a set that is to be stored.</summary> <returns>The pictures of the examples, in order.</returns>
     public static List<RequestedPicture> Check(
-        PutSupportSet request, FlamingoModel model, SupportSetOptions options, List<FieldFault> faults)
+        PutSupportSet request, FlamingoModel model, SupportSetOptions options, FaultList faults)
     {
         CheckName(request.Name, "name", faults);
         if (request.Examples.Count == 0 || request.Examples.Count > options.MaxExamples)
@@ -56,7 +56,7 @@ internal static class SupportSetRules
     }
 
     /// <summary>Checks a choice by the rules that do not need the set.</summary>
-    public static void Check(SupportSetChoice? choice, IReadOnlyList<RequestedPicture> query, FlamingoModel model, List<FieldFault> faults)
+    public static void Check(SupportSetChoice? choice, IReadOnlyList<RequestedPicture> query, FlamingoModel model, FaultList faults)
     {
         if (choice is null) return;
         CheckName(choice.Name, "support_set.name", faults);
@@ -80,7 +80,7 @@ internal static class SupportSetRules
 
     /// <summary>Checks a choice by the rules that need the set.</summary>
     public static void Check(
-        SupportSetChoice choice, StoredSet set, int queryPictures, int querySegments, int mostPictures, List<FieldFault> faults)
+        SupportSetChoice choice, StoredSet set, int queryPictures, int querySegments, int mostPictures, FaultList faults)
     {
         const string field = "support_set.count";
         var shots = choice.Selection == ShotSelection.All ? set.Count : choice.Count;
@@ -93,7 +93,7 @@ internal static class SupportSetRules
                 field, $"{shots} shots and {querySegments} segments make more than {PromptRules.MostSegments}.", "Choose fewer shots."));
     }
 
-    public static void Check(Ensemble? ensemble, SupportSetChoice? choice, List<FieldFault> faults)
+    public static void Check(Ensemble? ensemble, SupportSetChoice? choice, FaultList faults)
     {
         if (ensemble is null) return;
         if (choice is null)

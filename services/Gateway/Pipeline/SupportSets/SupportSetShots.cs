@@ -35,7 +35,7 @@ public sealed class SupportSetShots(ISupportSetStore store, LatentCache latents,
         if (choice.Version != 0 && choice.Version != set.Version)
             throw SupportSetRefusals.Missing(
                 choice.Name, $"There is no version {choice.Version} but version {set.Version} of this support set");
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         SupportSetRules.Check(choice, set, query.Count, segments, options.MaxPicturesPerRequest, faults);
         PromptRules.ThrowIfAny(faults);
 

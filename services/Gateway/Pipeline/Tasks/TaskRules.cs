@@ -5,8 +5,9 @@ namespace Flamingo.Gateway.Tasks;
 /// <summary>Validation rules for tasks, in addition to those of the prompt that a task becomes. Faults are collected, not thrown.</summary>
 internal static class TaskRules
 {
-    public static void CheckPrompt(TaskPrompt prompt, TaskTemplate template, List<FieldFault> faults)
+    public static void CheckPrompt(TaskPrompt prompt, TaskTemplate template, FaultList faults)
     {
+        if (!PromptRules.CheckMost("prompt.examples", "examples", prompt.Examples.Count, PromptRules.MostSegments, faults)) return;
         foreach (var (index, example) in prompt.Examples.Index())
         {
             if (example.Answer.Length == 0)
@@ -28,9 +29,12 @@ internal static class TaskRules
             faults.Add(new("prompt.zero_shot", "This model has no examples without pictures.", "Leave it out, or send examples."));
     }
 
-    public static void CheckTurns(ChatTask task, TaskTemplate template, List<FieldFault> faults)
+    public static void CheckTurns(ChatTask task, TaskTemplate template, FaultList faults)
     {
         if (task.Turns.Count == 0) faults.Add(new("turns", "There is no turn.", "Send at least one."));
+        if (!PromptRules.CheckMost("turns", "turns", task.Turns.Count, PromptRules.MostSegments, faults)) return;
+        if (!PromptRules.CheckMost(
+            "turns", "pictures", task.Turns.Sum(turn => turn.Visuals.Count), PromptRules.MostSegments, faults)) return;
         foreach (var (index, turn) in task.Turns.Index())
         {
             var last = index == task.Turns.Count - 1;
@@ -50,9 +54,11 @@ internal static class TaskRules
             faults.Add(new("sampling.beams", "This model's replies end at a text, and a beam search ends only at tokens.", "Send 1."));
     }
 
-    public static void CheckLabels(ClassifyTask task, List<FieldFault> faults)
+    /// <param name="most">Most labels, as the model's description says.</param>
+    public static void CheckLabels(ClassifyTask task, int most, FaultList faults)
     {
         if (task.Labels.Count == 0) faults.Add(new("labels", "There is no label.", "Send at least one."));
+        if (!PromptRules.CheckMost("labels", "labels", task.Labels.Count, most, faults)) return;
         foreach (var (index, label) in task.Labels.Index().Where(label => label.Item.Length == 0))
             faults.Add(new($"labels[{index}]", "The label is empty.", "Send at least one character."));
         if (task.Labels.Distinct(StringComparer.Ordinal).Count() < task.Labels.Count)

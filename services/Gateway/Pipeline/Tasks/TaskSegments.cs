@@ -41,7 +41,8 @@ internal sealed partial class TaskSegments(string whole)
     public FlamingoException Translate(FlamingoException refusal) =>
         refusal.Faults.Count == 0
             ? refusal
-            : FlamingoException.Invalid([.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })]);
+            : FlamingoException.Invalid(
+                [.. refusal.Faults.Select(fault => fault with { Field = Path(fault.Field) })], refusal.FurtherFaults);
 
     private string Path(string field)
     {

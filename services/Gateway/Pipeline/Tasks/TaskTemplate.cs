@@ -23,6 +23,9 @@ internal sealed class TaskTemplate
 
     public PromptTemplate Source { get; }
 
+    /// <summary>Most answers that one call of the model scores.</summary>
+    public int MostAnswers { get; init; } = int.MaxValue;
+
     /// <summary>Spaces between a query and its answer.</summary>
     public string Lead { get; }
 

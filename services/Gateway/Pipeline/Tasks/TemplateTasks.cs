@@ -17,9 +17,9 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
     public async Task<Classification> ClassifyAsync(ClassifyTask task, CancellationToken cancellation)
     {
         var template = await TemplateAsync("classify", prompts => prompts.Classify, cancellation);
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         TaskRules.CheckPrompt(task.Prompt, template, faults);
-        TaskRules.CheckLabels(task, faults);
+        TaskRules.CheckLabels(task, template.MostAnswers, faults);
         PromptRules.ThrowIfAny(faults);
 
         var segments = Render(template, task.Prompt, "");
@@ -37,7 +37,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
     public async IAsyncEnumerable<AnswerEvent> ChatAsync(ChatTask task, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var template = await TemplateAsync("chat", prompts => prompts.Chat, cancellation, TaskSegments.Turns);
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         TaskRules.CheckTurns(task, template, faults);
         PromptRules.ThrowIfAny(faults);
 
@@ -58,7 +58,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         CancellationToken cancellation)
     {
         var template = await TemplateAsync(name, choose, cancellation);
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         TaskRules.CheckPrompt(prompt, template, faults);
         if (template.HasQuestion && question.Length == 0)
             faults.Add(new("question", "The question is empty.", "Send at least one character."));
@@ -88,7 +88,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
     {
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
         return choose(model.Prompts) is { } template
-            ? new TaskTemplate(template, new SpecialTokenEscaper(model))
+            ? new TaskTemplate(template, new SpecialTokenEscaper(model)) { MostAnswers = model.MaxCandidates }
             : throw FlamingoException.Invalid(
                 field, $"The model '{model.ModelId}' has no template for {name}.",
                 $"Write the prompt yourself and call Generate or Rank, or add prompts.{name} to the model's flamingo.json.");

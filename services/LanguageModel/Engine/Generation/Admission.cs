@@ -20,7 +20,7 @@ internal sealed class Admission(
     /// <exception cref="FlamingoException">InvalidArgument, or LatentsMissing.</exception>
     public void Check(EngineRequest request)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         var blocks = request.BlocksNeeded(memory.BlockTokens);
         if (blocks > memory.Blocks)
             faults.Add(new("segments", $"Prompt and answers need {blocks * memory.BlockTokens} tokens of memory; the model has "
@@ -83,7 +83,8 @@ internal sealed class Admission(
 
     private void RequireLatents(EngineRequest request)
     {
-        var missing = Distinct(request).Where(key => !request.Prompt.Latents.ContainsKey(key) && !pictures.Holds(key)).ToList();
+        var missing = Distinct(request).Where(name => !request.Prompt.Latents.ContainsKey(name) && !pictures.Holds(name))
+            .Select(PictureName.KeyOf).Distinct(StringComparer.Ordinal).ToList();
         if (missing.Count > 0)
             throw new FlamingoException(
                 FlamingoErrorKind.LatentsMissing,

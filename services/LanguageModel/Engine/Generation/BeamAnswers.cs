@@ -14,6 +14,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 {
     private readonly BeamSearch _search =
         new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
+    private readonly TokenSampler _sampler = new(sampling);
     private readonly List<float[]> _logits = [];
     private List<Sequence> _beams = [];
     private TimeSpan _prefill;
@@ -52,7 +53,7 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
     private float[] Scores(float[] logits, Sequence beam)
     {
         var scores = LogProbabilities.LogSoftmax(logits);
-        TokenSampler.Adjust(scores, sampling, sampling.RepetitionPenalty == 1 ? [] : beam.Ids.ToHashSet());
+        _sampler.Adjust(scores, sampling.RepetitionPenalty == 1 ? [] : beam.Ids.ToHashSet());
         return scores;
     }
 

@@ -13,6 +13,7 @@ public sealed class SampledAnswers(
     SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention,
     AnswerTerms answer) : EngineRequest(prompt, terms)
 {
+    private readonly TokenSampler _sampler = new(sampling);
     private readonly List<Branch> _branches = [];
     private TimeSpan _prefill;
     private TimeSpan _firstToken;
@@ -75,7 +76,7 @@ public sealed class SampledAnswers(
         var before = sampling.LogProbabilities is null ? null : LogProbabilities.LogSoftmax(logits);
         var token = output.Best is { } best
             ? best >= 0 ? best : throw TokenSampler.NotFinite()
-            : TokenSampler.Next(logits, sampling, branch.Seen, position, branch.Sample);
+            : _sampler.Next(logits, branch.Seen, position, branch.Sample);
         branch.Seen.Add(token);
         branch.Sequence.Ids.Add(token);
 

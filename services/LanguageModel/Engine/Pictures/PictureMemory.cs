@@ -1,7 +1,8 @@
 namespace Flamingo.LanguageModel.Engine.Pictures;
 
 /// <summary>
-/// Records which slot holds the cross-attention keys and values of which picture. A picture is projected once and shared by all
+/// Records which slot holds the cross-attention keys and values of which picture. Pictures go by their <see cref="PictureName"/>, so that
+/// a slot never holds another value than the one that a request means. A picture is projected once and shared by all
 /// sequences. It is never evicted while it is leased; the other pictures are evicted least recently used first. Any thread may
 /// look pictures up; only the engine's loop changes them.
 /// </summary>
@@ -60,7 +61,7 @@ public sealed class PictureMemory
     }
 
     /// <summary>Leases a slot for every key. Call it only if <see cref="CanLease"/> returned true.</summary>
-    /// <param name="keys">Distinct latent keys.</param>
+    /// <param name="keys">Distinct names.</param>
     public PictureLease Lease(IReadOnlyCollection<string> keys)
     {
         lock (_lock)
@@ -136,8 +137,8 @@ public sealed class PictureMemory
 }
 
 /// <summary>The picture slots of one request. Disposing the lease returns them.</summary>
-/// <param name="slots">Slot numbers by latent key.</param>
-/// <param name="fresh">Keys whose slots must be projected before they are read.</param>
+/// <param name="slots">Slot numbers by name.</param>
+/// <param name="fresh">Names whose slots must be projected before they are read.</param>
 public sealed class PictureLease(PictureMemory memory, IReadOnlyDictionary<string, int> slots, IReadOnlyList<string> fresh) : IDisposable
 {
     private bool _disposed;

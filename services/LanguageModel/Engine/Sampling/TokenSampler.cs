@@ -6,20 +6,22 @@ namespace Flamingo.LanguageModel.Engine.Sampling;
 
 /// <summary>
 /// Chooses the next token. The steps are, in this order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p. Of
-/// equal logits the lower id is chosen.
+/// equal logits the lower id is chosen. A request has one sampler, so that its list of allowed tokens is read once and not in every step.
 /// </summary>
-public static class TokenSampler
+public sealed class TokenSampler(SamplingParameters sampling)
 {
+    private readonly bool[]? _allowed = Mask(sampling.AllowedTokens);
+
     /// <param name="logits">[vocabulary]; changed in place.</param>
     /// <param name="seen">Ids that occur in the prompt or in the answer so far.</param>
     /// <param name="position">Position, in the whole sequence, of the token to choose. It is the counter of the random number
     /// generator.</param>
     /// <param name="sample">Index of the answer; each answer has its own seed.</param>
     /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
-    public static int Next(Span<float> logits, SamplingParameters sampling, IReadOnlySet<int> seen, int position, int sample = 0)
+    public int Next(Span<float> logits, IReadOnlySet<int> seen, int position, int sample = 0)
     {
         CheckFinite(logits);
-        Adjust(logits, sampling, seen);
+        Adjust(logits, seen);
         return sampling.Temperature == 0
             ? Greedy(logits)
             : Draw(logits, sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
@@ -36,20 +38,28 @@ public static class TokenSampler
             "The model produced a non-finite logit. This request was stopped; other requests are not affected.");
 
     /// <summary>Applies logit bias, allowed tokens and repetition penalty to the scores, in place.</summary>
-    public static void Adjust(Span<float> scores, SamplingParameters sampling, IReadOnlySet<int> seen)
+    public void Adjust(Span<float> scores, IReadOnlySet<int> seen)
     {
         foreach (var (id, bias) in sampling.LogitBias) scores[id] += bias;
-        if (sampling.AllowedTokens.Count > 0)
+        if (_allowed is not null)
         {
-            var allowed = sampling.AllowedTokens.ToHashSet();
             for (var id = 0; id < scores.Length; id++)
-                if (!allowed.Contains(id)) scores[id] = float.NegativeInfinity;
+                if (id >= _allowed.Length || !_allowed[id]) scores[id] = float.NegativeInfinity;
         }
 
         if (sampling.RepetitionPenalty == 1) return;
         foreach (var id in seen)
             if (id < scores.Length)
                 scores[id] = scores[id] > 0 ? scores[id] / sampling.RepetitionPenalty : scores[id] * sampling.RepetitionPenalty;
+    }
+
+    // For each id up to the largest allowed one, whether it is allowed; null if all are.
+    private static bool[]? Mask(IReadOnlyList<int> allowed)
+    {
+        if (allowed.Count == 0) return null;
+        var mask = new bool[allowed.Max() + 1];
+        foreach (var id in allowed) mask[id] = true;
+        return mask;
     }
 
     private static int Greedy(ReadOnlySpan<float> logits) => TensorPrimitives.IndexOfMax(logits);

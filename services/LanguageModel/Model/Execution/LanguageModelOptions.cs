@@ -19,7 +19,10 @@ public sealed class LanguageModelOptions
     [Range(1, 10_000)]
     public int MaxQueued { get; set; } = 64;
 
-    /// <summary>Most answers that are computed at once; each sample and each beam counts as one.</summary>
+    /// <summary>
+    /// Most answers that are computed at once; each sample and each beam counts as one. A quarter more may be computed for tenants that
+    /// have no other request running.
+    /// </summary>
     [Range(1, 4096)]
     public int MaxSequences { get; set; } = 64;
 
@@ -30,6 +33,10 @@ public sealed class LanguageModelOptions
     /// <summary>Most candidates of one Rank request.</summary>
     [Range(1, 100_000)]
     public int MaxCandidates { get; set; } = 1000;
+
+    /// <summary>Most tokens of one Rank request: those of the prompt, counted once, and those of all candidates.</summary>
+    [Range(1, 1 << 30)]
+    public int MaxRankTokens { get; set; } = 262_144;
 
     /// <summary>
     /// Memory for self-attention keys and values, in bytes: those of running requests, and those of prefixes that are cached for

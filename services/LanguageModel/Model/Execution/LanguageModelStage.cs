@@ -33,6 +33,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private readonly PromptReader _reader;
     private readonly Decoder _decoder;
     private readonly GenerationEngine _engine;
+    private readonly int _maxRankTokens;
 
     /// <exception cref="CheckpointException">
     /// Weights or tokenizer are missing, damaged or do not fit the model, or the memory options are too small for one block or picture.
@@ -44,7 +45,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     {
         _log = (logs ?? NullLoggerFactory.Instance).CreateLogger<LanguageModelStage>();
         var (config, limits) = (model.Config, options.Value);
-        (_time, _tokens) = (time, config.Tokens);
+        (_time, _tokens, _maxRankTokens) = (time, config.Tokens, limits.MaxRankTokens);
         _tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         if (_tokenizer.Size > config.Language.VocabularySize)
             throw new CheckpointException($"{model.TokenizerPath} has ids up to {_tokenizer.Size - 1}, but the model's embeddings have "
@@ -132,11 +133,13 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private IAsyncEnumerable<AnswerEvent> Generate(LanguageModelRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
+        CheckTenant(request.Tenant, faults);
         PromptRules.CheckSampling(request.Sampling, Description, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
-        if (request.Sampling.AllowedTokens.Count > 0 && !request.Sampling.AllowedTokens.Except(_tokens.Banned).Any())
+        if (request.Sampling.AllowedTokens.Count is > 0 and var allowed && allowed <= Description.VocabularySize
+            && !request.Sampling.AllowedTokens.Except(_tokens.Banned).Any())
             faults.Add(
                 new("sampling.allowed_tokens", "This model never generates any of these tokens, because they are picture markers.",
                     "Allow other tokens."));
@@ -149,11 +152,12 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
     private async Task<Ranking> RankAllAsync(RankRequest request, CancellationToken cancellation)
     {
         var arrived = _time.GetTimestamp();
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
+        CheckTenant(request.Tenant, faults);
         PromptRules.CheckCandidates(request.Candidates, Description, faults);
         PromptRules.CheckPin(request.PinPrefix, Description, faults);
         var prompt = _reader.Read(request.Segments, answerTokens: 0, faults);
-        var candidates = request.Candidates.Select(text => _tokenizer.EncodeBehind(prompt.Ids[^1], text)).ToArray();
+        var candidates = Tokenize(request.Candidates, prompt);
         foreach (var (index, _) in candidates.Index().Where(item => item.Item.Count == 0))
             faults.Add(new($"candidates[{index}]", "The text has no tokens.", "Send text that has at least one token."));
         foreach (var (index, ids) in candidates.Index().Where(item => prompt.Ids.Count + item.Item.Count > Description.ContextLength))
@@ -170,6 +174,31 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
         return new Ranking(
             ranked, prompt.Ids.Count, scores.Prefill, _time.GetElapsedTime(arrived),
             Description.WeightsDigest) { CachedTokens = scores.CachedTokens };
+    }
+
+    // The tokens of each candidate behind the prompt. It stops as soon as they are too many.
+    private List<IReadOnlyList<int>> Tokenize(IReadOnlyList<string> texts, SequencePrompt prompt)
+    {
+        var (candidates, tokens) = (new List<IReadOnlyList<int>>(texts.Count), (long)prompt.Ids.Count);
+        foreach (var text in texts)
+        {
+            candidates.Add(_tokenizer.EncodeBehind(prompt.Ids[^1], text));
+            tokens += candidates[^1].Count;
+            if (tokens > _maxRankTokens)
+                throw FlamingoException.Invalid(
+                    "candidates",
+                    $"The prompt's {prompt.Ids.Count} tokens and those of the first {candidates.Count} of {texts.Count} candidates are more "
+                    + $"than {_maxRankTokens}.", "Send fewer or shorter candidates, or raise LanguageModel:MaxRankTokens.");
+        }
+
+        return candidates;
+    }
+
+    // The digest separates tenants, so it must not be a text that somebody chose.
+    private static void CheckTenant(string tenant, FaultList faults)
+    {
+        if (tenant.Length > 0 && !PictureId.IsWellFormed(tenant))
+            faults.Add(new("tenant", "This is not the digest of a tenant.", "Send 64 lowercase hexadecimal characters, or nothing."));
     }
 
     private SamplingParameters WithoutBanned(SamplingParameters sampling) => _tokens.Banned.Count == 0

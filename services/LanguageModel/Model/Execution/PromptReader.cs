@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
@@ -16,7 +17,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
     /// <exception cref="FlamingoException">InvalidArgument, with all faults.</exception>
     public IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         var ids = Tokenize(segments, faults);
         PromptRules.ThrowIfAny(faults);
         return ids;
@@ -25,28 +26,27 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
     /// <param name="answerTokens">Most tokens that follow the prompt. The capacity is limited to the context length.</param>
     /// <param name="faults">Faults found so far. The method adds its own and throws if there are any.</param>
     /// <exception cref="FlamingoException">InvalidArgument, with all faults.</exception>
-    public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, List<FieldFault> faults)
+    public SequencePrompt Read(IReadOnlyList<PromptSegment> segments, int answerTokens, FaultList faults)
     {
-        var latents = Latents(segments, faults);
+        var (names, latents) = segments.Count > PromptRules.MostSegments ? ([], []) : Pictures(segments, faults);
         var ids = Tokenize(segments, faults);
         if (ids.Count >= model.ContextLength)
             faults.Add(new(
                 "segments", $"The prompt has {ids.Count} tokens; this model reads at most {model.ContextLength}, including the answer.",
                 "Send fewer or shorter examples."));
         PromptRules.ThrowIfAny(faults);
-        var keys = segments.OfType<PictureSegment>().Select(picture => picture.Key).ToList();
-        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), keys, latents,
+        return new SequencePrompt(ids, SeenPictures.Of(ids, tokens), names, latents,
             Math.Min(ids.Count + answerTokens, model.ContextLength));
     }
 
-    private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
+    private IReadOnlyList<int> Tokenize(IReadOnlyList<PromptSegment> segments, FaultList faults)
     {
-        var before = faults.Count;
-        PromptRules.CheckSegmentCount(segments.Count, faults);
+        var before = faults.Total;
+        if (!PromptRules.CheckSegmentCount(segments.Count, faults)) return [];
         PromptRules.CheckTexts(
             segments.Index().Where(item => item.Item is TextSegment).Select(item => (item.Index, ((TextSegment)item.Item).Text)), model,
             faults);
-        if (faults.Count > before) return [];
+        if (faults.Total > before) return [];
 
         var (text, around) = (new StringBuilder(), 0);
         foreach (var (index, segment) in segments.Index())
@@ -81,20 +81,42 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         }
     }
 
-    // If a picture occurs several times in the prompt, the first latents sent for its key are used for all of them.
-    private Dictionary<string, TensorData> Latents(IReadOnlyList<PromptSegment> segments, List<FieldFault> faults)
+    // The name of every picture, and the latents that were sent, by name. A picture with neither latents nor checksum is the first value that
+    // another picture of the prompt sends for the same key.
+    private (List<string> Names, Dictionary<string, TensorData> Latents) Pictures(IReadOnlyList<PromptSegment> segments, FaultList faults)
     {
-        var latents = new Dictionary<string, TensorData>(StringComparer.Ordinal);
+        var (latents, sent) =
+            (new Dictionary<string, TensorData>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal));
         foreach (var (index, segment) in segments.Index())
         {
-            if (segment is PictureSegment { Latents: { } sent } picture && Fits(sent, index, faults))
-                latents.TryAdd(picture.Key, sent.Tensor);
+            if (segment is not PictureSegment picture || !HasForm(picture, index, faults) || picture.Latents is not { } value
+                || !Fits(value, index, faults)) continue;
+            var name = PictureName.Of(picture.Key, value.Checksum.Span);
+            latents.TryAdd(name, value.Tensor);
+            sent.TryAdd(picture.Key, name);
         }
 
-        return latents;
+        return ([.. segments.OfType<PictureSegment>().Select(NameOf)], latents);
+
+        string NameOf(PictureSegment picture) =>
+            picture.Checksum.IsEmpty && sent.TryGetValue(picture.Key, out var name)
+                ? name
+                : PictureName.Of(picture.Key, picture.Checksum.Span);
     }
 
-    private bool Fits(ChecksummedLatents latents, int segment, List<FieldFault> faults)
+    private static bool HasForm(PictureSegment picture, int segment, FaultList faults)
+    {
+        if (!PictureId.IsWellFormed(picture.Key))
+            faults.Add(new($"segments[{segment}].key", "This is not a latent key.", "Send 64 lowercase hexadecimal characters."));
+        else if (picture.Checksum.Length is not (0 or SHA256.HashSizeInBytes))
+            faults.Add(new($"segments[{segment}].checksum", $"The checksum has {picture.Checksum.Length} bytes.", "Send a SHA-256."));
+        else if (picture is { Latents: { } latents, Checksum.IsEmpty: false } && !latents.Checksum.Span.SequenceEqual(picture.Checksum.Span))
+            faults.Add(new($"segments[{segment}].checksum", "It is not the checksum of the latents.", "Send the same checksum with both."));
+        else return true;
+        return false;
+    }
+
+    private bool Fits(ChecksummedLatents latents, int segment, FaultList faults)
     {
         var shape = latents.Tensor.Shape;
         if (shape.Length != 2 || shape[0] != model.Latents || shape[1] != model.LatentWidth)
@@ -102,6 +124,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
                 + $"{model.LatentWidth}]."));
         else if (!latents.IsIntact())
             faults.Add(new($"segments[{segment}].latents", "The checksum does not match the bytes.", "Encode the picture again."));
+        else if (!latents.Tensor.IsFinite())
+            faults.Add(new($"segments[{segment}].latents", "A value is infinite or not a number.", "Encode the picture again."));
         else return true;
         return false;
     }

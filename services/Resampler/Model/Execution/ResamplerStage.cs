@@ -155,10 +155,10 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     private void Check(IReadOnlyList<TensorData> features)
     {
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         if (features.Count == 0 || features.Count > _options.MaxItems)
             faults.Add(new("features", $"One call contains {features.Count} items.", $"Send 1 to {_options.MaxItems} items."));
-        foreach (var (index, item) in features.Index())
+        else foreach (var (index, item) in features.Index())
         {
             if (item.Shape.Length != 3 || item.Shape[2] != Description.FeatureWidth)
                 faults.Add(new($"features[{index}]", $"The shape is [{string.Join(", ", item.Shape)}].", $"Send [frames, patches, "

@@ -20,15 +20,15 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
             throw FlamingoException.Invalid(
                 "pictures", $"One call contains {pictures.Count} pictures.", $"Send 1 to {options.MaxPictures} pictures.");
-        var faults = new List<FieldFault>();
+        var faults = new FaultList();
         var plans = pictures.Select((picture, index) => Plan(picture, $"pictures[{index}]", faults)).ToList();
         PromptRules.ThrowIfAny(faults);
         return plans;
     }
 
-    private PicturePlan Plan(VisualInput picture, string field, List<FieldFault> faults)
+    private PicturePlan Plan(VisualInput picture, string field, FaultList faults)
     {
-        var (files, known) = (picture.Files, faults.Count);
+        var (files, known) = (picture.Files, faults.Total);
         if (picture.MaxFrames < 0 || picture.MaxFrames > options.MaxFrames)
             faults.Add(
                 new($"{field}.max_frames", $"{picture.MaxFrames} frames of one clip are requested.", $"Ask for 1 to {options.MaxFrames} "
@@ -43,7 +43,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         else if (files.Count == 1) Check(files[0], field, faults);
         else foreach (var (index, file) in files.Index()) Check(file, $"{field}.files[{index}]", faults);
 
-        if (faults.Count > known) return new PicturePlan(picture, []);
+        if (faults.Total > known) return new PicturePlan(picture, []);
         var there = files.Count > 1 ? files.Count : picture.MaxFrames > 1 ? decoder.CountFrames(files[0]) : 1;
         var plan = new PicturePlan(picture, PicturePlan.Sample(there, picture.MaxFrames));
         if (there > options.MaxClipFrames)
@@ -65,7 +65,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         long Size(ReadOnlyMemory<byte> file) => decoder.ReadSize(file) is var (width, height) ? (long)width * height : 0;
     }
 
-    private void Check(ReadOnlyMemory<byte> file, string field, List<FieldFault> faults)
+    private void Check(ReadOnlyMemory<byte> file, string field, FaultList faults)
     {
         if (Fault(file) is var (problem, remedy)) faults.Add(new(field, problem, remedy));
     }

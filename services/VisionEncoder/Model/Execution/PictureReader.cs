@@ -129,7 +129,7 @@ internal sealed class PictureReader : IDisposable
     private (IReadOnlyList<byte[]> Levels, IReadOnlyList<FieldFault> Faults) Read(
         PicturePlan plan, string field, CancellationToken cancellation)
     {
-        var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new List<FieldFault>(), plan.Picture.Files);
+        var (levels, faults, files) = (new List<byte[]>(plan.Frames.Count), new FaultList(), plan.Picture.Files);
         var pictures = plan.IsAnimation
             ? _decoder.DecodeFrames(files[0], plan.Frames)
             : plan.Frames.Select(frame => _decoder.Decode(files[frame]));
