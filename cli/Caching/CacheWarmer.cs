@@ -71,12 +71,6 @@ public sealed class CacheWarmer(IFlamingo flamingo, string tenant, bool includeP
             await EncodeAsync([.. ids.Select(id => new FlamingoPictureId(id))], cancellation);
             return [];
         }
-        catch (FlamingoException refusal) when (refusal is { Kind: FlamingoErrorKind.NotFound, IsAnyMissing: true } && ids.Count > 1)
-        {
-            // More is missing than an error can name, so each half is asked for by itself.
-            var (first, second) = (ids.Take(ids.Count / 2), ids.Skip(ids.Count / 2));
-            return [.. await MissingAsync([.. first], cancellation), .. await MissingAsync([.. second], cancellation)];
-        }
         catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.NotFound)
         {
             return [.. refusal.Missing];

@@ -2,7 +2,7 @@ namespace Flamingo.Wire;
 
 /// <summary>
 /// The largest gRPC message that any call may have. gRPC counts bytes in an int, and larger messages would exhaust memory first. What a
-/// server accepts is less by default, see <c>Requests:MaxBytesInFlight</c>. Callers encode larger sets of pictures with several Encode
+/// server accepts is less by default, see <c>Requests:MaxInFlightBytes</c>. Callers encode larger sets of pictures with several Encode
 /// calls and then send their ids.
 /// </summary>
 public static class MessageLimits

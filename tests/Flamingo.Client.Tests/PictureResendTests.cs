@@ -68,6 +68,22 @@ public sealed class PictureResendTests : IAsyncLifetime
         Assert.Equal(["id id id", "dog id id", "dog cat bird"], [Kinds(), Kinds(), Kinds()]);
     }
 
+    [Theory(Timeout = 60_000)]
+    [InlineData(64)]
+    [InlineData(65)] // more than an error can name
+    public async Task Any_number_of_evicted_pictures_is_sent_again_with_one_more_call(int count)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var pictures = Enumerable.Range(0, count + 1).Select(index => new byte[] { 1, (byte)index }).ToList();
+        await _client.EncodeAsync(pictures.Select(picture => (ReadOnlyMemory<byte>)picture), cancellation: cancellation);
+        Assert.DoesNotContain("id", Kinds(), StringComparison.Ordinal);
+        _gateway.Evict(pictures.Take(count).Select(picture => PictureId.Of(picture)));
+        await _client.EncodeAsync(pictures.Select(picture => (ReadOnlyMemory<byte>)picture), cancellation: cancellation);
+        Assert.DoesNotContain("dog", Kinds(), StringComparison.Ordinal);
+        Assert.Equal(count <= 64 ? count : count + 1, Kinds().Split(' ').Count(kind => kind == "dog")); // for 65, all are sent again
+        Assert.Empty(_gateway.Asked);
+    }
+
     [Fact(Timeout = 60_000)]
     public async Task An_id_without_bytes_comes_through_and_names_only_what_the_caller_must_send()
     {

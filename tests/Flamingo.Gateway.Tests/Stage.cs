@@ -50,6 +50,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Whether the language model keeps nothing and reports even latents that it was sent as missing.</summary>
     public bool Forgets { get; set; }
 
+    /// <summary>Whether it names only the first missing latents, as over gRPC, where an error has no room for many.</summary>
+    public bool NamesFew { get; set; }
+
     /// <summary>Returns the log-likelihood of every candidate after a prompt.</summary>
     public Func<IReadOnlyList<PromptSegment>, float> Score { get; set; } = _ => -1;
 
@@ -159,7 +162,11 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         var pictures = segments.OfType<PictureSegment>().ToList();
         foreach (var picture in pictures.Where(picture => picture.Latents is not null)) Held[picture.Key] = true;
         var missing = pictures.Select(picture => picture.Key).Where(key => Forgets || !Held.ContainsKey(key)).Distinct().ToList();
-        if (missing.Count > 0) throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send the latents.") { Missing = missing };
+        if (missing.Count > 0)
+            throw new FlamingoException(FlamingoErrorKind.LatentsMissing, "Send the latents.")
+            {
+                Missing = NamesFew ? [missing[0]] : missing, IsAnyMissing = NamesFew,
+            };
         if (PromptFails is not null) throw PromptFails;
     }
 

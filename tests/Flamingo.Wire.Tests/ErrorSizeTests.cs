@@ -10,8 +10,8 @@ namespace Flamingo.Wire.Tests;
 public sealed class ErrorSizeTests
 {
     private static readonly Gen<string> LongText = Gen.OneOf(
-        Gen.String[Gen.Char.AlphaNumeric, 0, 6000], Gen.String[0, 3000], Gen.Const(new string('%', 5000)), Gen.Const(new string('語', 5000)),
-        Gen.Const(string.Concat(Enumerable.Repeat("🦩", 3000))), Gen.Const(new string('\n', 4000)));
+        Gen.String[Gen.Char.AlphaNumeric, 0, 6000], Gen.String[0, 3000], Gen.Const(new string('%', 5000)),
+        Gen.Const(new string('語', 5000)), Gen.Const(string.Concat(Enumerable.Repeat("🦩", 3000))), Gen.Const(new string('\n', 4000)));
 
     private static readonly Gen<string> Id = Gen.Byte.Array[32].Select(Convert.ToHexStringLower);
 
@@ -88,7 +88,8 @@ public sealed class ErrorSizeTests
     public void Many_faults_are_named_first_and_then_counted(int count)
     {
         var faults = Enumerable.Range(0, count).Select(index => new FieldFault(
-            $"segments[{index}].picture", "The file is not a picture that can be decoded.", "Send a JPEG, PNG, WebP, GIF or BMP file.")).ToList();
+            $"segments[{index}].picture", "The file is not a picture that can be decoded.", "Send a JPEG, PNG, WebP, GIF or BMP file."))
+            .ToList();
         var back = FlamingoException.Invalid(faults).ToRpcException().ToFlamingoException("Peer");
         var named = back.Faults.Count - 1;
         Assert.InRange(named, 6, 31);

@@ -51,6 +51,17 @@ public sealed class LatentDeliveryTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task One_that_cannot_name_all_that_it_lost_gets_all_again_and_is_not_believed_to_hold_any()
+    {
+        await _flamingo.AskAsync(Picture(1), Picture(2));
+        (_stage.NamesFew, _stage.Forgets) = (true, true);
+        await Assert.ThrowsAsync<FlamingoException>(() => _flamingo.AskAsync(Picture(1), Picture(2)));
+        (_stage.NamesFew, _stage.Forgets) = (false, false);
+        await _flamingo.AskAsync(Picture(2)); // the second one was not named
+        Assert.Equal([[true, true], [false, false], [true, true], [true]], _stage.Prompts.Select(Sent));
+    }
+
+    [Fact]
     public async Task The_same_seed_goes_with_both_calls()
     {
         var request = new FlamingoRequest([Picture(1)], new SamplingParameters { Temperature = 1 });

@@ -39,11 +39,11 @@ public sealed partial class DocumentBlockTests
                     Assert.True(project is not null, $"{block.Where}: no project is printed that it belongs to.");
                     output = await session.RunProgramAsync(block, project, cancellation);
                     break;
-                case "python" when DocumentSession.HasPythonClient:
+                case "python" when PythonClient.IsInstalled:
                     output = await session.RunPythonAsync(block, cancellation);
                     break;
                 case "python" when Environment.GetEnvironmentVariable("CI") == "true":
-                    Assert.Fail($"{block.Where}: CI needs python3-grpcio, protobuf-compiler-grpc and libprotobuf-dev.");
+                    Assert.Fail($"{block.Where}: CI needs {PythonClient.Packages}.");
                     break;
                 case "json":
                     JsonDocument.Parse(block.Text).Dispose();

@@ -37,14 +37,6 @@ internal sealed class DocumentSession : IAsyncDisposable
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
     }
 
-    // Debian's packages put them there. Another python3 that stands earlier on the path would not find python3-grpcio.
-    private const string Python = "/usr/bin/python3", Protoc = "/usr/bin/protoc", PythonPlugin = "/usr/bin/grpc_python_plugin";
-
-    /// <summary>Whether Debian's packages python3-grpcio, protobuf-compiler-grpc and libprotobuf-dev are installed.</summary>
-    public static bool HasPythonClient =>
-        File.Exists(Protoc) && File.Exists(PythonPlugin) && File.Exists("/usr/include/google/protobuf/duration.proto")
-            && Directory.Exists("/usr/lib/python3/dist-packages/grpc");
-
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
 
     private static string Dotnet => Path.Combine(
@@ -104,21 +96,11 @@ internal sealed class DocumentSession : IAsyncDisposable
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 
-    /// <summary>
-    /// Runs a Python program with stubs that Debian's protoc makes of the repository's protos. PyPI, which the README names, cannot be
-    /// reached from every machine that runs the tests; both make the same stubs.
-    /// </summary>
+    /// <summary>Runs a Python program, see <see cref="PythonClient"/>.</summary>
     /// <returns>Standard output.</returns>
     public async Task<string> RunPythonAsync(DocumentBlock block, CancellationToken cancellation)
     {
-        string[] protos = [.. Directory.GetFiles(RepositoryFiles.Path("protos", "flamingo", "v1"), "*.proto")];
-        string[] stubs =
-        [
-            "-I", RepositoryFiles.Path("protos"), "-I", "/usr/include", "--python_out", _folder, "--grpc_python_out", _folder,
-            "--plugin", $"protoc-gen-grpc_python={PythonPlugin}", .. protos,
-        ];
-        (await ProgramRun.RunAsync(Protoc, stubs, cancellation)).MustReturn(0);
-        var run = await ProgramRun.RunAsync(Python, ["-c", AtPort(block.Text)], cancellation, _folder);
+        var run = await PythonClient.RunAsync(AtPort(block.Text), _folder, cancellation);
         return run.ExitCode == 0 ? run.Output : throw Failed(block, run);
     }
 

@@ -289,7 +289,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         FlamingoErrorKind.Overloaded, $"The message {limit.Message} is larger than {most} bytes. " + limit.Size switch
         {
             RequestLimit.Content.Data => "Send fewer pictures at once, for example several Encode calls and then the ids, or raise "
-                + "Requests:MaxBytesInFlight.",
+                + "Requests:MaxInFlightBytes.",
             RequestLimit.Content.Text => "Send shorter texts.",
             _ => "Leave out what this call does not need.",
         });

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Transport.Serving.Arrival;
 
 /// <summary>
-/// Bounds the bytes of all requests in flight (<see cref="RequestOptions.MaxBytesInFlight"/>). Nothing is kept of a tenant that has no
+/// Bounds the bytes of all requests in flight (<see cref="RequestOptions.MaxInFlightBytes"/>). Nothing is kept of a tenant that has no
 /// request in flight, because callers may invent any number of names.
 /// </summary>
 public sealed class ByteBudget
@@ -29,7 +29,7 @@ public sealed class ByteBudget
     /// <param name="sharesByTenant">Whether one tenant may take only half, as in a gateway; the callers of a stage are gateways.</param>
     public ByteBudget(IOptions<RequestOptions> options, bool sharesByTenant)
     {
-        _most = options.Value.MaxBytesInFlight;
+        _most = options.Value.MaxInFlightBytes;
         _mostOfLarge = _most - (_most / 16);
         _mostOfTenant = sharesByTenant ? _most / 2 : _most;
         LargestMessage = (int)Math.Min(MessageLimits.MostBytes, Math.Min(_mostOfTenant, _mostOfLarge) / 2);
@@ -105,14 +105,14 @@ public sealed class ByteBudget
             throw new FlamingoException(
                 FlamingoErrorKind.Overloaded,
                 "The request does not fit into memory while it arrives, even if there is no other. Send a smaller one, or raise "
-                + "Requests:MaxBytesInFlight.");
+                + "Requests:MaxInFlightBytes.");
         if (_byTenant.GetValueOrDefault(tenant) + bytes > _mostOfTenant) throw Overloaded("This tenant's requests hold");
         if (_inFlight + bytes > (small ? _most : _mostOfLarge)) throw Overloaded("The requests of all callers hold");
     }
 
     private static FlamingoException Overloaded(string whose) => new(
         FlamingoErrorKind.Overloaded,
-        $"{whose} so many bytes that this one must wait. Retry in {RetryAfter.TotalSeconds:0} s, or raise Requests:MaxBytesInFlight.")
+        $"{whose} so many bytes that this one must wait. Retry in {RetryAfter.TotalSeconds:0} s, or raise Requests:MaxInFlightBytes.")
     {
         RetryAfter = RetryAfter,
     };

@@ -29,8 +29,8 @@ internal static class RequestArrival
             sharesByTenant: provider.GetRequiredService<IServiceProviderIsService>().IsService(typeof(IFlamingo))));
         services.AddSingleton(provider => new MemoryClaim("requests",
         [
-            new("bytes in flight", provider.GetRequiredService<IOptions<RequestOptions>>().Value.MaxBytesInFlight,
-                "lower Requests:MaxBytesInFlight"),
+            new("bytes in flight", provider.GetRequiredService<IOptions<RequestOptions>>().Value.MaxInFlightBytes,
+                "lower Requests:MaxInFlightBytes"),
         ]));
 
         // gRPC's own binder of generated services is replaced. Its provider for ServerServiceDefinition stays.

@@ -13,11 +13,11 @@ public sealed class RequestOptions
     /// one tenant may take.
     /// </summary>
     [Range(16L << 20, long.MaxValue)]
-    public long MaxBytesInFlight { get; set; } = 1L << 30;
+    public long MaxInFlightBytes { get; set; } = 1L << 30;
 
     /// <summary>
     /// How long a request may take for each 256 KiB of its bytes to arrive. A slower request fails with DEADLINE_EXCEEDED, so that a
-    /// silent caller does not keep its share of <see cref="MaxBytesInFlight"/>.
+    /// silent caller does not keep its share of <see cref="MaxInFlightBytes"/>.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
     public TimeSpan UploadTimeout { get; set; } = TimeSpan.FromSeconds(10);

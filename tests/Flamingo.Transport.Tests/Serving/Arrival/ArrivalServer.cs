@@ -53,7 +53,7 @@ internal sealed class ArrivalServer : IAsyncDisposable
 
     public ByteBudget Budget => _app.Services.GetRequiredService<ByteBudget>();
 
-    /// <param name="bytesInFlight">Requests:MaxBytesInFlight.</param>
+    /// <param name="bytesInFlight">Requests:MaxInFlightBytes.</param>
     /// <param name="operators">Who may clear the cache; null for what holds without the gateway's registration.</param>
     /// <param name="caller">The address that calls seem to come from; null for the real one.</param>
     /// <param name="isGateway">Whether the public services are served beside the stages.</param>
@@ -63,7 +63,7 @@ internal sealed class ArrivalServer : IAsyncDisposable
     {
         var (builder, logs, flamingo) = (WebApplication.CreateSlimBuilder(), new ConcurrentQueue<Logged>(), new FakeFlamingo());
         builder.Logging.ClearProviders().SetMinimumLevel(LogLevel.Information).AddProvider(new LogCollector(logs));
-        builder.Configuration["Requests:MaxBytesInFlight"] = bytesInFlight?.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        builder.Configuration["Requests:MaxInFlightBytes"] = bytesInFlight?.ToString(System.Globalization.CultureInfo.InvariantCulture);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null;

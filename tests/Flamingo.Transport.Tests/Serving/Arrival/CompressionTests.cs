@@ -77,7 +77,7 @@ public sealed class CompressionTests : IAsyncLifetime
             if (status.Details!.GetDetail<RetryInfo>() is null)
                 Assert.True(
                     status.Message.Contains($"{limit} bytes", StringComparison.Ordinal)
-                    || status.Message.Contains("Requests:MaxBytesInFlight", StringComparison.Ordinal), status.Message);
+                    || status.Message.Contains("Requests:MaxInFlightBytes", StringComparison.Ordinal), status.Message);
         }
 
         Assert.InRange(memory.Growth, 0, (1L << 30) + (256L << 20));

@@ -24,7 +24,7 @@ public sealed class FloodTests
         {
             // Larger than half of a tenant's share, so that waiting does not help.
             Assert.Equal(StatusCode.ResourceExhausted, status.Code);
-            Assert.Contains("Requests:MaxBytesInFlight", status.Message, StringComparison.Ordinal);
+            Assert.Contains("Requests:MaxInFlightBytes", status.Message, StringComparison.Ordinal);
             Assert.Null(status.Details!.GetDetail<RetryInfo>());
         }
 
