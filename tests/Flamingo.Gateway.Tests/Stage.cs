@@ -82,6 +82,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
 
     public TaskCompletionSource Encoding { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Replaces services of the gateway.</summary>
+    public Action<IServiceCollection> Replace { get; set; } = _ => { };
+
     /// <summary>A picture that begins with 255 cannot be decoded.</summary>
     public const byte Broken = 255;
 
@@ -195,7 +198,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
         services.AddSingleton<IVisionEncoder>(this).AddSingleton<IResampler>(this).AddSingleton<ILanguageModel>(this);
         services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new CollectedLogs(Logged)));
         services.AddSingleton<ISeedSource>(new FixedSeed(this));
-        return services.AddGatewayPipeline().BuildServiceProvider();
+        services.AddGatewayPipeline();
+        Replace(services);
+        return services.BuildServiceProvider();
     }
 
     private sealed class FixedSeed(Stage stage) : ISeedSource

@@ -22,10 +22,13 @@ public sealed class RespServerTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task A_miss_is_written_and_a_restarted_gateway_hits_it()
     {
-        await using (var before = Gateway())
-            Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
         await using var connection = await _server.ConnectAsync();
-        await WrittenAsync(connection, 1);
+        await using (var before = Gateway())
+        {
+            Assert.Equal([PictureSource.Encoded], await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
+            await WrittenAsync(connection, 1);
+        }
+
         Assert.InRange((await connection.GetDatabase().KeyTimeToLiveAsync(KeyOf(1)))!.Value, TimeSpan.FromSeconds(1),
             TimeSpan.FromHours(1));
 
@@ -41,9 +44,13 @@ public sealed class RespServerTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task What_is_used_lives_on()
     {
-        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
         await using var connection = await _server.ConnectAsync();
-        await WrittenAsync(connection, 1);
+        await using (var before = Gateway())
+        {
+            await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
+            await WrittenAsync(connection, 1);
+        }
+
         await connection.GetDatabase().KeyExpireAsync(KeyOf(1), TimeSpan.FromMinutes(1));
         await using var after = Gateway();
         Assert.Equal([PictureSource.Redis], await after.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1)));
@@ -55,9 +62,13 @@ public sealed class RespServerTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task Garbage_is_a_miss_and_is_written_over()
     {
-        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
         await using var connection = await _server.ConnectAsync();
-        await WrittenAsync(connection, 1);
+        await using (var before = Gateway())
+        {
+            await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1));
+            await WrittenAsync(connection, 1);
+        }
+
         var whole = (byte[])(await connection.GetDatabase().HashGetAsync(KeyOf(1), "data"))!;
         var entry = LatentValue.Read(NameOf(1), whole, (_, _) => true)!;
         var (turned, another) = (new TensorData(TensorDtype.Float32, [5, 2], entry.Latents.Tensor.Bytes),
@@ -86,8 +97,13 @@ public sealed class RespServerTests : IDisposable
     [Fact(Timeout = 60_000)]
     public async Task A_value_that_redis_refuses_to_read_is_a_miss_and_those_beside_it_are_hits()
     {
-        await using (var before = Gateway()) await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1), Picture(2), Picture(3));
         await using var connection = await _server.ConnectAsync();
+        await using (var before = Gateway())
+        {
+            await before.GetRequiredService<IFlamingo>().SourcesAsync(Picture(1), Picture(2), Picture(3));
+            for (byte picture = 1; picture <= 3; picture++) await WrittenAsync(connection, picture);
+        }
+
         await connection.GetDatabase().KeyDeleteAsync(KeyOf(2));
         await connection.GetDatabase().StringSetAsync(KeyOf(2), "another type");
         await using var after = Gateway();

@@ -22,7 +22,8 @@ public sealed class LogTests
         await using var gateway = _stage.Services(
             ("Redis:ConnectionString", $"{server.Address},password="),
             ("Redis:LookupBudget", "00:00:10"), ("Redis:LeaseBudget", "00:00:10"), ("Redis:WriteBudget", "00:00:10"),
-            ("Redis:LeaseDuration", "00:01:00"), ("Gateway:MemoryCacheBytes", "12345"));
+            ("Redis:LeaseDuration", "00:01:00"), ("Gateway:MemoryCacheBytes", "12345"), ("Gateway:TenantSalt", "a salt of this test"),
+            ("Redis:IntegrityKey", "a key of this test"));
         foreach (var start in gateway.GetServices<IHostedService>()) await start.StartAsync(Cancellation);
         Assert.Contains("12345 bytes", Single("held in memory").Text, StringComparison.Ordinal);
         while (!Said("is connected")) await Task.Delay(1, Cancellation);
