@@ -11,7 +11,7 @@ namespace Flamingo.SystemTests.Attacks;
 /// </summary>
 public sealed class AttackTests
 {
-    private const long Budget = 256 << 20; // Requests:MaxBytesInFlight of the server
+    private const long Budget = 256 << 20; // Requests:MaxInFlightBytes of the server
     private const long Slack = 256 << 20;
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
 
@@ -23,7 +23,7 @@ public sealed class AttackTests
         var cancellation = TestContext.Current.CancellationToken;
         await using var server = await AttackServer.StartAsync(
             RepositoryFiles.Path("models", "shapes"),
-            [("Requests:MaxBytesInFlight", $"{Budget}"), ("Gateway:WriteStallTimeout", "2s"), ("Endpoints:WriteTimeout", "4s"), .. attack.Options],
+            [("Requests:MaxInFlightBytes", $"{Budget}"), ("Gateway:WriteStallTimeout", "2s"), ("Endpoints:WriteTimeout", "4s"), .. attack.Options],
             cancellation);
         for (var call = 0; call < 3; call++) await Attack.AskAsNeighbourAsync(server.Target, Longest, cancellation);
         var (before, most) = (server.Memory, 0L);
