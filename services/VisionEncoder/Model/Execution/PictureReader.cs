@@ -135,6 +135,7 @@ internal sealed class PictureReader : IDisposable
             : plan.Frames.Select(frame => _decoder.Decode(files[frame]));
         foreach (var (index, picture) in pictures.Index())
         {
+            cancellation.ThrowIfCancellationRequested(); // resizing a large picture takes longer than decoding it
             if (picture is not null) levels.Add(_preprocessor.Levels(picture));
             else faults.Add(
                 new(
