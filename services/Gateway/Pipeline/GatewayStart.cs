@@ -17,8 +17,8 @@ internal sealed class GatewayStart(IServiceProvider services) : IHostedService
     {
         var cache = services.GetRequiredService<LatentCacheOperations>();
         LatentCacheLog.Started(services.GetRequiredService<ILogger<LatentCacheOperations>>(), cache.Read().Memory.MaxBytes);
-        var connections = new[] { services.GetRequiredService<RedisConnection>(), services.GetRequiredService<SupportSetRedis>().Connection };
-        if (!connections.Any(connection => connection.IsOn)) return Task.CompletedTask;
+        var sets = services.GetRequiredService<SupportSetRedis>().Connection;
+        if (!sets.IsOn && !services.GetRequiredService<RedisConnection>().IsOn) return Task.CompletedTask;
         var log = services.GetRequiredService<ILogger<RedisConnection>>();
         if (!services.GetRequiredService<IntegritySeal>().IsKeyed) RedisLog.NoIntegrityKey(log);
         if (services.GetRequiredService<GatewayOptions>().TenantSalt.Length == 0) RedisLog.NoTenantSalt(log);

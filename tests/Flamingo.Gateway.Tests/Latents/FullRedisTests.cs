@@ -71,7 +71,8 @@ public sealed class FullRedisTests(RedisContainerFixture redis) : IClassFixture<
                 () => store.PutAsync(tenant, NewSets.Of("s", texts), null, Cancellation));
             Assert.Equal(FlamingoErrorKind.Overloaded, refusal.Kind);
             Assert.Contains("maxmemory", refusal.Message, StringComparison.Ordinal);
-            var pictures = connection.GetServers()[0].Keys(pattern: "*:s:*").Where(key => !key.ToString().EndsWith(first.Revision, StringComparison.Ordinal)).ToList();
+            var pictures = connection.GetServers()[0].Keys(pattern: "*:s:*")
+                .Where(key => !key.ToString().EndsWith(first.Revision, StringComparison.Ordinal)).ToList();
             var half = Assert.Single(pictures); // some were written
             Assert.InRange((await database.KeyTimeToLiveAsync(half))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
             Assert.Equal("one", Assert.Single((await store.GetAsync(tenant, "s", Cancellation))!.Shots).Text);

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.Gateway.Tests.SupportSets;
 
-/// <summary>Tests that the store in memory counts all that sets take, and that neither sets nor names of tenants grow beyond bounds.</summary>
+/// <summary>Tests that the store in memory counts all that sets take, and that neither sets nor tenants grow beyond bounds.</summary>
 public sealed class StoreBoundsTests
 {
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 24, 0, 0, 0, TimeSpan.Zero));

@@ -172,18 +172,15 @@ public sealed class RedisSupportSetStore(
             FlamingoErrorKind.Conflict, $"Other callers keep replacing support set {name}. Try again.");
     }, cancellation);
 
-    // Each write gives the hash its time to live again, in the same transaction, so that nothing is left without one.
+    // Each write gives the hash its time to live again, in the same step, so that nothing is left without one.
     private static async Task WritePicturesAsync(
         IDatabase database, string key, Dictionary<string, byte[]> files, CancellationToken running)
     {
         foreach (var (id, file) in files)
         {
             running.ThrowIfCancellationRequested();
-            var write = database.CreateTransaction();
-            var written = write.HashSetAsync(key, id, file);
-            var expires = write.KeyExpireAsync(key, RedisSupportSetTotal.Unfinished);
-            await write.ExecuteAsync();
-            await Task.WhenAll(written, expires);
+            await SupportSetScripts.RunAsync(
+                database, SupportSetScripts.WritePicture, [key], [id, file, (long)RedisSupportSetTotal.Unfinished.TotalMilliseconds]);
         }
     }
 
@@ -217,16 +214,16 @@ public sealed class RedisSupportSetStore(
         var (indexed, older) = (batch.HashGetAllAsync(Index(tenant)), batch.SetMembersAsync(Names(tenant)));
         batch.Execute();
         var sets = new SortedDictionary<string, StoredSet>(StringComparer.Ordinal);
-        foreach (var entry in await OrEmptyAsync(indexed, "the index", "of any name"))
+        foreach (var entry in await OrEmptyAsync(indexed, "the index", "(all of a tenant)"))
         {
             var name = entry.Name.ToString();
-            if (RedisIndexEntry.Read(entry.Value) is not { } read || SupportSetFormat.ReadSummary(read.Summary, seal, Key(tenant, name)) is not
-                { } set)
+            if (RedisIndexEntry.Read(entry.Value) is not { } read
+                || SupportSetFormat.ReadSummary(read.Summary, seal, Key(tenant, name)) is not { } set)
                 RedisLog.SupportSetDamaged(logger, "the entry of the index", name, Unreadable);
             else if (!(set.Expires <= time.GetUtcNow())) sets[name] = set;
         }
 
-        var names = (await OrEmptyAsync(older, "the list of names", "of any name")).Select(name => name.ToString()).ToList();
+        var names = (await OrEmptyAsync(older, "the list of names", "(all of a tenant)")).Select(name => name.ToString()).ToList();
         if (names.Count == 0) return [.. sets.Values];
         batch = database.CreateBatch();
         var reads = names.Select(name => (Name: name, Fields: batch.HashGetAsync(Key(tenant, name), RedisSupportSetEntry.Fields))).ToList();

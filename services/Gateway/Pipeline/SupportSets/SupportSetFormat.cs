@@ -66,8 +66,16 @@ internal static class SupportSetFormat
     public static IReadOnlyList<StoredShot>? ReadExamples(ReadOnlyMemory<byte> value, IntegritySeal seal, string name) =>
         Read<List<StoredShot>>(Kind.Examples, value, seal, name, (ref Body body) =>
         {
-            var shots = new List<StoredShot>();
-            for (var left = body.Int32(); left > 0; left--) shots.Add(new StoredShot(body.Text(), body.Text(), body.Bytes().ToArray()));
+            var (shots, embeddings) = (new List<StoredShot>(), new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal));
+            for (var left = body.Int32(); left > 0; left--)
+            {
+                var (id, text, embedding) = (body.Text(), body.Text(), body.Bytes());
+                // Examples with the same picture share its embedding.
+                if (!embeddings.TryGetValue(id, out var known) || !known.Span.SequenceEqual(embedding.Span))
+                    known = embeddings[id] = embedding.ToArray();
+                shots.Add(new StoredShot(id, text, known));
+            }
+
             return shots;
         }) is { } shots && shots.TrueForAll(shot => shot is { PictureId: not null, Text: not null }) ? shots : null;
 

@@ -2,6 +2,7 @@ using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Redis;
 using Flamingo.Stages;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
@@ -15,9 +16,9 @@ internal static class SupportSetRegistration
         services.AddOptionSection<SupportSetOptions>(SupportSetOptions.Section)
             .Validate(options => RedisConnection.IsConnectionString(options.ConnectionString), RedisConnection.Explain(
                 "SupportSets:ConnectionString", "an empty string stores support sets where Redis:ConnectionString says"))
-            .Validate<IOptions<RedisOptions>>(
-                (options, redis) => options.ConnectionString.Length > 0 || redis.Value.ConnectionString.Length == 0
-                    || !options.InstanceName.StartsWith(redis.Value.InstanceName, StringComparison.Ordinal),
+            .Validate<IConfiguration>(
+                (options, configuration) => options.ConnectionString.Length > 0
+                    || !IsPrefixOfBoth(new OptionSection<RedisOptions>(configuration, RedisOptions.Section).Read(), options),
                 "SupportSets:InstanceName begins with Redis:InstanceName, so that clearing the latent cache would delete the support sets. "
                 + "Give prefixes of which none begins with the other, or a SupportSets:ConnectionString.");
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SupportSetOptions>>().Value);
@@ -36,6 +37,9 @@ internal static class SupportSetRegistration
         services.AddSingleton<ISupportSets, SupportSetCollection>();
         return services;
     }
+
+    private static bool IsPrefixOfBoth(RedisOptions redis, SupportSetOptions sets) =>
+        redis.ConnectionString.Length > 0 && sets.InstanceName.StartsWith(redis.InstanceName, StringComparison.Ordinal);
 
     private static SupportSetRedis Connection(IServiceProvider provider)
     {

@@ -9,7 +9,9 @@ namespace Flamingo.Gateway.SupportSets;
 /// </summary>
 internal static class SupportSetScripts
 {
-    /// <summary>Runs a script that returns texts. EVAL is used instead of EVALSHA, because a restarted server does not know the script.</summary>
+    /// <summary>
+    /// Runs a script that returns texts. EVAL is used instead of EVALSHA, because a restarted server does not know the script.
+    /// </summary>
     public static async Task<string[]> RunAsync(IDatabase database, string script, RedisKey[] keys, RedisValue[] arguments) =>
         [.. ((RedisValue[]?)await database.ScriptEvaluateAsync(script, keys, arguments, CommandFlags.NoScriptCache) ?? [])
             .Select(value => value.ToString())];
@@ -48,6 +50,15 @@ internal static class SupportSetScripts
           return count, bytes, first
         end
 
+        """;
+
+    /// <summary>
+    /// Writes a picture of a set that is not published yet. KEYS: pictures. ARGV: id, file, time to live in milliseconds.
+    /// </summary>
+    public const string WritePicture = """
+        redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+        redis.call('PEXPIRE', KEYS[1], ARGV[3])
+        return {'done'}
         """;
 
     /// <summary>

@@ -26,7 +26,8 @@ public sealed class SupportSetShots(ISupportSetStore store, LatentCache latents,
     private readonly RecentlyAdded<StoredSet> _embedded = new(MostEmbedded, MostEmbeddedBytes, set => set.MemoryBytes);
 
     /// <exception cref="FlamingoException">
-    /// NotFound: the version does not exist, or pictures of the set or of the query are not held; InvalidArgument: more shots than the set has, or than a prompt accepts.
+    /// NotFound: the version does not exist, or pictures of the set or of the query are not held; InvalidArgument: more
+    /// shots than the set has, or than a prompt accepts.
     /// </exception>
     public async Task<ResolvedShots> SelectAsync(
         StoredSet set, SupportSetChoice choice, IReadOnlyList<RequestedPicture> query, int segments, Tenant tenant, FlamingoModel model,
