@@ -64,9 +64,9 @@ public sealed record MemoryReport(IReadOnlyList<MemoryClaim> Claims)
         }
     }
 
-    public override string ToString() => string.Join("; ", Claims.Select(claim =>
-        $"{claim.Holder}{(claim.Device == "cpu" ? "" : $" on {claim.Device}")}: " +
-        string.Join(", ", claim.Items.Select(item => $"{item.What} {Size(item.Bytes)}"))))
+    public override string ToString() => string.Join("; ", Claims.GroupBy(claim => (claim.Holder, claim.Device)).Select(claims =>
+        $"{claims.Key.Holder}{(claims.Key.Device == "cpu" ? "" : $" on {claims.Key.Device}")}: " +
+        string.Join(", ", claims.SelectMany(claim => claim.Items).Select(item => $"{item.What} {Size(item.Bytes)}"))))
         + $"; together {Size(Bytes)}";
 
     /// <summary>Formats a number of bytes in MiB or GiB.</summary>

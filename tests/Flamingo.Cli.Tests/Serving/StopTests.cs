@@ -24,8 +24,9 @@ public sealed class StopTests : IDisposable
         var (serving, address) = await ServeAsync();
         await using var _ = serving;
         await serving.SaidAsync("[2001] Model flamingo-shapes is read from ");
-        await serving.SaidAsync(
-            "[2002] Memory held: vision encoder: weights 3.2 MiB; resampler: weights 3.0 MiB; language model: weights ");
+        await serving.SaidAsync("[2002] Memory held: vision encoder: weights 3.2 MiB, decoding ");
+        await serving.SaidAsync("; resampler: weights 3.0 MiB, features in the stage ");
+        await serving.SaidAsync("; language model: weights ");
         await serving.SaidAsync("[5001] The language model reads at most 2048 tokens.");
         await serving.SaidAsync($"[1001] flamingo 0.1.0.0 serves gRPC (HTTP/2, without TLS) on "
             + $"{address.Replace("localhost", "[::]", StringComparison.Ordinal)}.");

@@ -225,6 +225,46 @@ public sealed class GenerationEngineTests : IAsyncDisposable
         Assert.True(_engine.Statistics is { Running: 0, Waiting: 0, LeasedBlocks: 0, LeasedPictures: 0 });
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_step_is_seen_while_it_runs_and_an_idle_engine_is_seen_as_idle()
+    {
+        var answer = Read(Ask("ab1a", new() { MaxTokens = 1 }));
+        var (_, through) = await _gate.ArrivalAsync(Timely); // a step that hangs
+        var unit = _engine.Worker.Running;
+        Assert.NotNull(unit);
+        through.SetResult();
+        _gate.Open();
+        await answer;
+        await Idle(_engine);
+        while (_engine.Worker.Running is not null) await Task.Yield();
+        Assert.Null(_engine.Worker.Failure);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task An_error_outside_of_a_step_ends_all_requests_and_is_reported_as_the_end_of_the_worker()
+    {
+        var clock = new BreakableClock();
+        var engine = new GenerationEngine(_runner, new EngineLimits(4, 4, 64, 64, 4), [ScriptedModel.Stop], "digest", clock);
+        clock.Break(); // it fails once, when the engine admits the request and begins a step
+        var running = Read(engine.GenerateAsync(Prompts.Of("ab1a"), new(), null, ScriptedText.Letters, Prompts.Terms(), Timely));
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => running)).Kind);
+        while (engine.Worker.Failure is null) await Task.Yield();
+        Assert.Equal("The clock is broken.", engine.Worker.Failure.Message);
+        var later = engine.RankAsync(Prompts.Of("b"), Prompts.Behind(Prompts.Of("b"), [[1, 2]]), Prompts.Terms(), Timely);
+        Assert.Equal(FlamingoErrorKind.Unavailable, (await Assert.ThrowsAsync<FlamingoException>(() => later)).Kind);
+        await engine.DisposeAsync(); // does not throw the error again
+    }
+
+    private sealed class BreakableClock : TimeProvider
+    {
+        private int _broken;
+
+        public void Break() => _broken = 1;
+
+        public override long GetTimestamp() =>
+            Interlocked.Exchange(ref _broken, 0) == 1 ? throw new InvalidOperationException("The clock is broken.") : 0;
+    }
+
     [Fact(Timeout = 120_000)]
     public async Task Callers_that_come_and_go_on_many_threads_leave_nothing_behind()
     {

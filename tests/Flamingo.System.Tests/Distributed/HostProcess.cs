@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Flamingo.Testing;
 
@@ -39,6 +40,11 @@ public sealed class HostProcess : IAsyncDisposable
     }
 
     public string Address => $"http://localhost:{Port}";
+
+    /// <summary>The most main memory that the host has held since it started, in bytes.</summary>
+    public long PeakMemory => 1024 * long.Parse(
+        File.ReadLines($"/proc/{_process.Id}/status").Single(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
 
     /// <summary>The output on standard error.</summary>
     public string Error

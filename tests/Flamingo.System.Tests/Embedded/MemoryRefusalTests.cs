@@ -30,6 +30,8 @@ public sealed class MemoryRefusalTests
         {
             var refused = Assert.Throws<CheckpointException>(() => host.Services.GetRequiredService(first));
             foreach (var part in new[] { "2.8 GiB are to be held, this process may use 2.5 GiB", remedy, "vision encoder: weights",
+                "vision encoder: decoding 0.0 MiB; lower VisionEncoder:MaxPixels or VisionEncoder:MaxDecodes",
+                "lower VisionEncoder:MaxQueuedFrames", "lower Resampler:MaxQueuedFrames",
                 "resampler: weights", "lower LanguageModel:KvCacheBytes", "lower Gateway:MemoryCacheBytes" })
                 Assert.Contains(part, refused.Message, StringComparison.Ordinal);
         }
@@ -48,7 +50,8 @@ public sealed class MemoryRefusalTests
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Configuration.AddInMemoryCollection(
             [new("Model:Directory", RepositoryFiles.Path("models", "shapes")), new("Model:Dtype", dtype),
-                new("Model:WeightStorage", storage)]);
+                new("Model:WeightStorage", storage), new("VisionEncoder:MaxPixels", "1000"), new("VisionEncoder:MaxDecodes", "2"),
+                new("VisionEncoder:MaxQueuedFrames", "1"), new("Resampler:MaxQueuedFrames", "1")]);
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(available).AddVisionEncoderStage().AddResamplerStage().AddLanguageModelStage().AddGatewayPipeline();
         return builder.Build();

@@ -135,14 +135,14 @@ internal sealed class PictureReader : IDisposable
             : plan.Frames.Select(frame => _decoder.Decode(files[frame]));
         foreach (var (index, picture) in pictures.Index())
         {
-            cancellation.ThrowIfCancellationRequested(); // resizing a large picture takes longer than decoding it
+            cancellation.ThrowIfCancellationRequested(); // before the picture is resized
             if (picture is not null) levels.Add(_preprocessor.Levels(picture));
             else faults.Add(
                 new(
                     files.Count > 1 ? $"{field}.files[{plan.Frames[index]}]" : field,
                     plan.IsAnimation ? $"Frame {plan.Frames[index]} is truncated or damaged." : "The picture is truncated or damaged.",
                     PictureGate.Formats));
-            if (index < plan.Frames.Count - 1) cancellation.ThrowIfCancellationRequested(); // before the next frame is decoded
+            cancellation.ThrowIfCancellationRequested(); // before the next frame is decoded
         }
 
         return (levels, faults);
