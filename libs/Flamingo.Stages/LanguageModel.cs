@@ -57,8 +57,8 @@ public sealed record ChecksummedLatents(TensorData Tensor, ReadOnlyMemory<byte> 
 public sealed record LanguageModelRequest(IReadOnlyList<PromptSegment> Segments, SamplingParameters Sampling)
 {
     /// <summary>
-    /// Digest of the tenant, 64 lowercase hexadecimal characters, or empty. It salts the prefix hashes, so that tenants share no prefix, and it selects the scheduler's queue,
-    /// so that no tenant can starve another.
+    /// Digest of the tenant, 64 lowercase hexadecimal characters, or empty. It salts the prefix hashes, so that tenants share no prefix,
+    /// and it selects the scheduler's queue, so that no tenant can starve another.
     /// </summary>
     public string Tenant { get; init; } = "";
 

@@ -37,8 +37,10 @@ public sealed class WrongCountTests : IAsyncDisposable
     private static Dictionary<string, Func<IServiceProvider, Task>> Calls { get; } = new()
     {
         ["segments"] = services => Generate(services, new(new Untouchable<FlamingoSegment>(Many), new())),
-        ["segments of a ranking"] = services => Flamingo(services).RankAsync(new(new Untouchable<FlamingoSegment>(Many), ["x"]), Cancellation),
-        ["candidates"] = services => Flamingo(services).RankAsync(new([new FlamingoText("x")], new Untouchable<string>(Many)), Cancellation),
+        ["segments of a ranking"] = services => Flamingo(services).RankAsync(
+            new(new Untouchable<FlamingoSegment>(Many), ["x"]), Cancellation),
+        ["candidates"] = services => Flamingo(services).RankAsync(
+            new([new FlamingoText("x")], new Untouchable<string>(Many)), Cancellation),
         ["pictures"] = services => Flamingo(services).EncodeAsync(new(new Untouchable<FlamingoVisual>(Many)), Cancellation),
         ["sampling.allowed_tokens"] = services => Sample(services, new() { AllowedTokens = new Untouchable<int>(Many) }),
         ["sampling.stop_tokens"] = services => Sample(services, new() { StopTokens = new Untouchable<int>(Many) }),

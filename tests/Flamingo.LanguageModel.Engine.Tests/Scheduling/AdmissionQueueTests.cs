@@ -50,7 +50,7 @@ public sealed class AdmissionQueueTests
         Assert.Equal(
             ("A4", FlamingoErrorKind.Overloaded, TimeSpan.FromSeconds(3)), (displaced.Request, refusal.Kind, refusal.RetryAfter));
         Assert.Equal("A3", queue.Enqueue("D", "D1", NoWait)!.Value.Request);
-        // Now A and B have two each. A tenant without any may still come, and then the one that has one request cannot return with a second.
+        // Now A and B have two each. A tenant without any may still come; those that have one do not get a second.
         Assert.NotNull(queue.Enqueue("E", "E1", NoWait));
         Assert.Throws<FlamingoException>(() => queue.Enqueue("D", "D2", NoWait));
         Assert.Throws<FlamingoException>(() => queue.Enqueue("A", "A5", NoWait));
@@ -103,7 +103,8 @@ public sealed class AdmissionQueueTests
                 case 0 or 1 or 2:
                     var full = waiting.Values.Sum(list => list.Count) == 6;
                     var request = tenant + number;
-                    var (own, most) = (waiting.GetValueOrDefault(tenant)?.Count ?? 0, waiting.Values.Select(list => list.Count).DefaultIfEmpty().Max());
+                    var own = waiting.GetValueOrDefault(tenant)?.Count ?? 0;
+                    var most = waiting.Values.Select(list => list.Count).DefaultIfEmpty().Max();
                     if (full && own + 1 >= most)
                     {
                         Assert.Throws<FlamingoException>(() => queue.Enqueue(tenant, request, NoWait));

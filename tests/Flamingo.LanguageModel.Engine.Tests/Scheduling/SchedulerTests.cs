@@ -35,7 +35,8 @@ public sealed class SchedulerTests
     public async Task With_more_tenants_than_blocks_all_come_round_and_newcomers_do_not_go_before_them()
     {
         var engine = new SteppedEngine(blocks: 200, limits: new EngineLimits(64, 64, PrefillChunk: 8, PrefillChunkBesideDecoding: 8, 4));
-        var old = Enumerable.Range(0, 6).Select(number => engine.Ask(new string((char)('a' + number), 13), tenant: $"old {number}")).ToList();
+        var old = Enumerable.Range(0, 6).Select(number => engine.Ask(new string((char)('a' + number), 13), tenant: $"old {number}"))
+            .ToList();
         for (var step = 0; step < 3; step++)
         {
             engine.Ask("ab", tenant: $"new {step}"); // two blocks a step, and a newcomer in each

@@ -14,7 +14,10 @@ public sealed class BadInputTests(Models models)
     public async Task All_faults_at_once()
     {
         var refused = await Refused(
-            [new TextSegment("an <image> here"), new PictureSegment(KeyA, ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4)))],
+            [
+                new TextSegment("an <image> here"),
+                new PictureSegment(KeyA, ChecksummedLatents.Of(TensorData.FromFloats(new float[8], 2, 4))),
+            ],
             new() { Temperature = 9, TopP = 0 });
         Assert.Equal(
             ["sampling.temperature", "sampling.top_p", "segments[0].text", "segments[1].latents"],
@@ -45,7 +48,8 @@ public sealed class BadInputTests(Models models)
     public async Task Missing_latents_are_named_all_and_once()
     {
         var refused = await Assert.ThrowsAsync<FlamingoException>(
-            () => Generate([new PictureSegment(KeyB, null), Picture, new PictureSegment(KeyC, null), new PictureSegment(KeyB, null)], new()));
+            () => Generate(
+                [new PictureSegment(KeyB, null), Picture, new PictureSegment(KeyC, null), new PictureSegment(KeyB, null)], new()));
         Assert.Equal(FlamingoErrorKind.LatentsMissing, refused.Kind);
         Assert.Equal([KeyB, KeyC], refused.Missing);
     }

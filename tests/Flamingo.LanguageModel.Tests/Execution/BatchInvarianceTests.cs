@@ -30,7 +30,8 @@ public sealed class BatchInvarianceTests(Models models)
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions()))
         {
             // each tenant has its own prefix cache, so everything is computed again
-            foreach (var request in requests) alone.Add((await Generate(stage, request with { Tenant = Models.Tenant($"{alone.Count}") })).Ids);
+            foreach (var request in requests)
+                alone.Add((await Generate(stage, request with { Tenant = Models.Tenant($"{alone.Count}") })).Ids);
             Assert.Equal(0, stage.Statistics.CachedTokens);
         }
 
@@ -67,7 +68,8 @@ public sealed class BatchInvarianceTests(Models models)
         var (ids, samples) = (Enumerable.Range(0, 5).Select(_ => new List<int>()).ToList(), (IReadOnlyList<FinishedSample>)[]);
         await foreach (
             var item in stage.GenerateAsync(
-                request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = Models.Tenant("all") }, TestContext.Current.CancellationToken))
+                request with { Sampling = request.Sampling with { Samples = 5 }, Tenant = Models.Tenant("all") },
+                TestContext.Current.CancellationToken))
         {
             if (item is AnswerTokens tokens) ids[tokens.Sample].AddRange(tokens.Ids);
             if (item is AnswerFinished finished) samples = finished.Samples;

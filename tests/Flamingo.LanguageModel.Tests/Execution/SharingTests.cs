@@ -43,7 +43,8 @@ public sealed class SharingTests(Models models)
         await using var stage = models.NewStage(models.DirectoryOf("mpt1b"), new LanguageModelOptions());
         var latents = ChecksummedLatents.Of(Golden.Latents("mpt1b")[1]);
         var (a, b, c) = (new string('a', 64), new string('b', 64), new string('c', 64));
-        LanguageModelRequest Ask(params PictureSegment[] pictures) => new([.. pictures, new TextSegment("Output:")], new() { MaxTokens = 3 });
+        LanguageModelRequest Ask(params PictureSegment[] pictures) =>
+            new([.. pictures, new TextSegment("Output:")], new() { MaxTokens = 3 });
         PictureSegment Named(string key) => new(key, null) { Checksum = latents.Checksum };
         var missing =
             await Assert.ThrowsAsync<FlamingoException>(() => Generate(stage, Ask(Named(a), new(b, latents), Named(c))));

@@ -51,7 +51,8 @@ internal static class PromptPictures
             faults.Add(new($"{field}.max_frames", $"{clip.MaxFrames} is out of range.", $"Send 0 to {most}; 0 means {most}."));
         if (clip.Files.Count == 0)
             faults.Add(new($"{field}.files", "The clip has no file.", "Send one animated GIF or WebP, or one file per frame."));
-        if (!PromptRules.CheckMost($"{field}.files", "files", clip.Files.Count, PromptRules.MostFiles, faults, "Send fewer frames of the clip."))
+        if (!PromptRules.CheckMost(
+            $"{field}.files", "files", clip.Files.Count, PromptRules.MostFiles, faults, "Send fewer frames of the clip."))
             return new RequestedPicture("", null, field);
         foreach (var (index, file) in clip.Files.Index()) CheckSize(file, $"{field}.files[{index}]", model, faults);
         return new RequestedPicture(PictureId.Of(clip), clip with { MaxFrames = clip.MaxFrames == 0 ? most : clip.MaxFrames }, field);

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
 
@@ -11,28 +12,34 @@ internal sealed partial class TaskSegments(string whole)
 
     private readonly List<FlamingoSegment> _segments = [];
     private readonly Dictionary<int, string> _paths = [];
-    private bool _startsNewText;
+    private readonly StringBuilder _text = new(); // the text that more text may follow
 
     /// <summary>The segments. Adjacent texts are joined unless <see cref="StartNewText"/> was called between them.</summary>
-    public IReadOnlyList<FlamingoSegment> Segments => _segments;
-
-    public void Add(string text)
+    public IReadOnlyList<FlamingoSegment> Segments
     {
-        if (text.Length == 0) return;
-        if (!_startsNewText && _segments.LastOrDefault() is FlamingoText last) _segments[^1] = new FlamingoText(last.Text + text);
-        else _segments.Add(new FlamingoText(text));
-        _startsNewText = false;
+        get
+        {
+            StartNewText();
+            return _segments;
+        }
     }
+
+    public void Add(string text) => _text.Append(text);
 
     /// <summary>
     /// Makes the next text begin a new segment. The model reads the same text, but the choice of a replica depends on the first
     /// segments of a prompt.
     /// </summary>
-    public void StartNewText() => _startsNewText = true;
+    public void StartNewText()
+    {
+        if (_text.Length > 0) _segments.Add(new FlamingoText(_text.ToString()));
+        _text.Clear();
+    }
 
     /// <param name="path">Path of the picture in the request.</param>
     public void Add(FlamingoVisual visual, string path)
     {
+        StartNewText();
         _paths[_segments.Count] = path;
         _segments.Add(visual);
     }

@@ -35,7 +35,8 @@ internal sealed class Admission(
                 + $"computed at once.", "Ask for fewer samples or beams, or raise LanguageModel:MaxSequences."));
         var (prefix, most) = (request.Prompt.Ids.Count / memory.BlockTokens, PinnedPrefixes.MostOfTenant(memory.Blocks));
         if (request.Terms.PinPrefix is not null && prefix > most)
-            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; a tenant may pin at most {most}.", "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
+            faults.Add(new("pin_prefix", $"The prompt fills {prefix} blocks; a tenant may pin at most {most}.",
+                "Ask without pin_prefix, or raise LanguageModel:KvCacheBytes."));
         PromptRules.ThrowIfAny(faults);
         RequireLatents(request);
     }

@@ -46,6 +46,7 @@ internal static partial class EngineLog
     [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended with an error. All further requests are refused, and the process ends.")]
     public static partial void LoopFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(5113, LogLevel.Information, "{Pins} pinned prefixes have ended before their time, because a waiting request needs room.")]
+    [LoggerMessage(5113, LogLevel.Information,
+        "{Pins} pinned prefixes have ended before their time, because a waiting request needs room.")]
     public static partial void PinsYielded(this ILogger logger, long pins);
 }

@@ -7,7 +7,8 @@ namespace Flamingo.LanguageModel.Engine.KvCache;
 /// <summary>
 /// Identifies the content of a block: a chained SHA-256 over the tenant, all token ids up to the end of the block and, at each
 /// position where tokens begin to attend to another picture, the name of that picture (<see cref="PictureName"/>: the latent key and the
-/// checksum of the latents) or a mark for no picture. Equal hashes mean equal keys and values. vLLM and nano-vllm hash blocks in the same way; the pictures are an addition.
+/// checksum of the latents) or a mark for no picture. Equal hashes mean equal keys and values. vLLM and nano-vllm hash blocks in the same
+/// way; the pictures are an addition.
 /// </summary>
 public readonly record struct BlockHash(UInt128 High, UInt128 Low)
 {

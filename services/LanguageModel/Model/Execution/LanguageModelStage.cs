@@ -187,8 +187,8 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             if (tokens > _maxRankTokens)
                 throw FlamingoException.Invalid(
                     "candidates",
-                    $"The prompt's {prompt.Ids.Count} tokens and those of the first {candidates.Count} of {texts.Count} candidates are more "
-                    + $"than {_maxRankTokens}.", "Send fewer or shorter candidates, or raise LanguageModel:MaxRankTokens.");
+                    $"The prompt's {prompt.Ids.Count} tokens and those of the first {candidates.Count} of {texts.Count} candidates are "
+                    + $"more than {_maxRankTokens}.", "Send fewer or shorter candidates, or raise LanguageModel:MaxRankTokens.");
         }
 
         return candidates;

@@ -81,8 +81,8 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
         }
     }
 
-    // The name of every picture, and the latents that were sent, by name. A picture with neither latents nor checksum is the first value that
-    // another picture of the prompt sends for the same key.
+    // The name of every picture, and the latents that were sent, by name. A picture with neither latents nor checksum is the first value
+    // that another picture of the prompt sends for the same key.
     private (List<string> Names, Dictionary<string, TensorData> Latents) Pictures(IReadOnlyList<PromptSegment> segments, FaultList faults)
     {
         var (latents, sent) =
@@ -110,7 +110,7 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults.Add(new($"segments[{segment}].key", "This is not a latent key.", "Send 64 lowercase hexadecimal characters."));
         else if (picture.Checksum.Length is not (0 or SHA256.HashSizeInBytes))
             faults.Add(new($"segments[{segment}].checksum", $"The checksum has {picture.Checksum.Length} bytes.", "Send a SHA-256."));
-        else if (picture is { Latents: { } latents, Checksum.IsEmpty: false } && !latents.Checksum.Span.SequenceEqual(picture.Checksum.Span))
+        else if (picture.Latents is { } sent && !picture.Checksum.IsEmpty && !sent.Checksum.Span.SequenceEqual(picture.Checksum.Span))
             faults.Add(new($"segments[{segment}].checksum", "It is not the checksum of the latents.", "Send the same checksum with both."));
         else return true;
         return false;
