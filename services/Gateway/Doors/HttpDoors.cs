@@ -1,3 +1,5 @@
+using Flamingo.Gateway.Doors.Native;
+using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -9,7 +11,12 @@ namespace Flamingo.Gateway.Doors;
 /// </summary>
 public static class HttpDoors
 {
-    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services;
+    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services
+        .AddHttpPort()
+        .AddNativeJson();
 
-    public static WebApplication MapHttpDoors(this WebApplication app) => app;
+    /// <summary>Maps the doors. Middleware that decides whether a caller may come in belongs between the two first lines.</summary>
+    public static WebApplication MapHttpDoors(this WebApplication app) => app
+        .UseHttpPort()
+        .UseArrivedBodies();
 }

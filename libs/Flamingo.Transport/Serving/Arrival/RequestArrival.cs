@@ -4,6 +4,7 @@ using Flamingo.Stages;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
@@ -50,12 +51,21 @@ internal static class RequestArrival
         });
     }
 
+    private static bool IsGrpc(HttpContext context) =>
+        context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true;
+
     private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
         {
             app.Use(async (context, rest) =>
             {
+                if (!IsGrpc(context))
+                {
+                    await rest(context); // the body of another protocol arrives as ArrivedBody
+                    return;
+                }
+
                 using var request = new ArrivingRequest(context, budget, options.Value, time);
                 context.Features.Set<IRequestBodyPipeFeature>(request);
                 await rest(context);
