@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Stages;
@@ -7,6 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -49,8 +51,6 @@ internal static class RequestArrival
             kestrel.Limits.MaxRequestHeadersTotalSize = MostReceivedMetadataBytes;
             kestrel.Limits.Http2.MaxRequestHeaderFieldSize = MostReceivedEntryBytes;
             kestrel.Limits.MaxRequestHeaderCount = MostReceivedEntries;
-            // Kestrel would close the connection, with the calls of all others on it. TransferTimeout ends the one call instead.
-            kestrel.Limits.MinRequestBodyDataRate = null;
         });
     }
 
@@ -61,25 +61,36 @@ internal static class RequestArrival
         {
             app.Use(async (context, rest) =>
             {
+                // The HTTP port has other requests.
+                if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.Ordinal) != true)
+                {
+                    await rest(context);
+                    return;
+                }
+
+                // Kestrel would close the connection, with the calls of all others on it. TransferTimeout ends the one call instead.
+                if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate) rate.MinDataRate = null;
+                // The server's own body, because others may have set one that bounds the time of a flush whatever its size.
+                var answer = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().Writer;
                 using (var request = new ArrivingRequest(context, budget, options.Value, time))
                 {
                     context.Features.Set<IRequestBodyPipeFeature>(request);
                     await rest(context);
                 }
 
-                if (context.Response.BodyWriter.UnflushedBytes is > 0 and var bytes) await DeliverAsync(context, bytes);
+                if (answer.UnflushedBytes is > 0 and var bytes) await DeliverAsync(context, answer, bytes);
             });
             next(app);
         };
 
         // An answer of one message is sent when its call has ended. Streams send each message, and bound the time by themselves.
-        private async Task DeliverAsync(HttpContext context, long bytes)
+        private async Task DeliverAsync(HttpContext context, PipeWriter answer, long bytes)
         {
             var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivingRequest.BytesPerTimeout));
             using var stalled = new CancellationTokenSource(longest, time);
             try
             {
-                if (!(await context.Response.BodyWriter.FlushAsync(stalled.Token)).IsCanceled) return;
+                if (!(await answer.FlushAsync(stalled.Token)).IsCanceled) return;
             }
             catch (OperationCanceledException)
             {
