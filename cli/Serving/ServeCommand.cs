@@ -48,7 +48,8 @@ public static class ServeCommand
             var output = parsed.InvocationConfiguration.Output;
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var web = endpoints.HttpPort > 0 ? $" and http://localhost:{endpoints.HttpPort} (HTTP)" : "";
-            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. Ctrl-C stops.";
+            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. "
+                + "Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
             // not Done, because a component may have stopped the process with an exit code
             return orderly ? Environment.ExitCode : ExitCode.Interrupted;

@@ -9,11 +9,19 @@ public static class ArrivalRules
     /// <summary>Most bytes of a call's metadata, names and values together. Kestrel receives more, see RequestArrival.</summary>
     public const int MostMetadataBytes = 32 << 10;
 
+    /// <summary>Bytes that must be transferred within <see cref="RequestOptions.TransferTimeout"/>.</summary>
+    internal const int BytesPerTimeout = 256 << 10;
+
     /// <returns>The bytes of all headers of a request, names and values together.</returns>
     public static long MetadataBytes(HttpContext context)
     {
         var bytes = 0L;
-        foreach (var (name, value) in context.Request.Headers) bytes += name.Length + value.Sum(one => one?.Length ?? 0);
+        foreach (var (name, values) in context.Request.Headers)
+        {
+            bytes += name.Length;
+            for (var index = 0; index < values.Count; index++) bytes += values[index]?.Length ?? 0;
+        }
+
         return bytes;
     }
 

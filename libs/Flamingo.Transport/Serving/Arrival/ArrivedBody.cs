@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using Flamingo.Abstractions;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
@@ -41,14 +42,15 @@ public sealed class ArrivedBody : IRequestBodyPipeFeature, IDisposable
     {
         var services = context.RequestServices;
         var (budget, time) = (services.GetRequiredService<ByteBudget>(), services.GetRequiredService<TimeProvider>());
-        var timeout = services.GetRequiredService<IOptions<RequestOptions>>().Value.UploadTimeout;
+        var timeout = services.GetRequiredService<IOptions<RequestOptions>>().Value.TransferTimeout;
         if (context.Request.Headers.ContentEncoding.ToString() is not ("" or "identity"))
             throw new BadHttpRequestException(
                 "The header Content-Encoding names a compression. Send the body uncompressed.", StatusCodes.Status415UnsupportedMediaType);
         var most = small ? ByteBudget.SmallBytes : budget.LargestBody(Copies);
         if (context.Request.ContentLength > most) throw TooLarge(most, small);
-        var bytes = new ArrivingBytes(context.Request.BodyReader, budget, ArrivingBytes.TenantOf(context), timeout, time);
+        var bytes = new ArrivingBytes(context, budget, timeout, time);
         var body = new ArrivedBody(context, bytes);
+        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate) rate.MinDataRate = null; // TransferTimeout rules
         try
         {
             await body.ReceiveAsync(budget, most, small);

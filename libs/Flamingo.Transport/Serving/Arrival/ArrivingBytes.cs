@@ -11,39 +11,44 @@ namespace Flamingo.Transport.Serving.Arrival;
 /// How the bytes of one request arrive, whatever its protocol: from the connection, fast enough, and taken from the budget before they are
 /// held. Disposing gives all bytes back.
 /// </summary>
-internal sealed class ArrivingBytes(PipeReader body, ByteBudget budget, string tenant, TimeSpan timeout, TimeProvider time) : IDisposable
+internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, TimeSpan timeout, TimeProvider time) : IDisposable
 {
     /// <summary>Free bytes before the first piece, for the prefix of a gRPC message.</summary>
     public const int PrefixBytes = 5;
 
     private const int LargestPiece = 1 << 20;
-    private const int BytesPerTimeout = 256 << 10;
 
+    private readonly PipeReader _body = context.Request.BodyReader;
     private CancellationTokenSource? _stalled;
     private long _sinceTimeout; // bytes since the time was set
     private long _taken, _returnedWhenParsed;
 
-    public string Tenant => tenant;
+    /// <summary>
+    /// Whose bytes these are. It is read late, because a key may decide the tenant after this object was made, and once, because bytes go
+    /// back whence they came. A malformed name is refused later; until then the bytes are those of the default tenant.
+    /// </summary>
+    public string Tenant
+    {
+        get
+        {
+            if (field is not null) return field;
+            var name = context.Request.Headers[TenantHeader.Name].ToString();
+            return field = TenantName.IsWellFormed(name) ? name : TenantName.Default;
+        }
+    }
 
     /// <summary>Whether a read was cancelled because the caller sends too slowly.</summary>
     public bool IsTooSlow => _stalled?.IsCancellationRequested == true;
 
     /// <summary>The message of the error for <see cref="IsTooSlow"/>.</summary>
     public string TooSlow =>
-        $"The request arrives too slowly: each {BytesPerTimeout >> 10} KiB must arrive within {timeout.TotalSeconds:0.###} s. "
-        + "Send it faster, or raise Requests:UploadTimeout.";
-
-    /// <returns>Whose bytes these are. A malformed name is refused later; until then the bytes are those of the default tenant.</returns>
-    public static string TenantOf(HttpContext context)
-    {
-        var tenant = context.Request.Headers[TenantHeader.Name].ToString();
-        return TenantName.IsWellFormed(tenant) ? tenant : TenantName.Default;
-    }
+        $"The request arrives too slowly: each {ArrivalRules.BytesPerTimeout >> 10} KiB must arrive within {timeout.TotalSeconds:0.###} s. "
+        + "Send it faster, or raise Requests:TransferTimeout.";
 
     public void Dispose()
     {
         StopClock();
-        budget.GiveBack(tenant, Interlocked.Exchange(ref _taken, 0));
+        budget.GiveBack(Tenant, Interlocked.Exchange(ref _taken, 0));
     }
 
     /// <summary>Reads until this many bytes are there or the body ends. A caller that sends too slowly is cut off.</summary>
@@ -52,14 +57,14 @@ internal sealed class ArrivingBytes(PipeReader body, ByteBudget budget, string t
     {
         while (true)
         {
-            if (!body.TryRead(out var read))
+            if (!_body.TryRead(out var read))
             {
                 _stalled ??= new CancellationTokenSource(timeout, time);
-                read = await body.ReadAsync(_stalled.Token);
+                read = await _body.ReadAsync(_stalled.Token);
             }
 
             if (read.Buffer.Length >= bytes || read.IsCompleted) return read;
-            body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            _body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
     }
 
@@ -73,7 +78,7 @@ internal sealed class ArrivingBytes(PipeReader body, ByteBudget budget, string t
     public void GiveBack(long bytes)
     {
         Interlocked.Add(ref _taken, -bytes);
-        budget.GiveBack(tenant, bytes);
+        budget.GiveBack(Tenant, bytes);
     }
 
     /// <summary>Gives back all but one copy of the pieces, because they have been parsed.</summary>
@@ -85,14 +90,14 @@ internal sealed class ArrivingBytes(PipeReader body, ByteBudget budget, string t
 
     private void Take(long bytes, bool small)
     {
-        budget.Take(tenant, bytes, _taken, small);
+        budget.Take(Tenant, bytes, _taken, small);
         Interlocked.Add(ref _taken, bytes);
     }
 
     private void CountArrived(int bytes)
     {
         _sinceTimeout += bytes;
-        if (_sinceTimeout < BytesPerTimeout) return;
+        if (_sinceTimeout < ArrivalRules.BytesPerTimeout) return;
         _sinceTimeout = 0;
         _stalled?.CancelAfter(timeout);
     }

@@ -32,7 +32,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     public ArrivingRequest(HttpContext context, ByteBudget budget, RequestOptions options, TimeProvider time)
     {
         (_context, _body, _budget) = (context, context.Request.BodyReader, budget);
-        _bytes = new ArrivingBytes(_body, budget, ArrivingBytes.TenantOf(context), options.UploadTimeout, time);
+        _bytes = new ArrivingBytes(context, budget, options.TransferTimeout, time);
     }
 
     /// <summary>Why the call is refused; null if it is not.</summary>

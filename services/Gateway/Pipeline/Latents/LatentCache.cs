@@ -79,7 +79,7 @@ public sealed class LatentCache(
         }
 
         var open = asked.Where(item => !answers.ContainsKey(item.Picture.Id)).ToList();
-        if (open.Count > 0) open = await AddFilesAsync(open, held, files);
+        if (open.Count > 0) open = await RequestedPicture.WithFilesAsync(open, held.ContainsKey, files);
 
         // Steps 2 to 4: claim, encode and store. They are repeated for pictures whose other owner failed, or did not need all
         // that this request needs.
@@ -97,8 +97,9 @@ public sealed class LatentCache(
                 open = [];
                 foreach (var (picture, key, owner) in others)
                 {
-                    if (await AnswerOfOwnerAsync(owner, picture, cancellation) is { } answer)
-                        answers[picture.Id] = answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
+                    if (await owner.AnswerForAsync(picture, cancellation) is { } answer)
+                        answers[picture.Id] =
+                            answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
                     else open.Add((picture, key));
                 }
             }
@@ -123,34 +124,6 @@ public sealed class LatentCache(
     private void KeepInMemory(Dictionary<string, LatentValue> found, ConcurrentDictionary<string, LatentValue> held)
     {
         foreach (var (key, value) in found) memory.Put(key, held[key] = value);
-    }
-
-    private static async Task<List<Item>> AddFilesAsync(
-        List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
-    {
-        var without = open.Where(item => item.Picture.Input is null).Select(item => item.Picture.Id).ToList();
-        if (without.Count == 0) return open;
-        if (files is not null)
-        {
-            var fetched = await files(without);
-            open = [.. open.Select(item =>
-                (item.Picture with { Input = item.Picture.Input ?? fetched.GetValueOrDefault(item.Picture.Id) }, item.Key))];
-        }
-
-        var unknown = open.Where(item => item.Picture.Input is null).ToList();
-        if (unknown.Count == 0) return open;
-        var absent = unknown.Where(item => !held.ContainsKey(item.Key)).Select(item => item.Picture.Id).ToList();
-        var partial = unknown.Select(item => item.Picture.Id).Except(absent).ToList();
-        var problems = new List<string>();
-        if (absent.Count > 0)
-            problems.Add($"The service no longer holds {(absent.Count == 1 ? "this picture" : "these pictures")}: "
-                + $"{string.Join(", ", absent)}.");
-        if (partial.Count > 0)
-            problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
-        throw new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
-        {
-            Missing = [.. unknown.Select(item => item.Picture.Id)],
-        };
     }
 
     /// <summary>
@@ -379,36 +352,13 @@ public sealed class LatentCache(
         }
 
         if (failures.Count == 0) return;
-        static bool IsFault(Exception failure) => failure is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument };
-        throw failures.FirstOrDefault(failure => !IsFault(failure))
+        throw failures.FirstOrDefault(failure => failure is not FlamingoException { Kind: FlamingoErrorKind.InvalidArgument })
             ?? FlamingoException.Invalid([.. failures.Cast<FlamingoException>().SelectMany(failure => failure.Faults)]);
     }
 
-    /// <returns>
-    /// Null if the owner's result cannot be used: it lacks attention or an embedding that this request needs, or the owner's
-    /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
-    /// </returns>
-    private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
-    {
-        var covers = owner.Picture.Covers(picture);
-        try
-        {
-            var answer = await owner.Answer.Task.WaitAsync(cancellation);
-            return covers ? answer : null;
-        }
-        catch (FlamingoException exception) when (!covers || exception.Kind == FlamingoErrorKind.InvalidArgument)
-        {
-            return null;
-        }
-    }
-
     /// <summary>A picture that one request of this process encodes, and for which others may wait.</summary>
-    private sealed class Claim(RequestedPicture picture, string key)
+    private sealed record Claim(RequestedPicture Picture, string Key)
     {
-        public RequestedPicture Picture { get; } = picture;
-
-        public string Key { get; } = key;
-
         /// <summary>Number of requests that wait for the answer, the owner included. The cache's lock guards it.</summary>
         public int Waiting { get; set; } = 1;
 
@@ -417,5 +367,24 @@ public sealed class LatentCache(
 
         /// <summary>Completed when the picture is encoded, or when its encoding has failed or has been cancelled.</summary>
         public TaskCompletionSource<PictureLatents> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>Waits for the answer on behalf of another request.</summary>
+        /// <returns>
+        /// Null if the owner's result cannot be used: it lacks attention or an embedding that the other request needs, or the owner's
+        /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
+        /// </returns>
+        public async Task<PictureLatents?> AnswerForAsync(RequestedPicture other, CancellationToken cancellation)
+        {
+            var covers = Picture.Covers(other);
+            try
+            {
+                var answer = await Answer.Task.WaitAsync(cancellation);
+                return covers ? answer : null;
+            }
+            catch (FlamingoException exception) when (!covers || exception.Kind == FlamingoErrorKind.InvalidArgument)
+            {
+                return null;
+            }
+        }
     }
 }
