@@ -1,4 +1,5 @@
 using Flamingo.Gateway.Doors.Native;
+using Flamingo.Gateway.Doors.OpenApi;
 using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -18,5 +19,6 @@ public static class HttpDoors
     /// <summary>Maps the doors. Middleware that decides whether a caller may come in belongs between the two first lines.</summary>
     public static WebApplication MapHttpDoors(this WebApplication app) => app
         .UseHttpPort()
-        .UseArrivedBodies();
+        .UseArrivedBodies()
+        .MapOpenApiDocument();
 }
