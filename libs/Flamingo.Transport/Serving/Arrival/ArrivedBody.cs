@@ -85,7 +85,6 @@ public sealed class ArrivedBody : IRequestBodyPipeFeature, IDisposable
 
     private async Task ReceiveAsync(ByteBudget budget, int most, bool small)
     {
-        var source = _context.Request.BodyReader;
         var length = _context.Request.ContentLength;
         small = small || length <= ByteBudget.SmallBytes;
         if (length is { } announced) budget.CheckFree(_bytes.Tenant, Copies * announced, small);
@@ -94,8 +93,8 @@ public sealed class ArrivedBody : IRequestBodyPipeFeature, IDisposable
         {
             var read = await _bytes.FillAsync(1);
             if (pieces.Length + read.Buffer.Length > most) throw TooLarge(most, small);
-            pieces.Append(read.Buffer, length ?? most + 1L);
-            source.AdvanceTo(read.Buffer.End);
+            pieces.Append(read.Buffer, length ?? most);
+            _bytes.AdvanceTo(read.Buffer.End);
             if (read.IsCompleted) break;
         }
 

@@ -22,6 +22,7 @@ internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, Time
     private CancellationTokenSource? _stalled;
     private long _sinceTimeout; // bytes since the time was set
     private long _taken, _returnedWhenParsed;
+    private SequencePosition? _unread; // start of what the last read gave, until it has been consumed
 
     /// <summary>
     /// Whose bytes these are. It is read late, because a key may decide the tenant after this object was made, and once, because bytes go
@@ -48,6 +49,8 @@ internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, Time
     public void Dispose()
     {
         StopClock();
+        // The server reads the rest of the body to use the connection of HTTP/1.1 again, which it cannot during a read.
+        if (_unread is { } position) AdvanceTo(position);
         budget.GiveBack(Tenant, Interlocked.Exchange(ref _taken, 0));
     }
 
@@ -63,10 +66,14 @@ internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, Time
                 read = await _body.ReadAsync(_stalled.Token);
             }
 
+            _unread = read.Buffer.Start;
             if (read.Buffer.Length >= bytes || read.IsCompleted) return read;
-            _body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
     }
+
+    /// <summary>Ends the last read.</summary>
+    public void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 
     /// <summary>Lets the caller be silent until the next read.</summary>
     public void StopClock()
@@ -86,6 +93,12 @@ internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, Time
     {
         GiveBack(_returnedWhenParsed);
         _returnedWhenParsed = 0;
+    }
+
+    private void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        _unread = null;
+        _body.AdvanceTo(consumed, examined);
     }
 
     private void Take(long bytes, bool small)

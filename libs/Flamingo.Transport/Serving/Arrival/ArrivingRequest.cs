@@ -145,7 +145,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         if (read.Buffer.IsEmpty) return false;
         if (read.Buffer.Length < PrefixBytes) throw Malformed("The body ends inside the prefix of a message.");
         var (compression, length) = Prefix(read.Buffer);
-        _body.AdvanceTo(read.Buffer.GetPosition(PrefixBytes));
+        _bytes.AdvanceTo(read.Buffer.GetPosition(PrefixBytes));
         if (compression > 1) throw Malformed($"The first byte of a message is {compression}, and not 0 or 1.");
         var most = limit.Bytes(_budget);
         if (length > most) throw TooLarge(limit, most);
@@ -208,7 +208,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
             if (read.Buffer.IsEmpty) throw Malformed("The body ends inside a message.");
             var rest = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, length - pieces.Length));
             pieces.Append(rest, length);
-            _body.AdvanceTo(rest.End);
+            _bytes.AdvanceTo(rest.End);
         }
     }
 

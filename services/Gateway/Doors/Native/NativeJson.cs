@@ -27,8 +27,13 @@ internal static class NativeJson
 
     public static IServiceCollection AddNativeJson(this IServiceCollection services)
     {
-        services.AddGrpc().AddJsonTranscoding(transcoding => transcoding.TypeRegistry = Types);
-        return services;
+        new ServerBuilder(services).AddJsonTranscoding(transcoding =>
+        {
+            transcoding.TypeRegistry = Types;
+            transcoding.JsonSettings.WriteInt64sAsStrings = true; // as protocol buffers do; JavaScript would round a seed
+        });
+        // Its faults are the caller's, and it would log each with a stack trace. What a service throws is logged by the service.
+        return services.AddLogging(logging => logging.AddFilter("Grpc.AspNetCore.Grpc.JsonTranscoding", LogLevel.Warning));
     }
 
     /// <returns>The method that an endpoint translates from JSON; null for every other endpoint.</returns>
@@ -70,4 +75,10 @@ internal static class NativeJson
         StatusCodes.Status413PayloadTooLarge or StatusCodes.Status431RequestHeaderFieldsTooLarge => StatusCode.ResourceExhausted,
         _ => StatusCode.InvalidArgument,
     };
+
+    /// <summary>What AddGrpc returns. A second AddGrpc would register gRPC's own binder again, which AddStageServing has replaced.</summary>
+    private sealed class ServerBuilder(IServiceCollection services) : IGrpcServerBuilder
+    {
+        public IServiceCollection Services => services;
+    }
 }

@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Flamingo.Abstractions;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
@@ -10,16 +12,18 @@ namespace Flamingo.Gateway.Doors.Native;
 /// Checks the JSON text of a request against its message, and names the path of each fault. The translation of ASP.NET Core would ignore
 /// unknown names and would say of every other fault only that the text is not correct.
 /// </summary>
-internal sealed class NativeRequest
+internal sealed partial class NativeRequest
 {
     private const int MostDepth = 32;
     private const int MostFaults = 16;
-    private const int LongestQuote = 64;
+    private const int MostTextBytes = 16 << 20;
+    private const int LongestName = 256, LongestQuote = 64;
 
     private static readonly SearchValues<byte> Base64 =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"u8);
 
     private readonly List<FieldFault> _faults = [];
+    private long _textBytes;
 
     private NativeRequest()
     {
@@ -56,6 +60,8 @@ internal sealed class NativeRequest
         HashSet<OneofDescriptor> chosen = [];
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            if (Length(ref reader) > LongestName)
+                throw FlamingoException.Invalid(path.Length == 0 ? "body" : path, "It has a very long name.", "Send the fields of the message.");
             var name = Text(ref reader);
             var field = message.Fields.InDeclarationOrder().FirstOrDefault(one => one.JsonName == name || one.Name == name);
             var at = path.Length == 0 ? Quote(name) : $"{path}.{Quote(name)}";
@@ -68,7 +74,8 @@ internal sealed class NativeRequest
                 continue;
             }
 
-            if (reader.TokenType == JsonTokenType.Null) continue; // as if it were absent
+            // null is as if it were absent. The translation does not read it for an array.
+            if (reader.TokenType == JsonTokenType.Null && !field.IsRepeated) continue;
             if (field.RealContainingOneof is { } oneof && !chosen.Add(oneof))
                 Fault(at, "It excludes another field of the same object.",
                     $"Send one of {string.Join(", ", oneof.Fields.Select(one => one.JsonName))}.");
@@ -89,7 +96,8 @@ internal sealed class NativeRequest
         switch (field.FieldType)
         {
             case FieldType.Message when field.MessageType.FullName == Duration.Descriptor.FullName:
-                Expect(ref reader, path, "a text such as \"1.5s\"", JsonTokenType.String);
+                if (Expect(ref reader, path, "a text such as \"1.5s\"", JsonTokenType.String) && !DurationText().IsMatch(Text(ref reader)))
+                    Fault(path, "It is not a duration.", "Send seconds with at most 9 decimal places and an s, such as \"1.5s\".");
                 break;
             case FieldType.Message when field.MessageType.FullName == Timestamp.Descriptor.FullName:
                 Expect(ref reader, path, "a text such as \"2026-01-31T12:00:00Z\"", JsonTokenType.String);
@@ -98,7 +106,11 @@ internal sealed class NativeRequest
                 if (Expect(ref reader, path, "an object", JsonTokenType.StartObject)) ReadObject(ref reader, field.MessageType, path);
                 break;
             case FieldType.String:
-                Expect(ref reader, path, "a text", JsonTokenType.String);
+                if (!Expect(ref reader, path, "a text", JsonTokenType.String)) break;
+                _textBytes += Length(ref reader);
+                if (_textBytes > MostTextBytes)
+                    throw FlamingoException.Invalid(path, $"The texts of the request are longer than {MostTextBytes} bytes.", "Send shorter texts.");
+                Text(ref reader); // refuses what is not Unicode
                 break;
             case FieldType.Bytes:
                 if (Expect(ref reader, path, "base64 in quotation marks", JsonTokenType.String) && !IsBase64(ref reader))
@@ -134,19 +146,16 @@ internal sealed class NativeRequest
     {
         if (reader.TokenType == JsonTokenType.String)
         {
-            // Numbers of 64 bits are texts in the JSON of protocol buffers, because JavaScript has none; so may others be.
-            var number = Text(ref reader);
-            if (type is FieldType.Double or FieldType.Float && number is "NaN" or "Infinity" or "-Infinity") return true;
-            var digits = System.Text.Encoding.UTF8.GetBytes(number);
-            var inner = new Utf8JsonReader(digits);
-            try
+            var text = Text(ref reader);
+            return type switch
             {
-                return inner.Read() && inner.TokenType == JsonTokenType.Number && IsNumber(ref inner, type) && inner.BytesConsumed == digits.Length;
-            }
-            catch (JsonException)
-            {
-                return false;
-            }
+                FieldType.Double or FieldType.Float => text is "NaN" or "Infinity" or "-Infinity",
+                // JavaScript has no numbers of 64 bits, so the JSON of protocol buffers sends them as texts.
+                FieldType.Int64 or FieldType.SInt64 or FieldType.SFixed64 =>
+                    long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _),
+                FieldType.UInt64 or FieldType.Fixed64 => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _),
+                _ => false,
+            };
         }
 
         return type switch
@@ -164,15 +173,17 @@ internal sealed class NativeRequest
     private static bool IsBase64(ref Utf8JsonReader reader)
     {
         if (reader.ValueIsEscaped) return true; // for example \/, which the translation reads
-        var text = reader.HasValueSequence ? reader.ValueSequence : new ReadOnlySequence<byte>(reader.ValueSpan.ToArray());
-        if (text.Length % 4 != 0) return false;
-        if (text.IsEmpty) return true;
-        var end = text.Slice(text.Length - 2).ToArray();
-        var padding = end is [(byte)'=', (byte)'='] ? 2 : end[1] == '=' ? 1 : 0;
-        foreach (var part in text.Slice(0, text.Length - padding))
+        if (Length(ref reader) % 4 != 0) return false;
+        if (!reader.HasValueSequence) return !reader.ValueSpan[..^Padding(reader.ValueSpan)].ContainsAnyExcept(Base64);
+        var text = reader.ValueSequence;
+        foreach (var part in text.Slice(0, text.Length - Padding(text.Slice(text.Length - 2).ToArray())))
             if (part.Span.ContainsAnyExcept(Base64)) return false;
         return true;
+
+        static int Padding(ReadOnlySpan<byte> text) => text.EndsWith("=="u8) ? 2 : text.EndsWith("="u8) ? 1 : 0;
     }
+
+    private static long Length(ref Utf8JsonReader reader) => reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length;
 
     // A text of a caller may hold half of a surrogate pair, which no string can.
     private static string Text(ref Utf8JsonReader reader)
@@ -196,6 +207,9 @@ internal sealed class NativeRequest
         JsonTokenType.Null => "null",
         _ => "truth value",
     };
+
+    [GeneratedRegex(@"^-?[0-9]{1,10}(\.[0-9]{1,9})?s\z")]
+    private static partial Regex DurationText();
 
     private static string Quote(string name) => name.Length > LongestQuote ? name[..LongestQuote] + "…" : name;
 }

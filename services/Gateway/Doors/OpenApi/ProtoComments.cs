@@ -33,9 +33,9 @@ internal sealed class ProtoComments
         [Services, var service] => $"{file.Package}.{file.Service[service].Name}",
         [Services, var service, Members, var method] =>
             $"{file.Package}.{file.Service[service].Name}.{file.Service[service].Method[method].Name}",
-        // The values of an enum are named beside it.
         [Enums, var type] => $"{file.Package}.{file.EnumType[type].Name}",
-        [Enums, var type, Members, var value] => $"{file.Package}.{file.EnumType[type].Value[value].Name}",
+        [Enums, var type, Members, var value] =>
+            $"{file.Package}.{file.EnumType[type].Name}.{file.EnumType[type].Value[value].Name}",
         [Messages, var message, .. var rest] => NameOf($"{file.Package}.{file.MessageType[message].Name}", file.MessageType[message], rest),
         _ => null,
     };
@@ -47,7 +47,8 @@ internal sealed class ProtoComments
         [NestedMessages, var nested, .. var rest] =>
             NameOf($"{name}.{message.NestedType[nested].Name}", message.NestedType[nested], rest),
         [NestedEnums, var type] => $"{name}.{message.EnumType[type].Name}",
-        [NestedEnums, var type, Members, var value] => $"{name}.{message.EnumType[type].Value[value].Name}",
+        [NestedEnums, var type, Members, var value] =>
+            $"{name}.{message.EnumType[type].Name}.{message.EnumType[type].Value[value].Name}",
         _ => null,
     };
 }

@@ -50,6 +50,8 @@ internal static class HttpErrors
             FlamingoErrorKind.NotFound => StatusCodes.Status404NotFound,
             FlamingoErrorKind.Aborted => StatusCodes.Status409Conflict,
             FlamingoErrorKind.PermissionDenied => StatusCodes.Status403Forbidden,
+            // Without a time to wait, it never fits.
+            FlamingoErrorKind.Overloaded when flamingo.RetryAfter is null => StatusCodes.Status413PayloadTooLarge,
             FlamingoErrorKind.Overloaded => StatusCodes.Status429TooManyRequests,
             FlamingoErrorKind.Unavailable => StatusCodes.Status503ServiceUnavailable,
             FlamingoErrorKind.DeadlineExceeded => StatusCodes.Status504GatewayTimeout,

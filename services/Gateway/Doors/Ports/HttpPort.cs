@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Text.RegularExpressions;
 using Flamingo.Gateway.Doors.Native;
 using Flamingo.ServiceDefaults;
@@ -100,7 +101,10 @@ internal static partial class HttpPort
 
     /// <summary>Marks a request of the HTTP port.</summary>
     /// <param name="IsGrpc">Whether it is gRPC-Web, which is gRPC from here on.</param>
-    private sealed record WebRequest(bool IsGrpc);
+    /// <param name="IsText">Whether it is gRPC-Web in base64.</param>
+    private sealed record WebRequest(bool IsGrpc, bool IsText);
+
+    private sealed record Body(PipeReader Reader) : IRequestBodyPipeFeature;
 
     private sealed class Filter(IOptions<EndpointOptions> options) : IStartupFilter
     {
@@ -112,6 +116,7 @@ internal static partial class HttpPort
                 {
                     web.Use(BeginAsync);
                     web.UseGrpcWeb(new GrpcWebOptions { DefaultEnabled = true });
+                    web.Use(ReadTextAsync);
                 });
             next(app);
         };
@@ -121,8 +126,17 @@ internal static partial class HttpPort
             var given = context.Request.Headers[RequestId].ToString();
             context.TraceIdentifier = WellFormedId().IsMatch(given) ? given : Guid.NewGuid().ToString("N");
             context.Response.Headers[RequestId] = context.TraceIdentifier;
-            context.Features.Set(new WebRequest(
-                context.Request.ContentType?.StartsWith("application/grpc-web", StringComparison.OrdinalIgnoreCase) == true));
+            context.Features.Set(new WebRequest(Is("application/grpc-web"), Is("application/grpc-web-text")));
+            return next(context);
+
+            bool Is(string type) => context.Request.ContentType?.StartsWith(type, StringComparison.OrdinalIgnoreCase) == true;
+        }
+
+        // The reader that decodes base64 has no TryRead, which ArrivingRequest calls. One over its stream has.
+        private static Task ReadTextAsync(HttpContext context, RequestDelegate next)
+        {
+            if (context.Features.Get<WebRequest>() is { IsText: true })
+                context.Features.Set<IRequestBodyPipeFeature>(new Body(PipeReader.Create(context.Request.BodyReader.AsStream())));
             return next(context);
         }
     }

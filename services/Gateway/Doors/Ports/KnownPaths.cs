@@ -19,7 +19,7 @@ internal sealed class KnownPaths(EndpointDataSource endpoints)
         if (path.Length > MostCharacters) path = path[..MostCharacters] + "…";
         return new BadHttpRequestException(status switch
         {
-            StatusCodes.Status404NotFound => $"There is no {request.Method} {path}. There is: {string.Join(", ", All().Select(known => $"{known.Method} {known.Path}"))}.",
+            StatusCodes.Status404NotFound => $"There is no {request.Method} {path}. There is: {string.Join(", ", Names())}.",
             StatusCodes.Status405MethodNotAllowed =>
                 $"{path} does not accept {request.Method}. It accepts {string.Join(", ", context.Response.Headers.Allow.ToArray())}.",
             StatusCodes.Status415UnsupportedMediaType =>
@@ -30,13 +30,16 @@ internal sealed class KnownPaths(EndpointDataSource endpoints)
 
     /// <returns>Methods and paths of the HTTP port that are not of the native API, with what their endpoints say of themselves.</returns>
     public IEnumerable<(string Method, string Path, string Summary)> OfOtherDoors() =>
-        from known in All()
+        from known in Described()
         where NativeJson.MethodOf(known.Endpoint) is null
-            && known.Endpoint.Metadata.GetMetadata<IExcludeFromDescriptionMetadata>()?.ExcludeFromDescription != true
         select (known.Method, known.Path, known.Endpoint.Metadata.GetMetadata<IEndpointSummaryMetadata>()?.Summary ?? "");
 
-    private IEnumerable<(string Method, string Path, RouteEndpoint Endpoint)> All() =>
+    // The page of the API is not part of the API.
+    private IEnumerable<string> Names() => Described().Select(known => $"{known.Method} {known.Path}").Append("GET /openapi");
+
+    private IEnumerable<(string Method, string Path, RouteEndpoint Endpoint)> Described() =>
         from endpoint in endpoints.Endpoints.OfType<RouteEndpoint>()
+        where endpoint.Metadata.GetMetadata<IExcludeFromDescriptionMetadata>()?.ExcludeFromDescription != true
         where endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is null || NativeJson.MethodOf(endpoint) is not null
         let path = "/" + endpoint.RoutePattern.RawText?.TrimStart('/')
         from method in endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? []
