@@ -108,7 +108,10 @@ public sealed class AnswersTests
             ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"],
             new() { AllowedTokens = [0, 1, 3], NoRepeatNgramSize = 1, Temperature = 1, Seed = 1, Samples = 2 }
         },
-        { ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"], new() { AllowedTokens = [0, 1, 3], NoRepeatNgramSize = 1, Beams = 2 } },
+        {
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"],
+            new() { AllowedTokens = [0, 1, 3], NoRepeatNgramSize = 1, Beams = 2 }
+        },
         {
             ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size", "sampling.min_tokens"],
             new() { AllowedTokens = [4, 5, ScriptedModel.Stop], NoRepeatNgramSize = 1, MinTokens = 5, Beams = 3 }

@@ -4,7 +4,9 @@ using Flamingo.LanguageModel.Engine.Sampling;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Sampling;
 
-/// <summary>What depends on the tokens so far: penalties, n-grams that may not repeat, and the minimum number of tokens; and min-p.</summary>
+/// <summary>
+/// What depends on the tokens so far: penalties, n-grams that may not repeat, and the minimum number of tokens. Also min-p.
+/// </summary>
 public sealed class PenaltiesTests
 {
     private const float Never = float.NegativeInfinity;
@@ -189,8 +191,11 @@ public sealed class PenaltiesTests
     ];
 
     [Fact]
-    public void The_models_best_is_enough_where_no_parameter_changes_it() =>
-        Assert.True(new TokenSampler(new() { MinP = 0.5f, TopK = 3, TopP = 0.5f, StopTokens = [1], StopStrings = ["x"] }, [1]).TakesOnlyBest);
+    public void The_models_best_is_enough_where_no_parameter_changes_it()
+    {
+        var sampling = new SamplingParameters { MinP = 0.5f, TopK = 3, TopP = 0.5f, StopTokens = [1], StopStrings = ["x"] };
+        Assert.True(new TokenSampler(sampling, [1]).TakesOnlyBest);
+    }
 
     [Theory]
     [MemberData(nameof(NotGreedy), DisableDiscoveryEnumeration = true)]
