@@ -26,10 +26,12 @@ public sealed class BadInputTests(Stack shared) : HostTests(shared)
             Segments = { new V1.PromptSegment { Text = "an <image> here" }, new V1.PromptSegment { PictureId = "not-an-id" },
                 new V1.PromptSegment { Text = "Output:" } },
             Sampling = new Sampling { MaxTokens = 0, Temperature = 2.5f, TopK = -1, TopP = 0, RepetitionPenalty = 0.01f,
+                FrequencyPenalty = -3, PresencePenalty = float.NaN, MinP = 1.5f, NoRepeatNgramSize = -1, MinTokens = -1,
                 StopStrings = { "" }, StopTokens = { 512 } },
         };
         await RefusedAsync(request, "segments[0].text", "segments[1].picture_id", "sampling.max_tokens", "sampling.temperature",
-            "sampling.top_k", "sampling.top_p", "sampling.repetition_penalty", "sampling.stop_strings", "sampling.stop_tokens");
+            "sampling.top_k", "sampling.top_p", "sampling.repetition_penalty", "sampling.frequency_penalty", "sampling.presence_penalty",
+            "sampling.min_p", "sampling.no_repeat_ngram_size", "sampling.min_tokens", "sampling.stop_strings", "sampling.stop_tokens");
         await RefusedAsync(new GenerateRequest { Segments = { new V1.PromptSegment { Text = "Output:" } },
             Sampling = new Sampling { Temperature = float.NaN, TopP = float.NaN } }, "sampling.temperature", "sampling.top_p");
     }
