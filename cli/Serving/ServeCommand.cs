@@ -3,6 +3,7 @@ using System.Globalization;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
+using Flamingo.Gateway.Doors;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -23,6 +24,8 @@ public static class ServeCommand
         var model = ModelOption.Create();
         var port = NumberOption.Create<int>(
             "--grpc-port", "N", "Port for gRPC (HTTP/2 without TLS) on all network interfaces. Default: 8080.", 1, 65535);
+        var http = NumberOption.Create<int>(
+            "--http-port", "N", "Port for HTTP/1.1: OpenAI's API, JSON and gRPC-Web. Default: none.", 1, 65535);
         var redis = new Option<string>("--redis")
         {
             HelpName = "CONNECTION",
@@ -33,17 +36,20 @@ public static class ServeCommand
         var command = new Command(Name, "Serve all stages from one process until Ctrl-C: Generate, Rank, Encode, GetModel, tasks, "
         + "support sets and the latent cache over gRPC, with health checks and reflection.")
         {
-            model, port, redis, SettingOption.Create(),
+            model, port, http, redis, SettingOption.Create(),
         };
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var app = Build(
                 SettingOption.Of(parsed), ("Model:Directory", parsed.GetValue(model)?.FullName),
                 ("Endpoints:GrpcPort", parsed.GetValue(port)?.ToString(CultureInfo.InvariantCulture)),
+                ("Endpoints:HttpPort", parsed.GetValue(http)?.ToString(CultureInfo.InvariantCulture)),
                 ("Redis:ConnectionString", parsed.GetValue(redis)));
             var output = parsed.InvocationConfiguration.Output;
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
-            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC). Ctrl-C stops.";
+            var web = endpoints.HttpPort > 0 ? $" and http://localhost:{endpoints.HttpPort} (HTTP)" : "";
+            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. "
+                + "Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
             // not Done, because a component may have stopped the process with an exit code
             return orderly ? Environment.ExitCode : ExitCode.Interrupted;
@@ -62,11 +68,11 @@ public static class ServeCommand
         builder.AddServiceDefaults();
         builder.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
-        builder.Services.AddEmbeddedFlamingo().AddStageServing();
+        builder.Services.AddEmbeddedFlamingo().AddStageServing().AddHttpDoors();
         var app = builder.Build();
         SettingOption.CheckSections(app.Services, settings);
         app.CheckBeforeStart();
-        app.MapFlamingo();
+        app.MapFlamingo().MapHttpDoors();
         app.MapServiceDefaults();
         return app;
     }

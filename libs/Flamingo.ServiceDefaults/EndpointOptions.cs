@@ -11,6 +11,10 @@ public sealed class EndpointOptions
     [Range(1, 65535)]
     public int GrpcPort { get; set; } = 8080;
 
+    /// <summary>TCP port of the HTTP endpoint, which accepts HTTP/1.1; 0 opens none. Only the gateway serves something on it.</summary>
+    [Range(0, 65535)]
+    public int HttpPort { get; set; }
+
     /// <summary>Addresses to listen on: any (all addresses) or loopback.</summary>
     [AllowedValues("any", "loopback")]
     public string Listen { get; set; } = "any";

@@ -78,16 +78,20 @@ public static class ServiceProgram
         {
             kestrel.Limits.MaxRequestBodySize = null; // gRPC has its own limit
             // the options validation reports an invalid port together with all other faults
-            var port = Math.Clamp(endpoints.GrpcPort, 1, 65535);
-            if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, Listen);
-            else kestrel.ListenAnyIP(port, Listen);
-        });
+            Listen(Math.Clamp(endpoints.GrpcPort, 1, 65535), listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
+            });
+            // Without TLS a port cannot negotiate, so HTTP/1.1 has a port of its own.
+            if (endpoints.HttpPort is > 0 and <= 65535) Listen(endpoints.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
 
-        void Listen(ListenOptions listen)
-        {
-            listen.Protocols = HttpProtocols.Http2;
-            listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
-        }
+            void Listen(int port, Action<ListenOptions> configure)
+            {
+                if (endpoints.Listen == "loopback") kestrel.ListenLocalhost(port, configure);
+                else kestrel.ListenAnyIP(port, configure);
+            }
+        });
 
         builder.Services.AddSingleton<RunningCalls>();
         builder.Services.AddSingleton<UnreadAnswers>();

@@ -24,25 +24,11 @@ public static class ServiceRun
         IPAddress[] addresses = endpoints.Listen == "loopback"
             ? [IPAddress.Loopback, IPAddress.IPv6Loopback]
             : [IPAddress.IPv6Any, IPAddress.Any];
-        foreach (var address in addresses)
-        {
-            try
-            {
-                using var listener = new TcpListener(address, endpoints.GrpcPort);
-                listener.Start();
-            }
-            catch (SocketException exception)
-            {
-                var reason = exception.SocketErrorCode switch
-                {
-                    SocketError.AddressAlreadyInUse => "another process already listens there. Stop that process, or choose",
-                    SocketError.AccessDenied => "this user may not listen there. Choose",
-                    _ => null, // for example a machine without IPv6, where the server listens only on IPv4
-                };
-                if (reason is null) continue;
-                throw new IOException($"Port {endpoints.GrpcPort} cannot be used: {reason} another Endpoints:GrpcPort.", exception);
-            }
-        }
+        if (endpoints.HttpPort == endpoints.GrpcPort)
+            throw new IOException($"Endpoints:HttpPort and Endpoints:GrpcPort are both {endpoints.GrpcPort}. Choose two ports.");
+        foreach (var (port, option) in new[] { (endpoints.GrpcPort, "Endpoints:GrpcPort"), (endpoints.HttpPort, "Endpoints:HttpPort") })
+            foreach (var address in addresses)
+                if (port > 0) CheckPort(address, port, option);
     }
 
     /// <summary>
@@ -71,6 +57,25 @@ public static class ServiceRun
         {
             signal.Cancel = true; // the process ends by itself with its own exit code
             atOnce.Cancel();
+        }
+    }
+
+    private static void CheckPort(IPAddress address, int port, string option)
+    {
+        try
+        {
+            using var listener = new TcpListener(address, port);
+            listener.Start();
+        }
+        catch (SocketException exception)
+        {
+            var reason = exception.SocketErrorCode switch
+            {
+                SocketError.AddressAlreadyInUse => "another process already listens there. Stop that process, or choose",
+                SocketError.AccessDenied => "this user may not listen there. Choose",
+                _ => null, // for example a machine without IPv6, where the server listens only on IPv4
+            };
+            if (reason is not null) throw new IOException($"Port {port} cannot be used: {reason} another {option}.", exception);
         }
     }
 

@@ -38,7 +38,8 @@ public sealed class Watchdog : IHostedService, IDisposable
 
     /// <param name="exit">Ends the process with an exit code; it need not return.</param>
     public Watchdog(
-        IEnumerable<WorkerGroup> groups, IOptions<HealthOptions> health, IOptions<EndpointOptions> endpoints, IHostApplicationLifetime lifetime,
+        IEnumerable<WorkerGroup> groups, IOptions<HealthOptions> health, IOptions<EndpointOptions> endpoints,
+            IHostApplicationLifetime lifetime,
         TimeProvider time, ILogger<Watchdog> log, Action<int> exit)
     {
         _workers = [.. groups.SelectMany(group => group.Workers).Append(_pool).Distinct()];

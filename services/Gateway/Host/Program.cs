@@ -1,8 +1,9 @@
 using Flamingo.Gateway;
+using Flamingo.Gateway.Doors;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;
 
 return await ServiceProgram.RunAsync(args,
-    builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing(),
-    app => app.MapFlamingo());
+    builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing().AddHttpDoors(),
+    app => app.MapFlamingo().MapHttpDoors());

@@ -102,7 +102,8 @@ public sealed record Attack(
                     using var source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
                     source.CancelAfter(TimeSpan.FromMilliseconds(300));
                     statuses.AddRange(await CallAsync(target, (channel, headers) =>
-                        new V1.Flamingo.FlamingoClient(channel).EncodeAsync(request, headers, cancellationToken: source.Token).ResponseAsync));
+                        new V1.Flamingo.FlamingoClient(channel).EncodeAsync(request, headers, cancellationToken: source.Token)
+                            .ResponseAsync));
                 }
 
                 return statuses;
@@ -113,7 +114,8 @@ public sealed record Attack(
                 Segments = { Text("a") },
                 Sampling = new V1.Sampling { MaxTokens = 4, AllowedTokens = { Enumerable.Range(0, 20_000_000).Select(id => id & 127) } },
             })),
-        new("many_elements", "300,000 empty candidates, labels, ids and stop tokens", [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
+        new("many_elements", "300,000 empty candidates, labels, ids and stop tokens",
+            [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
             async (target, cancellation) =>
             {
                 var empty = Enumerable.Repeat("", 300_000);
@@ -246,7 +248,8 @@ public sealed record Attack(
         return statuses;
     }
 
-    private static async Task<bool> ReadAsync(GrpcChannel channel, V1.GenerateRequest request, string tenant, CancellationToken cancellation)
+    private static async Task<bool> ReadAsync(GrpcChannel channel, V1.GenerateRequest request, string tenant,
+        CancellationToken cancellation)
     {
         using var call = new V1.Flamingo.FlamingoClient(channel).Generate(
             request, TenantHeader.With([], tenant), cancellationToken: cancellation);

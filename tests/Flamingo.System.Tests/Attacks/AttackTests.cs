@@ -23,7 +23,8 @@ public sealed class AttackTests
         var cancellation = TestContext.Current.CancellationToken;
         await using var server = await AttackServer.StartAsync(
             RepositoryFiles.Path("models", "shapes"),
-            [("Requests:MaxInFlightBytes", $"{Budget}"), ("Gateway:WriteStallTimeout", "2s"), ("Endpoints:WriteTimeout", "4s"), .. attack.Options],
+            [("Requests:MaxInFlightBytes", $"{Budget}"), ("Gateway:WriteStallTimeout", "2s"), ("Endpoints:WriteTimeout", "4s"),
+                .. attack.Options],
             cancellation);
         for (var call = 0; call < 3; call++) await Attack.AskAsNeighbourAsync(server.Target, Longest, cancellation);
         var (before, most) = (server.Memory, 0L);

@@ -27,10 +27,11 @@ public sealed class ArrowsTests
         ["Flamingo.LanguageModel.Engine"] = ["Flamingo.Stages"],
         ["Flamingo.LanguageModel"] = ["Flamingo.LanguageModel.Engine", "Flamingo.Modeling"],
         ["Flamingo.Gateway"] = ["Flamingo.Configuration", "Flamingo.Stages"],
+        ["Flamingo.Gateway.Doors"] = ["Flamingo.Configuration", "Flamingo.Wire"],
         ["Flamingo.VisionEncoder.Host"] = ["Flamingo.VisionEncoder", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.Resampler.Host"] = ["Flamingo.Resampler", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.LanguageModel.Host"] = ["Flamingo.LanguageModel", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
-        ["Flamingo.Gateway.Host"] = ["Flamingo.Gateway", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
+        ["Flamingo.Gateway.Host"] = ["Flamingo.Gateway", "Flamingo.Gateway.Doors", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
     };
 
     /// <summary>Packages that only the listed projects may reference.</summary>

@@ -21,9 +21,11 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     /// <summary>Most bytes of a call's metadata, names and values together. Kestrel receives more, see StageEndpoints.</summary>
     internal const int MostMetadataBytes = 32 << 10;
 
+    /// <summary>Bytes that must be transferred within <see cref="RequestOptions.TransferTimeout"/>.</summary>
+    internal const int BytesPerTimeout = 256 << 10;
+
     private const int PrefixBytes = 5;
     private const int LargestPiece = 1 << 20;
-    private const int BytesPerTimeout = 256 << 10;
 
     private static readonly byte[] Nothing = new byte[PrefixBytes]; // a message without content
 
@@ -41,7 +43,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
 
     public ArrivingRequest(HttpContext context, ByteBudget budget, RequestOptions options, TimeProvider time)
     {
-        (_context, _body, _budget, _timeout, _time) = (context, context.Request.BodyReader, budget, options.UploadTimeout, time);
+        (_context, _body, _budget, _timeout, _time) = (context, context.Request.BodyReader, budget, options.TransferTimeout, time);
         var tenant = context.Request.Headers[TenantHeader.Name].ToString();
         _tenant = TenantName.IsWellFormed(tenant) ? tenant : TenantName.Default;
     }
@@ -92,7 +94,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
             End(new FlamingoException(
                 FlamingoErrorKind.DeadlineExceeded,
                 $"The request arrives too slowly: each {BytesPerTimeout >> 10} KiB must arrive within {_timeout.TotalSeconds:0.###} s. "
-                + "Send it faster, or raise Requests:UploadTimeout.").ToRpcException());
+                + "Send it faster, or raise Requests:TransferTimeout.").ToRpcException());
         }
         catch (Exception exception) when (
             exception is IOException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
@@ -139,7 +141,12 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     {
         _begun = true;
         var bytes = 0L;
-        foreach (var (name, value) in _context.Request.Headers) bytes += name.Length + value.Sum(one => one?.Length ?? 0);
+        foreach (var (name, values) in _context.Request.Headers)
+        {
+            bytes += name.Length;
+            for (var index = 0; index < values.Count; index++) bytes += values[index]?.Length ?? 0;
+        }
+
         if (bytes > MostMetadataBytes)
             throw new FlamingoException(
                 FlamingoErrorKind.Overloaded,

@@ -4,10 +4,12 @@ using Flamingo.Stages;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Transport.Serving.Arrival;
@@ -18,6 +20,8 @@ internal static class RequestArrival
     // Kestrel closes a connection whose call has more metadata than this. Below it only the call fails, see ArrivingRequest. The sum is
     // larger than 256 KiB, because HTTP/2 counts 32 bytes for each entry besides its name and its value.
     private const int MostReceivedEntryBytes = 288 << 10, MostReceivedMetadataBytes = 512 << 10, MostReceivedEntries = 8192;
+
+    private const int CancelledStream = 8; // CANCEL of HTTP/2
 
     public static void AddRequestArrival(this IServiceCollection services)
     {
@@ -45,22 +49,46 @@ internal static class RequestArrival
             kestrel.Limits.MaxRequestHeadersTotalSize = MostReceivedMetadataBytes;
             kestrel.Limits.Http2.MaxRequestHeaderFieldSize = MostReceivedEntryBytes;
             kestrel.Limits.MaxRequestHeaderCount = MostReceivedEntries;
-            // Kestrel would close the connection, with the calls of all others on it. UploadTimeout ends the one call instead.
+            // Kestrel would close the connection, with the calls of all others on it. TransferTimeout ends the one call instead.
             kestrel.Limits.MinRequestBodyDataRate = null;
         });
     }
 
-    private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time) : IStartupFilter
+    private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time, ILogger<RequestOptions> log)
+        : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
         {
             app.Use(async (context, rest) =>
             {
-                using var request = new ArrivingRequest(context, budget, options.Value, time);
-                context.Features.Set<IRequestBodyPipeFeature>(request);
-                await rest(context);
+                using (var request = new ArrivingRequest(context, budget, options.Value, time))
+                {
+                    context.Features.Set<IRequestBodyPipeFeature>(request);
+                    await rest(context);
+                }
+
+                if (context.Response.BodyWriter.UnflushedBytes is > 0 and var bytes) await DeliverAsync(context, bytes);
             });
             next(app);
         };
+
+        // An answer of one message is sent when its call has ended. Streams send each message, and bound the time by themselves.
+        private async Task DeliverAsync(HttpContext context, long bytes)
+        {
+            var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivingRequest.BytesPerTimeout));
+            using var stalled = new CancellationTokenSource(longest, time);
+            try
+            {
+                if (!(await context.Response.BodyWriter.FlushAsync(stalled.Token)).IsCanceled) return;
+            }
+            catch (OperationCanceledException)
+            {
+                // as for a flush that reports it
+            }
+
+            if (!stalled.IsCancellationRequested) return;
+            log.AnswerNotRead(context.Request.Path, bytes, longest.TotalSeconds);
+            context.Features.Get<IHttpResetFeature>()?.Reset(CancelledStream);
+        }
     }
 }

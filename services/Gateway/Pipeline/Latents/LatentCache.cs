@@ -97,8 +97,9 @@ public sealed class LatentCache(
                 open = [];
                 foreach (var (picture, key, owner) in others)
                 {
-                    if (await AnswerOfOwnerAsync(owner, picture, cancellation) is { } answer)
-                        answers[picture.Id] = answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
+                    if (await owner.AnswerForAsync(picture, cancellation) is { } answer)
+                        answers[picture.Id] =
+                            answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
                     else open.Add((picture, key));
                 }
             }
@@ -382,40 +383,5 @@ public sealed class LatentCache(
         static bool IsFault(Exception failure) => failure is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument };
         throw failures.FirstOrDefault(failure => !IsFault(failure))
             ?? FlamingoException.Invalid([.. failures.Cast<FlamingoException>().SelectMany(failure => failure.Faults)]);
-    }
-
-    /// <returns>
-    /// Null if the owner's result cannot be used: it lacks attention or an embedding that this request needs, or the owner's
-    /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
-    /// </returns>
-    private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
-    {
-        var covers = owner.Picture.Covers(picture);
-        try
-        {
-            var answer = await owner.Answer.Task.WaitAsync(cancellation);
-            return covers ? answer : null;
-        }
-        catch (FlamingoException exception) when (!covers || exception.Kind == FlamingoErrorKind.InvalidArgument)
-        {
-            return null;
-        }
-    }
-
-    /// <summary>A picture that one request of this process encodes, and for which others may wait.</summary>
-    private sealed class Claim(RequestedPicture picture, string key)
-    {
-        public RequestedPicture Picture { get; } = picture;
-
-        public string Key { get; } = key;
-
-        /// <summary>Number of requests that wait for the answer, the owner included. The cache's lock guards it.</summary>
-        public int Waiting { get; set; } = 1;
-
-        /// <summary>Cancelled when no request waits any more.</summary>
-        public CancellationTokenSource Withdrawal { get; } = new();
-
-        /// <summary>Completed when the picture is encoded, or when its encoding has failed or has been cancelled.</summary>
-        public TaskCompletionSource<PictureLatents> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }
