@@ -77,7 +77,7 @@ public sealed class KeyFile(string path)
     /// <exception cref="IOException">The file is wrong, cannot be written, or is being changed by another process.</exception>
     public void Change(Action<List<KeyEntry>> change)
     {
-        var target = File.ResolveLinkTarget(Path, returnFinalTarget: true)?.FullName ?? Path;
+        var target = new FileInfo(Path).LinkTarget is null ? Path : File.ResolveLinkTarget(Path, returnFinalTarget: true)!.FullName;
         using var turn = Lock(target + ".lock");
         List<KeyEntry> entries = File.Exists(target) ? [.. Read()] : [];
         change(entries);

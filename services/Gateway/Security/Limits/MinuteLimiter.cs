@@ -7,7 +7,7 @@ namespace Flamingo.Gateway.Security.Limits;
 /// A balance that fills evenly, up to what one minute gives. Whoever asks while at least one is left may begin, and may take more than is
 /// left; the next one waits until the balance is positive again. .NET's token bucket cannot be overdrawn, and reads the clock itself.
 /// </summary>
-internal sealed class MinuteLimiter(int perMinute, TimeProvider time) : RateLimiter
+public sealed class MinuteLimiter(int perMinute, TimeProvider time) : RateLimiter
 {
     private readonly Lock _lock = new();
     private double _balance = perMinute;
@@ -59,7 +59,7 @@ internal sealed class MinuteLimiter(int perMinute, TimeProvider time) : RateLimi
     }
 
     /// <summary>Permission to begin, or its refusal. While it is not disposed, the balance is not forgotten.</summary>
-    internal sealed class Lease(MinuteLimiter? limiter, TimeSpan retryAfter) : RateLimitLease
+    public sealed class Lease(MinuteLimiter? limiter, TimeSpan retryAfter) : RateLimitLease
     {
         private bool _isOpen = limiter is not null;
 
