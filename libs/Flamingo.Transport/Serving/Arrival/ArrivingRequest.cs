@@ -34,7 +34,6 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     private readonly ByteBudget _budget;
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
-    private readonly string _tenant;
     private CancellationTokenSource? _stalled;
     private long _sinceTimeout; // bytes since the time was set
     private ReadOnlySequence<byte> _message; // one message with its prefix, or empty
@@ -44,14 +43,23 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     public ArrivingRequest(HttpContext context, ByteBudget budget, RequestOptions options, TimeProvider time)
     {
         (_context, _body, _budget, _timeout, _time) = (context, context.Request.BodyReader, budget, options.TransferTimeout, time);
-        var tenant = context.Request.Headers[TenantHeader.Name].ToString();
-        _tenant = TenantName.IsWellFormed(tenant) ? tenant : TenantName.Default;
     }
 
     /// <summary>Why the call is refused; null if it is not.</summary>
     public RpcException? Refusal { get; private set; }
 
     PipeReader IRequestBodyPipeFeature.Reader => this;
+
+    // It is read late, because a key decides the tenant after this object was created, and once, because bytes go back whence they came.
+    private string Tenant
+    {
+        get
+        {
+            if (field is not null) return field;
+            var tenant = _context.Request.Headers[TenantHeader.Name].ToString();
+            return field = TenantName.IsWellFormed(tenant) ? tenant : TenantName.Default;
+        }
+    }
 
     /// <returns>The request of a call; null if the call did not come through the server.</returns>
     public static ArrivingRequest? Of(HttpContext? context) => context?.Features.Get<IRequestBodyPipeFeature>() as ArrivingRequest;
@@ -63,7 +71,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     {
         _stalled?.Dispose();
         _message = default;
-        _budget.GiveBack(_tenant, Interlocked.Exchange(ref _taken, 0));
+        _budget.GiveBack(Tenant, Interlocked.Exchange(ref _taken, 0));
     }
 
     public override async ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
@@ -177,7 +185,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         if (compression == 0)
         {
             var pieces = new Pieces(this, isParsed: true, isSmall: length <= ByteBudget.SmallBytes);
-            _budget.CheckFree(_tenant, 2 * length, length <= ByteBudget.SmallBytes);
+            _budget.CheckFree(Tenant, 2 * length, length <= ByteBudget.SmallBytes);
             await CopyAsync((int)length, pieces);
             _message = pieces.ToMessage();
             return true;
@@ -264,14 +272,14 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
 
     private void Take(long bytes, bool small)
     {
-        _budget.Take(_tenant, bytes, _taken, small);
+        _budget.Take(Tenant, bytes, _taken, small);
         Interlocked.Add(ref _taken, bytes);
     }
 
     private void GiveBack(long bytes)
     {
         Interlocked.Add(ref _taken, -bytes);
-        _budget.GiveBack(_tenant, bytes);
+        _budget.GiveBack(Tenant, bytes);
     }
 
     private void CountArrived(int bytes)
