@@ -98,7 +98,10 @@ public static class Records
 
     private static readonly Gen<TokenLogProbability> LogProbability =
         Gen.Select(Gen.Int, Gen.Float, Gen.Select(Gen.Int, Gen.Float).Array[0, 3])
-        .Select((id, value, top) => new TokenLogProbability(id, value, [.. top.Select(item => (item.Item1, item.Item2))]));
+        .Select((id, value, top) => new TokenLogProbability(id, value, [.. top.Select(item => (item.Item1, item.Item2))])
+        {
+            Texts = [new byte[] { (byte)id }, .. top.Select(item => (ReadOnlyMemory<byte>)BitConverter.GetBytes(item.Item1))],
+        });
 
     private static readonly Gen<FinishedSample> Sample = Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Double, Gen.Bool)
         .Select((reason, tokens, score, scored) => new FinishedSample(reason, tokens, scored ? score : null));

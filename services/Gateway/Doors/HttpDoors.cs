@@ -1,3 +1,4 @@
+using Flamingo.Gateway.Doors.OpenAI;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -9,7 +10,11 @@ namespace Flamingo.Gateway.Doors;
 /// </summary>
 public static class HttpDoors
 {
-    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services;
+    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services.AddOpenAiDoor();
 
-    public static WebApplication MapHttpDoors(this WebApplication app) => app;
+    public static WebApplication MapHttpDoors(this WebApplication app)
+    {
+        app.MapOpenAiDoor();
+        return app;
+    }
 }

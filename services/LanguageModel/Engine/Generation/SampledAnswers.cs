@@ -88,7 +88,9 @@ public sealed class SampledAnswers(
         answer.Events.Write(new AnswerTokens(text, [token])
         {
             Sample = branch.Sample,
-            LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],
+            LogProbabilities = before is null
+                ? []
+                : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value, branch.Text.TextOf)],
             Attention = attention is null
                 ? []
                 : [
