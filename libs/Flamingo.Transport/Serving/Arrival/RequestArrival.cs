@@ -54,6 +54,9 @@ internal static class RequestArrival
         });
     }
 
+    private static bool IsGrpc(HttpContext context) =>
+        context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true;
+
     private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time, ILogger<RequestOptions> log)
         : IStartupFilter
     {
@@ -61,10 +64,9 @@ internal static class RequestArrival
         {
             app.Use(async (context, rest) =>
             {
-                // The HTTP port has other requests.
-                if (context.Request.ContentType?.StartsWith("application/grpc", StringComparison.Ordinal) != true)
+                if (!IsGrpc(context))
                 {
-                    await rest(context);
+                    await rest(context); // bodies of other protocols are received by ArrivedBody
                     return;
                 }
 
@@ -78,7 +80,7 @@ internal static class RequestArrival
                     await rest(context);
                 }
 
-                if (answer.UnflushedBytes is > 0 and var bytes) await DeliverAsync(context, answer, bytes);
+                if (answer is { CanGetUnflushedBytes: true, UnflushedBytes: > 0 and var bytes }) await DeliverAsync(context, answer, bytes);
             });
             next(app);
         };
@@ -86,7 +88,7 @@ internal static class RequestArrival
         // An answer of one message is sent when its call has ended. Streams send each message, and bound the time by themselves.
         private async Task DeliverAsync(HttpContext context, PipeWriter answer, long bytes)
         {
-            var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivingRequest.BytesPerTimeout));
+            var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivalRules.BytesPerTimeout));
             using var stalled = new CancellationTokenSource(longest, time);
             try
             {
@@ -99,7 +101,8 @@ internal static class RequestArrival
 
             if (!stalled.IsCancellationRequested) return;
             log.AnswerNotRead(context.Request.Path, bytes, longest.TotalSeconds);
-            context.Features.Get<IHttpResetFeature>()?.Reset(CancelledStream);
+            if (context.Features.Get<IHttpResetFeature>() is { } stream) stream.Reset(CancelledStream);
+            else context.Abort(); // HTTP/1.1
         }
     }
 }
