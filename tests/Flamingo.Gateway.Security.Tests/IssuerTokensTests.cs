@@ -100,7 +100,8 @@ public sealed class IssuerTokensTests
     public async Task Wrong_options_are_refused_at_the_start(string option, string value, string named)
     {
         var refused = await Assert.ThrowsAsync<OptionsValidationException>(() => SecuredServer.StartAsync(
-            hasKeys: false, options: [("Security:Issuer", "https://login.example.org"), ("Security:Audience", "flamingo"), (option, value)]));
+            hasKeys: false, options: [("Security:Issuer", "https://login.example.org"), ("Security:Audience", "flamingo"),
+                (option, value)]));
         Assert.Contains(named, Assert.Single(refused.Failures), StringComparison.Ordinal);
     }
 

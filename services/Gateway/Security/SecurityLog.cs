@@ -13,7 +13,8 @@ internal static partial class SecurityLog
     [LoggerMessage(6301, LogLevel.Information, "{Count} keys were read from {File}.")]
     public static partial void KeysRead(this ILogger logger, int count, string file);
 
-    [LoggerMessage(6302, LogLevel.Warning, "Security:KeysFile has changed and cannot be used; the {Count} keys read before still hold. {Problem}")]
+    [LoggerMessage(6302, LogLevel.Warning,
+        "Security:KeysFile has changed and cannot be used; the {Count} keys read before still hold. {Problem}")]
     public static partial void KeysFileDamaged(this ILogger logger, int count, string problem);
 
     [LoggerMessage(6303, LogLevel.Information,
