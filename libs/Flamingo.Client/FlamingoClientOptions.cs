@@ -14,8 +14,9 @@ public sealed class FlamingoClientOptions
 {
     /// <summary>
     /// At least one address: <c>http://host:port</c>, <c>https://host:port</c>, or <c>dns:///name:port</c> for all gateways
-    /// behind a DNS name. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun
-    /// to answer go to the next gateway.
+    /// behind a DNS name. The port may be the gateway's gRPC port or its HTTP port, which is called by gRPC-Web; the first call
+    /// finds out which. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun to
+    /// answer go to the next gateway.
     /// </summary>
     public IReadOnlyList<string> Addresses { get; set; } = ["http://localhost:8080"];
 

@@ -1,5 +1,6 @@
 using Flamingo.Gateway.Doors.Native;
 using Flamingo.Gateway.Doors.OpenAI;
+using Flamingo.Gateway.Doors.OpenApi;
 using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -26,7 +27,7 @@ public static class HttpDoors
     /// </summary>
     public static WebApplication MapHttpDoors(this WebApplication app)
     {
-        app.UseArrivedBodies();
+        app.UseArrivedBodies().MapOpenApiDocument();
         app.MapOpenAiDoor();
         return app;
     }

@@ -1,3 +1,4 @@
+using System.Text;
 using Flamingo.Abstractions;
 using Flamingo.Transport.Serving.Arrival;
 using Flamingo.Wire;
@@ -27,7 +28,7 @@ internal static class NativeJson
     public static IServiceCollection AddNativeJson(this IServiceCollection services)
     {
         services.AddGrpc().AddJsonTranscoding(transcoding => transcoding.TypeRegistry = Types);
-        return services;
+        return services.ReplaceBinder(); // AddGrpc has registered gRPC's own again
     }
 
     /// <returns>The method that an endpoint translates from JSON; null for every other endpoint.</returns>
@@ -37,22 +38,29 @@ internal static class NativeJson
     /// <summary>Whether the endpoint's request consists of names and numbers.</summary>
     public static bool IsSmall(Endpoint endpoint) => MethodOf(endpoint) is { } method && !ArrivalRules.HoldsData(method.InputType);
 
-    public static bool IsNative(HttpContext context) => MethodOf(context.GetEndpoint()) is not null;
-
     /// <summary>Checks the JSON text of a native request, so that its faults are named. The translation itself names none.</summary>
-    public static Task CheckAsync(HttpContext context, ArrivedBody body)
+    /// <param name="body">The body; null if there is none.</param>
+    /// <exception cref="BadHttpRequestException">415: the content type is not JSON.</exception>
+    /// <exception cref="FlamingoException">InvalidArgument: the text does not fit the message.</exception>
+    public static void Check(HttpContext context, ArrivedBody? body)
     {
-        if (MethodOf(context.GetEndpoint()) is not { } method) return Task.CompletedTask;
+        var translation = context.GetEndpoint()?.Metadata.GetMetadata<GrpcJsonTranscodingMetadata>();
+        if (translation is not { HttpRule.Body.Length: > 0 }) return;
+        if (body is null)
+            throw FlamingoException.Invalid(
+                "body", "The request has none.", $"Send a JSON object with the fields of {translation.MethodDescriptor.InputType.FullName}.");
         if (!context.Request.HasJsonContentType())
             throw new BadHttpRequestException(
                 $"The content type is '{context.Request.ContentType}'. Send application/json.", StatusCodes.Status415UnsupportedMediaType);
-        return Task.CompletedTask;
+        body.Reader.TryRead(out var text);
+        NativeRequest.Check(text.Buffer, translation.MethodDescriptor.InputType);
+        body.Reader.AdvanceTo(text.Buffer.Start);
     }
 
     /// <returns>An error as the JSON of google.rpc.Status.</returns>
-    public static string StatusText(Exception exception, int http) => Formatter.Format(exception is FlamingoException flamingo
+    public static byte[] StatusText(Exception exception, int http) => Encoding.UTF8.GetBytes(Formatter.Format(exception is FlamingoException flamingo
         ? flamingo.ToRpcException().GetRpcStatus() ?? throw new InvalidOperationException("The status has no details.")
-        : new Google.Rpc.Status { Code = (int)CodeOf(http), Message = exception.Message });
+        : new Google.Rpc.Status { Code = (int)CodeOf(http), Message = exception.Message }));
 
     private static StatusCode CodeOf(int http) => http switch
     {

@@ -33,9 +33,10 @@ internal static class HttpErrors
         if ((exception as FlamingoException)?.RetryAfter is { } pause)
             context.Response.Headers.RetryAfter = StageErrorInterceptor.RetrySeconds(pause);
         context.Response.ContentType = MediaTypeNames.Application.Json;
-        return NativeJson.IsNative(context)
-            ? context.Response.WriteAsync(NativeJson.StatusText(exception, status), context.RequestAborted)
-            : context.Response.Body.WriteAsync(OpenAiShape(exception, status), context.RequestAborted).AsTask();
+        var body = NativeJson.MethodOf(context.GetEndpoint()) is not null
+            ? NativeJson.StatusText(exception, status) : OpenAiShape(exception, status);
+        context.Response.ContentLength = body.Length;
+        return context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
     }
 
     /// <returns>The HTTP status of an error.</returns>
@@ -58,7 +59,7 @@ internal static class HttpErrors
         _ => StatusCodes.Status500InternalServerError,
     };
 
-    private static ReadOnlyMemory<byte> OpenAiShape(Exception exception, int status)
+    private static byte[] OpenAiShape(Exception exception, int status)
     {
         var (type, code) = status switch
         {

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Flamingo.Gateway.Doors.Native;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving.Arrival;
 using Grpc.AspNetCore.Server;
@@ -46,16 +47,15 @@ internal static partial class HttpPort
     {
         app.Use(async (HttpContext context, RequestDelegate next) =>
         {
-            var isRead = context.Features.Get<WebRequest>() is { IsGrpc: false } && context.GetEndpoint() is RouteEndpoint
-                && context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true;
-            if (!isRead)
+            if (context.Features.Get<WebRequest>() is not { IsGrpc: false } || context.GetEndpoint() is not RouteEndpoint endpoint)
             {
                 await next(context);
                 return;
             }
 
-            using var body = await ArrivedBody.ReceiveAsync(context, Native.NativeJson.IsSmall(context.GetEndpoint()!));
-            await Native.NativeJson.CheckAsync(context, body);
+            using var body = context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true
+                ? await ArrivedBody.ReceiveAsync(context, NativeJson.IsSmall(endpoint)) : null;
+            NativeJson.Check(context, body);
             await next(context);
         });
         return app;
@@ -87,7 +87,7 @@ internal static partial class HttpPort
     {
         var isGrpc = endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is not null
             || (endpoint as RouteEndpoint)?.RoutePattern.GetParameter("unimplementedMethod") is not null;
-        var isJson = Native.NativeJson.MethodOf(endpoint) is not null;
+        var isJson = NativeJson.MethodOf(endpoint) is not null;
         if (web is null) return isGrpc && !isJson;
         return web.IsGrpc
             ? isGrpc && !isJson && endpoint.Metadata.GetMetadata<GrpcMethodMetadata>()?.Method.ServiceName is null or "flamingo.v1.Flamingo"

@@ -1,4 +1,7 @@
+using Flamingo.Gateway.Doors.Native;
+using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
 
 namespace Flamingo.Gateway.Doors.Ports;
@@ -16,7 +19,7 @@ internal sealed class KnownPaths(EndpointDataSource endpoints)
         if (path.Length > MostCharacters) path = path[..MostCharacters] + "…";
         return new BadHttpRequestException(status switch
         {
-            StatusCodes.Status404NotFound => $"There is no {request.Method} {path}. There is: {string.Join(", ", Names())}.",
+            StatusCodes.Status404NotFound => $"There is no {request.Method} {path}. There is: {string.Join(", ", All().Select(known => $"{known.Method} {known.Path}"))}.",
             StatusCodes.Status405MethodNotAllowed =>
                 $"{path} does not accept {request.Method}. It accepts {string.Join(", ", context.Response.Headers.Allow.ToArray())}.",
             StatusCodes.Status415UnsupportedMediaType =>
@@ -25,13 +28,18 @@ internal sealed class KnownPaths(EndpointDataSource endpoints)
         }, status);
     }
 
-    private IEnumerable<string> Names() =>
+    /// <returns>Methods and paths of the HTTP port that are not of the native API, with what their endpoints say of themselves.</returns>
+    public IEnumerable<(string Method, string Path, string Summary)> OfOtherDoors() =>
+        from known in All()
+        where NativeJson.MethodOf(known.Endpoint) is null
+            && known.Endpoint.Metadata.GetMetadata<IExcludeFromDescriptionMetadata>()?.ExcludeFromDescription != true
+        select (known.Method, known.Path, known.Endpoint.Metadata.GetMetadata<IEndpointSummaryMetadata>()?.Summary ?? "");
+
+    private IEnumerable<(string Method, string Path, RouteEndpoint Endpoint)> All() =>
         from endpoint in endpoints.Endpoints.OfType<RouteEndpoint>()
-        where endpoint.Metadata.GetMetadata<Grpc.AspNetCore.Server.GrpcMethodMetadata>() is null
-            || Native.NativeJson.MethodOf(endpoint) is not null
-        where endpoint.RoutePattern.GetParameter("unimplementedMethod") is null
+        where endpoint.Metadata.GetMetadata<GrpcMethodMetadata>() is null || NativeJson.MethodOf(endpoint) is not null
         let path = "/" + endpoint.RoutePattern.RawText?.TrimStart('/')
         from method in endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? []
         orderby path, method
-        select $"{method} {path}";
+        select (method, path, endpoint);
 }
