@@ -43,7 +43,8 @@ internal static partial class EngineLog
         "The engine stops: {Running} running and {Waiting} waiting requests end with UNAVAILABLE.")]
     public static partial void Stopping(this ILogger logger, int running, int waiting);
 
-    [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended with an error. All further requests are refused, and the process ends.")]
+    [LoggerMessage(5112, LogLevel.Critical,
+        "The engine's loop has ended with an error. All further requests are refused, and the process ends.")]
     public static partial void LoopFailed(this ILogger logger, Exception exception);
 
     [LoggerMessage(5113, LogLevel.Information,
