@@ -11,9 +11,8 @@ namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 /// <summary>Counts of the cases that the schedules exercised, so that no property holds only because a case never occurred.</summary>
 internal sealed record Exercise(
     int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int NoTokenLeft, int Refused,
-    int LatentsMissing,
-    int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted, int Penalised, int WithoutRepeats,
-    int LongEnough, int ProbableOnly, int OnlyBest)
+    int LatentsMissing, int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted, int Penalised,
+    int WithoutRepeats, int LongEnough, int ProbableOnly, int OnlyBest)
 {
     public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }

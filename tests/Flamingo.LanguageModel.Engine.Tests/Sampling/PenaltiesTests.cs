@@ -165,7 +165,7 @@ public sealed class PenaltiesTests
                 () => new TokenSampler(drawn, [3]).Next(new float[4], History(drawn, [], [0]), 1));
             Assert.Equal(FlamingoErrorKind.InvalidArgument, failure.Kind);
             Assert.Equal(fields, failure.Faults.Select(fault => fault.Field));
-            Assert.All(failure.Faults, fault => Assert.Contains("1 tokens", fault.Problem, StringComparison.Ordinal));
+            Assert.All(failure.Faults, fault => Assert.Contains("token 2 of the answer", fault.Problem, StringComparison.Ordinal));
         }
     }
 

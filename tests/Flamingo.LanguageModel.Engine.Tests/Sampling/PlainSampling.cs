@@ -23,7 +23,7 @@ internal static class PlainSampling
             var count = answer.Count(id => id == token);
             score = score - (sampling.FrequencyPenalty * count) - (sampling.PresencePenalty * (count > 0 ? 1 : 0));
             var forbidden = (sampling.AllowedTokens.Count > 0 && !sampling.AllowedTokens.Contains(token))
-                || RepeatsNgram([.. all, token], sampling.NoRepeatNgramSize)
+                || (sampling.NoRepeatNgramSize > 0 && RepeatsNgram([.. all, token], sampling.NoRepeatNgramSize))
                 || (answer.Count < sampling.MinTokens && (modelStops.Contains(token) || sampling.StopTokens.Contains(token)));
             return forbidden ? float.NegativeInfinity : score;
         })];
@@ -56,6 +56,6 @@ internal static class PlainSampling
     }
 
     private static bool RepeatsNgram(IReadOnlyList<int> ids, int size) =>
-        size > 0 && Enumerable.Range(0, Math.Max(0, ids.Count - size))
+        Enumerable.Range(0, Math.Max(0, ids.Count - size))
             .Any(begin => ids.Skip(begin).Take(size).SequenceEqual(ids.TakeLast(size)));
 }

@@ -26,14 +26,30 @@ public sealed class BadInputTests(Stack shared) : HostTests(shared)
             Segments = { new V1.PromptSegment { Text = "an <image> here" }, new V1.PromptSegment { PictureId = "not-an-id" },
                 new V1.PromptSegment { Text = "Output:" } },
             Sampling = new Sampling { MaxTokens = 0, Temperature = 2.5f, TopK = -1, TopP = 0, RepetitionPenalty = 0.01f,
-                FrequencyPenalty = -3, PresencePenalty = float.NaN, MinP = 1.5f, NoRepeatNgramSize = -1, MinTokens = -1,
                 StopStrings = { "" }, StopTokens = { 512 } },
         };
         await RefusedAsync(request, "segments[0].text", "segments[1].picture_id", "sampling.max_tokens", "sampling.temperature",
-            "sampling.top_k", "sampling.top_p", "sampling.repetition_penalty", "sampling.frequency_penalty", "sampling.presence_penalty",
-            "sampling.min_p", "sampling.no_repeat_ngram_size", "sampling.min_tokens", "sampling.stop_strings", "sampling.stop_tokens");
+            "sampling.top_k", "sampling.top_p", "sampling.repetition_penalty", "sampling.stop_strings", "sampling.stop_tokens");
         await RefusedAsync(new GenerateRequest { Segments = { new V1.PromptSegment { Text = "Output:" } },
             Sampling = new Sampling { Temperature = float.NaN, TopP = float.NaN } }, "sampling.temperature", "sampling.top_p");
+        await RefusedAsync(new GenerateRequest { Segments = { new V1.PromptSegment { Text = "Output:" } },
+            Sampling = new Sampling { FrequencyPenalty = -3, PresencePenalty = float.NaN, MinP = 1.5f, NoRepeatNgramSize = -1,
+                MinTokens = 33 } }, "sampling.frequency_penalty", "sampling.presence_penalty", "sampling.min_p",
+            "sampling.no_repeat_ngram_size", "sampling.min_tokens");
+    }
+
+    // The first token is allowed, and the second is refused in the middle of the answer.
+    [Fact(Timeout = 60_000)]
+    public async Task Sampling_that_leaves_no_token_is_named_in_the_middle_of_an_answer()
+    {
+        using var client = new FlamingoClient(Shared.Gateway.Address);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(
+            new FlamingoRequest([new FlamingoText("Output:")], new() { AllowedTokens = [300], NoRepeatNgramSize = 1 }),
+            Cancellation));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, refused.Kind);
+        Assert.Equal(
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"], refused.Faults.Select(fault => fault.Field));
+        Assert.All(refused.Faults, fault => Assert.Contains("token 2 of the answer", fault.Problem, StringComparison.Ordinal));
     }
 
     [Fact(Timeout = 60_000)]

@@ -55,7 +55,7 @@ public sealed class TokenSampler(SamplingParameters sampling, IReadOnlyCollectio
     /// <summary>The error of a request whose parameters forbid every token; it names each parameter that takes part.</summary>
     public FlamingoException NoTokenLeft(TokenHistory history)
     {
-        var problem = $"No token may follow the {history.Generated} tokens that were generated.";
+        var problem = $"At token {history.Generated + 1} of the answer no token is left to choose.";
         List<FieldFault> faults = [];
         if (_allowed is not null) faults.Add(new("sampling.allowed_tokens", problem, "Allow more tokens."));
         if (sampling.NoRepeatNgramSize > 0)
