@@ -15,6 +15,9 @@ namespace Flamingo.Gateway.Security.Tests;
 /// <summary>Tokens of an issuer on this machine, beside keys.</summary>
 public sealed class IssuerTokensTests
 {
+    // Two keys for all tests, because making one takes a second.
+    private static readonly RSA IssuersKey = RSA.Create(2048), OtherKey = RSA.Create(2048);
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact(Timeout = 60_000)]
@@ -49,7 +52,6 @@ public sealed class IssuerTokensTests
         await using var issuer = await Issuer.StartAsync();
         await using var server = await SecuredServer.StartAsync(hasKeys: false, options: issuer.Options);
         var now = server.Time.GetUtcNow().UtcDateTime;
-        using var other = RSA.Create(2048);
         var token = kind switch
         {
             "expired" => issuer.Token(server, token => token.Expires = now - TimeSpan.FromMinutes(1)),
@@ -58,7 +60,7 @@ public sealed class IssuerTokensTests
             "audience" => issuer.Token(server, token => token.Audience = "others"),
             "issuer" => issuer.Token(server, token => token.Issuer = "https://evil.example.org"),
             "other key" => issuer.Token(server, token => token.SigningCredentials = new SigningCredentials(
-                new RsaSecurityKey(other) { KeyId = Issuer.KeyId }, SecurityAlgorithms.RsaSha256)),
+                new RsaSecurityKey(OtherKey) { KeyId = Issuer.KeyId }, SecurityAlgorithms.RsaSha256)),
             "none" => issuer.Token(server, token => token.SigningCredentials = null),
             "symmetric" => issuer.Token(server, token => token.SigningCredentials = new SigningCredentials(
                 new SymmetricSecurityKey(issuer.PublicKey) { KeyId = Issuer.KeyId }, SecurityAlgorithms.HmacSha256)),
@@ -110,7 +112,6 @@ public sealed class IssuerTokensTests
     {
         public const string KeyId = "key-1";
 
-        private readonly RSA _key = RSA.Create(2048);
         private readonly WebApplication _app;
 
         private Issuer()
@@ -123,7 +124,7 @@ public sealed class IssuerTokensTests
 
         public (string, string)[] Options => [("Security:Issuer", Address), ("Security:Audience", "flamingo")];
 
-        public byte[] PublicKey => _key.ExportRSAPublicKey();
+        public byte[] PublicKey => IssuersKey.ExportRSAPublicKey();
 
         private string Address => _app.Urls.Single();
 
@@ -136,7 +137,7 @@ public sealed class IssuerTokensTests
             }));
             issuer._app.MapGet("/keys", () =>
             {
-                var parameters = issuer._key.ExportParameters(includePrivateParameters: false);
+                var parameters = IssuersKey.ExportParameters(includePrivateParameters: false);
                 return Results.Json(new
                 {
                     keys = new[]
@@ -160,16 +161,12 @@ public sealed class IssuerTokensTests
             {
                 Issuer = Address, Audience = "flamingo", IssuedAt = now, NotBefore = now, Expires = now + TimeSpan.FromMinutes(5),
                 Claims = new Dictionary<string, object> { ["sub"] = "someone", ["tenant"] = "berlin" },
-                SigningCredentials = new SigningCredentials(new RsaSecurityKey(_key) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256),
+                SigningCredentials = new SigningCredentials(new RsaSecurityKey(IssuersKey) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256),
             };
             change?.Invoke(token);
             return new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(token);
         }
 
-        public async ValueTask DisposeAsync()
-        {
-            await _app.DisposeAsync();
-            _key.Dispose();
-        }
+        public ValueTask DisposeAsync() => _app.DisposeAsync();
     }
 }
