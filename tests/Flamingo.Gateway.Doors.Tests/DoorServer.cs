@@ -31,7 +31,8 @@ internal sealed class DoorServer : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<DoorServer> StartAsync(Action<IServiceCollection>? replace = null, params (string Key, string Value)[] settings)
+    public static async Task<DoorServer> StartAsync(
+        CancellationToken cancellation, Action<IServiceCollection>? replace = null, params (string Key, string Value)[] settings)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
@@ -48,7 +49,7 @@ internal sealed class DoorServer : IAsyncDisposable
         replace?.Invoke(builder.Services);
         var app = builder.Build();
         app.MapOpenAiDoor();
-        await app.StartAsync(Cancellation);
+        await app.StartAsync(cancellation);
         return new DoorServer(app) { Flamingo = flamingo };
     }
 

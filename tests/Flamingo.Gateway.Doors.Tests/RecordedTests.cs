@@ -19,7 +19,7 @@ public sealed partial class RecordedTests
     {
         var file = Path.Combine(Folder, name + ".http");
         var (asked, expected) = Split(await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
-        await using var server = await DoorServer.StartAsync();
+        await using var server = await DoorServer.StartAsync(TestContext.Current.CancellationToken);
         server.Flamingo.Known[new string('a', 64)] = true;
         var answered = await AnswerAsync(server, asked);
         if (Environment.GetEnvironmentVariable("FLAMINGO_RECORD") == "1") await File.WriteAllTextAsync(file, $"{asked}\n---\n{answered}", TestContext.Current.CancellationToken);
