@@ -103,7 +103,7 @@ internal sealed class Fields
             JsonValueKind.Object => "This is an object.",
             JsonValueKind.Array => "This is a list.",
             JsonValueKind.String => "This is a text.",
-            JsonValueKind.Number => "This is another number.",
+            JsonValueKind.Number => "This is a number.",
             JsonValueKind.Null => "This is null.",
             _ => "This is true or false.",
         },

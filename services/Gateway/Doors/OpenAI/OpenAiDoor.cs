@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Flamingo.Gateway.Doors.OpenAI;
 
 /// <summary>Registers and maps OpenAI's API; docs/openai.md says what it holds.</summary>
-internal static class OpenAiDoor
+public static class OpenAiDoor
 {
     public static IServiceCollection AddOpenAiDoor(this IServiceCollection services)
     {

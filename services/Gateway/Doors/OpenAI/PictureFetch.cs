@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Gateway.Doors.OpenAI;
 
 /// <summary>Finds the addresses of a host. Tests give others than those of the system.</summary>
-internal interface IHostAddresses
+public interface IHostAddresses
 {
     Task<IPAddress[]> FindAsync(string host, CancellationToken cancellation);
 }
@@ -22,7 +22,7 @@ internal sealed class SystemHostAddresses : IHostAddresses
 /// addresses is not public; the connection goes to an address that was checked. Redirects are followed by hand, so that each is checked
 /// like the first address. Fetching holds no permit of the gateway.
 /// </summary>
-internal sealed class PictureFetch : IDisposable
+public sealed class PictureFetch : IDisposable
 {
     private const int MostRedirects = 3;
     private const string Remedy = "Send the picture as a data URL.";
@@ -207,7 +207,7 @@ internal sealed class PictureFetch : IDisposable
 }
 
 /// <summary>Tells public addresses from those of this machine, of private networks and of special uses (RFC 6890).</summary>
-internal static class PublicAddress
+public static class PublicAddress
 {
     private static readonly IPNetwork[] Others =
     [
