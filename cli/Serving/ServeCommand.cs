@@ -4,6 +4,7 @@ using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Gateway.Doors;
+using Flamingo.Gateway.Security;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -68,11 +69,11 @@ public static class ServeCommand
         builder.AddServiceDefaults();
         builder.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
-        builder.Services.AddEmbeddedFlamingo().AddStageServing().AddHttpDoors();
+        builder.Services.AddEmbeddedFlamingo().AddStageServing().AddHttpDoors().AddFlamingoSecurity();
         var app = builder.Build();
         SettingOption.CheckSections(app.Services, settings);
         app.CheckBeforeStart();
-        app.MapFlamingo().MapHttpDoors();
+        app.UseHttpDoors().UseFlamingoSecurity().MapFlamingo().MapHttpDoors();
         app.MapServiceDefaults();
         return app;
     }

@@ -47,6 +47,14 @@ public sealed class FlamingoClientOptions
     /// </summary>
     public bool SendsPicturesOnce { get; set; } = true;
 
+    /// <summary>
+    /// A key (<c>flm_…</c>) or a token, sent as <c>authorization: Bearer …</c> with every call; null sends none. The key decides the
+    /// tenant,
+    /// so <see cref="Tenant"/> stays empty. Without TLS everybody on the way to the server can read it, which is logged once for addresses
+    /// that are not of this machine; it is not refused, because gateways serve without TLS behind a proxy or in a network of their own.
+    /// </summary>
+    public string? Key { get; set; }
+
     /// <summary>Headers to send with every call, for example <c>authorization</c>.</summary>
     public IReadOnlyDictionary<string, string> Headers { get; set; } = new Dictionary<string, string>();
 

@@ -1,123 +1,75 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
+using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.ServiceDefaults;
-using Flamingo.Testing;
-using Flamingo.Transport.Serving;
-using Flamingo.Transport.Serving.Arrival;
+using Flamingo.Gateway.Doors.OpenAI;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Flamingo.Gateway.Doors.Tests;
 
-/// <summary>A gateway with both of its ports, put together as the real one is, over a scripted model.</summary>
+/// <summary>A real server with OpenAI's API over a scripted service. Its clock stands still.</summary>
 internal sealed class DoorServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
 
-    private DoorServer(WebApplication app, int grpc, int http)
+    private DoorServer(WebApplication app)
     {
-        (_app, GrpcPort, HttpPort) = (app, grpc, http);
-        Http = new HttpClient { BaseAddress = new Uri($"http://localhost:{http}"), Timeout = TimeSpan.FromSeconds(30) };
+        _app = app;
+        Client = new HttpClient { BaseAddress = new Uri(Address) };
     }
 
-    public int GrpcPort { get; }
+    public ScriptedFlamingo Flamingo { get; private init; } = null!;
 
-    public int HttpPort { get; }
+    public HttpClient Client { get; }
 
-    public string GrpcAddress => $"http://localhost:{GrpcPort}";
+    public string Address => _app.Urls.First();
 
-    public string HttpAddress => $"http://localhost:{HttpPort}";
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <summary>A client of the HTTP port.</summary>
-    public HttpClient Http { get; }
-
-    public ByteBudget Budget => _app.Services.GetRequiredService<ByteBudget>();
-
-    public FakeTimeProvider Time { get; private init; } = null!;
-
-    private CancellationToken Cancellation { get; init; }
-
-    public FakeLogCollector Logs => _app.Services.GetFakeLogCollector();
-
-    /// <param name="cancellation">Ends every request of <see cref="SendAsync"/> and every wait.</param>
-    /// <param name="settings">Options, for example <c>("Requests:MaxInFlightBytes", "16777216")</c>.</param>
     public static async Task<DoorServer> StartAsync(
-        ScriptedModel model, CancellationToken cancellation, params (string Name, string Value)[] settings)
+        CancellationToken cancellation, Action<IServiceCollection>? replace = null, params (string Key, string Value)[] settings)
     {
-        var (grpc, http) = (FreePort.Next(), FreePort.Next());
-        var builder = WebApplication.CreateBuilder();
-        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>(settings.Select(
-            setting => KeyValuePair.Create<string, string?>(setting.Name, setting.Value)))
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            ["Endpoints:GrpcPort"] = $"{grpc}", ["Endpoints:HttpPort"] = $"{http}", ["Endpoints:Listen"] = "loopback",
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Listen(IPAddress.Loopback, 0);
         });
-        var time = new FakeTimeProvider();
-        builder.Services.AddSingleton<TimeProvider>(time);
-        builder.AddServiceDefaults();
-        builder.Logging.ClearProviders().AddFakeLogging().SetMinimumLevel(LogLevel.Information);
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
-        builder.Services.AddSingleton<IFlamingo>(model).AddSingleton<ITasks>(model).AddSingleton<ISupportSets>(model)
-            .AddSingleton<ILatentCacheOperations>(model);
-        builder.Services.AddStageServing().AddHttpDoors();
+        var flamingo = new ScriptedFlamingo();
+        builder.Services.AddSingleton<IFlamingo>(flamingo);
+        builder.Services.AddSingleton<TimeProvider>(new FakeTimeProvider(DateTimeOffset.FromUnixTimeSeconds(1_700_000_000)));
+        builder.Services.AddOpenAiDoor();
+        replace?.Invoke(builder.Services);
         var app = builder.Build();
-        app.MapFlamingo().MapHttpDoors();
-        app.MapServiceDefaults();
+        app.MapOpenAiDoor();
         await app.StartAsync(cancellation);
-        return new DoorServer(app, grpc, http) { Time = time, Cancellation = cancellation };
+        return new DoorServer(app) { Flamingo = flamingo };
     }
 
-    /// <summary>Sends a text as JSON and reads the whole answer.</summary>
-    public async Task<Answered> SendAsync(HttpMethod method, string path, string? json = null, params (string Name, string Value)[] headers)
-    {
-        using var request = new HttpRequestMessage(method, path);
-        if (json is not null) request.Content = new StringContent(json, Encoding.UTF8, "application/json");
-        foreach (var (name, value) in headers) request.Headers.TryAddWithoutValidation(name, value);
-        using var response = await Http.SendAsync(request, Cancellation);
-        return new Answered(response, await response.Content.ReadAsStringAsync(Cancellation));
-    }
+    public Task<HttpResponseMessage> PostAsync(string path, string body) =>
+        Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancellation);
 
-    /// <summary>Opens a connection to the HTTP port, for requests that no client would send.</summary>
-    public async Task<NetworkStream> ConnectAsync()
-    {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await socket.ConnectAsync(IPAddress.IPv6Loopback, HttpPort);
-        return new NetworkStream(socket, ownsSocket: true);
-    }
+    public Task<HttpResponseMessage> ChatAsync(string body) => PostAsync("/v1/chat/completions", body);
 
-    /// <summary>Sends what no client would send, and reads until the server closes the connection.</summary>
-    public async Task<string> SendRawAsync(string request)
+    /// <summary>Posts and returns the body of a successful answer.</summary>
+    public async Task<JsonElement> AskAsync(string path, string body)
     {
-        await using var connection = await ConnectAsync();
-        await connection.WriteAsync(Encoding.UTF8.GetBytes(request), Cancellation);
-        using var reader = new StreamReader(connection);
-        return await reader.ReadToEndAsync(Cancellation);
-    }
-
-    /// <summary>Waits for something that happens soon after an answer.</summary>
-    public async Task UntilAsync(Func<bool> condition)
-    {
-        while (!condition()) await Task.Delay(5, Cancellation);
+        using var answer = await PostAsync(path, body);
+        var text = await answer.Content.ReadAsStringAsync(Cancellation);
+        Assert.True(answer.IsSuccessStatusCode, text);
+        return JsonElement.Parse(text);
     }
 
     public async ValueTask DisposeAsync()
     {
-        Http.Dispose();
+        Client.Dispose();
         await _app.DisposeAsync();
     }
-}
-
-/// <summary>An answer of the HTTP port.</summary>
-internal sealed record Answered(HttpResponseMessage Response, string Text)
-{
-    public HttpStatusCode Status => Response.StatusCode;
-
-    public string? Header(string name) => Response.Headers.TryGetValues(name, out var values) ? string.Join(",", values) : null;
 }

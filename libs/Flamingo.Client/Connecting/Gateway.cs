@@ -20,11 +20,16 @@ internal sealed class Gateway : IDisposable
     {
         Address = address;
         _channel = GrpcChannel.ForAddress(address, ChannelOptions(address, options));
+        IsReadableOnTheWay = IsName(address) ? !options.UseTls
+            : new Uri(address) is { IsLoopback: false, Scheme: "http" };
         (Public, Tasks) = (new Protos.V1.Flamingo.FlamingoClient(_channel), new Tasks.TasksClient(_channel));
         (Sets, Cache) = (new SupportSets.SupportSetsClient(_channel), new LatentCache.LatentCacheClient(_channel));
     }
 
     public string Address { get; }
+
+    /// <summary>Whether what is sent leaves this machine without TLS.</summary>
+    public bool IsReadableOnTheWay { get; }
 
     public Protos.V1.Flamingo.FlamingoClient Public { get; }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Flamingo.Abstractions;
+using Flamingo.Gateway.Doors.Tests.Ports;
 using Flamingo.Testing;
 
 namespace Flamingo.Gateway.Doors.Tests.Native;
@@ -31,7 +32,7 @@ public sealed class WireTests
             (model.Refuses, model.Breaks, request) = (Refusal(first), Break(first), rest);
         }
 
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         var answer = await AskAsync(server, request);
         Assert.DoesNotContain(server.Logs.GetSnapshot(), record => record.Exception is not null);
         if (Environment.GetEnvironmentVariable("FLAMINGO_RECORD") == "1")
@@ -39,7 +40,7 @@ public sealed class WireTests
         else Assert.Equal(recorded[1].TrimEnd('\n'), answer);
     }
 
-    private static async Task<string> AskAsync(DoorServer server, string request)
+    private static async Task<string> AskAsync(PortServer server, string request)
     {
         var (head, body) = Cut(request.TrimEnd('\n'), "\n\n");
         var lines = head.Split('\n');

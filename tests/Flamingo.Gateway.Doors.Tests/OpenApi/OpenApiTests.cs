@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Flamingo.Gateway.Doors.Tests.Ports;
 
 namespace Flamingo.Gateway.Doors.Tests.OpenApi;
 
@@ -9,7 +10,7 @@ public sealed partial class OpenApiTests
     [Fact(Timeout = 60_000)]
     public async Task Every_method_is_described_with_its_comment()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         var answer = await server.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         Assert.Equal("application/json", answer.Response.Content.Headers.ContentType?.MediaType);
         var document = JsonNode.Parse(answer.Text)!;
@@ -34,7 +35,7 @@ public sealed partial class OpenApiTests
     [Fact(Timeout = 60_000)]
     public async Task Every_reference_leads_somewhere()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         var answer = await server.SendAsync(HttpMethod.Get, "/openapi/v1.json");
         var schemas = JsonNode.Parse(answer.Text)!["components"]!["schemas"]!.AsObject();
         var references = Reference().Matches(answer.Text).Select(match => match.Groups[1].Value).ToHashSet();
@@ -45,7 +46,7 @@ public sealed partial class OpenApiTests
     [Fact(Timeout = 60_000)]
     public async Task The_page_and_its_program_come_from_this_server()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         var page = await server.SendAsync(HttpMethod.Get, "/openapi");
         Assert.Equal("text/html", page.Response.Content.Headers.ContentType?.MediaType);
         Assert.Contains("openapi/v1.json", page.Text, StringComparison.Ordinal);

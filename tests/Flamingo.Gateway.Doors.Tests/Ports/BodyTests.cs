@@ -19,7 +19,7 @@ public sealed class BodyTests
     public async Task A_body_above_the_largest_is_413_and_one_below_is_served(bool chunked)
     {
         var model = new ScriptedModel();
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken, SmallBudget);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken, SmallBudget);
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, await SendAsync(LargestBody + 100));
         Assert.Null(model.Asked.Request);
         // A text without an announced length is held in pieces of up to 1 MiB.
@@ -42,7 +42,7 @@ public sealed class BodyTests
     {
         var gate = new TaskCompletionSource();
         var model = new ScriptedModel { Gate = gate.Task };
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken, SmallBudget);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken, SmallBudget);
         using var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent(Prompt(1 << 20), Encoding.UTF8, "application/json") };
         using var response = await server.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         Assert.InRange(server.Budget.InFlight, (1 << 20) - 8, (1 << 20) + (64 << 10));
@@ -54,7 +54,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task A_full_budget_is_429_with_Retry_After_before_the_body_is_read()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken, SmallBudget);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken, SmallBudget);
         server.Budget.Take(TenantName.Default, 7 << 20, 0, small: false);
         var answer = await server.SendAsync(HttpMethod.Post, Path, Prompt(1 << 20));
         Assert.Equal((HttpStatusCode.TooManyRequests, "1"), (answer.Status, answer.Header("retry-after")));
@@ -68,7 +68,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task A_call_of_names_and_numbers_takes_a_small_body_alone()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         var answer = await server.SendAsync(HttpMethod.Delete, "/flamingo/v1/support-sets/words", new string(' ', 65 << 10));
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.Status);
     }
@@ -76,7 +76,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task A_compressed_body_is_415()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         using var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent("{}", Encoding.UTF8, "application/json") };
         request.Content.Headers.ContentEncoding.Add("gzip");
         using var response = await server.Http.SendAsync(request);
@@ -86,7 +86,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task A_body_that_does_not_arrive_is_408_and_holds_nothing()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         await using var connection = await server.ConnectAsync();
         await connection.WriteAsync(Encoding.ASCII.GetBytes(
             $"POST {Path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{\"segments\""));
@@ -106,7 +106,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task A_caller_that_leaves_while_its_body_arrives_holds_nothing_and_is_no_error()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         await using (var connection = await server.ConnectAsync())
         {
             await connection.WriteAsync(Encoding.ASCII.GetBytes(
@@ -123,7 +123,7 @@ public sealed class BodyTests
     public async Task A_caller_that_leaves_ends_its_computation()
     {
         var model = new ScriptedModel { Gate = new TaskCompletionSource().Task };
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         using (var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent(Prompt(100), Encoding.UTF8, "application/json") })
         using (await server.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
         {
@@ -138,7 +138,7 @@ public sealed class BodyTests
     [InlineData(1, 40 << 10), InlineData(1000, 40)]
     public async Task Too_many_headers_are_431(int count, int length)
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         var answer = await server.SendAsync(
             HttpMethod.Get, "/flamingo/v1/model", null, [.. Enumerable.Range(0, count).Select(index => ($"x-{index}", new string('a', length)))]);
         Assert.Equal(HttpStatusCode.RequestHeaderFieldsTooLarge, answer.Status);
@@ -147,7 +147,7 @@ public sealed class BodyTests
     [Fact(Timeout = 60_000)]
     public async Task Hostile_texts_are_400_and_leave_nothing_behind()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         string[] texts =
         [
             "", " ", "null", "[]", "5", "\"a\"", "{", "{}}", "{} {}", "{\"segments\":", "\uFEFF\uFEFF{}", "{\"a\\ud800\": 1}",

@@ -13,7 +13,7 @@ public sealed class ClientTests
     public async Task A_client_gets_the_same_answers_at_both_ports(bool web)
     {
         var model = new ScriptedModel();
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         using var client = new FlamingoClient(new FlamingoClientOptions
         {
             Addresses = [web ? server.HttpAddress : server.GrpcAddress], Tenant = "alice",
@@ -36,7 +36,7 @@ public sealed class ClientTests
     public async Task A_client_that_leaves_the_HTTP_port_ends_its_computation()
     {
         var model = new ScriptedModel { Gate = new TaskCompletionSource().Task };
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         using var client = new FlamingoClient(server.HttpAddress);
         using var cancellation = new CancellationTokenSource();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
@@ -50,7 +50,7 @@ public sealed class ClientTests
     public async Task A_change_that_breaks_is_not_sent_twice()
     {
         var model = new ScriptedModel { Breaks = new FlamingoException(FlamingoErrorKind.Unavailable, "gone") };
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         using var client = new FlamingoClient(server.HttpAddress);
         await client.GetModelAsync();
         model.Refuses = new FlamingoException(FlamingoErrorKind.Unavailable, "The language model cannot be reached.");

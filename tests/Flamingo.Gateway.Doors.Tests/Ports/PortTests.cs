@@ -17,7 +17,7 @@ public sealed class PortTests
     [Fact(Timeout = 60_000)]
     public async Task The_gRPC_port_has_no_JSON_and_no_page()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         using var http = new HttpClient { BaseAddress = new Uri(server.GrpcAddress) };
         (http.DefaultRequestVersion, http.DefaultVersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);
         foreach (var path in new[] { "/flamingo/v1/model", "/openapi/v1.json", "/openapi", "/v1/models" })
@@ -36,7 +36,7 @@ public sealed class PortTests
     [Fact(Timeout = 60_000)]
     public async Task The_gRPC_port_refuses_unknown_methods_as_before()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         using var channel = GrpcChannel.ForAddress(server.GrpcAddress);
         var call = Assert.ThrowsAsync<RpcException>(() => channel.CreateCallInvoker().AsyncUnaryCall(
             new Method<V1.GetModelRequest, V1.Model>(MethodType.Unary, "flamingo.v1.Flamingo", "Nothing",
@@ -51,7 +51,7 @@ public sealed class PortTests
     public async Task The_HTTP_port_speaks_gRPC_Web_for_the_public_services(GrpcWebMode mode)
     {
         var model = new ScriptedModel();
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         using var channel = Web(server, mode);
         var client = new V1.Flamingo.FlamingoClient(channel);
         using var call = client.Generate(
@@ -78,7 +78,7 @@ public sealed class PortTests
     [Fact(Timeout = 60_000)]
     public async Task The_HTTP_port_has_neither_health_nor_reflection_nor_native_gRPC()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         using var channel = Web(server, GrpcWebMode.GrpcWeb);
         var health = await Assert.ThrowsAsync<RpcException>(
             () => new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest()).ResponseAsync);
@@ -96,7 +96,7 @@ public sealed class PortTests
     [InlineData("", false)]
     public async Task The_id_of_a_request_is_the_callers_if_it_is_well_formed(string given, bool taken)
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         foreach (var path in new[] { "/flamingo/v1/model", "/nothing", "/openapi/v1.json" })
         {
             var answer = await server.SendAsync(HttpMethod.Get, path, null, ("x-request-id", given));
@@ -108,7 +108,7 @@ public sealed class PortTests
     [Fact(Timeout = 60_000)]
     public async Task A_path_that_does_not_exist_is_named_with_those_that_do()
     {
-        await using var server = await DoorServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         string[] paths =
             ["/", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00", "/" + new string('a', 5000)];
         foreach (var path in paths)
@@ -133,14 +133,14 @@ public sealed class PortTests
     public async Task What_fails_unexpectedly_is_logged_and_answered_without_details()
     {
         var model = new ScriptedModel { Refuses = new InvalidOperationException("a secret") };
-        await using var server = await DoorServer.StartAsync(model, TestContext.Current.CancellationToken);
+        await using var server = await PortServer.StartAsync(model, TestContext.Current.CancellationToken);
         var answer = await server.SendAsync(HttpMethod.Post, "/flamingo/v1/rank", """{"segments": [{"text": "a"}], "candidates": ["b"]}""");
         Assert.Equal(HttpStatusCode.InternalServerError, answer.Status);
         Assert.DoesNotContain("secret", answer.Text, StringComparison.Ordinal);
         Assert.Contains(server.Logs.GetSnapshot(), record => record.Exception == model.Refuses);
     }
 
-    private static GrpcChannel Web(DoorServer server, GrpcWebMode mode) => GrpcChannel.ForAddress(server.HttpAddress, new GrpcChannelOptions
+    private static GrpcChannel Web(PortServer server, GrpcWebMode mode) => GrpcChannel.ForAddress(server.HttpAddress, new GrpcChannelOptions
     {
         HttpHandler = new GrpcWebHandler(mode, new HttpClientHandler()), HttpVersion = HttpVersion.Version11,
         HttpVersionPolicy = HttpVersionPolicy.RequestVersionExact,

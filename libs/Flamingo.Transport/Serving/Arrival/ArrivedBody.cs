@@ -32,7 +32,8 @@ public sealed class ArrivedBody : IRequestBodyPipeFeature, IDisposable
     /// <returns>The body of a request; null if it has none or is a gRPC call.</returns>
     public static ArrivedBody? Of(HttpContext? context) => context?.Features.Get<IRequestBodyPipeFeature>() as ArrivedBody;
 
-    /// <summary>Receives the body of a request, and gives it to the request. The caller disposes it when the request has been answered.</summary>
+    /// <summary>Receives the body of a request, and gives it to the request. The caller disposes it when the request has been
+    /// answered.</summary>
     /// <param name="small">Whether the endpoint takes names and numbers only, at most 64 KiB.</param>
     /// <exception cref="BadHttpRequestException">
     /// With the HTTP status: 413 if the body is too large, 415 if it is compressed, 408 if it arrives too slowly, 400 if it ends early.

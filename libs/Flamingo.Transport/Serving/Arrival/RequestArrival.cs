@@ -17,7 +17,7 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Transport.Serving.Arrival;
 
 /// <summary>Registers how requests arrive: their limits, the budget of bytes in flight, and the refusal of malformed ones.</summary>
-internal static class RequestArrival
+public static class RequestArrival
 {
     // Kestrel closes a connection whose call has more metadata than this. Below it only the call fails, see ArrivingRequest. The sum is
     // larger than 256 KiB, because HTTP/2 counts 32 bytes for each entry besides its name and its value.
@@ -39,11 +39,7 @@ internal static class RequestArrival
                 "lower Requests:MaxInFlightBytes"),
         ]));
 
-        // gRPC's own binder of generated services is replaced. Its provider for ServerServiceDefinition stays.
-        foreach (var binder in services.Where(service => service.ServiceType == typeof(IServiceMethodProvider<>)
-            && service.ImplementationType?.Name.StartsWith("BinderServiceMethodProvider", StringComparison.Ordinal) == true).ToList())
-            services.Remove(binder);
-        services.TryAddEnumerable(ServiceDescriptor.Singleton(typeof(IServiceMethodProvider<>), typeof(BoundMethods<>)));
+        services.ReplaceBinder();
 
         services.AddSingleton<IStartupFilter, Filter>();
         services.Configure<KestrelServerOptions>(kestrel =>
@@ -56,6 +52,19 @@ internal static class RequestArrival
 
     private static bool IsGrpc(HttpContext context) =>
         context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true;
+
+    /// <summary>
+    /// Replaces gRPC's own binder of generated services, which AddGrpc registers, by ours. Call it after the last AddGrpc: two binders
+    /// would map each method twice. The provider for ServerServiceDefinition stays.
+    /// </summary>
+    public static IServiceCollection ReplaceBinder(this IServiceCollection services)
+    {
+        foreach (var binder in services.Where(service => service.ServiceType == typeof(IServiceMethodProvider<>)
+            && service.ImplementationType?.Name.StartsWith("BinderServiceMethodProvider", StringComparison.Ordinal) == true).ToList())
+            services.Remove(binder);
+        services.TryAddEnumerable(ServiceDescriptor.Singleton(typeof(IServiceMethodProvider<>), typeof(BoundMethods<>)));
+        return services;
+    }
 
     private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time, ILogger<RequestOptions> log)
         : IStartupFilter

@@ -27,13 +27,14 @@ internal static class NativeJson
 
     public static IServiceCollection AddNativeJson(this IServiceCollection services)
     {
-        new ServerBuilder(services).AddJsonTranscoding(transcoding =>
+        services.AddGrpc().AddJsonTranscoding(transcoding =>
         {
             transcoding.TypeRegistry = Types;
             transcoding.JsonSettings.WriteInt64sAsStrings = true; // as protocol buffers do; JavaScript would round a seed
         });
         // Its faults are the caller's, and it would log each with a stack trace. What a service throws is logged by the service.
-        return services.AddLogging(logging => logging.AddFilter("Grpc.AspNetCore.Grpc.JsonTranscoding", LogLevel.Warning));
+        services.AddLogging(logging => logging.AddFilter("Grpc.AspNetCore.Grpc.JsonTranscoding", LogLevel.Warning));
+        return services.ReplaceBinder(); // AddGrpc has registered gRPC's own again
     }
 
     /// <returns>The method that an endpoint translates from JSON; null for every other endpoint.</returns>
@@ -75,10 +76,4 @@ internal static class NativeJson
         StatusCodes.Status413PayloadTooLarge or StatusCodes.Status431RequestHeaderFieldsTooLarge => StatusCode.ResourceExhausted,
         _ => StatusCode.InvalidArgument,
     };
-
-    /// <summary>What AddGrpc returns. A second AddGrpc would register gRPC's own binder again, which AddStageServing has replaced.</summary>
-    private sealed class ServerBuilder(IServiceCollection services) : IGrpcServerBuilder
-    {
-        public IServiceCollection Services => services;
-    }
 }

@@ -1,9 +1,6 @@
 using System.Collections.Immutable;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Tenants;
-using FileSource = System.Func<
-    System.Collections.Generic.IReadOnlyCollection<string>,
-    System.Threading.Tasks.Task<System.Collections.Generic.IReadOnlyDictionary<string, Flamingo.Abstractions.VisualInput>>>;
 
 namespace Flamingo.Gateway.Latents;
 
@@ -32,36 +29,19 @@ public sealed record RequestedPicture(string Id, VisualInput? Input, string Fiel
             }),
     ];
 
-    /// <summary>Adds the files of pictures that were sent as ids only.</summary>
-    /// <param name="pictures">Pictures that are not held with everything that is needed, each with the key of its latents.</param>
-    /// <param name="isHeld">Whether the latents of a key are held; then only data for attention maps or embeddings is missing.</param>
-    /// <param name="files">Returns the files of these ids, as far as it has them; null if there is no such source.</param>
-    /// <exception cref="FlamingoException">NotFound: there are no files for some of the pictures.</exception>
-    internal static async Task<List<(RequestedPicture Picture, string Key)>> WithFilesAsync(
-        List<(RequestedPicture Picture, string Key)> pictures, Func<string, bool> isHeld, FileSource? files)
+    /// <summary>Returns the exception that asks the caller to send pictures again.</summary>
+    /// <param name="unknown">Ids of the pictures, grouped by whether their latents are held and only other data is missing.</param>
+    internal static FlamingoException Missing(ILookup<bool, string> unknown)
     {
-        var without = pictures.Where(item => item.Picture.Input is null).Select(item => item.Picture.Id).ToList();
-        if (without.Count == 0) return pictures;
-        if (files is not null)
-        {
-            var fetched = await files(without);
-            pictures = [.. pictures.Select(item =>
-                (item.Picture with { Input = item.Picture.Input ?? fetched.GetValueOrDefault(item.Picture.Id) }, item.Key))];
-        }
-
-        var unknown = pictures.Where(item => item.Picture.Input is null).ToList();
-        if (unknown.Count == 0) return pictures;
-        var absent = unknown.Where(item => !isHeld(item.Key)).Select(item => item.Picture.Id).ToList();
-        var partial = unknown.Select(item => item.Picture.Id).Except(absent).ToList();
-        var problems = new List<string>();
+        var (absent, partial, problems) = (unknown[false].ToList(), unknown[true].ToList(), new List<string>());
         if (absent.Count > 0)
             problems.Add($"The service no longer holds {(absent.Count == 1 ? "this picture" : "these pictures")}: "
                 + $"{string.Join(", ", absent)}.");
         if (partial.Count > 0)
             problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
-        throw new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
+        return new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
         {
-            Missing = [.. unknown.Select(item => item.Picture.Id)],
+            Missing = [.. absent, .. partial],
         };
     }
 
