@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using Flamingo.Configuration;
 using Flamingo.Gateway;
+using Flamingo.Gateway.Doors;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling.Runtime;
 using Flamingo.Resampler.Execution;
@@ -32,7 +33,7 @@ public sealed partial class OptionsPageTests
         .. new[]
         {
             typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
-            typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions),
+            typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions), typeof(DoorOptions),
         }.SelectMany(type => type.Assembly.GetTypes()).Distinct().Where(type => Section(type) is not null), // and those beside them
     ];
 

@@ -10,27 +10,22 @@ internal static class OpenAiJson
     /// <summary>Most bytes of a body: half of what all requests may have in flight by default, in base64.</summary>
     public const int MostBytes = 384 << 20;
 
-    /// <summary>Most names and values of a body. The parsed document takes 12 bytes for each.</summary>
-    private const int MostTokens = 1 << 18;
-
-    private const int MostDepth = 32;
     private const int FirstBytes = 1 << 20;
-    private const int LongestName = 64;
 
     /// <summary>Text is written as it is; an answer is never part of a page.</summary>
     public static JsonWriterOptions Written { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Reads the body once into memory and parses it in place.</summary>
     /// <exception cref="OpenAiFault">The body is no JSON, or too large, too deep or of too many values.</exception>
-    public static async Task<JsonDocument> ReadAsync(HttpContext context)
+    public static async Task<RequestBody> ReadAsync(HttpContext context)
     {
         if (context.Request.ContentType is { Length: > 0 } type && !context.Request.HasJsonContentType())
             throw new OpenAiFault(StatusCodes.Status415UnsupportedMediaType, "invalid_request_error", "unsupported_media_type",
                 $"The content type is '{OpenAiFault.Quote(type)}'. Send application/json.");
         var body = await ReceiveAsync(context.Request, context.RequestAborted);
-        if (body.IsEmpty) throw OpenAiFault.Invalid("", "The request has no body.", "Send a JSON object.", "invalid_json");
-        Check(body.Span);
-        return JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = MostDepth + 1 });
+        return body.IsEmpty
+            ? throw OpenAiFault.Invalid("", "The request has no body.", "Send a JSON object.", "invalid_json")
+            : RequestBody.Parse(body);
     }
 
     public static async Task WriteAsync(HttpContext context, ReadOnlyMemory<byte> json)
@@ -72,31 +67,5 @@ internal static class OpenAiJson
 
         static OpenAiFault TooLarge() => OpenAiFault.TooLarge(
             $"The request is larger than {MostBytes >> 20} MiB. Send large pictures to /v1/files first, and then their ids.");
-    }
-
-    // A pass that keeps nothing. It names the first-level field in which the fault is, and bounds what parsing costs.
-    private static void Check(ReadOnlySpan<byte> body)
-    {
-        var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 1024 });
-        var (field, tokens) = ("", 0);
-        try
-        {
-            while (reader.Read())
-            {
-                if (reader.TokenType == JsonTokenType.PropertyName && reader.CurrentDepth == 1)
-                    field = System.Text.Encoding.UTF8.GetString(reader.ValueSpan[..Math.Min(LongestName, reader.ValueSpan.Length)]);
-                if (reader.CurrentDepth > MostDepth)
-                    throw OpenAiFault.Invalid(field, $"It is nested more than {MostDepth} levels deep.", "Send it flat.", "invalid_json");
-                if (++tokens > MostTokens)
-                    throw OpenAiFault.Invalid(
-                        field, $"The request has more than {MostTokens} names and values.", "Send fewer.", "invalid_json");
-            }
-        }
-        catch (JsonException exception)
-        {
-            throw OpenAiFault.Invalid(
-                field, $"The body is not valid JSON at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.",
-                "Send one JSON object in UTF-8.", "invalid_json");
-        }
     }
 }

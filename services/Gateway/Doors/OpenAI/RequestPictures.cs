@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Flamingo.Abstractions;
@@ -23,7 +22,7 @@ internal sealed class RequestPicture(string path)
 /// Reads the pictures of one request: data URLs, <c>flamingo:ID</c>, the id of a file, and https addresses, whose files are fetched by
 /// <see cref="FetchAsync"/> once the whole request has been read.
 /// </summary>
-internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
+internal sealed class RequestPictures(RequestBody body, PictureFetch fetch, FlamingoModel model)
 {
     public const string IdScheme = "flamingo:";
 
@@ -72,7 +71,7 @@ internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
     // The text of a data URL is decoded where it lies in the body. Only a text with escapes is copied first; PHP escapes slashes.
     private RequestPicture ReadUrl(JsonElement value, string path)
     {
-        var raw = JsonMarshal.GetRawUtf8Value(value);
+        var raw = body.RawOf(value);
         if (!raw.Contains((byte)'\\')) return ReadUrl(raw[1..^1], path);
         var reader = new Utf8JsonReader(raw);
         reader.Read();
