@@ -4,6 +4,7 @@ using Flamingo.Cli.Caching;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
+using Flamingo.Cli.Keys;
 using Flamingo.Cli.Ranking;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
@@ -70,6 +71,7 @@ public static class CommandLine
         ClassifyCommand.Create(),
         ChatCommand.Create(input),
         ServeCommand.Create(),
+        KeyCommand.Create(),
         SupportSetCommand.Create(),
         CacheCommand.Create(),
         ImportCommand.Create(),

@@ -124,7 +124,8 @@ public sealed class BenchCommand
         _attacks.Validators.Add(result =>
         {
             foreach (var token in result.Tokens.Where(token => Attack.All.All(attack => attack.Name != token.Value)))
-                result.AddError($"--attacks: no attack is called {token.Value}. Known: {string.Join(", ", Attack.All.Select(one => one.Name))}.");
+                result.AddError($"--attacks: no attack is called {token.Value}. Known: "
+                    + $"{string.Join(", ", Attack.All.Select(one => one.Name))}.");
         });
         _newWords.Validators.Add(result =>
         {
@@ -192,7 +193,8 @@ public sealed class BenchCommand
         if (Given(_soak) && (Given(_figures) || Given(_list)))
             result.AddError("--soak measures no figures, so leave out --figures and --list.");
         if (Given(_attacks) && (isSynthetic || new Option[] { _figures, _list, _soak, _newWords, _threads }.Any(Given)))
-            result.AddError("--attacks measures nothing else, on models/shapes or --model, so leave out --geometry, --figures, --list, --soak, "
+            result.AddError("--attacks measures nothing else, on models/shapes or --model, so leave out --geometry, --figures, --list, "
+                + "--soak, "
                 + "--new-words and --threads.");
         if (Given(_newWords) && (Given(_figures) || Given(_list) || Given(_soak)))
             result.AddError("--new-words measures nothing else, so leave out --figures, --list and --soak.");
@@ -224,7 +226,8 @@ public sealed class BenchCommand
             return Done;
         }
 
-        var once = new Option[] { _soak, _attacks, _newWords, _fullSize }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false });
+        var once = new Option[] { _soak, _attacks, _newWords, _fullSize }.FirstOrDefault(option =>
+            parsed.GetResult(option) is { Implicit: false });
         if (once is not null && parsed.GetResult(_repetitions) is not null)
             await error.WriteLineAsync($"bench: --repetitions has no effect with {once.Name}, which is measured once.");
         await using var copy = parsed.GetValue(_output) is { } target ? target.CreateText() : TextWriter.Null;

@@ -23,10 +23,10 @@ public static class CacheCommand
         const string Description =
             "Print what the latent cache holds, and its hits, misses and saved time since the gateway started, for all "
         + "tenants together. The figures are those of the gateway that receives the call.";
-        var command = new Command("stats", Description) { server, json };
+        var command = new Command("stats", Description) { server, KeyOption.Create(), json };
         command.SetAction(async (parsed, cancellation) =>
         {
-            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
             var (statistics, output) = (await opened.LatentCache.GetStatisticsAsync(cancellation), parsed.InvocationConfiguration.Output);
             if (parsed.GetValue(json))
                 await output.WriteLineAsync(JsonSerializer.Serialize(StatisticsReport.Object(statistics), Page.Json));
@@ -41,10 +41,10 @@ public static class CacheCommand
         var server = ServerAddress.Create(required: true);
         const string Description = "Remove all latents of this installation from Redis and from the memory of every gateway that uses this "
         + "Redis, for all tenants. A picture is encoded again when it is sent again; until then its id is not found. Support sets stay.";
-        var command = new Command("clear", Description) { server };
+        var command = new Command("clear", Description) { server, KeyOption.Create() };
         command.SetAction(async (parsed, cancellation) =>
         {
-            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
             var cleared = await opened.LatentCache.ClearAsync(cancellation);
             await parsed.InvocationConfiguration.Output.WriteLineAsync(
                 $"Removed {Page.Count(cleared.MemoryEntries)} entries from memory and {Page.Count(cleared.RedisEntries)} from Redis.");

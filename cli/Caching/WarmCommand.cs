@@ -27,12 +27,12 @@ public static class WarmCommand
         const string Description =
             "Encode pictures ahead of time. The command requests each picture by id first and sends only the pictures "
         + "that the server does not hold, so an interrupted run can be started again and continues where it stopped.";
-        var command = new Command("warm", Description) { source, server, tenant, batch, concurrency, pooled };
+        var command = new Command("warm", Description) { source, server, KeyOption.Create(), tenant, batch, concurrency, pooled };
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var files = PictureFiles.Find(parsed.GetRequiredValue(source));
-            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
             var (batchSize, requests) = (parsed.GetRequiredValue(batch)!.Value, parsed.GetRequiredValue(concurrency)!.Value);
             var warmer = new CacheWarmer(opened.Flamingo, parsed.GetRequiredValue(tenant), parsed.GetValue(pooled), TimeProvider.System);
             try

@@ -16,6 +16,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
     private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
     private readonly Option<Uri> _server = ServerAddress.Create(required: false);
+    private readonly Option<string> _key = KeyOption.Create();
     private readonly Option<string[]> _settings = SettingOption.Create();
     private readonly Option<string> _tenant = TenantOption.Create();
     private readonly Option<double?> _pin = NumberOption.Create<double>(
@@ -26,11 +27,13 @@ public sealed class AnswererOptions(bool takesExamples = true)
     public void AddTo(Command command)
     {
         _examples?.AddTo(command);
-        foreach (var option in new Option[] { _model, _server, _tenant, _pin, _settings }) command.Add(option);
+        foreach (var option in new Option[] { _model, _server, _key, _tenant, _pin, _settings }) command.Add(option);
         command.AddRule(result =>
         {
             if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
+            if (result.GetResult(_key) is not null && result.GetResult(_server) is null)
+                result.AddError($"{KeyOption.Name} has no effect without --server. Leave it out, or name the server.");
             if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
                 result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
@@ -55,7 +58,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
         if (parsed.GetValue(_server) is { } address)
         {
             _examples?.RefuseFile(parsed);
-            return OpenedFlamingo.Connect(address);
+            return OpenedFlamingo.Connect(parsed, address);
         }
 
         // Without a server, a pinned prefix is lost when this process ends after its only answer; only a conversation reuses it.

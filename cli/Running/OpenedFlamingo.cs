@@ -1,3 +1,4 @@
+using System.CommandLine;
 using Flamingo.Abstractions;
 using Flamingo.Client;
 using Microsoft.Extensions.Configuration;
@@ -48,12 +49,18 @@ public sealed class OpenedFlamingo(
         }
     }
 
-    /// <summary>Creates a client of a running server. The client connects with its first call.</summary>
-    public static OpenedFlamingo Connect(Uri server)
+    /// <summary>Creates a client of a running server, with the key of <see cref="KeyOption"/>. It connects with its first call.</summary>
+    /// <exception cref="Reporting.UsageException">The key cannot be one.</exception>
+    public static OpenedFlamingo Connect(ParseResult parsed, Uri server)
     {
+        var key = KeyOption.Of(parsed);
+        if (key is not null && server is { Scheme: "http", IsLoopback: false })
+            parsed.InvocationConfiguration.Error.WriteLine(
+                $"flamingo: the key goes to {server.Host} without TLS, so that everybody on the way can read it. Use https:// and a "
+                    + $"proxy with TLS.");
         var client = new FlamingoClient(new FlamingoClientOptions
         {
-            Addresses = [server.GetLeftPart(UriPartial.Authority)], Attempts = Attempts,
+            Addresses = [server.GetLeftPart(UriPartial.Authority)], Attempts = Attempts, Key = key,
         });
         return new OpenedFlamingo(client, client, client, client, client);
     }

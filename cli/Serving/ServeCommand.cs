@@ -4,6 +4,7 @@ using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Cli.Running;
 using Flamingo.Gateway.Doors;
+using Flamingo.Gateway.Security;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -48,7 +49,8 @@ public static class ServeCommand
             var output = parsed.InvocationConfiguration.Output;
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
             var web = endpoints.HttpPort > 0 ? $" and http://localhost:{endpoints.HttpPort} (HTTP)" : "";
-            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. Ctrl-C stops.";
+            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. "
+                + "Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
             // not Done, because a component may have stopped the process with an exit code
             return orderly ? Environment.ExitCode : ExitCode.Interrupted;
@@ -67,11 +69,11 @@ public static class ServeCommand
         builder.AddServiceDefaults();
         builder.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = Microsoft.Extensions.Logging.LogLevel.Trace);
-        builder.Services.AddEmbeddedFlamingo().AddStageServing().AddHttpDoors();
+        builder.Services.AddEmbeddedFlamingo().AddStageServing().AddHttpDoors().AddFlamingoSecurity();
         var app = builder.Build();
         SettingOption.CheckSections(app.Services, settings);
         app.CheckBeforeStart();
-        app.MapFlamingo().MapHttpDoors();
+        app.UseHttpDoors().UseFlamingoSecurity().MapFlamingo().MapHttpDoors();
         app.MapServiceDefaults();
         return app;
     }

@@ -55,10 +55,10 @@ public static class SupportSetCommand
     private static Command Delete()
     {
         var (name, server, tenant) = (Name(), ServerAddress.Create(required: true), TenantOption.Create());
-        var command = new Command("delete", "Delete a set.") { name, server, tenant };
+        var command = new Command("delete", "Delete a set.") { name, server, KeyOption.Create(), tenant };
         command.SetAction(async (parsed, cancellation) =>
         {
-            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
             await opened.SupportSets.DeleteAsync(parsed.GetRequiredValue(tenant), parsed.GetRequiredValue(name), cancellation);
             await parsed.InvocationConfiguration.Output.WriteLineAsync($"Deleted {parsed.GetRequiredValue(name)}.");
             return ExitCode.Done;
@@ -90,10 +90,10 @@ public static class SupportSetCommand
         };
         var command = new Command(name, description);
         foreach (var argument in arguments) command.Add(argument);
-        foreach (var option in new Option[] { server, tenant, json }.Concat(options)) command.Add(option);
+        foreach (var option in new Option[] { server, KeyOption.Create(), tenant, json }.Concat(options)) command.Add(option);
         command.SetAction(async (parsed, cancellation) =>
         {
-            await using var opened = OpenedFlamingo.Connect(parsed.GetRequiredValue(server));
+            await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
             var output = parsed.InvocationConfiguration.Output;
             var sets = await ask(parsed, opened.SupportSets, parsed.GetRequiredValue(tenant), cancellation);
             if (parsed.GetValue(json)) foreach (var set in sets) await output.WriteLineAsync(JsonSerializer.Serialize(set, Page.Json));

@@ -34,6 +34,9 @@ public enum FlamingoErrorKind
     /// </summary>
     Aborted,
 
+    /// <summary>The caller shows no key or token, or one that does not hold.</summary>
+    Unauthenticated,
+
     /// <summary>The caller may not make this call; the message names the option that allows it.</summary>
     PermissionDenied,
 

@@ -31,7 +31,10 @@ public sealed record CacheStatistics(
 
 public sealed record ClearedCache(long RedisEntries, long MemoryEntries);
 
-/// <summary>Which callers may change state that all tenants share, for example empty the latent cache.</summary>
+/// <summary>
+/// Which callers may change state that all tenants share, for example empty the latent cache. Where callers show keys or tokens,
+/// <see cref="Role"/> decides instead of the address; <c>none</c> still refuses all.
+/// </summary>
 /// <param name="Allowed">
 /// <c>loopback</c>: callers whose connection comes from this machine; <c>all</c>: every caller; <c>none</c>: no caller. Code in the
 /// process of the gateway itself is always allowed.
@@ -39,4 +42,7 @@ public sealed record ClearedCache(long RedisEntries, long MemoryEntries);
 public sealed record OperatorCalls(string Allowed)
 {
     public const string Loopback = "loopback", All = "all", None = "none";
+
+    /// <summary>The role of callers who may make these calls.</summary>
+    public const string Role = "operator";
 }

@@ -113,7 +113,7 @@ public static class ServiceProgram
     {
         app.Use(app.Services.GetRequiredService<RunningCalls>().CountAsync);
         app.Use(app.Services.GetRequiredService<UnreadAnswers>().WatchAsync);
-        app.MapGrpcHealthChecksService();
+        app.MapGrpcHealthChecksService().AllowAnonymous(); // probes have no key
         app.MapGrpcReflectionService();
         return app;
     }

@@ -179,7 +179,8 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
         _stage.Says = [.. Enumerable.Repeat(new string('x', 1000), 1000)]; // a megabyte, four times the buffer
         await using var services = _stage.Services(("Gateway:MaxConcurrentRequests", "1"), ("Gateway:MaxQueuedRequests", "8"));
         var flamingo = services.GetRequiredService<IFlamingo>();
-        await using var slow = flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("a")], new()), Timely).GetAsyncEnumerator(Timely);
+        await using var slow = flamingo.GenerateAsync(new FlamingoRequest([new FlamingoText("a")], new()), Timely)
+            .GetAsyncEnumerator(Timely);
         Assert.True(await slow.MoveNextAsync());
         await flamingo.EncodeAsync(new FlamingoEncodeRequest([Picture(1)]), Timely); // the only permit
         var texts = 0;

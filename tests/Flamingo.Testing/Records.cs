@@ -52,6 +52,7 @@ public static class Records
         from bias in Gen.Dictionary(Gen.Int[0, 100_000], Gen.Float[-101, 101])[0, 4]
         from allowed in Ids
         from most in Gen.Int[-1, 30]
+        from penalties in Gen.Select(Gen.Float[-3, 3], Gen.Float[-3, 3], Gen.Float[-1, 2], Gen.Int[-1, 100], Gen.Int[-1, 100])
         select new SamplingParameters
         {
             MaxTokens = numbers.Item1, Temperature = numbers.Item2, TopK = numbers.Item3, TopP = numbers.Item4,
@@ -60,6 +61,8 @@ public static class Records
             Samples = several.Item1, Beams = several.Item2, LengthPenalty = several.Item3,
             LogitBias = new SortedDictionary<int, float>(bias), AllowedTokens = allowed,
             LogProbabilities = most < 0 ? null : most,
+            FrequencyPenalty = penalties.Item1, PresencePenalty = penalties.Item2, MinP = penalties.Item3,
+            NoRepeatNgramSize = penalties.Item4, MinTokens = penalties.Item5,
         };
 
     public static readonly Gen<TimeSpan> Time = Gen.Long[0, 10_000_000_000].Select(TimeSpan.FromTicks);

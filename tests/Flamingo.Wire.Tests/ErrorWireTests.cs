@@ -27,6 +27,7 @@ public sealed class ErrorWireTests
     [InlineData(FlamingoErrorKind.Mismatch, StatusCode.FailedPrecondition)]
     [InlineData(FlamingoErrorKind.Conflict, StatusCode.FailedPrecondition)]
     [InlineData(FlamingoErrorKind.Aborted, StatusCode.Aborted)]
+    [InlineData(FlamingoErrorKind.Unauthenticated, StatusCode.Unauthenticated)]
     [InlineData(FlamingoErrorKind.PermissionDenied, StatusCode.PermissionDenied)]
     [InlineData(FlamingoErrorKind.Internal, StatusCode.Internal)]
     [InlineData(FlamingoErrorKind.DeadlineExceeded, StatusCode.DeadlineExceeded)]
@@ -55,6 +56,7 @@ public sealed class ErrorWireTests
     [InlineData(StatusCode.ResourceExhausted, FlamingoErrorKind.Overloaded)]
     [InlineData(StatusCode.Aborted, FlamingoErrorKind.Aborted)]
     [InlineData(StatusCode.InvalidArgument, FlamingoErrorKind.InvalidArgument)]
+    [InlineData(StatusCode.Unauthenticated, FlamingoErrorKind.Unauthenticated)]
     [InlineData(StatusCode.PermissionDenied, FlamingoErrorKind.PermissionDenied)]
     [InlineData(StatusCode.Unknown, FlamingoErrorKind.Internal)]
     public void A_status_without_our_details_is_judged_by_its_code(StatusCode code, FlamingoErrorKind kind)

@@ -20,11 +20,16 @@ internal sealed class Gateway : IDisposable
     {
         Address = address;
         _channel = GrpcChannel.ForAddress(address, ChannelOptions(address, options));
+        IsReadableOnTheWay = IsName(address) ? !options.UseTls
+            : new Uri(address) is { IsLoopback: false, Scheme: "http" };
         (Public, Tasks) = (new Protos.V1.Flamingo.FlamingoClient(_channel), new Tasks.TasksClient(_channel));
         (Sets, Cache) = (new SupportSets.SupportSetsClient(_channel), new LatentCache.LatentCacheClient(_channel));
     }
 
     public string Address { get; }
+
+    /// <summary>Whether what is sent leaves this machine without TLS.</summary>
+    public bool IsReadableOnTheWay { get; }
 
     public Protos.V1.Flamingo.FlamingoClient Public { get; }
 
@@ -54,7 +59,7 @@ internal sealed class Gateway : IDisposable
         var channel = new GrpcChannelOptions
         {
             Credentials = options.CallCredentials is { } calls ? ChannelCredentials.Create(credentials, calls) : credentials,
-            HttpHandler = options.HttpHandler ?? NewHandler(options), DisposeHttpClient = options.HttpHandler is null,
+            HttpHandler = new EitherProtocol(options.HttpHandler ?? NewHandler(options)), DisposeHttpClient = options.HttpHandler is null,
             LoggerFactory = options.LoggerFactory,
             MaxReceiveMessageSize = MessageLimits.MostBytes, MaxSendMessageSize = MessageLimits.MostBytes,
             // gRPC's own pauses, 1 s to 2 min, would outlast the wait for a server that is being started

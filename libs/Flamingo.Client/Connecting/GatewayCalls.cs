@@ -18,6 +18,8 @@ internal sealed class GatewayCalls : IDisposable
     // A balancer does not report which server it chose. If one of two servers is dead, it chooses the dead one every other time.
     private const int AttemptsAtName = 10;
 
+    private const string Authorization = "authorization";
+
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(50), LongestDelay = TimeSpan.FromMilliseconds(500);
 
     /// <summary>How long a gateway at which a call failed is skipped while another gateway is available.</summary>
@@ -35,9 +37,13 @@ internal sealed class GatewayCalls : IDisposable
     public GatewayCalls(FlamingoClientOptions options, ILogger logger)
     {
         if (options.Addresses.Count == 0) throw new ArgumentException("Give at least one address.", nameof(options));
+        CheckKey(options);
         _options = options;
         _gateways = [.. options.Addresses.Select(address => new Gateway(address, options))];
         _failed = new long?[_gateways.Length];
+        if (options.Key is not null && _gateways.Where(gateway => gateway.IsReadableOnTheWay).Select(gateway => gateway.Address).ToList()
+            is { Count: > 0 } readable)
+            ClientLog.KeyWithoutTls(logger, string.Join(", ", readable));
         var attempts = options.Attempts
             ?? (options.Addresses.Any(Gateway.IsName) ? AttemptsAtName : _gateways.Length == 1 ? 1 : 2 * _gateways.Length);
         _retries = new ResiliencePipelineBuilder { TimeProvider = options.TimeProvider }.AddRetry(new RetryStrategyOptions
@@ -99,10 +105,23 @@ internal sealed class GatewayCalls : IDisposable
         foreach (var gateway in _gateways) gateway.Dispose();
     }
 
+    // No message quotes the key.
+    private static void CheckKey(FlamingoClientOptions options)
+    {
+        if (options.Key is not { } key) return;
+        if (key.Length == 0 || key.Any(character => character is <= ' ' or > '~'))
+            throw new ArgumentException("Key is empty or has a space or another character that no key has. Give it as it was shown.",
+                nameof(options));
+        if (options.CallCredentials is not null
+            || options.Headers.Keys.Any(name => name.Equals(Authorization, StringComparison.OrdinalIgnoreCase)))
+            throw new ArgumentException("Key excludes CallCredentials and a header 'authorization'. Give one of them.", nameof(options));
+    }
+
     private CallOptions CallOptions(string tenant, CancellationToken cancellation)
     {
         var headers = new Metadata();
         foreach (var (name, value) in _options.Headers) headers.Add(name, value);
+        if (_options.Key is { } key) headers.Add(Authorization, $"Bearer {key}");
         headers = TenantHeader.With(headers, tenant);
         var deadline = _options.Timeout is { } longest ? _options.TimeProvider.GetUtcNow().UtcDateTime + longest : (DateTime?)null;
         return new CallOptions(headers, deadline, cancellation);

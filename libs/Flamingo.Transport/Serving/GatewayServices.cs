@@ -115,6 +115,15 @@ internal sealed class LatentCacheService(ILatentCacheOperations cache, OperatorC
     private void CheckOperator(ServerCallContext context)
     {
         var allowed = operators?.Allowed ?? OperatorCalls.Loopback;
+        if (context.GetHttpContext().User is { Identity: { IsAuthenticated: true } known } user && allowed != OperatorCalls.None)
+        {
+            if (user.IsInRole(OperatorCalls.Role)) return;
+            throw new FlamingoException(
+                FlamingoErrorKind.PermissionDenied,
+                $"This call is for operators, and '{known.Name}' has not their role. Use a key with the role operator "
+                + "('flamingo key new --role operator').");
+        }
+
         if (allowed == OperatorCalls.All) return;
         var caller = context.GetHttpContext().Connection.RemoteIpAddress;
         if (caller is { IsIPv4MappedToIPv6: true }) caller = caller.MapToIPv4();

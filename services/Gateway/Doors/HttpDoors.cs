@@ -1,4 +1,7 @@
+using Flamingo.Gateway.Doors.Native;
 using Flamingo.Gateway.Doors.OpenAI;
+using Flamingo.Gateway.Doors.OpenApi;
+using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -10,10 +13,21 @@ namespace Flamingo.Gateway.Doors;
 /// </summary>
 public static class HttpDoors
 {
-    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services.AddOpenAiDoor();
+    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services
+        .AddHttpPort()
+        .AddNativeJson()
+        .AddOpenAiDoor();
 
+    /// <summary>Adds what all requests of the HTTP port have in common, refusals by later middleware included.</summary>
+    public static WebApplication UseHttpDoors(this WebApplication app) => app.UseHttpPort();
+
+    /// <summary>
+    /// Maps the doors. <see cref="UseHttpDoors"/> comes before it, and between the two the middleware that decides whether a
+    /// caller may come in.
+    /// </summary>
     public static WebApplication MapHttpDoors(this WebApplication app)
     {
+        app.UseArrivedBodies().MapOpenApiDocument();
         app.MapOpenAiDoor();
         return app;
     }

@@ -1,9 +1,11 @@
 using Flamingo.Gateway;
 using Flamingo.Gateway.Doors;
+using Flamingo.Gateway.Security;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Remote;
 using Flamingo.Transport.Serving;
 
 return await ServiceProgram.RunAsync(args,
-    builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing().AddHttpDoors(),
-    app => app.MapFlamingo().MapHttpDoors());
+    builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing().AddHttpDoors()
+        .AddFlamingoSecurity(),
+    app => app.UseHttpDoors().UseFlamingoSecurity().MapFlamingo().MapHttpDoors());

@@ -33,12 +33,18 @@ public static class FlamingoCommand
     public static Task<Finished> SpawnAsync(string folder, params string[] args) => SpawnAsync(folder, "", args);
 
     /// <summary>Runs a command as a child process with a text on standard input, which is a pipe.</summary>
-    public static async Task<Finished> SpawnAsync(string folder, string input, string[] args)
+    public static Task<Finished> SpawnAsync(string folder, string input, string[] args) => SpawnAsync(folder, input, [], args);
+
+    /// <summary>Runs a command as a child process with further variables in its environment.</summary>
+    public static async Task<Finished> SpawnAsync(
+        string folder, string input, Dictionary<string, string> variables, string[] args)
     {
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "flamingo.dll"), .. args])
         {
             WorkingDirectory = folder, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
-        })!;
+        };
+        foreach (var (name, value) in variables) start.Environment[name] = value;
+        using var process = Process.Start(start)!;
         await process.StandardInput.WriteAsync(input);
         process.StandardInput.Close();
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());

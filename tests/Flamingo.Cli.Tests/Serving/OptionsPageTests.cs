@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Flamingo.Configuration;
 using Flamingo.Gateway;
 using Flamingo.Gateway.Doors;
+using Flamingo.Gateway.Security;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling.Runtime;
 using Flamingo.Resampler.Execution;
@@ -33,7 +34,8 @@ public sealed partial class OptionsPageTests
         .. new[]
         {
             typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
-            typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions), typeof(DoorOptions),
+            typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions), typeof(SecurityOptions),
+            typeof(DoorOptions),
         }.SelectMany(type => type.Assembly.GetTypes()).Distinct().Where(type => Section(type) is not null), // and those beside them
     ];
 

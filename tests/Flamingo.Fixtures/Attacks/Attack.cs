@@ -31,6 +31,9 @@ public sealed record Attack(
     private static readonly Lazy<byte[]> Bomb = new(() => Compressed(900 << 20));
     private static int _colours, _names;
 
+    /// <summary>Memory that the server's plan reserves for this work, besides the budget of bytes in flight, in bytes.</summary>
+    public long PlannedBytes { get; init; }
+
     /// <summary>Options of the server that the attack needs, besides the default ones.</summary>
     public IReadOnlyList<(string Option, string Value)> Options { get; init; } = [];
 
@@ -102,18 +105,24 @@ public sealed record Attack(
                     using var source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
                     source.CancelAfter(TimeSpan.FromMilliseconds(300));
                     statuses.AddRange(await CallAsync(target, (channel, headers) =>
-                        new V1.Flamingo.FlamingoClient(channel).EncodeAsync(request, headers, cancellationToken: source.Token).ResponseAsync));
+                        new V1.Flamingo.FlamingoClient(channel).EncodeAsync(request, headers, cancellationToken: source.Token)
+                            .ResponseAsync));
                 }
 
                 return statuses;
-            }),
+            })
+        {
+            Options = [("VisionEncoder:MaxDecodes", "2")],
+            PlannedBytes = 2 * 50_000_000L * 20, // decoders, VisionEncoder:MaxPixels, bytes of a pixel while it is decoded and resized
+        },
         new("allowed_tokens", "20,000,000 ids in allowed_tokens", [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
             (target, cancellation) => StreamAsync(target, cancellation, new V1.GenerateRequest
             {
                 Segments = { Text("a") },
                 Sampling = new V1.Sampling { MaxTokens = 4, AllowedTokens = { Enumerable.Range(0, 20_000_000).Select(id => id & 127) } },
             })),
-        new("many_elements", "300,000 empty candidates, labels, ids and stop tokens", [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
+        new("many_elements", "300,000 empty candidates, labels, ids and stop tokens",
+            [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
             async (target, cancellation) =>
             {
                 var empty = Enumerable.Repeat("", 300_000);
@@ -246,7 +255,8 @@ public sealed record Attack(
         return statuses;
     }
 
-    private static async Task<bool> ReadAsync(GrpcChannel channel, V1.GenerateRequest request, string tenant, CancellationToken cancellation)
+    private static async Task<bool> ReadAsync(GrpcChannel channel, V1.GenerateRequest request, string tenant,
+        CancellationToken cancellation)
     {
         using var call = new V1.Flamingo.FlamingoClient(channel).Generate(
             request, TenantHeader.With([], tenant), cancellationToken: cancellation);

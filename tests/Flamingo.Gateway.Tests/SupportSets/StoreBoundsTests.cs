@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.Gateway.SupportSets;
 using Flamingo.Gateway.Tenants;
+using Flamingo.Gateway.Tests.Operations;
 using Flamingo.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
@@ -8,6 +9,7 @@ using Microsoft.Extensions.Time.Testing;
 namespace Flamingo.Gateway.Tests.SupportSets;
 
 /// <summary>Tests that the store in memory counts all that sets take, and that neither sets nor tenants grow beyond bounds.</summary>
+[Collection(nameof(Alone))] // it measures the memory of this process
 public sealed class StoreBoundsTests
 {
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 24, 0, 0, 0, TimeSpan.Zero));

@@ -27,11 +27,15 @@ public sealed class ArrowsTests
         ["Flamingo.LanguageModel.Engine"] = ["Flamingo.Stages"],
         ["Flamingo.LanguageModel"] = ["Flamingo.LanguageModel.Engine", "Flamingo.Modeling"],
         ["Flamingo.Gateway"] = ["Flamingo.Configuration", "Flamingo.Stages"],
-        ["Flamingo.Gateway.Doors"] = ["Flamingo.Gateway", "Flamingo.Wire"],
+        ["Flamingo.Gateway.Doors"] = ["Flamingo.Gateway", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.VisionEncoder.Host"] = ["Flamingo.VisionEncoder", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.Resampler.Host"] = ["Flamingo.Resampler", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.LanguageModel.Host"] = ["Flamingo.LanguageModel", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
-        ["Flamingo.Gateway.Host"] = ["Flamingo.Gateway", "Flamingo.Gateway.Doors", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
+        ["Flamingo.Gateway.Security"] = ["Flamingo.Configuration", "Flamingo.Wire"],
+        ["Flamingo.Gateway.Host"] =
+        [
+            "Flamingo.Gateway", "Flamingo.Gateway.Doors", "Flamingo.Gateway.Security", "Flamingo.Transport", "Flamingo.ServiceDefaults",
+        ],
     };
 
     /// <summary>Packages that only the listed projects may reference.</summary>
@@ -44,6 +48,7 @@ public sealed class ArrowsTests
         ("Microsoft.ML.Tokenizers", []), // a second implementation for tests of the tokenizer
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
         ("Microsoft.Extensions.Caching.StackExchangeRedis", []), // tests compare the gateway's format with it
+        ("Microsoft.IdentityModel.", ["Flamingo.Gateway.Security"]),
         ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.GpuCheck"]),
         ("Spectre.Console", ["Flamingo.Cli"]),
     ];
@@ -51,8 +56,7 @@ public sealed class ArrowsTests
     /// <summary>Transitive packages that are requested in versions that do not exist; central versions replace these.</summary>
     private static readonly string[] ForOthersPackages =
     [
-        "SharpZipLib", "KeraLua", "Microsoft.IdentityModel.Protocols.OpenIdConnect", "Microsoft.IdentityModel.Validators",
-        "System.IdentityModel.Tokens.Jwt",
+        "SharpZipLib", "KeraLua", "Microsoft.IdentityModel.Validators", "System.IdentityModel.Tokens.Jwt",
     ];
 
     private static readonly string[] Stages =

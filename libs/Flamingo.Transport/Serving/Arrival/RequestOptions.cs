@@ -16,9 +16,9 @@ public sealed class RequestOptions
     public long MaxInFlightBytes { get; set; } = 1L << 30;
 
     /// <summary>
-    /// How long a request may take for each 256 KiB of its bytes to arrive. A slower request fails with DEADLINE_EXCEEDED, so that a
-    /// silent caller does not keep its share of <see cref="MaxInFlightBytes"/>.
+    /// How long each 256 KiB of a request may take to arrive, and each 256 KiB of an answer that is one message may take to be read. A
+    /// slower request fails with DEADLINE_EXCEEDED, and a slower answer is cut off, so that a silent caller holds no memory.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "01:00:00")]
-    public TimeSpan UploadTimeout { get; set; } = TimeSpan.FromSeconds(10);
+    public TimeSpan TransferTimeout { get; set; } = TimeSpan.FromSeconds(10);
 }

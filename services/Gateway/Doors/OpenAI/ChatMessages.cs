@@ -26,7 +26,8 @@ internal sealed record ChatMessage(string Role, IReadOnlyList<MessagePart> Parts
     }
 
     /// <summary>Reads a list of parts.</summary>
-    public static IReadOnlyList<MessagePart> ReadParts(IReadOnlyList<(JsonElement Value, string Path)> list, string path, RequestPictures pictures)
+    public static IReadOnlyList<MessagePart> ReadParts(IReadOnlyList<(JsonElement Value, string Path)> list, string path,
+        RequestPictures pictures)
     {
         CheckCount(path, "parts", list.Count, MostParts);
         return [.. list.Select(item => Part(new Fields(item.Value, item.Path), item.Path, pictures))];

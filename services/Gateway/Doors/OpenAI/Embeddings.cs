@@ -91,7 +91,8 @@ internal sealed class Embeddings(IFlamingo flamingo, ServedModels models, Pictur
     {
         const string Start = "pictures[";
         if (field == "include_pooled" || !field.StartsWith(Start, StringComparison.Ordinal)) return Input;
-        return asked[int.Parse(field.AsSpan(Start.Length, field.IndexOf(']', StringComparison.Ordinal) - Start.Length), provider: null)].Path;
+        return asked[int.Parse(field.AsSpan(Start.Length, field.IndexOf(']', StringComparison.Ordinal) - Start.Length),
+            provider: null)].Path;
     }
 
     private static void Write(Utf8JsonWriter json, FlamingoModel model, FlamingoEncoding encoding, bool inBase64)

@@ -52,7 +52,8 @@ internal sealed class Fields
         if (Take(name) is not { } value) return null;
         if (value.ValueKind != JsonValueKind.Number) throw WrongType(Path(name), value, "a whole number");
         if (value.TryGetUInt64(out var seed)) return seed;
-        return value.TryGetInt64(out var signed) ? unchecked((ulong)signed) : throw WrongType(Path(name), value, "a whole number of 64 bits");
+        return value.TryGetInt64(out var signed) ? unchecked((ulong)signed)
+            : throw WrongType(Path(name), value, "a whole number of 64 bits");
     }
 
     /// <summary>The elements of a list with their paths; empty if it is absent.</summary>

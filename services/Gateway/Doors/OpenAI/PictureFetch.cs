@@ -58,7 +58,8 @@ public sealed class PictureFetch : IDisposable
     {
         if (_hosts.Count == 0)
             throw OpenAiFault.Invalid(
-                path, "This server fetches no pictures.", $"{Remedy} An operator may allow hosts by Doors:PictureHosts.", "unsupported_url");
+                path, "This server fetches no pictures.", $"{Remedy} An operator may allow hosts by Doors:PictureHosts.",
+                    "unsupported_url");
         if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || text.Length > 2048)
             throw OpenAiFault.Invalid(path, "The address is malformed or longer than 2048 characters.", Remedy);
         if (WhyRefused(address) is { } reason) throw OpenAiFault.Invalid(path, reason, Remedy, "unsupported_url");

@@ -79,7 +79,8 @@ internal sealed class PictureFiles(IFlamingo flamingo, TimeProvider time)
         {
             for (var parts = 0; await reader.ReadNextSectionAsync(context.RequestAborted) is { } section; parts++)
             {
-                if (parts == MostParts) throw OpenAiFault.Invalid("", $"The body has more than {MostParts} parts.", "Send two.", "invalid_body");
+                if (parts == MostParts) throw OpenAiFault.Invalid("", $"The body has more than {MostParts} parts.", "Send two.",
+                    "invalid_body");
                 var field = section.GetContentDispositionHeader() is { } place ? HeaderUtilities.RemoveQuotes(place.Name).ToString() : "";
                 switch (field)
                 {

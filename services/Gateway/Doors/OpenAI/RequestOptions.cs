@@ -76,7 +76,8 @@ internal sealed record RequestOptions
             return field switch
             {
                 "pin_prefix" => "flamingo.pin",
-                _ when field.StartsWith("support_set", StringComparison.Ordinal) || field.StartsWith("attention", StringComparison.Ordinal) =>
+                _ when field.StartsWith("support_set", StringComparison.Ordinal)
+                    || field.StartsWith("attention", StringComparison.Ordinal) =>
                     "flamingo." + field,
                 _ => WithoutKind(field),
             };
@@ -95,7 +96,8 @@ internal sealed record RequestOptions
     private static string WithoutKind(string field)
     {
         foreach (var kind in new[] { ".picture", ".picture_id", ".text" })
-            if (field.EndsWith(kind, StringComparison.Ordinal) && field.Contains('[', StringComparison.Ordinal)) return field[..^kind.Length];
+            if (field.EndsWith(kind, StringComparison.Ordinal)
+                && field.Contains('[', StringComparison.Ordinal)) return field[..^kind.Length];
         return field;
     }
 

@@ -100,7 +100,8 @@ public sealed class TaskTemplate
         }
     }
 
-    /// <summary>Returns the parameters with the stop strings of an answer. A beam search ends only at stop tokens: cut its answer.</summary>
+    /// <summary>Returns the parameters with the stop strings of an answer. A beam search ends only at stop tokens: cut its
+    /// answer.</summary>
     public SamplingParameters WithEnds(SamplingParameters sampling)
     {
         if (sampling.Beams > 1) return sampling;

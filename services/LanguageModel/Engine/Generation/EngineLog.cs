@@ -43,10 +43,14 @@ internal static partial class EngineLog
         "The engine stops: {Running} running and {Waiting} waiting requests end with UNAVAILABLE.")]
     public static partial void Stopping(this ILogger logger, int running, int waiting);
 
-    [LoggerMessage(5112, LogLevel.Critical, "The engine's loop has ended with an error. All further requests are refused, and the process ends.")]
+    [LoggerMessage(5112, LogLevel.Critical,
+        "The engine's loop has ended with an error. All further requests are refused, and the process ends.")]
     public static partial void LoopFailed(this ILogger logger, Exception exception);
 
     [LoggerMessage(5113, LogLevel.Information,
         "{Pins} pinned prefixes have ended before their time, because a waiting request needs room.")]
     public static partial void PinsYielded(this ILogger logger, long pins);
+
+    [LoggerMessage(5114, LogLevel.Information, "A request was ended, because its sampling parameters leave no token. {Reason}")]
+    public static partial void NoTokenLeft(this ILogger logger, string reason);
 }

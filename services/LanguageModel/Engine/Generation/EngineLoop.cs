@@ -78,7 +78,7 @@ internal sealed class EngineLoop : IAsyncDisposable
         }
     }
 
-    // A request that waits although none runs would wait for ever, so there is none: pins yield, and everything else is leased by others.
+    // No request waits while none runs, because pins yield and everything else is leased by running requests. So only a signal brings work.
     private async Task WaitAsync()
     {
         try

@@ -67,6 +67,7 @@ internal sealed class ArrivalServer : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(1.5)); // the default waits 5 s
             kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2);
         });
         if (time is not null) builder.Services.AddSingleton(time);
@@ -111,14 +112,7 @@ internal sealed class ArrivalServer : IAsyncDisposable
     public async Task<RawStatus> CallAsync(
         string method, HttpContent body, CancellationToken cancellation, params (string Name, string Value)[] headers)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, method)
-        {
-            Content = body, Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-        };
-        body.Headers.ContentType = new("application/grpc");
-        request.Headers.TE.Add(new("trailers"));
-        foreach (var (name, value) in headers) request.Headers.TryAddWithoutValidation(name, value);
-        using var response = await _raw.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        using var response = await BeginAsync(method, body, cancellation, headers);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         await response.Content.ReadAsByteArrayAsync(cancellation);
         var all = response.Headers.Concat(response.TrailingHeaders).ToList();
@@ -131,6 +125,20 @@ internal sealed class ArrivalServer : IAsyncDisposable
                 .Sum(header => header.Key.Length + header.Value.Sum(value => value.Length)));
 
         string? Value(string name) => all.FirstOrDefault(header => header.Key == name).Value?.Single();
+    }
+
+    /// <summary>Makes a call and returns without reading its answer.</summary>
+    public async Task<HttpResponseMessage> BeginAsync(
+        string method, HttpContent body, CancellationToken cancellation, params (string Name, string Value)[] headers)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, method)
+        {
+            Content = body, Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+        body.Headers.ContentType = new("application/grpc");
+        request.Headers.TE.Add(new("trailers"));
+        foreach (var (name, value) in headers) request.Headers.TryAddWithoutValidation(name, value);
+        return await _raw.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
     }
 
     public async ValueTask DisposeAsync()

@@ -1,3 +1,5 @@
+using Flamingo.Protos.V1;
+using Google.Protobuf;
 using Google.Rpc;
 using Grpc.Core;
 using Microsoft.Extensions.Time.Testing;
@@ -117,7 +119,7 @@ public sealed class FloodTests
         foreach (var status in await Task.WhenAll(attacks))
         {
             Assert.Equal(StatusCode.DeadlineExceeded, status.Code);
-            Assert.Contains("Requests:UploadTimeout", status.Message, StringComparison.Ordinal);
+            Assert.Contains("Requests:TransferTimeout", status.Message, StringComparison.Ordinal);
         }
 
         AssertAllBack(server);
@@ -141,6 +143,28 @@ public sealed class FloodTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
         await WaitForAsync(() => server.Budget.InFlight == 0, cancellation);
         Assert.Equal(0, server.Budget.Tenants);
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task An_answer_that_nobody_reads_is_cut_off_and_the_connection_serves_on()
+    {
+        var (cancellation, time) = (TestContext.Current.CancellationToken, new FakeTimeProvider());
+        await using var server = await ArrivalServer.StartAsync(time: time);
+        var features = new ResampleRequest
+        {
+            Features = { new Tensor { Dtype = Dtype.Float32, Shape = { 1000, 1000 }, Data = ByteString.CopyFrom(new byte[4_000_000]) } },
+        };
+        const string Resample = "flamingo.v1.Resampler/Resample";
+        using var unread = await server.BeginAsync(
+            Resample, new ByteArrayContent(ArrivalServer.Frame(features.ToByteArray())), cancellation);
+        await WaitForAsync(() => server.Budget.InFlight == 0, cancellation);
+        await WaitForAsync(() =>
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            return server.Logs.Any(line => line.Text.Contains("Requests:TransferTimeout", StringComparison.Ordinal));
+        }, cancellation);
+        await Assert.ThrowsAnyAsync<Exception>(() => unread.Content.ReadAsByteArrayAsync(cancellation));
+        Assert.Equal(StatusCode.OK, (await server.CallAsync(Resample, ArrivalServer.Frame(features.ToByteArray()), cancellation)).Code);
     }
 
     [Fact(Timeout = Limit)]
