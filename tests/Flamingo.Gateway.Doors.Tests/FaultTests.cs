@@ -80,6 +80,9 @@ public sealed class FaultTests
         { With("\"metadata\":{\"a\":") , "metadata", "invalid_json" },
         { With("\"a\":1") + "{}", "a", "invalid_json" },
         { "", null, "invalid_json" },
+        { Image("\"data:image/png;base64," + new string('?', 20_000) + "\""), "messages[0].content[0].image_url", "invalid_value" },
+        { Image("\"\\u0000data:7\""), "messages[0].content[0].image_url", "invalid_value" },
+        { $$"""{"messages":[{"role":"user","content":"data:,{{new string('a', 20_000)}}"}]}""", "messages[0].content", "invalid_value" },
     };
 
     [Fact(Timeout = 60_000)]
