@@ -27,7 +27,7 @@ internal sealed class KeyRing
         (_file, _time, _log, _looked) = (file, time, log, time.GetTimestamp());
         _stamp = file.Stamp(); // before the keys, so that a change in between is seen
         _keys = ById(file.Read());
-        log.KeysRead(_keys.Count, file.Path);
+        log.KeysRead(file.Path, _keys.Count);
     }
 
     /// <returns>The entry of the key.</returns>
@@ -57,7 +57,7 @@ internal sealed class KeyRing
             stamp = _file.Stamp();
             if (stamp.Equals(_stamp)) return;
             _keys = ById(_file.Read());
-            _log.KeysRead(_keys.Count, _file.Path);
+            _log.KeysRead(_file.Path, _keys.Count);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
