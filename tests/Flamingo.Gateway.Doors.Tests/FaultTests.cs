@@ -131,6 +131,7 @@ public sealed class FaultTests
     [Theory(Timeout = 60_000)]
     [InlineData(FlamingoErrorKind.InvalidArgument, 400, null)]
     [InlineData(FlamingoErrorKind.NotFound, 404, null)]
+    [InlineData(FlamingoErrorKind.Unauthenticated, 401, null)]
     [InlineData(FlamingoErrorKind.PermissionDenied, 403, null)]
     [InlineData(FlamingoErrorKind.Aborted, 409, null)]
     [InlineData(FlamingoErrorKind.Conflict, 409, null)]
