@@ -54,7 +54,7 @@ public sealed class ChatRequestTests
             new SamplingParameters { StopStrings = server.Flamingo.Asked.Sampling.StopStrings }, server.Flamingo.Asked.Sampling);
     }
 
-    /// <summary>The same conversation over the native tasks becomes the same segments and parameters, and its answer the same text.</summary>
+    /// <summary>The same conversation over the native tasks is the same request, and its answer the same text.</summary>
     [Fact(Timeout = 60_000)]
     public async Task A_chat_is_the_request_that_the_native_tasks_make()
     {

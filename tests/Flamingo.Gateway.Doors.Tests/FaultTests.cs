@@ -42,13 +42,15 @@ public sealed class FaultTests
         { """{"messages":[{"role":"assistant","content":"hi"}]}""", "messages[0]", "invalid_value" },
         { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"}]}""", "messages", "invalid_value" },
         { $$"""{"messages":[{{User}},{"role":"assistant","content":""},{{User}}]}""", "messages[0]", "invalid_value" },
-        { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"},{"role":"system","content":"no"}]}""", "messages[2]", "invalid_value" },
+        { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"},{"role":"system","content":"no"}]}""",
+            "messages[2]", "invalid_value" },
         { """{"messages":[{"role":"user","content":""}]}""", "messages[0]", "invalid_value" },
         { With("\"flamingo\":{\"task\":\"sing\"}"), "flamingo.task", "invalid_value" },
         { With("\"flamingo\":{\"task\":\"caption\"}"), "messages[0]", "invalid_value" },
         { With("\"flamingo\":{\"beam\":2}"), "flamingo.beam", "unsupported_parameter" },
         { With("\"flamingo\":{\"zero_shot\":true,\"support_set\":{\"name\":\"a\"}}"), "flamingo.zero_shot", "invalid_value" },
-        { With("\"flamingo\":{\"support_set\":{\"name\":\"a\",\"selection\":\"best\"}}"), "flamingo.support_set.selection", "invalid_value" },
+        { With("\"flamingo\":{\"support_set\":{\"name\":\"a\",\"selection\":\"best\"}}"),
+            "flamingo.support_set.selection", "invalid_value" },
         { With("\"flamingo\":{\"pin\":0}"), "flamingo.pin", "invalid_value" },
         { With("\"flamingo\":{\"top_k\":-1}"), "flamingo.top_k", "invalid_value" },
         { With("\"flamingo\":{\"attention\":{\"layers\":[9]}}"), "flamingo.attention.layers", "invalid_value" },
@@ -131,6 +133,7 @@ public sealed class FaultTests
     [Theory(Timeout = 60_000)]
     [InlineData(FlamingoErrorKind.InvalidArgument, 400, null)]
     [InlineData(FlamingoErrorKind.NotFound, 404, null)]
+    [InlineData(FlamingoErrorKind.Unauthenticated, 401, null)]
     [InlineData(FlamingoErrorKind.PermissionDenied, 403, null)]
     [InlineData(FlamingoErrorKind.Aborted, 409, null)]
     [InlineData(FlamingoErrorKind.Conflict, 409, null)]
