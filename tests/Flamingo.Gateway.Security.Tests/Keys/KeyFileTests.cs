@@ -155,6 +155,23 @@ public sealed class KeyFileTests : IDisposable
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task A_new_key_is_known_to_all_calls_that_come_at_once()
+    {
+        await using var server = await SecuredServer.StartAsync();
+        for (var round = 0; round < 20; round++)
+        {
+            var key = server.NewKey("berlin");
+            using var start = new Barrier(4);
+            var calls = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+            {
+                start.SignalAndWait(Cancellation);
+                return (await server.GetAsync("/v1/models", key)).IsSuccessStatusCode;
+            }));
+            Assert.DoesNotContain(false, await Task.WhenAll(calls));
+        }
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_key_holds_until_it_expires()
     {
         await using var server = await SecuredServer.StartAsync();
