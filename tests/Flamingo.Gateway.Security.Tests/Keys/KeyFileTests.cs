@@ -91,7 +91,8 @@ public sealed class KeyFileTests : IDisposable
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH"}]}""", "tenant")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t", "roel": "user"}]}""", "roel")]
     [InlineData("""{"keys": [{"id": "a_b", "sha256": "HASH", "tenant": "t"}]}""", "keys[0] id")]
-    [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t"}, {"id": "a", "sha256": "HASH", "tenant": "u"}]}""", "keys[1] id 'a'")]
+    [InlineData(
+        """{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t"}, {"id": "a", "sha256": "HASH", "tenant": "u"}]}""", "keys[1] id 'a'")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "flm_a_b", "tenant": "t"}]}""", "keys[0] sha256")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "a b"}]}""", "keys[0] tenant")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t", "role": "admin"}]}""", "keys[0] role")]
