@@ -17,6 +17,12 @@ public static class SamplingJson
         ["top_p"] = (read, member, faults) => read with { TopP = Number(member, faults, read.TopP) },
         ["seed"] = (read, member, faults) => read with { Seed = Seed(member, faults) },
         ["repetition_penalty"] = (read, member, faults) => read with { RepetitionPenalty = Number(member, faults, read.RepetitionPenalty) },
+        ["frequency_penalty"] = (read, member, faults) => read with { FrequencyPenalty = Number(member, faults, read.FrequencyPenalty) },
+        ["presence_penalty"] = (read, member, faults) => read with { PresencePenalty = Number(member, faults, read.PresencePenalty) },
+        ["min_p"] = (read, member, faults) => read with { MinP = Number(member, faults, read.MinP) },
+        ["no_repeat_ngram_size"] = (read, member, faults) =>
+            read with { NoRepeatNgramSize = Integer(member, faults, read.NoRepeatNgramSize) },
+        ["min_tokens"] = (read, member, faults) => read with { MinTokens = Integer(member, faults, read.MinTokens) },
         ["stop_strings"] = (read, member, faults) => read with { StopStrings = Strings(member, faults) },
         ["stop_tokens"] = (read, member, faults) => read with { StopTokens = Integers(member, faults) },
         ["samples"] = (read, member, faults) => read with { Samples = Integer(member, faults, read.Samples) },

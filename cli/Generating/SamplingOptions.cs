@@ -35,6 +35,23 @@ public sealed class SamplingOptions
         Add("repetition_penalty", NumberOption.Create<float>(
                 "--repetition-penalty", "R", "Penalty on tokens that occurred before, 0.1 to 10; 1 is off. Default: 1."),
             (sampling, value) => sampling with { RepetitionPenalty = value });
+        Add("frequency_penalty", NumberOption.Create<float>(
+                "--frequency-penalty", "F",
+                "Lower a token's logit by F for each time that the answer holds it already, -2 to 2; 0 is off. Default: 0."),
+            (sampling, value) => sampling with { FrequencyPenalty = value });
+        Add("presence_penalty", NumberOption.Create<float>(
+                "--presence-penalty", "F",
+                "Lower the logit of each token that the answer holds already by F, -2 to 2; 0 is off. Default: 0."),
+            (sampling, value) => sampling with { PresencePenalty = value });
+        Add("min_p", NumberOption.Create<float>(
+                "--min-p", "P", "Sample among the tokens with at least P times the largest probability, 0 to 1; 0 is off. Default: 0."),
+            (sampling, value) => sampling with { MinP = value });
+        Add("no_repeat_ngram_size", NumberOption.Create<int>(
+                "--no-repeat-ngram-size", "N", "Repeat no sequence of N tokens of prompt and answer; 0 is off. Default: 0."),
+            (sampling, value) => sampling with { NoRepeatNgramSize = value });
+        Add("min_tokens", NumberOption.Create<int>(
+                "--min-tokens", "N", "End the answer after at least N tokens, 0 to the maximum number of tokens. Default: 0."),
+            (sampling, value) => sampling with { MinTokens = value });
         Add("stop_strings", new Option<string[]>("--stop")
             {
                 HelpName = "STRING", Description = "End the answer before STRING appears in it. Repeatable, at most 16 times.",
@@ -107,7 +124,7 @@ public sealed class SamplingOptions
     {
         string Name(string field) => names.Of($"sampling.{field}");
         (string Field, bool Given)[] ofSampling =
-            [("top_k", sampling.TopK > 0), ("top_p", sampling.TopP < 1), ("seed", sampling.Seed is not null)];
+            [("top_k", sampling.TopK > 0), ("top_p", sampling.TopP < 1), ("min_p", sampling.MinP > 0), ("seed", sampling.Seed is not null)];
         foreach (var (field, _) in ofSampling.Where(option => option.Given && sampling.Temperature == 0))
             yield return $"{Name(field)} has no effect at temperature 0, where the most likely token is taken. Set {Temperature} above 0.";
         if (sampling is { Temperature: 0, Beams: 1, Samples: > 1 })

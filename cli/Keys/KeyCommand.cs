@@ -36,7 +36,8 @@ public static class KeyCommand
         var role = new Option<string>("--role")
         {
             HelpName = "ROLE",
-            Description = "user or operator: an operator may also make the calls that concern all tenants, such as 'cache clear'. Default: user.",
+            Description = "user or operator: an operator may also make the calls that concern all tenants, such as 'cache clear'. "
+                + "Default: user.",
         }.MustBeOneOf(KeyEntry.User, KeyEntry.Operator);
         var expires = new Option<DateTimeOffset?>("--expires")
         {
@@ -71,7 +72,8 @@ public static class KeyCommand
     private static Command List()
     {
         var file = FileOption();
-        var json = new Option<bool>("--json") { Description = "Print one JSON object per key: id, tenant, role, created, expires, state, note." };
+        var json = new Option<bool>("--json") { Description =
+            "Print one JSON object per key: id, tenant, role, created, expires, state, note." };
         var command = new Command("list", "List the keys of the file, without their secrets, which nobody has.") { file, json };
         command.SetAction(async (parsed, _) =>
         {
@@ -80,7 +82,8 @@ public static class KeyCommand
             {
                 foreach (var entry in entries)
                     await output.WriteLineAsync(JsonSerializer.Serialize(
-                        new { entry.Id, entry.Tenant, entry.Role, entry.Created, entry.Expires, State = State(entry), entry.Note }, Page.Json));
+                        new { entry.Id, entry.Tenant, entry.Role, entry.Created, entry.Expires, State = State(entry), entry.Note },
+                            Page.Json));
                 return ExitCode.Done;
             }
 
@@ -99,7 +102,8 @@ public static class KeyCommand
 
     private static Command Revoke()
     {
-        var id = new Argument<string>("ID") { Description = "The id of the key: the part between flm_ and the next _, as 'key list' prints it." };
+        var id = new Argument<string>("ID") { Description =
+            "The id of the key: the part between flm_ and the next _, as 'key list' prints it." };
         var file = FileOption();
         var command = new Command(
             "revoke", "Remove a key from the file. Running gateways refuse it within a second; answers that have begun are finished.")

@@ -22,7 +22,8 @@ public static class KeyOption
     public static string? Of(ParseResult parsed)
     {
         var given = parsed.GetValue<string>(Name);
-        var key = (given ?? Environment.GetEnvironmentVariable(Variable) ?? "").Trim(); // a variable read from a file may end in a line break
+        var key = (given ?? Environment.GetEnvironmentVariable(Variable) ?? "")
+            .Trim(); // a variable read from a file may end in a line break
         if (key.Any(character => character is <= ' ' or > '~'))
             throw new UsageException(
                 $"{(given is null ? Variable : Name)} has a space or another character that no key has. Give the key as it was shown.");

@@ -56,7 +56,8 @@ public sealed class OpenedFlamingo(
         var key = KeyOption.Of(parsed);
         if (key is not null && server is { Scheme: "http", IsLoopback: false })
             parsed.InvocationConfiguration.Error.WriteLine(
-                $"flamingo: the key goes to {server.Host} without TLS, so that everybody on the way can read it. Use https:// and a proxy with TLS.");
+                $"flamingo: the key goes to {server.Host} without TLS, so that everybody on the way can read it. Use https:// and a "
+                    + $"proxy with TLS.");
         var client = new FlamingoClient(new FlamingoClientOptions
         {
             Addresses = [server.GetLeftPart(UriPartial.Authority)], Attempts = Attempts, Key = key,

@@ -11,8 +11,8 @@ public static class ServerAddress
     {
         HelpName = "URL", CustomParser = Parse, Required = required,
         Description = required
-            ? "The running server, for example http://localhost:8080."
-            : "Ask a running server instead of loading a model, for example http://localhost:8080.",
+            ? "The running server: its gRPC port or its HTTP port, for example http://localhost:8080."
+            : "Ask a running server, at its gRPC or its HTTP port, instead of loading a model, for example http://localhost:8080.",
     };
 
     private static Uri? Parse(ArgumentResult result)

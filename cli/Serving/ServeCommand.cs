@@ -73,7 +73,7 @@ public static class ServeCommand
         var app = builder.Build();
         SettingOption.CheckSections(app.Services, settings);
         app.CheckBeforeStart();
-        app.UseFlamingoSecurity().MapFlamingo().MapHttpDoors();
+        app.UseHttpDoors().UseFlamingoSecurity().MapFlamingo().MapHttpDoors();
         app.MapServiceDefaults();
         return app;
     }

@@ -36,7 +36,14 @@ public sealed record AnswerTokens(string Text, IReadOnlyList<int> Ids) : AnswerE
 
 /// <param name="LogProbability">Natural logarithm.</param>
 /// <param name="Top">The most likely tokens, best first.</param>
-public sealed record TokenLogProbability(int Id, float LogProbability, IReadOnlyList<(int Id, float LogProbability)> Top);
+public sealed record TokenLogProbability(int Id, float LogProbability, IReadOnlyList<(int Id, float LogProbability)> Top)
+{
+    /// <summary>
+    /// The UTF-8 texts of the token and then of each of <see cref="Top"/>. A token may hold a part of a character. Empty if the service
+    /// does not report them.
+    /// </summary>
+    public IReadOnlyList<ReadOnlyMemory<byte>> Texts { get; init; } = [];
+}
 
 /// <summary>Cross-attention weights, over one picture, of the position whose logits chose a token.</summary>
 /// <param name="Picture">Index among the prompt's pictures.</param>

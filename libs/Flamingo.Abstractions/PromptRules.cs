@@ -59,6 +59,14 @@ public static class PromptRules
         Range("temperature", sampling.Temperature, 0, 2, faults);
         Range("top_k", sampling.TopK, 0, model.VocabularySize, faults);
         Range("repetition_penalty", sampling.RepetitionPenalty, 0.1f, 10, faults);
+        Range("frequency_penalty", sampling.FrequencyPenalty, -2, 2, faults);
+        Range("presence_penalty", sampling.PresencePenalty, -2, 2, faults);
+        Range("min_p", sampling.MinP, 0, 1, faults);
+        Range("no_repeat_ngram_size", sampling.NoRepeatNgramSize, 0, model.ContextLength, faults);
+        Range("min_tokens", sampling.MinTokens, 0, model.ContextLength, faults);
+        if (sampling.MinTokens > sampling.MaxTokens && sampling.MaxTokens > 0 && sampling.MinTokens <= model.ContextLength)
+            faults.Add(new("sampling.min_tokens", $"{sampling.MinTokens} is more than max_tokens, {sampling.MaxTokens}.",
+                "Lower min_tokens or raise max_tokens."));
         if (!(sampling.TopP > 0 && sampling.TopP <= 1))
             faults.Add(new("sampling.top_p", Invariant($"{sampling.TopP} is out of range."), "Send more than 0 and at most 1."));
         if (CheckMost("sampling.stop_strings", "strings", sampling.StopStrings.Count, MostStopStrings, faults)

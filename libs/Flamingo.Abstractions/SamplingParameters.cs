@@ -1,8 +1,8 @@
 namespace Flamingo.Abstractions;
 
 /// <summary>
-/// How the next token is chosen. The steps are applied in this order: logit bias and allowed tokens, repetition penalty,
-/// temperature, top-k, top-p.
+/// How the next token is chosen. The steps are applied in this order: logit bias and allowed tokens, repetition penalty, frequency and
+/// presence penalty, n-grams that would repeat, minimum number of tokens, temperature, top-k, top-p, min-p.
 /// </summary>
 public sealed record SamplingParameters
 {
@@ -18,6 +18,12 @@ public sealed record SamplingParameters
     /// <summary>Keep the smallest set of most likely tokens whose total probability reaches this value; above 0, at most 1.</summary>
     public float TopP { get; init; } = 1;
 
+    /// <summary>
+    /// Keep the tokens whose probability is at least this part of the largest probability; 0 keeps all. 0 to 1. It is applied last, as in
+    /// transformers, so top-p measures the probabilities of the tokens that min-p removes too.
+    /// </summary>
+    public float MinP { get; init; }
+
     /// <summary>Seed of the counter-based generator (seed, position); the gateway chooses a random seed if it is null.</summary>
     public ulong? Seed { get; init; }
 
@@ -25,6 +31,29 @@ public sealed record SamplingParameters
     /// Divides the positive and multiplies the negative logits of tokens that already occur in the prompt or answer; 1 is off. 0.1 to 10.
     /// </summary>
     public float RepetitionPenalty { get; init; } = 1;
+
+    /// <summary>
+    /// Subtracted from a token's logit for each time that the answer holds the token already. Tokens of the prompt do not count. −2 to 2;
+    /// 0 is off.
+    /// </summary>
+    public float FrequencyPenalty { get; init; }
+
+    /// <summary>
+    /// Subtracted once from the logit of each token that the answer holds already. Tokens of the prompt do not count. −2 to 2; 0 is off.
+    /// </summary>
+    public float PresencePenalty { get; init; }
+
+    /// <summary>
+    /// No sequence of this many token ids occurs twice in prompt and answer together, unless the prompt itself repeats one. 0 is off; at
+    /// most the model's context length.
+    /// </summary>
+    public int NoRepeatNgramSize { get; init; }
+
+    /// <summary>
+    /// The first so many tokens do not end the answer: the model's stop tokens and <see cref="StopTokens"/> are not chosen, and a stop
+    /// string that is complete within them is part of the text. 0 to <see cref="MaxTokens"/>.
+    /// </summary>
+    public int MinTokens { get; init; }
 
     /// <summary>Generation stops before any of these texts would appear in the answer; at most 16 strings of 1 to 256 characters.</summary>
     public IReadOnlyList<string> StopStrings { get; init; } = [];

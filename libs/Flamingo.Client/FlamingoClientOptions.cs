@@ -14,8 +14,9 @@ public sealed class FlamingoClientOptions
 {
     /// <summary>
     /// At least one address: <c>http://host:port</c>, <c>https://host:port</c>, or <c>dns:///name:port</c> for all gateways
-    /// behind a DNS name. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun
-    /// to answer go to the next gateway.
+    /// behind a DNS name. The port may be the gateway's gRPC port or its HTTP port, which is called by gRPC-Web; the first call
+    /// finds out which. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun to
+    /// answer go to the next gateway.
     /// </summary>
     public IReadOnlyList<string> Addresses { get; set; } = ["http://localhost:8080"];
 
@@ -47,7 +48,8 @@ public sealed class FlamingoClientOptions
     public bool SendsPicturesOnce { get; set; } = true;
 
     /// <summary>
-    /// A key (<c>flm_…</c>) or a token, sent as <c>authorization: Bearer …</c> with every call; null sends none. The key decides the tenant,
+    /// A key (<c>flm_…</c>) or a token, sent as <c>authorization: Bearer …</c> with every call; null sends none. The key decides the
+    /// tenant,
     /// so <see cref="Tenant"/> stays empty. Without TLS everybody on the way to the server can read it, which is logged once for addresses
     /// that are not of this machine; it is not refused, because gateways serve without TLS behind a proxy or in a network of their own.
     /// </summary>

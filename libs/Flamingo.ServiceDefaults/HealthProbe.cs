@@ -17,8 +17,8 @@ public static class HealthProbe
     /// </summary>
     /// <returns>The name, which is empty for the first form; null for any other argument.</returns>
     public static string? ServiceIn(string argument) =>
-        argument == Argument ? "" : argument.StartsWith(Argument + "=", StringComparison.Ordinal) ? argument[(Argument.Length + 1)..]
-            : null;
+        argument == Argument ? ""
+        : argument.StartsWith(Argument + "=", StringComparison.Ordinal) ? argument[(Argument.Length + 1)..] : null;
 
     /// <param name="service">Name of the health service to ask for.</param>
     public static async Task<int> RunAsync(int port, string service)
@@ -28,9 +28,8 @@ public static class HealthProbe
         using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
         try
         {
-            var answer = await new Health.HealthClient(channel)
-                .CheckAsync(new HealthCheckRequest { Service = service },
-                    new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8)));
+            var answer = await new Health.HealthClient(channel).CheckAsync(
+                new HealthCheckRequest { Service = service }, deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(8));
             await Console.Out.WriteLineAsync(answer.Status.ToString());
             return answer.Status == HealthCheckResponse.Types.ServingStatus.Serving ? 0 : 1;
         }

@@ -53,7 +53,8 @@ internal static class HttpTwoOnly
         var port = (connection.LocalEndPoint as IPEndPoint)?.Port;
         var line = $"This is the gRPC endpoint of {program}. It accepts only HTTP/2 without TLS, and this request is HTTP/1. "
             + $"Use a gRPC client, for example 'grpcurl -plaintext HOST:{port} list', "
-            + $"or for a gateway 'flamingo generate --server http://HOST:{port}'.\n";
+            + $"or for a gateway 'flamingo generate --server http://HOST:{port}'. "
+            + "A gateway serves HTTP/1.1 on a port of its own, Endpoints:HttpPort.\n";
         var head = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n";
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(head + line));
 

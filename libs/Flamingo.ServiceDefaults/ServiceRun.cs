@@ -41,7 +41,7 @@ public static class ServiceRun
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
         await app.StartAsync(cancellation);
-        log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", string.Join(", ", app.Urls));
+        log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", Listening(app));
         if (ServiceProgram.TelemetryCollector(app.Configuration) is { } collector) log.TelemetryExported(collector);
         await started();
         using (var stopRequested = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
@@ -58,6 +58,14 @@ public static class ServiceRun
             signal.Cancel = true; // the process ends by itself with its own exit code
             atOnce.Cancel();
         }
+    }
+
+    private static string Listening(WebApplication app)
+    {
+        var http = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value.HttpPort;
+        var urls = app.Urls.ToLookup(url => http > 0 && url.EndsWith($":{http}", StringComparison.Ordinal));
+        var grpc = string.Join(", ", urls[false]);
+        return urls[true].Any() ? $"{grpc}, and HTTP/1.1 on {string.Join(", ", urls[true])}" : grpc;
     }
 
     private static void CheckPort(IPAddress address, int port, string option)

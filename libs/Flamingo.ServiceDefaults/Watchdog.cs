@@ -7,8 +7,9 @@ namespace Flamingo.ServiceDefaults;
 
 /// <summary>
 /// Watches all workers of a process and the thread pool, on a thread of its own. A worker whose unit of work lasts longer than
-/// <see cref="HealthOptions.LiveTimeout"/> makes the process not live. If it lasts longer than <see cref="HealthOptions.ExitTimeout"/>, the
-/// process ends. A worker that has ended with an error makes the process not live at once, and the process stops in an orderly way.
+/// <see cref="HealthOptions.LiveTimeout"/> makes the process not live. If it lasts longer than
+/// <see cref="HealthOptions.ExitTimeout"/>, the process ends. A worker that has ended with an error makes the process not live at
+/// once, and the process stops in an orderly way.
 /// <para>
 /// Only time in which this thread runs counts, so that a process that was suspended is not taken for a stuck one.
 /// </para>
@@ -39,8 +40,7 @@ public sealed class Watchdog : IHostedService, IDisposable
     /// <param name="exit">Ends the process with an exit code; it need not return.</param>
     public Watchdog(
         IEnumerable<WorkerGroup> groups, IOptions<HealthOptions> health, IOptions<EndpointOptions> endpoints,
-            IHostApplicationLifetime lifetime,
-        TimeProvider time, ILogger<Watchdog> log, Action<int> exit)
+        IHostApplicationLifetime lifetime, TimeProvider time, ILogger<Watchdog> log, Action<int> exit)
     {
         _workers = [.. groups.SelectMany(group => group.Workers).Append(_pool).Distinct()];
         (_health, _drainTimeout, _lifetime) = (health.Value, endpoints.Value.DrainTimeout, lifetime);

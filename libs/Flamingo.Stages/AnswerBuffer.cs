@@ -23,6 +23,7 @@ public sealed class AnswerBuffer(TimeSpan longestStall, string option, TimeProvi
     public const int MostBytes = 256 << 10;
 
     private const int BytesPerEvent = 128; // objects that hold an event; measured on 64-bit .NET and rounded up
+    private const int BytesPerText = 16; // a reference to the text of a token; the text itself belongs to the tokenizer
 
     private readonly Lock _lock = new();
     private readonly Queue<(AnswerEvent Event, int Bytes)> _waiting = new();
@@ -146,7 +147,7 @@ public sealed class AnswerBuffer(TimeSpan longestStall, string option, TimeProvi
     private static int BytesOf(AnswerEvent item) => BytesPerEvent + (item is AnswerTokens tokens
         ? Encoding.UTF8.GetByteCount(tokens.Text)
             + (sizeof(int) * tokens.Ids.Count)
-            + tokens.LogProbabilities.Sum(token => BytesPerEvent + (8 * token.Top.Count))
+            + tokens.LogProbabilities.Sum(token => BytesPerEvent + ((8 + BytesPerText) * token.Top.Count))
             + tokens.Attention.Sum(token => (token?.Weights.Bytes.Length ?? 0) + (token?.Map?.Bytes.Length ?? 0))
         : 0);
 

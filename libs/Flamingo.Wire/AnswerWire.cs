@@ -1,4 +1,5 @@
 using Flamingo.Abstractions;
+using Google.Protobuf;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Wire;
@@ -63,13 +64,19 @@ public static class AnswerWire
 
     public static V1.TokenLogProbability ToMessage(this TokenLogProbability record)
     {
-        var message = new V1.TokenLogProbability { Id = record.Id, LogProbability = record.LogProbability };
-        message.Top.AddRange(record.Top.Select(top => new V1.LogProbability { Id = top.Id, LogProbability_ = top.LogProbability }));
+        var message = new V1.TokenLogProbability { Id = record.Id, LogProbability = record.LogProbability, Text = Text(record, 0) };
+        message.Top.AddRange(record.Top.Select((top, index) =>
+            new V1.LogProbability { Id = top.Id, LogProbability_ = top.LogProbability, Text = Text(record, index + 1) }));
         return message;
     }
 
     public static TokenLogProbability ToRecord(this V1.TokenLogProbability message) =>
-        new(message.Id, message.LogProbability, [.. message.Top.Select(top => (top.Id, top.LogProbability_))]);
+        new(message.Id, message.LogProbability, [.. message.Top.Select(top => (top.Id, top.LogProbability_))])
+        {
+            Texts = message.Text.IsEmpty && message.Top.All(top => top.Text.IsEmpty)
+                ? [] // the server is older than these fields
+                : [message.Text.Memory, .. message.Top.Select(top => top.Text.Memory)],
+        };
 
     public static V1.FinishedSample ToMessage(this FinishedSample record)
     {
@@ -80,6 +87,9 @@ public static class AnswerWire
 
     public static FinishedSample ToRecord(this V1.FinishedSample message) =>
         new((FinishReason)message.Reason, message.GeneratedTokens, message.HasScore ? message.Score : null);
+
+    private static ByteString Text(TokenLogProbability record, int index) =>
+        index < record.Texts.Count ? UnsafeByteOperations.UnsafeWrap(record.Texts[index]) : ByteString.Empty;
 
     private static V1.AnswerTokens ToMessage(AnswerTokens record)
     {

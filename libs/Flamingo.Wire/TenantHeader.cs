@@ -14,7 +14,11 @@ public static class TenantHeader
         tenant == TenantName.Default ? headers : [.. headers, new Metadata.Entry(Name, Checked(tenant))];
 
     /// <exception cref="FlamingoException">InvalidArgument: the name is malformed.</exception>
-    public static string Of(ServerCallContext context) => Checked(context.RequestHeaders.GetValue(Name) ?? TenantName.Default);
+    public static string Of(ServerCallContext context) => Of(context.RequestHeaders.GetValue(Name));
+
+    /// <param name="value">Value of the header; null if it is absent.</param>
+    /// <exception cref="FlamingoException">InvalidArgument: the name is malformed.</exception>
+    public static string Of(string? value) => Checked(value ?? TenantName.Default);
 
     private static string Checked(string tenant) => TenantName.IsWellFormed(tenant)
         ? tenant

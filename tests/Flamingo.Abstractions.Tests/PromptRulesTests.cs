@@ -31,6 +31,22 @@ public sealed class PromptRulesTests
         { "sampling.repetition_penalty", new() { RepetitionPenalty = 0 } },
         { "sampling.repetition_penalty", new() { RepetitionPenalty = 10.1f } },
         { "sampling.repetition_penalty", new() { RepetitionPenalty = float.NaN } },
+        { "sampling.frequency_penalty", new() { FrequencyPenalty = -2.01f } },
+        { "sampling.frequency_penalty", new() { FrequencyPenalty = 2.01f } },
+        { "sampling.frequency_penalty", new() { FrequencyPenalty = float.NaN } },
+        { "sampling.presence_penalty", new() { PresencePenalty = -2.01f } },
+        { "sampling.presence_penalty", new() { PresencePenalty = 2.01f } },
+        { "sampling.presence_penalty", new() { PresencePenalty = float.NegativeInfinity } },
+        { "sampling.min_p", new() { MinP = -0.01f } },
+        { "sampling.min_p", new() { MinP = 1.01f } },
+        { "sampling.min_p", new() { MinP = float.NaN } },
+        { "sampling.no_repeat_ngram_size", new() { NoRepeatNgramSize = -1 } },
+        { "sampling.no_repeat_ngram_size", new() { NoRepeatNgramSize = 65 } },
+        { "sampling.min_tokens", new() { MinTokens = -1 } },
+        { "sampling.min_tokens", new() { MinTokens = 9, MaxTokens = 8 } },
+        { "sampling.min_tokens", new() { MinTokens = 65, MaxTokens = 64 } },
+        { "sampling.min_tokens", new() { MinTokens = int.MaxValue } },
+        { "sampling.max_tokens", new() { MinTokens = 1, MaxTokens = 0 } },
         { "sampling.stop_strings", new() { StopStrings = [""] } },
         { "sampling.stop_strings", new() { StopStrings = [new string('x', 257)] } },
         { "sampling.stop_strings", new() { StopStrings = [.. Enumerable.Repeat("x", 17)] } },
@@ -75,12 +91,14 @@ public sealed class PromptRulesTests
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(new(), Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
             new() { MaxTokens = 1, Temperature = 0, TopK = 0, TopP = float.Epsilon, RepetitionPenalty = 0.1f, StopStrings = ["x"],
-                StopTokens = [0], LengthPenalty = -5, LogitBias = Bias(0, 512, -100), LogProbabilities = 0 },
+                StopTokens = [0], LengthPenalty = -5, LogitBias = Bias(0, 512, -100), LogProbabilities = 0, FrequencyPenalty = -2,
+                PresencePenalty = -2, MinP = 0, NoRepeatNgramSize = 0, MinTokens = 1 },
             Model, faults)));
         Assert.Empty(Faults(faults => PromptRules.CheckSampling(
             new()
             {
-                MaxTokens = 64, Temperature = 2, TopK = 512, TopP = 1, RepetitionPenalty = 10,
+                MaxTokens = 64, Temperature = 2, TopK = 512, TopP = 1, RepetitionPenalty = 10, FrequencyPenalty = 2, PresencePenalty = 2,
+                MinP = 1, NoRepeatNgramSize = 64, MinTokens = 64,
                 StopStrings = [.. Enumerable.Repeat(new string('x', 256), 16)], StopTokens = [.. Enumerable.Range(448, 64)], Samples = 8,
                 LogitBias = Bias(0, 512, 100), AllowedTokens = [.. Enumerable.Range(0, 512)], LogProbabilities = 20,
             },

@@ -43,7 +43,8 @@ public sealed class CallerTests
         var changed = (secret[0] == 'A' ? 'B' : 'A') + secret[1..];
         string?[] wrong =
         [
-            null, "", "x", "flm_", "flm__", $"flm_{id}", $"flm_{id}_", $"flm_{id}_{changed}", $"flm_{id}_{secret}A", $"flm_{id}_{secret[1..]}",
+            null, "", "x", "flm_", "flm__", $"flm_{id}", $"flm_{id}_", $"flm_{id}_{changed}", $"flm_{id}_{secret}A",
+                $"flm_{id}_{secret[1..]}",
             $"flm_0{id}_{secret}", AccessKey.New().Reveal(), right.ToUpperInvariant(), $"flm_{id}_{new string('=', 43)}", new('a', 20_000),
         ];
         var grpc = new V1.Flamingo.FlamingoClient(server.Channel());
@@ -79,7 +80,8 @@ public sealed class CallerTests
         Assert.Empty(server.Flamingo.Tenants);
         // One message for all refusals within a minute, and no secret in any message.
         Assert.Single(server.Logs, line => line.StartsWith("6303", StringComparison.Ordinal));
-        Assert.DoesNotContain(server.Logs, line => line.Contains(secret, StringComparison.Ordinal) || line.Contains(changed, StringComparison.Ordinal));
+        Assert.DoesNotContain(server.Logs, line =>
+            line.Contains(secret, StringComparison.Ordinal) || line.Contains(changed, StringComparison.Ordinal));
     }
 
     [Fact(Timeout = 60_000)]
@@ -97,7 +99,8 @@ public sealed class CallerTests
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         Assert.Equal("application/grpc", answer.Content.Headers.ContentType?.ToString());
         Assert.Equal("16", answer.Headers.GetValues("grpc-status").Single());
-        Assert.Contains("FLAMINGO_KEY", Uri.UnescapeDataString(answer.Headers.GetValues("grpc-message").Single()), StringComparison.Ordinal);
+        Assert.Contains("FLAMINGO_KEY", Uri.UnescapeDataString(answer.Headers.GetValues("grpc-message").Single()),
+            StringComparison.Ordinal);
         Assert.Empty(await answer.Content.ReadAsByteArrayAsync(Cancellation));
         Assert.Equal(0, server.Budget.InFlight);
     }
@@ -209,7 +212,8 @@ public sealed class CallerTests
         await using var server = await SecuredServer.StartAsync(hasKeys, IPAddress.Parse(listen));
         var warnings = server.Logs.Where(line => line.StartsWith("6300 Warning", StringComparison.Ordinal)).ToList();
         Assert.Equal(warns ? 1 : 0, warnings.Count);
-        if (warns) Assert.All(["Security:KeysFile", "Endpoints:Listen"], option => Assert.Contains(option, warnings[0], StringComparison.Ordinal));
+        if (warns) Assert.All(["Security:KeysFile", "Endpoints:Listen"], option =>
+            Assert.Contains(option, warnings[0], StringComparison.Ordinal));
         if (!hasKeys) Assert.Equal(HttpStatusCode.OK, (await server.GetAsync("/v1/models", null, ("flamingo-tenant", "x"))).StatusCode);
     }
 

@@ -74,8 +74,9 @@ internal sealed class Stage : IVisionEncoder, IResampler, ILanguageModel
     /// <summary>Encode signals <see cref="Encoding"/> and then waits for this task.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
-    /// <summary>A cancelled Encode waits for this task before it ends, as a stage does that cannot stop in the middle of a
-    /// picture.</summary>
+    /// <summary>
+    /// A cancelled Encode waits for this task before it ends, as a stage does that cannot stop in the middle of a picture.
+    /// </summary>
     public Task Ending { get; set; } = Task.CompletedTask;
 
     /// <summary>Number of calls of Encode that were cancelled.</summary>

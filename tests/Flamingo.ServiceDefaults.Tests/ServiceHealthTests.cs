@@ -96,8 +96,8 @@ public sealed class ServiceHealthTests : IAsyncLifetime
     {
         using var ready = _health.Watch(new HealthCheckRequest { Service = ServiceHealth.Ready }, cancellationToken: Cancellation);
         Assert.Equal(Status.Serving, await NextAsync(ready));
-        using var client = new HttpClient { DefaultRequestVersion = new Version(2, 0),
-            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var client = new HttpClient();
+        (client.DefaultRequestVersion, client.DefaultVersionPolicy) = (new Version(2, 0), HttpVersionPolicy.RequestVersionExact);
         var call = client.GetAsync($"http://127.0.0.1:{_port}/slow", Cancellation);
         await _calling.Task.WaitAsync(Cancellation);
         _app.Services.GetRequiredService<IHostApplicationLifetime>().StopApplication();

@@ -20,7 +20,7 @@ public static class PythonClient
     /// <param name="program">The text of the program.</param>
     public static async Task<ProgramRun> RunAsync(string program, string folder, CancellationToken cancellation, params string[] arguments)
     {
-        string[] protos = [.. Directory.GetFiles(RepositoryFiles.Path("protos", "flamingo", "v1"), "*.proto")];
+        string[] protos = [.. Directory.GetFiles(RepositoryFiles.Path("protos"), "*.proto", SearchOption.AllDirectories)];
         string[] stubs =
         [
             "-I", RepositoryFiles.Path("protos"), "-I", "/usr/include", "--python_out", folder, "--grpc_python_out", folder,

@@ -52,6 +52,7 @@ public static class Records
         from bias in Gen.Dictionary(Gen.Int[0, 100_000], Gen.Float[-101, 101])[0, 4]
         from allowed in Ids
         from most in Gen.Int[-1, 30]
+        from penalties in Gen.Select(Gen.Float[-3, 3], Gen.Float[-3, 3], Gen.Float[-1, 2], Gen.Int[-1, 100], Gen.Int[-1, 100])
         select new SamplingParameters
         {
             MaxTokens = numbers.Item1, Temperature = numbers.Item2, TopK = numbers.Item3, TopP = numbers.Item4,
@@ -60,6 +61,8 @@ public static class Records
             Samples = several.Item1, Beams = several.Item2, LengthPenalty = several.Item3,
             LogitBias = new SortedDictionary<int, float>(bias), AllowedTokens = allowed,
             LogProbabilities = most < 0 ? null : most,
+            FrequencyPenalty = penalties.Item1, PresencePenalty = penalties.Item2, MinP = penalties.Item3,
+            NoRepeatNgramSize = penalties.Item4, MinTokens = penalties.Item5,
         };
 
     public static readonly Gen<TimeSpan> Time = Gen.Long[0, 10_000_000_000].Select(TimeSpan.FromTicks);
@@ -95,7 +98,10 @@ public static class Records
 
     private static readonly Gen<TokenLogProbability> LogProbability =
         Gen.Select(Gen.Int, Gen.Float, Gen.Select(Gen.Int, Gen.Float).Array[0, 3])
-        .Select((id, value, top) => new TokenLogProbability(id, value, [.. top.Select(item => (item.Item1, item.Item2))]));
+        .Select((id, value, top) => new TokenLogProbability(id, value, [.. top.Select(item => (item.Item1, item.Item2))])
+        {
+            Texts = [new byte[] { (byte)id }, .. top.Select(item => (ReadOnlyMemory<byte>)BitConverter.GetBytes(item.Item1))],
+        });
 
     private static readonly Gen<FinishedSample> Sample = Gen.Select(Gen.Enum<FinishReason>(), Gen.Int, Gen.Double, Gen.Bool)
         .Select((reason, tokens, score, scored) => new FinishedSample(reason, tokens, scored ? score : null));

@@ -110,8 +110,10 @@ internal sealed class GatewayCalls : IDisposable
     {
         if (options.Key is not { } key) return;
         if (key.Length == 0 || key.Any(character => character is <= ' ' or > '~'))
-            throw new ArgumentException("Key is empty or has a space or another character that no key has. Give it as it was shown.", nameof(options));
-        if (options.CallCredentials is not null || options.Headers.Keys.Any(name => name.Equals(Authorization, StringComparison.OrdinalIgnoreCase)))
+            throw new ArgumentException("Key is empty or has a space or another character that no key has. Give it as it was shown.",
+                nameof(options));
+        if (options.CallCredentials is not null
+            || options.Headers.Keys.Any(name => name.Equals(Authorization, StringComparison.OrdinalIgnoreCase)))
             throw new ArgumentException("Key excludes CallCredentials and a header 'authorization'. Give one of them.", nameof(options));
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Transport.Serving.Arrival;
 using Flamingo.Wire;
@@ -51,14 +52,26 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         DuplexStreamingServerMethod<TRequest, TResponse> continuation) =>
         continuation(new CheckedRequests<TRequest>(requests, context), stream, context);
 
+    /// <returns>The value of the header Retry-After: whole seconds, at least 1.</returns>
+    public static string RetrySeconds(TimeSpan pause) =>
+        Math.Max(1, Math.Ceiling(pause.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+
     private static void ThrowIfRefused(ServerCallContext context)
     {
+        ArrivedBody.Of(context.GetHttpContext())?.Parsed();
         if (ArrivingRequest.Of(context.GetHttpContext())?.Refusal is { } refusal) throw refusal;
     }
 
     private RpcException Translate(Exception exception, ServerCallContext context)
     {
-        if (exception is FlamingoException expected) return expected.ToRpcException();
+        if (exception is FlamingoException expected)
+        {
+            // A caller of gRPC finds it in RetryInfo.
+            if (expected.RetryAfter is { } pause && context.GetHttpContext() is { } http && ArrivingRequest.Of(http) is null)
+                http.Response.Headers.RetryAfter = RetrySeconds(pause);
+            return expected.ToRpcException();
+        }
+
         if (context.CancellationToken.IsCancellationRequested)
         {
             var hadDeadline = context.Deadline <= DateTime.MaxValue.AddDays(-1);

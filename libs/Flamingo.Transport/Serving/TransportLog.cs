@@ -9,8 +9,7 @@ internal static partial class TransportLog
     public static partial void FailedUnexpectedly(this ILogger logger, Exception exception, string method);
 
     [LoggerMessage(1101, LogLevel.Information,
-        "The caller of {Method} did not read the {Bytes} bytes of its answer within {Seconds} s (Requests:TransferTimeout for each 256 "
-            + "KiB). "
-        + "The call was cut off.")]
+        "The caller of {Method} did not read the {Bytes} bytes of its answer within {Seconds} s (Requests:TransferTimeout for each "
+        + "256 KiB). The call was cut off.")]
     public static partial void AnswerNotRead(this ILogger logger, string method, long bytes, double seconds);
 }

@@ -1,3 +1,7 @@
+using Flamingo.Gateway.Doors.Native;
+using Flamingo.Gateway.Doors.OpenAI;
+using Flamingo.Gateway.Doors.OpenApi;
+using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -9,7 +13,22 @@ namespace Flamingo.Gateway.Doors;
 /// </summary>
 public static class HttpDoors
 {
-    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services;
+    public static IServiceCollection AddHttpDoors(this IServiceCollection services) => services
+        .AddHttpPort()
+        .AddNativeJson()
+        .AddOpenAiDoor();
 
-    public static WebApplication MapHttpDoors(this WebApplication app) => app;
+    /// <summary>Adds what all requests of the HTTP port have in common, refusals by later middleware included.</summary>
+    public static WebApplication UseHttpDoors(this WebApplication app) => app.UseHttpPort();
+
+    /// <summary>
+    /// Maps the doors. <see cref="UseHttpDoors"/> comes before it, and between the two the middleware that decides whether a
+    /// caller may come in.
+    /// </summary>
+    public static WebApplication MapHttpDoors(this WebApplication app)
+    {
+        app.UseArrivedBodies().MapOpenApiDocument();
+        app.MapOpenAiDoor();
+        return app;
+    }
 }

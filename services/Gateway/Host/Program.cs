@@ -8,4 +8,4 @@ using Flamingo.Transport.Serving;
 return await ServiceProgram.RunAsync(args,
     builder => builder.Services.AddRemoteStages().AddGatewayPipeline().AddStageServing().AddHttpDoors()
         .AddFlamingoSecurity(),
-    app => app.UseFlamingoSecurity().MapFlamingo().MapHttpDoors());
+    app => app.UseHttpDoors().UseFlamingoSecurity().MapFlamingo().MapHttpDoors());

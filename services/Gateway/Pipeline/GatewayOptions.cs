@@ -46,6 +46,13 @@ public sealed class GatewayOptions
     /// </summary>
     [AllowedValues(Abstractions.OperatorCalls.Loopback, Abstractions.OperatorCalls.All, Abstractions.OperatorCalls.None)]
     public string OperatorCalls { get; set; } = Abstractions.OperatorCalls.Loopback;
+
+    /// <summary>
+    /// Names under which callers of OpenAI's API may ask for the model besides its own, separated by commas. Empty means the name of the
+    /// model's directory, in a process that has the directory.
+    /// </summary>
+    [Required(AllowEmptyStrings = true)]
+    public string ModelAliases { get; set; } = "";
 }
 
 /// <summary>The shared tier of the latent cache; section <c>Redis</c>.</summary>

@@ -45,7 +45,8 @@ internal sealed class CallerCheck(KeyRing? keys, IssuerTokens? tokens, TimeProvi
             if (caller.Tenant != TenantName.Default) headers[TenantHeader.Name] = caller.Tenant;
             context.User = new ClaimsPrincipal(new ClaimsIdentity(
             [
-                new Claim(ClaimTypes.Name, caller.Name), .. caller.IsOperator ? [new Claim(ClaimTypes.Role, OperatorCalls.Role)] : Array.Empty<Claim>(),
+                new Claim(ClaimTypes.Name, caller.Name), .. caller.IsOperator ? [new Claim(ClaimTypes.Role, OperatorCalls.Role)]
+                    : Array.Empty<Claim>(),
             ], Scheme.Trim()));
         }
         catch (FlamingoException refusal)

@@ -66,7 +66,8 @@ public sealed class LimitOptions
     [Range(0, 1_000_000_000)]
     public int PicturesPerMinute { get; set; }
 
-    /// <summary>Most tokens of a tenant per minute: those of prompts, of answers and of ranked candidates, charged as they are used.</summary>
+    /// <summary>Most tokens of a tenant per minute: those of prompts, of answers and of ranked candidates, charged as they are
+    /// used.</summary>
     [Range(0, 1_000_000_000)]
     public int TokensPerMinute { get; set; }
 

@@ -41,7 +41,7 @@ public sealed record ScheduledChunk(IReadOnlyList<int> Ids, int Start, IReadOnly
 
     /// <summary>
     /// Whether only the most likely id of the last row is to be returned (<see cref="StepOutput.Best"/>) and not its logits. This
-    /// is so for greedy answers without bias, penalty or log-probabilities.
+    /// is so for greedy answers without log-probabilities whose sampling parameters cannot change the choice.
     /// </summary>
     public bool OnlyBest { get; init; }
 

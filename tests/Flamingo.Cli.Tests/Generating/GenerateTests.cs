@@ -101,6 +101,36 @@ public sealed class GenerateTests
     }
 
     [Fact]
+    public async Task Penalties_mean_the_same_as_options_and_in_a_prompt_file()
+    {
+        using var folder = new TemporaryFolder();
+        var picture = Examples.Prompt("caption-query.png");
+        var prompt = new
+        {
+            segments = new object[] { new { picture }, new { text = "Output:" } },
+            sampling = new
+            {
+                max_tokens = 16, temperature = 1.5, seed = 3, frequency_penalty = 1.5, presence_penalty = -0.5, min_p = 0.01,
+                no_repeat_ngram_size = 2, min_tokens = 12,
+            },
+        };
+        string[] options = ["--max-tokens", "16", "--temperature", "1.5", "--seed", "3", "--frequency-penalty", "1.5",
+            "--presence-penalty", "-0.5", "--min-p", "0.01", "--no-repeat-ngram-size", "2", "--min-tokens", "12"];
+        var written = await Ids("--prompt", folder.Write("prompt.json", JsonSerializer.Serialize(prompt)));
+        Assert.Equal(written, await Ids(["--picture", picture, "Output:", .. options]));
+        Assert.InRange(written.Count, 12, 16);
+        Assert.Equal(written.Count - 1, written.Zip(written.Skip(1)).Distinct().Count());
+        Assert.NotEqual(written, await Ids("--picture", picture, "Output:", "--max-tokens", "16", "--temperature", "1.5", "--seed", "3"));
+
+        static async Task<List<int>> Ids(params string[] args)
+        {
+            var finished = (await FlamingoCommand.RunAsync(["generate", "--json", .. args])).MustReturn(0);
+            using var json = JsonDocument.Parse(finished.Output);
+            return [.. json.RootElement.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+        }
+    }
+
+    [Fact]
     public async Task A_sampled_answer_is_repeated_by_its_seed()
     {
         string[] args = ["generate", "--picture", Examples.Prompt("caption-query.png"), "Output:", "--temperature", "1.5", "--max-tokens",

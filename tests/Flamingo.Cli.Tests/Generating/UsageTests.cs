@@ -51,6 +51,11 @@ public sealed class UsageTests
     [InlineData("--samples: 3 answers are more than 2 beams", "generate", "--picture", "PICTURE", "--beams", "2", "--samples", "3")]
     [InlineData("--temperature: A beam search is greedy", "generate", "--picture", "PICTURE", "--beams", "2", "--temperature", "1")]
     [InlineData("--length-penalty: 6 is out of range", "generate", "--picture", "PICTURE", "--length-penalty", "6")]
+    [InlineData("--frequency-penalty: 3 is out of range. Send -2 to 2.", "generate", "--picture", "PICTURE", "--frequency-penalty", "3")]
+    [InlineData("--presence-penalty: -2.5 is out of range", "generate", "--picture", "PICTURE", "--presence-penalty", "-2.5")]
+    [InlineData("--min-p: 1.5 is out of range. Send 0 to 1.", "generate", "--picture", "PICTURE", "--min-p", "1.5")]
+    [InlineData("--no-repeat-ngram-size: -1 is out of range", "caption", "PICTURE", "--no-repeat-ngram-size", "-1")]
+    [InlineData("--min-tokens: 33 is more than max_tokens, 32", "generate", "--picture", "PICTURE", "--min-tokens", "33")]
     [InlineData("--log-probabilities: 21 is out of range", "generate", "--picture", "PICTURE", "--log-probabilities", "21")]
     [InlineData("--pin takes a number above 0 and at most 31536000, not '0'", "generate", "--picture", "PICTURE", "--pin", "0")]
     [InlineData("maps.jpg is not a .png", "generate", "--picture", "PICTURE", "--attention", "maps.jpg")]
@@ -134,6 +139,15 @@ public sealed class UsageTests
     [InlineData("sampling.allowed_tokens: must be a list", """{"segments": [{"text": "a"}], "sampling": {"allowed_tokens": 7}}""")]
     [InlineData("sampling.log_probabilities: 21 is out of range",
         """{"segments": [{"text": "a"}], "sampling": {"log_probabilities": 21}}""")]
+    [InlineData("sampling.frequency_penalty: must be a number",
+        """{"segments": [{"text": "a"}], "sampling": {"frequency_penalty": "1"}}""")]
+    [InlineData("sampling.presence_penalty: 2.5 is out of range",
+        """{"segments": [{"text": "a"}], "sampling": {"presence_penalty": 2.5}}""")]
+    [InlineData("sampling.min_p: -1 is out of range", """{"segments": [{"text": "a"}], "sampling": {"min_p": -1}}""")]
+    [InlineData("sampling.no_repeat_ngram_size: must be a whole number",
+        """{"segments": [{"text": "a"}], "sampling": {"no_repeat_ngram_size": 1.5}}""")]
+    [InlineData("sampling.min_tokens: 9 is more than max_tokens, 8",
+        """{"segments": [{"text": "a"}], "sampling": {"min_tokens": 9, "max_tokens": 8}}""")]
     [InlineData("sampling.temperature: 3 is out of range", """{"segments": [{"text": "a"}], "sampling": {"temperature": 3}}""")]
     [InlineData("Duplicate property 'segments'.", """{"segments": [{"text": "a"}], "segments": []}""")]
     [InlineData("line 1, column 28: a comma stands before the closing bracket", """{"segments":[{"text":"a"}],}""")]

@@ -69,6 +69,7 @@ public sealed class FieldNamesTests : IDisposable
     [Theory]
     [InlineData("--top-k has no effect at temperature 0", "--top-k", "3")]
     [InlineData("--top-p has no effect at temperature 0", "--top-p", "0.5")]
+    [InlineData("--min-p has no effect at temperature 0", "--min-p", "0.5")]
     [InlineData("--seed has no effect at temperature 0", "--seed", "7")]
     [InlineData("--samples: at temperature 0 all answers are the same", "--samples", "2")]
     [InlineData("--length-penalty has no effect without --beams", "--length-penalty", "2")]

@@ -31,6 +31,9 @@ public sealed record Attack(
     private static readonly Lazy<byte[]> Bomb = new(() => Compressed(900 << 20));
     private static int _colours, _names;
 
+    /// <summary>Memory that the server's plan reserves for this work, besides the budget of bytes in flight, in bytes.</summary>
+    public long PlannedBytes { get; init; }
+
     /// <summary>Options of the server that the attack needs, besides the default ones.</summary>
     public IReadOnlyList<(string Option, string Value)> Options { get; init; } = [];
 
@@ -107,7 +110,11 @@ public sealed record Attack(
                 }
 
                 return statuses;
-            }),
+            })
+        {
+            Options = [("VisionEncoder:MaxDecodes", "2")],
+            PlannedBytes = 2 * 50_000_000L * 20, // decoders, VisionEncoder:MaxPixels, bytes of a pixel while it is decoded and resized
+        },
         new("allowed_tokens", "20,000,000 ids in allowed_tokens", [StatusCode.InvalidArgument, StatusCode.ResourceExhausted],
             (target, cancellation) => StreamAsync(target, cancellation, new V1.GenerateRequest
             {

@@ -15,8 +15,9 @@ public sealed class AttackServer : IAsyncDisposable
     private readonly List<string> _output = [];
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private AttackServer(Process process, int port)
+    private AttackServer(Process process, int port, int httpPort)
     {
+        HttpPort = httpPort;
         _process = process;
         process.OutputDataReceived += (_, line) => Hear(line.Data);
         process.ErrorDataReceived += (_, line) => Hear(line.Data);
@@ -26,6 +27,9 @@ public sealed class AttackServer : IAsyncDisposable
     }
 
     public AttackTarget Target { get; }
+
+    /// <summary>The port of HTTP/1.1.</summary>
+    public int HttpPort { get; }
 
     /// <summary>Memory that the process occupies now, in bytes.</summary>
     public long Memory
@@ -52,15 +56,15 @@ public sealed class AttackServer : IAsyncDisposable
     {
         var folder = new DirectoryInfo(AppContext.BaseDirectory); // artifacts/bin/PROJECT/CONFIGURATION
         var program = Path.Combine(folder.Parent!.Parent!.FullName, "Flamingo.Cli", folder.Name, "flamingo.dll");
-        var port = FreePort();
+        var (port, httpPort) = (FreePort(), FreePort());
         string[] arguments =
         [
-            program, "serve", "--model", model, "--grpc-port", $"{port}", "--Endpoints:Listen=loopback",
+            program, "serve", "--model", model, "--grpc-port", $"{port}", "--http-port", $"{httpPort}", "--Endpoints:Listen=loopback",
             .. options.Select(option => $"--{option.Option}={option.Value}"),
         ];
         var start = new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet"
             ? host : "dotnet", arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        var server = new AttackServer(Process.Start(start)!, port);
+        var server = new AttackServer(Process.Start(start)!, port, httpPort);
         try
         {
             var ended = server._process.WaitForExitAsync(cancellation);

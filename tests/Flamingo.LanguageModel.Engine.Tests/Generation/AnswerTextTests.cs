@@ -66,6 +66,31 @@ public sealed class AnswerTextTests
         Assert.Equal("E", (await Say([7], new() { StopStrings = ["END"] }, answer: 1)).Text);
     }
 
+    [Fact]
+    public async Task The_first_tokens_do_not_end_an_answer()
+    {
+        // The model wants to stop at once. The words behind it in its order, 0 and 3, are the next best.
+        var (text, ids, finished, _) = await Say([Stop, Stop, 3, Stop, 1], new() { MinTokens = 3, StopTokens = [3] });
+        Assert.Equal([0, 0, 0, Stop], ids);
+        Assert.Equal(("red red red ", FinishReason.Stop), (text, finished.Reason));
+        (_, ids, finished, _) = await Say([Stop, Stop, Stop], new() { MinTokens = 3 }, answer: 3);
+        Assert.Equal([0, 0, 0], ids);
+        Assert.Equal(FinishReason.Length, finished.Reason);
+    }
+
+    [Theory]
+    [InlineData(new[] { 6, 0, 1, Stop }, 1, "ENDred circle", 4)] // complete within the first token
+    [InlineData(new[] { 6, 0, 6, 1 }, 1, "ENDred ", 3)]
+    [InlineData(new[] { 0, 7, 8, 1 }, 2, "red ", 3)] // completed by the third token
+    [InlineData(new[] { 0, 7, 8, 1, Stop }, 3, "red ENDcircle", 5)]
+    [InlineData(new[] { 7, 8 }, 2, "END", 2)] // the full length is reached
+    public async Task A_stop_string_within_the_first_tokens_is_text(int[] script, int least, string expected, int tokens)
+    {
+        var (text, ids, _, _) = await Say(
+            script, new() { StopStrings = ["END"], MinTokens = least }, answer: Math.Max(2, script.Length));
+        Assert.Equal((expected, tokens), (text, ids.Count));
+    }
+
     private static async Task<(string Text, List<int> Ids, AnswerFinished Finished, List<string> Pieces)> Say(int[] script,
         SamplingParameters? sampling = null, int answer = 20)
     {

@@ -3,6 +3,7 @@ using Flamingo.LanguageModel.Engine.Generation;
 using Flamingo.LanguageModel.Engine.Sampling;
 using Flamingo.LanguageModel.Engine.Tests.Scripted;
 using Flamingo.Stages;
+using Microsoft.Extensions.Logging;
 
 namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
@@ -98,6 +99,77 @@ public sealed class AnswersTests
         await _engine.RunAsync();
         Assert.NotNull(bad.Failure);
         good.AssertAnswersLikeReference();
+    }
+
+    public static TheoryData<string[], SamplingParameters> Impossible => new()
+    {
+        { ["sampling.allowed_tokens", "sampling.min_tokens"], new() { AllowedTokens = [ScriptedModel.Stop], MinTokens = 1 } },
+        {
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"],
+            new() { AllowedTokens = [0, 1, 3], NoRepeatNgramSize = 1, Temperature = 1, Seed = 1, Samples = 2 }
+        },
+        {
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"],
+            new() { AllowedTokens = [0, 1, 3], NoRepeatNgramSize = 1, Beams = 2 }
+        },
+        {
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size", "sampling.min_tokens"],
+            new() { AllowedTokens = [4, 5, ScriptedModel.Stop], NoRepeatNgramSize = 1, MinTokens = 5, Beams = 3 }
+        },
+    };
+
+    [Theory]
+    [MemberData(nameof(Impossible), DisableDiscoveryEnumeration = true)]
+    public async Task A_request_whose_parameters_leave_no_token_fails_alone_and_names_them(string[] fields, SamplingParameters sampling)
+    {
+        var bad = _engine.Ask("abc", sampling: sampling);
+        var good = _engine.Ask("abc");
+        await _engine.RunAsync();
+        var failure = Assert.IsType<FlamingoException>(bad.Failure);
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, failure.Kind);
+        Assert.Equal(fields, failure.Faults.Select(fault => fault.Field));
+        good.AssertAnswersLikeReference();
+        Assert.Equal(0, _engine.Now.LeasedBlocks);
+        Assert.Single(_engine.Log.Collector.GetSnapshot(), record => record.Id.Id == 5114 && record.Level == LogLevel.Information);
+    }
+
+    [Fact]
+    public async Task No_beam_repeats_an_ngram_or_ends_too_early()
+    {
+        var sampling = new SamplingParameters { Beams = 3, Samples = 3, NoRepeatNgramSize = 2, MinTokens = 4, LengthPenalty = -2 };
+        var free = _engine.Ask("abcabcab", answer: 12, sampling: sampling with { NoRepeatNgramSize = 0, MinTokens = 0 });
+        var bound = _engine.Ask("abcabcab", answer: 12, sampling: sampling);
+        await _engine.RunAsync();
+        free.AssertAnswersLikeReference();
+        bound.AssertAnswersLikeReference();
+        Assert.Equal(3, bound.Answers.Count);
+        Assert.Contains(free.Answers, answer => answer.Ids.Count <= 4);
+        foreach (var answer in bound.Answers)
+        {
+            Assert.True(answer.Ids.Count > 4);
+            int[] ids = [1, .. answer.Ids];
+            var pairs = ids.Zip(ids.Skip(1)).ToList();
+            Assert.Equal(pairs.Count, pairs.Distinct().Count());
+            Assert.Empty(pairs.Intersect([(0, 1), (1, 2), (2, 0)])); // those of the prompt
+        }
+    }
+
+    [Fact]
+    public async Task The_model_returns_logits_only_where_a_parameter_may_change_its_choice()
+    {
+        foreach (var (sampling, only) in new (SamplingParameters, bool)[]
+        {
+            (new(), true), (new() { MinP = 0.5f, StopTokens = [2] }, true), (new() { FrequencyPenalty = 1 }, false),
+            (new() { PresencePenalty = 1 }, false), (new() { NoRepeatNgramSize = 3 }, false), (new() { MinTokens = 1 }, false),
+            (new() { LogProbabilities = 0 }, false),
+        })
+        {
+            var engine = new SteppedEngine();
+            var request = engine.Ask("abca", sampling: sampling);
+            await engine.RunAsync();
+            Assert.All(engine.Batches, batch => Assert.Equal(only, Assert.Single(batch.Chunks).OnlyBest));
+            request.AssertAnswersLikeReference();
+        }
     }
 
     [Fact]

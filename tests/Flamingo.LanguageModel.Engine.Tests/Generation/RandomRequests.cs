@@ -54,8 +54,15 @@ internal sealed class RandomRequests
 
     private SamplingParameters Sampling()
     {
-        var sampling =
-            new SamplingParameters { RepetitionPenalty = _random.Next(4) == 0 ? 1.3f : 1, StopTokens = _random.Next(4) == 0 ? [3] : [] };
+        var sampling = new SamplingParameters
+        {
+            RepetitionPenalty = _random.Next(4) == 0 ? 1.3f : 1, StopTokens = _random.Next(4) == 0 ? [3] : [],
+            FrequencyPenalty = _random.Next(4) == 0 ? (float)(_random.NextDouble() * 4) - 2 : 0,
+            PresencePenalty = _random.Next(4) == 0 ? (float)(_random.NextDouble() * 4) - 2 : 0,
+            NoRepeatNgramSize = _random.Next(3) == 0 ? _random.Next(1, 4) : 0,
+            MinTokens = _random.Next(4) == 0 ? _random.Next(1, 7) : 0,
+            AllowedTokens = _random.Next(10) switch { 0 => [0, 1, 2], 1 => [0, 5, ScriptedModel.Stop], _ => [] },
+        };
         if (_random.Next(5) == 0)
             return sampling with { Beams = _random.Next(2, 4), Samples = _random.Next(1, 3), LengthPenalty = _random.Next(3) - 0.5f };
         if (_random.Next(4) == 0) sampling = sampling with { StopStrings = ["ab", "c"] };
@@ -63,12 +70,8 @@ internal sealed class RandomRequests
             ? sampling
             : sampling with
             {
-                Temperature = 1, Seed = (ulong)_random.Next(100), Samples = _random
-                    .Next(1, 5), TopK = _random
-                    .Next(2) * 5, TopP = _random
-                    .Next(2) == 0
-                    ? 1
-                    : 0.8f
+                Temperature = 1, Seed = (ulong)_random.Next(100), Samples = _random.Next(1, 5), TopK = _random.Next(2) * 5,
+                TopP = _random.Next(2) == 0 ? 1 : 0.8f, MinP = _random.Next(2) * 0.1f,
             };
     }
 

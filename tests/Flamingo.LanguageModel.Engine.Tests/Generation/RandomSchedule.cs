@@ -10,10 +10,11 @@ namespace Flamingo.LanguageModel.Engine.Tests.Generation;
 
 /// <summary>Counts of the cases that the schedules exercised, so that no property holds only because a case never occurred.</summary>
 internal sealed record Exercise(
-    int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int Refused, int LatentsMissing,
-    int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted)
+    int Answered, int Samples, int Beams, int Rankings, int Cancelled, int BrokenDown, int NotFinite, int NoTokenLeft, int Refused,
+    int LatentsMissing, int Pinned, long CachedTokens, long Evictions, int Copies, int MostRunning, int Planned, int Adopted, int Penalised,
+    int WithoutRepeats, int LongEnough, int ProbableOnly, int OnlyBest)
 {
-    public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    public static Exercise None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }
 
 /// <summary>
@@ -204,7 +205,11 @@ internal sealed class RandomSchedule
         request.AssertAnswersLikeReference();
         if (request.Failure is not null)
         {
-            _exercise = _exercise with { NotFinite = _exercise.NotFinite + 1 };
+            var noToken = request.Failure is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument } ? 1 : 0;
+            _exercise = _exercise with
+            {
+                NotFinite = _exercise.NotFinite + 1 - noToken, NoTokenLeft = _exercise.NoTokenLeft + noToken,
+            };
             return;
         }
 
@@ -216,6 +221,11 @@ internal sealed class RandomSchedule
             Beams = _exercise.Beams + (request.Sampling is { Beams: > 1 } ? 1 : 0),
             Rankings = _exercise.Rankings + (request.Sampling is null ? 1 : 0),
             Pinned = _exercise.Pinned + (request.Request.Terms.PinPrefix is null ? 0 : 1),
+            Penalised = _exercise.Penalised + (request.Sampling is { FrequencyPenalty: not 0 } or { PresencePenalty: not 0 } ? 1 : 0),
+            WithoutRepeats = _exercise.WithoutRepeats + (request.Sampling is { NoRepeatNgramSize: > 0 } ? 1 : 0),
+            LongEnough = _exercise.LongEnough + (request.Sampling is { MinTokens: > 0 } ? 1 : 0),
+            ProbableOnly = _exercise.ProbableOnly + (request.Sampling is { MinP: > 0 } ? 1 : 0),
+            OnlyBest = _exercise.OnlyBest + (request.Request.WantsOnlyBest ? 1 : 0),
         };
     }
 

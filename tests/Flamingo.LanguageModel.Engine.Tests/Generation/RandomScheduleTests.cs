@@ -20,26 +20,28 @@ public sealed class RandomScheduleTests
         Assert.All(
             new (string Case, long Count)[]
             {
-                (
-                    "answered",
-                    runs.Sum(run => run.Answered)), ("samples", runs
-                        .Sum(run => run.Samples)), ("beams", runs
-                        .Sum(run => run.Beams)), ("rankings", runs
-                        .Sum(run => run.Rankings)),
-                ("cancelled", runs.Sum(run => run.Cancelled)), (
-                    "broken down",
-                    runs.Sum(run => run.BrokenDown)), ("not finite", runs
-                        .Sum(run => run.NotFinite)), ("refused", runs
-                        .Sum(run => run.Refused)),
-                (
-                    "latents missing",
-                    runs.Sum(run => run.LatentsMissing)), ("pinned", runs
-                        .Sum(run => run.Pinned)), ("cached tokens", runs
-                        .Sum(run => run.CachedTokens)), ("evictions", runs
-                        .Sum(run => run.Evictions)),
-                ("copies", runs.Sum(run => run.Copies)), ("planned chunks", runs.Sum(run => run.Planned)), (
-                    "planned adoptions", runs.Sum(run => run.Adopted)),
+                ("answered", runs.Sum(run => run.Answered)),
+                ("samples", runs.Sum(run => run.Samples)),
+                ("beams", runs.Sum(run => run.Beams)),
+                ("rankings", runs.Sum(run => run.Rankings)),
+                ("cancelled", runs.Sum(run => run.Cancelled)),
+                ("broken down", runs.Sum(run => run.BrokenDown)),
+                ("not finite", runs.Sum(run => run.NotFinite)),
+                ("no token left", runs.Sum(run => run.NoTokenLeft)),
+                ("refused", runs.Sum(run => run.Refused)),
+                ("latents missing", runs.Sum(run => run.LatentsMissing)),
+                ("pinned", runs.Sum(run => run.Pinned)),
+                ("cached tokens", runs.Sum(run => run.CachedTokens)),
+                ("evictions", runs.Sum(run => run.Evictions)),
+                ("copies", runs.Sum(run => run.Copies)),
+                ("planned chunks", runs.Sum(run => run.Planned)),
+                ("planned adoptions", runs.Sum(run => run.Adopted)),
                 ("several at once", runs.Count(run => run.MostRunning > 3)),
+                ("frequency or presence penalty", runs.Sum(run => run.Penalised)),
+                ("no n-gram repeats", runs.Sum(run => run.WithoutRepeats)),
+                ("minimum number of tokens", runs.Sum(run => run.LongEnough)),
+                ("min-p", runs.Sum(run => run.ProbableOnly)),
+                ("only the best id is returned", runs.Sum(run => run.OnlyBest)),
             },
             exercised =>
                 Assert.True(exercised.Count > 200, $"{exercised.Case}: {exercised.Count} cases are too few for a meaningful test."));

@@ -24,7 +24,7 @@ public sealed class LogProbabilitiesTests
     {
         float[] scores = [.. values];
         var expected = scores.Select((score, id) => (id, score)).OrderByDescending(pair => pair.score).ThenBy(pair => pair.id).Take(top);
-        var actual = LogProbabilities.Of(scores, token % scores.Length, top);
+        var actual = LogProbabilities.Of(scores, token % scores.Length, top, id => new[] { (byte)id });
         Assert.Equal(expected, actual.Top);
         Assert.Equal((token % scores.Length, scores[token % scores.Length]), (actual.Id, actual.LogProbability));
     });

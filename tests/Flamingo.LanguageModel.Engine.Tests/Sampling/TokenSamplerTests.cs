@@ -7,7 +7,6 @@ namespace Flamingo.LanguageModel.Engine.Tests.Sampling;
 
 public sealed class TokenSamplerTests
 {
-    private static readonly HashSet<int> Nothing = [];
     private static readonly Gen<float[]> Logits = Gen.Float[-8, 8].Array[2, 40];
 
     [Fact]
@@ -150,17 +149,18 @@ public sealed class TokenSamplerTests
     public void The_list_of_allowed_tokens_is_read_once_and_not_in_every_step()
     {
         var allowed = new CountedList([2, 0]);
-        var sampler = new TokenSampler(new() { AllowedTokens = allowed });
+        var sampling = new SamplingParameters { AllowedTokens = allowed };
+        var (sampler, history) = (new TokenSampler(sampling, []), new TokenHistory(sampling, []));
         var reads = allowed.Reads;
-        for (var step = 0; step < 100; step++) Assert.Equal(2, sampler.Next([1, 9, 2, 3], Nothing, step));
+        for (var step = 0; step < 100; step++) Assert.Equal(2, sampler.Next([1, 9, 2, 3], history, step));
         Assert.Equal(reads, allowed.Reads);
     }
 
     [Fact]
     public void Samples_of_one_seed_draw_like_the_seeds_after_it() =>
         Gen.Select(Logits, Gen.ULong, Gen.Int[0, 100], Gen.Int[0, 9]).Sample((logits, seed, position, sample) =>
-        new TokenSampler(new() { Temperature = 1, Seed = seed }).Next([.. logits], Nothing, position, sample) == Next(
-            logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
+        Next(logits, new() { Temperature = 1, Seed = seed }, position, sample: sample)
+            == Next(logits, new() { Temperature = 1, Seed = unchecked(seed + (ulong)sample) }, position));
 
     [Theory]
     [InlineData(float.NaN)]
@@ -169,8 +169,8 @@ public sealed class TokenSamplerTests
     public void A_logit_that_is_not_finite_is_internal(float value) =>
         Assert.Equal(FlamingoErrorKind.Internal, Assert.Throws<FlamingoException>(() => Next([0, value, 1], new())).Kind);
 
-    private static int Next(float[] logits, SamplingParameters sampling, int position = 0, HashSet<int>? seen = null) =>
-        new TokenSampler(sampling).Next([.. logits], seen ?? Nothing, position);
+    private static int Next(float[] logits, SamplingParameters sampling, int position = 0, int[]? seen = null, int sample = 0) =>
+        new TokenSampler(sampling, []).Next([.. logits], new TokenHistory(sampling, seen ?? []), position, sample);
 
     /// <summary>A list that counts how often it is enumerated.</summary>
     private sealed class CountedList(int[] items) : IReadOnlyList<int>

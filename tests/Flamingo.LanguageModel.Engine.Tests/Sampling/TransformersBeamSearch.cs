@@ -2,7 +2,8 @@ namespace Flamingo.LanguageModel.Engine.Tests.Sampling;
 
 /// <summary>
 /// transformers 4.33, generation/utils.py beam_search and generation/beam_search.py BeamSearchScorer and BeamHypotheses
-/// (early_stopping=False, one group), translated line by line for one prompt. It is slow and independent of the engine's own search.
+/// (early_stopping=False, one group), translated line by line for one prompt. It is slow and independent of the engine's own search. Where
+/// it differs, a comment says so: transformers continues beams of no probability where too few tokens are possible.
 /// </summary>
 internal static class TransformersBeamSearch
 {
@@ -40,6 +41,7 @@ internal static class TransformersBeamSearch
                 (ids, beam) => logProbabilities(ids).Select((score, token) => (Score: beamScores[beam] + score, Beam: beam, Token: token)))
                 .ToList();
             if (!goOn()) return [];
+            scores.RemoveAll(score => score.Score < -1e8); // transformers keeps impossible tokens and the beams that have not begun
             var top = scores.OrderByDescending(score => score.Score).Take(Math.Max(2, 1 + eos.Count) * beams).ToList();
 
             var currentLength = promptTokens + inputs[0].Count + 1;
@@ -59,7 +61,8 @@ internal static class TransformersBeamSearch
                 if (next.Count == beams) break;
             }
 
-            if (next.Count < beams) throw new InvalidOperationException("At most beams tokens can be equal to eos_token_id.");
+            done = next.Count == 0; // transformers fails where fewer than beams are left
+            if (done) break;
             done = hypotheses.Count >= beams && worst >= top.Max(candidate => candidate.Score) / Math.Pow(currentLength, lengthPenalty);
             inputs = [.. next.Select(beam => (List<int>)[.. inputs[beam.Beam], beam.Token])];
             beamScores = [.. next.Select(beam => beam.Score)];

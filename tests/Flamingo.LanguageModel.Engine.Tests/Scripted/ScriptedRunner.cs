@@ -103,7 +103,10 @@ internal sealed class ScriptedRunner(int blocks, int blockTokens, int slots) : I
         }
 
         ComputedTokens += chunk.Ids.Count;
-        return new StepOutput(logits, scores, chunk.Attention is not null && chunk.Slots[^1] >= 0 ? ScriptedModel.Attention(past) : null);
+        var attention = chunk.Attention is not null && chunk.Slots[^1] >= 0 ? ScriptedModel.Attention(past) : null;
+        if (!chunk.OnlyBest) return new StepOutput(logits, scores, attention);
+        var last = logits[^1];
+        return new StepOutput([], scores, attention) { Best = last.All(float.IsFinite) ? last.IndexOf(last.Max()) : -1 };
     }
 
     private void BreakDown()

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 
 /// <summary>One fixed text for each id. A '~' at its end means that the next id completes the character.</summary>
@@ -18,6 +20,8 @@ internal sealed class ScriptedText(params string[] texts) : ITokenStream
         _held = text[..^1];
         return "";
     }
+
+    public ReadOnlyMemory<byte> TextOf(int id) => Encoding.UTF8.GetBytes(id < texts.Length ? texts[id] : $"[{id}]");
 
     public string Flush()
     {

@@ -79,33 +79,49 @@ internal sealed class TrackedRequest
             [.. mine.SelectMany(tokens => tokens.Ids)], string.Concat(mine.Select(tokens => tokens.Text)), end.Reason, end.Score);
     })];
 
-    /// <summary>Asserts that the answer equals the reference, or that the request failed if a logit of the model is not finite.</summary>
+    /// <summary>
+    /// Asserts that the answer equals the reference, or that the request failed because a logit of the model is not finite or the sampling
+    /// parameters leave no token.
+    /// </summary>
     public void AssertAnswersLikeReference()
     {
         Assert.True(HasEnded);
-        IReadOnlyList<PlainAnswer?>? answers = null;
+        var (answers, failures) = (new List<PlainAnswer>(), new HashSet<FlamingoErrorKind>());
         IReadOnlyList<IReadOnlyList<float>>? scores = null;
-        if (Sampling is null) scores = ReferenceAnswers.Rank(Prompt, Candidates);
-        else if (Sampling.Beams > 1) answers = ReferenceAnswers.Beams(Prompt, Sampling);
-        else answers = [.. Enumerable.Range(0, Sampling.Samples).Select(sample => ReferenceAnswers.Sample(Prompt, Sampling, sample))];
+        if (Sampling is null) Try(() => scores = ReferenceAnswers.Rank(Prompt, Candidates));
+        else if (Sampling.Beams > 1) Try(() => answers = ReferenceAnswers.Beams(Prompt, Sampling));
+        else for (var sample = 0; sample < Sampling.Samples; sample++)
+            Try(() => answers.Add(ReferenceAnswers.Sample(Prompt, Sampling, sample)));
 
-        if (scores is null && (answers is null || answers.Contains(null)))
+        if (failures.Count > 0)
         {
             Assert.True(
-                Failure is FlamingoException { Kind: FlamingoErrorKind.Internal },
-                $"{this} should have failed for logits that are not finite. {Failure}");
+                Failure is FlamingoException failed && failures.Contains(failed.Kind),
+                $"{this} should have failed with {string.Join(" or ", failures)}. {Failure}");
             return;
         }
 
         Assert.True(Failure is null, $"{this} failed. {Failure}");
         if (scores is not null) Assert.Equal(scores, Scores.TokenLogLikelihoods);
-        if (answers is null) return;
+        if (Sampling is null) return;
         Assert.Equal(answers.Count, Answers.Count);
         foreach (var (expected, actual) in answers.Zip(Answers))
         {
-            Assert.Equal(expected!.Ids, actual.Ids);
+            Assert.Equal(expected.Ids, actual.Ids);
             Assert.Equal((expected.Text, expected.Reason), (actual.Text, actual.Reason));
             if (expected.Score is { } score) Assert.Equal(score, actual.Score!.Value, 9);
+        }
+
+        void Try(Action reference)
+        {
+            try
+            {
+                reference();
+            }
+            catch (FlamingoException failure)
+            {
+                failures.Add(failure.Kind);
+            }
         }
     }
 

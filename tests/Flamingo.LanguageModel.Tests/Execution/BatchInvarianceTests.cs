@@ -20,12 +20,21 @@ public sealed class BatchInvarianceTests(Models models)
     public async Task An_answer_is_the_same_in_every_batch(string family)
     {
         var reference = family == "grouped" ? "llama" : family;
-        // greedy and sampled, short and long, from six prompts
-        var requests = Enumerable.Range(0, 60).Select(index => new LanguageModelRequest(
-            Golden.Segments(reference, Names[index % Names.Length]), new()
+        // greedy and sampled, short and long, from six prompts, and each third with parameters that depend on the tokens so far
+        var requests = Enumerable.Range(0, 60).Select(index =>
+        {
+            var sampling = new SamplingParameters
             {
-                MaxTokens = 4 + (index % 21), Temperature = index % 3 * 0.8f, Seed = (ulong)index, TopP = index % 2 == 0 ? 1 : 0.9f
-            })).ToList();
+                MaxTokens = 4 + (index % 21), Temperature = index % 3 * 0.8f, Seed = (ulong)index, TopP = index % 2 == 0 ? 1 : 0.9f,
+            };
+            if (index / 3 % 3 == 2)
+                sampling = sampling with
+                {
+                    FrequencyPenalty = 0.5f, PresencePenalty = -0.25f, MinP = 0.02f, NoRepeatNgramSize = 1 + (index % 4),
+                    MinTokens = index % 5,
+                };
+            return new LanguageModelRequest(Golden.Segments(reference, Names[index % Names.Length]), sampling);
+        }).ToList();
         var alone = new List<List<int>>();
         await using (var stage = models.NewStage(models.DirectoryOf(family), new LanguageModelOptions()))
         {

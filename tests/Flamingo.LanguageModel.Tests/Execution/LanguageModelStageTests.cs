@@ -107,6 +107,36 @@ public sealed class LanguageModelStageTests(Models models)
         Assert.NotEqual(first.Ids, (await Generate(stage, request with { Sampling = request.Sampling with { Seed = 6 } })).Ids);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task Penalties_and_bounds_hold_for_the_answers_of_a_model(int beams)
+    {
+        var stage = models.Stage("mpt1b");
+        var prompt = Golden.Prompt("mpt1b", "three-shot").GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()).ToList();
+        var plain = new SamplingParameters { MaxTokens = 24, Beams = beams };
+        async Task<List<int>> Ask(SamplingParameters sampling) =>
+            (await Generate(stage, new(Golden.Segments("mpt1b", "three-shot"), sampling))).Ids;
+        var free = await Ask(plain);
+
+        // a stop token before the least number of tokens does not end the answer
+        var least = await Ask(plain with { MinTokens = 20, StopTokens = [.. free.Take(3).Distinct()] });
+        Assert.True(least.Count >= 20);
+        Assert.Empty(least.Take(20).Intersect(free.Take(3)));
+
+        var distinct = await Ask(plain with { NoRepeatNgramSize = 1, MinTokens = 20 });
+        Assert.Equal(distinct.Count, distinct.Except(prompt).Count());
+        var pairs = await Ask(plain with { NoRepeatNgramSize = 2, MinTokens = 20 });
+        int[] all = [.. prompt, .. pairs];
+        var known = prompt.Zip(prompt.Skip(1)).ToHashSet();
+        Assert.All(all.Zip(all.Skip(1)).Skip(prompt.Count - 1), pair => Assert.True(known.Add(pair), $"{pair} repeats"));
+
+        // The same tokens are penalised at every length, or rewarded until nothing else is said.
+        var varied = await Ask(plain with { FrequencyPenalty = 2, PresencePenalty = 2, MinTokens = 20 });
+        var repeated = await Ask(plain with { FrequencyPenalty = -2, PresencePenalty = -2, MinTokens = 20 });
+        Assert.True(varied.Distinct().Count() > repeated.Distinct().Count(), $"{string.Join(' ', varied)}; {string.Join(' ', repeated)}");
+    }
+
     [Fact]
     public async Task The_context_ends_an_answer()
     {

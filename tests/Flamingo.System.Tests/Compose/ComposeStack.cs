@@ -31,6 +31,7 @@ public sealed class ComposeStack : IAsyncLifetime
     {
         ["FLAMINGO_MODEL"] = RepositoryFiles.Path("models", "shapes"),
         ["FLAMINGO_OTHER_MODEL"] = _otherModel.FullName,
+        ["FLAMINGO_HTTP_PORT"] = "127.0.0.1:0",
         ["FLAMINGO_PORT"] = "127.0.0.1:0", // the engine selects a free port at every start
         ["FLAMINGO_THREADS"] = "1",
     };

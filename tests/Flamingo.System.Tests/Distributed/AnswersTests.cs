@@ -32,10 +32,14 @@ public sealed class AnswersTests(Stack shared) : HostTests(shared)
         var drawn = new HashSet<string>();
         foreach (var seed in new ulong[] { 1, 2, 3 })
         {
-            var sampled = NewWord with { Sampling =
-                new SamplingParameters { MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, RepetitionPenalty = 4, Seed = seed } };
+            var sampled = NewWord with { Sampling = new SamplingParameters
+            {
+                MaxTokens = 40, Temperature = 1.8f, TopP = 0.98f, MinP = 0.001f, RepetitionPenalty = 4, FrequencyPenalty = 0.5f,
+                PresencePenalty = -0.5f, NoRepeatNgramSize = 3, MinTokens = 12, Seed = seed,
+            } };
             answer = await distributed.CompleteAsync(sampled, Cancellation);
             Assert.Equal((await embedded.Flamingo.CompleteAsync(sampled, Cancellation)).Ids, answer.Ids);
+            Assert.True(answer.Ids.Count >= 12);
             drawn.Add(string.Join(' ', answer.Ids));
         }
 

@@ -32,6 +32,24 @@ public sealed class BadInputTests(Stack shared) : HostTests(shared)
             "sampling.top_k", "sampling.top_p", "sampling.repetition_penalty", "sampling.stop_strings", "sampling.stop_tokens");
         await RefusedAsync(new GenerateRequest { Segments = { new V1.PromptSegment { Text = "Output:" } },
             Sampling = new Sampling { Temperature = float.NaN, TopP = float.NaN } }, "sampling.temperature", "sampling.top_p");
+        await RefusedAsync(new GenerateRequest { Segments = { new V1.PromptSegment { Text = "Output:" } },
+            Sampling = new Sampling { FrequencyPenalty = -3, PresencePenalty = float.NaN, MinP = 1.5f, NoRepeatNgramSize = -1,
+                MinTokens = 33 } }, "sampling.frequency_penalty", "sampling.presence_penalty", "sampling.min_p",
+            "sampling.no_repeat_ngram_size", "sampling.min_tokens");
+    }
+
+    // The first token is allowed, and the second is refused in the middle of the answer.
+    [Fact(Timeout = 60_000)]
+    public async Task Sampling_that_leaves_no_token_is_named_in_the_middle_of_an_answer()
+    {
+        using var client = new FlamingoClient(Shared.Gateway.Address);
+        var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.CompleteAsync(
+            new FlamingoRequest([new FlamingoText("Output:")], new() { AllowedTokens = [300], NoRepeatNgramSize = 1 }),
+            Cancellation));
+        Assert.Equal(FlamingoErrorKind.InvalidArgument, refused.Kind);
+        Assert.Equal(
+            ["sampling.allowed_tokens", "sampling.no_repeat_ngram_size"], refused.Faults.Select(fault => fault.Field));
+        Assert.All(refused.Faults, fault => Assert.Contains("token 2 of the answer", fault.Problem, StringComparison.Ordinal));
     }
 
     [Fact(Timeout = 60_000)]

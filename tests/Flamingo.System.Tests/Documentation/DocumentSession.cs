@@ -12,12 +12,15 @@ namespace Flamingo.SystemTests.Documentation;
 /// </summary>
 internal sealed class DocumentSession : IAsyncDisposable
 {
-    private const int PrintedPort = 8080;
+    private const int PrintedPort = 8080, PrintedHttpPort = 8081;
+    private const string Serve = " -- serve", HttpPort = " --http-port 8081";
+
     private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(90);
 
     private readonly string _all = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
     private readonly string _folder;
     private readonly int _port = IsFree(PrintedPort) ? PrintedPort : FreePort.Next();
+    private readonly int _httpPort = IsFree(PrintedHttpPort) ? PrintedHttpPort : FreePort.Next();
     private readonly List<Process> _servers = [];
 
     public DocumentSession()
@@ -67,7 +70,7 @@ internal sealed class DocumentSession : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The block failed; the message contains its output.</exception>
     public async Task<string> RunCommandsAsync(DocumentBlock block, CancellationToken cancellation)
     {
-        if (block.Text.EndsWith(" -- serve", StringComparison.Ordinal))
+        if (block.Text.EndsWith(Serve, StringComparison.Ordinal) || block.Text.EndsWith(Serve + HttpPort, StringComparison.Ordinal))
         {
             await ServeAsync(block, cancellation);
             return "";
@@ -146,11 +149,13 @@ internal sealed class DocumentSession : IAsyncDisposable
 
     // Another program may hold the printed port on this machine.
     private string AtPort(string text) =>
-        text.Replace($"localhost:{PrintedPort}", $"localhost:{_port}", StringComparison.Ordinal);
+        text.Replace($"localhost:{PrintedPort}", $"localhost:{_port}", StringComparison.Ordinal)
+            .Replace($"localhost:{PrintedHttpPort}", $"localhost:{_httpPort}", StringComparison.Ordinal)
+            .Replace(HttpPort, $" --http-port {_httpPort}", StringComparison.Ordinal);
 
     private async Task ServeAsync(DocumentBlock block, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo("bash", ["-c", $"exec {block.Text}"])
+        var start = new ProcessStartInfo("bash", ["-c", $"exec {AtPort(block.Text)}"])
         {
             WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true,
         };
@@ -161,7 +166,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         var output = server.StandardOutput.ReadToEndAsync(CancellationToken.None);
         var error = server.StandardError.ReadToEndAsync(CancellationToken.None);
         var started = Stopwatch.StartNew();
-        while (IsFree(_port))
+        while (IsFree(_port) || (block.Text.EndsWith(HttpPort, StringComparison.Ordinal) && IsFree(_httpPort)))
         {
             if (server.HasExited || started.Elapsed > LongestStart)
             {

@@ -27,7 +27,7 @@ public sealed class ArrowsTests
         ["Flamingo.LanguageModel.Engine"] = ["Flamingo.Stages"],
         ["Flamingo.LanguageModel"] = ["Flamingo.LanguageModel.Engine", "Flamingo.Modeling"],
         ["Flamingo.Gateway"] = ["Flamingo.Configuration", "Flamingo.Stages"],
-        ["Flamingo.Gateway.Doors"] = ["Flamingo.Configuration", "Flamingo.Wire"],
+        ["Flamingo.Gateway.Doors"] = ["Flamingo.Gateway", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.VisionEncoder.Host"] = ["Flamingo.VisionEncoder", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.Resampler.Host"] = ["Flamingo.Resampler", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.LanguageModel.Host"] = ["Flamingo.LanguageModel", "Flamingo.Transport", "Flamingo.ServiceDefaults"],

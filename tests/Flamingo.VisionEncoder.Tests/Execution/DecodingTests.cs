@@ -40,8 +40,10 @@ public sealed class DecodingTests(Models models)
         using var stage = Stage(decodes: 1, frames: 512);
         var large = stage.EncodeAsync(new(Pictures(1, 4)), cancellation);
         Assert.Equal(1, await _decoder.BegunAsync(cancellation));
-        var others = new[] { stage.EncodeAsync(new(Pictures(100, 1)), cancellation),
-            stage.EncodeAsync(new(Pictures(200, 2)), cancellation) };
+        var others = new[]
+        {
+            stage.EncodeAsync(new(Pictures(100, 1)), cancellation), stage.EncodeAsync(new(Pictures(200, 2)), cancellation),
+        };
         List<byte> order = [];
         for (var picture = 0; picture < 6; picture++)
         {

@@ -18,48 +18,27 @@ namespace Flamingo.Transport.Serving.Arrival;
 /// </summary>
 internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDisposable
 {
-    /// <summary>Most bytes of a call's metadata, names and values together. Kestrel receives more, see StageEndpoints.</summary>
-    internal const int MostMetadataBytes = 32 << 10;
-
-    /// <summary>Bytes that must be transferred within <see cref="RequestOptions.TransferTimeout"/>.</summary>
-    internal const int BytesPerTimeout = 256 << 10;
-
-    private const int PrefixBytes = 5;
-    private const int LargestPiece = 1 << 20;
+    private const int PrefixBytes = ArrivingBytes.PrefixBytes;
 
     private static readonly byte[] Nothing = new byte[PrefixBytes]; // a message without content
 
     private readonly HttpContext _context;
     private readonly PipeReader _body;
     private readonly ByteBudget _budget;
-    private readonly TimeSpan _timeout;
-    private readonly TimeProvider _time;
-    private CancellationTokenSource? _stalled;
-    private long _sinceTimeout; // bytes since the time was set
+    private readonly ArrivingBytes _bytes;
     private ReadOnlySequence<byte> _message; // one message with its prefix, or empty
-    private long _taken, _returnedWhenParsed;
     private bool _begun, _ended;
 
     public ArrivingRequest(HttpContext context, ByteBudget budget, RequestOptions options, TimeProvider time)
     {
-        (_context, _body, _budget, _timeout, _time) = (context, context.Request.BodyReader, budget, options.TransferTimeout, time);
+        (_context, _body, _budget) = (context, context.Request.BodyReader, budget);
+        _bytes = new ArrivingBytes(context, budget, options.TransferTimeout, time);
     }
 
     /// <summary>Why the call is refused; null if it is not.</summary>
     public RpcException? Refusal { get; private set; }
 
     PipeReader IRequestBodyPipeFeature.Reader => this;
-
-    // It is read late, because a key decides the tenant after this object was created, and once, because bytes go back whence they came.
-    private string Tenant
-    {
-        get
-        {
-            if (field is not null) return field;
-            var tenant = _context.Request.Headers[TenantHeader.Name].ToString();
-            return field = TenantName.IsWellFormed(tenant) ? tenant : TenantName.Default;
-        }
-    }
 
     /// <returns>The request of a call; null if the call did not come through the server.</returns>
     public static ArrivingRequest? Of(HttpContext? context) => context?.Features.Get<IRequestBodyPipeFeature>() as ArrivingRequest;
@@ -69,9 +48,8 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     /// <summary>Gives all bytes back. It is called when the handler of the call has ended.</summary>
     public void Dispose()
     {
-        _stalled?.Dispose();
         _message = default;
-        _budget.GiveBack(Tenant, Interlocked.Exchange(ref _taken, 0));
+        _bytes.Dispose();
     }
 
     public override async ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
@@ -86,7 +64,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
             if (!any && !limit.StreamsRequests) throw Malformed("The call has no message.");
             _ended = !any;
             if (limit.StreamsRequests) return Read();
-            if (!(await FillAsync(1)).Buffer.IsEmpty) throw Malformed("More bytes follow the message.");
+            if (!(await _bytes.FillAsync(1)).Buffer.IsEmpty) throw Malformed("More bytes follow the message.");
             _ended = true;
         }
         catch (FlamingoException refusal)
@@ -97,12 +75,9 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         {
             End(refusal);
         }
-        catch (OperationCanceledException) when (_stalled?.IsCancellationRequested == true)
+        catch (OperationCanceledException) when (_bytes.IsTooSlow)
         {
-            End(new FlamingoException(
-                FlamingoErrorKind.DeadlineExceeded,
-                $"The request arrives too slowly: each {BytesPerTimeout >> 10} KiB must arrive within {_timeout.TotalSeconds:0.###} s. "
-                + "Send it faster, or raise Requests:TransferTimeout.").ToRpcException());
+            End(new FlamingoException(FlamingoErrorKind.DeadlineExceeded, _bytes.TooSlow).ToRpcException());
         }
         catch (Exception exception) when (
             exception is IOException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
@@ -127,8 +102,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         _message = _message.Slice(consumed);
         if (!_message.IsEmpty) return;
         _message = default;
-        GiveBack(_returnedWhenParsed);
-        _returnedWhenParsed = 0;
+        _bytes.GiveBackParsed();
     }
 
     public override void CancelPendingRead() => _body.CancelPendingRead();
@@ -148,17 +122,11 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
     private void CheckMetadata()
     {
         _begun = true;
-        var bytes = 0L;
-        foreach (var (name, values) in _context.Request.Headers)
-        {
-            bytes += name.Length;
-            for (var index = 0; index < values.Count; index++) bytes += values[index]?.Length ?? 0;
-        }
-
-        if (bytes > MostMetadataBytes)
+        var bytes = ArrivalRules.MetadataBytes(_context);
+        if (bytes > ArrivalRules.MostMetadataBytes)
             throw new FlamingoException(
                 FlamingoErrorKind.Overloaded,
-                $"The call has {bytes} bytes of metadata, which are more than {MostMetadataBytes}. Send less metadata.");
+                $"The call has {bytes} bytes of metadata, which are more than {ArrivalRules.MostMetadataBytes}. Send less metadata.");
     }
 
     /// <summary>Receives one message into <see cref="_message"/>.</summary>
@@ -168,24 +136,23 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         if (limit.StreamsRequests)
         {
             // Between the messages of a stream the caller may be silent as long as it likes.
-            _stalled?.Dispose();
-            _stalled = null;
+            _bytes.StopClock();
             var first = await _body.ReadAsync(cancellation);
             _body.AdvanceTo(first.Buffer.Start);
         }
 
-        var read = await FillAsync(PrefixBytes);
+        var read = await _bytes.FillAsync(PrefixBytes);
         if (read.Buffer.IsEmpty) return false;
         if (read.Buffer.Length < PrefixBytes) throw Malformed("The body ends inside the prefix of a message.");
         var (compression, length) = Prefix(read.Buffer);
-        _body.AdvanceTo(read.Buffer.GetPosition(PrefixBytes));
+        _bytes.AdvanceTo(read.Buffer.GetPosition(PrefixBytes));
         if (compression > 1) throw Malformed($"The first byte of a message is {compression}, and not 0 or 1.");
         var most = limit.Bytes(_budget);
         if (length > most) throw TooLarge(limit, most);
         if (compression == 0)
         {
-            var pieces = new Pieces(this, isParsed: true, isSmall: length <= ByteBudget.SmallBytes);
-            _budget.CheckFree(Tenant, 2 * length, length <= ByteBudget.SmallBytes);
+            var pieces = new ArrivingBytes.Pieces(_bytes, copies: 2, isSmall: length <= ByteBudget.SmallBytes);
+            _budget.CheckFree(_bytes.Tenant, 2 * length, length <= ByteBudget.SmallBytes);
             await CopyAsync((int)length, pieces);
             _message = pieces.ToMessage();
             return true;
@@ -208,7 +175,7 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         }
 
         var small = limit.Size == RequestLimit.Content.Small;
-        var (packed, message) = (new Pieces(this, isParsed: false, small), new Pieces(this, isParsed: true, small));
+        var (packed, message) = (new ArrivingBytes.Pieces(_bytes, 1, small), new ArrivingBytes.Pieces(_bytes, 2, small));
         await CopyAsync(length, packed);
         await using var source = PipeReader.Create(packed.ToMessage().Slice(PrefixBytes)).AsStream();
         await using Stream unpacked = encoding == "gzip"
@@ -230,64 +197,19 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
         }
 
         _message = message.ToMessage();
-        GiveBack(packed.Taken);
+        _bytes.GiveBack(packed.Taken);
     }
 
-    private async Task CopyAsync(int length, Pieces pieces)
+    private async Task CopyAsync(int length, ArrivingBytes.Pieces pieces)
     {
         while (pieces.Length < length)
         {
-            var read = await FillAsync(1);
+            var read = await _bytes.FillAsync(1);
             if (read.Buffer.IsEmpty) throw Malformed("The body ends inside a message.");
             var rest = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, length - pieces.Length));
-            var position = rest.End;
-            while (!rest.IsEmpty)
-            {
-                var room = pieces.Room(length - pieces.Length);
-                var part = rest.Slice(0, Math.Min(room.Length, rest.Length));
-                part.CopyTo(room.Span);
-                pieces.Fill((int)part.Length);
-                rest = rest.Slice(part.End);
-            }
-
-            _body.AdvanceTo(position);
+            pieces.Append(rest, length);
+            _bytes.AdvanceTo(rest.End);
         }
-    }
-
-    /// <summary>Reads until this many bytes are there or the body ends. A caller that sends too slowly is cut off.</summary>
-    private async ValueTask<ReadResult> FillAsync(int bytes)
-    {
-        while (true)
-        {
-            if (!_body.TryRead(out var read))
-            {
-                if (_stalled is null) _stalled = new CancellationTokenSource(_timeout, _time);
-                read = await _body.ReadAsync(_stalled.Token);
-            }
-
-            if (read.Buffer.Length >= bytes || read.IsCompleted) return read;
-            _body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
-        }
-    }
-
-    private void Take(long bytes, bool small)
-    {
-        _budget.Take(Tenant, bytes, _taken, small);
-        Interlocked.Add(ref _taken, bytes);
-    }
-
-    private void GiveBack(long bytes)
-    {
-        Interlocked.Add(ref _taken, -bytes);
-        _budget.GiveBack(Tenant, bytes);
-    }
-
-    private void CountArrived(int bytes)
-    {
-        _sinceTimeout += bytes;
-        if (_sinceTimeout < BytesPerTimeout) return;
-        _sinceTimeout = 0;
-        _stalled?.CancelAfter(_timeout);
     }
 
     private static (byte Compression, long Length) Prefix(ReadOnlySequence<byte> buffer)
@@ -308,62 +230,4 @@ internal sealed class ArrivingRequest : PipeReader, IRequestBodyPipeFeature, IDi
             RequestLimit.Content.Text => "Send shorter texts.",
             _ => "Leave out what this call does not need.",
         });
-
-    /// <summary>The pieces of one message, in arrays that grow with what has arrived and not with what was announced.</summary>
-    /// <param name="isParsed">Whether gRPC parses the bytes, which needs as much memory again.</param>
-    private sealed class Pieces(ArrivingRequest request, bool isParsed, bool isSmall)
-    {
-        private Piece? _first, _last;
-        private int _used; // bytes of the last piece
-
-        /// <summary>Bytes without the prefix.</summary>
-        public int Length { get; private set; }
-
-        public long Taken { get; private set; }
-
-        /// <summary>Memory for the next bytes.</summary>
-        /// <param name="missing">Most bytes that may still come.</param>
-        public Memory<byte> Room(long missing)
-        {
-            if (_last is not null && _used < _last.Bytes.Length) return _last.Bytes.AsMemory(_used);
-            var size = (int)Math.Min(missing, Math.Clamp(Length, ByteBudget.SmallBytes, LargestPiece));
-            var taken = isParsed ? 2L * size : size;
-            request.Take(taken, isSmall);
-            Taken += taken;
-            if (isParsed) request._returnedWhenParsed += size;
-            // The prefix stands before the first piece, so that a message that fits into one piece is parsed from one array.
-            _used = _first is null ? PrefixBytes : 0;
-            var piece = new Piece(GC.AllocateUninitializedArray<byte>(_used + size), _last);
-            (_first, _last) = (_first ?? piece, piece);
-            return piece.Bytes.AsMemory(_used);
-        }
-
-        public void Fill(int count)
-        {
-            (_used, Length) = (_used + count, Length + count);
-            request.CountArrived(count);
-        }
-
-        /// <returns>The message with the prefix of one that is not compressed.</returns>
-        public ReadOnlySequence<byte> ToMessage()
-        {
-            if (_first is null) return new ReadOnlySequence<byte>(Nothing);
-            _first.Bytes[0] = 0;
-            BinaryPrimitives.WriteInt32BigEndian(_first.Bytes.AsSpan(1), Length);
-            return new ReadOnlySequence<byte>(_first, 0, _last!, _used);
-        }
-    }
-
-    private sealed class Piece : ReadOnlySequenceSegment<byte>
-    {
-        public Piece(byte[] bytes, Piece? previous)
-        {
-            (Bytes, Memory) = (bytes, bytes);
-            if (previous is null) return;
-            previous.Next = this;
-            RunningIndex = previous.RunningIndex + previous.Memory.Length;
-        }
-
-        public byte[] Bytes { get; }
-    }
 }

@@ -38,6 +38,9 @@ public sealed class ByteBudget
     /// <summary>The largest message that can be received, in bytes.</summary>
     public int LargestMessage { get; }
 
+    /// <summary>The largest body in bytes that can be held this many times.</summary>
+    public int LargestBody(int copies) => (int)Math.Min(int.MaxValue / 2, Math.Min(_mostOfTenant, _mostOfLarge) / copies);
+
     /// <summary>Bytes that are taken at present.</summary>
     public long InFlight
     {

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Stages;
@@ -7,6 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -15,7 +17,7 @@ using Microsoft.Extensions.Options;
 namespace Flamingo.Transport.Serving.Arrival;
 
 /// <summary>Registers how requests arrive: their limits, the budget of bytes in flight, and the refusal of malformed ones.</summary>
-internal static class RequestArrival
+public static class RequestArrival
 {
     // Kestrel closes a connection whose call has more metadata than this. Below it only the call fails, see ArrivingRequest. The sum is
     // larger than 256 KiB, because HTTP/2 counts 32 bytes for each entry besides its name and its value.
@@ -37,11 +39,7 @@ internal static class RequestArrival
                 "lower Requests:MaxInFlightBytes"),
         ]));
 
-        // gRPC's own binder of generated services is replaced. Its provider for ServerServiceDefinition stays.
-        foreach (var binder in services.Where(service => service.ServiceType == typeof(IServiceMethodProvider<>)
-            && service.ImplementationType?.Name.StartsWith("BinderServiceMethodProvider", StringComparison.Ordinal) == true).ToList())
-            services.Remove(binder);
-        services.TryAddEnumerable(ServiceDescriptor.Singleton(typeof(IServiceMethodProvider<>), typeof(BoundMethods<>)));
+        services.ReplaceBinder();
 
         services.AddSingleton<IStartupFilter, Filter>();
         services.Configure<KestrelServerOptions>(kestrel =>
@@ -49,9 +47,23 @@ internal static class RequestArrival
             kestrel.Limits.MaxRequestHeadersTotalSize = MostReceivedMetadataBytes;
             kestrel.Limits.Http2.MaxRequestHeaderFieldSize = MostReceivedEntryBytes;
             kestrel.Limits.MaxRequestHeaderCount = MostReceivedEntries;
-            // Kestrel would close the connection, with the calls of all others on it. TransferTimeout ends the one call instead.
-            kestrel.Limits.MinRequestBodyDataRate = null;
         });
+    }
+
+    private static bool IsGrpc(HttpContext context) =>
+        context.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true;
+
+    /// <summary>
+    /// Replaces gRPC's own binder of generated services, which AddGrpc registers, by ours. Call it after the last AddGrpc: two binders
+    /// would map each method twice. The provider for ServerServiceDefinition stays.
+    /// </summary>
+    public static IServiceCollection ReplaceBinder(this IServiceCollection services)
+    {
+        foreach (var binder in services.Where(service => service.ServiceType == typeof(IServiceMethodProvider<>)
+            && service.ImplementationType?.Name.StartsWith("BinderServiceMethodProvider", StringComparison.Ordinal) == true).ToList())
+            services.Remove(binder);
+        services.TryAddEnumerable(ServiceDescriptor.Singleton(typeof(IServiceMethodProvider<>), typeof(BoundMethods<>)));
+        return services;
     }
 
     private sealed class Filter(ByteBudget budget, IOptions<RequestOptions> options, TimeProvider time, ILogger<RequestOptions> log)
@@ -61,25 +73,35 @@ internal static class RequestArrival
         {
             app.Use(async (context, rest) =>
             {
+                if (!IsGrpc(context))
+                {
+                    await rest(context); // bodies of other protocols are received by ArrivedBody
+                    return;
+                }
+
+                // Kestrel would close the connection, with the calls of all others on it. TransferTimeout ends the one call instead.
+                if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate) rate.MinDataRate = null;
+                // The server's own body, because others may have set one that bounds the time of a flush whatever its size.
+                var answer = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().Writer;
                 using (var request = new ArrivingRequest(context, budget, options.Value, time))
                 {
                     context.Features.Set<IRequestBodyPipeFeature>(request);
                     await rest(context);
                 }
 
-                if (context.Response.BodyWriter.UnflushedBytes is > 0 and var bytes) await DeliverAsync(context, bytes);
+                if (answer is { CanGetUnflushedBytes: true, UnflushedBytes: > 0 and var bytes }) await DeliverAsync(context, answer, bytes);
             });
             next(app);
         };
 
         // An answer of one message is sent when its call has ended. Streams send each message, and bound the time by themselves.
-        private async Task DeliverAsync(HttpContext context, long bytes)
+        private async Task DeliverAsync(HttpContext context, PipeWriter answer, long bytes)
         {
-            var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivingRequest.BytesPerTimeout));
+            var longest = options.Value.TransferTimeout * (1 + (bytes / ArrivalRules.BytesPerTimeout));
             using var stalled = new CancellationTokenSource(longest, time);
             try
             {
-                if (!(await context.Response.BodyWriter.FlushAsync(stalled.Token)).IsCanceled) return;
+                if (!(await answer.FlushAsync(stalled.Token)).IsCanceled) return;
             }
             catch (OperationCanceledException)
             {
@@ -88,7 +110,8 @@ internal static class RequestArrival
 
             if (!stalled.IsCancellationRequested) return;
             log.AnswerNotRead(context.Request.Path, bytes, longest.TotalSeconds);
-            context.Features.Get<IHttpResetFeature>()?.Reset(CancelledStream);
+            if (context.Features.Get<IHttpResetFeature>() is { } stream) stream.Reset(CancelledStream);
+            else context.Abort(); // HTTP/1.1
         }
     }
 }

@@ -1,5 +1,4 @@
 using Google.Protobuf;
-using Google.Protobuf.Reflection;
 using Grpc.Core;
 
 namespace Flamingo.Transport.Serving.Arrival;
@@ -32,7 +31,7 @@ internal sealed record RequestLimit(RequestLimit.Content Size, bool StreamsReque
         var type = (Activator.CreateInstance<TRequest>() as IMessage)?.Descriptor;
         // The messages of a prompt in Tokenize may hold latents, but tokens do not depend on them.
         var size = method is { ServiceName: "flamingo.v1.LanguageModel", Name: "Tokenize" } ? Content.Text
-            : type is not null && Holds(type, []) ? Content.Data : Content.Small;
+            : type is not null && ArrivalRules.HoldsData(type) ? Content.Data : Content.Small;
         return new RequestLimit(
             size, method.Type is MethodType.ClientStreaming or MethodType.DuplexStreaming, type?.FullName ?? typeof(TRequest).Name);
     }
@@ -44,9 +43,4 @@ internal sealed record RequestLimit(RequestLimit.Content Size, bool StreamsReque
         Content.Text => Math.Min(TextBytes, budget.LargestMessage),
         _ => budget.LargestMessage,
     };
-
-    // Only pictures and tensors are fields of bytes.
-    private static bool Holds(MessageDescriptor type, HashSet<MessageDescriptor> seen) =>
-        seen.Add(type) && type.Fields.InDeclarationOrder().Any(field => field.FieldType == FieldType.Bytes
-            || (field.FieldType == FieldType.Message && Holds(field.MessageType, seen)));
 }

@@ -10,10 +10,9 @@ namespace Flamingo.Gateway.Admission;
 /// <item>A tenant has a turn of its own after its first request was admitted. All other tenants, the newcomers, share one turn,
 /// in which they take turns too. Callers can invent any number of names, but invented names delay a known tenant by one request
 /// only.</item>
-/// <item>Any tenant may use all permits while no other tenant waits. A reserve of a quarter more permits, at least two, admits a tenant of
-/// which
-/// no request runs, so that it need not wait until another tenant's long answer ends. Newcomers use at most half of the
-/// reserve.</item>
+/// <item>Any tenant may use all permits while no other tenant waits. A reserve of a quarter more permits, at least two, admits a
+/// tenant of which no request runs, so that it need not wait until another tenant's long answer ends. Newcomers use at most half of
+/// the reserve.</item>
 /// <item>If the queue is full, a new request displaces the newest waiting request of the turn with the most waiting requests,
 /// unless its own turn would then have as many.</item>
 /// </list>
@@ -21,8 +20,9 @@ namespace Flamingo.Gateway.Admission;
 /// </summary>
 public sealed class RequestPermits(GatewayOptions options, TimeProvider time, ILogger<RequestPermits> logger)
 {
-    /// <summary>Most known tenants without a request. Of more, the one that was served least often and then longest ago is
-    /// forgotten.</summary>
+    /// <summary>
+    /// Most known tenants without a request. Of more, the one that was served least often, and then longest ago, is forgotten.
+    /// </summary>
     public const int MostIdleTenants = 1024;
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);

@@ -28,11 +28,8 @@ namespace Flamingo.Gateway.Latents;
 /// </list>
 /// An owner that fails releases its leases at once, and the leases of an owner that dies expire. A waiting request then encodes
 /// its own files and gets its own errors. If Redis does not answer, every gateway encodes on its own.
-/// <para>
-/// A claim counts the requests of this process that wait for it. When the last of them leaves, the claim is withdrawn: its
-/// encoding is cancelled, its leases are released, and that request returns only after the encoding has ended. So a permit is
-/// never returned while the work that it admitted goes on. A waiting request at another gateway takes over a released lease.
-/// </para>
+/// When the last request that waits for a claim leaves, the encoding is cancelled, and that request returns after the encoding
+/// has ended, so that its permit stays with the work. A waiting request at another gateway takes over the released lease.
 /// </summary>
 public sealed class LatentCache(
     TinyLfuCache<LatentValue> memory, RedisTier redis, LatentEncoder encoder, StageDescriptions descriptions, LatentCacheCounters counters,
@@ -97,10 +94,9 @@ public sealed class LatentCache(
                 open = [];
                 foreach (var (picture, key, owner) in others)
                 {
-                    if (await owner.AnswerForAsync(picture, cancellation) is { } answer)
-                        answers[picture.Id] =
-                            answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
-                    else open.Add((picture, key));
+                    if (await AnswerOfOwnerAsync(owner, picture, cancellation) is not { } answer) open.Add((picture, key));
+                    else answers[picture.Id] =
+                        answer with { Vision = time.GetElapsedTime(started), Resample = TimeSpan.Zero, Waited = true };
                 }
             }
             finally
@@ -120,7 +116,6 @@ public sealed class LatentCache(
         return [.. pictures.Select(picture => answers[picture.Id])];
     }
 
-    /// <summary>Adds values that were found in Redis to the memory tier.</summary>
     private void KeepInMemory(Dictionary<string, LatentValue> found, ConcurrentDictionary<string, LatentValue> held)
     {
         foreach (var (key, value) in found) memory.Put(key, held[key] = value);
@@ -140,23 +135,12 @@ public sealed class LatentCache(
 
         var unknown = open.Where(item => item.Picture.Input is null).ToList();
         if (unknown.Count == 0) return open;
-        var absent = unknown.Where(item => !held.ContainsKey(item.Key)).Select(item => item.Picture.Id).ToList();
-        var partial = unknown.Select(item => item.Picture.Id).Except(absent).ToList();
-        var problems = new List<string>();
-        if (absent.Count > 0)
-            problems.Add($"The service no longer holds {(absent.Count == 1 ? "this picture" : "these pictures")}: "
-                + $"{string.Join(", ", absent)}.");
-        if (partial.Count > 0)
-            problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
-        throw new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
-        {
-            Missing = [.. unknown.Select(item => item.Picture.Id)],
-        };
+        throw RequestedPicture.Missing(unknown.ToLookup(item => held.ContainsKey(item.Key), item => item.Picture.Id));
     }
 
     /// <summary>
-    /// Claims the pictures that no other request in this process has claimed. An owner stores its latents in memory before it
-    /// releases its claim, so a lookup after the claim finds latents that were stored since the first lookup.
+    /// Joins the claims of other requests in this process, and claims the other pictures. An owner stores its latents in memory before
+    /// it releases its claim, so a lookup after the claim finds latents that were stored since the first lookup.
     /// </summary>
     private (List<Claim> Own, List<(RequestedPicture Picture, string Key, Claim Owner)> Others) ClaimHere(
         List<Item> open, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model, Dictionary<string, PictureLatents> answers)
@@ -175,13 +159,8 @@ public sealed class LatentCache(
 
                 foreach (var (name, _) in picture.Values(key, model))
                     if (!held.ContainsKey(name) && memory.Peek(name) is { } value) held[name] = value;
-                if (PictureLatents.Find(picture, key, held, model, PictureSource.Memory) is { } answer)
-                {
-                    answers[picture.Id] = answer;
-                    continue;
-                }
-
-                own.Add(_claims[key] = new Claim(picture, key));
+                if (PictureLatents.Find(picture, key, held, model, PictureSource.Memory) is { } answer) answers[picture.Id] = answer;
+                else own.Add(_claims[key] = new Claim(picture, key));
             }
         }
 
@@ -194,21 +173,20 @@ public sealed class LatentCache(
     /// </summary>
     private async Task LeaveAsync(IReadOnlyList<Claim> claims)
     {
-        List<Claim> withdrawn;
+        var withdrawn = new List<Claim>();
         lock (_lock)
         {
             // All claims are counted before any encoding is cancelled, so that an encoding sees all its withdrawn claims at once.
-            withdrawn = [.. claims.Where(claim => --claim.Waiting == 0 && !claim.Answer.Task.IsCompleted)];
-            foreach (var claim in withdrawn) Release(claim);
+            foreach (var claim in claims)
+            {
+                if (--claim.Waiting > 0 || claim.Answer.Task.IsCompleted) continue;
+                withdrawn.Add(claim);
+                Release(claim);
+            }
         }
 
         foreach (var claim in withdrawn) await claim.Withdrawal.CancelAsync();
         foreach (var claim in withdrawn) await ((Task)claim.Answer.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-    }
-
-    private bool IsWithdrawn(Claim claim)
-    {
-        lock (_lock) return claim.Waiting == 0;
     }
 
     /// <summary>Completes every one of these claims, with latents or with an error. Never throws.</summary>
@@ -227,7 +205,7 @@ public sealed class LatentCache(
                 if (!first)
                 {
                     await Task.Delay(pause, time);
-                    foreach (var claim in open.Where(IsWithdrawn)) Fail(claim, new OperationCanceledException());
+                    foreach (var claim in open.Where(claim => claim.Waiting == 0)) Fail(claim, new OperationCanceledException());
                     open = [.. open.Where(claim => !claim.Answer.Task.IsCompleted)];
                     if (open.Count == 0) break;
                 }
@@ -307,14 +285,12 @@ public sealed class LatentCache(
 
         // Other requests may wait for some pictures of a cancelled call. Each of these is encoded in a call of its own, which no
         // other picture can cancel, so that a picture is begun at most twice.
-        List<Claim> wanted = withdrawal.IsCancellationRequested ? [.. open.Values.Where(claim => !IsWithdrawn(claim))] : [];
-        foreach (var claim in wanted) open.Remove(claim.Picture.Id);
-        var kept = wanted.Select(claim => claim.Key).ToHashSet(StringComparer.Ordinal);
-        redis.Put(values, leases.Where(lease => !kept.Contains(lease.Key)).ToDictionary(StringComparer.Ordinal));
-        foreach (var claim in open.Values) Fail(claim, failure ?? new InvalidOperationException("A picture has not been encoded."));
-        await Task.WhenAll(wanted.Select(claim => EncodeAsync(
-            [claim], leases.Where(lease => lease.Key == claim.Key).ToDictionary(StringComparer.Ordinal), held, model, tenant, waited,
-            waitedFor)));
+        var wanted = open.Values.Where(claim => withdrawal.IsCancellationRequested && claim.Waiting > 0).ToDictionary(claim => claim.Key);
+        redis.Put(values, leases.Where(lease => !wanted.ContainsKey(lease.Key)).ToDictionary());
+        foreach (var claim in open.Values.Where(claim => !wanted.ContainsKey(claim.Key)))
+            Fail(claim, failure ?? new InvalidOperationException("A picture has not been encoded."));
+        await Task.WhenAll(wanted.Values.Select(claim => EncodeAsync(
+            [claim], leases.Where(lease => lease.Key == claim.Key).ToDictionary(), held, model, tenant, waited, waitedFor)));
     }
 
     /// <summary>Stores latents in memory if they have the requested key, and adds them to the values to write to Redis.</summary>
@@ -383,5 +359,40 @@ public sealed class LatentCache(
         static bool IsFault(Exception failure) => failure is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument };
         throw failures.FirstOrDefault(failure => !IsFault(failure))
             ?? FlamingoException.Invalid([.. failures.Cast<FlamingoException>().SelectMany(failure => failure.Faults)]);
+    }
+
+    /// <returns>
+    /// Null if the owner's result cannot be used: it lacks attention or an embedding that this request needs, or the owner's
+    /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
+    /// </returns>
+    private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
+    {
+        var covers = owner.Picture.Covers(picture);
+        try
+        {
+            var answer = await owner.Answer.Task.WaitAsync(cancellation);
+            return covers ? answer : null;
+        }
+        catch (FlamingoException exception) when (!covers || exception.Kind == FlamingoErrorKind.InvalidArgument)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>A picture that one request of this process encodes, and for which others may wait.</summary>
+    private sealed class Claim(RequestedPicture picture, string key)
+    {
+        public RequestedPicture Picture { get; } = picture;
+
+        public string Key { get; } = key;
+
+        /// <summary>Number of requests that wait, the owner included; changed under the lock. At 0 the claim is withdrawn.</summary>
+        public int Waiting { get; set; } = 1;
+
+        /// <summary>Cancelled when the claim was withdrawn.</summary>
+        public CancellationTokenSource Withdrawal { get; } = new();
+
+        /// <summary>Completed when the picture is encoded, or when its encoding has failed or has been cancelled.</summary>
+        public TaskCompletionSource<PictureLatents> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

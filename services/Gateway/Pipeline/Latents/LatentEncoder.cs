@@ -24,7 +24,7 @@ public sealed class LatentEncoder(
     /// <exception cref="OperationCanceledException">The token was cancelled, and the stage has ended its work.</exception>
     public async IAsyncEnumerable<PictureLatents> EncodeAsync(
         IReadOnlyList<RequestedPicture> pictures, FlamingoModel model, Tenant tenant,
-            [EnumeratorCancellation] CancellationToken cancellation)
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var total = (Vision: TimeSpan.Zero, Resample: TimeSpan.Zero);
         foreach (var chunk in pictures.Chunk(Math.Min(model.Vision.MaxPictures, model.Resampler.MaxItems)))

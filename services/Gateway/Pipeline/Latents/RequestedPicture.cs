@@ -29,6 +29,22 @@ public sealed record RequestedPicture(string Id, VisualInput? Input, string Fiel
             }),
     ];
 
+    /// <summary>Returns the exception that asks the caller to send pictures again.</summary>
+    /// <param name="unknown">Ids of the pictures, grouped by whether their latents are held and only other data is missing.</param>
+    internal static FlamingoException Missing(ILookup<bool, string> unknown)
+    {
+        var (absent, partial, problems) = (unknown[false].ToList(), unknown[true].ToList(), new List<string>());
+        if (absent.Count > 0)
+            problems.Add($"The service no longer holds {(absent.Count == 1 ? "this picture" : "these pictures")}: "
+                + $"{string.Join(", ", absent)}.");
+        if (partial.Count > 0)
+            problems.Add($"The service holds latents without the data for attention maps or embeddings: {string.Join(", ", partial)}.");
+        return new FlamingoException(FlamingoErrorKind.NotFound, $"Send the bytes again. {string.Join(' ', problems)}")
+        {
+            Missing = [.. absent, .. partial],
+        };
+    }
+
     /// <summary>Returns the key of the picture's latents under the weights in the stages' descriptions.</summary>
     internal string KeyUnder(FlamingoModel model, Tenant tenant) => LatentKey.Compute(
         Id, model.Vision.WeightsDigest, model.Resampler.WeightsDigest, model.Vision.PreprocessingVersion, model.Resampler.LatentDtype,

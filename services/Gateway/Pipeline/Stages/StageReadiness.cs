@@ -23,8 +23,8 @@ public sealed class StageReadiness(StageDescriptions descriptions, TimeProvider 
     {
         lock (_lock)
         {
-            if (_probe is null || (_probe.IsCompleted && time.GetElapsedTime(Volatile.Read(ref _ended)) >= Freshness)) _probe =
-                ProbeAsync();
+            var isOld = _probe is { IsCompleted: true } && time.GetElapsedTime(Volatile.Read(ref _ended)) >= Freshness;
+            if (_probe is null || isOld) _probe = ProbeAsync();
             return _probe.WaitAsync(cancellation);
         }
     }

@@ -7,7 +7,7 @@ namespace Flamingo.Gateway.Tasks;
 /// turn, the template inserts them again, so that the prompt contains the same tokens as were generated.
 /// </summary>
 /// <param name="lead">The spaces to remove.</param>
-internal sealed class ReplyText(string lead)
+public sealed class ReplyText(string lead)
 {
     private readonly Dictionary<int, int> _remaining = []; // number of spaces that may still follow, by sample
 

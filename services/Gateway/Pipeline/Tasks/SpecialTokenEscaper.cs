@@ -6,7 +6,7 @@ namespace Flamingo.Gateway.Tasks;
 /// Inserts a space into each special token of a user's text, so that the tokenizer does not read it as the special token:
 /// <c>&lt;|endofchunk|&gt;</c> becomes <c>&lt; |endofchunk|&gt;</c>.
 /// </summary>
-internal sealed class SpecialTokenEscaper(LanguageModelDescription model)
+public sealed class SpecialTokenEscaper(LanguageModelDescription model)
 {
     // A token of one character cannot be split, and no supported model family has such a token.
     private readonly string[] _tokens =

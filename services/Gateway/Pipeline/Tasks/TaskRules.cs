@@ -3,7 +3,7 @@ using Flamingo.Abstractions;
 namespace Flamingo.Gateway.Tasks;
 
 /// <summary>Validation rules for tasks, in addition to those of the prompt that a task becomes. Faults are collected, not thrown.</summary>
-internal static class TaskRules
+public static class TaskRules
 {
     public static void CheckPrompt(TaskPrompt prompt, TaskTemplate template, FaultList faults)
     {
@@ -18,15 +18,23 @@ internal static class TaskRules
                 faults.Add(new($"prompt.examples[{index}].question", "This task has no question.", "Leave it out."));
         }
 
-        if (prompt.SupportSet is not null && !template.BeginsWithPicture)
+        CheckSources(template, prompt.Examples.Count > 0, prompt.SupportSet, prompt.ZeroShot, "prompt.", faults);
+    }
+
+    /// <summary>Checks that what a prompt begins with fits together.</summary>
+    /// <param name="path">Path in the request of the support set and of the choice of zero-shot examples.</param>
+    public static void CheckSources(
+        TaskTemplate template, bool hasExamples, SupportSetChoice? supportSet, bool? zeroShot, string path, FaultList faults)
+    {
+        if (supportSet is not null && !template.BeginsWithPicture)
             faults.Add(new(
-                "prompt.support_set", "The examples of a support set begin with their picture, and the examples of this model do not.",
-                "Send them as prompt.examples."));
-        if (prompt.ZeroShot != true) return;
-        if (prompt.Examples.Count > 0 || prompt.SupportSet is not null)
-            faults.Add(new("prompt.zero_shot", "The prompt already has examples.", "Leave out zero_shot or the examples."));
+                $"{path}support_set", "The examples of a support set begin with their picture, and the examples of this model do not.",
+                "Send them as examples."));
+        if (zeroShot != true) return;
+        if (hasExamples || supportSet is not null)
+            faults.Add(new($"{path}zero_shot", "The prompt already has examples.", "Leave out zero_shot or the examples."));
         else if (template.Source.ZeroShot.Count == 0)
-            faults.Add(new("prompt.zero_shot", "This model has no examples without pictures.", "Leave it out, or send examples."));
+            faults.Add(new($"{path}zero_shot", "This model has no examples without pictures.", "Leave it out, or send examples."));
     }
 
     public static void CheckTurns(ChatTask task, TaskTemplate template, FaultList faults)

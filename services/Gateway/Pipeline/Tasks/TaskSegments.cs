@@ -6,7 +6,7 @@ namespace Flamingo.Gateway.Tasks;
 
 /// <summary>Builds the segments of a task's prompt and records the field of the request that each picture comes from.</summary>
 /// <param name="whole">The field of the request that the prompt as a whole comes from.</param>
-internal sealed partial class TaskSegments(string whole)
+public sealed partial class TaskSegments(string whole)
 {
     public const string Prompt = "prompt", Turns = "turns";
 
@@ -25,6 +25,16 @@ internal sealed partial class TaskSegments(string whole)
     }
 
     public void Add(string text) => _text.Append(text);
+
+    /// <summary>Adds a text as a segment of its own, so that a refusal can name where it comes from.</summary>
+    /// <param name="path">Path of the text in the request.</param>
+    public void Add(string text, string path)
+    {
+        StartNewText();
+        if (text.Length == 0) return;
+        _paths[_segments.Count] = path;
+        _segments.Add(new FlamingoText(text));
+    }
 
     /// <summary>
     /// Makes the next text begin a new segment. The model reads the same text, but the choice of a replica depends on the first

@@ -3,7 +3,7 @@ using Flamingo.Abstractions;
 namespace Flamingo.Gateway.Tasks;
 
 /// <summary>A prompt template, split into the text before the picture, the text after it, and the text that ends an answer.</summary>
-internal sealed class TaskTemplate
+public sealed class TaskTemplate
 {
     private readonly string _before, _after, _gap;
     private readonly SpecialTokenEscaper _escaper;
@@ -20,6 +20,17 @@ internal sealed class TaskTemplate
         (Lead, End) = (template.Text[query.Length..answer], template.Text[(answer + PromptTemplate.Answer.Length)..]);
         _escaper = escaper;
     }
+
+    /// <param name="name">Name of the template in the model's flamingo.json.</param>
+    /// <param name="template">The model's template of this name; null if it has none.</param>
+    /// <param name="field">The field of the request that asks for the task.</param>
+    /// <exception cref="FlamingoException">InvalidArgument: the model has no such template.</exception>
+    public static TaskTemplate Of(LanguageModelDescription model, string name, PromptTemplate? template, string field) =>
+        template is not null
+            ? new TaskTemplate(template, new SpecialTokenEscaper(model)) { MostAnswers = model.MaxCandidates }
+            : throw FlamingoException.Invalid(
+                field, $"The model '{model.ModelId}' has no template for {name}.",
+                $"Write the prompt yourself and call Generate or Rank, or add prompts.{name} to the model's flamingo.json.");
 
     public PromptTemplate Source { get; }
 
@@ -65,21 +76,37 @@ internal sealed class TaskTemplate
         segments.Add(Fill(_after, question));
     }
 
+    /// <summary>Adds the checkpoint's own examples without pictures, with which the zero-shot prompts of the papers begin.</summary>
+    public void AddZeroShot(TaskSegments segments)
+    {
+        foreach (var example in Source.ZeroShot) AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
+    }
+
     /// <summary>
     /// Adds all turns, the last one up to its reply. The first two segments do not change while the conversation grows, because
     /// they select the replica that holds the cached prefix.
     /// </summary>
-    public void AddTurns(TaskSegments segments, IReadOnlyList<ChatTurn> turns)
+    /// <param name="path">Gives the path in the request of a turn's picture, both by their index.</param>
+    public void AddTurns(TaskSegments segments, IReadOnlyList<ChatTurn> turns, Func<int, int, string> path)
     {
         foreach (var (index, turn) in turns.Index())
         {
             AddQuery(
-                segments, [.. turn.Visuals.Select((visual, visualIndex) => (visual, $"turns[{index}].visuals[{visualIndex}]"))], turn.Text,
+                segments, [.. turn.Visuals.Select((visual, visualIndex) => (visual, path(index, visualIndex)))], turn.Text,
                 newText: index == 0);
             if (index == 0) segments.StartNewText();
             // in the form in which it was generated
             if (turn.Reply is { } reply) segments.Add((reply.Length == 0 ? "" : Answer(reply)) + End);
         }
+    }
+
+    /// <summary>Returns the parameters with the stop strings of an answer. A beam search ends only at stop tokens: cut its
+    /// answer.</summary>
+    public SamplingParameters WithEnds(SamplingParameters sampling)
+    {
+        if (sampling.Beams > 1) return sampling;
+        var free = Math.Max(0, PromptRules.MostStopStrings - sampling.StopStrings.Count);
+        return sampling with { StopStrings = [.. sampling.StopStrings, .. Ends.Except(sampling.StopStrings).Take(free)] };
     }
 
     /// <summary>Returns generated text without the text that ends an answer and without surrounding spaces.</summary>

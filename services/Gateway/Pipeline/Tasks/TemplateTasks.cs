@@ -6,8 +6,6 @@ namespace Flamingo.Gateway.Tasks;
 /// <summary>Implements the tasks: builds prompts with the checkpoint's templates and sends them to the public service.</summary>
 public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
 {
-    private const int MostStopStrings = 16;
-
     public Task<TaskAnswer> CaptionAsync(CaptionTask task, CancellationToken cancellation) =>
         GenerateAsync("caption", prompts => prompts.Caption, task.Prompt, "", task.Sampling, cancellation);
 
@@ -42,9 +40,9 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         PromptRules.ThrowIfAny(faults);
 
         var (segments, reply) = (new TaskSegments(TaskSegments.Turns), new ReplyText(template.Lead));
-        AddZeroShot(template, segments);
-        template.AddTurns(segments, task.Turns);
-        var request = new FlamingoRequest(segments.Segments, WithStopStrings(template, task.Sampling))
+        template.AddZeroShot(segments);
+        template.AddTurns(segments, task.Turns, (turn, visual) => $"turns[{turn}].visuals[{visual}]");
+        var request = new FlamingoRequest(segments.Segments, template.WithEnds(task.Sampling))
         {
             Tenant = task.Tenant, PinPrefix = task.PinPrefix,
         };
@@ -67,7 +65,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         PromptRules.ThrowIfAny(faults);
 
         var segments = Render(template, prompt, question);
-        var request = new FlamingoRequest(segments.Segments, WithStopStrings(template, sampling))
+        var request = new FlamingoRequest(segments.Segments, template.WithEnds(sampling))
         {
             Tenant = prompt.Tenant, SupportSet = prompt.SupportSet, PinPrefix = prompt.PinPrefix,
         };
@@ -75,40 +73,22 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         return new TaskAnswer(template.Cut(answer.Text), answer.Ids, answer.Resolved, answer.Finished);
     }
 
-    // A beam search ends only at stop tokens, so its answer is cut afterwards.
-    private static SamplingParameters WithStopStrings(TaskTemplate template, SamplingParameters sampling)
-    {
-        if (sampling.Beams > 1) return sampling;
-        var free = Math.Max(0, MostStopStrings - sampling.StopStrings.Count);
-        return sampling with { StopStrings = [.. sampling.StopStrings, .. template.Ends.Except(sampling.StopStrings).Take(free)] };
-    }
-
     private async Task<TaskTemplate> TemplateAsync(
         string name, Func<PromptTemplates, PromptTemplate?> choose, CancellationToken cancellation, string field = TaskSegments.Prompt)
     {
         var model = (await flamingo.GetModelAsync(cancellation)).Language;
-        return choose(model.Prompts) is { } template
-            ? new TaskTemplate(template, new SpecialTokenEscaper(model)) { MostAnswers = model.MaxCandidates }
-            : throw FlamingoException.Invalid(
-                field, $"The model '{model.ModelId}' has no template for {name}.",
-                $"Write the prompt yourself and call Generate or Rank, or add prompts.{name} to the model's flamingo.json.");
+        return TaskTemplate.Of(model, name, choose(model.Prompts), field);
     }
 
     // Adds the examples and then the query. The zero-shot prompts of the papers begin with examples that have only text.
     private static TaskSegments Render(TaskTemplate template, TaskPrompt prompt, string question)
     {
         var segments = new TaskSegments(TaskSegments.Prompt);
-        if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null)) AddZeroShot(template, segments);
+        if (prompt.ZeroShot ?? (prompt.Examples.Count == 0 && prompt.SupportSet is null)) template.AddZeroShot(segments);
         foreach (var (index, example) in prompt.Examples.Index())
             template.AddExample(segments, example, $"prompt.examples[{index}].visual");
         template.AddQuery(segments, [(prompt.Visual, "prompt.visual")], question);
         return segments;
-    }
-
-    private static void AddZeroShot(TaskTemplate template, TaskSegments segments)
-    {
-        foreach (var example in template.Source.ZeroShot)
-            template.AddExample(segments, new TaskExample(null, example.Question, example.Answer), "");
     }
 
     private static async Task<T> AskAsync<T>(TaskSegments segments, Func<Task<T>> ask)

@@ -5,7 +5,8 @@ using System.Text;
 namespace Flamingo.Gateway.Security.Keys;
 
 /// <summary>
-/// A key as its owner holds it: <c>flm_ID_SECRET</c>. The id is public and finds the key's entry; the secret is 32 random bytes in base64url.
+/// A key as its owner holds it: <c>flm_ID_SECRET</c>. The id is public and finds the key's entry; the secret is 32 random bytes in
+/// base64url.
 /// This is no record, so that no log prints the secret by accident.
 /// </summary>
 public sealed class AccessKey

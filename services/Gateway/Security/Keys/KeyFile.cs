@@ -116,7 +116,8 @@ public sealed class KeyFile(string path)
         }
         catch (UnauthorizedAccessException exception)
         {
-            throw new IOException($"{Path} cannot be read by this user. Run the gateway as the file's owner, or change its mode.", exception);
+            throw new IOException($"{Path} cannot be read by this user. Run the gateway as the file's owner, or change its mode.",
+                exception);
         }
     }
 

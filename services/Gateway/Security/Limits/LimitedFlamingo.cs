@@ -72,7 +72,8 @@ internal sealed class LimitedSupportSets(ISupportSets sets, TenantLimits limits)
         return await sets.PutAsync(request, cancellation);
     }
 
-    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) => sets.GetAsync(tenant, name, cancellation);
+    public Task<SupportSet> GetAsync(string tenant, string name, CancellationToken cancellation) =>
+        sets.GetAsync(tenant, name, cancellation);
 
     public Task<IReadOnlyList<SupportSet>> ListAsync(string tenant, CancellationToken cancellation) => sets.ListAsync(tenant, cancellation);
 

@@ -14,9 +14,10 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
 {
     private readonly BeamSearch _search =
         new(sampling.Beams, sampling.LengthPenalty, [.. answer.ModelStops, .. sampling.StopTokens], prompt.Ids.Count, prompt.Capacity);
-    private readonly TokenSampler _sampler = new(sampling);
+    private readonly TokenSampler _sampler = new(sampling, answer.ModelStops);
     private readonly List<float[]> _logits = [];
     private List<Sequence> _beams = [];
+    private List<TokenHistory> _histories = [new(sampling, prompt.Ids)]; // of the prompt, then of each beam
     private TimeSpan _prefill;
     private TimeSpan _firstToken;
 
@@ -39,8 +40,10 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
         if (_beams.Count == 0) (_prefill, _firstToken) = (answer.Time.GetElapsedTime(Started), answer.Time.GetElapsedTime(Terms.Arrived));
         foreach (var logits in _logits) TokenSampler.CheckFinite(logits);
         var parents = _beams.Count == 0 ? [Root!] : _beams;
-        var kept = _search.Step([.. _logits.Index().Select(item => Scores(item.Item, parents[item.Index]))]);
+        var kept = _search.Step([.. _logits.Zip(_histories, Scores)]);
         _logits.Clear();
+        if (_search.IsDone && _search.Best(1).Count == 0) throw _sampler.NoTokenLeft(_histories[0]);
+        _histories = _search.IsDone ? [] : [.. kept.Select(beam => _histories[beam.Parent].Fork(beam.Token))];
         var beams = _search.IsDone ? [] : kept.Select(beam => parents[beam.Parent].Fork([beam.Token])).ToList();
         foreach (var parent in parents) parent.Release();
         _beams = beams;
@@ -50,10 +53,10 @@ public sealed class BeamAnswers(SequencePrompt prompt, RequestTerms terms, Sampl
     public override void Fail(Exception exception) => answer.Events.Complete(exception);
 
     // As in transformers, bias and penalties are applied to log-probabilities here, not to logits.
-    private float[] Scores(float[] logits, Sequence beam)
+    private float[] Scores(float[] logits, TokenHistory history)
     {
         var scores = LogProbabilities.LogSoftmax(logits);
-        _sampler.Adjust(scores, sampling.RepetitionPenalty == 1 ? [] : beam.Ids.ToHashSet());
+        _sampler.Adjust(scores, history);
         return scores;
     }
 

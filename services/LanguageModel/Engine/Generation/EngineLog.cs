@@ -50,4 +50,7 @@ internal static partial class EngineLog
     [LoggerMessage(5113, LogLevel.Information,
         "{Pins} pinned prefixes have ended before their time, because a waiting request needs room.")]
     public static partial void PinsYielded(this ILogger logger, long pins);
+
+    [LoggerMessage(5114, LogLevel.Information, "A request was ended, because its sampling parameters leave no token. {Reason}")]
+    public static partial void NoTokenLeft(this ILogger logger, string reason);
 }

@@ -13,7 +13,7 @@ public sealed class SampledAnswers(
     SequencePrompt prompt, RequestTerms terms, SamplingParameters sampling, AttentionChoice? attention,
     AnswerTerms answer) : EngineRequest(prompt, terms)
 {
-    private readonly TokenSampler _sampler = new(sampling);
+    private readonly TokenSampler _sampler = new(sampling, answer.ModelStops);
     private readonly List<Branch> _branches = [];
     private TimeSpan _prefill;
     private TimeSpan _firstToken;
@@ -22,8 +22,7 @@ public sealed class SampledAnswers(
 
     public override AttentionChoice? Attention => attention;
 
-    public override bool WantsOnlyBest { get; } =
-        sampling is { Temperature: 0, RepetitionPenalty: 1, LogProbabilities: null, LogitBias.Count: 0, AllowedTokens.Count: 0 };
+    public override bool WantsOnlyBest => _sampler.TakesOnlyBest && sampling.LogProbabilities is null;
 
     public override bool WantsPause => answer.Events.IsFull;
 
@@ -60,7 +59,7 @@ public sealed class SampledAnswers(
                 _branches.Add(
                     new Branch(
                         sample, sample == 0 ? Root! : Root!.Fork([]), answer.NewText(), new StopStringFilter(sampling.StopStrings),
-                        [.. Prompt.Ids]));
+                        new TokenHistory(sampling, Prompt.Ids)));
             foreach (var branch in _branches) Continue(branch, output, output.Best is null ? [.. output.Logits[0]] : null);
         }
 
@@ -76,19 +75,22 @@ public sealed class SampledAnswers(
         var before = sampling.LogProbabilities is null ? null : LogProbabilities.LogSoftmax(logits);
         var token = output.Best is { } best
             ? best >= 0 ? best : throw TokenSampler.NotFinite()
-            : _sampler.Next(logits, branch.Seen, position, branch.Sample);
-        branch.Seen.Add(token);
+            : _sampler.Next(logits, branch.History, position, branch.Sample);
+        branch.History.Add(token);
         branch.Sequence.Ids.Add(token);
 
         var stop = answer.ModelStops.Contains(token) || sampling.StopTokens.Contains(token);
-        var text = branch.Filter.Push(stop ? branch.Text.Flush() : branch.Text.Push(token));
+        var mayStop = branch.History.Generated > sampling.MinTokens;
+        var text = branch.Filter.Push(stop ? branch.Text.Flush() : branch.Text.Push(token), mayStop);
         var length = !stop && !branch.Filter.Stopped && branch.Sequence.Ids.Count >= Prompt.Capacity;
-        if (length) text += branch.Filter.Push(branch.Text.Flush());
+        if (length) text += branch.Filter.Push(branch.Text.Flush(), mayStop);
         if (stop || length) text += branch.Filter.Flush();
         answer.Events.Write(new AnswerTokens(text, [token])
         {
             Sample = branch.Sample,
-            LogProbabilities = before is null ? [] : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value)],
+            LogProbabilities = before is null
+                ? []
+                : [LogProbabilities.Of(before, token, sampling.LogProbabilities!.Value, branch.Text.TextOf)],
             Attention = attention is null
                 ? []
                 : [
@@ -103,7 +105,7 @@ public sealed class SampledAnswers(
         branch.Sequence.Release();
     }
 
-    private sealed class Branch(int sample, Sequence sequence, ITokenStream text, StopStringFilter filter, HashSet<int> seen)
+    private sealed class Branch(int sample, Sequence sequence, ITokenStream text, StopStringFilter filter, TokenHistory history)
     {
         public int Sample { get; } = sample;
 
@@ -113,8 +115,7 @@ public sealed class SampledAnswers(
 
         public StopStringFilter Filter { get; } = filter;
 
-        /// <summary>Token ids that occur in the prompt or in the answer so far.</summary>
-        public HashSet<int> Seen { get; } = seen;
+        public TokenHistory History { get; } = history;
 
         public FinishedSample? End { get; set; }
     }

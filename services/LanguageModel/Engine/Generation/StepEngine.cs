@@ -226,7 +226,8 @@ public sealed class StepEngine
             }
             catch (Exception exception)
             {
-                _log.RequestFailed(exception.Message);
+                if (exception is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument }) _log.NoTokenLeft(exception.Message);
+                else _log.RequestFailed(exception.Message);
                 End(request, exception); // for example logits that are not finite; the other requests continue
             }
         }

@@ -12,13 +12,18 @@ public sealed class StopStringFilter(IReadOnlyList<string> stops)
     /// <summary>Whether a stop string has appeared. After that all text is dropped.</summary>
     public bool Stopped { get; private set; }
 
+    /// <param name="mayStop">
+    /// Whether a stop string that this text completes counts. One that was completed by an earlier text that might not stop never counts.
+    /// </param>
     /// <returns>Text that cannot be part of a stop string.</returns>
-    public string Push(string text)
+    public string Push(string text, bool mayStop = true)
     {
         if (Stopped || stops.Count == 0) return Stopped ? "" : text;
+        var known = _held.Length;
         var held = _held.Append(text).ToString();
-        var first = stops.Select(stop => held.IndexOf(stop, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(-1).Min();
-        if (first >= 0)
+        var first = stops.Select(stop => held.IndexOf(stop, Math.Max(0, known - stop.Length + 1), StringComparison.Ordinal))
+            .Where(at => at >= 0).DefaultIfEmpty(-1).Min();
+        if (mayStop && first >= 0)
         {
             Stopped = true;
             _held.Clear();

@@ -20,7 +20,8 @@ public static class LogProbabilities
         return result;
     }
 
-    public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top)
+    /// <param name="textOf">Gives the UTF-8 text of a token.</param>
+    public static TokenLogProbability Of(ReadOnlySpan<float> logProbabilities, int token, int top, Func<int, ReadOnlyMemory<byte>> textOf)
     {
         // holds the best so far: the least likely first, of equal ones the higher id first
         var best = new PriorityQueue<int, (float LogProbability, int Order)>();
@@ -34,6 +35,9 @@ public static class LogProbabilities
         var list = new List<(int, float)>(best.Count);
         while (best.TryDequeue(out var id, out var priority)) list.Add((id, priority.LogProbability));
         list.Reverse();
-        return new TokenLogProbability(token, logProbabilities[token], list);
+        return new TokenLogProbability(token, logProbabilities[token], list)
+        {
+            Texts = [textOf(token), .. list.Select(item => textOf(item.Item1))],
+        };
     }
 }

@@ -5,26 +5,41 @@ using Flamingo.Stages;
 namespace Flamingo.LanguageModel.Engine.Sampling;
 
 /// <summary>
-/// Chooses the next token. The steps are, in this order: bias, allowed tokens, repetition penalty, temperature, top-k, top-p. Of
-/// equal logits the lower id is chosen. A request has one sampler, so that its list of allowed tokens is read once and not in every step.
+/// Chooses the next token. The steps are, in this order: bias, allowed tokens, repetition penalty, frequency and presence penalty,
+/// n-grams that would repeat, minimum number of tokens, temperature, top-k, top-p, min-p. Of equal logits the lower id is chosen. A request
+/// has one sampler, so that its lists are read once and not in every step; each of its sequences has a <see cref="TokenHistory"/>.
 /// </summary>
-public sealed class TokenSampler(SamplingParameters sampling)
+/// <param name="modelStops">Token ids at which answers end besides the request's own.</param>
+public sealed class TokenSampler(SamplingParameters sampling, IReadOnlyCollection<int> modelStops)
 {
     private readonly bool[]? _allowed = Mask(sampling.AllowedTokens);
+    private readonly int[] _stops = [.. modelStops, .. sampling.StopTokens];
+
+    /// <summary>Whether the token with the highest logit of the model is always the next one.</summary>
+    public bool TakesOnlyBest { get; } = sampling is
+    {
+        Temperature: 0, RepetitionPenalty: 1, FrequencyPenalty: 0, PresencePenalty: 0, NoRepeatNgramSize: 0, MinTokens: 0,
+        LogitBias.Count: 0, AllowedTokens.Count: 0,
+    };
 
     /// <param name="logits">[vocabulary]; changed in place.</param>
-    /// <param name="seen">Ids that occur in the prompt or in the answer so far.</param>
+    /// <param name="history">The tokens before the one to choose.</param>
     /// <param name="position">Position, in the whole sequence, of the token to choose. It is the counter of the random number
     /// generator.</param>
     /// <param name="sample">Index of the answer; each answer has its own seed.</param>
-    /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
-    public int Next(Span<float> logits, IReadOnlySet<int> seen, int position, int sample = 0)
+    /// <exception cref="FlamingoException">
+    /// Internal: a logit is not finite. InvalidArgument: the sampling parameters leave no token.
+    /// </exception>
+    public int Next(Span<float> logits, TokenHistory history, int position, int sample = 0)
     {
         CheckFinite(logits);
-        Adjust(logits, seen);
+        Adjust(logits, history);
+        var best = TensorPrimitives.IndexOfMax(logits);
+        if (float.IsNegativeInfinity(logits[best])) throw NoTokenLeft(history);
+        if (!float.IsFinite(logits[best])) throw NotFinite();
         return sampling.Temperature == 0
-            ? Greedy(logits)
-            : Draw(logits, sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
+            ? best
+            : Draw(logits, logits[best], sampling, unchecked((sampling.Seed ?? 0) + (ulong)sample), position);
     }
 
     /// <exception cref="FlamingoException">Internal: a logit is not finite.</exception>
@@ -37,8 +52,21 @@ public sealed class TokenSampler(SamplingParameters sampling)
         new(FlamingoErrorKind.Internal,
             "The model produced a non-finite logit. This request was stopped; other requests are not affected.");
 
-    /// <summary>Applies logit bias, allowed tokens and repetition penalty to the scores, in place.</summary>
-    public void Adjust(Span<float> scores, IReadOnlySet<int> seen)
+    /// <summary>The error of a request whose parameters forbid every token; it names each parameter that takes part.</summary>
+    public FlamingoException NoTokenLeft(TokenHistory history)
+    {
+        var problem = $"At token {history.Generated + 1} of the answer no token is left to choose.";
+        List<FieldFault> faults = [];
+        if (_allowed is not null) faults.Add(new("sampling.allowed_tokens", problem, "Allow more tokens."));
+        if (sampling.NoRepeatNgramSize > 0)
+            faults.Add(new("sampling.no_repeat_ngram_size", problem, "Send a larger size, or 0, or a smaller max_tokens."));
+        if (history.Generated < sampling.MinTokens)
+            faults.Add(new("sampling.min_tokens", problem, $"Send at most {history.Generated}, or fewer stop_tokens."));
+        return faults.Count > 0 ? FlamingoException.Invalid(faults) : NotFinite();
+    }
+
+    /// <summary>Applies all steps before the temperature to the scores, in place. The score of a forbidden token becomes −∞.</summary>
+    public void Adjust(Span<float> scores, TokenHistory history)
     {
         foreach (var (id, bias) in sampling.LogitBias) scores[id] += bias;
         if (_allowed is not null)
@@ -47,10 +75,30 @@ public sealed class TokenSampler(SamplingParameters sampling)
                 if (id >= _allowed.Length || !_allowed[id]) scores[id] = float.NegativeInfinity;
         }
 
-        if (sampling.RepetitionPenalty == 1) return;
-        foreach (var id in seen)
+        foreach (var id in history.Seen)
             if (id < scores.Length)
                 scores[id] = scores[id] > 0 ? scores[id] / sampling.RepetitionPenalty : scores[id] * sampling.RepetitionPenalty;
+        foreach (var (id, count) in history.Counts)
+            scores[id] = scores[id] - (sampling.FrequencyPenalty * count) - sampling.PresencePenalty;
+        ForbidRepeats(scores, history.Ids, sampling.NoRepeatNgramSize);
+        if (history.Generated >= sampling.MinTokens) return;
+        foreach (var id in _stops)
+            if (id < scores.Length) scores[id] = float.NegativeInfinity;
+    }
+
+    // Forbids each token that would end an n-gram which the ids hold already: their last size − 1 ids are searched among the earlier ones.
+    private static void ForbidRepeats(Span<float> scores, ReadOnlySpan<int> ids, int size)
+    {
+        if (size == 0 || ids.Length < size) return;
+        var last = ids[(ids.Length - size + 1)..];
+        for (var begin = 0; begin + size <= ids.Length; begin++)
+        {
+            var found = ids[begin..^1].IndexOf(last);
+            if (found < 0) return;
+            begin += found;
+            var id = ids[begin + size - 1];
+            if (id < scores.Length) scores[id] = float.NegativeInfinity;
+        }
     }
 
     // For each id up to the largest allowed one, whether it is allowed; null if all are.
@@ -62,17 +110,20 @@ public sealed class TokenSampler(SamplingParameters sampling)
         return mask;
     }
 
-    private static int Greedy(ReadOnlySpan<float> logits) => TensorPrimitives.IndexOfMax(logits);
-
-    private static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, ulong seed, int position)
+    /// <param name="most">The largest logit.</param>
+    private static int Draw(ReadOnlySpan<float> logits, float most, SamplingParameters sampling, ulong seed, int position)
     {
-        // Weights are relative to the most likely token, so that none exceeds 1.
-        var most = TensorPrimitives.Max(logits);
+        // Weights are relative to the most likely token, so that its weight is 1 and none exceeds it.
         var weights = new double[logits.Length];
         for (var id = 0; id < weights.Length; id++) weights[id] = Math.Exp((logits[id] - most) / (double)sampling.Temperature);
         var kept = sampling.TopK == 0 && sampling.TopP == 1
             ? [.. Enumerable.Range(0, weights.Length)]
             : Kept(logits.ToArray(), weights, sampling);
+        if (sampling.MinP > 0)
+        {
+            foreach (var id in kept)
+                if (weights[id] < sampling.MinP) weights[id] = 0;
+        }
 
         var sum = 0.0;
         foreach (var id in kept) sum += weights[id];

@@ -14,10 +14,11 @@ public sealed class LanguageModelOptions
 
     /// <summary>
     /// Most requests that may wait for admission. Every request waits at least until the next step; a request beyond the limit is
-    /// refused with RESOURCE_EXHAUSTED.
+    /// refused with RESOURCE_EXHAUSTED. It should be larger than the number of requests that all gateways admit, which is 80 for one
+    /// with default options, so that a burst that arrives within one step is not refused.
     /// </summary>
     [Range(1, 10_000)]
-    public int MaxQueued { get; set; } = 64;
+    public int MaxQueued { get; set; } = 160;
 
     /// <summary>
     /// Most answers that are computed at once; each sample and each beam counts as one. A quarter more may be computed for tenants that

@@ -22,6 +22,8 @@ internal sealed class FallbackTokenStream(JsonTokenizer tokenizer, bool stripsBl
         return "";
     }
 
+    public ReadOnlyMemory<byte> TextOf(int id) => tokenizer.BytesOf(id);
+
     public string Flush() => Emit(EndRun());
 
     private string EndRun()

@@ -40,7 +40,11 @@ public sealed class JsonTokenizer : ITokenizer
             new string?[Math.Max(file.Vocabulary.Values.Max(), file.AddedTokens.Select(token => token.Id).DefaultIfEmpty().Max()) + 1];
         foreach (var (token, id) in file.Vocabulary) _tokens[id] = token;
         foreach (var token in file.AddedTokens) _tokens[token.Id] = token.Content;
-        _bytes = [.. _tokens.Select(token => token is null ? null : ByteAlphabet.BytesOf(token))];
+        _bytes =
+        [
+            .. _tokens.Select(token => token is null ? null
+                : file.SentencePiece is null ? ByteAlphabet.BytesOf(token) : SentencePieceRules.BytesOf(token)),
+        ];
     }
 
     /// <exception cref="CheckpointException">The file is missing, damaged, or uses a feature that this build does not support.</exception>
@@ -101,7 +105,7 @@ public sealed class JsonTokenizer : ITokenizer
 
     internal string? TokenOf(int id) => (uint)id < (uint)_tokens.Length ? _tokens[id] : null;
 
-    internal ReadOnlySpan<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
+    internal ReadOnlyMemory<byte> BytesOf(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : null;
 
     // prepends: whether the normaliser puts a space before the first stretch of text too
     private List<int> EncodeStretches(string text, bool prepends)

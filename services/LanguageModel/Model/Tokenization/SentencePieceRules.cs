@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Flamingo.Checkpoints;
 
@@ -56,6 +57,9 @@ public sealed record SentencePieceRules(bool PrependsBlank, bool StripsBlank, Me
         text = text.Replace(" ", Blank, StringComparison.Ordinal);
         return PrependsBlank && prepends ? Blank + text : text;
     }
+
+    /// <summary>The UTF-8 text of a token by itself.</summary>
+    public static byte[] BytesOf(string token) => ByteOf(token) is { } value ? [value] : Encoding.UTF8.GetBytes(TextOf(token));
 
     public static string TextOf(string token) => token.Replace(Blank, " ", StringComparison.Ordinal);
 

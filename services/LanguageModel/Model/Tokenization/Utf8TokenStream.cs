@@ -11,7 +11,9 @@ internal sealed class Utf8TokenStream(JsonTokenizer tokenizer) : ITokenStream
 {
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
 
-    public string Push(int id) => Convert(tokenizer.BytesOf(id), flush: false);
+    public string Push(int id) => Convert(tokenizer.BytesOf(id).Span, flush: false);
+
+    public ReadOnlyMemory<byte> TextOf(int id) => tokenizer.BytesOf(id);
 
     public string Flush() => Convert([], flush: true);
 

@@ -48,7 +48,7 @@ public sealed class VisionEncoderOptions
     /// that <see cref="MaxPixels"/> allows, which is part of the memory plan.
     /// </summary>
     [Range(1, 256)]
-    public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 8);
+    public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 4);
 
     /// <summary>
     /// Most frames of all calls that are in the stage at once: waiting to be decoded, decoded, or being computed. A call that would

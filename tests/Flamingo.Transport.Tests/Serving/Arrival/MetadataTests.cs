@@ -46,6 +46,24 @@ public sealed class MetadataTests
         Assert.Equal(StatusCode.OK, status.Code);
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_silent_upload_does_not_close_the_connection_of_others()
+    {
+        // Kestrel has its own minimum rate, and would close the whole connection after some seconds.
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var server = await ArrivalServer.StartAsync();
+        using var silence = new CancellationTokenSource(TimeSpan.FromSeconds(5), TimeProvider.System);
+        var silent = server.CallAsync("flamingo.v1.Flamingo/Encode", new StreamedBody(async (stream, gone) =>
+        {
+            await stream.WriteAsync(ArrivalServer.Frame([], length: 1000), gone);
+            await stream.FlushAsync(gone);
+            await Task.Delay(Timeout.InfiniteTimeSpan, gone);
+        }), silence.Token);
+        await Assert.ThrowsAnyAsync<Exception>(() => silent);
+        Assert.True(silence.IsCancellationRequested, "The connection broke before the caller left.");
+        Assert.Equal(StatusCode.OK, (await server.CallAsync(GetModel, ArrivalServer.Frame([]), cancellation)).Code);
+    }
+
     [Theory(Timeout = 60_000)]
     [InlineData(null, "127.0.0.1", true)]
     [InlineData("loopback", "127.0.0.1", true)]

@@ -1,0 +1,46 @@
+using Flamingo.Abstractions;
+using Microsoft.AspNetCore.Http;
+
+namespace Flamingo.Gateway.Doors.OpenAI;
+
+/// <summary><c>POST /v1/chat/completions</c>.</summary>
+internal sealed class ChatCompletions(IFlamingo flamingo, ServedModels models, PictureFetch fetch, TimeProvider time)
+{
+    public async Task AnswerAsync(HttpContext context)
+    {
+        var tenant = OpenAiDoor.TenantOf(context);
+        FlamingoModel model;
+        RequestOptions options;
+        RequestPictures pictures;
+        IReadOnlyList<ChatMessage> messages;
+        using (var body = await OpenAiJson.ReadAsync(context))
+        {
+            var request = new Fields(body.Root, "");
+            model = await models.CheckAsync(request.Text("model"), context.RequestAborted);
+            pictures = new RequestPictures(body, fetch, model);
+            messages = ChatMessage.Read(request, pictures);
+            options = RequestOptions.Read(request, isChat: true);
+        }
+
+        await pictures.FetchAsync(context.RequestAborted);
+        OpenAiFault Translate(FlamingoException failure) => OpenAiFault.Of(failure, options.NameOf, pictures.PathOf);
+        ChatPrompt prompt;
+        try
+        {
+            prompt = new ChatPrompt(messages, model.Language, options);
+        }
+        catch (FlamingoException refusal)
+        {
+            throw Translate(refusal);
+        }
+
+        var native = new FlamingoRequest(prompt.Segments, prompt.Sampling(options.Sampling))
+        {
+            Tenant = tenant, SupportSet = options.SupportSet, PinPrefix = options.Pin, Attention = options.Attention,
+        };
+        var reply = prompt.ReplyTexts(options.Sampling.Beams > 1);
+        await AnswerStream.SendAsync(
+            context, AnswerWriter.Of(isChat: true, model, time, options), options,
+            flamingo.GenerateAsync(native, context.RequestAborted).Select(reply), failure => Translate(prompt.Translate(failure)));
+    }
+}
