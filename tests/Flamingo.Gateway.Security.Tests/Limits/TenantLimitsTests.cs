@@ -42,7 +42,8 @@ public sealed class TenantLimitsTests
     public async Task More_requests_at_once_are_refused_until_one_has_ended()
     {
         await using var server = await SecuredServer.StartAsync(options: ("Limits:ConcurrentRequests", "2"));
-        var (key, other, gate) = (server.NewKey("berlin"), server.NewKey("paris"), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var (key, other) = (server.NewKey("berlin"), server.NewKey("paris"));
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         server.Flamingo.Gate = gate.Task;
         var client = server.Client(key);
         var held = new List<Task> { client.CompleteAsync(Request, Cancellation), client.CompleteAsync(Request, Cancellation) };

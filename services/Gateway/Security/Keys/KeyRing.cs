@@ -48,9 +48,20 @@ internal sealed class KeyRing
             : entry;
     }
 
+    // Calls that come while the file is read wait for it, so that a key that was added before is known to all of them.
     private void LookAtFile()
     {
-        if (_time.GetElapsedTime(Volatile.Read(ref _looked)) < Period || !_looking.TryEnter()) return; // another call looks
+        if (!IsDue()) return;
+        lock (_looking)
+        {
+            if (IsDue()) Look();
+        }
+    }
+
+    private bool IsDue() => _time.GetElapsedTime(Volatile.Read(ref _looked)) >= Period;
+
+    private void Look()
+    {
         object? stamp = null;
         try
         {
@@ -67,7 +78,6 @@ internal sealed class KeyRing
         {
             _stamp = stamp;
             Volatile.Write(ref _looked, _time.GetTimestamp());
-            _looking.Exit();
         }
     }
 
