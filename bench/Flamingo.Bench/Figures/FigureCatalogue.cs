@@ -10,6 +10,7 @@ public static class FigureCatalogue
         .. LatentCacheFigures.All,
         .. GatewayFigures.All,
         .. TransportFigures.All,
+        .. HttpFigures.All,
         .. HandoverFigures.All,
         .. DecodingFigures.All,
         .. DtypeFigures.All,
