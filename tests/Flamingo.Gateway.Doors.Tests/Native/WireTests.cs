@@ -55,7 +55,8 @@ public sealed class WireTests
 
         using var response = await server.Http.SendAsync(message);
         var answer = new StringBuilder($"{(int)response.StatusCode}\n");
-        foreach (var (name, values) in response.Headers.Concat(response.Content.Headers).OrderBy(one => one.Key, StringComparer.OrdinalIgnoreCase))
+        var headers = response.Headers.Concat(response.Content.Headers).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
+        foreach (var (name, values) in headers)
             if (name.ToLowerInvariant() is not ("date" or "server" or "transfer-encoding" or "content-length"))
                 answer.Append($"{name.ToLowerInvariant()}: {string.Join(", ", values)}\n");
         return (answer + "\n" + await response.Content.ReadAsStringAsync()).TrimEnd('\n');
@@ -65,7 +66,8 @@ public sealed class WireTests
     {
         "# the model: overloaded" => new(FlamingoErrorKind.Overloaded, "All places are taken.") { RetryAfter = TimeSpan.FromSeconds(1.5) },
         "# the model: without a stage" => new(FlamingoErrorKind.Unavailable, "The language model cannot be reached."),
-        "# the model: without the picture" => new(FlamingoErrorKind.NotFound, "A picture is unknown.") { Missing = [ScriptedModel.PictureId] },
+        "# the model: without the picture" =>
+            new(FlamingoErrorKind.NotFound, "A picture is unknown.") { Missing = [ScriptedModel.PictureId] },
         "# the model: breaks" => null,
         _ => throw new InvalidOperationException(line),
     };

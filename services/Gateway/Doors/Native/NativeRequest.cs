@@ -61,7 +61,8 @@ internal sealed partial class NativeRequest
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (Length(ref reader) > LongestName)
-                throw FlamingoException.Invalid(path.Length == 0 ? "body" : path, "It has a very long name.", "Send the fields of the message.");
+                throw FlamingoException.Invalid(
+                    path.Length == 0 ? "body" : path, "It has a very long name.", "Send the fields of the message.");
             var name = Text(ref reader);
             var field = message.Fields.InDeclarationOrder().FirstOrDefault(one => one.JsonName == name || one.Name == name);
             var at = path.Length == 0 ? Quote(name) : $"{path}.{Quote(name)}";
@@ -109,7 +110,8 @@ internal sealed partial class NativeRequest
                 if (!Expect(ref reader, path, "a text", JsonTokenType.String)) break;
                 _textBytes += Length(ref reader);
                 if (_textBytes > MostTextBytes)
-                    throw FlamingoException.Invalid(path, $"The texts of the request are longer than {MostTextBytes} bytes.", "Send shorter texts.");
+                    throw FlamingoException.Invalid(
+                        path, $"The texts of the request are longer than {MostTextBytes} bytes.", "Send shorter texts.");
                 Text(ref reader); // refuses what is not Unicode
                 break;
             case FieldType.Bytes:
@@ -121,12 +123,14 @@ internal sealed partial class NativeRequest
                 break;
             case FieldType.Enum:
                 var known = field.EnumType.Values;
-                if (Expect(ref reader, path, "a name", JsonTokenType.String, JsonTokenType.Number) && !(reader.TokenType
-                    == JsonTokenType.String ? Text(ref reader) is var name && known.Any(value => value.Name == name) : reader.TryGetInt32(out _)))
+                if (!Expect(ref reader, path, "a name", JsonTokenType.String, JsonTokenType.Number)) break;
+                var name = reader.TokenType == JsonTokenType.String ? Text(ref reader) : null;
+                if (name is null ? !reader.TryGetInt32(out _) : known.All(value => value.Name != name))
                     Fault(path, "It is not a value of this field.", $"Send one of {string.Join(", ", known.Select(value => value.Name))}.");
                 break;
             default:
-                if (Expect(ref reader, path, "a number", JsonTokenType.Number, JsonTokenType.String) && !IsNumber(ref reader, field.FieldType))
+                if (!Expect(ref reader, path, "a number", JsonTokenType.Number, JsonTokenType.String)) break;
+                if (!IsNumber(ref reader, field.FieldType))
                     Fault(path, "It is not a number of this field's type.", $"Send a number of the type {field.FieldType}.");
                 break;
         }
@@ -183,7 +187,8 @@ internal sealed partial class NativeRequest
         static int Padding(ReadOnlySpan<byte> text) => text.EndsWith("=="u8) ? 2 : text.EndsWith("="u8) ? 1 : 0;
     }
 
-    private static long Length(ref Utf8JsonReader reader) => reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length;
+    private static long Length(ref Utf8JsonReader reader) =>
+        reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length;
 
     // A text of a caller may hold half of a surrogate pair, which no string can.
     private static string Text(ref Utf8JsonReader reader)

@@ -21,7 +21,8 @@ internal static class OpenApiPage
         app.MapGet("/openapi/v1.json", () => Results.Bytes(document.Value, MediaTypeNames.Application.Json)).ExcludeFromDescription();
         // The page's program is part of the package, and it asks no other host.
         app.MapScalarApiReference("/openapi", page => page
-            .WithTitle("Flamingo").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableTelemetry()).ExcludeFromDescription();
+            .WithTitle("Flamingo").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableTelemetry())
+            .ExcludeFromDescription();
         return app;
     }
 }
