@@ -32,6 +32,57 @@ public sealed class ClientOptionsTests
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task A_key_goes_with_every_call_and_into_no_message()
+    {
+        await using var gateway = await ScriptedGateway.StartAsync();
+        using var handler = new RecordingHandler();
+        var (log, options) = (new RecordingLoggers(), Options(gateway));
+        (options.Key, options.HttpHandler, options.LoggerFactory) = ("flm_abc_secret", handler, log);
+        using (var client = new FlamingoClient(options))
+        {
+            await client.CompleteAsync(new Prompt().Text("x"), cancellation: Cancellation);
+            await client.SupportSets.ListAsync(Cancellation);
+        }
+
+        Assert.Equal(["Bearer flm_abc_secret", "Bearer flm_abc_secret"], handler.Authorizations);
+        Assert.Empty(log.Own); // it does not leave this machine
+
+        options.Headers = new Dictionary<string, string> { ["Authorization"] = "Bearer other" };
+        Refused();
+        options.Headers = new Dictionary<string, string>();
+        foreach (var wrong in new[] { "", "flm_abc secret", "flm_abc_secret\n", "flm_abc_secrét" })
+        {
+            options.Key = wrong;
+            Refused();
+        }
+
+        void Refused()
+        {
+            var refused = Assert.Throws<ArgumentException>(() => new FlamingoClient(options));
+            Assert.StartsWith("Key ", refused.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain("secr", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("http://192.0.2.1:8080", false, true)]
+    [InlineData("dns:///gateway:8080", false, true)]
+    [InlineData("dns:///gateway:8080", true, false)]
+    [InlineData("https://192.0.2.1:8080", false, false)]
+    [InlineData("http://127.0.0.1:8080", false, false)]
+    [InlineData("http://localhost:8080", false, false)]
+    public void A_key_that_others_can_read_on_the_way_is_warned_about(string address, bool tls, bool warns)
+    {
+        var log = new RecordingLoggers();
+        using var client = new FlamingoClient(new FlamingoClientOptions
+        {
+            Addresses = [address], Key = "flm_abc_secret", UseTls = tls, LoggerFactory = log,
+        });
+        Assert.Equal(warns ? 1 : 0, log.Own.Count(line => line.StartsWith("1202 ", StringComparison.Ordinal)));
+        Assert.DoesNotContain(log.Own, line => line.Contains("secret", StringComparison.Ordinal));
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_call_that_takes_longer_than_its_timeout_has_exceeded_its_deadline()
     {
         await using var gateway = await ScriptedGateway.StartAsync();

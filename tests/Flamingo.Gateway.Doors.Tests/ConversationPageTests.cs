@@ -13,7 +13,8 @@ public sealed partial class ConversationPageTests
     public static TheoryData<string, string, string> Conversations =>
     [
         .. Conversation().Matches(Page)
-            .Select(match => new TheoryDataRow<string, string, string>(match.Groups[1].Value, match.Groups[2].Value, match.Groups[3].Value)),
+            .Select(match => new TheoryDataRow<string, string, string>(
+                match.Groups[1].Value, match.Groups[2].Value, match.Groups[3].Value)),
     ];
 
     [Fact]

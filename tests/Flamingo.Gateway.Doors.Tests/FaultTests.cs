@@ -42,13 +42,15 @@ public sealed class FaultTests
         { """{"messages":[{"role":"assistant","content":"hi"}]}""", "messages[0]", "invalid_value" },
         { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"}]}""", "messages", "invalid_value" },
         { $$"""{"messages":[{{User}},{"role":"assistant","content":""},{{User}}]}""", "messages[0]", "invalid_value" },
-        { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"},{"role":"system","content":"no"}]}""", "messages[2]", "invalid_value" },
+        { $$"""{"messages":[{{User}},{"role":"assistant","content":"yes"},{"role":"system","content":"no"}]}""",
+            "messages[2]", "invalid_value" },
         { """{"messages":[{"role":"user","content":""}]}""", "messages[0]", "invalid_value" },
         { With("\"flamingo\":{\"task\":\"sing\"}"), "flamingo.task", "invalid_value" },
         { With("\"flamingo\":{\"task\":\"caption\"}"), "messages[0]", "invalid_value" },
         { With("\"flamingo\":{\"beam\":2}"), "flamingo.beam", "unsupported_parameter" },
         { With("\"flamingo\":{\"zero_shot\":true,\"support_set\":{\"name\":\"a\"}}"), "flamingo.zero_shot", "invalid_value" },
-        { With("\"flamingo\":{\"support_set\":{\"name\":\"a\",\"selection\":\"best\"}}"), "flamingo.support_set.selection", "invalid_value" },
+        { With("\"flamingo\":{\"support_set\":{\"name\":\"a\",\"selection\":\"best\"}}"),
+            "flamingo.support_set.selection", "invalid_value" },
         { With("\"flamingo\":{\"pin\":0}"), "flamingo.pin", "invalid_value" },
         { With("\"flamingo\":{\"top_k\":-1}"), "flamingo.top_k", "invalid_value" },
         { With("\"flamingo\":{\"attention\":{\"layers\":[9]}}"), "flamingo.attention.layers", "invalid_value" },
@@ -80,6 +82,9 @@ public sealed class FaultTests
         { With("\"metadata\":{\"a\":") , "metadata", "invalid_json" },
         { With("\"a\":1") + "{}", "a", "invalid_json" },
         { "", null, "invalid_json" },
+        { Image("\"data:image/png;base64," + new string('?', 20_000) + "\""), "messages[0].content[0].image_url", "invalid_value" },
+        { Image("\"\\u0000data:7\""), "messages[0].content[0].image_url", "invalid_value" },
+        { $$"""{"messages":[{"role":"user","content":"data:,{{new string('a', 20_000)}}"}]}""", "messages[0].content", "invalid_value" },
     };
 
     [Fact(Timeout = 60_000)]
@@ -128,6 +133,7 @@ public sealed class FaultTests
     [Theory(Timeout = 60_000)]
     [InlineData(FlamingoErrorKind.InvalidArgument, 400, null)]
     [InlineData(FlamingoErrorKind.NotFound, 404, null)]
+    [InlineData(FlamingoErrorKind.Unauthenticated, 401, null)]
     [InlineData(FlamingoErrorKind.PermissionDenied, 403, null)]
     [InlineData(FlamingoErrorKind.Aborted, 409, null)]
     [InlineData(FlamingoErrorKind.Conflict, 409, null)]

@@ -38,7 +38,8 @@ public sealed class OpenAiClientTests
             messages, new ChatCompletionOptions
             {
                 MaxOutputTokenCount = 9, Temperature = 0.5f, TopP = 0.9f, FrequencyPenalty = 0.5f, PresencePenalty = -0.5f,
-                StopSequences = { "\n" }, EndUserId = "me", StoredOutputEnabled = false, ResponseFormat = global::OpenAI.Chat.ChatResponseFormat.CreateTextFormat(),
+                StopSequences = { "\n" }, EndUserId = "me", StoredOutputEnabled = false,
+                ResponseFormat = global::OpenAI.Chat.ChatResponseFormat.CreateTextFormat(),
             }, cancellation);
 
         Assert.Equal("a dog", answer.Content.Single().Text);

@@ -23,7 +23,8 @@ public sealed class OtherClientsTests
         {
             RepositoryFiles.Copy(Folder, folder.FullName);
             (await ProgramRun.RunAsync(
-                npm, ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"], cancellation, folder.FullName)).MustReturn(0);
+                npm, ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"], cancellation,
+                folder.FullName)).MustReturn(0);
             await using var server = await DoorServer.StartAsync(cancellation);
             Check(await ProgramRun.RunAsync(Find("node")!, ["client.mjs", server.Address], cancellation, folder.FullName), server);
         }

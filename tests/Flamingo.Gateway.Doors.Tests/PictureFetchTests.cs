@@ -262,7 +262,8 @@ public sealed class PictureFetchTests : IAsyncLifetime, IHostAddresses
         }
     }
 
-    private Task<DoorServer> StartAsync(CancellationToken cancellation, params (string Key, string Value)[] settings) => DoorServer.StartAsync(
+    private Task<DoorServer> StartAsync(CancellationToken cancellation, params (string Key, string Value)[] settings) =>
+        DoorServer.StartAsync(
         cancellation,
         services => services.AddSingleton(provider => new PictureFetch(
             provider.GetRequiredService<IOptions<DoorOptions>>(), this, TimeProvider.System, ConnectAsync,

@@ -12,7 +12,8 @@ public sealed partial class RecordedTests
 {
     private static string Folder { get; } = RepositoryFiles.Path("tests", "Flamingo.Gateway.Doors.Tests", "Recorded");
 
-    public static TheoryData<string> Names => [.. Directory.GetFiles(Folder, "*.http").Select(file => Path.GetFileNameWithoutExtension(file)).Order()];
+    public static TheoryData<string> Names =>
+        [.. Directory.GetFiles(Folder, "*.http").Select(file => Path.GetFileNameWithoutExtension(file)).Order()];
 
     [Theory(Timeout = 60_000), MemberData(nameof(Names))]
     public async Task An_answer_is_byte_for_byte_the_recorded_one(string name)
@@ -22,7 +23,8 @@ public sealed partial class RecordedTests
         await using var server = await DoorServer.StartAsync(TestContext.Current.CancellationToken);
         server.Flamingo.Known[new string('a', 64)] = true;
         var answered = await AnswerAsync(server, asked);
-        if (Environment.GetEnvironmentVariable("FLAMINGO_RECORD") == "1") await File.WriteAllTextAsync(file, $"{asked}\n---\n{answered}", TestContext.Current.CancellationToken);
+        if (Environment.GetEnvironmentVariable("FLAMINGO_RECORD") == "1")
+            await File.WriteAllTextAsync(file, $"{asked}\n---\n{answered}", TestContext.Current.CancellationToken);
         else Assert.Equal(expected, answered);
     }
 

@@ -92,7 +92,8 @@ internal sealed class ScriptedFlamingo : IFlamingo
         }
 
         yield return new AnswerFinished(
-            Reason, 7, Says.Count * sampling.Samples, sampling.Seed ?? 4711, Times(), new ModelDigests("vision-1", "resampler-1", "language-1"))
+            Reason, 7, Says.Count * sampling.Samples, sampling.Seed ?? 4711, Times(),
+            new ModelDigests("vision-1", "resampler-1", "language-1"))
         {
             CachedTokens = 5,
             Samples = [.. Enumerable.Range(0, sampling.Samples)
@@ -112,7 +113,8 @@ internal sealed class ScriptedFlamingo : IFlamingo
 
     public Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => Task.FromResult(Model);
 
-    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) =>
+        throw new NotSupportedException();
 
     private async Task WaitAsync(CancellationToken cancellation)
     {
@@ -145,7 +147,8 @@ internal sealed class ScriptedFlamingo : IFlamingo
     }
 
     private static CacheUse CacheOf(List<PictureReport> pictures) => new(
-        pictures.Count(picture => picture.Source == PictureSource.Memory), 0, pictures.Count(picture => picture.Source == PictureSource.Encoded),
+        pictures.Count(picture => picture.Source == PictureSource.Memory), 0,
+        pictures.Count(picture => picture.Source == PictureSource.Encoded),
         0, Milliseconds(4));
 
     private static TokenLogProbability Likely(string word, int index, int most) =>

@@ -105,6 +105,26 @@ public sealed class CallerTests
         Assert.Equal(0, server.Budget.InFlight);
     }
 
+    [Theory(Timeout = 60_000)]
+    [InlineData("application/grpc-web+proto", HttpStatusCode.OK, "16")]
+    [InlineData("application/grpc-web-text", HttpStatusCode.OK, "16")]
+    [InlineData("application/json", HttpStatusCode.Unauthorized, null)]
+    public async Task Over_HTTP_every_protocol_gets_its_own_refusal_behind_a_large_body(string type, HttpStatusCode status, string? grpc)
+    {
+        await using var server = await SecuredServer.StartAsync();
+        for (var call = 0; call < 2; call++) // the connection can be used again
+        {
+            using var content = new ByteArrayContent(new byte[10 << 20]);
+            content.Headers.ContentType = new(type);
+            using var answer = await server.Web.PostAsync("/flamingo.v1.Flamingo/Encode", content, Cancellation);
+            Assert.Equal(status, answer.StatusCode);
+            Assert.Equal(grpc is null ? "application/json" : type, answer.Content.Headers.ContentType?.MediaType);
+            Assert.Equal(grpc, answer.Headers.TryGetValues("grpc-status", out var values) ? values.Single() : null);
+        }
+
+        Assert.Equal(0, server.Budget.InFlight);
+    }
+
     [Fact(Timeout = 60_000)]
     public async Task The_tenant_header_from_outside_is_refused_by_its_name()
     {
@@ -164,7 +184,7 @@ public sealed class CallerTests
         // One tenant may have 8 MiB in flight, and a request counts twice while it arrives.
         await using var server = await SecuredServer.StartAsync(options: ("Requests:MaxInFlightBytes", "16MiB"));
         var (berlin, paris) = (server.NewKey("berlin"), server.NewKey("paris"));
-        var gate = new TaskCompletionSource();
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         server.Flamingo.Gate = gate.Task;
         var request = new FlamingoEncodeRequest([new FlamingoPicture(new byte[2_600_000])]);
         var held = new List<Task>();

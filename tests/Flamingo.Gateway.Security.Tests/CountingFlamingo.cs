@@ -20,17 +20,22 @@ internal sealed class CountingFlamingo : IFlamingo, ISupportSets, ILatentCacheOp
     /// <summary>Every call waits for it before it answers.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
-    /// <summary>Whether answers go on until the caller gives up.</summary>
+    /// <summary>Whether answers that begin now go on until the caller gives up.</summary>
     public bool IsEndless { get; set; }
+
+    /// <summary>Whether answers report that they used no tokens.</summary>
+    public bool IsFree { get; set; }
 
     public async IAsyncEnumerable<AnswerEvent> GenerateAsync(
         FlamingoRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        var isEndless = IsEndless;
         await EnterAsync(request.Tenant);
         yield return new PicturesResolved([], default, default, default);
         do yield return new AnswerTokens("x", [.. Enumerable.Range(0, GeneratedTokens)]);
-        while (IsEndless && !cancellation.IsCancellationRequested);
-        yield return new AnswerFinished(FinishReason.Stop, PromptTokens, GeneratedTokens, 0, Timings, Digests);
+        while (isEndless && !cancellation.IsCancellationRequested);
+        yield return new AnswerFinished(
+            FinishReason.Stop, IsFree ? 0 : PromptTokens, IsFree ? 0 : GeneratedTokens, 0, Timings, Digests);
     }
 
     public async Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)

@@ -26,7 +26,7 @@ public sealed class IssuerTokensTests
         await using var issuer = await Issuer.StartAsync();
         await using var server = await SecuredServer.StartAsync(options: issuer.Options);
         var encode = new FlamingoEncodeRequest([new FlamingoPictureId(new string('0', 64))]);
-        await server.Client(issuer.Token(server)).EncodeAsync(encode, Cancellation);
+        await server.Client(issuer.Token(server, change: token => token.Claims.Remove("sub"))).EncodeAsync(encode, Cancellation);
         await server.Client(server.NewKey("paris")).EncodeAsync(encode, Cancellation);
         Assert.Equal(["berlin", "paris"], server.Flamingo.Tenants);
 
@@ -43,7 +43,7 @@ public sealed class IssuerTokensTests
     {
         { "expired", "expired" }, { "future", "not valid yet" }, { "endless", "names no end" }, { "audience", "Security:Audience" },
         { "issuer", "Security:Issuer" }, { "other key", "signature" }, { "none", "" }, { "symmetric", "" }, { "no tenant", "'tenant'" },
-        { "bad tenant", "'tenant'" }, { "changed", "signature" }, { "text", "neither a key" },
+        { "bad tenant", "'tenant'" }, { "two tenants", "'tenant'" }, { "changed", "signature" }, { "text", "neither a key" },
     };
 
     [Theory(Timeout = 60_000), MemberData(nameof(WrongTokens))]
@@ -66,6 +66,7 @@ public sealed class IssuerTokensTests
                 new SymmetricSecurityKey(issuer.PublicKey) { KeyId = Issuer.KeyId }, SecurityAlgorithms.HmacSha256)),
             "no tenant" => issuer.Token(server, token => token.Claims.Remove("tenant")),
             "bad tenant" => issuer.Token(server, token => token.Claims["tenant"] = "a b"),
+            "two tenants" => issuer.Token(server, token => token.Claims["tenant"] = (string[])["berlin", "paris"]),
             "changed" => Changed(issuer.Token(server), issuer.Token(server, token => token.Claims["tenant"] = "paris")),
             _ => "no.token.at.all",
         };
@@ -102,8 +103,8 @@ public sealed class IssuerTokensTests
     public async Task Wrong_options_are_refused_at_the_start(string option, string value, string named)
     {
         var refused = await Assert.ThrowsAsync<OptionsValidationException>(() => SecuredServer.StartAsync(
-            hasKeys: false, options: [("Security:Issuer", "https://login.example.org"), ("Security:Audience", "flamingo"),
-                (option, value)]));
+            hasKeys: false,
+            options: [("Security:Issuer", "https://login.example.org"), ("Security:Audience", "flamingo"), (option, value)]));
         Assert.Contains(named, Assert.Single(refused.Failures), StringComparison.Ordinal);
     }
 

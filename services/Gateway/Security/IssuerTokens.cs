@@ -72,7 +72,7 @@ internal sealed class IssuerTokens : IDisposable
                 $"The token's claim '{_options.TenantClaim}' (Security:TenantClaim) does not hold a tenant's name: 1 to "
                 + $"{TenantName.MostCharacters} characters of A-Z a-z 0-9 . _ -");
         var isOperator = token.Claims.Any(claim => claim.Type == _options.RoleClaim && claim.Value == _options.OperatorRole);
-        return new Caller(token.Subject, tenant, isOperator);
+        return new Caller(token.Subject is { Length: > 0 } subject ? subject : "a token", tenant, isOperator);
     }
 
     public void Dispose() => _http.Dispose();

@@ -10,15 +10,16 @@ internal static partial class SecurityLog
         + "or Security:Issuer, or Endpoints:Listen=loopback.")]
     public static partial void Open(this ILogger logger, string addresses);
 
-    [LoggerMessage(6301, LogLevel.Information, "{Count} keys were read from {File}.")]
-    public static partial void KeysRead(this ILogger logger, int count, string file);
+    [LoggerMessage(6301, LogLevel.Information, "Keys read from {File}: {Count}.")]
+    public static partial void KeysRead(this ILogger logger, string file, int count);
 
     [LoggerMessage(6302, LogLevel.Warning,
-        "Security:KeysFile has changed and cannot be used; the {Count} keys read before still hold. {Problem}")]
+        "Security:KeysFile has changed and cannot be used; the keys read before ({Count}) still hold. {Problem}")]
     public static partial void KeysFileDamaged(this ILogger logger, int count, string problem);
 
     [LoggerMessage(6303, LogLevel.Information,
-        "{Count} calls without a valid key or token were refused since the last message; the last one came from {Address}: {Reason}")]
+        "Calls without a valid key or token that were refused since the last such message: {Count}. The last one came from {Address}: "
+            + "{Reason}")]
     public static partial void CallersRefused(this ILogger logger, long count, string address, string reason);
 
     [LoggerMessage(6304, LogLevel.Warning, "The keys of Security:Issuer {Issuer} cannot be read, so its tokens are refused: {Reason}")]

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using Flamingo.Configuration;
 using Flamingo.Gateway;
+using Flamingo.Gateway.Doors;
 using Flamingo.Gateway.Security;
 using Flamingo.LanguageModel.Execution;
 using Flamingo.Modeling.Runtime;
@@ -34,6 +35,7 @@ public sealed partial class OptionsPageTests
         {
             typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
             typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions), typeof(SecurityOptions),
+            typeof(DoorOptions),
         }.SelectMany(type => type.Assembly.GetTypes()).Distinct().Where(type => Section(type) is not null), // and those beside them
     ];
 

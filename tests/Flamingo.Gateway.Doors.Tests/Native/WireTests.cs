@@ -55,8 +55,8 @@ public sealed class WireTests
 
         using var response = await server.Http.SendAsync(message);
         var answer = new StringBuilder($"{(int)response.StatusCode}\n");
-        var headers = response.Headers.Concat(response.Content.Headers).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase);
-        foreach (var (name, values) in headers)
+        foreach (var (name, values) in response.Headers.Concat(response.Content.Headers)
+            .OrderBy(one => one.Key, StringComparer.OrdinalIgnoreCase))
             if (name.ToLowerInvariant() is not ("date" or "server" or "transfer-encoding" or "content-length"))
                 answer.Append($"{name.ToLowerInvariant()}: {string.Join(", ", values)}\n");
         return (answer + "\n" + await response.Content.ReadAsStringAsync()).TrimEnd('\n');

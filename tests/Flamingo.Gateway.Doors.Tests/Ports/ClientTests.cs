@@ -27,10 +27,8 @@ public sealed class ClientTests
 
         Assert.Equal("alice", model.Asked.Tenant);
         Assert.Equal("words", (await client.SupportSets.GetAsync(TenantName.Default, "words")).Name);
-        model.Refuses = new FlamingoException(FlamingoErrorKind.Overloaded, "All places are taken.")
-        {
-            RetryAfter = TimeSpan.FromSeconds(2),
-        };
+        model.Refuses = new FlamingoException(FlamingoErrorKind.Overloaded,
+            "All places are taken.") { RetryAfter = TimeSpan.FromSeconds(2) };
         var refused = await Assert.ThrowsAsync<FlamingoException>(() => client.GetModelAsync());
         Assert.Equal((FlamingoErrorKind.Overloaded, TimeSpan.FromSeconds(2)), (refused.Kind, refused.RetryAfter));
     }

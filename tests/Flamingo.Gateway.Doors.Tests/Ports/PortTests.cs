@@ -69,10 +69,8 @@ public sealed class PortTests
             new() { Prompt = new() { Visual = new() { PictureId = ScriptedModel.PictureId } }, Question = "How many?" })).Text);
         Assert.Equal(0, server.Budget.InFlight);
 
-        model.Refuses = new FlamingoException(FlamingoErrorKind.Overloaded, "All places are taken.")
-        {
-            RetryAfter = TimeSpan.FromSeconds(2),
-        };
+        model.Refuses = new FlamingoException(FlamingoErrorKind.Overloaded,
+            "All places are taken.") { RetryAfter = TimeSpan.FromSeconds(2) };
         var refused = await Assert.ThrowsAsync<RpcException>(() => client.RankAsync(new V1.RankRequest()).ResponseAsync);
         Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
         Assert.NotNull(refused.GetRpcStatus()?.GetDetail<Google.Rpc.RetryInfo>());
@@ -113,10 +111,8 @@ public sealed class PortTests
     {
         await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         string[] paths =
-        [
-            "/", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00",
-            "/" + new string('a', 5000),
-        ];
+            ["/", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00", "/"
+                + new string('a', 5000)];
         foreach (var path in paths)
         {
             var answer = await server.SendRawAsync($"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -91,8 +91,8 @@ public sealed class KeyFileTests : IDisposable
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH"}]}""", "tenant")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t", "roel": "user"}]}""", "roel")]
     [InlineData("""{"keys": [{"id": "a_b", "sha256": "HASH", "tenant": "t"}]}""", "keys[0] id")]
-    [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t"}, {"id": "a", "sha256": "HASH", "tenant": "u"}]}""",
-        "keys[1] id 'a'")]
+    [InlineData(
+        """{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t"}, {"id": "a", "sha256": "HASH", "tenant": "u"}]}""", "keys[1] id 'a'")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "flm_a_b", "tenant": "t"}]}""", "keys[0] sha256")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "a b"}]}""", "keys[0] tenant")]
     [InlineData("""{"keys": [{"id": "a", "sha256": "HASH", "tenant": "t", "role": "admin"}]}""", "keys[0] role")]
@@ -153,6 +153,23 @@ public sealed class KeyFileTests : IDisposable
         }
 
         async Task<bool> IsKnownAsync(string key) => (await server.GetAsync("/v1/models", key)).IsSuccessStatusCode;
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task A_new_key_is_known_to_all_calls_that_come_at_once()
+    {
+        await using var server = await SecuredServer.StartAsync();
+        for (var round = 0; round < 20; round++)
+        {
+            var key = server.NewKey("berlin");
+            using var start = new Barrier(4);
+            var calls = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+            {
+                start.SignalAndWait(Cancellation);
+                return (await server.GetAsync("/v1/models", key)).IsSuccessStatusCode;
+            }));
+            Assert.DoesNotContain(false, await Task.WhenAll(calls));
+        }
     }
 
     [Fact(Timeout = 60_000)]

@@ -43,7 +43,8 @@ public sealed class HostileHttpTests
         var raw = Raw().ToList();
         foreach (var chunk in raw.Chunk(20))
         {
-            foreach (var (request, head) in (await Task.WhenAll(chunk.Select(one => SendAsync(server.HttpPort, one)))).Zip(chunk, (head, one) => (one, head)))
+            foreach (var (request, head) in (await Task.WhenAll(chunk.Select(one => SendAsync(server.HttpPort, one))))
+                .Zip(chunk, (head, one) => (one, head)))
             {
                 // A flood of headers may close the connection instead; a request that never ends must not wait for ever.
                 var status = head.Length > 12 && head.StartsWith("HTTP/1.1 ", StringComparison.Ordinal) ? int.Parse(head[9..12], null) : 0;
@@ -108,14 +109,16 @@ public sealed class HostileHttpTests
             """{"messages":7}""", """{"messages":[]}""", """{"messages":[7]}""", """{"messages":[{"role":7,"content":"a"}]}""",
             """{"messages":[{"role":"nobody","content":"a"}]}""", """{"messages":[{"role":"user","content":{}}]}""",
             """{"messages":[{"role":"user"}]}""", "[]", "7", "null", "\"text\"", "{}", "", " ",
-            Chat("[7]"), Chat("""[{"type":"video"}]"""), Chat("""[{"type":"image_url"}]"""), Chat("""[{"type":"image_url","image_url":[]}]"""),
+            Chat("[7]"), Chat("""[{"type":"video"}]"""), Chat("""[{"type":"image_url"}]"""),
+                Chat("""[{"type":"image_url","image_url":[]}]"""),
             Chat(Content("a"), ""","temperature":"hot" """), Chat(Content("a"), ""","temperature":-1"""),
             Chat(Content("a"), ""","temperature":1e999"""), Chat(Content("a"), ""","top_p":2"""), Chat(Content("a"), ""","n":-1"""),
             Chat(Content("a"), ""","n":1e6"""), Chat(Content("a"), ""","n":1.5"""), Chat(Content("a"), ""","stop":7"""),
             Chat(Content("a"), ""","stop":[[]]"""), Chat(Content("a"), ""","logit_bias":[]"""),
             Chat(Content("a"), ""","logit_bias":{"x":1}"""), Chat(Content("a"), ""","top_logprobs":99"""),
             Chat(Content("a"), ""","max_tokens":-1,"max_completion_tokens":"many" """), Chat(Content("a"), ""","model":7"""),
-            Chat(Content("a"), ""","model":"gpt-4o" """), Chat(Content("a"), ""","tools":[{}]"""), Chat(Content("a"), ""","functions":[]"""),
+            Chat(Content("a"), ""","model":"gpt-4o" """), Chat(Content("a"), ""","tools":[{}]"""),
+                Chat(Content("a"), ""","functions":[]"""),
             Chat(Content("a"), ""","seed":"x" """), Chat(Content("a"), ""","stream":"yes" """), Chat(Content("a"), ""","flamingo":7"""),
             Chat(Content("a"), ""","flamingo":{"what":1}"""), Chat(Content("a"), ""","what":1"""),
         ];
@@ -132,15 +135,18 @@ public sealed class HostileHttpTests
             var data = new byte[number < 3 ? 22_000_000 : _random.Next(1, 3000)];
             _random.NextBytes(data);
             var text = Convert.ToBase64String(data);
-            yield return Chat(Picture($"data:image/png;base64,{(number % 3 == 0 ? text[..(text.Length / 2)] + "*" + text[(text.Length / 2)..] : text)}"));
+            yield return Chat(Picture(
+                $"data:image/png;base64,{(number % 3 == 0 ? text[..(text.Length / 2)] + "*" + text[(text.Length / 2)..] : text)}"));
         }
 
         string[] addresses =
         [
             "https://169.254.169.254/latest/meta-data", "https://localhost/a.png", "https://127.0.0.1/a.png", "https://[::1]/a.png",
             "https://[::ffff:127.0.0.1]/a.png", "https://0x7f000001/", "https://2130706433/", "https://10.0.0.1/", "https://100.64.0.1/",
-            "http://example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "gopher://x", "data:,x", "data:text/html;base64,AAAA",
-            "flamingo:../../etc/passwd", "flamingo:", "https://example.com:22/", "https://user:password@example.com/", "javascript:alert(1)", "",
+            "http://example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "gopher://x", "data:,x",
+                "data:text/html;base64,AAAA",
+            "flamingo:../../etc/passwd", "flamingo:", "https://example.com:22/", "https://user:password@example.com/",
+                "javascript:alert(1)", "",
             "https://example.com/a.png", "//example.com/a.png", "https://", "flamingo:" + new string('0', 64),
         ];
         for (var number = 0; number < Each; number++) yield return Chat(Picture(addresses[number % addresses.Length]));
@@ -150,15 +156,19 @@ public sealed class HostileHttpTests
     {
         string[] paths =
         [
-            "/v1/../../etc/passwd", "/v1/files/..%2f..%2fetc%2fpasswd", "/v1/files/%00", "/v1//chat/completions", "/%2e%2e/%2e%2e", "/v1/models/%ff",
-            "/" + new string('a', 5000), "/v1/files/" + new string('%', 50), "/v1/chat/completions/", "/v1/responses", "/?" + new string('q', 3000),
+            "/v1/../../etc/passwd", "/v1/files/..%2f..%2fetc%2fpasswd", "/v1/files/%00", "/v1//chat/completions", "/%2e%2e/%2e%2e",
+                "/v1/models/%ff",
+            "/" + new string('a', 5000), "/v1/files/" + new string('%', 50), "/v1/chat/completions/", "/v1/responses", "/?"
+                + new string('q', 3000),
             "/v1/files/{id}", "/\\..\\..", "/v1/chat/completions?api-key=%0d%0aX:y", "//", "/.git/config", "/v1/models/../../..",
         ];
         for (var number = 0; number < Each; number++)
-            yield return $"{(number % 2 == 0 ? "GET" : "POST")} {paths[number % paths.Length]} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            yield return $"{(number % 2 == 0 ? "GET" : "POST")} {paths[number % paths.Length]} HTTP/1.1\r\nHost: a\r\nConnection: "
+                + $"close\r\nContent-Length: 0\r\n\r\n";
         string[] methods = ["TRACE", "CONNECT", "PUT", "DELETE", "PATCH", "BREW", "GET"];
         for (var number = 0; number < Each; number++)
-            yield return $"{methods[number % methods.Length]} /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            yield return $"{methods[number % methods.Length]} /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: "
+                + $"close\r\nContent-Length: 0\r\n\r\n";
         for (var number = 0; number < Each / 2; number++)
         {
             // Many headers, or one large header.

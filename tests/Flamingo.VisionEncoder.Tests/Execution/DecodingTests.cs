@@ -97,6 +97,20 @@ public sealed class DecodingTests(Models models)
         await Assert.ThrowsAsync<FlamingoException>(() => stage.EncodeAsync(new(Pictures(1, 1)), cancellation));
     }
 
+    [Fact(Timeout = 60_000)]
+    public async Task A_small_picture_never_waits_for_large_ones_only()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var stage = Stage(decodes: 2, frames: 512);
+        var large = stage.EncodeAsync(new(Pictures(ScriptedDecoder.Large, 3)), cancellation);
+        Assert.Equal(ScriptedDecoder.Large, await _decoder.BegunAsync(cancellation));
+        var small = stage.EncodeAsync(new(Pictures(1, 2)), cancellation);
+        Assert.Equal(1, await _decoder.BegunAsync(cancellation)); // and not the second large picture, although its call came first
+        _decoder.End(5);
+        await Task.WhenAll(large, small);
+        Assert.Equal(5, _decoder.Decodes);
+    }
+
     private static VisualInput[] Pictures(int first, int count) =>
         [.. Enumerable.Range(first, count).Select(number => VisualInput.Still(new[] { (byte)number }))];
 

@@ -22,7 +22,10 @@ internal sealed class ScriptedDecoder : IPictureDecoder
     /// <summary>Lets decodings end, those that run or the next ones.</summary>
     public void End(int decodings = 1) => _ends.Release(decodings);
 
-    public (int Width, int Height)? ReadSize(ReadOnlyMemory<byte> file) => (8, 8);
+    /// <summary>The byte from which on a picture's header says that it is large.</summary>
+    public const byte Large = 240;
+
+    public (int Width, int Height)? ReadSize(ReadOnlyMemory<byte> file) => file.Span[0] >= Large ? (6000, 6000) : (8, 8);
 
     public int CountFrames(ReadOnlyMemory<byte> file) => 1;
 

@@ -55,7 +55,7 @@ internal static class NativeJson
         if (body is null)
             throw FlamingoException.Invalid(
                 "body", "The request has none.",
-                $"Send a JSON object with the fields of {translation.MethodDescriptor.InputType.FullName}.");
+                    $"Send a JSON object with the fields of {translation.MethodDescriptor.InputType.FullName}.");
         if (!context.Request.HasJsonContentType())
             throw new BadHttpRequestException(
                 $"The content type is '{context.Request.ContentType}'. Send application/json.", StatusCodes.Status415UnsupportedMediaType);
@@ -65,8 +65,8 @@ internal static class NativeJson
     }
 
     /// <returns>An error as the JSON of google.rpc.Status.</returns>
-    public static byte[] StatusText(Exception exception, int http) => Encoding.UTF8.GetBytes(Formatter.Format(
-        exception is FlamingoException flamingo
+    public static byte[] StatusText(Exception exception, int http) =>
+        Encoding.UTF8.GetBytes(Formatter.Format(exception is FlamingoException flamingo
         ? flamingo.ToRpcException().GetRpcStatus() ?? throw new InvalidOperationException("The status has no details.")
         : new Google.Rpc.Status { Code = (int)CodeOf(http), Message = exception.Message }));
 

@@ -61,8 +61,8 @@ internal sealed partial class NativeRequest
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (Length(ref reader) > LongestName)
-                throw FlamingoException.Invalid(
-                    path.Length == 0 ? "body" : path, "It has a very long name.", "Send the fields of the message.");
+                throw FlamingoException.Invalid(path.Length == 0 ? "body"
+                    : path, "It has a very long name.", "Send the fields of the message.");
             var name = Text(ref reader);
             var field = message.Fields.InDeclarationOrder().FirstOrDefault(one => one.JsonName == name || one.Name == name);
             var at = path.Length == 0 ? Quote(name) : $"{path}.{Quote(name)}";
@@ -110,8 +110,8 @@ internal sealed partial class NativeRequest
                 if (!Expect(ref reader, path, "a text", JsonTokenType.String)) break;
                 _textBytes += Length(ref reader);
                 if (_textBytes > MostTextBytes)
-                    throw FlamingoException.Invalid(
-                        path, $"The texts of the request are longer than {MostTextBytes} bytes.", "Send shorter texts.");
+                    throw FlamingoException.Invalid(path, $"The texts of the request are longer than {MostTextBytes} bytes.",
+                        "Send shorter texts.");
                 Text(ref reader); // refuses what is not Unicode
                 break;
             case FieldType.Bytes:
@@ -123,14 +123,14 @@ internal sealed partial class NativeRequest
                 break;
             case FieldType.Enum:
                 var known = field.EnumType.Values;
-                if (!Expect(ref reader, path, "a name", JsonTokenType.String, JsonTokenType.Number)) break;
-                var name = reader.TokenType == JsonTokenType.String ? Text(ref reader) : null;
-                if (name is null ? !reader.TryGetInt32(out _) : known.All(value => value.Name != name))
+                if (Expect(ref reader, path, "a name", JsonTokenType.String, JsonTokenType.Number) && !(reader.TokenType
+                    == JsonTokenType.String ? Text(ref reader) is var name && known.Any(value => value.Name == name)
+                        : reader.TryGetInt32(out _)))
                     Fault(path, "It is not a value of this field.", $"Send one of {string.Join(", ", known.Select(value => value.Name))}.");
                 break;
             default:
-                if (!Expect(ref reader, path, "a number", JsonTokenType.Number, JsonTokenType.String)) break;
-                if (!IsNumber(ref reader, field.FieldType))
+                if (Expect(ref reader, path, "a number", JsonTokenType.Number, JsonTokenType.String)
+                    && !IsNumber(ref reader, field.FieldType))
                     Fault(path, "It is not a number of this field's type.", $"Send a number of the type {field.FieldType}.");
                 break;
         }

@@ -15,9 +15,9 @@ internal sealed class ChatCompletions(IFlamingo flamingo, ServedModels models, P
         IReadOnlyList<ChatMessage> messages;
         using (var body = await OpenAiJson.ReadAsync(context))
         {
-            var request = new Fields(body.RootElement, "");
+            var request = new Fields(body.Root, "");
             model = await models.CheckAsync(request.Text("model"), context.RequestAborted);
-            pictures = new RequestPictures(fetch, model);
+            pictures = new RequestPictures(body, fetch, model);
             messages = ChatMessage.Read(request, pictures);
             options = RequestOptions.Read(request, isChat: true);
         }

@@ -22,9 +22,9 @@ internal sealed class Completions(IFlamingo flamingo, ServedModels models, Pictu
         IReadOnlyList<RequestPicture> images;
         using (var body = await OpenAiJson.ReadAsync(context))
         {
-            var request = new Fields(body.RootElement, "");
+            var request = new Fields(body.Root, "");
             model = await models.CheckAsync(request.Text("model"), context.RequestAborted);
-            pictures = new RequestPictures(fetch, model);
+            pictures = new RequestPictures(body, fetch, model);
             prompt = Text(request);
             images = [.. request.List(Images).Select(item => pictures.Read(item.Value, item.Path))];
             options = RequestOptions.Read(request, isChat: false);

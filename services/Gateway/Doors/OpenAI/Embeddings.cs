@@ -19,9 +19,9 @@ internal sealed class Embeddings(IFlamingo flamingo, ServedModels models, Pictur
         bool inBase64;
         using (var body = await OpenAiJson.ReadAsync(context))
         {
-            var request = new Fields(body.RootElement, "");
+            var request = new Fields(body.Root, "");
             model = await models.CheckAsync(request.Text("model"), context.RequestAborted);
-            pictures = new RequestPictures(fetch, model);
+            pictures = new RequestPictures(body, fetch, model);
             asked = Read(request, pictures);
             inBase64 = request.Text("encoding_format") switch
             {

@@ -83,9 +83,13 @@ internal sealed class Fields
     public static IReadOnlyList<(JsonElement Value, string Path)> Items(JsonElement list, string path) =>
         [.. list.EnumerateArray().Select((item, index) => (item, $"{path}[{index}]"))];
 
-    public static string Text(JsonElement value, string path) => value.ValueKind == JsonValueKind.String
-        ? Read(path, () => value.GetString()!)
-        : throw WrongType(path, value, "a text");
+    public static string Text(JsonElement value, string path)
+    {
+        if (value.ValueKind != JsonValueKind.String) throw WrongType(path, value, "a text");
+        return RequestBody.IsSetAside(value)
+            ? throw OpenAiFault.Invalid(path, "This is a data URL.", "Send a text here, and a picture as a part of type image_url.")
+            : Read(path, () => value.GetString()!);
+    }
 
     public static int Whole(JsonElement value, string path) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)
         ? number

@@ -49,6 +49,7 @@ internal sealed class OpenAiFault(int status, string type, string code, string m
             FlamingoErrorKind.InvalidArgument => (StatusCodes.Status400BadRequest, InvalidRequest, "invalid_value"),
             FlamingoErrorKind.NotFound => (StatusCodes.Status404NotFound, InvalidRequest,
                 exception.MissingResource == FlamingoException.SupportSet ? "support_set_not_found" : "picture_not_found"),
+            FlamingoErrorKind.Unauthenticated => (StatusCodes.Status401Unauthorized, InvalidRequest, "invalid_api_key"),
             FlamingoErrorKind.PermissionDenied => (StatusCodes.Status403Forbidden, "permission_error", "permission_denied"),
             FlamingoErrorKind.Conflict => (StatusCodes.Status409Conflict, InvalidRequest, "conflict"),
             FlamingoErrorKind.Aborted => (StatusCodes.Status409Conflict, InvalidRequest, "aborted"),

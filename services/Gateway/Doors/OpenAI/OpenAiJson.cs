@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Flamingo.Transport.Serving.Arrival;
 using Microsoft.AspNetCore.Http;
 
 namespace Flamingo.Gateway.Doors.OpenAI;
@@ -10,27 +11,51 @@ internal static class OpenAiJson
     /// <summary>Most bytes of a body: half of what all requests may have in flight by default, in base64.</summary>
     public const int MostBytes = 384 << 20;
 
-    /// <summary>Most names and values of a body. The parsed document takes 12 bytes for each.</summary>
-    private const int MostTokens = 1 << 18;
-
-    private const int MostDepth = 32;
-    private const int FirstBytes = 1 << 20;
-    private const int LongestName = 64;
 
     /// <summary>Text is written as it is; an answer is never part of a page.</summary>
     public static JsonWriterOptions Written { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Reads the body once into memory and parses it in place.</summary>
+    /// <summary>Receives the whole body and parses it where it lies. Disposing the result releases it.</summary>
     /// <exception cref="OpenAiFault">The body is no JSON, or too large, too deep or of too many values.</exception>
-    public static async Task<JsonDocument> ReadAsync(HttpContext context)
+    public static async Task<RequestBody> ReadAsync(HttpContext context)
     {
         if (context.Request.ContentType is { Length: > 0 } type && !context.Request.HasJsonContentType())
             throw new OpenAiFault(StatusCodes.Status415UnsupportedMediaType, "invalid_request_error", "unsupported_media_type",
                 $"The content type is '{OpenAiFault.Quote(type)}'. Send application/json.");
-        var body = await ReceiveAsync(context.Request, context.RequestAborted);
-        if (body.IsEmpty) throw OpenAiFault.Invalid("", "The request has no body.", "Send a JSON object.", "invalid_json");
-        Check(body.Span);
-        return JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = MostDepth + 1 });
+        if (context.Request.ContentLength > MostBytes) throw TooLarge();
+        var reader = context.Request.BodyReader;
+        while (true)
+        {
+            var read = await reader.ReadAsync(context.RequestAborted);
+            if (read.Buffer.Length > MostBytes) throw TooLarge();
+            if (!read.IsCompleted)
+            {
+                reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+                continue;
+            }
+
+            var body = read.Buffer;
+            try
+            {
+                return body.IsEmpty
+                    ? throw OpenAiFault.Invalid("", "The request has no body.", "Send a JSON object.", "invalid_json")
+                    : RequestBody.Parse(body, Release);
+            }
+            catch
+            {
+                Release();
+                throw;
+            }
+
+            void Release()
+            {
+                reader.AdvanceTo(body.End);
+                ArrivedBody.Of(context)?.Parsed();
+            }
+        }
+
+        static OpenAiFault TooLarge() => OpenAiFault.TooLarge(
+            $"The request is larger than {MostBytes >> 20} MiB. Send large pictures to /v1/files first, and then their ids.");
     }
 
     public static async Task WriteAsync(HttpContext context, ReadOnlyMemory<byte> json)
@@ -45,58 +70,5 @@ internal static class OpenAiJson
         using var stream = new MemoryStream();
         await using (var json = new Utf8JsonWriter(stream, Written)) write(json);
         await WriteAsync(context, stream.GetBuffer().AsMemory(0, (int)stream.Length));
-    }
-
-    // The array has the size that the caller announced only after a first part has arrived.
-    private static async Task<ReadOnlyMemory<byte>> ReceiveAsync(HttpRequest request, CancellationToken cancellation)
-    {
-        var announced = request.ContentLength;
-        if (announced > MostBytes) throw TooLarge();
-        var (body, count) = (new byte[Math.Min(announced ?? 4096, FirstBytes)], 0);
-        while (true)
-        {
-            var read = await request.BodyReader.ReadAsync(cancellation);
-            foreach (var part in read.Buffer)
-            {
-                if (count + (long)part.Length > MostBytes) throw TooLarge();
-                var needed = count + part.Length;
-                if (needed > body.Length)
-                    Array.Resize(ref body, (int)Math.Clamp(announced ?? 2L * needed, needed, MostBytes));
-                part.Span.CopyTo(body.AsSpan(count));
-                count = needed;
-            }
-
-            request.BodyReader.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || read.IsCanceled) return body.AsMemory(0, count);
-        }
-
-        static OpenAiFault TooLarge() => OpenAiFault.TooLarge(
-            $"The request is larger than {MostBytes >> 20} MiB. Send large pictures to /v1/files first, and then their ids.");
-    }
-
-    // A pass that keeps nothing. It names the first-level field in which the fault is, and bounds what parsing costs.
-    private static void Check(ReadOnlySpan<byte> body)
-    {
-        var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 1024 });
-        var (field, tokens) = ("", 0);
-        try
-        {
-            while (reader.Read())
-            {
-                if (reader.TokenType == JsonTokenType.PropertyName && reader.CurrentDepth == 1)
-                    field = System.Text.Encoding.UTF8.GetString(reader.ValueSpan[..Math.Min(LongestName, reader.ValueSpan.Length)]);
-                if (reader.CurrentDepth > MostDepth)
-                    throw OpenAiFault.Invalid(field, $"It is nested more than {MostDepth} levels deep.", "Send it flat.", "invalid_json");
-                if (++tokens > MostTokens)
-                    throw OpenAiFault.Invalid(
-                        field, $"The request has more than {MostTokens} names and values.", "Send fewer.", "invalid_json");
-            }
-        }
-        catch (JsonException exception)
-        {
-            throw OpenAiFault.Invalid(
-                field, $"The body is not valid JSON at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.",
-                "Send one JSON object in UTF-8.", "invalid_json");
-        }
     }
 }

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Flamingo.Abstractions;
@@ -23,7 +22,7 @@ internal sealed class RequestPicture(string path)
 /// Reads the pictures of one request: data URLs, <c>flamingo:ID</c>, the id of a file, and https addresses, whose files are fetched by
 /// <see cref="FetchAsync"/> once the whole request has been read.
 /// </summary>
-internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
+internal sealed class RequestPictures(RequestBody body, PictureFetch fetch, FlamingoModel model)
 {
     public const string IdScheme = "flamingo:";
 
@@ -72,14 +71,14 @@ internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
     // The text of a data URL is decoded where it lies in the body. Only a text with escapes is copied first; PHP escapes slashes.
     private RequestPicture ReadUrl(JsonElement value, string path)
     {
-        var raw = JsonMarshal.GetRawUtf8Value(value);
-        if (!raw.Contains((byte)'\\')) return ReadUrl(raw[1..^1], path);
+        var raw = body.RawOf(value);
+        if (raw.PositionOf((byte)'\\') is null) return ReadUrl(raw.Slice(1, raw.Length - 2), path);
         var reader = new Utf8JsonReader(raw);
         reader.Read();
         var text = new byte[raw.Length];
         try
         {
-            return ReadUrl(text.AsSpan(0, reader.CopyString(text)), path);
+            return ReadUrl(new ReadOnlySequence<byte>(text, 0, reader.CopyString(text)), path);
         }
         catch (InvalidOperationException)
         {
@@ -87,10 +86,11 @@ internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
         }
     }
 
-    private RequestPicture ReadUrl(ReadOnlySpan<byte> url, string path)
+    private RequestPicture ReadUrl(ReadOnlySequence<byte> url, string path)
     {
-        var start = Encoding.UTF8.GetString(url[..Math.Min(url.Length, LongestHeader)]);
-        if (start.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return new(path) { Visual = Decode(url, start, path) };
+        var header = url.Slice(0, Math.Min(url.Length, LongestHeader)).ToArray();
+        var start = Encoding.UTF8.GetString(header);
+        if (start.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return new(path) { Visual = Decode(url, header, path) };
         if (start.StartsWith(IdScheme, StringComparison.OrdinalIgnoreCase))
             return new(path) { Visual = new FlamingoPictureId(Encoding.UTF8.GetString(url)[IdScheme.Length..]) };
         if (start.StartsWith("https:", StringComparison.OrdinalIgnoreCase))
@@ -100,21 +100,40 @@ internal sealed class RequestPictures(PictureFetch fetch, FlamingoModel model)
             $"Send a data URL (data:image/png;base64,…), {IdScheme}ID with the id of an earlier picture, or an https address.");
     }
 
-    private FlamingoPicture Decode(ReadOnlySpan<byte> url, string start, string path)
+    private FlamingoPicture Decode(ReadOnlySequence<byte> url, byte[] header, string path)
     {
-        var comma = start.IndexOf(',', StringComparison.Ordinal);
-        if (comma < 0 || !start[..comma].EndsWith(";base64", StringComparison.OrdinalIgnoreCase))
+        var comma = Array.IndexOf(header, (byte)',');
+        if (comma < 0 || !Encoding.UTF8.GetString(header, 0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase))
             throw OpenAiFault.Invalid(path, "The data URL has no base64.", "Send data:image/png;base64,… with the file in base64.");
-        var text = url[(url.IndexOf((byte)',') + 1)..];
-        var most = Base64.GetMaxDecodedFromUtf8Length(text.Length);
+        var text = url.Slice(comma + 1);
+        var most = Base64.GetMaxDecodedFromUtf8Length((int)text.Length);
         if (most - 2 > model.Vision.MaxPictureBytes)
             throw OpenAiFault.Invalid(
                 path, $"About {most} bytes are more than {model.Vision.MaxPictureBytes}.",
                 "Send a smaller file; pictures are scaled down anyway.");
         var file = new byte[most];
-        if (text.IsEmpty || Base64.DecodeFromUtf8(text, file, out _, out var written) != OperationStatus.Done)
-            throw OpenAiFault.Invalid(
+        return Decode(text, file) is > 0 and var written
+            ? new FlamingoPicture(file.AsMemory(0, written))
+            : throw OpenAiFault.Invalid(
                 path, "The base64 is malformed or empty.", "Send the whole file in base64 with its padding (RFC 4648, section 4).");
-        return new FlamingoPicture(file.AsMemory(0, written));
+    }
+
+    // The body is not contiguous, so its base64 is decoded in blocks. What a block leaves over goes before the next.
+    private static int Decode(ReadOnlySequence<byte> text, byte[] file)
+    {
+        Span<byte> block = stackalloc byte[4096];
+        for (var (held, written) = (0, 0); ;)
+        {
+            var taken = (int)Math.Min(block.Length - held, text.Length);
+            text.Slice(0, taken).CopyTo(block[held..]);
+            text = text.Slice(taken);
+            var whole = block[..(held + taken)];
+            var status = Base64.DecodeFromUtf8(whole, file.AsSpan(written), out var consumed, out var count, isFinalBlock: text.IsEmpty);
+            written += count;
+            if (text.IsEmpty) return status == OperationStatus.Done ? written : 0;
+            held = whole.Length - consumed;
+            if (status is not (OperationStatus.Done or OperationStatus.NeedMoreData) || held == block.Length) return 0;
+            whole[consumed..].CopyTo(block);
+        }
     }
 }

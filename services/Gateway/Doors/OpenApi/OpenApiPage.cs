@@ -22,7 +22,7 @@ internal static class OpenApiPage
         // The page's program is part of the package, and it asks no other host.
         app.MapScalarApiReference("/openapi", page => page
             .WithTitle("Flamingo").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableTelemetry())
-            .ExcludeFromDescription();
+                .ExcludeFromDescription();
         return app;
     }
 }

@@ -27,7 +27,7 @@ internal sealed class KeyRing
         (_file, _time, _log, _looked) = (file, time, log, time.GetTimestamp());
         _stamp = file.Stamp(); // before the keys, so that a change in between is seen
         _keys = ById(file.Read());
-        log.KeysRead(_keys.Count, file.Path);
+        log.KeysRead(file.Path, _keys.Count);
     }
 
     /// <returns>The entry of the key.</returns>
@@ -48,16 +48,27 @@ internal sealed class KeyRing
             : entry;
     }
 
+    // Calls that come while the file is read wait for it, so that a key that was added before is known to all of them.
     private void LookAtFile()
     {
-        if (_time.GetElapsedTime(Volatile.Read(ref _looked)) < Period || !_looking.TryEnter()) return; // another call looks
+        if (!IsDue()) return;
+        lock (_looking)
+        {
+            if (IsDue()) Look();
+        }
+    }
+
+    private bool IsDue() => _time.GetElapsedTime(Volatile.Read(ref _looked)) >= Period;
+
+    private void Look()
+    {
         object? stamp = null;
         try
         {
             stamp = _file.Stamp();
             if (stamp.Equals(_stamp)) return;
             _keys = ById(_file.Read());
-            _log.KeysRead(_keys.Count, _file.Path);
+            _log.KeysRead(_file.Path, _keys.Count);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -67,7 +78,6 @@ internal sealed class KeyRing
         {
             _stamp = stamp;
             Volatile.Write(ref _looked, _time.GetTimestamp());
-            _looking.Exit();
         }
     }
 

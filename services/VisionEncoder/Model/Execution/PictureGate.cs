@@ -12,6 +12,8 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
 {
     public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
+    private const int LargeShare = 4; // a picture is large above this share of MaxPixels
+
     /// <exception cref="FlamingoException">
     /// InvalidArgument, naming every bad picture as <c>pictures[i]</c>, or its file as <c>pictures[i].files[j]</c> if it has several files.
     /// </exception>
@@ -49,9 +51,10 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         if (there > options.MaxClipFrames)
             faults.Add(new(field, $"The animation has {there} frames, more than "
                 + $"{options.MaxClipFrames}.", "Send a shorter clip, or some of its frames as files."));
-        else if (there > 1 && Pixels(plan) is var pixels && pixels > options.MaxClipPixels)
+        else if (Pixels(plan) is var pixels && there > 1 && pixels > options.MaxClipPixels)
             faults.Add(new(field, $"{pixels} pixels would have to be decoded, more than "
                 + $"{options.MaxClipPixels}.", "Send a smaller or shorter clip."));
+        else return plan with { IsLarge = pixels > options.MaxPixels / LargeShare };
         return plan;
     }
 

@@ -7,6 +7,9 @@ namespace Flamingo.VisionEncoder.Execution;
 /// <param name="Frames">Indices of the files if there are several, otherwise of the frames of the only file; ascending.</param>
 internal sealed record PicturePlan(VisualInput Picture, IReadOnlyList<int> Frames)
 {
+    /// <summary>Whether decoding takes so long that not all decoders may be busy with such pictures.</summary>
+    public bool IsLarge { get; init; }
+
     /// <summary>Whether frames after the first of a single file are to be decoded.</summary>
     public bool IsAnimation => Picture.Files.Count == 1 && Frames is not [0];
 

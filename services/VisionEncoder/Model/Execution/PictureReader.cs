@@ -17,12 +17,14 @@ internal sealed class PictureReader : IDisposable
     private readonly PicturePreprocessor _preprocessor;
     private readonly object _lock = new(); // a Monitor, because the threads wait for pictures
     private readonly LinkedList<Call> _turns = []; // calls with pictures that no thread has taken; the first is served next
+    private readonly int _mostLarge;
+    private int _large; // large pictures that are being decoded
     private bool _isClosed;
 
     /// <param name="threads">Number of pictures that are decoded at once.</param>
     public PictureReader(IPictureDecoder decoder, PicturePreprocessor preprocessor, int threads)
     {
-        (_decoder, _preprocessor) = (decoder, preprocessor);
+        (_decoder, _preprocessor, _mostLarge) = (decoder, preprocessor, Math.Max(1, threads - 1));
         Workers = [.. Enumerable.Range(1, threads).Select(number => new Worker($"decoder {number} of the vision encoder"))];
         foreach (var worker in Workers) new Thread(() => Run(worker)) { IsBackground = true, Name = "decoder" }.Start();
     }
@@ -84,7 +86,12 @@ internal sealed class PictureReader : IDisposable
             }
 
             worker.End();
-            lock (_lock) call.Running--;
+            lock (_lock)
+            {
+                call.Running--;
+                if (call.Plans[index].IsLarge && _large-- == _mostLarge) Monitor.PulseAll(_lock);
+            }
+
             EndIfDone(call);
         }
     }
@@ -93,18 +100,28 @@ internal sealed class PictureReader : IDisposable
     {
         lock (_lock)
         {
-            while (_turns.Count == 0)
+            // With several threads, one of them decodes no large pictures, so that a small picture never waits for large ones only.
+            LinkedListNode<Call>? turn;
+            while ((turn = FirstThatMayBegin()) is null)
             {
                 if (_isClosed) return null;
                 Monitor.Wait(_lock);
             }
 
-            var call = _turns.First!.Value;
-            _turns.RemoveFirst();
+            var call = turn.Value;
+            _turns.Remove(turn);
             if (call.Taken + 1 < call.Plans.Count) _turns.AddLast(call);
+            if (call.Plans[call.Taken].IsLarge) _large++;
             call.Running++;
             return (call, call.Taken++);
         }
+    }
+
+    private LinkedListNode<Call>? FirstThatMayBegin()
+    {
+        var turn = _turns.First;
+        while (turn is not null && turn.Value.Plans[turn.Value.Taken].IsLarge && _large >= _mostLarge) turn = turn.Next;
+        return turn;
     }
 
     private void Withdraw(Call call, Exception failure)

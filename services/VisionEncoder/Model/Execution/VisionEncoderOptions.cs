@@ -44,8 +44,9 @@ public sealed class VisionEncoderOptions
     public long MaxClipPixels { get; set; } = 500_000_000;
 
     /// <summary>
-    /// Most pictures of all calls that are decoded at once. Each takes up to about 20 bytes, garbage included, for every pixel
-    /// that <see cref="MaxPixels"/> allows, which is part of the memory plan.
+    /// Most pictures of all calls that are decoded at once. One fewer of them may be large, with more than a quarter of
+    /// <see cref="MaxPixels"/>, so that a small picture does not wait for large ones. Each takes up to about 20 bytes, garbage
+    /// included, for every pixel that <see cref="MaxPixels"/> allows, which is part of the memory plan.
     /// </summary>
     [Range(1, 256)]
     public int MaxDecodes { get; set; } = Math.Min(Environment.ProcessorCount, 4);
