@@ -64,6 +64,7 @@ internal sealed class EitherProtocol : DelegatingHandler
     private bool IsOfAnotherProtocol(HttpRequestException exception) => exception.HttpRequestError switch
     {
         HttpRequestError.HttpProtocolError or HttpRequestError.InvalidResponse or HttpRequestError.VersionNegotiationError => true,
+        HttpRequestError.SecureConnectionError => true, // TLS refuses a version of HTTP that the server does not speak
         HttpRequestError.Unknown or HttpRequestError.ResponseEnded => !_hasAnswered,
         _ => false, // the server cannot be reached
     };
