@@ -32,8 +32,13 @@ internal sealed class CountingFlamingo : IFlamingo, ISupportSets, ILatentCacheOp
         var isEndless = IsEndless;
         await EnterAsync(request.Tenant);
         yield return new PicturesResolved([], default, default, default);
-        do yield return new AnswerTokens("x", [.. Enumerable.Range(0, GeneratedTokens)]);
-        while (isEndless && !cancellation.IsCancellationRequested);
+        do
+        {
+            cancellation.ThrowIfCancellationRequested();
+            yield return new AnswerTokens("x", [.. Enumerable.Range(0, GeneratedTokens)]);
+        }
+        while (isEndless);
+
         yield return new AnswerFinished(
             FinishReason.Stop, IsFree ? 0 : PromptTokens, IsFree ? 0 : GeneratedTokens, 0, Timings, Digests);
     }
