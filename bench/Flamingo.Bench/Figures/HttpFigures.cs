@@ -17,7 +17,8 @@ public static class HttpFigures
 
     public static IEnumerable<Figure> All =>
     [
-        new("http_over_grpc_first_token", "ratio", "first token through OpenAI's API over HTTP over first token through gRPC, warm, 8 shots",
+        new("http_over_grpc_first_token", "ratio",
+            "first token through OpenAI's API over HTTP over first token through gRPC, warm, 8 shots",
             async (bench, cancellation) => (await MeasureAsync(bench, cancellation)).FirstTokens.Ratio(seconds => seconds)),
         new("http_known_picture_cost", "ms", "a picture by id and one token through HTTP minus the same through gRPC, medians",
             async (bench, cancellation) =>
@@ -36,7 +37,8 @@ public static class HttpFigures
         using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{server.HttpPort}") };
         using var grpc = new FlamingoClient($"http://127.0.0.1:{server.Target.Port}");
         var encoded = await grpc.EncodeAsync(
-            new FlamingoEncodeRequest([.. Enumerable.Range(0, Shots + 1).Select(_ => new FlamingoPicture(stack.Pictures.Next()))]), cancellation);
+            new FlamingoEncodeRequest([.. Enumerable.Range(0, Shots + 1).Select(_ => new FlamingoPicture(stack.Pictures.Next()))]),
+                cancellation);
         string[] ids = [.. encoded.Pictures.Select(picture => picture.Id)];
 
         // Rounds that are not counted, until the JIT has optimized the code on both ways.
@@ -65,7 +67,8 @@ public static class HttpFigures
     {
         List<FlamingoSegment> segments = [];
         foreach (var (shot, id) in pictures.Index())
-            segments.AddRange([new FlamingoPictureId(id), new FlamingoText(shot < pictures.Length - 1 ? TextOf(shot, language) : "This is a")]);
+            segments.AddRange([new FlamingoPictureId(id),
+                new FlamingoText(shot < pictures.Length - 1 ? TextOf(shot, language) : "This is a")]);
         await foreach (var item in grpc.GenerateAsync(
             new FlamingoRequest(segments, new SamplingParameters { MaxTokens = tokens, Temperature = 0 }), cancellation))
             if (item is AnswerTokens) return;
