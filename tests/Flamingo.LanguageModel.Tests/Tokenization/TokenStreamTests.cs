@@ -29,6 +29,22 @@ public sealed class TokenStreamTests
                 },
                 iter: 5_000);
 
+    /// <summary>The texts of the tokens by themselves are the bytes of the whole text, parts of characters included.</summary>
+    [Theory]
+    [InlineData("a\U0001F600b caf\u00E9<|endofchunk|>")]
+    [InlineData("two  blanks\n")]
+    public void The_bytes_of_tokens_are_those_of_the_text(string text)
+    {
+        foreach (var (tokenizer, lead) in new[] { (Tokenizer, ""), (Llama, " ") }) // a LLaMA normaliser puts a blank before the text
+        {
+            var stream = tokenizer.Stream();
+            var bytes = tokenizer.Encode(text).SelectMany(id => stream.TextOf(id).ToArray());
+            Assert.Equal(lead + text, Encoding.UTF8.GetString([.. bytes]));
+        }
+
+        Assert.Equal(0, Tokenizer.Stream().TextOf(-1).Length);
+    }
+
     [Fact]
     public void A_character_of_four_tokens_comes_out_once_and_whole()
     {
