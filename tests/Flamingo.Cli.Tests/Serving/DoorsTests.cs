@@ -48,8 +48,8 @@ public sealed class DoorsTests
         holder.Start();
         var port = ((IPEndPoint)holder.LocalEndpoint).Port;
         using var folder = new TemporaryFolder();
-        var command = FlamingoCommand.SpawnAsync(folder.Path, "serve", "--grpc-port", $"{RunningServer.FreePort()}", "--http-port",
-            $"{port}");
+        var command = FlamingoCommand.SpawnAsync(
+            folder.Path, "serve", "--grpc-port", $"{RunningServer.FreePort()}", "--http-port", $"{port}");
         var line = Assert.Single((await command.WaitAsync(TestContext.Current.CancellationToken)).MustReturn(1).Error.Trim().Split('\n'));
         Assert.Contains($"{port}", line, StringComparison.Ordinal);
         Assert.Contains("Endpoints:HttpPort", line, StringComparison.Ordinal);

@@ -53,6 +53,8 @@ public sealed partial class OpenApiTests
         var page = await server.SendAsync(HttpMethod.Get, "/openapi");
         Assert.Equal("text/html", page.Response.Content.Headers.ContentType?.MediaType);
         Assert.Contains("openapi/v1.json", page.Text, StringComparison.Ordinal);
+        // The program of the page names other hosts; the browser may not ask them.
+        Assert.Equal("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:", page.Header("content-security-policy"));
         Assert.DoesNotContain("http://", page.Text, StringComparison.Ordinal);
         Assert.DoesNotContain("https://", page.Text, StringComparison.Ordinal);
         var scripts = Script().Matches(page.Text).Select(match => match.Groups[1].Value).ToList();

@@ -49,6 +49,7 @@ internal static class HttpErrors
                 or FlamingoErrorKind.Conflict => StatusCodes.Status400BadRequest,
             FlamingoErrorKind.NotFound => StatusCodes.Status404NotFound,
             FlamingoErrorKind.Aborted => StatusCodes.Status409Conflict,
+            FlamingoErrorKind.Unauthenticated => StatusCodes.Status401Unauthorized,
             FlamingoErrorKind.PermissionDenied => StatusCodes.Status403Forbidden,
             // Without a time to wait, it never fits.
             FlamingoErrorKind.Overloaded when flamingo.RetryAfter is null => StatusCodes.Status413PayloadTooLarge,
