@@ -70,7 +70,7 @@ internal sealed class DocumentSession : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The block failed; the message contains its output.</exception>
     public async Task<string> RunCommandsAsync(DocumentBlock block, CancellationToken cancellation)
     {
-        if (block.Text.EndsWith(Serve, StringComparison.Ordinal) || block.Text.EndsWith(Serve + HttpPort, StringComparison.Ordinal))
+        if (block.Text.Contains(Serve, StringComparison.Ordinal))
         {
             await ServeAsync(block, cancellation);
             return "";
@@ -166,7 +166,7 @@ internal sealed class DocumentSession : IAsyncDisposable
         var output = server.StandardOutput.ReadToEndAsync(CancellationToken.None);
         var error = server.StandardError.ReadToEndAsync(CancellationToken.None);
         var started = Stopwatch.StartNew();
-        while (IsFree(_port) || (block.Text.EndsWith(HttpPort, StringComparison.Ordinal) && IsFree(_httpPort)))
+        while (IsFree(_port) || (block.Text.Contains(HttpPort, StringComparison.Ordinal) && IsFree(_httpPort)))
         {
             if (server.HasExited || started.Elapsed > LongestStart)
             {
