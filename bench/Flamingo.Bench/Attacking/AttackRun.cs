@@ -10,6 +10,7 @@ namespace Flamingo.Bench.Attacking;
 public static class AttackRun
 {
     private const int Calls = 20;
+    private static readonly TimeSpan MostPreparation = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(30); // a call that takes longer counts as this long
 
     /// <param name="names">Names of the attacks to run; empty for all.</param>
@@ -24,7 +25,7 @@ public static class AttackRun
         {
             await progress.WriteLineAsync($"[{index + 1}/{attacks.Count}] {attack.Name}: {attack.What} …");
             var (slowdown, growth, answered, statuses) = await MeasureAsync(request, attack, time, cancellation);
-            var where = $"{attack.What}; median of {Calls} calls of a neighbour, {answered} answered, attacker got {statuses}";
+            var where = $"{attack.What}; median of {Calls} calls of a neighbour, {answered} calls answered, attacker got {statuses}";
             await report(new Measurement(Slowdown(attack), slowdown, "ratio", $"under attack over undisturbed ({where})"));
             await report(new Measurement(Growth(attack), growth, "GiB", $"largest resident memory under attack minus before ({where})"));
         }
@@ -34,28 +35,31 @@ public static class AttackRun
 
     private static string Growth(Attack attack) => $"attack_{attack.Name}_memory_growth";
 
-    private static async Task<(double Slowdown, double Growth, int Answered, string Statuses)> MeasureAsync(
+    private static async Task<(double Slowdown, double Growth, string Answered, string Statuses)> MeasureAsync(
         BenchRequest request, Attack attack, TimeProvider time, CancellationToken cancellation)
     {
         var settings = request.Settings.Select(setting => (setting.Key, setting.Value ?? ""));
         await using var server = await AttackServer.StartAsync(request.Model, [.. attack.Options, .. settings], cancellation);
         for (var call = 0; call < Calls; call++) await Attack.AskAsNeighbourAsync(server.Target, Longest, cancellation);
-        var (undisturbed, _) = await TimeNeighbourAsync();
+        var (undisturbed, _, _) = await TimeNeighbourAsync(() => true);
 
         var (before, most, statuses) = (server.Memory, 0L, new Dictionary<string, int>());
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var attacking = Task.Run(AttackAsync, cancellation);
         var watching = WatchAsync();
-        var (attacked, answered) = await TimeNeighbourAsync();
+        // An attack may take some seconds to prepare, so the neighbour asks until the attacker has got an answer.
+        var begun = time.GetTimestamp();
+        var (attacked, answered, calls) =
+            await TimeNeighbourAsync(() => statuses.Count > 0 || time.GetElapsedTime(begun) > MostPreparation);
         await end.CancelAsync();
         await Task.WhenAll(attacking, watching);
-        return (attacked / undisturbed, (double)(most - before) / (1 << 30), answered,
+        return (attacked / undisturbed, (double)(most - before) / (1 << 30), $"{answered} of {calls}",
             statuses.Count == 0 ? "no status yet" : string.Join(", ", statuses.Select(status => $"{status.Value} {status.Key}")));
 
-        async Task<(double Median, int Answered)> TimeNeighbourAsync()
+        async Task<(double Median, int Answered, int Calls)> TimeNeighbourAsync(Func<bool> isUnderWay)
         {
             var (seconds, answers) = (new List<double>(), 0);
-            for (var call = 0; call < Calls; call++)
+            while (seconds.Count < Calls || !isUnderWay())
             {
                 var started = time.GetTimestamp();
                 try
@@ -70,7 +74,7 @@ public static class AttackRun
                 }
             }
 
-            return (seconds.Order().ElementAt(Calls / 2), answers);
+            return (seconds.TakeLast(Calls).Order().ElementAt(Calls / 2), answers, seconds.Count);
         }
 
         async Task AttackAsync()

@@ -76,12 +76,12 @@ public sealed record Attack(
 
                 return streams;
             }, cancellation)),
-        new("long_ranking", "one Rank of 700 candidates of 370 words", [],
+        new("long_ranking", "one Rank of 350 candidates of 370 words", [],
             (target, cancellation) => CallAsync(target, (channel, headers) =>
             {
                 var words = string.Join(' ', Enumerable.Repeat("small red circle big blue", 74));
                 var request = new V1.RankRequest { Segments = { Text("This is a") } };
-                request.Candidates.AddRange(Enumerable.Range(0, 700).Select(number => $" {(char)('a' + (number % 26))}{number} {words}"));
+                request.Candidates.AddRange(Enumerable.Range(0, 350).Select(number => $" {(char)('a' + (number % 26))}{number} {words}"));
                 return new V1.Flamingo.FlamingoClient(channel).RankAsync(request, headers, cancellationToken: cancellation).ResponseAsync;
             })),
         new("too_many_rank_tokens", "one Rank of 1000 candidates of 370 words", [StatusCode.InvalidArgument],
@@ -142,10 +142,11 @@ public sealed record Attack(
                     }),
                 ];
             }),
-        new("pinned_prefix", "a prefix that takes half of the memory, pinned for an hour, then a request that does not fit beside it", [],
+        new("pinned_prefix", "a prefix of 900 tokens in a memory of 4266, pinned for an hour, then a request that does not fit beside it",
+            [],
             async (target, cancellation) =>
             {
-                var text = string.Join(' ', Enumerable.Repeat("small red circle", 500));
+                var text = string.Join(' ', Enumerable.Repeat("small red circle", 300));
                 return
                 [
                     .. await StreamAsync(target, cancellation, new V1.GenerateRequest
