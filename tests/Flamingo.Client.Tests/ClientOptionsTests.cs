@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures;
 using Flamingo.Testing;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures;
 using Flamingo.Testing;
 
 namespace Flamingo.Client.Tests;

@@ -1,3 +1,4 @@
+using Flamingo.Fixtures;
 using Flamingo.Stages;
 using Flamingo.Testing;
 using Grpc.Core;

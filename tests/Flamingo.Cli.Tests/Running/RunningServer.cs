@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace Flamingo.Cli.Tests.Running;
 
 /// <summary>Runs <c>flamingo serve</c> in this process with the default model on a free port, until it is disposed.</summary>
@@ -34,12 +31,7 @@ public sealed class RunningServer : IAsyncLifetime
         _stop.Dispose();
     }
 
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
+    public static int FreePort() => Fixtures.FreePort.Next();
 
     /// <summary>A writer whose first line can be awaited.</summary>
     private sealed class AnnouncedLine : StringWriter

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using Grpc.Net.Client;
 
 namespace Flamingo.Fixtures.Attacks;
@@ -56,7 +54,7 @@ public sealed class AttackServer : IAsyncDisposable
     {
         var folder = new DirectoryInfo(AppContext.BaseDirectory); // artifacts/bin/PROJECT/CONFIGURATION
         var program = Path.Combine(folder.Parent!.Parent!.FullName, "Flamingo.Cli", folder.Name, "flamingo.dll");
-        var (port, httpPort) = (FreePort(), FreePort());
+        var (port, httpPort) = (FreePort.Next(), FreePort.Next());
         string[] arguments =
         [
             program, "serve", "--model", model, "--grpc-port", $"{port}", "--http-port", $"{httpPort}", "--Endpoints:Listen=loopback",
@@ -85,13 +83,6 @@ public sealed class AttackServer : IAsyncDisposable
         _process.Kill(entireProcessTree: true);
         await _process.WaitForExitAsync();
         _process.Dispose();
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private void Hear(string? line)

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Flamingo.Abstractions;
+using Flamingo.Fixtures;
 using Flamingo.ServiceDefaults;
 using Flamingo.Testing;
 using Flamingo.Transport.Serving;

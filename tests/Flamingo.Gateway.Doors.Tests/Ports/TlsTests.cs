@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Flamingo.Abstractions;
 using Flamingo.Client;
+using Flamingo.Fixtures;
 using Flamingo.ServiceDefaults;
 using Flamingo.Testing;
 using Flamingo.Transport.Serving;

@@ -1,5 +1,4 @@
-using System.Net;
-using System.Net.Sockets;
+using Flamingo.Fixtures;
 using Garnet;
 using StackExchange.Redis;
 
@@ -24,7 +23,7 @@ internal sealed class RespServer : IDisposable
         connection.GetServers()[0].Execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383);
     }
 
-    public int Port { get; } = FreePort();
+    public int Port { get; } = FreePort.Next();
 
     public string Address => $"127.0.0.1:{Port}";
 
@@ -45,13 +44,6 @@ internal sealed class RespServer : IDisposable
 
     public async Task<ConnectionMultiplexer> ConnectAsync() =>
         await ConnectionMultiplexer.ConnectAsync($"{Address},abortConnect=false,allowAdmin=true");
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 
     private GarnetServer Start()
     {

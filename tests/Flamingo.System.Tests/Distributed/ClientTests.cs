@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Client;
+using Flamingo.Fixtures;
 using Flamingo.SystemTests.Episodes;
 using Flamingo.Testing;
 

@@ -1,3 +1,4 @@
+using Flamingo.Fixtures;
 using Flamingo.Testing;
 using Xunit.Sdk;
 

@@ -1,3 +1,4 @@
+using Flamingo.Fixtures;
 using System.Diagnostics;
 using System.Net.Sockets;
 using Flamingo.SystemTests.Distributed;

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace Flamingo.Testing;
+namespace Flamingo.Fixtures;
 
 /// <summary>
 /// Ports below those that the system hands out to outgoing connections, so that a port stays free between two processes that
