@@ -22,7 +22,7 @@ public sealed class AnswerBuffer(TimeSpan longestStall, string option, TimeProvi
     /// </summary>
     public const int MostBytes = 256 << 10;
 
-    private const int BytesPerEvent = 128; // objects that hold an event; measured on 64-bit .NET and rounded up
+    private const int BytesPerEvent = 128; // an estimate of the objects that hold an event
     private const int BytesPerText = 16; // a reference to the text of a token; the text itself belongs to the tokenizer
 
     private readonly Lock _lock = new();

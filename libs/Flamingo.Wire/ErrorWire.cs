@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using Flamingo.Abstractions;
 using Google.Rpc;
@@ -40,6 +41,10 @@ public static class ErrorWire
             RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
         };
     }
+
+    /// <returns>The value of HTTP's header Retry-After: whole seconds, at least 1.</returns>
+    public static string RetrySeconds(TimeSpan pause) =>
+        Math.Max(1, Math.Ceiling(pause.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
 
     /// <returns>The operating system's reason why no connection could be made; null if there was a connection.</returns>
     public static string? WhyNotReached(this RpcException exception)

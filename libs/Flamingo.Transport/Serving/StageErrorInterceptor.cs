@@ -1,4 +1,3 @@
-using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Transport.Serving.Arrival;
 using Flamingo.Wire;
@@ -52,10 +51,6 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         DuplexStreamingServerMethod<TRequest, TResponse> continuation) =>
         continuation(new CheckedRequests<TRequest>(requests, context), stream, context);
 
-    /// <returns>The value of the header Retry-After: whole seconds, at least 1.</returns>
-    public static string RetrySeconds(TimeSpan pause) =>
-        Math.Max(1, Math.Ceiling(pause.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-
     private static void ThrowIfRefused(ServerCallContext context)
     {
         ArrivedBody.Of(context.GetHttpContext())?.Parsed();
@@ -68,7 +63,7 @@ public sealed class StageErrorInterceptor(ILogger<StageErrorInterceptor> logger)
         {
             // A caller of gRPC finds it in RetryInfo.
             if (expected.RetryAfter is { } pause && context.GetHttpContext() is { } http && ArrivingRequest.Of(http) is null)
-                http.Response.Headers.RetryAfter = RetrySeconds(pause);
+                http.Response.Headers.RetryAfter = ErrorWire.RetrySeconds(pause);
             return expected.ToRpcException();
         }
 

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flamingo.Gateway.Doors;
 
-/// <summary>The events of the HTTP port.</summary>
+/// <summary>The events of the HTTP port. Bodies are never logged.</summary>
 internal static partial class DoorsLog
 {
     [LoggerMessage(6400, LogLevel.Error, "{Method} {Path} failed unexpectedly (x-request-id {RequestId}).")]

@@ -60,7 +60,7 @@ public sealed class GenerationPipeline(
                 await permit.ReenterAsync(cancellation);
             }
 
-            permit.Dispose(); // before the caller gets the last event, so that its next request finds the permit
+            permit.Dispose(); // before the enumeration ends, so that the caller's next request finds the permit
             buffer.Complete();
         }
         catch (Exception exception)

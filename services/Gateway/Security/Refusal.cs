@@ -26,7 +26,7 @@ internal static class Refusal
             response.Headers.WWWAuthenticate = context.Request.Headers.Authorization.Count == 0
                 ? "Bearer realm=\"flamingo\"" : "Bearer realm=\"flamingo\", error=\"invalid_token\"";
         if (refusal.RetryAfter is { } wait)
-            response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+            response.Headers.RetryAfter = ErrorWire.RetrySeconds(wait);
         var param = refusal.Faults.Count > 0 ? refusal.Faults[0].Field : null;
         return response.WriteAsJsonAsync(new { error = new { message = refusal.Message, type = kind, param, code } });
     }

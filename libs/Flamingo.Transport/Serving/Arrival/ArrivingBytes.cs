@@ -25,8 +25,9 @@ internal sealed class ArrivingBytes(HttpContext context, ByteBudget budget, Time
     private SequencePosition? _unread; // start of what the last read gave, until it has been consumed
 
     /// <summary>
-    /// Whose bytes these are. It is read late, because a key may decide the tenant after this object was made, and once, because bytes go
-    /// back whence they came. A malformed name is refused later; until then the bytes are those of the default tenant.
+    /// The tenant to which these bytes are charged. It is read late, because a key may decide the tenant after this object was made. It is
+    /// read once, because the bytes must be given back to the same tenant. A malformed name is refused later; until then the bytes are
+    /// charged to the default tenant.
     /// </summary>
     public string Tenant
     {

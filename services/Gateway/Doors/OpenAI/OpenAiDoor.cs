@@ -79,7 +79,7 @@ public static class OpenAiDoor
         }
         catch (Exception exception)
         {
-            OpenAiLog.FailedUnexpectedly(logger, exception, context.Request.Method, context.Request.Path);
+            logger.RequestFailed(exception, context.Request.Method, context.Request.Path.Value ?? "", context.TraceIdentifier);
             fault = OpenAiFault.Unexpected();
         }
 

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Text.Json;
 using Flamingo.Abstractions;
+using Flamingo.Wire;
 using Microsoft.AspNetCore.Http;
 
 namespace Flamingo.Gateway.Doors.OpenAI;
@@ -101,7 +101,7 @@ internal sealed class OpenAiFault(int status, string type, string code, string m
     {
         context.Response.StatusCode = status;
         if (RetryAfter is { } wait)
-            context.Response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+            context.Response.Headers.RetryAfter = ErrorWire.RetrySeconds(wait);
         await OpenAiJson.WriteAsync(context, ToJson());
     }
 }

@@ -2,7 +2,7 @@ using System.Net.Mime;
 using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Doors.Native;
-using Flamingo.Transport.Serving;
+using Flamingo.Wire;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -31,7 +31,7 @@ internal static class HttpErrors
         var status = StatusOf(exception);
         context.Response.StatusCode = status;
         if ((exception as FlamingoException)?.RetryAfter is { } pause)
-            context.Response.Headers.RetryAfter = StageErrorInterceptor.RetrySeconds(pause);
+            context.Response.Headers.RetryAfter = ErrorWire.RetrySeconds(pause);
         context.Response.ContentType = MediaTypeNames.Application.Json;
         var body = NativeJson.MethodOf(context.GetEndpoint()) is not null
             ? NativeJson.StatusText(exception, status) : OpenAiShape(exception, status);

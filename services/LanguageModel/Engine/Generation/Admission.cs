@@ -41,6 +41,10 @@ internal sealed class Admission(
         RequireLatents(request);
     }
 
+    /// <summary>Number of sequences that take part in steps: those of all requests that are not paused.</summary>
+    public static int PlacesTaken(IEnumerable<EngineRequest> running) =>
+        running.Where(request => !request.IsPaused).Sum(request => request.Width);
+
     /// <summary>
     /// Admits the request if it fits. A tenant that runs requests already leaves an eighth of the blocks and picture slots available, and
     /// a tenant without a running request may use some more places than <see cref="EngineLimits.MaxSequences"/>, so that no tenant holds
@@ -55,7 +59,7 @@ internal sealed class Admission(
         var (tenant, pinning) = (request.Terms.Tenant, request.Terms.PinPrefix is not null);
         var runsAlready = running.Any(other => other.Terms.Tenant == tenant);
         var places = limits.MaxSequences + (runsAlready ? 0 : limits.PlacesForNewcomers);
-        if (running.Where(other => !other.IsPaused).Sum(other => other.Width) + request.Width > places) return false;
+        if (PlacesTaken(running) + request.Width > places) return false;
         var keys = Distinct(request);
         if (!pictures.CanLease(keys, leave: runsAlready ? pictures.Slots / LeftToOthers : 0)) return false;
 

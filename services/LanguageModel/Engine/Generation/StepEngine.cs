@@ -119,8 +119,6 @@ public sealed class StepEngine
         Report(0, 0, 0);
     }
 
-    private int Computing => _running.Where(request => !request.IsPaused).Sum(request => request.Width);
-
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
     // Any thread may call it, under the queue's lock. It logs only the first of a series of refusals.
@@ -143,7 +141,7 @@ public sealed class StepEngine
         foreach (var request in _running)
         {
             if (!request.IsPaused) request.IsPaused = request.WantsPause;
-            else if (!request.WantsPause) request.IsPaused = Computing + request.Width > _limits.MaxSequences;
+            else if (!request.WantsPause) request.IsPaused = Admission.PlacesTaken(_running) + request.Width > _limits.MaxSequences;
         }
     }
 
