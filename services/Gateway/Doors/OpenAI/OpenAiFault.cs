@@ -39,7 +39,10 @@ internal sealed class OpenAiFault(int status, string type, string code, string m
         StatusCodes.Status500InternalServerError, ServerError, "internal_error",
         "The request failed unexpectedly. The server's log has the details.");
 
-    /// <summary>The one place that says which status and which words a kind of failure has.</summary>
+    /// <summary>
+    /// Says which status and which words each kind of failure has in OpenAI's API. The native API follows google.rpc instead, see
+    /// <see cref="Ports.HttpErrors"/>.
+    /// </summary>
     /// <param name="name">Gives the caller's name of a field of the native request.</param>
     /// <param name="picture">Gives the path at which the request names a picture id; null if it does not.</param>
     public static OpenAiFault Of(FlamingoException exception, Func<string, string> name, Func<string, string?> picture)
