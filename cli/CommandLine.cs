@@ -11,6 +11,7 @@ using Flamingo.Cli.Running;
 using Flamingo.Cli.Serving;
 using Flamingo.Cli.SupportSets;
 using Flamingo.Cli.Tasks;
+using Flamingo.Cli.Training;
 using Flamingo.Cli.Verifying;
 
 namespace Flamingo.Cli;
@@ -75,7 +76,7 @@ public static class CommandLine
         SupportSetCommand.Create(),
         CacheCommand.Create(),
         ImportCommand.Create(),
-        VerifyCommand.Create(),
+        VerifyCommand.Create(), TrainCommand.Create(),
         InspectCommand.Create(),
     };
 
