@@ -23,8 +23,8 @@ internal sealed class DocumentSession : IAsyncDisposable
 
     private readonly string _all = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
     private readonly string _folder;
-    private readonly int _port = IsFree(PrintedPort) ? PrintedPort : FreePort.Next();
-    private readonly int _httpPort = IsFree(PrintedHttpPort) ? PrintedHttpPort : FreePort.Next();
+    private readonly int _port = FreePort.Next();
+    private readonly int _httpPort = FreePort.Next();
     private readonly List<Process> _servers = [];
 
     public DocumentSession()
@@ -217,7 +217,7 @@ internal sealed class DocumentSession : IAsyncDisposable
     private static InvalidOperationException Failed(DocumentBlock block, ProgramRun run) =>
         new($"{block.Where} ended with {run.ExitCode}:\n{block.Text}\n--- standard output\n{run.Output}\n--- standard error\n{run.Error}");
 
-    // Another program may hold the printed port on this machine.
+    // Another program may hold the printed port on this machine, and documents run at the same time.
     private string AtPort(string text) =>
         text.Replace($"localhost:{PrintedPort}", $"localhost:{_port}", StringComparison.Ordinal)
             .Replace($"localhost:{PrintedHttpPort}", $"localhost:{_httpPort}", StringComparison.Ordinal)

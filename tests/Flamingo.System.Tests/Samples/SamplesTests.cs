@@ -1,3 +1,4 @@
+using System.Xml.Linq;
 using Flamingo.SystemTests.Documentation;
 using Flamingo.Testing;
 
@@ -34,6 +35,22 @@ public sealed class SamplesTests
             var served = blocks.FindIndex(block => block.Text.Contains("-- serve", StringComparison.Ordinal));
             Assert.True(served >= 0, $"{document}: no block starts a server.");
             Assert.Contains(blocks.Skip(served), block => block.IsOutput);
+        });
+    }
+
+    [Fact]
+    public void The_README_of_a_C_sharp_sample_says_which_line_becomes_that_of_the_package()
+    {
+        var version = XDocument.Load(RepositoryFiles.Path("Directory.Build.props")).Descendants("Version").Single().Value;
+        var projects = Directory.GetFiles(RepositoryFiles.Path("samples"), "*.csproj", SearchOption.AllDirectories);
+        Assert.NotEmpty(projects);
+        Assert.All(projects, project =>
+        {
+            const string Ours = """    <ProjectReference Include="../../libs/Flamingo.Client/Flamingo.Client.csproj" />""";
+            Assert.Single(File.ReadLines(project), Ours);
+            var folder = Path.GetFileName(Path.GetDirectoryName(project));
+            var printed = DocumentBlock.Of($"samples/{folder}/README.md").Single(block => block.Language == "xml").Text;
+            Assert.Equal($"""<PackageReference Include="Flamingo.Client" Version="{version}" />""", printed);
         });
     }
 
