@@ -36,13 +36,25 @@ internal static class ChatContents
     public static FlamingoVisual? Picture(DataContent data, string path, FlamingoModel model, FaultList faults)
     {
         if (!data.HasTopLevelMediaType("image"))
+        {
             faults.Add(new(path, $"The media type {Shortened(data.MediaType)} is no picture.", "Give an image, for example image/png."));
-        else if (data.Data.IsEmpty)
-            faults.Add(new(path, "The picture is empty.", "Give the bytes of its file."));
-        else if (data.Data.Length > model.Vision.MaxPictureBytes)
-            faults.Add(new(
-                path, $"A picture of {data.Data.Length} bytes is larger than {model.Vision.MaxPictureBytes}.", "Give a smaller file."));
-        else return new FlamingoPicture(data.Data);
+            return null;
+        }
+
+        try
+        {
+            var bytes = data.Data; // those of an address are decoded here
+            if (bytes.IsEmpty) faults.Add(new(path, "The picture is empty.", "Give the bytes of its file."));
+            else if (bytes.Length > model.Vision.MaxPictureBytes)
+                faults.Add(new(
+                    path, $"A picture of {bytes.Length} bytes is larger than {model.Vision.MaxPictureBytes}.", "Give a smaller file."));
+            else return new FlamingoPicture(bytes);
+        }
+        catch (FormatException)
+        {
+            faults.Add(new(path, "The data URL is not base64.", "Give the bytes of the file."));
+        }
+
         return null;
     }
 
@@ -85,13 +97,11 @@ internal static class ChatContents
                 return Picture(data, path, model, faults);
             case HostedFileContent file:
                 return new FlamingoPictureId(Bare(file.FileId));
-            case UriContent { Uri.Scheme: "flamingo" } known:
-                return new FlamingoPictureId(Bare(known.Uri.OriginalString));
-            case UriContent { Uri.Scheme: "data" } data:
-                return Picture(new DataContent(data.Uri, data.MediaType), path, model, faults);
+            case UriContent { Uri: { IsAbsoluteUri: true, Scheme: "flamingo" } address }:
+                return new FlamingoPictureId(Bare(address.OriginalString));
             case UriContent uri:
                 faults.Add(new(
-                    path, $"The server fetches no {Shortened(uri.Uri.Scheme)} addresses for this client.",
+                    path, $"The server fetches no addresses for this client: {Shortened(uri.Uri.OriginalString)}.",
                     "Download the picture and give a DataContent, or the id of a picture as a HostedFileContent."));
                 return null;
             case FunctionCallContent or FunctionResultContent:
@@ -107,5 +117,5 @@ internal static class ChatContents
 
     private static string Bare(string id) => id.StartsWith(IdScheme, StringComparison.Ordinal) ? id[IdScheme.Length..] : id;
 
-    private static string Shortened(string text) => text.Length > 64 ? text[..64] + "…" : text;
+    private static string Shortened(string? text) => text is { Length: > 64 } ? text[..64] + "…" : text ?? "";
 }
