@@ -1,19 +1,21 @@
 // The page, from top to bottom: what it holds, how pictures come in, what is asked, and what is shown of the answer.
+import { answerPanel } from './answer.js';
 import * as api from './api.js';
+import { codePanel } from './code.js';
 import { examples } from './gallery.js';
 import * as request from './request.js';
-import * as snippets from './snippets.js';
-import {
-  $, bars, cardView, darken, h, light, many, milliseconds, percent, show, wordButtons,
-} from './view.js';
+import { setsPanel } from './sets.js';
+import { $, bars, cardView, h, many, milliseconds, percent, setting, show } from './view.js';
 
 const state = {
   model: null, task: 'continue', cards: [], // a card: name, path, file, url, text, question, hidden; id, source and cost once known
-  sets: [], known: new Map(), // addresses of pictures by their ids, for the examples that the server picks
-  run: null, chosen: null, fault: null, language: 'curl',
+  known: new Map(), // addresses of pictures by their ids, for the examples that the server picks
+  run: null, // the last answer, with the cards that it was asked about
 };
-const address = new URL('.', location.href).href;
 let running = null; // the AbortController of what runs
+const sets = setsPanel(state, refresh, problem);
+const answers = answerPanel(state, sets);
+const code = codePanel(() => state.cards.length > 0 ? currentBody(asked()) : null);
 
 // ---- Pictures come in: files, drops, pastes, the gallery ----
 
@@ -50,10 +52,10 @@ function clearCards() {
 
 // What was answered belongs to pictures that are gone.
 function forget() {
-  [state.run, state.chosen] = [null, null];
+  state.run = null;
   for (const id of ['ranking', 'steps']) $(id).replaceChildren();
   show($('problem'), '');
-  showRun();
+  answers.show();
 }
 
 async function loadExample(example) {
@@ -74,17 +76,9 @@ async function loadExample(example) {
 // ---- What is asked ----
 
 const asked = () => state.cards.filter((card, index) => !card.hidden || index === state.cards.length - 1);
-const setting = (id, least, most, normal) => Math.min(most, Math.max(least, Number.isFinite($(id).valueAsNumber) ? $(id).valueAsNumber : normal));
-
-function chosenSet() {
-  const [name, selection] = [$('set').value, $('selection').value];
-  if (!name) return null;
-  const size = state.sets.find(set => set.name === name)?.exampleCount ?? 1;
-  return { name, selection, ...(selection === 'SHOT_SELECTION_ALL' ? {} : { count: setting('count', 1, size, 1) }) };
-}
 
 function currentBody(cards) {
-  const set = chosenSet();
+  const set = sets.chosen();
   const segments = request.segmentsOf(state.model, state.task, cards, set !== null);
   const settings = { maxTokens: setting('max-tokens', 1, 2048, 32), temperature: setting('temperature', 0, 2, 0) };
   return { segments, body: request.generateBody(state.model, state.task, segments, settings, set) };
@@ -140,7 +134,7 @@ async function ask() {
       if (event.pictures) run.resolved = event.pictures;
       else if (event.tokens) request.addTokens(run.answer, event.tokens);
       else if (event.finished) run.finished = event.finished;
-      showRun();
+      answers.show();
       refresh();
     }
   });
@@ -154,7 +148,8 @@ async function rank() {
     const ranking = await withPictures(segments, filled => api.post(
       'rank', { segments: filled, candidates, ...(body.supportSet ? { supportSet: body.supportSet } : {}) }, signal));
     learn(ranking, segments);
-    bars($('ranking'), request.shares(ranking.candidates).map(one => ({ label: one.text.trim(), value: one.share, text: percent(one.share) })), 1);
+    bars($('ranking'), request.shares(ranking.candidates).map(one =>
+      ({ label: one.text.trim(), value: one.share, text: percent(one.share) })), 1);
   });
 }
 
@@ -241,9 +236,9 @@ function refresh() {
   $('clear').hidden = cards.length === 0;
   for (const id of ['ask', 'rank-button']) $(id).disabled = running !== null || cards.length === 0;
   $('ladder-button').disabled = running !== null || asked().length < 2;
-  $('save-set').querySelector('button').disabled = cards.length < 2;
-  showLight();
-  if (model) showCode();
+  sets.mayWrite(cards.length > 1);
+  answers.light();
+  if (model) code.show();
 }
 
 // Elements that are in place stay there, because a moved one loses the focus.
@@ -257,130 +252,6 @@ function stateOf(card) {
   if (card.hidden) return 'Hidden from the model';
   if (card.source === 'encoded') return `New: encoded in ${milliseconds(card.cost)}`;
   return card.source ? `Known: from ${card.source === 'redis' ? 'Redis' : 'memory'}, saved ${milliseconds(card.cost)}` : '';
-}
-
-function showRun() {
-  const { run } = state;
-  if (!run) {
-    $('answer').replaceChildren(h('span', { class: 'note' }, 'Add pictures and ask, or try one of the examples.'));
-    for (const id of ['report', 'drawn']) $(id).hidden = true;
-    show($('word'), '');
-    return;
-  }
-
-  const { answer, resolved, finished } = run;
-  if (answer.words.length > 0 || finished) wordButtons($('answer'), answer.words, state.chosen, choose);
-  if (finished && answer.words.length === 0) $('answer').append(h('span', { class: 'note' }, 'The model ended without a word.'));
-  if (resolved) showDrawn(resolved);
-  if (finished) showReport(run);
-  if (state.chosen === null && finished && answer.words.length > 0)
-    show($('word'), `${percent(request.chanceOf(...answer.words, answer.open))} likely. Choose a word to see what it looked at.`);
-}
-
-function showReport({ resolved, finished }) {
-  const { timings } = finished;
-  const { memoryHits, redisHits, encoded, savedMs } = resolved.cache;
-  const found = memoryHits + redisHits;
-  $('report').hidden = false;
-  $('cache').textContent = `${many(encoded, 'new picture')} encoded, ${found} known`
-    + (found > 0 ? `, which saved ${milliseconds(savedMs)}.` : '.')
-    + ` ${many(finished.promptTokens, 'token')} read, ${finished.cachedTokens} of them known; ${finished.generatedTokens} written.`;
-  const known = timings.lookupMs + timings.visionMs + timings.resampleMs + timings.prefillMs;
-  bars($('times'), [
-    ['Finding known pictures', 'cache', timings.lookupMs],
-    ['Looking at new pictures', 'vision encoder', timings.visionMs],
-    ['Summing them up', 'resampler', timings.resampleMs],
-    ['Reading the prompt', 'language model', timings.prefillMs],
-    ['Waiting and passing on', 'gateway', Math.max(0, timings.firstTokenMs - known)],
-    ['Writing the answer', 'language model', Math.max(0, timings.totalMs - timings.firstTokenMs)],
-  ].map(([label, hint, value]) => ({ label, hint, value, text: milliseconds(value) })));
-}
-
-async function showDrawn(resolved) {
-  $('drawn').hidden = !resolved.shots;
-  if (!resolved.shots || state.run.drawn) return;
-  state.run.drawn = resolved.shots;
-  const set = await setNamed(resolved.shots.name).catch(() => null);
-  state.run?.drawn && $('drawn-shots').replaceChildren(...resolved.shots.examples.map((place, index) =>
-    thumb(resolved.pictures[index].id, set?.examples[place]?.text ?? `example ${place + 1}`)));
-}
-
-function thumb(id, text) {
-  const url = state.known.get(id);
-  return h('li', {}, h('div', { class: 'frame' },
-    url ? h('img', { src: url, alt: '' }) : h('span', { class: 'unknown', title: id }, 'picture on the server'), h('canvas', { hidden: true })),
-    h('span', {}, text));
-}
-
-function choose(index) {
-  state.chosen = state.chosen === index ? null : index;
-  showRun();
-  const word = state.run.answer.words[state.chosen];
-  if (word) {
-    const others = (word.top ?? []).filter(one => !word.text.startsWith(one.text)).slice(0, 3)
-      .map(one => `“${one.text.trim() || one.text}” ${percent(one.chance)}`).join(', ');
-    show($('word'), `“${word.text.trim()}”: ${percent(request.chanceOf(word))}${others ? `; other beginnings: ${others}` : ''}. `
-      + (word.maps.length ? 'The bright places are what the model looked at for this word; it read all other pictures through their words.'
-        : 'The model looked at no picture for this word.'));
-  }
-  showLight();
-}
-
-/** Lays over every picture what the chosen word looked at. Reports and maps count the pictures that the server picked first. */
-function showLight() {
-  const word = state.run?.answer.words[state.chosen];
-  const maps = word ? request.mapsOf(word) : [];
-  const crops = state.model?.vision.resize === 'shortest_side_crop';
-  const drawn = [...$('drawn-shots').querySelectorAll('.frame')].map(frame => [frame.querySelector('img'), frame.querySelector('canvas')]);
-  const shown = state.run?.resolved?.shots ? drawn : [];
-  const own = (state.run?.cards ?? []).map(card => [card.view.image, card.view.canvas]);
-  for (const card of state.cards) card.view.canvas.hidden = true;
-  [...shown, ...own].forEach(([image, canvas], index) => {
-    if (!image) return;
-    const map = maps.find(one => one.picture === index);
-    if (map) light(image, canvas, map, crops);
-    else if (word?.maps.length) darken(image, canvas);
-    else canvas.hidden = true;
-  });
-}
-
-function showCode() {
-  const cards = asked();
-  if (cards.length === 0) return void ($('snippet').textContent = 'Add a picture first.');
-  const { segments, body } = currentBody(cards);
-  $('snippet').textContent = snippets[state.language](address, segments, body, api.key.get());
-}
-
-// ---- Saved examples ----
-
-const setNamed = name => api.get(`support-sets/${encodeURIComponent(name)}`);
-
-async function loadSets(chosen = $('set').value) {
-  state.sets = (await api.get('support-sets')).sets;
-  $('set').replaceChildren(h('option', { value: '' }, 'none'),
-    ...state.sets.map(set => h('option', { value: set.name }, `${set.name} (${many(set.exampleCount, 'example')})`)));
-  $('set').value = state.sets.some(set => set.name === chosen) ? chosen : '';
-  await showSet();
-}
-
-async function showSet() {
-  const name = $('set').value;
-  $('delete-set').disabled = !name;
-  $('sets-state').textContent = name ? `(${name} is used)` : '';
-  const set = name ? await setNamed(name) : { examples: [] };
-  if (name !== $('set').value) return;
-  $('set-examples').replaceChildren(...set.examples.map(one => thumb(one.pictureId, one.text)));
-  refresh();
-}
-
-async function saveSet(name, cards) {
-  const examples = [];
-  for (const card of cards)
-    examples.push({ picture: await api.base64(card.file), text: request.storedText(state.model, state.task, card) });
-  const set = await api.put(`support-sets/${encodeURIComponent(name)}`, { examples, timeToLive: '86400s' });
-  set.examples.forEach((one, index) => state.known.set(one.pictureId, cards[index].url));
-  await loadSets(name);
-  $('set-message').textContent = `${many(cards.length, 'example')} saved as ${name}. The server picks from them now.`;
 }
 
 // ---- The key, the model, and everything that is clicked ----
@@ -401,7 +272,7 @@ async function start() {
     show($('gallery-note'), state.model.language.modelId === 'flamingo-shapes' ? ''
       : 'These pictures belong to the small model flamingo-shapes; this server has another model, which may answer otherwise.');
     document.documentElement.classList.toggle('as-stored', state.model.vision.orientation === 'ignore');
-    await loadSets();
+    await sets.load();
     show($('problem'), '');
   } catch (error) {
     $('model').textContent = error.status === 401 ? 'A key is needed.' : 'No model.';
@@ -428,7 +299,11 @@ const on = (target, name, run) => (typeof target === 'string' ? $(target) : targ
   .addEventListener(name, event => Promise.resolve(run(event)).catch(problem));
 
 on('files', 'change', event => { addPictures(event.target.files); event.target.value = ''; });
-on(document, 'paste', event => { if (event.clipboardData.files.length) { event.preventDefault(); addPictures(event.clipboardData.files); } });
+on(document, 'paste', event => {
+  if (event.clipboardData.files.length === 0) return;
+  event.preventDefault();
+  addPictures(event.clipboardData.files);
+});
 on(document, 'dragover', event => { event.preventDefault(); document.body.classList.add('dropping'); });
 on(document, 'dragleave', event => { if (!event.relatedTarget) document.body.classList.remove('dropping'); });
 on(document, 'drop', event => {
@@ -446,52 +321,13 @@ on('ask', 'click', ask);
 on('stop', 'click', () => { stop(); $('ask').focus(); });
 on('rank-button', 'click', rank);
 on('ladder-button', 'click', ladder);
-for (const id of ['selection', 'count', 'max-tokens', 'temperature']) on(id, 'change', refresh);
-on('set', 'change', showSet);
-on('delete-set', 'click', async () => {
-  const name = $('set').value;
-  await api.remove(`support-sets/${encodeURIComponent(name)}`);
-  await loadSets('');
-  $('set-message').textContent = `${name} is deleted.`;
-});
-on('save-set', 'submit', async event => {
-  event.preventDefault();
-  await saveSet($('set-name').value, state.cards.slice(0, -1).filter(card => !card.hidden));
-});
+for (const id of ['max-tokens', 'temperature']) on(id, 'change', refresh);
 on('key-button', 'click', () => askForKey(''));
 on('key-form', 'submit', event => {
   if (event.submitter?.value === 'forget') api.key.set(null);
   else if (event.submitter?.value === 'cancel') return;
   else api.key.set($('key').value.trim());
   return start();
-});
-
-const tabs = [...document.querySelectorAll('[role=tab]')];
-tabs.forEach((tab, index) => {
-  const select = chosen => {
-    state.language = chosen.id.slice('tab-'.length);
-    for (const one of tabs) {
-      one.setAttribute('aria-selected', one === chosen);
-      one.tabIndex = one === chosen ? 0 : -1;
-    }
-    $('snippet').setAttribute('aria-labelledby', chosen.id);
-    chosen.focus();
-    if (state.model) showCode();
-  };
-  on(tab, 'click', () => select(tab));
-  on(tab, 'keydown', event => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) select(tabs[(index + step + tabs.length) % tabs.length]);
-  });
-});
-on('copy', 'click', async () => {
-  const text = $('snippet').textContent;
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else { // pages without https have no clipboard
-    getSelection().selectAllChildren($('snippet'));
-    document.execCommand('copy');
-  }
-  $('copied').textContent = 'Copied.';
 });
 
 $('gallery').append(...examples.map(example => h('li', {}, h('button', {
@@ -501,7 +337,7 @@ $('gallery').append(...examples.map(example => h('li', {}, h('button', {
       await loadExample(example);
       if (example.set) {
         $('sets').open = true;
-        await saveSet(example.set, state.cards.slice(0, -1));
+        await sets.save(example.set, state.cards.slice(0, -1));
         for (const card of state.cards.slice(0, -1)) state.cards.splice(state.cards.indexOf(card), 1);
         [$('selection').value, $('count').value] = ['SHOT_SELECTION_RICES', 4];
         refresh();

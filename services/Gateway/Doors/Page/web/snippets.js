@@ -10,12 +10,14 @@ function picturesOf(segments) {
   return names;
 }
 
+const besides = body => Object.entries(body).filter(([name]) => name !== 'segments');
+
 export function curl(address, segments, body, key) {
   const names = picturesOf(segments);
   const files = [...names.values()].map(one => `P${one.index}=$(base64 -w0 ${shellWord(one.file)})\n`).join('');
-  const lines = segments.map(({ card, text }) => card ? `{"picture": "$P${names.get(card).index}"}` : `{"text": ${shellText(quoted(text))}}`);
-  const rest = Object.entries(body).filter(([name]) => name !== 'segments')
-    .map(([name, value]) => `,\n "${name}": ${shellText(JSON.stringify(value))}`).join('');
+  const lines = segments.map(({ card, text }) =>
+    card ? `{"picture": "$P${names.get(card).index}"}` : `{"text": ${shellText(quoted(text))}}`);
+  const rest = besides(body).map(([name, value]) => `,\n "${name}": ${shellText(JSON.stringify(value))}`).join('');
   return `${files}curl -fsSN '${address}flamingo/v1/generate' -H 'Content-Type: application/json'`
     + (key ? ` -H "Authorization: Bearer $FLAMINGO_KEY"` : '')
     + ` -d @- <<JSON\n{"segments": [\n  ${lines.join(',\n  ')}]${rest}}\nJSON\n`;
@@ -24,7 +26,7 @@ export function curl(address, segments, body, key) {
 export function python(address, segments, body, key) {
   const lines = segments.map(({ card, text }) => card
     ? `    {"picture": picture(${quoted(card.path ?? card.name)})},` : `    {"text": ${quoted(text)}},`);
-  const rest = Object.entries(body).filter(([name]) => name !== 'segments').map(([name, value]) => `, "${name}": ${literal(value)}`).join('');
+  const rest = besides(body).map(([name, value]) => `, "${name}": ${literal(value)}`).join('');
   return `import base64, json, os, urllib.request
 
 def picture(path):
@@ -62,9 +64,10 @@ export function csharp(address, segments, body, key) {
   const sampling = [`MaxTokens = ${maxTokens}`, ...(temperature ? [`Temperature = ${temperature}f`] : []),
     ...(stopStrings ? [`StopStrings = [${stopStrings.map(quoted).join(', ')}]`] : [])].join(', ');
   const set = body.supportSet;
+  const count = set?.count ? `, Count: ${set.count}` : '';
   const choice = set ? `
 {
-    SupportSet = new SupportSetChoice(${quoted(set.name)}, ShotSelection.${selections[set.selection]}${set.count ? `, Count: ${set.count}` : ''}),
+    SupportSet = new SupportSetChoice(${quoted(set.name)}, ShotSelection.${selections[set.selection]}${count}),
 }` : '';
   const server = key
     ? `new FlamingoClientOptions

@@ -19,10 +19,17 @@ export function show(element, text) {
   element.hidden = !text;
 }
 
-export const milliseconds = ms => ms < 0.05 ? '< 0.1 ms' : ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
+export const milliseconds = ms => ms >= 1000 ? `${(ms / 1000).toFixed(1)} s`
+  : ms >= 10 ? `${Math.round(ms)} ms` : ms >= 0.05 ? `${ms.toFixed(1)} ms` : '< 0.1 ms';
 export const percent = share => share > 0.9995 && share < 1 ? '> 99.9 %' : share < 0.001 && share > 0 ? '< 0.1 %'
   : `${(100 * share).toFixed(share < 0.0995 || share > 0.995 ? 1 : 0)} %`;
 export const many = (count, one, more = one + 's') => `${count} ${count === 1 ? one : more}`;
+
+/** The number in a field, within its bounds. */
+export function setting(id, least, most, normal) {
+  const value = $(id).valueAsNumber;
+  return Math.min(most, Math.max(least, Number.isFinite(value) ? value : normal));
+}
 
 /** One bar per row: `{ label, value, text }`. The longest bar fills the line unless `most` says what does. */
 export function bars(list, rows, most = Math.max(...rows.map(row => row.value), 1e-9)) {
@@ -68,6 +75,12 @@ export function cardView(card, on) {
       for (const name of ['hide', 'last']) part(`.${name}`).hidden = isQuery;
     },
   };
+}
+
+/** A small picture with its text. `known` has the addresses of pictures by their ids; others are on the server alone. */
+export function thumb(known, id, text) {
+  const picture = known.has(id) ? h('img', { src: known.get(id), alt: '' }) : h('span', { class: 'unknown', title: id }, 'on the server');
+  return h('li', {}, h('div', { class: 'frame' }, picture, h('canvas', { hidden: true })), h('span', {}, text));
 }
 
 /** The words of an answer as buttons, with the space before a word between them. */
