@@ -54,13 +54,9 @@ public sealed partial class PathTests(BrowserFixture fixture)
         Assert.Equal(100, (await WidthsAsync(times)).Max(), 1.0);
 
         await LightAsync(visit);
-        await visit.EndAsync();
         await CompareAsync(visit);
-        await visit.EndAsync();
         await HideAsync(visit);
-        await visit.EndAsync();
         await SaveAsync(visit);
-        await visit.EndAsync();
         await visit.EndAsync();
     }
 
@@ -180,6 +176,8 @@ public sealed partial class PathTests(BrowserFixture fixture)
         await Expect(page.Locator("#drawn-shots li")).ToHaveCountAsync(4);
         await Expect(page.Locator("#drawn-shots img")).ToHaveCountAsync(4);
         Assert.All(await page.Locator("#drawn-shots li").AllInnerTextsAsync(), text => Assert.Matches("^This is a (jano|pilu)$", text.Trim()));
+        await visit.AskAsync(); // now by id
+        Assert.Equal("pilu", await visit.AnswerTextAsync());
         await visit.Words.First.ClickAsync();
         await Expect(page.Locator("#drawn-shots canvas:visible")).ToHaveCountAsync(4);
 
