@@ -75,10 +75,10 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         CheckDisk(folder.Path, weights);
         var tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         var report = new DataReport(request.DataOptions);
-        using var source = new FeatureSource(model, request.Dtype, request.CacheFeatures);
+        using var source = new FeatureSource(model, request.Dtype, new FeatureOptions { Folder = request.CacheFeatures });
         var encoder = new SequenceEncoder(model.Config, tokenizer, request.DataOptions);
         var streams = request.Data.Select((spec, index) => Stream(spec, index, encoder, source, report, cancellation)).ToList();
-        using var run = new TrainingRun(model.Config, weights, streams, source.Features, new TextTwins(model.Config.Tokens, tokenizer),
+        using var run = new TrainingRun(model.Config, weights, streams, source.Read, new TextTwins(model.Config.Tokens, tokenizer),
             options, time);
         var begun = state is not null;
         state ??= new RunState(0, TimeSpan.Zero, [.. streams.Select(_ => StreamPosition.Start)], settings);
@@ -86,7 +86,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         print(begun ? $"Going on after step {state.Step}." : $"{Trained(weights):N0} weights are trained in {streams.Count} streams.");
 
         using var metrics = new RunMetrics(folder.Metrics, state.Step);
-        var measure = new HeldOutMeasure(model.Config, run.Trainer.Network, tokenizer, source.Features);
+        var measure = new HeldOutMeasure(model.Config, run.Trainer.Network, tokenizer, source.Read);
         var meter = new RunMeter(options, state, [.. streams.Select(stream => stream.Name)], metrics, print);
         if (!begun) Measure();
         state = run.Run(state, (step, after) =>
@@ -135,7 +135,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var seed = request.Options.Seed + (ulong)index;
         var stream = new DataStream(spec, encoder, request.DataOptions, seed, report);
         return new TrainingStream($"{Path.GetFileName(spec.Path)}", spec.LossMultiplier, new BatchPlan(
-            skip => stream.Read(skip, cancellation), sequence => source.Prepare(sequence, report), request.Options.BatchTokens, seed));
+            skip => stream.Read(skip, cancellation), sequence => source.CanRead(sequence, report), request.Options.BatchTokens, seed));
     }
 
     // What changes losses. Paths may move, and a run may be made longer.
