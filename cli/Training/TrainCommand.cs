@@ -1,26 +1,109 @@
 using System.CommandLine;
+using System.Globalization;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
+using Flamingo.Training;
+using Flamingo.Training.Data;
 using Flamingo.Training.Golden;
+using Flamingo.Training.Loop;
+using TorchSharp;
 
 namespace Flamingo.Cli.Training;
 
-/// <summary><c>flamingo train</c>.</summary>
+/// <summary><c>flamingo train</c> trains the bridge of a model: the resampler and the gated blocks, between two frozen models.</summary>
 public static class TrainCommand
 {
     public static Command Create()
     {
-        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Required = true, Description = "The model directory." }
-            .MustExist("a model directory");
+        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Required = true,
+            Description = "The model directory that training begins with." }.MustExist("a model directory");
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR",
-            Description = "Replays the recorded steps of a golden of the original training." }.MustExist("a folder with golden.json");
-        var command = new Command("train", "Train the resampler and the gated blocks of a model.") { model, golden };
-        command.SetAction(parsed =>
+            Description = "Replays steps that OpenFlamingo's training recorded, in float32, and compares losses, gradients and what moved. "
+            + "The exit code is 3 if something differs." }.MustExist("a folder with golden.json");
+        var data = new Option<string[]>("--data") { HelpName = "SPEC[,loss=X]",
+            Description = "A .jsonl file, or WebDataset tars with {000..009}, and the factor of its loss. Repeatable: every step takes a "
+            + "batch of each." };
+        var output = new Option<DirectoryInfo>("--output", "-o") { HelpName = "DIR",
+            Description = "The model directory to write. DIR.run holds metrics, curves and checkpoints." };
+        var steps = NumberOption.Create<int>("--steps", "N", "Optimiser steps of the whole run.", 1);
+        var minutes = NumberOption.Create<double>("--minutes", "M", "Longest time of the whole run.", 0, moreThan: true);
+        var tokens = NumberOption.Create<int>("--batch-tokens", "N", "Most tokens of a batch, padding included.", 1, value: 4096);
+        var rate = NumberOption.Create<double>("--learning-rate", "X", "Highest learning rate.", 0, 1, moreThan: true, value: 1e-4);
+        var warmUp = NumberOption.Create<int>("--warm-up", "N", "Steps during which the rate rises.", 0, value: 100);
+        var schedule = new Option<string>("--schedule") { HelpName = "constant|linear|cosine", DefaultValueFactory = _ => "constant",
+            Description = "What follows the warm-up." };
+        schedule.MustBeOneOf("constant", "linear", "cosine");
+        var decay = NumberOption.Create<double>("--weight-decay", "X", "Weight decay of the gated blocks.", 0, 1, value: 0.1);
+        var beta = NumberOption.Create<double>("--beta2", "X", "Second beta of AdamW.", 0, 1, value: 0.999);
+        var clip = NumberOption.Create<double>("--clip", "X", "Largest norm of the gradients.", 0, moreThan: true, value: 1);
+        var accumulate = NumberOption.Create<int>("--accumulate", "N", "Batches of each stream for one step.", 1, value: 1);
+        var recompute = new Option<bool>("--recompute") {
+            Description = "Computes inner values of layers again for gradients (gradient checkpointing): less memory, more time." };
+        var dtype = new Option<string>("--dtype") { HelpName = "float32|bfloat16", DefaultValueFactory = _ => "float32",
+            Description = "Dtype of the computation and of the frozen weights; trained weights are float32." };
+        dtype.MustBeOneOf("float32", "bfloat16");
+        var seed = NumberOption.Create<ulong>("--seed", "N", "Seed of the order of the data.", value: 0);
+        var resume = new Option<bool>("--resume") { Description = "Goes on from the newest checkpoint in DIR.run." };
+        var evaluate = new Option<FileInfo>("--evaluate") { HelpName = "EPISODES.jsonl",
+            Description = "Held-out episodes: the share of right answers by task and shots is measured during the run." };
+        var evaluateEvery = NumberOption.Create<int>("--evaluate-every", "N", "Steps between measurements.", 1, value: 500);
+        var saveEvery = NumberOption.Create<int>("--save-every", "N", "Steps between checkpoints.", 1, value: 500);
+        var cache = new Option<DirectoryInfo>("--cache-features") { HelpName = "DIR",
+            Description = "Keeps the features of pictures on disk, because the encoder never changes." };
+        var teacher = NumberOption.Create<double>("--text-teacher", "X", "Weight of an auxiliary loss for data with descriptions: the "
+            + "language model shall be in the state that it is in after reading the description.", 0, value: 0);
+        var command = new Command("train", "Train the resampler and the gated blocks of a model on pictures and text; vision encoder and "
+            + "language model stay frozen. See docs/training.md.")
         {
-            var output = parsed.InvocationConfiguration.Output;
-            var opened = ModelDirectory.Open(parsed.GetRequiredValue(model).FullName);
-            return GoldenReplay.Run(opened, parsed.GetValue(golden)!.FullName, output.WriteLine) ? ExitCode.Done : ExitCode.GoldenBroken;
+            model, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
+            seed, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
+        };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(golden) is not null) return;
+            foreach (var (option, missing) in new (Option, bool)[]
+            {
+                (data, result.GetResult(data) is null), (output, result.GetResult(output) is null), (steps, result.GetResult(steps) is null),
+            })
+                if (missing) result.AddError($"{option.Name} is missing. Give it, or --golden to replay recorded steps.");
+        });
+        command.SetAction((parsed, cancellation) =>
+        {
+            var (writer, opened) = (parsed.InvocationConfiguration.Output, ModelDirectory.Open(parsed.GetRequiredValue(model).FullName));
+            if (parsed.GetValue(golden) is { } recorded)
+                return Task.FromResult(
+                    GoldenReplay.Run(opened, recorded.FullName, writer.WriteLine) ? ExitCode.Done : ExitCode.GoldenBroken);
+            var request = new TrainingRequest
+            {
+                Model = opened,
+                Data = [.. parsed.GetRequiredValue(data).Select(DataSpec.Parse)],
+                Output = parsed.GetValue(output)!.FullName,
+                Resume = parsed.GetValue(resume),
+                Evaluate = parsed.GetValue(evaluate)?.FullName,
+                CacheFeatures = parsed.GetValue(cache)?.FullName,
+                Dtype = parsed.GetValue(dtype) == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32,
+                Command = $"flamingo {string.Join(' ', parsed.Tokens.Select(token => token.Value))}",
+                Options = new TrainingOptions
+                {
+                    Steps = parsed.GetValue(steps)!.Value,
+                    Limit = parsed.GetValue(minutes) is { } limit ? TimeSpan.FromMinutes(limit) : null,
+                    BatchTokens = parsed.GetValue(tokens)!.Value,
+                    LearningRate = parsed.GetValue(rate)!.Value,
+                    WarmUp = parsed.GetValue(warmUp)!.Value,
+                    Schedule = parsed.GetValue(schedule)!,
+                    Optimizer = new AdamWOptions(parsed.GetValue(decay)!.Value, Beta2: parsed.GetValue(beta)!.Value),
+                    Clip = parsed.GetValue(clip)!.Value,
+                    Accumulate = parsed.GetValue(accumulate)!.Value,
+                    Recomputes = parsed.GetValue(recompute),
+                    Seed = parsed.GetValue(seed)!.Value,
+                    SaveEvery = parsed.GetValue(saveEvery)!.Value,
+                    EvaluateEvery = parsed.GetValue(evaluateEvery)!.Value,
+                    TeacherWeight = parsed.GetValue(teacher)!.Value,
+                },
+            };
+            var job = new TrainingJob(request, line => { writer.WriteLine(line); writer.Flush(); }, TimeProvider.System);
+            return Task.Run(() => job.Run(cancellation) ? ExitCode.Done : ExitCode.Interrupted, CancellationToken.None);
         });
         return command;
     }

@@ -39,8 +39,8 @@ public static class GoldenReplay
         {
             var wanted = golden.Steps[step];
             var rate = golden.LearningRate * Math.Min(1, step / (double)Math.Max(1, golden.WarmupSteps));
-            var captions = trainer.Backward(features, golden.Captions, golden.CaptionMultiplier);
-            var interleaved = trainer.Backward(features, golden.Interleaved, golden.InterleavedMultiplier);
+            var (captions, _) = trainer.Backward(features, golden.Captions, golden.CaptionMultiplier);
+            var (interleaved, _) = trainer.Backward(features, golden.Interleaved, golden.InterleavedMultiplier);
             if (step == 0) CheckGradients(weights, names, expected, faults);
             var norm = trainer.Clip(golden.Clip);
             trainer.Step(rate);

@@ -16,9 +16,15 @@ namespace Flamingo.Training.Loop;
 /// <param name="recomputes">
 /// Whether a layer's inner values are computed again for its gradient (gradient checkpointing), so that only one layer's are in memory.
 /// </param>
-public sealed class BridgeTrainer(ModelConfig config, BridgeWeights weights, AdamWOptions optimizer, bool recomputes = false) : IDisposable
+/// <param name="teacherWeight">Weight of the auxiliary loss of <see cref="TextTeacher"/>; 0 leaves it out.</param>
+public sealed class BridgeTrainer(
+    ModelConfig config, BridgeWeights weights, AdamWOptions optimizer, bool recomputes = false, double teacherWeight = 0) : IDisposable
 {
     private readonly BridgeNetwork _network = new(config, weights);
+    private readonly TextTeacher _teacher = new(new BridgeNetwork(config, weights), config.Language.Layers);
+
+    /// <summary>The network whose weights are trained.</summary>
+    public BridgeNetwork Network => _network;
 
     public AdamW Optimizer { get; } = new(weights.Trained, optimizer);
 
@@ -37,8 +43,8 @@ public sealed class BridgeTrainer(ModelConfig config, BridgeWeights weights, Ada
     /// <summary>Adds the gradients of a batch's loss times a factor.</summary>
     /// <param name="features">Features of the batch's pictures, [pictures, patches, width].</param>
     /// <param name="factor">Multiplier of the loss.</param>
-    /// <returns>The loss, without the factor.</returns>
-    public double Backward(Tensor features, TrainingBatch batch, double factor)
+    /// <returns>The loss and the auxiliary loss, without factor and weight.</returns>
+    public (double Loss, double Auxiliary) Backward(Tensor features, TrainingBatch batch, double factor)
     {
         using var scope = NewDisposeScope();
         return recomputes ? Recomputing(features, batch, factor) : AtOnce(features, batch, factor);
@@ -64,18 +70,28 @@ public sealed class BridgeTrainer(ModelConfig config, BridgeWeights weights, Ada
 
     public void Dispose() => Optimizer.Dispose();
 
-    private double AtOnce(Tensor features, TrainingBatch batch, double factor)
+    private (double, double) AtOnce(Tensor features, TrainingBatch batch, double factor)
     {
         var (latents, step) = (_network.Resample(features), _network.Prepare(batch));
         var x = _network.Embed(batch);
-        for (var layer = 0; layer < config.Language.Layers; layer++) x = _network.Layer(layer, x, latents, step);
+        Tensor? auxiliary = null;
+        for (var layer = 0; layer < config.Language.Layers; layer++)
+        {
+            x = _network.Layer(layer, x, latents, step);
+            if (layer + 1 == _teacher.Layers) auxiliary = Auxiliary(x, batch);
+        }
+
         var loss = _network.Loss(x, batch);
-        loss.mul(Scalars.Of(factor)).backward();
-        return loss.item<float>();
+        var whole = auxiliary is null ? loss : loss.add(auxiliary, Scalars.Of(teacherWeight));
+        whole.mul(Scalars.Of(factor)).backward();
+        return (loss.item<float>(), auxiliary?.item<float>() ?? 0);
     }
 
+    private Tensor? Auxiliary(Tensor x, TrainingBatch batch) => teacherWeight > 0 && batch.Twin is { } twin
+        ? TextTeacher.Distance(x, [.. batch.Places.Select(one => one.Place)], _teacher.Read(twin)) : null;
+
     // The layers are a chain, so their gradients are computed from the last to the first, each from the layer's input alone.
-    private double Recomputing(Tensor features, TrainingBatch batch, double factor)
+    private (double, double) Recomputing(Tensor features, TrainingBatch batch, double factor)
     {
         var step = _network.Prepare(batch);
         Tensor latents;
@@ -95,10 +111,20 @@ public sealed class BridgeTrainer(ModelConfig config, BridgeWeights weights, Ada
         var x = inputs[^1].detach().requires_grad_(true);
         var loss = _network.Loss(x, batch);
         loss.mul(Scalars.Of(factor)).backward();
-        var gradient = x.grad!;
+        var (gradient, auxiliary) = (x.grad!, 0.0);
         for (var layer = config.Language.Layers - 1; layer >= 0; layer--)
         {
             using var inner = NewDisposeScope();
+            if (layer + 1 == _teacher.Layers)
+            {
+                var middle = inputs[layer + 1].detach().requires_grad_(true);
+                if (Auxiliary(middle, batch) is { } distance)
+                {
+                    distance.mul(Scalars.Of(factor * teacherWeight)).backward();
+                    (gradient, auxiliary) = (gradient.Plus(middle.grad!), distance.item<float>());
+                }
+            }
+
             var input = inputs[layer].detach().requires_grad_(true);
             _network.Layer(layer, input, read, step).backward([gradient]);
             gradient = input.grad!.MoveToOuterDisposeScope();
@@ -106,6 +132,6 @@ public sealed class BridgeTrainer(ModelConfig config, BridgeWeights weights, Ada
 
         if (weights.Trained.ContainsKey(BridgeWeights.Rows)) _network.Embed(batch).backward([gradient]);
         if (read.grad is { } latentGradient) _network.Resample(features).backward([latentGradient]);
-        return loss.item<float>();
+        return (loss.item<float>(), auxiliary);
     }
 }

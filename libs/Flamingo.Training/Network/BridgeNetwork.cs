@@ -79,12 +79,12 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
 
     /// <summary>One decoder layer, with the gated block before it where there is one.</summary>
     /// <param name="x">[sequences, tokens, width]</param>
-    /// <param name="latents">[pictures of the step, latents, width]</param>
+    /// <param name="latents">[pictures of the step, latents, width]; null leaves the gated blocks out.</param>
     /// <returns>[sequences, tokens, width]</returns>
-    public Tensor Layer(int layer, Tensor x, Tensor latents, BridgeStep step)
+    public Tensor Layer(int layer, Tensor x, Tensor? latents, BridgeStep step)
     {
         var name = $"layers.{layer}";
-        if (_language.CrossAttention.Layers.Contains(layer)) x = Gated($"{name}.gated_cross_attention", x, latents, step);
+        if (latents is not null && _language.CrossAttention.Layers.Contains(layer)) x = Gated($"{name}.gated_cross_attention", x, latents, step);
         var attended = x.Plus(Attend(name, Norm($"{name}.attention_norm", x), step));
         return attended.Plus(FeedForward($"{name}.feed_forward", _language.FeedForward,
             Norm($"{name}.feed_forward_norm", _language.ParallelResidual ? x : attended)));
@@ -108,11 +108,7 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
     /// <returns>f32, a scalar</returns>
     public Tensor Loss(Tensor x, TrainingBatch batch)
     {
-        var counted =
-            from sequence in Enumerable.Range(0, batch.Ids.Length)
-            from token in Enumerable.Range(1, batch.Length - 1)
-            where batch.Labels[sequence][token] != TrainingBatch.Ignored
-            select (Place: ((long)sequence * batch.Length) + token - 1, Label: (long)batch.Labels[sequence][token]);
+        var counted = batch.Places.ToList();
         var (places, labels) = (counted.Select(one => one.Place).ToArray(), counted.Select(one => one.Label).ToArray());
         return F.cross_entropy(Logits(x, places), tensor(labels));
     }

@@ -1,0 +1,71 @@
+using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Tokenization;
+using Flamingo.Training.Data;
+using Flamingo.Training.Loop;
+using Flamingo.Training.Network;
+using static TorchSharp.torch;
+
+namespace Flamingo.Training.Evaluation;
+
+/// <summary>
+/// Asks held-out episodes while a bridge is trained. An answer is right if every token of it, and the token that ends it, is the likeliest
+/// one: then greedy decoding gives exactly this answer.
+/// </summary>
+/// <param name="config">Sizes and special tokens.</param>
+/// <param name="network">The network in training.</param>
+/// <param name="tokenizer">The model's tokenizer.</param>
+/// <param name="features">Features of pictures, [pictures, patches, width]; the measure disposes them.</param>
+public sealed class HeldOutMeasure(
+    ModelConfig config, BridgeNetwork network, ITokenizer tokenizer, Func<IReadOnlyList<PictureFile>, Tensor> features)
+{
+    private const int AtOnce = 32;
+
+    /// <returns>Share of right answers and number of episodes, by task and number of shots.</returns>
+    public IReadOnlyDictionary<string, (double Accuracy, int Count)> Run(IReadOnlyList<Episode> episodes, CancellationToken cancellation)
+    {
+        var results = new SortedDictionary<string, (double, int)>(StringComparer.Ordinal);
+        foreach (var group in Episodes.Asked(episodes).GroupBy(one => one.Name, one => one.Episode))
+        {
+            var (right, count) = (0, 0);
+            foreach (var some in group.OrderBy(one => one.Shots.Count).Chunk(AtOnce))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                right += Right(some);
+                count += some.Length;
+            }
+
+            results[group.Key] = (right / (double)count, count);
+        }
+
+        return results;
+    }
+
+    private int Right(IReadOnlyList<Episode> episodes)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var batch = BatchPlan.Pad([.. episodes.Select(Sequence)], config.Tokens.Padding?.Id ?? 0);
+        using var pictures = features([.. episodes.SelectMany(Pictures)]);
+        var (latents, step, x) = (network.Resample(pictures), network.Prepare(batch), network.Embed(batch));
+        for (var layer = 0; layer < config.Language.Layers; layer++) x = network.Layer(layer, x, latents, step);
+        var counted = batch.Places.ToList();
+        var likeliest = network.Logits(x, [.. counted.Select(one => one.Place)]).argmax(-1).data<long>().ToArray();
+        return counted.Index().GroupBy(one => one.Item.Place / batch.Length)
+            .Count(episode => episode.All(one => likeliest[one.Index] == one.Item.Label));
+    }
+
+    private TrainingSequence Sequence(Episode episode)
+    {
+        var (image, end) = (config.Tokens.Image.Text, config.Tokens.EndOfChunk.Text);
+        var prompt = string.Concat(episode.Shots.Select(shot => $"{image}{shot.Text}{end}")) + image + episode.Query.Text;
+        int[] Ids(string text) => config.Tokens.Beginning is { } beginning
+            ? [beginning.Id, .. tokenizer.Encode(text)] : [.. tokenizer.Encode(text)];
+        var (before, whole) = (Ids(prompt), Ids(prompt + episode.Answer + end));
+        var same = before.Zip(whole).TakeWhile(pair => pair.First == pair.Second).Count();
+        return new TrainingSequence(
+            whole, [.. whole.Index().Select(one => one.Index < same ? TrainingBatch.Ignored : one.Item)], Pictures(episode), "");
+    }
+
+    private static PictureFile[] Pictures(Episode episode) =>
+        [.. episode.Shots.Append(episode.Query).Select(part => new PictureFile(File.ReadAllBytes(part.Picture), Flipped: false))];
+}
