@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Engine;
@@ -48,37 +47,16 @@ public sealed class PromptReader(ITokenizer tokenizer, TokensConfig tokens, Lang
             faults);
         if (faults.Total > before) return [];
 
-        var (text, around) = (new StringBuilder(), 0);
-        foreach (var (index, segment) in segments.Index())
-        {
-            if (segment is TextSegment part) text.Append(part.Text);
-            else Place(beside: index > 0 && segments[index - 1] is PictureSegment);
-        }
-
-        var ids = tokenizer.Encode(text.ToString());
+        var text = PromptText.Join(segments.Select(segment => (segment as TextSegment)?.Text), tokens);
+        var ids = tokenizer.Encode(text.Text);
         var (pictures, markers) = (segments.Count(segment => segment is PictureSegment), ids.Count(id => id == tokens.Image.Id));
         if (ids.Count == 0) faults.Add(new("segments", "The prompt is empty.", "Send at least one character or picture."));
         // two texts can form a marker where they are joined
-        if (pictures != markers || (tokens.AroundImage is { } fake && around != ids.Count(id => id == fake.Id)))
+        if (pictures != markers || (tokens.AroundImage is { } fake && text.Around != ids.Count(id => id == fake.Id)))
             faults.Add(new(
                 "segments", $"The joined texts contain {markers} picture markers for {pictures} pictures.",
                 $"Leave '{string.Join("' and '", model.PictureMarkers)}' out of the texts, also where two texts are joined."));
         return tokens.Beginning is { } beginning ? [beginning.Id, .. ids] : ids;
-
-        // Two adjacent pictures share the token between them.
-        void Place(bool beside)
-        {
-            if (!beside) Surround();
-            text.Append(tokens.Image.Text);
-            Surround();
-        }
-
-        void Surround()
-        {
-            if (tokens.AroundImage is not { } token) return;
-            text.Append(token.Text);
-            around++;
-        }
     }
 
     // The name of every picture, and the latents that were sent, by name. A picture with neither latents nor checksum is the first value

@@ -8,7 +8,7 @@ namespace Flamingo.VisionEncoder.Execution;
 /// Checks pictures and clips before they are decoded: the number and size of files, the size in pixels by the header, and the
 /// number of frames. All faults of a call are reported together.
 /// </summary>
-internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
+public sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions options)
 {
     public const string Formats = "Send a complete JPEG, PNG, WebP, GIF or BMP file.";
 
@@ -17,7 +17,7 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
     /// <exception cref="FlamingoException">
     /// InvalidArgument, naming every bad picture as <c>pictures[i]</c>, or its file as <c>pictures[i].files[j]</c> if it has several files.
     /// </exception>
-    public IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
+    internal IReadOnlyList<PicturePlan> Check(IReadOnlyList<VisualInput> pictures)
     {
         if (pictures.Count == 0 || pictures.Count > options.MaxPictures)
             throw FlamingoException.Invalid(
@@ -73,7 +73,9 @@ internal sealed class PictureGate(IPictureDecoder decoder, VisionEncoderOptions 
         if (Fault(file) is var (problem, remedy)) faults.Add(new(field, problem, remedy));
     }
 
-    private (string Problem, string Remedy)? Fault(ReadOnlyMemory<byte> file)
+    /// <summary>Checks one file by its size and its header.</summary>
+    /// <returns>Null if it may be decoded.</returns>
+    public (string Problem, string Remedy)? Fault(ReadOnlyMemory<byte> file)
     {
         if (file.Length == 0) return ("The picture is empty.", Formats);
         if (file.Length > options.MaxPictureBytes)
