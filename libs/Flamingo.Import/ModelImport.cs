@@ -116,7 +116,8 @@ internal static class ModelImport
     private static long Bytes(IEnumerable<SourceTensor> tensors, string? dtype) =>
         tensors.Sum(tensor => tensor.Length / WeightDtypes.Size(tensor.Dtype) * WeightDtypes.Size(dtype ?? tensor.Dtype));
 
-    private static WeightsFile Describe(string folder, string name, ProgressMeter meter, CancellationToken cancellation)
+    /// <summary>Computes what flamingo.json says about a weight file.</summary>
+    public static WeightsFile Describe(string folder, string name, ProgressMeter meter, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var path = Path.Combine(folder, name);
@@ -134,5 +135,6 @@ internal static class ModelImport
                 + string.Join("\n  ", faults.Distinct()));
     }
 
-    private static CheckpointException Exists(string output) => new($"{output} exists already. Name another --output, or delete it.");
+    /// <summary>The error about an output that exists.</summary>
+    public static CheckpointException Exists(string output) => new($"{output} exists already. Name another --output, or delete it.");
 }

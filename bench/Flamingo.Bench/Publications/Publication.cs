@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Checkpoints;
-using Flamingo.Fixtures.PyTorch;
+using Flamingo.Import.Pickles;
 using Flamingo.Import;
 using Flamingo.Import.Sources;
 

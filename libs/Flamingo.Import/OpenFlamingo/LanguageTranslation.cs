@@ -52,7 +52,8 @@ internal static partial class LanguageTranslation
         return (config, weights.Tensors.Concat(checkpoint.Tensors).ToDictionary());
     }
 
-    private static ILanguageFamily FamilyOf(JsonElement config, string file) => config.GetProperty("model_type").GetString() switch
+    /// <exception cref="CheckpointException">This build reads no such language model.</exception>
+    public static ILanguageFamily FamilyOf(JsonElement config, string file) => config.GetProperty("model_type").GetString() switch
     {
         "mosaic_gpt" or "mpt" => new Mpt(config),
         "gpt_neox" => new GptNeoX(config),

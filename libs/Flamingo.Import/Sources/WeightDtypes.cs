@@ -5,12 +5,15 @@ using Flamingo.Checkpoints;
 namespace Flamingo.Import.Sources;
 
 /// <summary>Checks and converts the three dtypes of weights.</summary>
-internal static class WeightDtypes
+public static class WeightDtypes
 {
-    public static readonly string[] All = ["F32", "F16", "BF16"];
+    /// <summary>The dtypes, as safetensors spells them.</summary>
+    public static IReadOnlyList<string> All { get; } = ["F32", "F16", "BF16"];
 
+    /// <summary>Bytes of one element.</summary>
     public static int Size(string dtype) => SafetensorsFile.ElementSize(dtype);
 
+    /// <summary>Whether no element is infinite or NaN.</summary>
     public static bool IsFinite(byte[] bytes, string dtype)
     {
         switch (dtype)
@@ -30,6 +33,7 @@ internal static class WeightDtypes
         }
     }
 
+    /// <summary>Returns elements in another dtype, rounded to the nearest value. Equal dtypes return the same array.</summary>
     public static byte[] Convert(byte[] bytes, string from, string to)
     {
         if (from == to) return bytes;

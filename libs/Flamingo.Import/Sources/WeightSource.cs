@@ -42,6 +42,16 @@ public sealed class WeightSource : IDisposable
         }
     }
 
+    /// <summary>Returns tensors that are computed, not read from a file.</summary>
+    /// <param name="label">What messages call them.</param>
+    /// <param name="tensors">The tensors by their names.</param>
+    internal static WeightSource Of(string label, IEnumerable<SourceTensor> tensors)
+    {
+        var source = new WeightSource([label]);
+        foreach (var tensor in tensors) source._tensors.Add(tensor.Name, tensor);
+        return source;
+    }
+
     public void Dispose() => _open.ForEach(file => file.Dispose());
 
     private static List<string> FilesOf(string folder)

@@ -49,6 +49,9 @@ internal sealed class TokenizerTranslation
         }
     }
 
+    /// <summary>One more than the largest id: the rows that the token embedding needs.</summary>
+    public int Vocabulary => _next;
+
     /// <summary>Whether a configuration file names a padding token.</summary>
     public bool HasPadding => Beside(_folder).Where(File.Exists).Any(file =>
     {

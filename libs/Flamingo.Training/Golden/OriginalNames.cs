@@ -28,6 +28,9 @@ public sealed class OriginalNames
             ("rotary", "rms_norm") => ("model.layers", "lang_encoder.model.embed_tokens.weight", "lang_encoder.lm_head.weight"),
             _ => throw new CheckpointException($"OpenFlamingo has no language model with {language.Positions} positions and {language.Norm}."),
         };
+        SavesHead = (language.Positions, language.Norm) == ("rotary", "layer_norm");
+        // mosaic_gpt, which alone normalises queries and keys, computes logits from its embedding and has no module for a head.
+        HasTiedHead = language.Positions != "alibi" || language.QueryKeyNorm == "none";
         if (language.CrossAttention.Norm != "layer_norm" || language.CrossAttention.QueryKeyNorm != "none"
             || language.CrossAttention.FeedForward != "gelu")
             throw new CheckpointException("These gated blocks are not OpenFlamingo's, so its checkpoint cannot hold them.");
@@ -38,6 +41,12 @@ public sealed class OriginalNames
 
     /// <summary>Name of the output projection.</summary>
     public string Head { get; }
+
+    /// <summary>Whether a tied output projection is a second name of the token embedding in a state dict.</summary>
+    public bool HasTiedHead { get; }
+
+    /// <summary>Whether checkpoint.pt holds an untied output projection, because the original calls it an embedding.</summary>
+    public bool SavesHead { get; }
 
     /// <param name="name">Name of a trained weight in <see cref="BridgeWeights"/>, except <see cref="BridgeWeights.Rows"/>.</param>
     /// <exception cref="CheckpointException">OpenFlamingo has no such weight.</exception>

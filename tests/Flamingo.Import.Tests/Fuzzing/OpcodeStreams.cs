@@ -1,4 +1,4 @@
-using Flamingo.Fixtures.PyTorch;
+using Flamingo.Import.Pickles;
 using System.Text;
 using Flamingo.Import.Tests.Pickles;
 

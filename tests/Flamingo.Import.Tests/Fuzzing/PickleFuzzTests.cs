@@ -1,6 +1,5 @@
-using Flamingo.Fixtures.PyTorch;
-using System.Runtime.InteropServices;
 using Flamingo.Import.Pickles;
+using System.Runtime.InteropServices;
 using Flamingo.Import.Sources;
 using Flamingo.Import.Tests.Pickles;
 using Flamingo.Import.Tests.Sources;

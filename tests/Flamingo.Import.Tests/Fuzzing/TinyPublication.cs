@@ -1,4 +1,4 @@
-using Flamingo.Fixtures.PyTorch;
+using Flamingo.Import.Pickles;
 using System.Text.Json;
 using Flamingo.Import.Sources;
 using Flamingo.Import.Tests.Sources;

@@ -1,4 +1,4 @@
-using Flamingo.Fixtures.PyTorch;
+using Flamingo.Import.Pickles;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;

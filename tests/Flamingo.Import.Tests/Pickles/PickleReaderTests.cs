@@ -1,6 +1,5 @@
-using Flamingo.Fixtures.PyTorch;
-using Flamingo.Checkpoints;
 using Flamingo.Import.Pickles;
+using Flamingo.Checkpoints;
 
 namespace Flamingo.Import.Tests.Pickles;
 

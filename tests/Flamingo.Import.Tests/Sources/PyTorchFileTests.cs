@@ -1,4 +1,4 @@
-using Flamingo.Fixtures.PyTorch;
+using Flamingo.Import.Pickles;
 using System.Runtime.InteropServices;
 using Flamingo.Checkpoints;
 using Flamingo.Import.Sources;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Flamingo.Fixtures.PyTorch;
+namespace Flamingo.Import.Pickles;
 
 /// <summary>Writes pickles opcode by opcode: the pickles of torch.save, and malicious pickles for tests.</summary>
 public sealed class PickleWriter
@@ -26,9 +26,10 @@ public sealed class PickleWriter
         return Op("X").Raw(Int32(bytes.Length)).Raw(bytes);
     }
 
-    /// <summary>LONG1 with eight bytes: any 64-bit integer.</summary>
+    /// <summary>BININT where the value fits, as Python writes it, and LONG1 with eight bytes for any other integer.</summary>
     public PickleWriter Number(long value)
     {
+        if (value is >= int.MinValue and <= int.MaxValue) return Op("J").Raw(Int32((int)value));
         var bytes = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, value);
         return Raw(0x8a, 8).Raw(bytes);

@@ -1,0 +1,112 @@
+using Flamingo.Checkpoints;
+using Flamingo.Modeling.Tensors;
+using Flamingo.Training.Loop;
+using Flamingo.Training.Network;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Flamingo.Training.Tests.Network;
+
+/// <summary>
+/// Gradients against finite differences of the loss, for every family: tied and untied heads, ALiBi and rotary positions, sequential and
+/// parallel residuals, LayerNorm and RMSNorm, GELU and SwiGLU.
+/// </summary>
+public sealed class GradientTests(Models models)
+{
+    [Theory(Timeout = 120_000)]
+    [InlineData("mpt1b")]
+    [InlineData("mpt7b")]
+    [InlineData("neox")]
+    [InlineData("pythia")]
+    [InlineData("llama")]
+    [InlineData("idefics")]
+    public async Task Gradients_are_the_slopes_of_the_loss(string family)
+    {
+        await Task.Yield();
+        using var scope = NewDisposeScope();
+        var (model, batch, features) = Prepare(family);
+        // The computation is in f64, so that a small step's difference is not rounding. The code is that of f32.
+        using var weights = new BridgeWeights(model, ScalarType.Float64);
+        using var trainer = new BridgeTrainer(model.Config, weights, new AdamWOptions());
+        trainer.Backward(features, batch, 1);
+        var random = new Random(7);
+        // One tensor of each kind: layers have the same kinds.
+        var kinds = weights.Trained.Keys.GroupBy(name => string.Join('.', name.Split('.').Where(part => !int.TryParse(part, out _)
+            || name.StartsWith(BridgeWeights.Resampler, StringComparison.Ordinal)))).Select(kind => kind.Last()).ToList();
+        Assert.True(kinds.Count > 10, $"{kinds.Count} kinds");
+        foreach (var name in kinds)
+        {
+            var gradients = weights.Trained[name].grad!.flatten().data<float>().ToArray();
+            var large = gradients.Index().OrderByDescending(one => Math.Abs(one.Item)).Take(20).Select(one => one.Index).ToArray();
+            foreach (var at in Enumerable.Range(0, 3).Select(_ => large[random.Next(large.Length)]))
+            {
+                var slope = Slope(trainer, weights.Trained[name], at, features, batch);
+                Assert.True(Math.Abs(slope - gradients[at]) <= (0.01 * Math.Abs(gradients[at])) + 1e-5,
+                    $"{family} {name}[{at}]: the gradient is {gradients[at]:g6}, the slope {slope:g6}");
+            }
+        }
+    }
+
+    [Theory(Timeout = 120_000)]
+    [InlineData("mpt1b")]
+    [InlineData("mpt7b")]
+    [InlineData("neox")]
+    [InlineData("pythia")]
+    [InlineData("llama")]
+    [InlineData("idefics")]
+    public async Task Gradients_are_the_same_where_layers_are_computed_again(string family)
+    {
+        await Task.Yield();
+        using var scope = NewDisposeScope();
+        var (model, batch, features) = Prepare(family);
+        var (loss, plain) = Gradients(recomputes: false);
+        var (otherLoss, recomputed) = Gradients(recomputes: true);
+        Assert.Equal(loss, otherLoss);
+        Assert.Equal(plain.Keys, recomputed.Keys);
+        foreach (var (name, gradient) in plain)
+        {
+            var apart = (gradient - recomputed[name]).abs().max().item<float>();
+            var largest = gradient.abs().max().item<float>();
+            Assert.True(apart <= 1e-5 * largest, $"{family} {name}: {apart:g3} of {largest:g3}");
+        }
+
+        (double, SortedDictionary<string, Tensor>) Gradients(bool recomputes)
+        {
+            using var weights = new BridgeWeights(model, ScalarType.Float32);
+            using var trainer = new BridgeTrainer(model.Config, weights, new AdamWOptions(), recomputes);
+            // Two batches add their gradients, one of them without any picture.
+            var (sum, _) = trainer.Backward(features, batch, 0.5);
+            trainer.Backward(features, new GoldenBatch(family).Of(0), 1);
+            return (sum, new(weights.Trained.ToDictionary(one => one.Key, one => one.Value.grad!.clone()), StringComparer.Ordinal));
+        }
+    }
+
+    // Prompts with pictures, with several, and without any, in one batch.
+    private (ModelDirectory Model, TrainingBatch Batch, Tensor Features) Prepare(string family)
+    {
+        var prompts = new GoldenBatch(family);
+        var chosen = new[] { "no-picture", "one-picture", "three-shot" }.Select(name => prompts.Names.ToList().IndexOf(name)).ToArray();
+        return (models.DirectoryOf(family), prompts.Of(chosen), GoldenBatch.ToTensor(prompts.Features));
+    }
+
+    private static double Slope(BridgeTrainer trainer, Tensor parameter, int at, Tensor features, TrainingBatch batch)
+    {
+        const double Step = 1.0 / 256;
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var values = parameter.flatten();
+        var start = values[at].item<float>();
+        float Move(double by)
+        {
+            values[at].fill_(Scalars.Of(start + by));
+            return values[at].item<float>();
+        }
+
+        var above = Move(Step);
+        var high = trainer.Loss(features, batch);
+        var below = Move(-Step);
+        var low = trainer.Loss(features, batch);
+        Move(0);
+        return (high - low) / (above - below);
+    }
+}
