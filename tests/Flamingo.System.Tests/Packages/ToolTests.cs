@@ -25,7 +25,8 @@ public sealed class ToolTests : IDisposable
     {
         var (feed, tools, elsewhere) = (Folder("feed"), Path.Combine(_all, "tools"), Folder("elsewhere"));
         var build = new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
-        await DotnetAsync("pack", RepositoryFiles.Path("cli"), "--no-build", "-c", char.ToUpperInvariant(build[0]) + build[1..], "-o", feed);
+        await DotnetAsync(
+            "pack", RepositoryFiles.Path("cli"), "--no-build", "-c", char.ToUpperInvariant(build[0]) + build[1..], "-o", feed);
         using (var package = ZipFile.OpenRead(Assert.Single(Directory.EnumerateFiles(feed))))
         {
             var files = package.Entries.Select(entry => entry.FullName).ToList();
