@@ -87,16 +87,24 @@ function currentBody(cards) {
 /** Sends pictures by id where the server holds them, and once more as files if it has lost them meanwhile. */
 async function withPictures(segments, call) {
   const files = new Map();
+  // To compare a picture with the examples of a list, the server needs more than what it keeps of one that was only asked about.
+  const compares = sets.chosen()?.selection === 'SHOT_SELECTION_RICES';
+  const isKnown = card => card.id && (card.compared || !compares);
   const fill = async () => {
-    for (const { card } of segments) if (card && !card.id && !files.has(card)) files.set(card, await api.base64(card.file));
-    return request.filled(segments, card => card.id ? { pictureId: card.id } : { picture: files.get(card) });
+    for (const { card } of segments) if (card && !isKnown(card) && !files.has(card)) files.set(card, await api.base64(card.file));
+    return request.filled(segments, card => isKnown(card) ? { pictureId: card.id } : { picture: files.get(card) });
+  };
+  const tell = async () => {
+    const answer = await call(await fill());
+    if (compares) for (const { card } of segments) if (card) card.compared = true;
+    return answer;
   };
   try {
-    return await call(await fill());
+    return await tell();
   } catch (error) {
     if (!error.missing) throw error;
-    for (const { card } of segments) if (card) card.id = null;
-    return call(await fill());
+    for (const { card } of segments) if (card) [card.id, card.compared] = [null, false];
+    return tell();
   }
 }
 
