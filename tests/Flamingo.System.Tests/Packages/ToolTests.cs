@@ -30,7 +30,7 @@ public sealed class ToolTests : IDisposable
         using (var package = ZipFile.OpenRead(Assert.Single(Directory.EnumerateFiles(feed))))
         {
             var files = package.Entries.Select(entry => entry.FullName).ToList();
-            foreach (var file in new[] { "LICENSE", "NOTICE" }) Assert.Contains(file, files);
+            foreach (var file in new[] { "LICENSE", "NOTICE", "README.md" }) Assert.Contains(file, files);
             Assert.Contains(files, file => file.EndsWith("licences/libtorch-cpu-linux-x64/LICENSE-LIBTORCH.txt", StringComparison.Ordinal));
         }
 
