@@ -39,11 +39,13 @@ public sealed class FlamingoClient : IFlamingo, ITasks, ISupportSets, ILatentCac
             throw new ArgumentException(
                 $"'{options.Tenant}' is not a valid tenant name. Give 1 to {TenantName.MostCharacters} characters of A-Z a-z 0-9 . _ -",
                 nameof(options));
-        _tenant = options.Tenant;
+        (_tenant, Addresses) = (options.Tenant, options.Addresses);
         _logger = options.LoggerFactory.CreateLogger<FlamingoClient>();
         _held = options.SendsPicturesOnce ? new HeldPictures(MostHeld) : null;
         _calls = new GatewayCalls(options, _logger);
     }
+
+    internal IReadOnlyList<string> Addresses { get; }
 
     /// <summary>
     /// Support sets on the server. A change is never executed twice, because it is not retried once it may have reached a server.

@@ -28,9 +28,8 @@ public sealed partial class ConversationPageTests
         if (title.StartsWith("Chat template", StringComparison.Ordinal))
             server.Flamingo.Model = model with { Language = model.Language with { Prompts = Templates.Chat } };
         foreach (var number in Enumerable.Range(1, 3)) server.Flamingo.Known[Id(number)] = true;
-        var whole = ShortId().Replace(request, match => $"\"flamingo:{Id(int.Parse(match.Groups[1].ValueSpan, provider: null))}\"");
 
-        await server.AskAsync("/v1/chat/completions", whole);
+        await server.AskAsync("/v1/chat/completions", Whole(request));
 
         Assert.Equal(prompt, server.Flamingo.Prompt);
         // the pictures are in their order
@@ -39,7 +38,11 @@ public sealed partial class ConversationPageTests
             server.Flamingo.Asked.Segments.OfType<FlamingoPictureId>().Select(picture => picture.Id));
     }
 
-    private static string Id(int number) => new((char)('0' + number), 64);
+    /// <summary>A request of the page with whole picture ids.</summary>
+    public static string Whole(string request) =>
+        ShortId().Replace(request, match => $"\"flamingo:{Id(int.Parse(match.Groups[1].ValueSpan, provider: null))}\"");
+
+    public static string Id(int number) => new((char)('0' + number), 64);
 
     [GeneratedRegex(@"^### \d+\. (.*)\n\n```json\n((?s:.*?))\n```\n\n```text\n((?s:.*?))\n```$", RegexOptions.Multiline)]
     private static partial Regex Conversation();

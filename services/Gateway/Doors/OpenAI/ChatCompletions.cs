@@ -1,4 +1,5 @@
 using Flamingo.Abstractions;
+using Flamingo.Abstractions.Templates;
 using Microsoft.AspNetCore.Http;
 
 namespace Flamingo.Gateway.Doors.OpenAI;
@@ -27,20 +28,16 @@ internal sealed class ChatCompletions(IFlamingo flamingo, ServedModels models, P
         ChatPrompt prompt;
         try
         {
-            prompt = new ChatPrompt(messages, model.Language, options);
+            prompt = new ChatPrompt([.. messages.Select(message => message.ToPrompt())], model.Language, options.Chat(tenant), "flamingo.");
         }
         catch (FlamingoException refusal)
         {
             throw Translate(refusal);
         }
 
-        var native = new FlamingoRequest(prompt.Segments, prompt.Sampling(options.Sampling))
-        {
-            Tenant = tenant, SupportSet = options.SupportSet, PinPrefix = options.Pin, Attention = options.Attention,
-        };
-        var reply = prompt.ReplyTexts(options.Sampling.Beams > 1);
+        var reply = prompt.ReplyTexts();
         await AnswerStream.SendAsync(
             context, AnswerWriter.Of(isChat: true, model, time, options), options,
-            flamingo.GenerateAsync(native, context.RequestAborted).Select(reply), failure => Translate(prompt.Translate(failure)));
+            flamingo.GenerateAsync(prompt.Request, context.RequestAborted).Select(reply), failure => Translate(prompt.Translate(failure)));
     }
 }

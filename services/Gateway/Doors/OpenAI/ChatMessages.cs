@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Flamingo.Abstractions.Templates;
 
 namespace Flamingo.Gateway.Doors.OpenAI;
 
@@ -8,12 +9,12 @@ namespace Flamingo.Gateway.Doors.OpenAI;
 /// <param name="Path">Path of the part in the request.</param>
 internal sealed record MessagePart(string? Text, RequestPicture? Picture, string Path);
 
-/// <param name="Role">system, user or assistant; a developer is a system.</param>
+/// <param name="Role">A role of <see cref="PromptMessage"/>.</param>
 internal sealed record ChatMessage(string Role, IReadOnlyList<MessagePart> Parts, string Path)
 {
-    public const string System = "system", User = "user", Assistant = "assistant";
-
-    private const int MostMessages = 1024, MostParts = 1024;
+    /// <summary>The message for a prompt, once the files of all pictures are fetched.</summary>
+    public PromptMessage ToPrompt() =>
+        new(Role, [.. Parts.Select(part => new PromptPart(part.Text, part.Picture?.Visual, part.Path))], Path);
 
     /// <summary>Reads the <c>messages</c> of a request.</summary>
     public static IReadOnlyList<ChatMessage> Read(Fields request, RequestPictures pictures)
@@ -21,7 +22,7 @@ internal sealed record ChatMessage(string Role, IReadOnlyList<MessagePart> Parts
         var list = request.List("messages");
         if (list.Count == 0)
             throw OpenAiFault.Invalid("messages", "There is no message.", "Send at least one of role user.", "missing_field");
-        CheckCount("messages", "messages", list.Count, MostMessages);
+        CheckCount("messages", "messages", list.Count, PromptMessage.MostMessages);
         return [.. list.Select(item => Read(new Fields(item.Value, item.Path), item.Path, pictures))];
     }
 
@@ -29,22 +30,16 @@ internal sealed record ChatMessage(string Role, IReadOnlyList<MessagePart> Parts
     public static IReadOnlyList<MessagePart> ReadParts(IReadOnlyList<(JsonElement Value, string Path)> list, string path,
         RequestPictures pictures)
     {
-        CheckCount(path, "parts", list.Count, MostParts);
+        CheckCount(path, "parts", list.Count, PromptMessage.MostParts);
         return [.. list.Select(item => Part(new Fields(item.Value, item.Path), item.Path, pictures))];
     }
 
     private static ChatMessage Read(Fields message, string path, RequestPictures pictures)
     {
-        var role = message.Text("role") switch
-        {
-            "system" or "developer" => System,
-            "user" => User,
-            "assistant" => Assistant,
-            null => throw OpenAiFault.Invalid(
-                message.Path("role"), "There is no role.", "Send system, user or assistant.", "missing_field"),
-            var other => throw OpenAiFault.Unsupported(
-                message.Path("role"), $"'{OpenAiFault.Quote(other)}' is none of system, developer, user and assistant."),
-        };
+        var name = message.Text("role") ?? throw OpenAiFault.Invalid(
+            message.Path("role"), "There is no role.", "Send system, user or assistant.", "missing_field");
+        var role = PromptMessage.RoleOf(name) ?? throw OpenAiFault.Unsupported(
+            message.Path("role"), $"'{OpenAiFault.Quote(name)}' is none of system, developer, user and assistant.");
         var at = message.Path("content");
         var content = message.Take("content")
             ?? throw OpenAiFault.Invalid(at, "There is no content.", "Send a text or a list of parts.", "missing_field");
@@ -55,7 +50,7 @@ internal sealed record ChatMessage(string Role, IReadOnlyList<MessagePart> Parts
             _ => throw Fields.WrongType(at, content, "a text or a list of parts"),
         };
         message.RefuseOthers();
-        if (role != User && parts.FirstOrDefault(part => part.Picture is not null) is { } picture)
+        if (role != PromptMessage.User && parts.FirstOrDefault(part => part.Picture is not null) is { } picture)
             throw OpenAiFault.Invalid(picture.Path, $"A message of role {role} has a picture.", "Send pictures in messages of role user.");
         return new ChatMessage(role, parts, path);
     }

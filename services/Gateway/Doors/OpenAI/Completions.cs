@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
-using Flamingo.Gateway.Tasks;
+using Flamingo.Abstractions.Templates;
 using Microsoft.AspNetCore.Http;
 
 namespace Flamingo.Gateway.Doors.OpenAI;

@@ -14,8 +14,7 @@ internal sealed record RequestOptions
 
     public SamplingParameters Sampling { get; private init; } = new();
 
-    /// <summary>caption, answer or raw; null lets the turns decide.</summary>
-    public string? Task { get; private init; }
+    public ChatPromptTask? Task { get; private init; }
 
     public bool? ZeroShot { get; private init; }
 
@@ -32,6 +31,13 @@ internal sealed record RequestOptions
 
     /// <summary>The field with which the caller says the largest number of tokens.</summary>
     private string MostTokensName { get; init; } = "max_tokens";
+
+    /// <summary>What a chat asks for besides its messages.</summary>
+    public FlamingoChatRequest Chat(string tenant) => new()
+    {
+        Sampling = Sampling, Task = Task, ZeroShot = ZeroShot, SupportSet = SupportSet, PinPrefix = Pin, Attention = Attention,
+        Tenant = tenant,
+    };
 
     /// <summary>Reads everything except the prompt and refuses what is left over.</summary>
     /// <param name="isChat">Whether this is a chat; a completion has other fields for log-probabilities.</param>
@@ -151,10 +157,15 @@ internal sealed record RequestOptions
 
     private static RequestOptions ReadOwn(Fields own, RequestOptions options, bool isChat)
     {
-        var task = isChat ? own.Text("task") : null;
-        if (task is not (null or ChatPrompt.Caption or ChatPrompt.Answer or ChatPrompt.Raw))
-            throw OpenAiFault.Invalid(
-                own.Path("task"), $"'{OpenAiFault.Quote(task)}' is no task.", "Send caption, answer or raw.");
+        ChatPromptTask? task = (isChat ? own.Text("task") : null) switch
+        {
+            null => null,
+            "caption" => ChatPromptTask.Caption,
+            "answer" => ChatPromptTask.Answer,
+            "raw" => ChatPromptTask.Raw,
+            var other => throw OpenAiFault.Invalid(
+                own.Path("task"), $"'{OpenAiFault.Quote(other)}' is no task.", "Send caption, answer or raw."),
+        };
         return options with
         {
             Task = task,

@@ -56,7 +56,8 @@ internal static class PlaygroundPage
                 using var stream = assembly.GetManifestResourceStream(name)!;
                 var bytes = new byte[stream.Length];
                 stream.ReadExactly(bytes);
-                return new File(bytes, TypeOf(name), new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(bytes))[..32]}\""));
+                var tag = Convert.ToHexStringLower(SHA256.HashData(bytes))[..32];
+                return new File(bytes, TypeOf(name), new EntityTagHeaderValue($"\"{tag}\""));
             },
             StringComparer.Ordinal);
     }

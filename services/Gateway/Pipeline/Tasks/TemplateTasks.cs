@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Flamingo.Abstractions;
+using Flamingo.Abstractions.Templates;
 
 namespace Flamingo.Gateway.Tasks;
 

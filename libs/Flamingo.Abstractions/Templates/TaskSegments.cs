@@ -1,8 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Flamingo.Abstractions;
 
-namespace Flamingo.Gateway.Tasks;
+namespace Flamingo.Abstractions.Templates;
 
 /// <summary>Builds the segments of a task's prompt and records the field of the request that each picture comes from.</summary>
 /// <param name="whole">The field of the request that the prompt as a whole comes from.</param>

@@ -1,6 +1,4 @@
-using Flamingo.Abstractions;
-
-namespace Flamingo.Gateway.Tasks;
+namespace Flamingo.Abstractions.Templates;
 
 /// <summary>
 /// Inserts a space into each special token of a user's text, so that the tokenizer does not read it as the special token:

@@ -1,6 +1,4 @@
-using Flamingo.Abstractions;
-
-namespace Flamingo.Gateway.Tasks;
+namespace Flamingo.Abstractions.Templates;
 
 /// <summary>Validation rules for tasks, in addition to those of the prompt that a task becomes. Faults are collected, not thrown.</summary>
 public static class TaskRules

@@ -1,6 +1,4 @@
-using Flamingo.Abstractions;
-
-namespace Flamingo.Gateway.Tasks;
+namespace Flamingo.Abstractions.Templates;
 
 /// <summary>A prompt template, split into the text before the picture, the text after it, and the text that ends an answer.</summary>
 public sealed class TaskTemplate

@@ -1,6 +1,4 @@
-using Flamingo.Abstractions;
-
-namespace Flamingo.Gateway.Tasks;
+namespace Flamingo.Abstractions.Templates;
 
 /// <summary>
 /// Removes from a streamed reply the leading spaces that the template puts before an answer. When the reply comes back as a past
