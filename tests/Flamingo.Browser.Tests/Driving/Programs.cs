@@ -49,7 +49,7 @@ internal static class Programs
 
         // One build of all, because most of the time of a build is its start.
         await File.WriteAllTextAsync(Path.Combine(folder, "all.proj"), $"""
-            <Project>
+            <Project DefaultTargets="Build">
               <ItemGroup><All Include="$(MSBuildThisFileDirectory)ask*/*.csproj" /></ItemGroup>
               <Target Name="Restore"><MSBuild Projects="@(All)" Targets="Restore" Properties="Phase=restore" /></Target>
               <Target Name="Build"><MSBuild Projects="@(All)" Targets="Build" BuildInParallel="true" /></Target>

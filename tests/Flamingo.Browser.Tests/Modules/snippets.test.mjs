@@ -10,7 +10,7 @@ import { describe, test } from 'node:test';
 const { csharp, curl, python } = await import(pathToFileURL(`${process.env.PAGE_FOLDER}/snippets.js`));
 
 const NASTY = `it's "quoted" $HOME \${HOME} $(id) \`id\` \\ \\n <|endofchunk|> ü 😀 \u2028 %s {0} # // '''`;
-const file = { name: `a's $b "c" é.png` };
+const file = { name: `-a's $b "c" é 😀.png` };
 const segments = [{ text: NASTY }, { card: file }, { text: 'line\nline\ttab' }, { card: file }];
 const body = { segments: [], sampling: { maxTokens: 5, temperature: 0.5, stopStrings: ['\n', '"$x"'] }, supportSet: { name: 'my.set', selection: 'SHOT_SELECTION_RICES', count: 4 } };
 const address = 'http://localhost:8081/';
