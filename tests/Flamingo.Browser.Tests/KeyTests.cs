@@ -41,7 +41,8 @@ public sealed class KeyTests(BrowserFixture fixture, KeyTests.KeyedServer keyed)
         await Expect(dialog).ToBeHiddenAsync();
         Assert.DoesNotContain(keyed.Key, page.Url, StringComparison.Ordinal);
         Assert.DoesNotContain(visit.Requests, request => request.Contains(keyed.Key, StringComparison.Ordinal));
-        Assert.Equal("[]", await page.EvaluateAsync<string>("() => JSON.stringify([...Object.keys(localStorage), ...(document.cookie ? ['cookie'] : [])])"));
+        Assert.Equal("[]", await page.EvaluateAsync<string>(
+            "() => JSON.stringify([...Object.keys(localStorage), ...(document.cookie ? ['cookie'] : [])])"));
         lock (sent)
         {
             Assert.All(sent.Where(request => request.Contains(keyed.Key, StringComparison.Ordinal)),

@@ -191,7 +191,8 @@ public sealed partial class PathTests(BrowserFixture fixture)
         Assert.Equal("pilu", await visit.AnswerTextAsync());
         await Expect(page.Locator("#drawn-shots li")).ToHaveCountAsync(4);
         await Expect(page.Locator("#drawn-shots img")).ToHaveCountAsync(4);
-        Assert.All(await page.Locator("#drawn-shots li").AllInnerTextsAsync(), text => Assert.Matches("^This is a (jano|pilu)$", text.Trim()));
+        Assert.All(await page.Locator("#drawn-shots li").AllInnerTextsAsync(),
+            text => Assert.Matches("^This is a (jano|pilu)$", text.Trim()));
         await visit.AskAsync(); // now by id
         Assert.Equal("pilu", await visit.AnswerTextAsync());
         await visit.Words.First.ClickAsync();

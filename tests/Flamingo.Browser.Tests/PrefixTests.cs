@@ -22,7 +22,8 @@ public sealed class PrefixTests(BrowserFixture fixture)
         await Expect(visit.Page.Locator("#ranking dt").First).ToHaveTextAsync("pilu");
         await visit.UnfoldAsync("code");
         await Expect(visit.Page.Locator("#snippet")).ToContainTextAsync(relay.Address + "flamingo/v1/generate");
-        Assert.True(await visit.Page.Locator(".gallery img").First.EvaluateAsync<bool>("image => image.complete && image.naturalWidth > 0"));
+        Assert.True(await visit.Page.Locator(".gallery img").First.EvaluateAsync<bool>(
+            "image => image.complete && image.naturalWidth > 0"));
         Assert.All(visit.Requests.Where(request => !request.StartsWith("blob:", StringComparison.Ordinal)),
             request => Assert.StartsWith(relay.Address, request, StringComparison.Ordinal));
 

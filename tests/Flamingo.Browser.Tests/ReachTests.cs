@@ -186,7 +186,8 @@ public sealed class ReachTests(BrowserFixture fixture)
                   const style = getComputedStyle(shown);
                   const box = shown.getBoundingClientRect();
                   const isInside = box.width > 0 && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
-                  return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && isInside ? '' : element.outerHTML.slice(0, 200);
+                  const isShown = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+                  return isShown && isInside ? '' : element.outerHTML.slice(0, 200);
                 }
                 """);
             Assert.Equal("", hidden);

@@ -14,7 +14,7 @@ public sealed class SnippetTests(BrowserFixture fixture)
 {
     // What shells, Python and C# each read otherwise than it stands there.
     private const string Nasty =
-        """This is a jano; it's "so" $HOME ${HOME} $(id) `id` \ \n %s {0} {{x}} <|endofchunk|> <image> JSON é 😀 \u0041 ''' ${"\"\"\""} !""";
+        """This is a jano; it's "so" $HOME ${HOME} $(id) `id` \ \n %s {0} {{x}} <|endofchunk|> <image> JSON é 😀 \u0041 ''' \" !""";
 
     private static readonly string[] Names = ["it's $HOME.png", "a \"b\" `id` \\ c.png", "-é😀 {0}.png", "plain.png"];
 
@@ -36,8 +36,8 @@ public sealed class SnippetTests(BrowserFixture fixture)
                 await CopyAsync(relay, RepositoryFiles.Root, visit => visit.TryAsync("Count")),
                 await CopyAsync(relay, RepositoryFiles.Root, visit => visit.TryAsync("Let the server pick")),
             ];
-            var assemblies = await Programs.CompileAsync(
-                Directory.CreateDirectory(Path.Combine(folder, "programs")).FullName, [.. cases.Select(one => one.Programs[2])], Cancellation);
+            var programs = Directory.CreateDirectory(Path.Combine(folder, "programs")).FullName;
+            var assemblies = await Programs.CompileAsync(programs, [.. cases.Select(one => one.Programs[2])], Cancellation);
             foreach (var (one, assembly) in cases.Zip(assemblies)) await RunAsync(relay, one, assembly);
         }
         finally

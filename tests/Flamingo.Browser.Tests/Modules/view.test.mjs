@@ -14,4 +14,5 @@ test('times have the digits that count', () => assert.deepEqual(
   [0, 0.04, 0.06, 9.94, 12.4, 999.4, 1234].map(milliseconds).map(plain),
   ['< 0.1 ms', '< 0.1 ms', '0.1 ms', '9.9 ms', '12 ms', '999 ms', '1.2 s']));
 
-test('one is not many', () => assert.deepEqual([many(1, 'token'), many(0, 'token'), many(2, 'token')], ['1 token', '0 tokens', '2 tokens']));
+test('one is not many', () =>
+  assert.deepEqual([many(1, 'token'), many(0, 'token'), many(2, 'token')], ['1 token', '0 tokens', '2 tokens']));
