@@ -5,7 +5,7 @@ namespace Flamingo.Cli.Running;
 
 /// <summary>
 /// The default model of all commands: <c>models/shapes</c> in the current directory or one of its parents, otherwise in the program's
-/// directory or one of its parents.
+/// directory or one of its parents. A published program and the dotnet tool have it in their directory.
 /// </summary>
 public static class DefaultModel
 {
@@ -21,7 +21,7 @@ public static class DefaultModel
         }
 
         throw new UsageException(
-            "There is no models/shapes in the current directory or its parents. Name a model directory with --model, or run the command "
-            + "inside the repository.");
+            "There is no models/shapes in the current directory, beside the program, or in a parent of both. Name a model directory with "
+            + "--model, or run the command inside the repository.");
     }
 }

@@ -9,7 +9,14 @@ public enum PictureSource
 }
 
 /// <param name="Id">The <see cref="PictureId"/>, which later requests may send instead of the bytes.</param>
-public sealed record PictureReport(string Id, PictureSource Source);
+public sealed record PictureReport(string Id, PictureSource Source)
+{
+    /// <summary>
+    /// Time that the vision encoder and the resampler took for this picture, in this request or in the earlier one that encoded it; a
+    /// picture that was found in the cache saved this time.
+    /// </summary>
+    public TimeSpan Cost { get; init; }
+}
 
 /// <summary>What the latent cache did for one request.</summary>
 /// <param name="Encoded">Pictures that were encoded by this request, or by another request that this request waited for.</param>

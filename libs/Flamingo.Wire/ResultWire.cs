@@ -55,9 +55,10 @@ public static class ResultWire
     };
 
     internal static V1.PictureReport ToMessage(PictureReport record) =>
-        new() { Id = record.Id, Source = (V1.PictureSource)record.Source };
+        new() { Id = record.Id, Source = (V1.PictureSource)record.Source, CostMs = record.Cost.TotalMilliseconds };
 
-    internal static PictureReport ToRecord(V1.PictureReport message) => new(message.Id, (PictureSource)message.Source);
+    internal static PictureReport ToRecord(V1.PictureReport message) =>
+        new(message.Id, (PictureSource)message.Source) { Cost = TimeWire.Milliseconds(message.CostMs) };
 
     internal static V1.StageTimings ToMessage(this StageTimings record) => new()
     {

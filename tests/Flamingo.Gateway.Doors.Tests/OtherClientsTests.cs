@@ -15,7 +15,7 @@ public sealed class OtherClientsTests
     public async Task Npms_client_gets_everything()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var npm = Find("npm");
+        var npm = ProgramRun.Find("npm");
         if (npm is null && !IsCi) Assert.Skip("This test needs Node.js 20 or newer and npm.");
         Assert.True(npm is not null, "CI needs Node.js 20 or newer and npm.");
         var folder = Directory.CreateTempSubdirectory("flamingo-npm-");
@@ -26,7 +26,8 @@ public sealed class OtherClientsTests
                 npm, ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"], cancellation,
                 folder.FullName)).MustReturn(0);
             await using var server = await DoorServer.StartAsync(cancellation);
-            Check(await ProgramRun.RunAsync(Find("node")!, ["client.mjs", server.Address], cancellation, folder.FullName), server);
+            var node = ProgramRun.Find("node")!;
+            Check(await ProgramRun.RunAsync(node, ["client.mjs", server.Address], cancellation, folder.FullName), server);
         }
         finally
         {
@@ -38,7 +39,7 @@ public sealed class OtherClientsTests
     public async Task Pythons_standard_library_gets_everything()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var python = Find("python3");
+        var python = ProgramRun.Find("python3");
         if (python is null && !IsCi) Assert.Skip("This test needs Python 3.");
         Assert.True(python is not null, "CI needs Python 3.");
         await using var server = await DoorServer.StartAsync(cancellation);
@@ -66,7 +67,4 @@ public sealed class OtherClientsTests
 
         string Compact(string name) => result.GetProperty(name).GetRawText().Replace(" ", "", StringComparison.Ordinal);
     }
-
-    private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-        .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 }

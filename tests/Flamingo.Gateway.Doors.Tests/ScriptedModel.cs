@@ -14,7 +14,7 @@ internal sealed class ScriptedModel : IFlamingo, ITasks, ISupportSets, ILatentCa
     private static readonly ModelDigests Digests = new("v", "r", "l");
     private static readonly CacheUse Cache = new(1, 2, 3, 1, 12.25 * Step);
     private static readonly PicturesResolved Pictures =
-        new([new PictureReport(PictureId, PictureSource.Memory)], Step, Step, Step) { Cache = Cache };
+        new([new PictureReport(PictureId, PictureSource.Memory) { Cost = Step }], Step, Step, Step) { Cache = Cache };
 
     private static readonly AnswerFinished Finished = new(FinishReason.Stop, 7, 2, 42, Timings, Digests);
 

@@ -50,6 +50,17 @@ public sealed class GenerationPipelineTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_picture_keeps_the_time_that_its_encoding_took()
+    {
+        var first = (PicturesResolved)(await _flamingo.AskAsync(Picture(1)))[0];
+        var second = (PicturesResolved)(await _flamingo.AskAsync(Picture(1), Picture(2)))[0];
+        var cost = Assert.Single(first.Pictures).Cost;
+        Assert.True(cost > TimeSpan.Zero);
+        Assert.Equal(cost, second.Pictures[0].Cost);
+        Assert.Equal(cost, second.Cache.Saved);
+    }
+
+    [Fact]
     public async Task A_picture_repeated_is_encoded_once_and_many_go_in_chunks()
     {
         var sources = await _flamingo.SourcesAsync(Picture(1), Picture(1), Picture(2), Picture(3), Picture(4), Picture(5));

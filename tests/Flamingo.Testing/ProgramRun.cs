@@ -36,6 +36,10 @@ public sealed record ProgramRun(int ExitCode, string Output, string Error)
         return new(process.ExitCode, await output, await error);
     }
 
+    /// <summary>Returns the path of a program on the path of this process; null if it is not installed.</summary>
+    public static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+        .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
+
     /// <summary>Returns this object if the program ended with the expected exit code.</summary>
     /// <exception cref="InvalidOperationException">It ended with another code; the message contains its output.</exception>
     public ProgramRun MustReturn(int expected) => ExitCode == expected

@@ -8,8 +8,10 @@ public static class PythonClient
 {
     public const string Packages = "python3-grpcio, protobuf-compiler-grpc and libprotobuf-dev";
 
-    // Debian's packages put them there. Another python3 that stands earlier on the path would not find python3-grpcio.
-    private const string Python = "/usr/bin/python3", Protoc = "/usr/bin/protoc", PythonPlugin = "/usr/bin/grpc_python_plugin";
+    /// <summary>Debian's Python. Another python3 that stands earlier on the path would not find python3-grpcio.</summary>
+    public const string Python = "/usr/bin/python3";
+
+    private const string Protoc = "/usr/bin/protoc", PythonPlugin = "/usr/bin/grpc_python_plugin";
 
     /// <summary>Whether Debian's packages are installed. Without them a test is skipped, except in CI, where it fails.</summary>
     public static bool IsInstalled =>

@@ -73,7 +73,7 @@ public static class Records
     public static readonly Gen<ModelDigests> Digests = Gen.Select(Text, Text, Text).Select((a, b, c) => new ModelDigests(a, b, c));
 
     public static readonly Gen<PictureReport> Picture =
-        Gen.Select(Text, Gen.Enum<PictureSource>()).Select((id, source) => new PictureReport(id, source));
+        Gen.Select(Text, Gen.Enum<PictureSource>(), Time).Select((id, source, cost) => new PictureReport(id, source) { Cost = cost });
 
     public static readonly Gen<CacheUse> Cache =
         Gen.Select(Gen.Int, Gen.Int, Gen.Int, Gen.Int, Time)

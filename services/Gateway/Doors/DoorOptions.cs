@@ -22,5 +22,8 @@ public sealed class DoorOptions
     [Range(1, 10_000)]
     public int MaxPictureFetches { get; set; } = 64;
 
+    /// <summary>Whether the HTTP port serves the page at <c>/</c>, on which people try prompts.</summary>
+    public bool Page { get; set; } = true;
+
     internal string[] Hosts() => PictureHosts.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 }

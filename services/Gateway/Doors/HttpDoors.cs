@@ -1,6 +1,7 @@
 using Flamingo.Gateway.Doors.Native;
 using Flamingo.Gateway.Doors.OpenAI;
 using Flamingo.Gateway.Doors.OpenApi;
+using Flamingo.Gateway.Doors.Page;
 using Flamingo.Gateway.Doors.Ports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -29,6 +30,6 @@ public static class HttpDoors
     {
         app.UseArrivedBodies().MapOpenApiDocument();
         app.MapOpenAiDoor();
-        return app;
+        return app.MapPlayground();
     }
 }

@@ -160,7 +160,7 @@ public sealed class GenerationPipeline(
         var encoded = await latents.GetOrEncodeAsync(pictures, tenant, cancellation);
         var times = PictureLatents.Times(encoded);
         return new FlamingoEncoding(
-            [.. encoded.Select(picture => new PictureReport(picture.Id, picture.Source))],
+            [.. encoded.Select(picture => picture.Report)],
             request.IncludePooled ? [.. encoded.Select(picture => picture.Pooled!)] : [],
             new StageTimings(times.Lookup, times.Vision, times.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
             Digests(model, encoded, model.Language.WeightsDigest)) { Cache = PictureLatents.Use(encoded) };

@@ -28,7 +28,7 @@ public sealed record Attack(
 {
     private const string Generate = "/flamingo.v1.Flamingo/Generate";
     private static readonly Metadata Attacker = TenantHeader.With([], "attacker");
-    private static readonly Lazy<byte[]> Bomb = new(() => Compressed(900 << 20));
+    private static readonly Lazy<byte[]> Bomb = new(() => CompressedZeros(mebibytes: 900));
     private static int _colours, _names;
 
     /// <summary>Memory that the server's plan reserves for this work, besides the budget of bytes in flight, in bytes.</summary>
@@ -196,16 +196,13 @@ public sealed record Attack(
 
     private static ReadOnlyMemory<byte> NewPicture(int side) => FlatPicture.Create(side, Interlocked.Increment(ref _colours) * 7919);
 
-    private static byte[] Compressed(int length)
+    // A gzip stream may consist of many members (RFC 1952, 2.2). All are the same MiB, because compressing 900 of them would take longer
+    // on a busy machine than the server waits for the message of a call.
+    private static byte[] CompressedZeros(int mebibytes)
     {
-        using var compressed = new MemoryStream();
-        using (var gzip = new GZipStream(compressed, CompressionLevel.Optimal))
-        {
-            var zeros = new byte[1 << 20];
-            for (var written = 0; written < length; written += zeros.Length) gzip.Write(zeros);
-        }
-
-        return compressed.ToArray();
+        using var member = new MemoryStream();
+        using (var gzip = new GZipStream(member, CompressionLevel.Optimal)) gzip.Write(new byte[1 << 20]);
+        return [.. Enumerable.Repeat(member.ToArray(), mebibytes).SelectMany(bytes => bytes)];
     }
 
     // Sends calls over one raw connection and waits until all of them have ended.

@@ -160,16 +160,25 @@ public sealed class RawHttpTwo : IAsyncDisposable
         {
             var changed = _changed.Task;
             var received = _streams[stream];
-            var most = (int)Math.Min(Math.Min(MostPayload, bytes.Length - sent), Math.Min(Interlocked.Read(ref _window), received.Window));
             if (received.HasEnded || IsClosed) return;
+            int most;
+            // Several calls may send at once, and a server closes a connection that sends more than its window.
+            lock (_streams)
+            {
+                most = (int)Math.Min(Math.Min(MostPayload, bytes.Length - sent), Math.Min(Interlocked.Read(ref _window), received.Window));
+                if (most > 0)
+                {
+                    Interlocked.Add(ref _window, -most);
+                    Interlocked.Add(ref received.Window, -most);
+                }
+            }
+
             if (most <= 0)
             {
                 await changed.WaitAsync(cancellation);
                 continue;
             }
 
-            Interlocked.Add(ref _window, -most);
-            Interlocked.Add(ref received.Window, -most);
             await SendAsync(Data, end && sent + most == bytes.Length ? EndStream : (byte)0, stream, bytes.Slice(sent, most));
             sent += most;
         }

@@ -3,7 +3,7 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Documentation;
 
-/// <summary>A fenced block of README.md or of a page in docs.</summary>
+/// <summary>A fenced block of README.md, of a page in docs, or of a sample's README.</summary>
 /// <param name="Document">Path below the repository's root.</param>
 /// <param name="Line">The line of the opening fence, from 1.</param>
 /// <param name="Language">The word after the opening fence; empty if there is none.</param>
@@ -17,14 +17,28 @@ internal sealed partial record DocumentBlock(string Document, int Line, string L
             .Order(StringComparer.Ordinal),
     ];
 
+    /// <summary>The READMEs of the samples, and the page that lists them.</summary>
+    public static IReadOnlyList<string> Samples { get; } =
+    [
+        "samples/README.md",
+        .. Directory.GetDirectories(RepositoryFiles.Path("samples")).Select(folder => Path.GetFileName(folder))
+            .Where(name => name != "pictures").Order(StringComparer.Ordinal).Select(name => $"samples/{name}/README.md"),
+    ];
+
     /// <summary>The reason why the block is not run: <c>&lt;!-- not run: why --&gt;</c>.</summary>
     public string? NotRun => MarkOf("not run: ");
 
     /// <summary>Why a program is compiled and not run: <c>&lt;!-- compiled, not run: why --&gt;</c>.</summary>
     public string? OnlyCompiled => MarkOf("compiled, not run: ");
 
-    /// <summary>Whether it shows exactly what the block before it prints: <c>&lt;!-- prints --&gt;</c>.</summary>
-    public bool IsOutput => Mark == "prints";
+    /// <summary>
+    /// Whether it shows exactly what the block before it prints: <c>&lt;!-- prints --&gt;</c>, or
+    /// <c>&lt;!-- prints, except: PATTERN --&gt;</c> where times and places differ from run to run.
+    /// </summary>
+    public bool IsOutput => Mark == "prints" || Except is not null;
+
+    /// <summary>A regular expression of what may differ in the output; null if nothing may.</summary>
+    public string? Except => MarkOf("prints, except: ");
 
     public string Where => $"{Document}:{Line}";
 

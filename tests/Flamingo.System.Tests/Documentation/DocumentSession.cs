@@ -1,6 +1,8 @@
-using Flamingo.Fixtures;
 using System.Diagnostics;
 using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Flamingo.Fixtures;
 using Flamingo.SystemTests.Distributed;
 using Flamingo.Testing;
 
@@ -8,20 +10,21 @@ namespace Flamingo.SystemTests.Documentation;
 
 /// <summary>
 /// A shell that runs the blocks of one document in order, as printed. <c>dotnet run</c> is replaced by the executable that is already
-/// built. The current directory contains links to the repository's files, so that commands write no files into the repository. A block
-/// that starts a server runs until the session ends.
+/// built. The current directory contains links to the repository's files and a copy of the samples, so that commands write no files into
+/// the repository. A block that starts a server runs until the session ends.
 /// </summary>
 internal sealed class DocumentSession : IAsyncDisposable
 {
     private const int PrintedPort = 8080, PrintedHttpPort = 8081;
     private const string Serve = " -- serve", HttpPort = " --http-port 8081";
 
+    private static readonly string[] Languages = ["bash", "csharp", "xml", "python", "json", "text"];
     private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(90);
 
     private readonly string _all = Directory.CreateTempSubdirectory("flamingo-documents-").FullName;
     private readonly string _folder;
-    private readonly int _port = IsFree(PrintedPort) ? PrintedPort : FreePort.Next();
-    private readonly int _httpPort = IsFree(PrintedHttpPort) ? PrintedHttpPort : FreePort.Next();
+    private readonly int _port = FreePort.Next();
+    private readonly int _httpPort = FreePort.Next();
     private readonly List<Process> _servers = [];
 
     public DocumentSession()
@@ -30,16 +33,21 @@ internal sealed class DocumentSession : IAsyncDisposable
         foreach (var entry in Directory.EnumerateFileSystemEntries(RepositoryFiles.Root))
         {
             var name = Path.GetFileName(entry);
-            if (!name.StartsWith('.') && name != "artifacts") File.CreateSymbolicLink(Path.Combine(_folder, name), entry);
+            if (!name.StartsWith('.') && name is not ("artifacts" or "samples"))
+                File.CreateSymbolicLink(Path.Combine(_folder, name), entry);
         }
 
-        // Without it, dotnet could not be told from the real one.
+        CopyFolder(RepositoryFiles.Path("samples"), Path.Combine(_folder, "samples")); // samples write beside themselves
+
+        // Without them, dotnet could not be told from the real one, and another python3 on the path would not find Debian's packages.
         var programs = Directory.CreateDirectory(Path.Combine(_all, "programs")).FullName;
-        var shim = Path.Combine(programs, "dotnet");
-        File.WriteAllText(shim, Shim);
-        const UnixFileMode Executable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(shim, Executable);
+        WriteProgram(Path.Combine(programs, "dotnet"), Shim);
+        if (PythonClient.IsInstalled)
+            WriteProgram(Path.Combine(programs, "python3"), $"#!/bin/sh\nexec {PythonClient.Python} \"$@\"\n");
     }
+
+    private static string? Project => // the project file that README.md prints is that of all programs
+        DocumentBlock.Of("README.md").FirstOrDefault(block => block.Language == "xml")?.Text;
 
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
 
@@ -62,10 +70,54 @@ internal sealed class DocumentSession : IAsyncDisposable
         case "$command $project" in
           "run cli") exec "{Dotnet}" "{Built("Flamingo.Cli", "flamingo")}" "$@" ;;
           "run bench/Flamingo.Bench") exec "{Dotnet}" "{Built("Flamingo.Bench", "Flamingo.Bench")}" "$@" ;;
+          "run samples/"*)
+            name=$(basename "$project"/*.csproj .csproj)
+            exec "{Dotnet}" "{RepositoryFiles.Path("artifacts", "bin")}/$name/{Configuration}/$name.dll" "$@" ;;
         esac
         echo "'dotnet $command' does not run here. Mark the block with <!-- not run: why -->." >&2
         exit 97
         """;
+
+    /// <summary>Runs all blocks of a document, and compares what they print with the blocks that show it.</summary>
+    public async Task RunAsync(string document, CancellationToken cancellation)
+    {
+        var (output, project) = ("", Project);
+        foreach (var block in DocumentBlock.Of(document))
+        {
+            Assert.True(
+                Languages.Contains(block.Language), $"{block.Where}: write one of {string.Join(", ", Languages)} behind the fence.");
+            Assert.True(
+                block.Mark is null || block.NotRun is not null || block.OnlyCompiled is not null || block.IsOutput,
+                $"{block.Where}: '{block.Mark}' is no mark of a block.");
+            if (block.NotRun is not null) continue;
+            string Same(string text) => block.Except is { } except ? Regex.Replace(text.Trim(), except, "…") : text.Trim();
+            switch (block.Language)
+            {
+                case "bash":
+                    output = await RunCommandsAsync(block, cancellation);
+                    break;
+                case "xml":
+                    project = block.Text;
+                    break;
+                case "csharp":
+                    Assert.True(project is not null, $"{block.Where}: no project is printed that it belongs to.");
+                    output = await RunProgramAsync(block, project, cancellation);
+                    break;
+                case "python" when PythonClient.IsInstalled:
+                    output = await RunPythonAsync(block, cancellation);
+                    break;
+                case "python" when Environment.GetEnvironmentVariable("CI") == "true":
+                    Assert.Fail($"{block.Where}: CI needs {PythonClient.Packages}.");
+                    break;
+                case "json":
+                    JsonDocument.Parse(block.Text).Dispose();
+                    break;
+                case "text" when block.IsOutput:
+                    Assert.Equal(Same(block.Text), Same(output));
+                    break;
+            }
+        }
+    }
 
     /// <returns>Standard output.</returns>
     /// <exception cref="InvalidOperationException">The block failed; the message contains its output.</exception>
@@ -131,6 +183,23 @@ internal sealed class DocumentSession : IAsyncDisposable
     private static string Built(string project, string assembly) =>
         RepositoryFiles.Path("artifacts", "bin", project, Configuration, assembly + ".dll");
 
+    private static void CopyFolder(string from, string to)
+    {
+        Directory.CreateDirectory(to);
+        RepositoryFiles.Copy(from, to);
+        foreach (var folder in Directory.EnumerateDirectories(from))
+        {
+            if (Path.GetFileName(folder) is var name and not "node_modules") CopyFolder(folder, Path.Combine(to, name));
+        }
+    }
+
+    private static void WriteProgram(string file, string text)
+    {
+        File.WriteAllText(file, text);
+        const UnixFileMode Executable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(file, Executable);
+    }
+
     private static bool IsFree(int port)
     {
         try
@@ -148,7 +217,7 @@ internal sealed class DocumentSession : IAsyncDisposable
     private static InvalidOperationException Failed(DocumentBlock block, ProgramRun run) =>
         new($"{block.Where} ended with {run.ExitCode}:\n{block.Text}\n--- standard output\n{run.Output}\n--- standard error\n{run.Error}");
 
-    // Another program may hold the printed port on this machine.
+    // Another program may hold the printed port on this machine, and documents run at the same time.
     private string AtPort(string text) =>
         text.Replace($"localhost:{PrintedPort}", $"localhost:{_port}", StringComparison.Ordinal)
             .Replace($"localhost:{PrintedHttpPort}", $"localhost:{_httpPort}", StringComparison.Ordinal)

@@ -114,15 +114,24 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_product_knows_neither_bench_nor_tests()
+    public void The_product_knows_neither_bench_nor_tests_nor_samples()
     {
         var products = Project.All.Values.Where(project => new[] { "libs", "services", "cli" }.Any(project.IsIn)).ToList();
         Assert.Superset(Arrows.Keys.Append("Flamingo.Cli").ToHashSet(), products.Select(project => project.Name).ToHashSet());
         Assert.All(products, product => Assert.DoesNotContain(
-            product.Closure(), name => Project.All[name].IsIn("bench") || Project.All[name].IsIn("tests")));
+            product.Closure(), name => new[] { "bench", "tests", "samples" }.Any(Project.All[name].IsIn)));
         // No project may compile sources of another project by a link, because this would be a dependency without a reference.
         Assert.All(Project.All.Values, project => Assert.DoesNotContain(
             project.CompiledFiles, file => file.Contains("/bench/", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void A_sample_knows_the_client_alone()
+    {
+        var samples = Project.All.Values.Where(project => project.IsIn("samples")).ToList();
+        Assert.NotEmpty(samples);
+        Assert.All(samples, sample => Assert.Equal(["Flamingo.Client"], sample.References));
+        Assert.DoesNotContain(Project.All.Values, project => project.References.Overlaps(samples.Select(sample => sample.Name)));
     }
 
     [Fact]

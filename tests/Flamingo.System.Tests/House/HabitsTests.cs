@@ -14,7 +14,8 @@ public sealed class HabitsTests
         ["Flamingo.Protos", "Flamingo.ServiceDefaults", "Flamingo.GpuCheck"];
 
     private static string[] Sources { get; } =
-        [.. new[] { "libs", "services", "cli", "tests", "bench" }.Select(room => RepositoryFiles.Path(room)).Where(Directory.Exists)
+        [.. new[] { "libs", "services", "cli", "tests", "bench", "samples" }
+            .Select(room => RepositoryFiles.Path(room)).Where(Directory.Exists)
             .SelectMany(folder => Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories))];
 
     [Fact]
@@ -45,6 +46,14 @@ public sealed class HabitsTests
             .Select(line => $"{Path.GetRelativePath(RepositoryFiles.Root, file)}:{line.Index + 1}")));
 
     [Fact]
+    public void A_sample_is_a_page_of_code() =>
+        Assert.All(Sources.Where(file => file.StartsWith(RepositoryFiles.Path("samples"), StringComparison.Ordinal)), file =>
+        {
+            Assert.Equal("Program.cs", Path.GetFileName(file));
+            Assert.InRange(File.ReadLines(file).Count(), 1, 100);
+        });
+
+    [Fact]
     public void A_host_is_a_table_of_contents() =>
         Assert.All(Sources.Where(file => file.EndsWith("/Host/Program.cs", StringComparison.Ordinal)),
             file => Assert.InRange(File.ReadLines(file).Count(), 1, 25));
@@ -64,6 +73,7 @@ public sealed class HabitsTests
         var rooms = Project.All.Values.Where(project => !project.File.StartsWith(RepositoryFiles.Path("tests"), StringComparison.Ordinal));
         var untested = rooms.Select(project => project.Name)
             .Where(name => !name.EndsWith(".Host", StringComparison.Ordinal)) // hosts are tested as processes in this project
+            .Where(name => !Project.All[name].IsIn("samples")) // DocumentBlockTests runs them by the commands of their READMEs
             .Except(tests.Select(test => test.Name[..^".Tests".Length])).Except(WithoutTestsOfTheirOwn);
         Assert.Empty(untested);
     }

@@ -32,7 +32,7 @@ internal sealed record Project(
     }
 
     private static Dictionary<string, Project> ReadAll() =>
-        new[] { "libs", "services", "cli", "tests", "bench" }
+        new[] { "libs", "services", "cli", "tests", "bench", "samples" }
             .Select(room => RepositoryFiles.Path(room))
             .Where(Directory.Exists)
             .SelectMany(folder => Directory.EnumerateFiles(folder, "*.csproj", SearchOption.AllDirectories))

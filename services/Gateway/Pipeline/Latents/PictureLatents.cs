@@ -19,6 +19,9 @@ public sealed record PictureLatents(string Id, string Key, ChecksummedLatents La
     /// <summary>Time that the stages took to encode the picture, in this or an earlier request.</summary>
     public required TimeSpan Cost { get; init; }
 
+    /// <summary>What callers learn of this picture.</summary>
+    public PictureReport Report => new(Id, Source) { Cost = Cost };
+
     /// <summary>Attention of each latent over the patches, f32 [latents, frames × patches]; null unless requested.</summary>
     public TensorData? Attention { get; init; }
 

@@ -20,7 +20,7 @@ internal sealed record ResolvedPrompt(
     /// <summary>All segments, with the shots in the selected order.</summary>
     public IReadOnlyList<PromptSegment> Segments => Ordered(Enumerable.Range(0, Shots.Count));
 
-    public IReadOnlyList<PictureReport> Reports => [.. Latents.Select(picture => new PictureReport(picture.Id, picture.Source))];
+    public IReadOnlyList<PictureReport> Reports => [.. Latents.Select(picture => picture.Report)];
 
     /// <summary>Returns all segments, with the shots in another order.</summary> <param name="order">Indices of the shots.</param>
     public IReadOnlyList<PromptSegment> Ordered(IEnumerable<int> order) =>
