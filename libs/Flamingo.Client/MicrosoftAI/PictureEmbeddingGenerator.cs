@@ -17,6 +17,9 @@ internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider
         {
             var request = BaseOf(options);
             var model = await _model.GetAsync(options?.ModelId, cancellationToken);
+            if (model.Vision.PooledWidth == 0)
+                throw FlamingoException.Invalid(
+                    "values", "This checkpoint has no pooled projection, so its pictures have no embeddings.", "Serve one that has it.");
             if (options?.Dimensions is { } dimensions && dimensions != model.Vision.PooledWidth)
                 throw FlamingoException.Invalid(
                     "options.Dimensions", $"{dimensions} is not the size of this model's embeddings.",

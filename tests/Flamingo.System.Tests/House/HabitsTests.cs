@@ -62,8 +62,9 @@ public sealed class HabitsTests
     [Fact]
     public void A_test_project_mirrors_a_room()
     {
-        var tests = Project.All.Values.Where(
-            project => project.Name.EndsWith(".Tests", StringComparison.Ordinal) && project.Name != "Flamingo.System.Tests").ToList();
+        // these two test the whole stack
+        var tests = Project.All.Values.Where(project => project.Name.EndsWith(".Tests", StringComparison.Ordinal)
+            && project.Name is not ("Flamingo.System.Tests" or "Flamingo.Browser.Tests")).ToList();
         foreach (var test in tests)
         {
             var room = test.Name[..^".Tests".Length];
