@@ -7,6 +7,7 @@ using Flamingo.Training.Data;
 using Flamingo.Training.Evaluation;
 using Flamingo.Training.Loop;
 using Flamingo.Training.Network;
+using Flamingo.Training.Results;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,6 +31,12 @@ public sealed record TrainingRequest
 
     /// <summary>Dtype of the computation and of the frozen weights: float32 or bfloat16.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
+
+    /// <summary>Seed of a new resampler and new gated blocks; null begins with those of the model.</summary>
+    public long? NewBridge { get; init; }
+
+    /// <summary>A checkpoint.pt of OpenFlamingo to write beside the result; null writes none.</summary>
+    public string? ExportOpenFlamingo { get; init; }
 
     /// <summary>Whether the run goes on from its newest checkpoint.</summary>
     public bool Resume { get; init; }
@@ -60,6 +67,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         options.Check();
         if (Directory.Exists(request.Output))
             throw new CheckpointException($"{request.Output} exists. Name another --output, or remove it.");
+        if (request.ExportOpenFlamingo is not null) OpenFlamingoExport.ThrowIfOther(model.Config);
         var episodes = request.Evaluate is { } file ? Episodes.Read(file) : [];
         var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
         var settings = Settings();
@@ -83,6 +91,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var begun = state is not null;
         state ??= new RunState(0, TimeSpan.Zero, [.. streams.Select(_ => StreamPosition.Start)], settings);
         if (begun) folder.Load(weights, run.Trainer.Optimizer, state);
+        else if (request.NewBridge is { } seed) weights.Renew(seed);
         print(begun ? $"Going on after step {state.Step}." : $"{Trained(weights):N0} weights are trained in {streams.Count} streams.");
 
         using var metrics = new RunMetrics(folder.Metrics, state.Step);
@@ -112,6 +121,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         if (FrozenWeights.Moved(model, weights) is { Count: > 0 } moved)
             throw new CheckpointException($"Frozen weights moved, which is a defect of this program: {string.Join(", ", moved.Take(5))}.");
         TrainedModel.Write(model, weights, request.Output, $"{request.Command}; {state.Step} steps; {settings}", cancellation);
+        if (request.ExportOpenFlamingo is { } export) OpenFlamingoExport.Write(model, weights, export, cancellation);
         print($"The trained model is in {request.Output}. Serve it with: flamingo serve --model {request.Output}");
         return true;
 
@@ -142,7 +152,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
     private string Settings()
     {
         var options = request.Options with { Steps = 1, Limit = null, SaveEvery = 1, EvaluateEvery = 1, ReportEvery = 1 };
-        return $"{options}, {request.DataOptions}, {request.Dtype}, "
+        return $"{options}, {request.DataOptions}, {request.Dtype}, {(request.NewBridge is { } seed ? $"new bridge {seed}, " : "")}"
             + $"{string.Join(" ", request.Data.Select(spec => $"{Path.GetFileName(spec.Path)} x {spec.LossMultiplier}"))}, "
             + $"from {request.Model.Config.Weights["resampler"].Digest[..12]} {request.Model.Config.Weights["language"].Digest[..12]}";
     }
