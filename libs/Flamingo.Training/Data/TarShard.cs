@@ -46,7 +46,7 @@ internal static class TarShard
         try
         {
             var entry = tar.GetNextEntry();
-            if (entry is null) return (null, EndsWithZeros(file) ? null : "it ends without the mark of its end, so its last part is missing.");
+            if (entry is null) return (null, EndsWithZeros(file) ? null : "the mark of its end is missing, so entries may be, too.");
             // The reader has passed over the entry's data; it does not notice that they end too early.
             return (entry, file.Position > file.Length ? Within(entry) : null);
         }

@@ -34,7 +34,8 @@ public sealed class StreamTests(Models models)
     public void A_buffer_that_is_full_of_bytes_gives_samples_too()
     {
         var spec = Shards();
-        var origins = new Stream(models, spec, Buffered with { ShuffleBytes = 1, SingleKept = 1 }).Take(Count).ConvertAll(one => one.Origin);
+        var stream = new Stream(models, spec, Buffered with { ShuffleBytes = 1, SingleKept = 1 });
+        var origins = stream.Take(Count).ConvertAll(one => one.Origin);
         Assert.Equal(Count, origins.Distinct().Count());
     }
 
