@@ -52,6 +52,32 @@ public sealed class DoorsTests
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task What_a_chat_client_sends_wrongly_is_named_by_its_place_in_the_messages()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var serving = new RunningServer();
+        await serving.InitializeAsync();
+        using var client = new FlamingoClient(serving.Address);
+        foreach (var (content, place) in new (AIContent, string)[]
+        {
+            (new DataContent("no picture"u8.ToArray(), "image/png"), "messages[1].Contents[1].picture"),
+            (new DataContent(Picture[..200], "image/png"), "messages[1].Contents[1].picture"),
+            (new HostedFileContent("../../etc/passwd"), "messages[1].Contents[1].picture_id"),
+            (new HostedFileContent(new string('a', 1 << 20)), "messages[1].Contents[1].picture_id"),
+        })
+        {
+            var refusal = await Assert.ThrowsAsync<FlamingoException>(() => client.AsChatClient().GetResponseAsync(
+                [new(ChatRole.System, "Toys."), new(ChatRole.User, [new TextContent("This: "), content])], null, cancellation));
+            Assert.Equal((FlamingoErrorKind.InvalidArgument, place), (refusal.Kind, Assert.Single(refusal.Faults).Field));
+            Assert.InRange(refusal.Message.Length, 1, 1000);
+        }
+
+        var embedding = await Assert.ThrowsAsync<FlamingoException>(() => client.AsPictureEmbeddingGenerator().GenerateAsync(
+            [new DataContent(Picture, "image/png"), new DataContent("no picture"u8.ToArray(), "image/png")], null, cancellation));
+        Assert.StartsWith("values[1]", Assert.Single(embedding.Faults).Field, StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task An_HTTP_port_in_use_is_said_in_one_line()
     {
         using var holder = new System.Net.Sockets.TcpListener(IPAddress.Any, 0);
