@@ -167,9 +167,17 @@ public sealed class ArrowsTests
     }
 
     [Fact]
-    public void The_importer_is_known_to_the_command_line_the_bench_and_tests_only()
+    public void The_importer_is_known_to_the_command_line_the_bench_training_and_tests_only()
     {
         var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Import"));
+        Assert.All(known, project =>
+            Assert.True(project.Name is "Flamingo.Cli" or "Flamingo.Bench" or "Flamingo.Training" || project.IsIn("tests"), project.Name));
+    }
+
+    [Fact]
+    public void Training_is_known_to_the_command_line_the_bench_and_tests_only()
+    {
+        var known = Project.All.Values.Where(project => project.References.Contains("Flamingo.Training"));
         Assert.All(known, project =>
             Assert.True(project.Name is "Flamingo.Cli" or "Flamingo.Bench" || project.IsIn("tests"), project.Name));
     }
