@@ -131,7 +131,7 @@ public sealed class BridgeTrainer(
         }
 
         if (weights.Trained.ContainsKey(BridgeWeights.Rows)) _network.Embed(batch).backward([gradient]);
-        if (read.grad is { } latentGradient) _network.Resample(features).backward([latentGradient]);
+        if (!config.Resampler.PassesOn && read.grad is { } latentGradient) _network.Resample(features).backward([latentGradient]);
         return (loss.item<float>(), auxiliary);
     }
 }

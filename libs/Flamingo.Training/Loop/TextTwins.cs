@@ -10,6 +10,8 @@ namespace Flamingo.Training.Loop;
 /// <param name="tokenizer">The model's tokenizer.</param>
 public sealed class TextTwins(TokensConfig tokens, ITokenizer tokenizer)
 {
+    private const int MostKept = 100_000;
+
     private readonly Dictionary<string, int[]> _described = new(StringComparer.Ordinal);
 
     /// <returns>Null if a picture has no description.</returns>
@@ -45,6 +47,10 @@ public sealed class TextTwins(TokensConfig tokens, ITokenizer tokenizer)
         return (ids, places);
     }
 
-    private int[] Described(string description) => _described.TryGetValue(description, out var ids)
-        ? ids : _described[description] = [.. tokenizer.Encode($"[{description}]")];
+    private int[] Described(string description)
+    {
+        if (_described.TryGetValue(description, out var ids)) return ids;
+        if (_described.Count == MostKept) _described.Clear();
+        return _described[description] = [.. tokenizer.Encode($"[{description}]")];
+    }
 }
