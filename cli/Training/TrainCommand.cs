@@ -70,7 +70,8 @@ public static class TrainCommand
             if (result.GetResult(golden) is not null) return;
             foreach (var (option, missing) in new (Option, bool)[]
             {
-                (data, result.GetResult(data) is null), (output, result.GetResult(output) is null), (steps, result.GetResult(steps) is null),
+                (data, result.GetResult(data) is null), (output, result.GetResult(output) is null),
+                (steps, result.GetResult(steps) is null),
             })
                 if (missing) result.AddError($"{option.Name} is missing. Give it, or --golden to replay recorded steps.");
         });

@@ -61,7 +61,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
     private const long Spare = 64 << 20; // bytes of the disk that stay free
 
     /// <returns>Whether the run reached its end; false if it was cancelled, with a checkpoint written.</returns>
-    /// <exception cref="CheckpointException">Something is missing, does not fit, or broke; the message says what and the remedy.</exception>
+    /// <exception cref="CheckpointException">Something is missing, does not fit, or broke; the message has the remedy.</exception>
     public bool Run(CancellationToken cancellation)
     {
         var (model, options) = (request.Model, request.Options);
@@ -78,8 +78,8 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var (need, available) = (TrainingMemory.Of(model, options, request.Dtype), AvailableMemory.OfThisProcess().Bytes);
         print($"Memory: {need}; {MemoryReport.Size(available)} may be used.");
         if (need.Bytes > available)
-            throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} may "
-                + $"be used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
+            throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} "
+                + $"may be used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
         CheckDisk(need.Learnt);
         var episodes = request.Evaluate is { } file ? Episodes.Read(file) : [];
         using var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
@@ -193,7 +193,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         while (!Directory.Exists(folder)) folder = Path.GetDirectoryName(folder)!;
         var free = freeDisk?.Invoke(folder) ?? new DriveInfo(folder).AvailableFreeSpace;
         if (need > free)
-            throw new CheckpointException($"Checkpoints and the result need {MemoryReport.Size(need)} of disk, and {MemoryReport.Size(free)} "
-                + $"are free at {folder}. Free some space, or name another --output.");
+            throw new CheckpointException($"Checkpoints and the result need {MemoryReport.Size(need)} of disk, and "
+                + $"{MemoryReport.Size(free)} are free at {folder}. Free some space, or name another --output.");
     }
 }

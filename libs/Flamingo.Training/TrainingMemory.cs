@@ -9,7 +9,9 @@ namespace Flamingo.Training;
 
 /// <summary>Memory that a run needs, computed from headers and options before anything is read.</summary>
 /// <param name="Frozen">Frozen weights of encoder and language model.</param>
-/// <param name="Trained">Trained weights in f32, their copies in the dtype of the computation, gradients and the two moments of AdamW.</param>
+/// <param name="Trained">
+/// Trained weights in f32, their copies in the dtype of the computation, gradients and the two moments of AdamW.
+/// </param>
 /// <param name="Inner">Inner values that gradients need.</param>
 /// <param name="Logits">Logits and their gradients.</param>
 /// <param name="Learnt">Number of trained weights.</param>
@@ -43,6 +45,6 @@ public sealed record TrainingMemory(long Frozen, long Trained, long Inner, long 
     }
 
     public override string ToString() =>
-        $"frozen weights {MemoryReport.Size(Frozen)}, trained weights with gradients and moments {MemoryReport.Size(Trained)}, inner values of "
-        + $"a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}; together {MemoryReport.Size(Bytes)}";
+        $"frozen weights {MemoryReport.Size(Frozen)}, trained weights with gradients and moments {MemoryReport.Size(Trained)}, inner "
+        + $"values of a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}; together {MemoryReport.Size(Bytes)}";
 }

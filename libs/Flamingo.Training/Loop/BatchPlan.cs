@@ -38,7 +38,8 @@ public sealed class BatchPlan(
                 throw new CheckpointException($"None of {sequences.Length} samples in a row can be used. Look at the data's pictures.");
             new Random(HashCode(seed, window)).Shuffle(batches);
             for (var at = skipped; at < batches.Length; at++)
-                yield return (batches[at], at + 1 < batches.Length ? new StreamPosition(window, at + 1) : new StreamPosition(window + 1, 0));
+                yield return (batches[at],
+                    at + 1 < batches.Length ? new StreamPosition(window, at + 1) : new StreamPosition(window + 1, 0));
             (window, skipped) = (window + 1, 0);
         }
     }

@@ -38,8 +38,8 @@ public sealed class RunFolder : IDisposable
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new CheckpointException($"{path} cannot be held: {exception.Message} If another run is at work there, wait for it or name "
-                + "another --output.", exception);
+            throw new CheckpointException($"{path} cannot be held: {exception.Message} If another run is at work there, wait for it or "
+                + "name another --output.", exception);
         }
 
         foreach (var unfinished in Directory.GetDirectories(path, "*.unfinished")) Directory.Delete(unfinished, recursive: true);
@@ -86,7 +86,9 @@ public sealed class RunFolder : IDisposable
     }
 
     /// <summary>Writes a checkpoint and deletes old ones.</summary>
-    /// <exception cref="CheckpointException">A weight is not finite, or the disk takes no more. The checkpoints before it remain.</exception>
+    /// <exception cref="CheckpointException">
+    /// A weight is not finite, or the disk takes no more. The checkpoints before it remain.
+    /// </exception>
     public void Save(BridgeWeights weights, AdamW optimizer, RunState state)
     {
         try

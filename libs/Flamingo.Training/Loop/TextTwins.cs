@@ -5,7 +5,9 @@ using Flamingo.Training.Network;
 
 namespace Flamingo.Training.Loop;
 
-/// <summary>Writes sequences as text alone, with <c>[description]</c> in the place of each picture, for <see cref="TextTeacher"/>.</summary>
+/// <summary>
+/// Writes sequences as text alone, with <c>[description]</c> in the place of each picture, for <see cref="TextTeacher"/>.
+/// </summary>
 /// <param name="tokens">Special tokens of the model.</param>
 /// <param name="tokenizer">The model's tokenizer.</param>
 public sealed class TextTwins(TokensConfig tokens, ITokenizer tokenizer)

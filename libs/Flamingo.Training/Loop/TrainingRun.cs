@@ -91,8 +91,8 @@ public sealed class TrainingRun(
             var factor = streams[part.Stream].Multiplier / options.Accumulate;
             var (loss, auxiliary) = _trainer.Backward(part.Features, part.Batch, factor);
             if (!double.IsFinite(loss))
-                throw new CheckpointException($"The loss of step {state.Step + 1} is {loss} {Blame(part)} Repair these samples or take them "
-                    + "out and go on with --resume, or lower --learning-rate and name another --output.");
+                throw new CheckpointException($"The loss of step {state.Step + 1} is {loss} {Blame(part)} Repair these samples or take "
+                    + "them out and go on with --resume, or lower --learning-rate and name another --output.");
             losses[part.Stream] += loss / options.Accumulate;
             if (part.Batch.Twin is not null) teacher.Add(auxiliary);
         }
