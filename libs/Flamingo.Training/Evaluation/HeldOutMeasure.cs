@@ -64,8 +64,22 @@ public sealed class HeldOutMeasure(
         }
         catch (InvalidDataException exception)
         {
-            throw new CheckpointException($"A picture of the episodes cannot be decoded; it is among the {pictures.Count} from "
-                + $"{episodes[0].Query.Picture} on. Repair it, or take its episode out of the file.", exception);
+            var paths = episodes.SelectMany(episode => episode.Shots.Append(episode.Query)).Select(part => part.Picture);
+            throw new CheckpointException($"{paths.Zip(pictures).First(one => !CanRead(one.Second)).First} cannot be decoded. Repair the "
+                + "picture, or take its episode out of the file.", exception);
+        }
+    }
+
+    private bool CanRead(PictureFile picture)
+    {
+        try
+        {
+            features([picture]).Dispose();
+            return true;
+        }
+        catch (InvalidDataException)
+        {
+            return false;
         }
     }
 
