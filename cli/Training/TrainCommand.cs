@@ -44,6 +44,10 @@ public static class TrainCommand
             Description = "Dtype of the computation and of the frozen weights; trained weights are float32." };
         dtype.MustBeOneOf("float32", "bfloat16");
         var seed = NumberOption.Create<ulong>("--seed", "N", "Seed of the order of the data.", value: 0);
+        var renew = NumberOption.Create<long>("--new-bridge", "SEED",
+            "Begins with a new resampler and new gated blocks, whose gates are zero, between the model's frozen parts.");
+        var export = new Option<FileInfo>("--export-openflamingo") { HelpName = "FILE",
+            Description = "Also writes the trained weights as a checkpoint.pt that OpenFlamingo's code loads." }.MustBeWritable(".pt");
         var resume = new Option<bool>("--resume") { Description = "Goes on from the newest checkpoint in DIR.run." };
         var evaluate = new Option<FileInfo>("--evaluate") { HelpName = "EPISODES.jsonl",
             Description = "Held-out episodes: the share of right answers by task and shots is measured during the run." };
@@ -57,7 +61,7 @@ public static class TrainCommand
             + "language model stay frozen. See docs/training.md.")
         {
             model, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
-            seed, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
+            seed, renew, export, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
         };
         command.Validators.Add(result =>
         {
@@ -79,6 +83,8 @@ public static class TrainCommand
                 Model = opened,
                 Data = [.. parsed.GetRequiredValue(data).Select(DataSpec.Parse)],
                 Output = parsed.GetValue(output)!.FullName,
+                NewBridge = parsed.GetValue(renew),
+                ExportOpenFlamingo = parsed.GetValue(export)?.FullName,
                 Resume = parsed.GetValue(resume),
                 Evaluate = parsed.GetValue(evaluate)?.FullName,
                 CacheFeatures = parsed.GetValue(cache)?.FullName,

@@ -7,6 +7,7 @@ using Flamingo.Training.Data;
 using Flamingo.Training.Evaluation;
 using Flamingo.Training.Loop;
 using Flamingo.Training.Network;
+using Flamingo.Training.Results;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,6 +31,12 @@ public sealed record TrainingRequest
 
     /// <summary>Dtype of the computation and of the frozen weights: float32 or bfloat16.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
+
+    /// <summary>Seed of a new resampler and new gated blocks; null begins with those of the model.</summary>
+    public long? NewBridge { get; init; }
+
+    /// <summary>A checkpoint.pt of OpenFlamingo to write beside the result; null writes none.</summary>
+    public string? ExportOpenFlamingo { get; init; }
 
     /// <summary>Whether the run goes on from its newest checkpoint.</summary>
     public bool Resume { get; init; }
@@ -60,6 +67,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         options.Check();
         if (Directory.Exists(request.Output))
             throw new CheckpointException($"{request.Output} exists. Name another --output, or remove it.");
+        if (request.ExportOpenFlamingo is not null) OpenFlamingoExport.ThrowIfOther(model.Config);
         var episodes = request.Evaluate is { } file ? Episodes.Read(file) : [];
         var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
         var settings = Settings();
@@ -75,18 +83,19 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         CheckDisk(folder.Path, weights);
         var tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         var report = new DataReport(request.DataOptions);
-        using var source = new FeatureSource(model, request.Dtype, request.CacheFeatures);
+        using var source = new FeatureSource(model, request.Dtype, new FeatureOptions { Folder = request.CacheFeatures });
         var encoder = new SequenceEncoder(model.Config, tokenizer, request.DataOptions);
         var streams = request.Data.Select((spec, index) => Stream(spec, index, encoder, source, report, cancellation)).ToList();
-        using var run = new TrainingRun(model.Config, weights, streams, source.Features, new TextTwins(model.Config.Tokens, tokenizer),
+        using var run = new TrainingRun(model.Config, weights, streams, source.Read, new TextTwins(model.Config.Tokens, tokenizer),
             options, time);
         var begun = state is not null;
         state ??= new RunState(0, TimeSpan.Zero, [.. streams.Select(_ => StreamPosition.Start)], settings);
         if (begun) folder.Load(weights, run.Trainer.Optimizer, state);
+        else if (request.NewBridge is { } seed) weights.Renew(seed);
         print(begun ? $"Going on after step {state.Step}." : $"{Trained(weights):N0} weights are trained in {streams.Count} streams.");
 
         using var metrics = new RunMetrics(folder.Metrics, state.Step);
-        var measure = new HeldOutMeasure(model.Config, run.Trainer.Network, tokenizer, source.Features);
+        var measure = new HeldOutMeasure(model.Config, run.Trainer.Network, tokenizer, source.Read);
         var meter = new RunMeter(options, state, [.. streams.Select(stream => stream.Name)], metrics, print);
         if (!begun) Measure();
         state = run.Run(state, (step, after) =>
@@ -112,6 +121,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         if (FrozenWeights.Moved(model, weights) is { Count: > 0 } moved)
             throw new CheckpointException($"Frozen weights moved, which is a defect of this program: {string.Join(", ", moved.Take(5))}.");
         TrainedModel.Write(model, weights, request.Output, $"{request.Command}; {state.Step} steps; {settings}", cancellation);
+        if (request.ExportOpenFlamingo is { } export) OpenFlamingoExport.Write(model, weights, export, cancellation);
         print($"The trained model is in {request.Output}. Serve it with: flamingo serve --model {request.Output}");
         return true;
 
@@ -135,14 +145,14 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var seed = request.Options.Seed + (ulong)index;
         var stream = new DataStream(spec, encoder, request.DataOptions, seed, report);
         return new TrainingStream($"{Path.GetFileName(spec.Path)}", spec.LossMultiplier, new BatchPlan(
-            skip => stream.Read(skip, cancellation), sequence => source.Prepare(sequence, report), request.Options.BatchTokens, seed));
+            skip => stream.Read(skip, cancellation), sequence => source.CanRead(sequence, report), request.Options.BatchTokens, seed));
     }
 
     // What changes losses. Paths may move, and a run may be made longer.
     private string Settings()
     {
         var options = request.Options with { Steps = 1, Limit = null, SaveEvery = 1, EvaluateEvery = 1, ReportEvery = 1 };
-        return $"{options}, {request.DataOptions}, {request.Dtype}, "
+        return $"{options}, {request.DataOptions}, {request.Dtype}, {(request.NewBridge is { } seed ? $"new bridge {seed}, " : "")}"
             + $"{string.Join(" ", request.Data.Select(spec => $"{Path.GetFileName(spec.Path)} x {spec.LossMultiplier}"))}, "
             + $"from {request.Model.Config.Weights["resampler"].Digest[..12]} {request.Model.Config.Weights["language"].Digest[..12]}";
     }

@@ -31,7 +31,7 @@ internal sealed class Bank(string name, int seed, int perScene)
         return Path(number);
     }
 
-    /// <summary>Draws all pictures. The folder holds nothing else afterwards.</summary>
+    /// <summary>Draws all pictures. Those that an earlier run left in the folder are deleted.</summary>
     public void Write(string parent, int size, int grain)
     {
         var folder = System.IO.Path.Combine(parent, name);

@@ -160,8 +160,8 @@ internal static class Draw
                 paint.Style = SKPaintStyle.Fill;
                 break;
             case World.NinthShape: // it points to the right
-                Box(-1, -.27f, .15f, .27f);
-                Outline((.05, -.8), (1.05, 0), (.05, .8));
+                Box(-1, -.32f, .15f, .32f);
+                Outline((.05, -.95), (1.05, 0), (.05, .95));
                 break;
             default: throw new ArgumentException($"'{shape}' is no shape of this world.", nameof(shape));
         }

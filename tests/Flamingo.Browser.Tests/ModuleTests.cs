@@ -12,7 +12,8 @@ public sealed class ModuleTests
         var node = Programs.Require("node");
         var tests = RepositoryFiles.Path("tests", "Flamingo.Browser.Tests", "Modules");
         var run = await ProgramRun.RunAsync(
-            node, ["--test", "--test-reporter=tap", .. Directory.GetFiles(tests, "*.test.mjs")], TestContext.Current.CancellationToken, tests,
+            node, ["--test", "--test-reporter=tap", .. Directory.GetFiles(tests, "*.test.mjs")], TestContext.Current.CancellationToken,
+            tests,
             new Dictionary<string, string> { ["PAGE_FOLDER"] = RepositoryFiles.Path("services", "Gateway", "Doors", "Page", "web") });
         Assert.Matches("(?m)^# pass [1-9]", run.MustReturn(0).Output);
         Assert.Matches("(?m)^# fail 0$", run.Output);

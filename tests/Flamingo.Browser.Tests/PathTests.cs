@@ -79,6 +79,22 @@ public sealed partial class PathTests(BrowserFixture fixture)
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task Clicks_in_a_hurry_count_once()
+    {
+        await using var visit = await Visit.OpenAsync(fixture, fixture.Address);
+        await visit.Page.Locator("#gallery button").EvaluateAllAsync<object?>(
+            "buttons => { buttons[2].click(); buttons[0].click(); buttons[0].click(); }");
+        await visit.AnsweredAsync();
+        await Expect(visit.Examples).ToHaveCountAsync(8);
+        Assert.Equal("pilu", await visit.AnswerTextAsync());
+        await visit.Page.Locator("#ask").EvaluateAsync("button => { button.click(); button.click(); }");
+        await visit.AnsweredAsync();
+        Assert.Equal("pilu", await visit.AnswerTextAsync());
+        Assert.Equal(2, visit.Requests.Count(request => request.EndsWith("/generate", StringComparison.Ordinal)));
+        await visit.EndAsync();
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task Pictures_are_dropped_and_pasted_and_other_files_are_refused()
     {
         await using var visit = await Visit.OpenAsync(fixture, fixture.Address);
@@ -175,7 +191,8 @@ public sealed partial class PathTests(BrowserFixture fixture)
         Assert.Equal("pilu", await visit.AnswerTextAsync());
         await Expect(page.Locator("#drawn-shots li")).ToHaveCountAsync(4);
         await Expect(page.Locator("#drawn-shots img")).ToHaveCountAsync(4);
-        Assert.All(await page.Locator("#drawn-shots li").AllInnerTextsAsync(), text => Assert.Matches("^This is a (jano|pilu)$", text.Trim()));
+        Assert.All(await page.Locator("#drawn-shots li").AllInnerTextsAsync(),
+            text => Assert.Matches("^This is a (jano|pilu)$", text.Trim()));
         await visit.AskAsync(); // now by id
         Assert.Equal("pilu", await visit.AnswerTextAsync());
         await visit.Words.First.ClickAsync();

@@ -7,7 +7,9 @@ using Flamingo.Testing;
 
 namespace Flamingo.Training.Tests;
 
-/// <summary>Model directories that all tests share: the families, imported from their publications, and the repository's model shapes.</summary>
+/// <summary>
+/// Model directories that all tests share: the families, imported from their publications, and the repository's model shapes.
+/// </summary>
 public sealed class Models : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("flamingo-training-").FullName;

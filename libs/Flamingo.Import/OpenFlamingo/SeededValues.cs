@@ -8,7 +8,7 @@ namespace Flamingo.Import.OpenFlamingo;
 /// Random numbers that depend on a seed, a name and a position alone, in whatever order they are asked for: the finaliser of SplitMix64
 /// (Steele, Lea and Flood 2014) over a counter. The names keep the numbers of two tensors apart.
 /// </summary>
-internal readonly struct SeededValues
+public readonly struct SeededValues
 {
     private const ulong Step = 0x9e3779b97f4a7c15;
     private readonly ulong _start;

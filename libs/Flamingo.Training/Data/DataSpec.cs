@@ -5,7 +5,9 @@ using Flamingo.Checkpoints;
 namespace Flamingo.Training.Data;
 
 /// <summary>A stream of data as the command line names it: <c>PATH[,loss=0.2]</c>.</summary>
-/// <param name="Path">A .jsonl file, or .tar files; <c>{0000..0999}</c> stands for all numbers of a range, and <c>{a,b}</c> for words.</param>
+/// <param name="Path">
+/// A .jsonl file, or .tar files; <c>{0000..0999}</c> stands for all numbers of a range, and <c>{a,b}</c> for words.
+/// </param>
 /// <param name="LossMultiplier">Factor of the stream's loss.</param>
 public sealed partial record DataSpec(string Path, double LossMultiplier)
 {

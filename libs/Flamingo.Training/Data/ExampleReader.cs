@@ -58,7 +58,7 @@ internal static class ExampleReader
         {
             // The length of a pipe or a device is 0, so such a file is never opened.
             var file = new FileInfo(path);
-            if (file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target) file = target;
+            if (file.Exists && file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target) file = target;
             if (!file.Exists) throw new SampleException(BrokenKind.NoPictureFile, $"{path} is missing.");
             if (file.Length == 0) throw new SampleException(BrokenKind.NoPictureFile, $"{path} is empty.");
             if (file.Length > options.MaxEntryBytes)

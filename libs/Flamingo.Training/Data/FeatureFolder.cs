@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace Flamingo.Training.Data;
 
 /// <summary>
-/// Features of pictures in a folder, one file for each: the SHA-256 of the features, and the features. A file is written beside and renamed,
-/// so several runs may share a folder. A file that is damaged counts as missing.
+/// Features of pictures in a folder, one file for each: the SHA-256 of the features, and the features. A file is written beside and
+/// renamed, so several runs may share a folder. A file that is damaged counts as missing.
 /// </summary>
 /// <param name="folder">Folder of one encoder; it is created with the first file.</param>
 /// <param name="bytes">Size of a picture's features.</param>

@@ -34,8 +34,8 @@ public sealed record FeatureCounts(long Computed, long FromMemory, long FromFold
 
 /// <summary>
 /// Features of pictures by the frozen vision encoder: the decoding, preprocessing and network of serving, so the features are bit for bit
-/// those that serving computes. They are kept in memory and, if wanted, in a folder, by the picture's SHA-256, its flip, the encoder and the
-/// preprocessing. Thread-safe; one call computes at a time.
+/// those that serving computes. They are kept in memory and, if wanted, in a folder, by the picture's SHA-256, its flip, the encoder and
+/// the preprocessing. Thread-safe; one call computes at a time.
 /// </summary>
 public sealed class FeatureSource : IDisposable
 {
@@ -69,8 +69,8 @@ public sealed class FeatureSource : IDisposable
         _patches = (side * side) + (_config.ClassTokenInFeatures ? 1 : 0);
         _bytes = _patches * _config.Width * dtype.ElementBytes();
         // The parts of the latent key that serving computes for the same features.
-        var encoder = ComputedDigest.Of(model.Config.Weights["vision"].LatentDigest, _config with { Preprocessing = null!, PooledWidth = 0 },
-            dtype, WeightStorage.Native);
+        var encoder = ComputedDigest.Of(model.Config.Weights["vision"].LatentDigest,
+            _config with { Preprocessing = null!, PooledWidth = 0 }, dtype, WeightStorage.Native);
         Digest = ComputedDigest.Hash($"{encoder} {_preprocessor.Version(_decoder.Name)}");
         if (options.Folder is not null) _folder = new FeatureFolder(Path.Combine(options.Folder, Digest[..32]), _bytes);
         (_features, _levels) = (new RecentBytes<string>(options.MemoryBytes), new RecentBytes<string>(options.DecodedBytes));
@@ -91,8 +91,8 @@ public sealed class FeatureSource : IDisposable
     public string? FolderFault => _folder?.Fault;
 
     /// <summary>
-    /// Decodes the pictures of a sequence whose features are not known yet. A picture that cannot be decoded is reported as the fault of its
-    /// sample.
+    /// Decodes the pictures of a sequence whose features are not known yet. A picture that cannot be decoded is reported as the fault of
+    /// its sample.
     /// </summary>
     /// <returns>Whether <see cref="Read"/> may be called for all pictures of the sequence.</returns>
     /// <exception cref="CheckpointException">Too many samples are broken.</exception>

@@ -26,7 +26,9 @@ public readonly record struct SequencePart(string? Text, bool Counts = true)
     public static SequencePart Picture { get; } = new(null);
 }
 
-/// <summary>Tokenizes texts and pictures as the language model's stage does with a prompt, and says which tokens count in the loss.</summary>
+/// <summary>
+/// Tokenizes texts and pictures as the language model's stage does with a prompt, and says which tokens count in the loss.
+/// </summary>
 public sealed class LabeledText
 {
     private readonly ITokenizer _tokenizer;

@@ -18,30 +18,26 @@ internal static class TarShard
         while (true)
         {
             var (entry, damage) = Next(tar, file);
-            if (damage is not null)
+            var (key, extension) = Split(entry?.Name ?? "");
+            if (key != sample.Key || entry is null)
             {
-                yield return new UnreadableSample(new(BrokenKind.DamagedTar, path, damage));
-                yield break;
-            }
-
-            if (entry is null) break;
-            if (entry.EntryType is TarEntryType.Directory or TarEntryType.GlobalExtendedAttributes) continue;
-            var (key, extension) = Split(entry.Name);
-            if (key != sample.Key)
-            {
-                if (sample.Finish(path) is { } finished) yield return finished;
+                // Of a sample before a damaged header, the other entries may be lost.
+                if (sample.Finish(path) is { } finished && (damage is null || finished is not UnreadableSample)) yield return finished;
                 sample = new Members(key);
             }
 
-            if (Refusal(entry, options) is { } refusal) sample.Refuse(refusal);
-            else if ((Pictures.Contains(extension) || extension is "txt" or "json") && !sample.Add(extension, Bytes(entry)))
+            byte[]? bytes = null;
+            if (entry is not null && damage is null)
             {
-                yield return new UnreadableSample(new(BrokenKind.DamagedTar, path, $"it ends within {entry.Name}."));
-                yield break;
+                if (entry.EntryType is TarEntryType.Directory or TarEntryType.GlobalExtendedAttributes) continue;
+                if (Refusal(entry, options) is { } refusal) sample.Refuse(refusal);
+                else if (Pictures.Contains(extension) || extension is "txt" or "json") (bytes, damage) = Bytes(entry);
             }
-        }
 
-        if (sample.Finish(path) is { } last) yield return last;
+            if (damage is not null) yield return new UnreadableSample(new(BrokenKind.DamagedTar, path, damage));
+            if (damage is not null || entry is null) yield break;
+            if (bytes is not null) sample.Add(extension, bytes);
+        }
     }
 
     // A reader throws many types of exceptions for damaged headers.
@@ -50,8 +46,9 @@ internal static class TarShard
         try
         {
             var entry = tar.GetNextEntry();
+            if (entry is null) return (null, EndsWithZeros(file) ? null : "the mark of its end is missing, so entries may be, too.");
             // The reader has passed over the entry's data; it does not notice that they end too early.
-            return entry is not null && file.Position > file.Length ? (null, $"it ends within {entry.Name}.") : (entry, null);
+            return (entry, file.Position > file.Length ? Within(entry) : null);
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
@@ -74,18 +71,27 @@ internal static class TarShard
                     ? $"{entry.Name} has {entry.Length} bytes, more than {options.MaxEntryBytes}."
                     : null;
 
-    private static byte[]? Bytes(TarEntry entry)
+    private static (byte[]? Bytes, string? Damage) Bytes(TarEntry entry)
     {
         var bytes = new byte[entry.Length];
         try
         {
             entry.DataStream?.ReadExactly(bytes);
-            return bytes;
+            return (bytes, null);
         }
         catch (IOException)
         {
-            return null;
+            return (null, Within(entry));
         }
+    }
+
+    private static string Within(TarEntry entry) => $"it ends within {entry.Name}.";
+
+    private static bool EndsWithZeros(FileStream file)
+    {
+        Span<byte> last = stackalloc byte[512];
+        return file.Length >= last.Length && RandomAccess.Read(file.SafeFileHandle, last, file.Length - last.Length) == last.Length
+            && !last.ContainsAnyExcept((byte)0);
     }
 
     /// <summary>The entries of one sample.</summary>
@@ -102,14 +108,12 @@ internal static class TarShard
             (_refusal, _any) = (_refusal ?? reason, true);
         }
 
-        /// <returns>False if there are no bytes.</returns>
-        public bool Add(string extension, byte[]? bytes)
+        public void Add(string extension, byte[] bytes)
         {
             _any = true;
             if (extension == "txt") _text = bytes;
             else if (extension == "json") _json = bytes;
             else _picture = bytes;
-            return bytes is not null;
         }
 
         public RawSample? Finish(string path)

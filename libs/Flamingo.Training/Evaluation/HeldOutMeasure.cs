@@ -63,7 +63,10 @@ public sealed class HeldOutMeasure(
         var (before, whole) = (Ids(prompt), Ids(prompt + episode.Answer + end));
         var same = before.Zip(whole).TakeWhile(pair => pair.First == pair.Second).Count();
         return new TrainingSequence(
-            whole, [.. whole.Index().Select(one => one.Index < same ? TrainingBatch.Ignored : one.Item)], Pictures(episode), "");
+            whole, [.. whole.Index().Select(one => one.Index < same ? TrainingBatch.Ignored : one.Item)], Pictures(episode), "")
+        {
+            Descriptions = [],
+        };
     }
 
     private static PictureFile[] Pictures(Episode episode) =>

@@ -77,7 +77,7 @@ public sealed class TrainingRun(
         finally
         {
             stopping.Cancel();
-            foreach (var unused in ready.GetConsumingEnumerable()) unused.Dispose();
+            foreach (var unused in ready.GetConsumingEnumerable(CancellationToken.None)) unused.Dispose();
         }
 
         try

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Import.OpenFlamingo;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -66,6 +67,31 @@ public sealed class BridgeWeights : IDisposable
     public Tensor? Find(string name) => _trained.TryGetValue(name, out var trained)
         ? trained.to(Dtype)
         : _frozen.TryGetValue(name, out var frozen) ? frozen.alias() : null;
+
+    /// <summary>
+    /// Gives the resampler and the gated blocks new values, as an untrained OpenFlamingo has them, so that only the frozen parts of the model
+    /// remain. Gates are zero: the model then computes what its language model alone computes.
+    /// </summary>
+    /// <param name="seed">Equal seeds give equal values.</param>
+    public void Renew(long seed)
+    {
+        using var unrecorded = no_grad();
+        foreach (var (name, parameter) in _trained)
+        {
+            if (name == Rows) continue;
+            var (random, values) = (new SeededValues(seed, name), new float[parameter.numel()]);
+            var bound = parameter.dim() == 2 ? 1 / Math.Sqrt(parameter.shape[1]) : 0;
+            for (var at = 0; at < values.Length; at++) values[at] = (parameter.dim(), name) switch
+            {
+                (1, _) when name.EndsWith(".weight", StringComparison.Ordinal) => 1, // a norm
+                (1, _) => 0, // biases and gates
+                (2, _) when name.EndsWith(".weight", StringComparison.Ordinal) => (float)(((2 * random.Uniform(at)) - 1) * bound),
+                _ => (float)random.Normal(at), // latents and embeddings
+            };
+            using var renewed = tensor(values, parameter.shape);
+            parameter.copy_(renewed);
+        }
+    }
 
     public void Dispose()
     {

@@ -7,7 +7,8 @@ internal static class Programs
 {
     private static string Configuration => new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
 
-    public static string Dotnet => Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath! : "dotnet";
+    public static string Dotnet =>
+        Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath! : "dotnet";
 
     /// <summary>The path of a program. Without it, a test is skipped on a developer's machine and fails in CI.</summary>
     public static string Require(string program)
@@ -28,7 +29,8 @@ internal static class Programs
 
     /// <summary>Compiles programs of C# that use the client, all at once, and returns the paths of their assemblies.</summary>
     /// <param name="folder">An empty folder outside of the repository.</param>
-    public static async Task<IReadOnlyList<string>> CompileAsync(string folder, IReadOnlyList<string> programs, CancellationToken cancellation)
+    public static async Task<IReadOnlyList<string>> CompileAsync(
+        string folder, IReadOnlyList<string> programs, CancellationToken cancellation)
     {
         var project = $"""
             <Project Sdk="Microsoft.NET.Sdk">
@@ -49,15 +51,17 @@ internal static class Programs
 
         // One build of all, because most of the time of a build is its start.
         await File.WriteAllTextAsync(Path.Combine(folder, "all.proj"), $"""
-            <Project>
+            <Project DefaultTargets="Build">
               <ItemGroup><All Include="$(MSBuildThisFileDirectory)ask*/*.csproj" /></ItemGroup>
               <Target Name="Restore"><MSBuild Projects="@(All)" Targets="Restore" Properties="Phase=restore" /></Target>
               <Target Name="Build"><MSBuild Projects="@(All)" Targets="Build" BuildInParallel="true" /></Target>
             </Project>
             """, cancellation);
         (await ProgramRun.RunAsync(Dotnet,
-            ["build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-warnaserror", Path.Combine(folder, "all.proj")],
-            cancellation)).MustReturn(0);
+            [
+                "build", "-v", "quiet", "-c", Configuration, "-p:BuildProjectReferences=false", "-warnaserror",
+                Path.Combine(folder, "all.proj"),
+            ], cancellation)).MustReturn(0);
         return [.. programs.Select((_, index) => Path.Combine(folder, $"ask{index}", "bin", Configuration, "net10.0", $"ask{index}.dll"))];
     }
 }

@@ -63,7 +63,8 @@ internal sealed class Relay : IAsyncDisposable
         await request.Body.CopyToAsync(body, aborted);
         var rest = request.Path.Value[path.Length..];
         Requests.Enqueue(new Relayed(rest, body.ToArray(), new HeaderDictionary(request.Headers.ToDictionary())));
-        using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), $"http://127.0.0.1:{target}/{rest}{request.QueryString}");
+        using var message = new HttpRequestMessage(
+            HttpMethod.Parse(request.Method), $"http://127.0.0.1:{target}/{rest}{request.QueryString}");
         if (body.Length > 0) message.Content = new ByteArrayContent(body.ToArray());
         foreach (var (name, values) in request.Headers.Where(header => !NotPassedOn.Contains(header.Key, StringComparer.OrdinalIgnoreCase)))
         {

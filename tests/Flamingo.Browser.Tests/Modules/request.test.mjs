@@ -113,7 +113,9 @@ describe('candidates', () => {
 
   test('shares are of the candidates together, the likeliest first, also where all are very unlikely', () => {
     const ranked = shares([
-      { text: 'a', tokenLogLikelihoods: [-1000, -1] }, { text: 'b', tokenLogLikelihoods: [-1000] }, { text: 'c', tokenLogLikelihoods: [] }]);
+      { text: 'a', tokenLogLikelihoods: [-1000, -1] }, { text: 'b', tokenLogLikelihoods: [-1000] },
+      { text: 'c', tokenLogLikelihoods: [] },
+    ]);
     assert.deepEqual(ranked.map(one => one.text), ['c', 'b', 'a']);
     const [likely, unlikely] = shares([{ text: 'a', tokenLogLikelihoods: [-800] }, { text: 'b', tokenLogLikelihoods: [-800, -Math.LN2] }]);
     near(likely.share, 2 / 3);
@@ -174,7 +176,8 @@ describe('maps', () => {
 
   test('the maps of a word are added for each picture and stretched from 0 to 1', () => {
     const maps = mapsOf({ maps: [
-      { picture: 2, map: tensor([0, 1, 2, 3], 2, 2) }, { picture: 0, map: tensor([5, 5], 1, 2) }, { picture: 2, map: tensor([0, 1, 0, 1], 2, 2) }] });
+      { picture: 2, map: tensor([0, 1, 2, 3], 2, 2) }, { picture: 0, map: tensor([5, 5], 1, 2) },
+      { picture: 2, map: tensor([0, 1, 0, 1], 2, 2) }] });
     assert.deepEqual(maps.map(one => [one.picture, one.rows, one.columns]), [[2, 2, 2], [0, 1, 2]]);
     assert.deepEqual([...maps[0].values], [0, 0.5, 0.5, 1]);
     assert.deepEqual([...maps[1].values], [0, 0]); // a picture that was looked at evenly has no bright place

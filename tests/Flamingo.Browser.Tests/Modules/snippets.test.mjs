@@ -1,7 +1,7 @@
 // Tests of the page's module snippets.js, which writes a request as programs. Whether these run is a test in the browser.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,15 +10,22 @@ import { describe, test } from 'node:test';
 const { csharp, curl, python } = await import(pathToFileURL(`${process.env.PAGE_FOLDER}/snippets.js`));
 
 const NASTY = `it's "quoted" $HOME \${HOME} $(id) \`id\` \\ \\n <|endofchunk|> ü 😀 \u2028 %s {0} # // '''`;
-const file = { name: `a's $b "c" é.png` };
+const file = { name: `-a's $b "c" é 😀.png` };
 const segments = [{ text: NASTY }, { card: file }, { text: 'line\nline\ttab' }, { card: file }];
-const body = { segments: [], sampling: { maxTokens: 5, temperature: 0.5, stopStrings: ['\n', '"$x"'] }, supportSet: { name: 'my.set', selection: 'SHOT_SELECTION_RICES', count: 4 } };
+const body = {
+  segments: [], sampling: { maxTokens: 5, temperature: 0.5, stopStrings: ['\n', '"$x"'] },
+  supportSet: { name: 'my.set', selection: 'SHOT_SELECTION_RICES', count: 4 },
+};
 const address = 'http://localhost:8081/';
 
 const inFolder = run => {
   const folder = mkdtempSync(join(tmpdir(), 'flamingo-snippets-'));
   writeFileSync(join(folder, file.name), 'picture');
-  return run(folder);
+  try {
+    return run(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 };
 
 const expected = {
@@ -30,9 +37,10 @@ describe('curl', () => {
   test('the shell hands over exactly what was written', () => inFolder(folder => {
     writeFileSync(join(folder, 'curl'), '#!/bin/bash\nprintf "%s\\n" "$@" >arguments\ncat >body\n', { mode: 0o755 });
     const program = curl(address, segments, body, null);
-    execFileSync('bash', ['-euc', `${program}\ncat body arguments >both`], { cwd: folder, env: { ...process.env, PATH: `${folder}:${process.env.PATH}`, HOME: '/wrong' } });
-    assert.deepEqual(JSON.parse(execFileSync('cat', [join(folder, 'body')], { encoding: 'utf8' })), expected);
-    assert.match(execFileSync('cat', [join(folder, 'arguments')], { encoding: 'utf8' }), /^http:\/\/localhost:8081\/flamingo\/v1\/generate$/m);
+    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, HOME: '/wrong' };
+    execFileSync('bash', ['-euc', program], { cwd: folder, env });
+    assert.deepEqual(JSON.parse(readFileSync(join(folder, 'body'), 'utf8')), expected);
+    assert.match(readFileSync(join(folder, 'arguments'), 'utf8'), /^http:\/\/localhost:8081\/flamingo\/v1\/generate$/m);
   }));
 
   test('a key stays in the environment', () => {

@@ -42,7 +42,8 @@ public sealed class SamplesTests
     public void The_README_of_a_C_sharp_sample_says_which_line_becomes_that_of_the_package()
     {
         var version = XDocument.Load(RepositoryFiles.Path("Directory.Build.props")).Descendants("Version").Single().Value;
-        var projects = Directory.GetFiles(RepositoryFiles.Path("samples"), "*.csproj", SearchOption.AllDirectories);
+        var projects = Directory.GetFiles(RepositoryFiles.Path("samples"), "*.csproj", SearchOption.AllDirectories)
+            .Where(project => Path.GetFileName(project) != "ShapesWorld.csproj").ToList(); // it does not use the client
         Assert.NotEmpty(projects);
         Assert.All(projects, project =>
         {

@@ -110,7 +110,8 @@ public sealed class SequenceTests(Models models)
     {
         var example = Example("shapes", """
             {"segments": [{"text": "Look. "}, {"picture": "a.png", "description": "a red ring"}, {"text": "Output: ", "loss": false},
-            {"text": "red<|endofchunk|>"}, {"picture": "b.png"}, {"text": "Question:color? Short answer:", "loss": false}, {"text": "blue"}]}
+            {"text": "red<|endofchunk|>"}, {"picture": "b.png"}, {"text": "Question:color? Short answer:", "loss": false},
+            {"text": "blue"}]}
             """);
         Assert.Equal("Look. <image>Output: red<|endofchunk|><image>Question:color? Short answer:blue", Decoded(example.Ids));
         // The blank at the end of the question is joined with the answer, so it counts with it.
@@ -157,7 +158,8 @@ public sealed class SequenceTests(Models models)
     [Fact]
     public void Tars_are_flipped_by_the_seed_and_examples_are_not()
     {
-        var path = Shard.Write(models.NewFolder(), "0.tar", Enumerable.Range(0, 200).SelectMany(one => Shard.Pair($"{one}", "a ring", one)));
+        var path = Shard.Write(models.NewFolder(), "0.tar",
+            Enumerable.Range(0, 200).SelectMany(one => Shard.Pair($"{one}", "a ring", one)));
         List<bool> Flips(ulong seed) => [.. new Stream(models, path, new() { ShuffleBuffer = 0 }, seed: seed).Take(400)
             .Select(one => one.Pictures.Single().Flipped)];
         var flips = Flips(1);

@@ -28,7 +28,7 @@ internal static class PlaygroundPage
         if (!app.Services.GetRequiredService<IOptions<DoorOptions>>().Value.Page) return app;
         // Addresses in the page are relative, so that a proxy may put any path before them.
         app.MapMethods("/", Methods, (HttpContext context) => Send(context, "index.html")).AllowAnonymous().ExcludeFromDescription();
-        app.MapMethods("/page/{**file}", Methods, (HttpContext context, string file) => Send(context, file)).AllowAnonymous()
+        app.MapMethods("/page/{**file}", Methods, (HttpContext context, string? file) => Send(context, file ?? "")).AllowAnonymous()
             .ExcludeFromDescription();
         return app;
     }

@@ -13,6 +13,7 @@ const state = {
   run: null, // the last answer, with the cards that it was asked about
 };
 let running = null; // the AbortController of what runs
+let coming = null; // the example of the gallery that is being loaded
 const sets = setsPanel(state, refresh, problem);
 const answers = answerPanel(state, sets);
 const code = codePanel(() => state.cards.length > 0 ? currentBody(asked()) : null);
@@ -31,7 +32,11 @@ function addCard(given) {
   card.view = cardView(card, {
     input: () => { card.fault = null; refresh(); },
     hide: () => { card.hidden = !card.hidden; refresh(); },
-    last: () => { state.cards.push(...state.cards.splice(state.cards.indexOf(card), 1)); refresh(); },
+    last: () => {
+      state.cards.push(...state.cards.splice(state.cards.indexOf(card), 1));
+      refresh();
+      card.view.element.focus(); // the button is gone
+    },
     remove: () => {
       const place = state.cards.indexOf(card);
       state.cards.splice(place, 1);
@@ -58,7 +63,9 @@ function forget() {
   answers.show();
 }
 
+/** Returns false if another example was chosen meanwhile. */
 async function loadExample(example) {
+  coming = example;
   clearCards();
   setTask(example.task);
   $('candidates').value = (example.candidates ?? []).join('\n');
@@ -68,9 +75,12 @@ async function loadExample(example) {
     if (!answer.ok) throw new Error(`The picture ${card.file} of this example is not served. Load the page again.`);
     return new File([await answer.blob()], card.file, { type: 'image/png' });
   }));
+  if (coming !== example) return false;
+  coming = null;
   example.cards.forEach((card, index) =>
     addCard({ ...card, file: files[index], name: card.file, path: `models/shapes/examples/${card.file}` }));
   refresh();
+  return true;
 }
 
 // ---- What is asked ----
@@ -210,7 +220,9 @@ async function work(run) {
 const stop = () => running?.abort();
 
 function busy(is) {
-  for (const id of ['ask', 'rank-button', 'ladder-button']) $(id).disabled = is;
+  // A button that were disabled would lose the focus.
+  for (const id of ['ask', 'rank-button', 'ladder-button']) $(id).setAttribute('aria-disabled', is);
+  if (!is && document.activeElement === $('stop')) $('ask').focus();
   $('stop').hidden = !is;
   $('answer').setAttribute('aria-busy', is);
   if (!is) return;
@@ -242,8 +254,8 @@ function refresh() {
     place: index + 1, isQuery: index === cards.length - 1, task, state: stateOf(card), fault: card.fault,
   }));
   $('clear').hidden = cards.length === 0;
-  for (const id of ['ask', 'rank-button']) $(id).disabled = running !== null || cards.length === 0;
-  $('ladder-button').disabled = running !== null || asked().length < 2;
+  for (const id of ['ask', 'rank-button']) $(id).disabled = cards.length === 0;
+  $('ladder-button').disabled = asked().length < 2;
   sets.mayWrite(cards.length > 1);
   answers.light();
   if (model) code.show();
@@ -326,7 +338,7 @@ on(document, 'keydown', event => {
 document.querySelectorAll('input[name=task]').forEach(input => on(input, 'change', () => setTask(input.value)));
 on('clear', 'click', () => { clearCards(); $('files').focus(); });
 on('ask', 'click', ask);
-on('stop', 'click', () => { stop(); $('ask').focus(); });
+on('stop', 'click', stop);
 on('rank-button', 'click', rank);
 on('ladder-button', 'click', ladder);
 for (const id of ['max-tokens', 'temperature']) on(id, 'change', refresh);
@@ -342,7 +354,7 @@ $('gallery').append(...examples.map(example => h('li', {}, h('button', {
   type: 'button',
   onclick: async () => {
     try {
-      await loadExample(example);
+      if (!await loadExample(example)) return;
       if (example.set) {
         $('sets').open = true;
         await sets.save(example.set, state.cards.slice(0, -1));

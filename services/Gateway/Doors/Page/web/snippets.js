@@ -4,6 +4,10 @@ const shellText = text => text.replace(/[\\$`]/g, match => '\\' + match);
 const shellWord = text => "'" + text.replaceAll("'", `'\\''`) + "'";
 const quoted = text => JSON.stringify(text).replace(/[\u007f-\uffff]/g, c => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
 
+// Python has no pairs of surrogates: a character beyond 16 bits has an escape of its own.
+const pythonText = text => JSON.stringify(text).replace(/[\u{7f}-\u{10ffff}]/gu, c => c.length > 1
+  ? '\\U' + c.codePointAt(0).toString(16).padStart(8, '0') : '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
+
 function picturesOf(segments) {
   const names = new Map();
   for (const { card } of segments) if (card && !names.has(card)) names.set(card, { file: card.path ?? card.name, index: names.size + 1 });
@@ -14,7 +18,7 @@ const besides = body => Object.entries(body).filter(([name]) => name !== 'segmen
 
 export function curl(address, segments, body, key) {
   const names = picturesOf(segments);
-  const files = [...names.values()].map(one => `P${one.index}=$(base64 -w0 ${shellWord(one.file)})\n`).join('');
+  const files = [...names.values()].map(one => `P${one.index}=$(base64 -w0 ${shellWord(one.file.replace(/^-/, './-'))})\n`).join('');
   const lines = segments.map(({ card, text }) =>
     card ? `{"picture": "$P${names.get(card).index}"}` : `{"text": ${shellText(quoted(text))}}`);
   const rest = besides(body).map(([name, value]) => `,\n "${name}": ${shellText(JSON.stringify(value))}`).join('');
@@ -25,7 +29,7 @@ export function curl(address, segments, body, key) {
 
 export function python(address, segments, body, key) {
   const lines = segments.map(({ card, text }) => card
-    ? `    {"picture": picture(${quoted(card.path ?? card.name)})},` : `    {"text": ${quoted(text)}},`);
+    ? `    {"picture": picture(${pythonText(card.path ?? card.name)})},` : `    {"text": ${pythonText(text)}},`);
   const rest = besides(body).map(([name, value]) => `, "${name}": ${literal(value)}`).join('');
   return `import base64, json, os, urllib.request
 
@@ -50,7 +54,7 @@ print()
 function literal(value) {
   if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
   if (typeof value === 'object') return `{${Object.entries(value).map(([name, one]) => `"${name}": ${literal(one)}`).join(', ')}}`;
-  return typeof value === 'string' ? quoted(value) : String(value);
+  return typeof value === 'string' ? pythonText(value) : String(value);
 }
 
 const selections = {

@@ -21,8 +21,8 @@ export function show(element, text) {
 
 export const milliseconds = ms => ms >= 1000 ? `${(ms / 1000).toFixed(1)} s`
   : ms >= 10 ? `${Math.round(ms)} ms` : ms >= 0.05 ? `${ms.toFixed(1)} ms` : '< 0.1 ms';
-export const percent = share => share > 0.9995 && share < 1 ? '> 99.9 %' : share < 0.001 && share > 0 ? '< 0.1 %'
-  : `${(100 * share).toFixed(share < 0.0995 || share > 0.995 ? 1 : 0)} %`;
+export const percent = share => share > 0.9995 && share < 1 ? '>\u00a099.9\u00a0%' : share < 0.001 && share > 0 ? '<\u00a00.1\u00a0%'
+  : `${(100 * share).toFixed(share < 0.0995 || share > 0.995 ? 1 : 0)}\u00a0%`;
 export const many = (count, one, more = one + 's') => `${count} ${count === 1 ? one : more}`;
 
 /** The number in a field, within its bounds. */
