@@ -85,7 +85,7 @@ public sealed partial class GradientTests(Models models)
     private (ModelDirectory Model, TrainingBatch Batch, Tensor Features) Prepare(string family)
     {
         var prompts = new GoldenBatch(family);
-        var chosen = prompts.Names.Index().Where(name => 
+        var chosen = prompts.Names.Index().Where(name =>
             name.Item == "no-picture" || name.Item.EndsWith("in-a-row", StringComparison.Ordinal)).Select(name => name.Index).ToArray();
         return (models.DirectoryOf(family), prompts.Of(chosen), GoldenBatch.ToTensor(prompts.Features));
     }
