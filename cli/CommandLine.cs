@@ -24,6 +24,9 @@ public static class CommandLine
     // Ctrl-C cancels a command. The process ends after this time even if the command has not stopped, for example while it loads a model.
     private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
 
+    // Training finishes its step and writes a checkpoint first, which takes minutes for a large model.
+    private static readonly TimeSpan LongestStep = TimeSpan.FromMinutes(30);
+
     /// <param name="input">Input of commands that read lines; null for standard input.</param>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(
@@ -41,7 +44,8 @@ public static class CommandLine
                 var invocation = new InvocationConfiguration
                 {
                     Output = output, Error = error, EnableDefaultExceptionHandler = false,
-                    ProcessTerminationTimeout = ownsSignals ? null : LongestStop,
+                    ProcessTerminationTimeout = ownsSignals ? null
+                        : parsed.CommandResult.Command.Name == TrainCommand.Name ? LongestStep : LongestStop,
                 };
                 return await parsed.InvokeAsync(invocation, cancellation);
             }

@@ -14,6 +14,8 @@ namespace Flamingo.Cli.Training;
 /// <summary><c>flamingo train</c> trains the bridge of a model: the resampler and the gated blocks, between two frozen models.</summary>
 public static class TrainCommand
 {
+    public const string Name = "train";
+
     public static Command Create()
     {
         var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Required = true,
@@ -35,7 +37,7 @@ public static class TrainCommand
             Description = "What follows the warm-up." };
         schedule.MustBeOneOf("constant", "linear", "cosine");
         var decay = NumberOption.Create<double>("--weight-decay", "X", "Weight decay of the gated blocks.", 0, 1, value: 0.1);
-        var beta = NumberOption.Create<double>("--beta2", "X", "Second beta of AdamW.", 0, 1, value: 0.999);
+        var beta = NumberOption.Create<double>("--beta2", "X", "Second beta of AdamW, below 1.", 0, 0.999999, value: 0.999);
         var clip = NumberOption.Create<double>("--clip", "X", "Largest norm of the gradients.", 0, moreThan: true, value: 1);
         var accumulate = NumberOption.Create<int>("--accumulate", "N", "Batches of each stream for one step.", 1, value: 1);
         var recompute = new Option<bool>("--recompute") {
@@ -57,7 +59,7 @@ public static class TrainCommand
             Description = "Keeps the features of pictures on disk, because the encoder never changes." };
         var teacher = NumberOption.Create<double>("--text-teacher", "X", "Weight of an auxiliary loss for data with descriptions: the "
             + "language model shall be in the state that it is in after reading the description.", 0, value: 0);
-        var command = new Command("train", "Train the resampler and the gated blocks of a model on pictures and text; vision encoder and "
+        var command = new Command(Name, "Train the resampler and the gated blocks of a model on pictures and text; vision encoder and "
             + "language model stay frozen. See docs/training.md.")
         {
             model, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
@@ -68,7 +70,8 @@ public static class TrainCommand
             if (result.GetResult(golden) is not null) return;
             foreach (var (option, missing) in new (Option, bool)[]
             {
-                (data, result.GetResult(data) is null), (output, result.GetResult(output) is null), (steps, result.GetResult(steps) is null),
+                (data, result.GetResult(data) is null), (output, result.GetResult(output) is null),
+                (steps, result.GetResult(steps) is null),
             })
                 if (missing) result.AddError($"{option.Name} is missing. Give it, or --golden to replay recorded steps.");
         });

@@ -55,21 +55,34 @@ public sealed record TrainingRequest
 /// <param name="request">What is trained, on what and how.</param>
 /// <param name="print">Takes lines for a person.</param>
 /// <param name="time">Measures the run.</param>
-public sealed class TrainingJob(TrainingRequest request, Action<string> print, TimeProvider time)
+/// <param name="freeDisk">Free bytes of the disk of a folder that exists; null asks the disk itself.</param>
+public sealed class TrainingJob(TrainingRequest request, Action<string> print, TimeProvider time, Func<string, long>? freeDisk = null)
 {
     private const long Spare = 64 << 20; // bytes of the disk that stay free
 
     /// <returns>Whether the run reached its end; false if it was cancelled, with a checkpoint written.</returns>
-    /// <exception cref="CheckpointException">Something is missing, does not fit, or broke; the message says what and the remedy.</exception>
+    /// <exception cref="CheckpointException">Something is missing, does not fit, or broke; the message has the remedy.</exception>
     public bool Run(CancellationToken cancellation)
     {
         var (model, options) = (request.Model, request.Options);
         options.Check();
-        if (Directory.Exists(request.Output))
-            throw new CheckpointException($"{request.Output} exists. Name another --output, or remove it.");
-        if (request.ExportOpenFlamingo is not null) OpenFlamingoExport.ThrowIfOther(model.Config);
+        if (request.Data.Count == 0) throw new CheckpointException("--data is missing. Name a .jsonl file or tars.");
+        if (Path.Exists(request.Output)) throw new CheckpointException($"{request.Output} exists. Name another --output, or remove it.");
+        if (request.ExportOpenFlamingo is { } exported)
+        {
+            OpenFlamingoExport.ThrowIfOther(model.Config);
+            if (Path.Exists(exported))
+                throw new CheckpointException($"{exported} exists. Name another file for --export-openflamingo, or remove it.");
+        }
+
+        var (need, available) = (TrainingMemory.Of(model, options, request.Dtype), AvailableMemory.OfThisProcess().Bytes);
+        print($"Memory: {need}; {MemoryReport.Size(available)} may be used.");
+        if (need.Bytes > available)
+            throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} "
+                + $"may be used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
+        CheckDisk(need.Learnt);
         var episodes = request.Evaluate is { } file ? Episodes.Read(file) : [];
-        var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
+        using var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
         var settings = Settings();
         var state = folder.Newest();
         if (state is not null && !request.Resume)
@@ -78,12 +91,13 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
             throw new CheckpointException($"The run in {folder.Path} had other settings:\n  {state.Settings}\nnow:\n  {settings}\n"
                 + "Give the same settings, or another --output.");
 
-        CheckMemory(model);
         using var weights = new BridgeWeights(model, request.Dtype);
-        CheckDisk(folder.Path, weights);
         var tokenizer = JsonTokenizer.Load(model.TokenizerPath);
         var report = new DataReport(request.DataOptions);
-        using var source = new FeatureSource(model, request.Dtype, new FeatureOptions { Folder = request.CacheFeatures });
+        using var source = new FeatureSource(model, request.Dtype, new FeatureOptions
+        {
+            Folder = request.CacheFeatures, MemoryBytes = Math.Clamp((available - need.Bytes) / 2, 64L << 20, 2L << 30),
+        });
         var encoder = new SequenceEncoder(model.Config, tokenizer, request.DataOptions);
         var streams = request.Data.Select((spec, index) => Stream(spec, index, encoder, source, report, cancellation)).ToList();
         using var run = new TrainingRun(model.Config, weights, streams, source.Read, new TextTwins(model.Config.Tokens, tokenizer),
@@ -92,12 +106,14 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         state ??= new RunState(0, TimeSpan.Zero, [.. streams.Select(_ => StreamPosition.Start)], settings);
         if (begun) folder.Load(weights, run.Trainer.Optimizer, state);
         else if (request.NewBridge is { } seed) weights.Renew(seed);
-        print(begun ? $"Going on after step {state.Step}." : $"{Trained(weights):N0} weights are trained in {streams.Count} streams.");
+        print(begun ? $"Going on after step {state.Step}."
+            : $"{weights.Trained.Values.Sum(parameter => parameter.numel()):N0} weights are trained on {streams.Count} "
+                + $"stream{(streams.Count == 1 ? "" : "s")}.");
 
-        using var metrics = new RunMetrics(folder.Metrics, state.Step);
+        using var metrics = new RunMetrics(folder.Metrics, begun ? state.Step : null);
         var measure = new HeldOutMeasure(model.Config, run.Trainer.Network, tokenizer, source.Read);
         var meter = new RunMeter(options, state, [.. streams.Select(stream => stream.Name)], metrics, print);
-        if (!begun) Measure();
+        if (state.Step % options.EvaluateEvery == 0) Measure();
         state = run.Run(state, (step, after) =>
         {
             meter.Add(step);
@@ -108,11 +124,11 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
             metrics.Draw();
         }, cancellation);
         folder.Save(weights, run.Trainer.Optimizer, state);
-        var finished = !cancellation.IsCancellationRequested;
-        if (finished && state.Step % options.EvaluateEvery != 0) Measure();
+        if (!cancellation.IsCancellationRequested) Measure();
         metrics.Draw();
-        print(report.ToString());
-        if (!finished)
+        print($"{report}{report.Named()}");
+        if (source.FolderFault is { } fault) print(fault);
+        if (cancellation.IsCancellationRequested)
         {
             print($"Stopped after step {state.Step}; a checkpoint is in {folder.Path}. Go on with --resume.");
             return false;
@@ -125,13 +141,23 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         print($"The trained model is in {request.Output}. Serve it with: flamingo serve --model {request.Output}");
         return true;
 
+        // A measurement that is cancelled is made again by the resumption.
         void Measure()
         {
-            if (episodes.Count == 0) return;
-            var results = measure.Run(episodes, cancellation);
+            if (episodes.Count == 0 || metrics.IsMeasured(state!.Step)) return;
+            IReadOnlyDictionary<string, (double Accuracy, int Count)> results;
+            try
+            {
+                results = measure.Run(episodes, cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+
             metrics.Add(new JsonObject
             {
-                ["step"] = state!.Step,
+                ["step"] = state.Step,
                 ["accuracy"] = new JsonObject(results.Select(one => KeyValuePair.Create(one.Key, (JsonNode?)one.Value.Accuracy))),
             });
             foreach (var (name, (accuracy, count)) in results)
@@ -144,7 +170,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
     {
         var seed = request.Options.Seed + (ulong)index;
         var stream = new DataStream(spec, encoder, request.DataOptions, seed, report);
-        return new TrainingStream($"{Path.GetFileName(spec.Path)}", spec.LossMultiplier, new BatchPlan(
+        return new TrainingStream(Path.GetFileName(spec.Path), spec.LossMultiplier, new BatchPlan(
             skip => stream.Read(skip, cancellation), sequence => source.CanRead(sequence, report), request.Options.BatchTokens, seed));
     }
 
@@ -154,28 +180,20 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var options = request.Options with { Steps = 1, Limit = null, SaveEvery = 1, EvaluateEvery = 1, ReportEvery = 1 };
         return $"{options}, {request.DataOptions}, {request.Dtype}, {(request.NewBridge is { } seed ? $"new bridge {seed}, " : "")}"
             + $"{string.Join(" ", request.Data.Select(spec => $"{Path.GetFileName(spec.Path)} x {spec.LossMultiplier}"))}, "
-            + $"from {request.Model.Config.Weights["resampler"].Digest[..12]} {request.Model.Config.Weights["language"].Digest[..12]}";
+            + $"from {string.Join(" ", request.Model.Config.Weights.OrderBy(part => part.Key, StringComparer.Ordinal)
+                .Select(part => part.Value.Digest[..12]))}";
     }
 
-    private static long Trained(BridgeWeights weights) => weights.Trained.Values.Sum(parameter => parameter.numel());
-
-    private void CheckMemory(ModelDirectory model)
+    private void CheckDisk(long learnt)
     {
-        var need = TrainingMemory.Of(model, request.Options, request.Dtype);
-        var available = AvailableMemory.OfThisProcess().Bytes;
-        print($"Memory: {need}; {MemoryReport.Size(available)} may be used.");
-        if (need.Bytes > available)
-            throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} may be "
-                + $"used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
-    }
-
-    private static void CheckDisk(string folder, BridgeWeights weights)
-    {
-        // Weights and moments of three checkpoints, one of which is being written, and the result.
-        var need = Trained(weights) * sizeof(float) * ((3 * 3) + 1) + Spare;
-        var free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+        // Weights and moments of three checkpoints, one of which is being written, and the result with its frozen parts.
+        var need = (learnt * sizeof(float) * 3 * 3) + Spare + Directory.GetFiles(request.Model.Path).Sum(file => new FileInfo(file).Length)
+            + (request.ExportOpenFlamingo is null ? 0 : learnt * sizeof(float));
+        var folder = Path.GetFullPath(request.Output);
+        while (!Directory.Exists(folder)) folder = Path.GetDirectoryName(folder)!;
+        var free = freeDisk?.Invoke(folder) ?? new DriveInfo(folder).AvailableFreeSpace;
         if (need > free)
-            throw new CheckpointException($"Checkpoints and the result need {MemoryReport.Size(need)} of disk, and {MemoryReport.Size(free)} are "
-                + $"free at {folder}. Free some, or name another --output.");
+            throw new CheckpointException($"Checkpoints and the result need {MemoryReport.Size(need)} of disk, and "
+                + $"{MemoryReport.Size(free)} are free at {folder}. Free some space, or name another --output.");
     }
 }

@@ -20,6 +20,7 @@ public sealed class HeldOutMeasure(
 {
     private const int AtOnce = 32;
 
+    /// <exception cref="CheckpointException">A picture cannot be decoded.</exception>
     /// <returns>Share of right answers and number of episodes, by task and number of shots.</returns>
     public IReadOnlyDictionary<string, (double Accuracy, int Count)> Run(IReadOnlyList<Episode> episodes, CancellationToken cancellation)
     {
@@ -44,14 +45,28 @@ public sealed class HeldOutMeasure(
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var batch = BatchPlan.Pad([.. episodes.Select(Sequence)], config.Tokens.Padding?.Id ?? 0);
-        using var pictures = features([.. episodes.SelectMany(Pictures)]);
+        var sequences = episodes.Select(Sequence).ToList();
+        var batch = BatchPlan.Pad(sequences, config.Tokens.Padding?.Id ?? 0);
+        using var pictures = Features([.. sequences.SelectMany(sequence => sequence.Pictures)], episodes);
         var (latents, step, x) = (network.Resample(pictures), network.Prepare(batch), network.Embed(batch));
         for (var layer = 0; layer < config.Language.Layers; layer++) x = network.Layer(layer, x, latents, step);
         var counted = batch.Places.ToList();
         var likeliest = network.Logits(x, [.. counted.Select(one => one.Place)]).argmax(-1).data<long>().ToArray();
         return counted.Index().GroupBy(one => one.Item.Place / batch.Length)
             .Count(episode => episode.All(one => likeliest[one.Index] == one.Item.Label));
+    }
+
+    private Tensor Features(IReadOnlyList<PictureFile> pictures, IReadOnlyList<Episode> episodes)
+    {
+        try
+        {
+            return features(pictures);
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new CheckpointException($"A picture of the episodes cannot be decoded; it is among the {pictures.Count} from "
+                + $"{episodes[0].Query.Picture} on. Repair it, or take its episode out of the file.", exception);
+        }
     }
 
     private TrainingSequence Sequence(Episode episode)

@@ -48,7 +48,7 @@ public sealed class AdamW : IDisposable
             second.mul_(Scalars.Of(_options.Beta2)).addcmul_(gradient, gradient, Scalars.Of(1 - _options.Beta2));
             var spread = second.sqrt().div_(Scalars.Of(Math.Sqrt(two))).add_(Scalars.Of(_options.Epsilon), Scalars.One);
             parameter.addcdiv_(first, spread, Scalars.Of(-rate / one));
-            gradient.zero_();
+            parameter.grad = null; // A parameter that the next step does not use then rests, as in the original.
         }
     }
 

@@ -1,3 +1,4 @@
+using Flamingo.Checkpoints;
 using Flamingo.Training.Data;
 using Flamingo.Training.Network;
 
@@ -23,16 +24,22 @@ public sealed class BatchPlan(
 {
     private const int WindowSize = 256;
 
-    /// <summary>Returns batches without end, each with the position after it.</summary>
+    /// <summary>Returns batches as long as there are sequences, each with the position after it.</summary>
+    /// <exception cref="CheckpointException">No sequence of a window can be used.</exception>
     public IEnumerable<(IReadOnlyList<TrainingSequence> Batch, StreamPosition Next)> From(StreamPosition start)
     {
         var (window, skipped) = (start.Window, start.Batch);
-        foreach (var sequences in read(start.Window * WindowSize).Chunk(WindowSize))
+        // Each sequence is looked at as it is read, so that broken ones are known at the end of an epoch.
+        var kept = read(start.Window * WindowSize).Select(sequence => keep(sequence) ? sequence : null);
+        foreach (var sequences in kept.Chunk(WindowSize))
         {
-            var batches = Cut([.. sequences.Where(keep)]);
+            var batches = Cut([.. sequences.OfType<TrainingSequence>()]);
+            if (batches.Length == 0)
+                throw new CheckpointException($"None of {sequences.Length} samples in a row can be used. Look at the data's pictures.");
             new Random(HashCode(seed, window)).Shuffle(batches);
             for (var at = skipped; at < batches.Length; at++)
-                yield return (batches[at], at + 1 < batches.Length ? new StreamPosition(window, at + 1) : new StreamPosition(window + 1, 0));
+                yield return (batches[at],
+                    at + 1 < batches.Length ? new StreamPosition(window, at + 1) : new StreamPosition(window + 1, 0));
             (window, skipped) = (window + 1, 0);
         }
     }
@@ -50,7 +57,8 @@ public sealed class BatchPlan(
     }
 
     // string.GetHashCode and HashCode differ between runs of a program.
-    private static int HashCode(ulong seed, long window) => unchecked((int)(((seed * 0x9E3779B97F4A7C15) + (ulong)window) * 0xBF58476D1CE4E5B9 >> 33));
+    private static int HashCode(ulong seed, long window) =>
+        unchecked((int)(((seed * 0x9E3779B97F4A7C15) + (ulong)window) * 0xBF58476D1CE4E5B9 >> 33));
 
     private TrainingSequence[][] Cut(TrainingSequence[] sequences)
     {

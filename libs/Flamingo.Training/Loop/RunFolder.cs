@@ -16,19 +16,32 @@ public sealed record RunState(long Step, TimeSpan Elapsed, IReadOnlyList<StreamP
 
 /// <summary>
 /// The folder of a run: metrics.jsonl, curves, and checkpoints, of which the last two are kept. A checkpoint is written beside its place
-/// and renamed, so that it is whole whenever it has its name.
+/// and renamed, so that it is whole whenever it has its name. One process at a time may hold the folder.
 /// </summary>
-public sealed class RunFolder
+public sealed class RunFolder : IDisposable
 {
     private const int Kept = 2;
     private const string Tensors = "trained.safetensors", State = "state.json";
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
+    private readonly FileStream _lock;
+
+    /// <exception cref="CheckpointException">Another process holds the folder, or it cannot be written.</exception>
     public RunFolder(string path)
     {
         Path = path;
-        Directory.CreateDirectory(path);
+        try
+        {
+            Directory.CreateDirectory(path);
+            _lock = new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{path} cannot be held: {exception.Message} If another run is at work there, wait for it or "
+                + "name another --output.", exception);
+        }
+
         foreach (var unfinished in Directory.GetDirectories(path, "*.unfinished")) Directory.Delete(unfinished, recursive: true);
     }
 
@@ -44,7 +57,8 @@ public sealed class RunFolder
         var file = System.IO.Path.Combine(newest, State);
         try
         {
-            return JsonSerializer.Deserialize<RunState>(File.ReadAllBytes(file), Json) ?? throw new JsonException("the file is empty");
+            var state = JsonSerializer.Deserialize<RunState>(File.ReadAllBytes(file), Json);
+            return state is { Streams: not null, Settings: not null } ? state : throw new JsonException("fields are missing");
         }
         catch (Exception exception) when (exception is JsonException or IOException)
         {
@@ -58,20 +72,39 @@ public sealed class RunFolder
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        using var file = SafetensorsFile.Open(System.IO.Path.Combine(Checkpoints().Last(), Tensors));
+        using var file = Open(Checkpoints().Last());
         foreach (var (name, tensor) in All(weights, optimizer))
         {
             if (!file.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(tensor.shape))
                 throw new CheckpointException($"{file.Path} has no {name} of the shape [{string.Join(", ", tensor.shape)}]: "
                     + "it belongs to another model. Name another --output.");
-            tensor.copy_(BridgeWeights.Read(file, entry));
+            using var stored = BridgeWeights.Read(file, entry);
+            tensor.copy_(stored);
         }
 
         optimizer.Steps = state.Step;
     }
 
     /// <summary>Writes a checkpoint and deletes old ones.</summary>
+    /// <exception cref="CheckpointException">
+    /// A weight is not finite, or the disk takes no more. The checkpoints before it remain.
+    /// </exception>
     public void Save(BridgeWeights weights, AdamW optimizer, RunState state)
+    {
+        try
+        {
+            Write(weights, optimizer, state);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"The checkpoint of step {state.Step} cannot be written: {exception.Message} Free some space in "
+                + $"{Path}, and go on with --resume.", exception);
+        }
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private void Write(BridgeWeights weights, AdamW optimizer, RunState state)
     {
         var place = System.IO.Path.Combine(Path, $"step-{state.Step:D8}");
         if (Directory.Exists(place)) return;
@@ -84,11 +117,24 @@ public sealed class RunFolder
         SafetensorsWriter.Write(System.IO.Path.Combine(unfinished, Tensors), tensors, null, (_, _) => { }, faults, CancellationToken.None);
         if (faults.Count > 0)
             throw new CheckpointException(
-                $"After step {state.Step} a trained weight is not finite: {faults[0]}. Lower --learning-rate, and go on with --resume.");
+                $"After step {state.Step} a trained weight is not finite: {faults[0]}. Lower --learning-rate and name another --output.");
         File.WriteAllBytes(System.IO.Path.Combine(unfinished, State), JsonSerializer.SerializeToUtf8Bytes(state, Json));
         foreach (var file in Directory.GetFiles(unfinished)) Flush(file);
         Directory.Move(unfinished, place);
         foreach (var old in Checkpoints().SkipLast(Kept)) Directory.Delete(old, recursive: true);
+    }
+
+    private static SafetensorsFile Open(string checkpoint)
+    {
+        try
+        {
+            return SafetensorsFile.Open(System.IO.Path.Combine(checkpoint, Tensors));
+        }
+        catch (Exception exception) when (exception is CheckpointException or IOException)
+        {
+            throw new CheckpointException(
+                $"{exception.Message} Delete {checkpoint} to go on from the checkpoint before it.", exception);
+        }
     }
 
     private static IEnumerable<(string Name, Tensor Tensor)> All(BridgeWeights weights, AdamW optimizer) =>

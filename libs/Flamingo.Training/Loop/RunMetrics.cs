@@ -5,27 +5,32 @@ using ScottPlot;
 namespace Flamingo.Training.Loop;
 
 /// <summary>
-/// The metrics of a run as JSON lines, and pictures of them: losses, gates, and accuracy by task and shots. A resumption drops the lines
-/// after its checkpoint, so that the file reads like that of a run that never stopped.
+/// The metrics of a run as JSON lines, one for each step and each measurement, and pictures of them: losses, gates, and accuracy by task
+/// and shots. A resumption drops the lines after its checkpoint, so that the file reads like that of a run that never stopped.
 /// </summary>
 public sealed class RunMetrics : IDisposable
 {
-    private const int Width = 900, Height = 500;
+    private const int Width = 900, Height = 500, Points = 300;
+    private static readonly string[] Drawn = ["losses", "gates", "accuracy"];
 
     private readonly string _file;
     private readonly StreamWriter _writer;
-    private readonly List<JsonObject> _lines = [];
+    private readonly Dictionary<(string Field, string Name), List<(long Step, double Value)>> _values = [];
 
     /// <param name="file">metrics.jsonl of the run.</param>
-    /// <param name="step">Steps of the checkpoint that the run goes on from.</param>
-    public RunMetrics(string file, long step)
+    /// <param name="step">Steps of the checkpoint that the run goes on from; null for a new run, which drops all lines.</param>
+    public RunMetrics(string file, long? step)
     {
         _file = file;
-        if (File.Exists(file))
-            foreach (var line in File.ReadLines(file))
-                if (Read(line) is { } known && known["step"]!.GetValue<long>() <= step) _lines.Add(known);
         var rewritten = $"{file}.rewritten";
-        File.WriteAllLines(rewritten, _lines.Select(line => line.ToJsonString()));
+        using (var kept = new StreamWriter(rewritten))
+            foreach (var text in File.Exists(file) ? File.ReadLines(file) : [])
+                if (Read(text) is { } line && line["step"]!.GetValue<long>() <= step)
+                {
+                    Keep(line);
+                    kept.WriteLine(text);
+                }
+
         File.Move(rewritten, file, overwrite: true);
         _writer = new StreamWriter(file, append: true) { AutoFlush = true };
     }
@@ -33,22 +38,25 @@ public sealed class RunMetrics : IDisposable
     /// <summary>Adds a line; it has the field <c>step</c>.</summary>
     public void Add(JsonObject line)
     {
-        _lines.Add(line);
+        Keep(line);
         _writer.WriteLine(line.ToJsonString());
     }
+
+    /// <summary>Whether there is a measurement of a step.</summary>
+    public bool IsMeasured(long step) =>
+        _values.Any(series => series.Key.Field == "accuracy" && series.Value.Any(value => value.Step == step));
+
+    /// <summary>Mean loss of the steps after some step.</summary>
+    /// <param name="name">Name of the loss.</param>
+    public double MeanLoss(string name, long after) => _values.GetValueOrDefault(("losses", name), [])
+        .AsEnumerable().Reverse().TakeWhile(value => value.Step > after).Select(value => value.Value).DefaultIfEmpty().Average();
 
     /// <summary>Draws losses.png, gates.png and, where there were measurements, accuracy.png beside the file.</summary>
     public void Draw()
     {
-        var steps = _lines.Where(line => line.ContainsKey("losses")).ToList();
-        if (steps.Count > 1)
-        {
-            Curves("losses.png", "loss", Series(steps, "losses"), log: true);
-            Curves("gates.png", "tanh of the attention gates", Series(steps, "gates"), log: false);
-        }
-
-        var measured = _lines.Where(line => line.ContainsKey("accuracy")).ToList();
-        if (measured.Count > 1) Curves("accuracy.png", "share of right answers", Series(measured, "accuracy"), log: false);
+        Curves("losses", "loss", log: true);
+        Curves("gates", "tanh of the attention gates", log: false);
+        Curves("accuracy", "share of right answers", log: false);
     }
 
     public void Dispose() => _writer.Dispose();
@@ -58,7 +66,7 @@ public sealed class RunMetrics : IDisposable
     {
         try
         {
-            return JsonNode.Parse(line) as JsonObject is { } found && found.ContainsKey("step") ? found : null;
+            return JsonNode.Parse(line) as JsonObject is { } found && found["step"]?.GetValueKind() == JsonValueKind.Number ? found : null;
         }
         catch (JsonException)
         {
@@ -66,26 +74,36 @@ public sealed class RunMetrics : IDisposable
         }
     }
 
-    private static IEnumerable<(string Name, double[] Steps, double[] Values)> Series(List<JsonObject> lines, string field) =>
-        from name in lines.SelectMany(line => line[field]!.AsObject().Select(one => one.Key)).Distinct()
-        let known = lines.Where(line => line[field]!.AsObject().ContainsKey(name)).ToList()
-        select (name, known.Select(line => (double)line["step"]!.GetValue<long>()).ToArray(),
-            known.Select(line => line[field]![name]!.GetValue<double>()).ToArray());
-
-    private void Curves(string name, string what, IEnumerable<(string Name, double[] Steps, double[] Values)> series, bool log)
+    private void Keep(JsonObject line)
     {
+        foreach (var field in Drawn)
+            foreach (var (name, value) in line[field] as JsonObject ?? [])
+            {
+                if (!_values.TryGetValue((field, name), out var values)) _values[(field, name)] = values = [];
+                values.Add((line["step"]!.GetValue<long>(), value!.GetValue<double>()));
+            }
+    }
+
+    private void Curves(string field, string what, bool log)
+    {
+        var series = _values.Where(one => one.Key.Field == field && one.Value.Count > 1).ToList();
+        if (series.Count == 0) return;
         using var plot = new Plot();
-        foreach (var (label, steps, values) in series)
+        foreach (var ((_, label), values) in series)
         {
-            var line = plot.Add.ScatterLine(steps, log ? [.. values.Select(value => Math.Log10(Math.Max(value, 1e-6)))] : values);
+            // A point is the mean of neighbouring steps where there are very many.
+            var points = values.Chunk(((values.Count - 1) / Points) + 1)
+                .Select(chunk => (Step: chunk.Average(value => value.Step), Value: chunk.Average(value => value.Value))).ToList();
+            var line = plot.Add.ScatterLine(points.Select(point => point.Step).ToArray(),
+                points.Select(point => log ? Math.Log10(Math.Max(point.Value, 1e-6)) : point.Value).ToArray());
             (line.LegendText, line.LineWidth) = (label, 2);
         }
 
         plot.XLabel("step");
         plot.YLabel(log ? $"log10 of {what}" : what);
         plot.ShowLegend(Edge.Right);
-        var unfinished = Path.Combine(Path.GetDirectoryName(_file)!, $"unfinished-{name}");
+        var unfinished = Path.Combine(Path.GetDirectoryName(_file)!, $"unfinished-{field}.png");
         plot.SavePng(unfinished, Width, Height);
-        File.Move(unfinished, Path.Combine(Path.GetDirectoryName(_file)!, name), overwrite: true);
+        File.Move(unfinished, Path.Combine(Path.GetDirectoryName(_file)!, $"{field}.png"), overwrite: true);
     }
 }

@@ -5,11 +5,15 @@ using Flamingo.Training.Network;
 
 namespace Flamingo.Training.Loop;
 
-/// <summary>Writes sequences as text alone, with <c>[description]</c> in the place of each picture, for <see cref="TextTeacher"/>.</summary>
+/// <summary>
+/// Writes sequences as text alone, with <c>[description]</c> in the place of each picture, for <see cref="TextTeacher"/>.
+/// </summary>
 /// <param name="tokens">Special tokens of the model.</param>
 /// <param name="tokenizer">The model's tokenizer.</param>
 public sealed class TextTwins(TokensConfig tokens, ITokenizer tokenizer)
 {
+    private const int MostKept = 100_000;
+
     private readonly Dictionary<string, int[]> _described = new(StringComparer.Ordinal);
 
     /// <returns>Null if a picture has no description.</returns>
@@ -45,6 +49,10 @@ public sealed class TextTwins(TokensConfig tokens, ITokenizer tokenizer)
         return (ids, places);
     }
 
-    private int[] Described(string description) => _described.TryGetValue(description, out var ids)
-        ? ids : _described[description] = [.. tokenizer.Encode($"[{description}]")];
+    private int[] Described(string description)
+    {
+        if (_described.TryGetValue(description, out var ids)) return ids;
+        if (_described.Count == MostKept) _described.Clear();
+        return _described[description] = [.. tokenizer.Encode($"[{description}]")];
+    }
 }

@@ -49,13 +49,14 @@ public sealed record TrainingOptions
     /// <summary>Weight of the auxiliary loss (see <see cref="TextTeacher"/>); 0 leaves it out.</summary>
     public double TeacherWeight { get; init; }
 
-    /// <summary>Learning rate of a step.</summary>
+    /// <summary>Learning rate of a step. A schedule falls from the end of the warm-up on.</summary>
     /// <param name="step">Steps before it.</param>
-    /// <param name="progress">Part of the run that is over, 0 to 1.</param>
-    public double RateOf(long step, double progress)
+    /// <param name="time">Part of <see cref="Limit"/> that is over, 0 to 1; 0 without a limit.</param>
+    public double RateOf(long step, double time)
     {
-        var warm = Math.Min(1, step / (double)Math.Max(1, WarmUp));
-        return LearningRate * warm * Schedule switch
+        if (step < WarmUp) return LearningRate * step / WarmUp;
+        var progress = Math.Clamp(Math.Max((step - WarmUp) / (double)Math.Max(1, Steps - WarmUp), time), 0, 1);
+        return LearningRate * Schedule switch
         {
             "linear" => 1 - progress,
             "cosine" => (1 + Math.Cos(Math.PI * progress)) / 2,
@@ -80,6 +81,9 @@ public sealed record TrainingOptions
         Must(Schedule is "constant" or "linear" or "cosine", "--schedule must be constant, linear or cosine");
         Must(Accumulate > 0, "--accumulate must be at least 1");
         Must(Clip > 0, "--clip must be above 0");
+        Must(Optimizer.WeightDecay is >= 0 and <= 1, "--weight-decay must be from 0 to 1");
+        Must(Optimizer.Beta1 is >= 0 and < 1 && Optimizer.Beta2 is >= 0 and < 1, "--beta2 must be at least 0 and below 1");
+        Must(SaveEvery > 0 && EvaluateEvery > 0 && ReportEvery > 0, "--save-every and --evaluate-every must be at least 1");
         Must(TeacherWeight >= 0, "--text-teacher must be at least 0");
         if (faults.Count > 0) throw new CheckpointException(string.Join("; ", faults) + ".");
     }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Flamingo.Checkpoints;
 using Flamingo.Training.Data;
 using Flamingo.Training.Network;
@@ -15,7 +14,7 @@ public sealed record TrainingStream(string Name, double Multiplier, BatchPlan Pl
 /// <summary>What one step reports.</summary>
 /// <param name="Step">Steps taken, this one included.</param>
 /// <param name="Losses">Mean loss of each stream, in the order of the streams.</param>
-/// <param name="Teacher">The auxiliary loss; 0 if it is left out.</param>
+/// <param name="Teacher">Mean auxiliary loss of the batches that have one; 0 if none has.</param>
 /// <param name="Norm">Norm of the gradients before clipping.</param>
 /// <param name="Rate">Learning rate.</param>
 /// <param name="Sequences">Sequences of the step.</param>
@@ -54,38 +53,29 @@ public sealed class TrainingRun(
     /// <param name="state">Where the run begins.</param>
     /// <param name="after">Called after each step with its report and the state after it.</param>
     /// <returns>The last state.</returns>
-    /// <exception cref="CheckpointException">A loss is not finite; the batch's origin is named.</exception>
+    /// <exception cref="CheckpointException">
+    /// The data cannot be used, or a loss or a gradient is not finite; the message names the samples.
+    /// </exception>
     public RunState Run(RunState state, Action<StepReport, RunState> after, CancellationToken cancellation)
     {
         var (start, before) = (time.GetTimestamp(), state.Elapsed);
-        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var ready = new BlockingCollection<Prepared>(Ahead);
-        var preparing = Task.Run(() => Prepare(state, ready, stopping.Token), CancellationToken.None);
+        bool GoesOn() => state.Step < options.Steps && !(options.Limit <= state.Elapsed) && !cancellation.IsCancellationRequested;
+        if (!GoesOn()) return state;
         try
         {
-            while (state.Step < options.Steps && !(options.Limit <= state.Elapsed) && !cancellation.IsCancellationRequested)
+            foreach (var prepared in Prefetcher.Ahead(Prepare(state, cancellation), Ahead, unused => unused.Dispose()))
             {
-                if (!ready.TryTake(out var prepared, Timeout.Infinite, CancellationToken.None)) break; // preparing has failed
-                using (prepared)
-                {
-                    var report = Take(prepared, state);
-                    state = state with { Step = report.Step, Streams = prepared.Next, Elapsed = before + time.GetElapsedTime(start) };
-                    after(report with { Elapsed = state.Elapsed }, state);
-                }
+                using var _ = prepared;
+                if (!GoesOn()) break; // It was cancelled while the batches were awaited.
+                var report = Take(prepared, state);
+                state = state with { Step = report.Step, Streams = prepared.Next, Elapsed = before + time.GetElapsedTime(start) };
+                after(report with { Elapsed = state.Elapsed }, state);
+                if (!GoesOn()) break;
             }
         }
-        finally
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            stopping.Cancel();
-            foreach (var unused in ready.GetConsumingEnumerable(CancellationToken.None)) unused.Dispose();
-        }
-
-        try
-        {
-            preparing.GetAwaiter().GetResult();
-        }
-        catch (OperationCanceledException)
-        {
+            // The thread that prepares batches stops within one of them.
         }
 
         return state;
@@ -95,30 +85,40 @@ public sealed class TrainingRun(
 
     private StepReport Take(Prepared prepared, RunState state)
     {
-        var progress = Math.Max(state.Step / (double)options.Steps, options.Limit is { } limit ? state.Elapsed / limit : 0);
-        var (losses, teacher) = (new double[streams.Count], 0.0);
-        foreach (var (stream, batch, pictures, origin) in prepared.Parts)
+        var (losses, teacher) = (new double[streams.Count], new List<double>());
+        foreach (var part in prepared.Parts)
         {
-            var factor = streams[stream].Multiplier / options.Accumulate;
-            var (loss, auxiliary) = _trainer.Backward(pictures, batch, factor);
+            var factor = streams[part.Stream].Multiplier / options.Accumulate;
+            var (loss, auxiliary) = _trainer.Backward(part.Features, part.Batch, factor);
             if (!double.IsFinite(loss))
-                throw new CheckpointException($"The loss of step {state.Step} is {loss}. The batch began with {origin}. Look at that sample, "
-                    + "or lower --learning-rate, and go on with --resume.");
-            losses[stream] += loss / options.Accumulate;
-            teacher += auxiliary / options.Accumulate / streams.Count;
+                throw new CheckpointException($"The loss of step {state.Step + 1} is {loss} {Blame(part)} Repair these samples or take "
+                    + "them out and go on with --resume, or lower --learning-rate and name another --output.");
+            losses[part.Stream] += loss / options.Accumulate;
+            if (part.Batch.Twin is not null) teacher.Add(auxiliary);
         }
 
         var norm = _trainer.Clip(options.Clip);
         if (!double.IsFinite(norm))
-            throw new CheckpointException($"The gradients of step {state.Step} are not finite. Lower --learning-rate, and go on with --resume.");
-        var rate = options.RateOf(state.Step, progress);
+            throw new CheckpointException($"The gradients of step {state.Step + 1} are not finite, in the batch that begins with "
+                + $"{prepared.Parts[0].Origins[0]}. Lower --learning-rate and name another --output.");
+        var rate = options.RateOf(state.Step, options.Limit is { } limit ? state.Elapsed / limit : 0);
         _trainer.Step(rate);
         return new StepReport(
-            state.Step + 1, losses, teacher, norm, rate, prepared.Parts.Sum(part => part.Batch.Ids.Length),
+            state.Step + 1, losses, teacher.DefaultIfEmpty().Average(), norm, rate, prepared.Parts.Sum(part => part.Batch.Ids.Length),
             prepared.Parts.Sum(part => part.Batch.Ids.Length * part.Batch.Length), state.Elapsed)
         {
             Gates = Gates(),
         };
+    }
+
+    // Which sequences of a batch have a loss that is not finite, each computed alone.
+    private string Blame(Part part)
+    {
+        var bad = part.Origins.Where((_, at) => !double.IsFinite(_trainer.Loss(
+            part.Features, new TrainingBatch([part.Batch.Ids[at]], [part.Batch.Labels[at]], [part.Batch.Pictures[at]])))).ToList();
+        return bad.Count == part.Origins.Count ? $"for every sequence of the batch that begins with {part.Origins[0]}."
+            : bad.Count == 0 ? $"for the batch that begins with {part.Origins[0]}, though for no sequence of it alone."
+            : $"because of {string.Join(", ", bad.Take(5))}{(bad.Count > 5 ? $" and {bad.Count - 5} more" : "")}.";
     }
 
     private double[] Gates()
@@ -130,41 +130,53 @@ public sealed class TrainingRun(
             .Select(gate => (double)(gate.numel() == 1 ? gate : gate.abs().mean()).item<float>())];
     }
 
-    private void Prepare(RunState state, BlockingCollection<Prepared> ready, CancellationToken cancellation)
+    // What the steps need, in their order. Another thread reads it.
+    private IEnumerable<Prepared> Prepare(RunState state, CancellationToken cancellation)
     {
-        var batches = streams.Select((stream, index) => stream.Plan.From(state.Streams[index]).GetEnumerator()).ToList();
-        var padding = config.Tokens.Padding?.Id ?? 0;
+        var batches = new List<IEnumerator<(IReadOnlyList<TrainingSequence>, StreamPosition)>>();
         try
         {
-            for (var step = state.Step; step < options.Steps; step++)
-            {
-                var parts = new List<(int Stream, TrainingBatch Batch, Tensor Features, string Origin)>();
-                var next = new StreamPosition[streams.Count];
-                for (var stream = 0; stream < streams.Count; stream++)
-                    for (var part = 0; part < options.Accumulate; part++)
-                    {
-                        cancellation.ThrowIfCancellationRequested();
-                        if (!batches[stream].MoveNext())
-                            throw new CheckpointException($"The stream {streams[stream].Name} has no samples that can be used.");
-                        var (batch, position) = batches[stream].Current;
-                        var padded = BatchPlan.Pad(batch, padding);
-                        if (options.TeacherWeight > 0) padded = padded with { Twin = twins.Of(batch, padded) };
-                        parts.Add((stream, padded, features([.. batch.SelectMany(one => one.Pictures)]), batch[0].Origin));
-                        next[stream] = position;
-                    }
-
-                ready.Add(new Prepared(parts, next), cancellation);
-            }
+            foreach (var (index, stream) in streams.Index()) batches.Add(stream.Plan.From(state.Streams[index]).GetEnumerator());
+            for (var step = state.Step; step < options.Steps; step++) yield return Next(batches, cancellation);
         }
         finally
         {
-            ready.CompleteAdding();
             foreach (var stream in batches) stream.Dispose();
         }
     }
 
-    private sealed record Prepared(
-        IReadOnlyList<(int Stream, TrainingBatch Batch, Tensor Features, string Origin)> Parts, StreamPosition[] Next) : IDisposable
+    private Prepared Next(
+        List<IEnumerator<(IReadOnlyList<TrainingSequence> Batch, StreamPosition Next)>> batches, CancellationToken cancellation)
+    {
+        var prepared = new Prepared([], new StreamPosition[streams.Count]);
+        try
+        {
+            for (var stream = 0; stream < streams.Count; stream++)
+                for (var part = 0; part < options.Accumulate; part++)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    if (!batches[stream].MoveNext())
+                        throw new CheckpointException($"The stream {streams[stream].Name} has no samples that can be used.");
+                    var (batch, position) = batches[stream].Current;
+                    var padded = BatchPlan.Pad(batch, config.Tokens.Padding?.Id ?? 0);
+                    if (options.TeacherWeight > 0) padded = padded with { Twin = twins.Of(batch, padded) };
+                    prepared.Parts.Add(new Part(
+                        stream, padded, features([.. batch.SelectMany(one => one.Pictures)]), [.. batch.Select(one => one.Origin)]));
+                    prepared.Next[stream] = position;
+                }
+
+            return prepared;
+        }
+        catch
+        {
+            prepared.Dispose();
+            throw;
+        }
+    }
+
+    private sealed record Part(int Stream, TrainingBatch Batch, Tensor Features, IReadOnlyList<string> Origins);
+
+    private sealed record Prepared(List<Part> Parts, StreamPosition[] Next) : IDisposable
     {
         public void Dispose()
         {
