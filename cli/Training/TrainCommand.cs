@@ -3,6 +3,8 @@ using System.Globalization;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
+using Flamingo.Import;
+using Flamingo.LanguageModel.Tokenization;
 using Flamingo.Training;
 using Flamingo.Training.Data;
 using Flamingo.Training.Golden;
@@ -18,8 +20,17 @@ public static class TrainCommand
 
     public static Command Create()
     {
-        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR", Required = true,
+        var model = new Option<DirectoryInfo>("--model", "-m") { HelpName = "DIR",
             Description = "The model directory that training begins with." }.MustExist("a model directory");
+        var vision = new Option<FileSystemInfo>("--vision") { HelpName = "FILE|DIR",
+            Description = "Instead of --model: CLIP weights as 'import' takes them, to begin with a new bridge between two models." }
+            .MustExist("CLIP's weights or their folder");
+        var language = new Option<DirectoryInfo>("--language") { HelpName = "DIR",
+            Description = "With --vision: the Hugging Face folder of the language model." }.MustExist("the folder of the language model");
+        var every = NumberOption.Create<int>("--cross-attention-every", "N",
+            "With --vision: a gated block precedes every N-th decoder layer.", 1);
+        var latents = NumberOption.Create<int>("--latents", "N", "With --vision: latents of one picture.", 1, value: 64);
+        var depth = NumberOption.Create<int>("--resampler-depth", "N", "With --vision: layers of the resampler.", 1, value: 6);
         var golden = new Option<DirectoryInfo>("--golden", "-g") { HelpName = "DIR",
             Description = "Replays steps that OpenFlamingo's training recorded, in float32, and compares losses, gradients and what moved. "
             + "The exit code is 3 if something differs." }.MustExist("a folder with golden.json");
@@ -62,12 +73,24 @@ public static class TrainCommand
         var command = new Command(Name, "Train the resampler and the gated blocks of a model on pictures and text; vision encoder and "
             + "language model stay frozen. See docs/training.md.")
         {
-            model, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
+            model, vision, language, every, latents, depth, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
             seed, renew, export, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
         };
         command.Validators.Add(result =>
         {
-            if (result.GetResult(golden) is not null) return;
+            if (result.GetResult(golden) is not null)
+            {
+                if (result.GetResult(model) is null)
+                    result.AddError("--golden replays steps of a model. Give it with --model, imported from the golden's family.");
+                return;
+            }
+
+            var parts = new Option[] { vision, language, every };
+            if (result.GetResult(model) is not null && parts.FirstOrDefault(part => result.GetResult(part) is not null) is { } extra)
+                result.AddError($"{extra.Name} is not for --model, which has a bridge already; --new-bridge renews it.");
+            if (result.GetResult(model) is null && parts.FirstOrDefault(part => result.GetResult(part) is null) is { } lacking)
+                result.AddError($"{lacking.Name} is missing. Training begins with --model DIR, or with --vision, --language and "
+                    + "--cross-attention-every.");
             foreach (var (option, missing) in new (Option, bool)[]
             {
                 (data, result.GetResult(data) is null), (output, result.GetResult(output) is null),
@@ -77,7 +100,14 @@ public static class TrainCommand
         });
         command.SetAction((parsed, cancellation) =>
         {
-            var (writer, opened) = (parsed.InvocationConfiguration.Output, ModelDirectory.Open(parsed.GetRequiredValue(model).FullName));
+            var writer = parsed.InvocationConfiguration.Output;
+            var opened = parsed.GetValue(model) is { } directory ? ModelDirectory.Open(directory.FullName) : BridgeAssembly.Run(
+                new BridgeParts(parsed.GetValue(vision)!.FullName, parsed.GetValue(language)!.FullName, parsed.GetValue(every)!.Value)
+                {
+                    Latents = parsed.GetValue(latents)!.Value, ResamplerDepth = parsed.GetValue(depth)!.Value,
+                    Seed = parsed.GetValue(renew) ?? 0, CheckTokenizer = file => JsonTokenizer.Load(file),
+                },
+                $"{parsed.GetValue(output)!.FullName}.start", null, cancellation);
             if (parsed.GetValue(golden) is { } recorded)
                 return Task.FromResult(
                     GoldenReplay.Run(opened, recorded.FullName, writer.WriteLine) ? ExitCode.Done : ExitCode.GoldenBroken);
@@ -86,7 +116,7 @@ public static class TrainCommand
                 Model = opened,
                 Data = [.. parsed.GetRequiredValue(data).Select(DataSpec.Parse)],
                 Output = parsed.GetValue(output)!.FullName,
-                NewBridge = parsed.GetValue(renew),
+                NewBridge = parsed.GetValue(model) is null ? null : parsed.GetValue(renew),
                 ExportOpenFlamingo = parsed.GetValue(export)?.FullName,
                 Resume = parsed.GetValue(resume),
                 Evaluate = parsed.GetValue(evaluate)?.FullName,

@@ -63,6 +63,7 @@ public static class BridgeAssembly
     private static void Check(string option, int value, int most)
     {
         if (value < 1 || value > most)
-            throw new CheckpointException($"{option} is {value}; it must be 1 or more{(most < int.MaxValue ? $", and at most {most}" : "")}.");
+            throw new CheckpointException(
+                $"{option} is {value}; it must be 1 or more{(most < int.MaxValue ? $", and at most {most}" : "")}.");
     }
 }

@@ -30,8 +30,8 @@ internal sealed record NewBridge(int Latents, int Depth, long Seed)
         using var json = ConfigJson.Open(configFile);
         var family = LanguageTranslation.FamilyOf(json.RootElement, configFile);
         if (source.CrossAttentionEvery > family.LayerCount)
-            throw new CheckpointException($"--cross-attention-every {source.CrossAttentionEvery} gives no layer a gated block: {configFile} "
-                + $"has {family.LayerCount} layers. Take a number from 1 to {family.LayerCount}.");
+            throw new CheckpointException($"--cross-attention-every {source.CrossAttentionEvery} gives no layer a gated block: "
+                + $"{configFile} has {family.LayerCount} layers. Take a number from 1 to {family.LayerCount}.");
         var (tensors, rows) = (Resampler(vision.Width), vocabulary());
         foreach (var layer in Enumerable.Range(0, family.LayerCount).Where(layer => (layer + 1) % source.CrossAttentionEvery == 0))
             tensors.AddRange(Gated($"lang_encoder.{family.Layers}.{layer}.gated_cross_attn_layer", family.Width, vision.Width));

@@ -130,8 +130,10 @@ public sealed class BridgeTrainer(
             gradient = input.grad!.MoveToOuterDisposeScope();
         }
 
-        if (weights.Trained.ContainsKey(BridgeWeights.Rows)) _network.Embed(batch).backward([gradient]);
-        if (!config.Resampler.PassesOn && read.grad is { } latentGradient) _network.Resample(features).backward([latentGradient]);
+        // A batch without special tokens reads frozen rows alone, and a model without a resampler has none to train.
+        if (_network.Embed(batch) is { requires_grad: true } embedded) embedded.backward([gradient]);
+        if (read.grad is { } latentGradient && _network.Resample(features) is { requires_grad: true } resampled)
+            resampled.backward([latentGradient]);
         return (loss.item<float>(), auxiliary);
     }
 }

@@ -74,7 +74,10 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
     public BridgeStep Prepare(TrainingBatch batch)
     {
         var seen = batch.Ids.Select((ids, sequence) => Seen(ids, batch.Pictures[sequence].Length)).ToArray();
-        return new BridgeStep(batch, seen, TextBias(batch.Length), _language.Positions == "rotary" ? Rotation(batch.Length) : null);
+        var step = new BridgeStep(batch, seen, TextBias(batch.Length), _language.Positions == "rotary" ? Rotation(batch.Length) : null);
+        // The mask is made here because it must outlive the scope of any one layer.
+        if (step.SeesPictures) step.PictureBias(config.Resampler.Latents, weights.Dtype);
+        return step;
     }
 
     /// <summary>One decoder layer, with the gated block before it where there is one.</summary>

@@ -71,12 +71,14 @@ public static class OpenFlamingoExport
             gated.Norm != "layer_norm" || gated.QueryKeyNorm != "none" || gated.FeedForward != "gelu" || gated.VectorGates
                 ? "its gated blocks are not OpenFlamingo's (IDEFICS has others)"
             : resampler.PassesOn ? "it has no resampler"
-            : resampler.QueryKeyNorm != "none" || resampler.Activation != "gelu" ? "its resampler is not OpenFlamingo's (IDEFICS has another)"
+            : resampler.QueryKeyNorm != "none" || resampler.Activation != "gelu"
+                ? "its resampler is not OpenFlamingo's (IDEFICS has another)"
             : (resampler.Heads, resampler.HeadWidth) != (Heads, HeadWidth) || (gated.Heads, gated.HeadWidth) != (Heads, HeadWidth)
                 ? $"OpenFlamingo's code has {Heads} heads of width {HeadWidth} in resampler and gated blocks, this model "
                     + $"{resampler.Heads} of {resampler.HeadWidth} and {gated.Heads} of {gated.HeadWidth}"
             : config.Vision.ClassTokenInFeatures ? "its resampler reads the class token, OpenFlamingo's reads the patches alone"
-            : every == 0 || !gated.Layers.SequenceEqual(Enumerable.Range(0, config.Language.Layers).Where(layer => (layer + 1) % every == 0))
+            : every == 0
+                || !Enumerable.Range(0, config.Language.Layers).Where(layer => (layer + 1) % every == 0).SequenceEqual(gated.Layers)
                 ? $"its gated blocks stand before the layers {string.Join(", ", gated.Layers)}, which is no interval"
             : null;
         if (fault is not null)

@@ -48,7 +48,8 @@ internal sealed class GoldenBatch
             [.. prompts.Select(prompt => Padded(prompt, TrainingBatch.Ignored))], [.. prompts.Select(prompt => Pictures[prompt])]);
     }
 
-    public static Tensor ToTensor((float[] Values, int[] Shape) data) => tensor(data.Values, [.. data.Shape.Select(length => (long)length)]);
+    public static Tensor ToTensor((float[] Values, int[] Shape) data) =>
+        tensor(data.Values, [.. data.Shape.Select(length => (long)length)]);
 
     private static (float[] Values, int[] Shape) Read(string folder, string name) =>
         ReferenceTensors.Read(Path.Combine(folder, "golden.safetensors"), name);
