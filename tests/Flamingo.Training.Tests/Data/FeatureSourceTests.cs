@@ -13,6 +13,7 @@ using static TorchSharp.torch;
 namespace Flamingo.Training.Tests.Data;
 
 /// <summary>Features are those of serving, from wherever they come.</summary>
+[Collection(AloneCollection.Name)]
 public sealed class FeatureSourceTests(Models models)
 {
     private static readonly PictureFile[] Pictures = [.. Directory.GetFiles(RepositoryFiles.Path("tests", "reference", "pictures"))

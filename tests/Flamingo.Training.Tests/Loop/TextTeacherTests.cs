@@ -16,11 +16,11 @@ public sealed class TextTeacherTests(Models models)
         var task = new TrainingTask(models, family, examples: 8);
         task.Request = task.Request with
         {
-            NewBridge = 1, Options = task.Request.Options with { Steps = 40, BatchTokens = 1000, LearningRate = 2e-2, TeacherWeight = 1 },
+            NewBridge = 1, Options = task.Request.Options with { Steps = 25, BatchTokens = 1000, LearningRate = 2e-2, TeacherWeight = 1 },
         };
         Assert.True(task.Run());
         var distances = task.Lines().Select(line => line.GetProperty("losses").GetProperty("text teacher").GetDouble()).ToArray();
-        Assert.True(distances[^1] < distances[0] * 0.8, $"from {distances[0]:F3} to {distances[^1]:F3}");
+        Assert.True(distances[^1] < distances[0] * 0.9, $"from {distances[0]:F3} to {distances[^1]:F3}");
     }
 
     [Fact]

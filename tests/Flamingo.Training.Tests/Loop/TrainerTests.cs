@@ -13,14 +13,12 @@ public sealed class TrainerTests(Models models)
     [Theory]
     [InlineData("mpt7b")]
     [InlineData("llama")]
-    [InlineData("shapes")]
-    public void A_tiny_set_is_learnt_by_heart_in_both_dtypes(string family)
+    public void A_tiny_set_is_learnt_by_heart_and_bfloat16_begins_like_float32(string family)
     {
-        var (wide, narrow) = (Learn(family, ScalarType.Float32), Learn(family, ScalarType.BFloat16));
-        Assert.True(wide[^1] < wide[0] / 3, $"float32: from {wide[0]:F3} to {wide[^1]:F3}");
-        Assert.True(narrow[^1] < narrow[0] / 3, $"bfloat16: from {narrow[0]:F3} to {narrow[^1]:F3}");
-        Assert.InRange(narrow[0], wide[0] * 0.95, wide[0] * 1.05);
-        Assert.InRange(narrow.Average(), wide.Average() * 0.8, wide.Average() * 1.2);
+        var (wide, narrow) = (Learn(family, ScalarType.Float32, 25), Learn(family, ScalarType.BFloat16, 5));
+        Assert.True(wide[^1] < wide[0] / 3, $"from {wide[0]:F3} to {wide[^1]:F3}");
+        Assert.All(narrow.Zip(wide), one => Assert.InRange(one.First, one.Second * 0.9, one.Second * 1.1));
+        Assert.NotEqual(wide.Take(5), narrow);
     }
 
     [Theory]
@@ -74,7 +72,7 @@ public sealed class TrainerTests(Models models)
             return features;
         }
 
-        using var run = new TrainingRun(model.Config, weights, [Stream(task, source)], Features, Twins(model), options, TimeProvider.System);
+        using var run = new TrainingRun(model.Config, weights, [Stream(models, task, source)], Features, Twins(models), options, TimeProvider.System);
         var start = new RunState(0, TimeSpan.Zero, [StreamPosition.Start], "");
         var fault = Assert.Throws<CheckpointException>(() => run.Run(start, (_, _) => { }, TestContext.Current.CancellationToken)).Message;
         Assert.Matches(@"^The loss of step \d+ is NaN because of .*examples\.jsonl", fault);
@@ -98,40 +96,17 @@ public sealed class TrainerTests(Models models)
         Tensor Features(IReadOnlyList<PictureFile> pictures) =>
             ++calls <= 3 ? source.Read(pictures) : throw new IOException("the disk is gone");
         using var run = new TrainingRun(
-            model.Config, weights, [Stream(task, source)], Features, Twins(model), task.Request.Options, TimeProvider.System);
+            model.Config, weights, [Stream(models, task, source)], Features, Twins(models), task.Request.Options, TimeProvider.System);
         var start = new RunState(0, TimeSpan.Zero, [StreamPosition.Start], "");
         var fault = Assert.Throws<IOException>(() => run.Run(start, (_, _) => taken++, TestContext.Current.CancellationToken));
         Assert.Equal("the disk is gone", fault.Message);
         Assert.Equal(3, taken); // What was prepared before is trained on.
     }
 
-    [Fact]
-    public void A_run_leaves_no_tensors_behind()
-    {
-        var task = new TrainingTask(models);
-        var model = task.Request.Model;
-        using var source = new FeatureSource(model, ScalarType.Float32, new FeatureOptions());
-        long Left(int? cancelAfter)
-        {
-            var before = Tensor.TotalCount;
-            using (var weights = new BridgeWeights(model, ScalarType.Float32))
-            using (var run = new TrainingRun(model.Config, weights, [Stream(task, source)], source.Read, Twins(model),
-                task.Request.Options with { TeacherWeight = 0.5 }, TimeProvider.System))
-            using (var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken))
-                run.Run(new RunState(0, TimeSpan.Zero, [StreamPosition.Start], ""), (step, _) =>
-                {
-                    if (step.Step == cancelAfter) stop.Cancel();
-                }, stop.Token);
-            return Tensor.TotalCount - before;
-        }
+    internal static TextTwins Twins(Models models) =>
+        new(models.DirectoryOf("mpt7b").Config.Tokens, models.TokenizerOf("mpt7b"));
 
-        Assert.Equal(-1, Left(null));
-        Assert.Equal(-1, Left(3));
-    }
-
-    private TextTwins Twins(ModelDirectory model) => new(model.Config.Tokens, models.TokenizerOf("mpt7b"));
-
-    private TrainingStream Stream(TrainingTask task, FeatureSource source)
+    internal static TrainingStream Stream(Models models, TrainingTask task, FeatureSource source)
     {
         var report = new DataReport(new DataOptions());
         var data = new DataStream(task.Request.Data[0],
@@ -140,13 +115,12 @@ public sealed class TrainerTests(Models models)
             sequence => source.CanRead(sequence, report), task.Request.Options.BatchTokens, 1));
     }
 
-    private double[] Learn(string family, ScalarType dtype)
+    private double[] Learn(string family, ScalarType dtype, int steps)
     {
         var task = new TrainingTask(models, family, examples: 8);
         task.Request = task.Request with
         {
-            Dtype = dtype, NewBridge = family == "shapes" ? 1 : null,
-            Options = task.Request.Options with { Steps = 25, LearningRate = 4e-3, SaveEvery = 1000, BatchTokens = 1000 },
+            Dtype = dtype, Options = task.Request.Options with { Steps = steps, LearningRate = 4e-3, SaveEvery = 1000, BatchTokens = 1000 },
         };
         Assert.True(task.Run());
         return task.Losses();
