@@ -24,6 +24,13 @@ public static class PathRules
 
     /// <summary>Requires that the option's file or folder exists.</summary>
     /// <inheritdoc cref="MustExist(Option{DirectoryInfo}, string)"/>
+    public static Option<FileInfo> MustExist(this Option<FileInfo> option, string expected)
+    {
+        option.Validators.Add(result => Check(result, option.Name, path => MissingFile(path, expected)));
+        return option;
+    }
+
+    /// <inheritdoc cref="MustExist(Option{DirectoryInfo}, string)"/>
     public static Option<FileSystemInfo> MustExist(this Option<FileSystemInfo> option, string expected)
     {
         option.Validators.Add(result => Check(result, option.Name, path => Path.Exists(path) ? null : DoesNotExist(path, expected)));

@@ -63,7 +63,8 @@ public static class TrainCommand
             Description = "Also writes the trained weights as a checkpoint.pt that OpenFlamingo's code loads." }.MustBeWritable(".pt");
         var resume = new Option<bool>("--resume") { Description = "Goes on from the newest checkpoint in DIR.run." };
         var evaluate = new Option<FileInfo>("--evaluate") { HelpName = "EPISODES.jsonl",
-            Description = "Held-out episodes: the share of right answers by task and shots is measured during the run." };
+            Description = "Held-out episodes: the share of right answers by task and shots is measured during the run." }
+            .MustExist("a file of episodes");
         var evaluateEvery = NumberOption.Create<int>("--evaluate-every", "N", "Steps between measurements.", 1, value: 500);
         var saveEvery = NumberOption.Create<int>("--save-every", "N", "Steps between checkpoints.", 1, value: 500);
         var cache = new Option<DirectoryInfo>("--cache-features") { HelpName = "DIR",
@@ -73,7 +74,8 @@ public static class TrainCommand
         var command = new Command(Name, "Train the resampler and the gated blocks of a model on pictures and text; vision encoder and "
             + "language model stay frozen. See docs/training.md.")
         {
-            model, vision, language, every, latents, depth, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay, beta, clip, accumulate, recompute, dtype,
+            model, vision, language, every, latents, depth, golden, data, output, steps, minutes, tokens, rate, warmUp, schedule, decay,
+            beta, clip, accumulate, recompute, dtype,
             seed, renew, export, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
         };
         command.Validators.Add(result =>

@@ -19,7 +19,9 @@ public static class Episodes
 {
     private static readonly int[] NamingShots = [0, 1, 2, 4, 8];
 
-    /// <exception cref="CheckpointException">A line is damaged or names a picture that is missing; the message has file and line.</exception>
+    /// <exception cref="CheckpointException">
+    /// A line is damaged or names a picture that is missing; the message has file and line.
+    /// </exception>
     public static IReadOnlyList<Episode> Read(string file)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
