@@ -40,7 +40,8 @@ public sealed class AnswerWriter(TextWriter output, TextWriter error, SamplingPa
 
         if (!streams)
             foreach (var sample in whole.Samples) await output.WriteLineAsync(sample.Text);
-        foreach (var line in LogProbabilities(whole)) await error.WriteLineAsync(line);
+        if (sampling.LogProbabilities is not null)
+            foreach (var line in LogProbabilities(whole)) await error.WriteLineAsync(line);
         await error.WriteLineAsync(Summary(whole));
         return whole;
     }

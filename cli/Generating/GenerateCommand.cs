@@ -1,6 +1,6 @@
 using System.CommandLine;
 using Flamingo.Abstractions;
-using Flamingo.Cli.Arguments;
+using Flamingo.Cli.Attention;
 using Flamingo.Cli.Reporting;
 
 namespace Flamingo.Cli.Generating;
@@ -16,10 +16,8 @@ public static class GenerateCommand
             + "timings (milliseconds); also seed for a sampled answer, shots with --support-set, cached_tokens with --pin, "
             + "log_probabilities and samples if they were requested.",
         };
-        var attention = new Option<FileInfo>("--attention") { HelpName = "FILE.png",
-            Description = "Draw the attention of each generated token over the prompt's last picture, one panel per token "
-            + "in reading order. Every answer starts a new row." }
-            .MustBeWritable(".png");
+        var attention = new AttentionOption(
+            "Draw the attention of each generated token over the prompt's last picture: one panel per token, with its text below.");
         var (question, sampling) = (new QuestionOptions(), new SamplingOptions());
         var command = new Command(
             "generate",
@@ -27,27 +25,23 @@ public static class GenerateCommand
             + "output to standard error.");
         question.AddTo(command);
         command.Add(json);
-        command.Add(attention);
+        attention.AddTo(command);
         sampling.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var names = new FieldNames();
             var request = question.Read(parsed, names);
-            request = request with
-            {
-                Sampling = sampling.Apply(parsed, request.Sampling, names, error),
-                Attention = parsed.GetValue(attention) is null ? null : new AttentionChoice([], []),
-            };
-            names.Add("attention", attention.Name);
+            var asked = sampling.Apply(parsed, request.Sampling, names, error);
+            request = request with { Sampling = attention.Apply(parsed, asked), Attention = attention.Choice(parsed, names) };
             await using var opened = await question.OpenAsync(parsed, names, error, cancellation);
             request = await question.EndShotsAsync(parsed, request, opened.Flamingo, cancellation);
             var answer = await names.AskAsync(() =>
-                new AnswerWriter(output, error, request.Sampling, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null)
+                new AnswerWriter(output, error, asked, parsed.GetValue(json), cachedTokens: request.PinPrefix is not null)
                     .WriteAsync(opened.Flamingo.GenerateAsync(request, cancellation), cancellation));
-            if (parsed.GetValue(attention) is not { } sheet) return ExitCode.Done;
+            if (attention.File(parsed) is not { } sheet) return ExitCode.Done;
             var model = await opened.Flamingo.GetModelAsync(cancellation);
-            await AttentionSheet.WriteAsync(sheet.FullName, answer, request.Segments, model.Vision, error);
+            await AttentionSheet.WriteAsync(sheet, answer, request.Segments.OfType<FlamingoVisual>().LastOrDefault(), model, error);
             return ExitCode.Done;
         });
         return command;

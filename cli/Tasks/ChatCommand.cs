@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Flamingo.Abstractions;
+using Flamingo.Cli.Attention;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Reading;
 using Flamingo.Cli.Reporting;
@@ -27,6 +28,9 @@ public static class ChatCommand
             + "prompt_tokens, pictures, cache, timings (milliseconds), cached_tokens; also seed for a sampled reply, "
             + "log_probabilities and samples if they were requested.",
         };
+        var attention = new AttentionOption(
+            "Draw the attention of each token of a reply over the conversation's last picture: one panel per token, with its text below. "
+            + "Each reply has a file of its own: FILE-1.png, FILE-2.png, and so on.");
         var (answerer, sampling) = (new AnswererOptions(takesExamples: false), new SamplingOptions(MostTokens));
         const string Description = "Hold a conversation with the model's chat template (IDEFICS instruct has one). Every line of standard "
         + "input is a turn. The reply is written to standard output while it is generated, all other output to standard error. "
@@ -35,6 +39,7 @@ public static class ChatCommand
         var command = new Command("chat", Description) { picture };
         answerer.AddTo(command);
         command.Add(json);
+        attention.AddTo(command);
         sampling.AddTo(command);
         picture.Validators.Add(result =>
         {
@@ -45,20 +50,27 @@ public static class ChatCommand
         {
             var (output, error, faults) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, new List<string>());
             var names = new FieldNames();
-            var task = new ChatTask([], sampling.Apply(parsed, new SamplingParameters { MaxTokens = MostTokens }, names, error))
-                { Tenant = answerer.Tenant(parsed), PinPrefix = answerer.Pin(parsed) };
+            var wanted = sampling.Apply(parsed, new SamplingParameters { MaxTokens = MostTokens }, names, error);
+            var task = new ChatTask([], attention.Apply(parsed, wanted))
+            {
+                Tenant = answerer.Tenant(parsed), PinPrefix = answerer.Pin(parsed), Attention = attention.Choice(parsed, names),
+            };
             var pictures = (parsed.GetValue(picture) ?? []).Select(file => (file, PictureFile.Read(file, faults))).ToList();
             if (faults.Count > 0) throw new UsageException(faults);
             await using var opened = await answerer.OpenAsync(parsed, names, error, cancellation);
 
             // This is checked before the first turn is read.
-            var model = (await opened.Flamingo.GetModelAsync(cancellation)).Language;
-            if (model.Prompts.Chat is null)
-                throw new FlamingoException(FlamingoErrorKind.InvalidArgument, $"The model '{model.ModelId}' has no chat template. "
-                    + "Use 'flamingo answer' or 'flamingo generate', "
+            var model = await opened.Flamingo.GetModelAsync(cancellation);
+            if (model.Language.Prompts.Chat is null)
+                throw new FlamingoException(FlamingoErrorKind.InvalidArgument,
+                    $"The model '{model.Language.ModelId}' has no chat template. Use 'flamingo answer' or 'flamingo generate', "
                     + "a model with one (IDEFICS instruct), or put prompts.chat into flamingo.json.");
-            var writer = new AnswerWriter(output, error, task.Sampling, parsed.GetValue(json), cachedTokens: true);
-            await new ChatSession(opened.Tasks, task, names, input ?? UserInput.Standard, writer, error).RunAsync(pictures, cancellation);
+            var writer = new AnswerWriter(output, error, wanted, parsed.GetValue(json), cachedTokens: true);
+            await new ChatSession(opened.Tasks, task, names, input ?? UserInput.Standard, writer, error)
+            {
+                Drawn = attention.File(parsed) is not { } sheet ? null : (number, reply, picture) => AttentionSheet.WriteAsync(
+                    AttentionSheet.Numbered(sheet, number), reply, picture, model, error),
+            }.RunAsync(pictures, cancellation);
             return ExitCode.Done;
         });
         return command;

@@ -16,6 +16,9 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
     private readonly List<ChatTurn> _turns = [];
     private readonly List<(string File, FlamingoPicture Picture)> _shown = []; // pictures for the next turn
 
+    /// <summary>Receives each reply with its number, 1-based, and the conversation's last picture; null if nothing is drawn.</summary>
+    public Func<int, Answer, FlamingoVisual?, Task>? Drawn { get; init; }
+
     /// <summary>Runs until the input ends.</summary>
     /// <param name="pictures">Pictures for the first turn.</param>
     /// <exception cref="UsageException">A line is not a valid turn or command, and the input is not a terminal.</exception>
@@ -68,6 +71,7 @@ public sealed class ChatSession(ITasks tasks, ChatTask asked, FieldNames names, 
         var answer = tasks.ChatAsync(asked with { Turns = [.. _turns, turn] }, cancellation);
         var reply = await names.AskAsync(() => writer.WriteAsync(answer, cancellation));
         _turns.Add(turn with { Reply = reply.Samples[0].Text });
+        if (Drawn is not null) await Drawn(_turns.Count, reply, _turns.SelectMany(past => past.Visuals).LastOrDefault());
     }
 
     private void Show(string line)

@@ -78,6 +78,9 @@ public sealed record ChatTask(IReadOnlyList<ChatTurn> Turns, SamplingParameters 
 
     /// <inheritdoc cref="FlamingoRequest.PinPrefix"/>
     public TimeSpan? PinPrefix { get; init; }
+
+    /// <inheritdoc cref="FlamingoRequest.Attention"/>
+    public AttentionChoice? Attention { get; init; }
 }
 
 /// <summary>How a label's score is computed.</summary>

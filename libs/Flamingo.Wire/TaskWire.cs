@@ -41,7 +41,10 @@ public static class TaskWire
 
     public static V1.ChatRequest ToMessage(this ChatTask record)
     {
-        var message = new V1.ChatRequest { Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage() };
+        var message = new V1.ChatRequest
+        {
+            Sampling = record.Sampling.ToMessage(), PinPrefix = record.PinPrefix.ToMessage(), Attention = record.Attention?.ToMessage(),
+        };
         message.Turns.AddRange(record.Turns.Select(ToMessage));
         return message;
     }
@@ -49,7 +52,7 @@ public static class TaskWire
     public static ChatTask ToRecord(this V1.ChatRequest message, string tenant) =>
         new([.. message.Turns.Select(ToRecord)], message.Sampling.ToRecord())
     {
-        Tenant = tenant, PinPrefix = message.PinPrefix.ToRecord("pin_prefix"),
+        Tenant = tenant, PinPrefix = message.PinPrefix.ToRecord("pin_prefix"), Attention = message.Attention?.ToRecord(),
     };
 
     public static V1.TaskAnswer ToMessage(this TaskAnswer record)

@@ -30,7 +30,8 @@ public sealed class RegistrationTests
             Assert.Same(chat, services.GetRequiredService<IChatClient>());
             Assert.Equal("a dog", (await chat.GetResponseAsync("hi", cancellationToken: Cancellation)).Text);
             var generator = services.GetRequiredService<IEmbeddingGenerator<DataContent, Embedding<float>>>();
-            Assert.Single(await generator.GenerateAsync([new DataContent("dog"u8.ToArray(), "image/png")], cancellationToken: Cancellation));
+            Assert.Single(await generator.GenerateAsync(
+                [new DataContent("dog"u8.ToArray(), "image/png")], cancellationToken: Cancellation));
         }
 
         await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetModelAsync(Cancellation)); // disposed with the container

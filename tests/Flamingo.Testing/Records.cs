@@ -233,7 +233,8 @@ public static class Records
             .Select((visuals, words, reply) => new ChatTurn(visuals, words, reply)).Array[0, 4]
         from sampling in Sampling
         from pin in Pin
-        select new ChatTask(turns, sampling) { Tenant = Tenant, PinPrefix = pin };
+        from attention in Choice
+        select new ChatTask(turns, sampling) { Tenant = Tenant, PinPrefix = pin, Attention = attention };
 
     public static readonly Gen<TaskAnswer> TaskAnswers =
         Gen.Select(Text, Ids, Answer.Where(item => item is PicturesResolved), Answer.Where(item => item is AnswerFinished))

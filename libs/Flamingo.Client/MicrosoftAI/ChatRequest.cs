@@ -89,7 +89,7 @@ internal static class ChatRequest
         if (options.ToolMode is RequiredChatToolMode)
             Refuse(nameof(options.ToolMode), "This model calls no tools.", "Leave it out, or set it to Auto or None.");
         if (options.ResponseFormat is not (null or ChatResponseFormatText))
-            Refuse(nameof(options.ResponseFormat), "Only text is written; other formats are not enforced.", "Leave it out, or set it to Text.");
+            Refuse(nameof(options.ResponseFormat), "Formats other than text are not enforced.", "Leave it out, or set it to Text.");
         if (!string.IsNullOrEmpty(options.ConversationId))
             Refuse(nameof(options.ConversationId), "The server keeps no conversations.", "Leave it out, and give all messages.");
         if (options.Reasoning?.Effort is not (null or ReasoningEffort.None))

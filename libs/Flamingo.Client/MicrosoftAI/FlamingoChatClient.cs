@@ -93,7 +93,7 @@ internal sealed class FlamingoChatClient(IFlamingo flamingo, TimeProvider time, 
         }
         catch (FlamingoException refusal)
         {
-            _model.Forget();
+            _model.Check(refusal);
             var translated = ChatRequest.Translate(prompt?.Translate(refusal) ?? refusal);
             if (translated == refusal) throw;
             throw translated;

@@ -7,6 +7,8 @@ namespace Flamingo.Client.MicrosoftAI;
 /// <param name="flamingo">The model. It is not disposed with this.</param>
 internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider time) : IEmbeddingGenerator<DataContent, Embedding<float>>
 {
+    private const string Pictures = "pictures", Values = "values"; // a field of our request, and the caller's name of it
+
     private readonly ServedModel _model = new(flamingo, time);
 
     public async Task<GeneratedEmbeddings<Embedding<float>>> GenerateAsync(
@@ -17,6 +19,9 @@ internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider
         {
             var request = BaseOf(options);
             var model = await _model.GetAsync(options?.ModelId, cancellationToken);
+            if (model.Vision.PooledWidth == 0)
+                throw FlamingoException.Invalid(
+                    Values, "This checkpoint has no pooled projection, so its pictures have no embeddings.", "Serve one that has it.");
             if (options?.Dimensions is { } dimensions && dimensions != model.Vision.PooledWidth)
                 throw FlamingoException.Invalid(
                     "options.Dimensions", $"{dimensions} is not the size of this model's embeddings.",
@@ -24,7 +29,7 @@ internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider
             var pictures = Read(values, model);
             if (pictures.Count == 0) return [];
             var encoding = await flamingo.EncodeAsync(request with { Pictures = pictures, IncludePooled = true }, cancellationToken);
-            if (model.Vision.WeightsDigest != encoding.Digests.Vision) _model.Forget();
+            _model.Check(encoding.Digests);
             var created = time.GetUtcNow();
             return new GeneratedEmbeddings<Embedding<float>>(encoding.Pooled.Select(pooled =>
                 new Embedding<float>(pooled.ToFloats()) { CreatedAt = created, ModelId = model.Language.ModelId }))
@@ -32,10 +37,11 @@ internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider
                 Usage = Provider.UsageOf(encoding),
             };
         }
-        catch (FlamingoException)
+        catch (FlamingoException failure)
         {
-            _model.Forget();
-            throw;
+            _model.Check(failure);
+            if (!failure.Faults.Any(fault => fault.Field.StartsWith(Pictures, StringComparison.Ordinal))) throw;
+            throw FlamingoException.Invalid([.. failure.Faults.Select(Translate)], failure.FurtherFaults);
         }
     }
 
@@ -64,13 +70,16 @@ internal sealed class PictureEmbeddingGenerator(IFlamingo flamingo, TimeProvider
             "Return a FlamingoEncodeRequest without pictures, or null."),
     };
 
+    private static FieldFault Translate(FieldFault fault) =>
+        fault.Field.StartsWith(Pictures, StringComparison.Ordinal) ? fault with { Field = Values + fault.Field[Pictures.Length..] } : fault;
+
     private static List<FlamingoVisual> Read(IEnumerable<DataContent> values, FlamingoModel model)
     {
         var (pictures, faults) = (new List<FlamingoVisual>(), new FaultList());
         foreach (var (index, value) in values.Index())
         {
-            if (value is null) faults.Add(new($"values[{index}]", "The picture is null.", "Leave it out."));
-            else if (ChatContents.Picture(value, $"values[{index}]", model, faults) is { } picture) pictures.Add(picture);
+            if (value is null) faults.Add(new($"{Values}[{index}]", "The picture is null.", "Leave it out."));
+            else if (ChatContents.Picture(value, $"{Values}[{index}]", model, faults) is { } picture) pictures.Add(picture);
         }
 
         PromptRules.ThrowIfAny(faults);

@@ -4,7 +4,7 @@ namespace Flamingo.Client.MicrosoftAI;
 
 /// <summary>
 /// The description of the model that a service serves. It is kept for a minute, and forgotten earlier if an answer came from other weights
-/// or a call failed, so that a changed model is seen and an ordinary call costs no second one.
+/// or a failure may be one of a changed model, so that such a model is seen and an ordinary call costs no second one.
 /// </summary>
 internal sealed class ServedModel(IFlamingo flamingo, TimeProvider time)
 {
@@ -12,7 +12,7 @@ internal sealed class ServedModel(IFlamingo flamingo, TimeProvider time)
 
     private volatile Kept? _kept;
 
-    /// <summary>The name of the model; null before it was asked for.</summary>
+    /// <summary>The model; null before it was asked for.</summary>
     public FlamingoModel? Known => _kept?.Model;
 
     public async Task<FlamingoModel> GetAsync(CancellationToken cancellation)
@@ -34,12 +34,17 @@ internal sealed class ServedModel(IFlamingo flamingo, TimeProvider time)
                 "options.ModelId", $"The server serves no model '{name}'.", $"Leave it out, or give '{model.Language.ModelId}'.");
     }
 
-    public void Forget() => _kept = null;
+    /// <summary>Forgets the model if a failure may have its cause in another one.</summary>
+    public void Check(FlamingoException failure)
+    {
+        if (failure.Kind is FlamingoErrorKind.InvalidArgument or FlamingoErrorKind.Unavailable or FlamingoErrorKind.Mismatch) _kept = null;
+    }
 
     /// <summary>Forgets the model if an answer came from other weights.</summary>
     public void Check(ModelDigests digests)
     {
-        if (_kept?.Model is { } model && model.Language.WeightsDigest != digests.Language) Forget();
+        if (_kept?.Model is { } model
+            && (model.Language.WeightsDigest != digests.Language || model.Vision.WeightsDigest != digests.Vision)) _kept = null;
     }
 
     private sealed record Kept(FlamingoModel Model, long At);

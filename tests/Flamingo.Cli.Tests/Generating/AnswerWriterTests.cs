@@ -1,8 +1,6 @@
 using System.Text.Json;
 using Flamingo.Abstractions;
 using Flamingo.Cli.Generating;
-using Flamingo.Cli.Tests.Running;
-using SkiaSharp;
 
 namespace Flamingo.Cli.Tests.Generating;
 
@@ -86,97 +84,11 @@ public sealed class AnswerWriterTests
             + "0; vision", error, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task The_sheet_shows_a_panel_for_each_token_brightest_where_it_looked()
-    {
-        using var folder = new TemporaryFolder();
-        var (_, _, whole) = await WriteAsync(Plain with { Sampling = new() { Samples = 2 } }, json: true);
-        var error = new StringWriter();
-        FlamingoSegment[] segments = [
-            new FlamingoPicture(await File.ReadAllBytesAsync(Examples.Prompt("caption-query.png"), TestContext.Current.CancellationToken)),
-            new FlamingoText("x")];
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, Vision(), error);
-        // the second answer starts a row; its second token attended to nothing
-        Assert.Contains("a | dog / a", error.ToString(), StringComparison.Ordinal);
-        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
-        Assert.Equal((8 + (2 * 232), 8 + (2 * 232)), (sheet.Width, sheet.Height));
-        int Red(int panel, int x, int y) =>
-            sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Red - sheet.GetPixel(8 + (panel * 232) + x, 8 + y).Blue;
-        Assert.True(Red(0, 20, 20) > Red(0, 204, 204) + 60, "the first token looked at the upper left");
-        Assert.True(Red(1, 204, 204) > Red(1, 20, 20) + 60, "the second at the lower right");
-    }
-
-    [Fact]
-    public async Task Tokens_that_saw_no_picture_leave_no_sheet()
-    {
-        using var folder = new TemporaryFolder();
-        var error = new StringWriter();
-        var blind = new Answer([new AnswerSample([])], new PicturesResolved([], default, default, default), End);
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), blind, Plain.Segments, Vision(), error);
-        Assert.Contains("not written", error.ToString(), StringComparison.Ordinal);
-        Assert.False(File.Exists(folder.File("maps.png")));
-    }
-
-    /// <summary>
-    /// The displayed picture is red in its left half and has a strip on its left that is transparent over black; in its file it is rotated.
-    /// Every panel must show the pixels after the model's preprocessing: rotated or not, cropped or square, over white or not.
-    /// </summary>
-    [Theory]
-    [InlineData("exif", "shortest_side_crop", "drop", "red blue")]
-    [InlineData("exif", "square", "drop", "black blue")]
-    [InlineData("exif", "square", "white", "white blue")]
-    [InlineData("ignore", "square", "drop", "blue blue")]
-    public async Task The_map_is_drawn_over_the_picture_as_the_model_saw_it(
-        string orientation, string resize, string alpha, string expected)
-    {
-        using var folder = new TemporaryFolder();
-        var (_, _, whole) = await WriteAsync(Plain, json: true);
-        FlamingoSegment[] segments = [new FlamingoPicture(OnItsSide()), new FlamingoText("x")];
-        var vision = Vision() with { Orientation = orientation, Resize = resize, Alpha = alpha };
-        await AttentionSheet.WriteAsync(folder.File("maps.png"), whole, segments, vision, new StringWriter());
-        using var sheet = SKBitmap.Decode(folder.File("maps.png"));
-        // The second token attends to the lower right, so the top of its panel has the same overlay everywhere.
-        Assert.Equal(expected, $"{Name(sheet.GetPixel(8 + 232 + 10, 8 + 10))} {Name(sheet.GetPixel(8 + 232 + 214, 8 + 10))}");
-
-        static string Name(SKColor color) => (color.Red > 40, color.Green > 40, color.Blue > 40) switch
-        {
-            (true, false, false) => "red",
-            (false, false, true) => "blue",
-            (true, true, true) => "white",
-            _ => "black",
-        };
-    }
-
-    private static VisionEncoderDescription Vision() =>
-        new("model", "weights", "pixels", ImageSize: 64, Patches: 4, Width: 8, PooledWidth: 0, TensorDtype.Float32, 1, 1, 1);
-
-    /// <summary>
-    /// A displayed picture of 192 × 64 pixels with 64 transparent, 32 red and 96 blue columns, in a WebP file of 64 × 192 pixels whose EXIF
-    /// orientation is 6.
-    /// </summary>
-    private static byte[] OnItsSide()
-    {
-        using var bitmap = new SKBitmap(new SKImageInfo(64, 192, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        for (var row = 0; row < 192; row++)
-            for (var column = 0; column < 64; column++)
-                bitmap.SetPixel(column, row, (191 - row) switch { < 64 => new(0, 0, 0, 0), < 96 => SKColors.Red, _ => SKColors.Blue });
-        using var pixels = bitmap.PeekPixels();
-        var still = pixels.Encode(new SKWebpEncoderOptions(SKWebpEncoderCompression.Lossless, 50))!.ToArray();
-        byte[] exif = [.. "MM"u8, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
-        byte[] head = [.. "WEBPVP8X"u8, 10, 0, 0, 0, 0x18, 0, 0, 0, 63, 0, 0, 191, 0, 0];
-        var chunks = still[(still.AsSpan(12).StartsWith("VP8X"u8) ? 30 : 12)..];
-        byte[] body = [.. head, .. chunks, .. "EXIF"u8, (byte)exif.Length, 0, 0, 0, .. exif];
-        return [.. "RIFF"u8, .. BitConverter.GetBytes(body.Length), .. body];
-    }
-
     private static AnswerFinished End => new(FinishReason.Stop, 7, 4, ulong.MaxValue,
         new(default, default, default, default, default, default), new("v", "r", "l"))
     {
         CachedTokens = 5, Samples = [new(FinishReason.Stop, 2, -0.25), new(FinishReason.Length, 2, -0.75)],
     };
-
-    private static TokenAttention Map(params float[] map) =>
-        new(0, TensorData.FromFloats([1], 1)) { Map = TensorData.FromFloats(map, 2, 2) };
 
     private static async Task<(string Output, string Error, Answer Whole)> WriteAsync(FlamingoRequest request, bool json,
         PicturesResolved? resolved = null)
@@ -184,11 +96,11 @@ public sealed class AnswerWriterTests
         AnswerEvent[] events =
         [
             resolved ?? new PicturesResolved([new("p", PictureSource.Memory)], default, default, default),
-            new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])], Attention = [Map(1, 0, 0, 0)] },
+            new AnswerTokens("a", [1]) { LogProbabilities = [new(1, -0.5f, [(1, -0.5f)])] },
             .. request.Sampling.Samples < 2 ? []
-                : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1, Attention = [Map(0, 1, 0, 0)] } },
-            new AnswerTokens(" dog", [2]) { Attention = [Map(0, 0, 0, 1)] },
-            .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens(" cat", [3]) { Sample = 1, Attention = [null] } },
+                : new AnswerEvent[] { new AnswerTokens("a", [1]) { Sample = 1 } },
+            new AnswerTokens(" dog", [2]),
+            .. request.Sampling.Samples < 2 ? [] : new AnswerEvent[] { new AnswerTokens(" cat", [3]) { Sample = 1 } },
             End,
         ];
         var (output, error) = (new StringWriter(), new StringWriter());

@@ -7,6 +7,7 @@ using Flamingo.Client;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Grpc.Net.Client.Web;
+using Microsoft.Extensions.AI;
 using V1 = Flamingo.Protos.V1;
 
 namespace Flamingo.Cli.Tests.Serving;
@@ -39,6 +40,41 @@ public sealed class DoorsTests
         Assert.Equal(expected, await CommandAsync(serving.Address));
         Assert.Equal(expected, await CommandAsync(web));
         Assert.Equal(text, await CompletionAsync(http, cancellation));
+        var chat = await ChatAsync(http, cancellation);
+        foreach (var address in new[] { serving.Address, web })
+        {
+            using var client = new FlamingoClient(address);
+            var message = new ChatMessage(ChatRole.User, [new DataContent(Picture, "image/png"), new TextContent("what is this?")]);
+            var response = await client.AsChatClient().GetResponseAsync(message, cancellationToken: cancellation);
+            Assert.Equal(chat.Text, response.Text);
+            Assert.Equal(chat.Ids, ((Answer)response.RawRepresentation!).Ids);
+        }
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task What_a_chat_client_sends_wrongly_is_named_by_its_place_in_the_messages()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var serving = new RunningServer();
+        await serving.InitializeAsync();
+        using var client = new FlamingoClient(serving.Address);
+        foreach (var (content, place) in new (AIContent, string)[]
+        {
+            (new DataContent("no picture"u8.ToArray(), "image/png"), "messages[1].Contents[1].picture"),
+            (new DataContent(Picture[..200], "image/png"), "messages[1].Contents[1].picture"),
+            (new HostedFileContent("../../etc/passwd"), "messages[1].Contents[1].picture_id"),
+            (new HostedFileContent(new string('a', 1 << 20)), "messages[1].Contents[1].picture_id"),
+        })
+        {
+            var refusal = await Assert.ThrowsAsync<FlamingoException>(() => client.AsChatClient().GetResponseAsync(
+                [new(ChatRole.System, "Toys."), new(ChatRole.User, [new TextContent("This: "), content])], null, cancellation));
+            Assert.Equal((FlamingoErrorKind.InvalidArgument, place), (refusal.Kind, Assert.Single(refusal.Faults).Field));
+            Assert.InRange(refusal.Message.Length, 1, 1000);
+        }
+
+        var embedding = await Assert.ThrowsAsync<FlamingoException>(() => client.AsPictureEmbeddingGenerator().GenerateAsync(
+            [new DataContent(Picture, "image/png"), new DataContent("no picture"u8.ToArray(), "image/png")], null, cancellation));
+        Assert.StartsWith("values[1]", Assert.Single(embedding.Faults).Field, StringComparison.Ordinal);
     }
 
     [Fact(Timeout = 60_000)]
@@ -114,6 +150,17 @@ public sealed class DoorsTests
             """, cancellation);
         using var completion = JsonDocument.Parse(answer);
         return completion.RootElement.GetProperty("choices")[0].GetProperty("text").GetString()!;
+    }
+
+    private static async Task<(string Text, IReadOnlyList<int> Ids)> ChatAsync(HttpClient http, CancellationToken cancellation)
+    {
+        using var answer = JsonDocument.Parse(await PostAsync(http, "/v1/chat/completions", $$"""
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,{{Base64}}"},
+              {"type": "text", "text": "what is this?"}]}]}
+            """, cancellation));
+        var text = answer.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!;
+        var own = answer.RootElement.GetProperty("flamingo").GetProperty("choices")[0];
+        return (text, [.. own.GetProperty("token_ids").EnumerateArray().Select(id => id.GetInt32())]);
     }
 
     private static async Task<string> PostAsync(HttpClient http, string path, string json, CancellationToken cancellation)

@@ -26,7 +26,7 @@ public sealed partial class OptionsPageTests
         ["size"] = [typeof(int), typeof(long)],
         ["duration"] = [typeof(TimeSpan)],
         ["text"] = [typeof(string)], ["path"] = [typeof(string)], ["word"] = [typeof(string)],
-        ["device"] = [typeof(string)], ["address"] = [typeof(string)],
+        ["device"] = [typeof(string)], ["address"] = [typeof(string)], ["true or false"] = [typeof(bool)],
     };
 
     private static readonly Type[] OptionTypes =

@@ -49,6 +49,32 @@ public sealed class ChatTests : IDisposable
         Assert.Equal([1, 2], replies.Select(reply => reply.GetProperty("pictures").GetArrayLength()));
     }
 
+    /// <summary>The first reply has no picture to look at, so it has no sheet.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Each_reply_has_a_sheet_of_what_its_tokens_looked_at(bool isServed)
+    {
+        await using var server = new RunningServer { Arguments = ["--model", _folder.Path] };
+        if (isServed) await server.InitializeAsync();
+        string[] where = isServed ? ["--server", server.Address] : ["--model", _folder.Path];
+        var sheet = _folder.File("maps.png");
+        var lines = $"hello?\n/picture {Pictures.Shot}\n{Star}\n/picture {Pictures.Query}\n{HowMany}\n";
+        var said = (await FlamingoCommand.RunAsync(Piped(lines), ["chat", .. where, "--attention", sheet])).MustReturn(0);
+        var replies = Lines(said.Output);
+        Assert.Equal(3, replies.Length);
+        Assert.Contains($"{_folder.File("maps-1.png")} is not written", said.Error, StringComparison.Ordinal);
+        foreach (var number in new[] { 2, 3 })
+        {
+            Assert.True(File.Exists(_folder.File($"maps-{number}.png")));
+            Assert.Contains(
+                $"[{_folder.File($"maps-{number}.png")}: {replies[number - 1]} | <|endofchunk|>]", said.Error, StringComparison.Ordinal);
+        }
+
+        Assert.DoesNotContain("[token", said.Error, StringComparison.Ordinal); // log-probabilities were not asked for
+        Assert.False(File.Exists(sheet));
+    }
+
     [Fact]
     public async Task A_terminal_is_greeted_told_whose_turn_it_is_and_forgiven()
     {
@@ -77,6 +103,7 @@ public sealed class ChatTests : IDisposable
             StringComparison.Ordinal);
         (await RunAsync(Star, "--support-set", "words")).MustReturn(2); // chat does not take examples
         (await RunAsync(Star, "--server", "http://localhost:1")).MustReturn(2);
+        Assert.Contains("--attention", (await RunAsync(Star, "--attention", "maps.txt")).MustReturn(2).Error, StringComparison.Ordinal);
     }
 
     [Fact]

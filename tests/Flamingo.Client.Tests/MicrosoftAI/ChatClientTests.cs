@@ -73,7 +73,8 @@ public sealed class ChatClientTests : IAsyncLifetime
     {
         var history = new List<ChatMessage> { new(ChatRole.System, "Toys."), new(ChatRole.User, [Picture]) { AuthorName = "me" } };
         var before = JsonSerializer.Serialize(history, AIJsonUtilities.DefaultOptions);
-        var updates = await _chat.GetStreamingResponseAsync(history.AsReadOnly(), cancellationToken: Cancellation).ToListAsync(Cancellation);
+        var updates = await _chat.GetStreamingResponseAsync(history.AsReadOnly(), cancellationToken: Cancellation)
+            .ToListAsync(Cancellation);
         Assert.Equal(before, JsonSerializer.Serialize(history, AIJsonUtilities.DefaultOptions));
 
         history.AddMessages(updates);
@@ -114,7 +115,8 @@ public sealed class ChatClientTests : IAsyncLifetime
 
         // a request of the native API does too, and beams are reached
         await _chat.GetResponseAsync(
-            words, new() { RawRepresentationFactory = _ => new FlamingoRequest([], new() { Beams = 2 }) { Tenant = "team-b" } }, Cancellation);
+            words, new() { RawRepresentationFactory = _ => new FlamingoRequest([], new() { Beams = 2 }) { Tenant = "team-b" } },
+            Cancellation);
         Assert.Equal((2, "team-b"), (_server.Flamingo.Asked.Sampling.Beams, _server.Flamingo.Asked.Tenant));
         await _chat.GetResponseAsync(
             words, new() { RawRepresentationFactory = _ => new FlamingoChatRequest { Task = ChatPromptTask.Raw } }, Cancellation);
@@ -184,7 +186,8 @@ public sealed class ChatClientTests : IAsyncLifetime
     {
         foreach (var chat in new[] { _chat, _server.Flamingo.AsChatClient() })
         {
-            var refusal = await Assert.ThrowsAsync<FlamingoException>(() => chat.GetResponseAsync(messages, cancellationToken: Cancellation));
+            var refusal = await Assert.ThrowsAsync<FlamingoException>(
+                () => chat.GetResponseAsync(messages, cancellationToken: Cancellation));
             Assert.Equal(FlamingoErrorKind.InvalidArgument, refusal.Kind);
             Assert.StartsWith(place, refusal.Faults[0].Field, StringComparison.Ordinal);
             Assert.InRange(refusal.Message.Length, 1, 4000);

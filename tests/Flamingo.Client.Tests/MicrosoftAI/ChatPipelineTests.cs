@@ -30,7 +30,7 @@ public sealed class ChatPipelineTests : IAsyncLifetime
     {
         var source = $"chat-{Guid.NewGuid()}";
         var exported = new List<Activity>();
-        using (Sdk.CreateTracerProviderBuilder().AddSource(source).AddProcessor(new SimpleActivityExportProcessor(new Kept(exported))).Build())
+        using (Exporting(source, exported))
         {
             using var chat = _server.Client.AsChatClient().AsBuilder().UseOpenTelemetry(sourceName: source).Build();
             if (streams) await chat.GetStreamingResponseAsync(Messages, cancellationToken: Cancellation).ToListAsync(Cancellation);
@@ -50,7 +50,7 @@ public sealed class ChatPipelineTests : IAsyncLifetime
     {
         var source = $"chat-{Guid.NewGuid()}";
         var exported = new List<Activity>();
-        using (Sdk.CreateTracerProviderBuilder().AddSource(source).AddProcessor(new SimpleActivityExportProcessor(new Kept(exported))).Build())
+        using (Exporting(source, exported))
         {
             using var chat = _server.Client.AsChatClient().AsBuilder().UseOpenTelemetry(sourceName: source).Build();
             _server.Flamingo.Fails = new FlamingoException(FlamingoErrorKind.Overloaded, "Too many.");
@@ -123,6 +123,9 @@ public sealed class ChatPipelineTests : IAsyncLifetime
             () => chat.GetResponseAsync(Messages, new() { Tools = [AIFunctionFactory.Create(() => 1)] }, Cancellation));
         Assert.Equal("options.Tools", Assert.Single(refusal.Faults).Field);
     }
+
+    private static TracerProvider Exporting(string source, List<Activity> exported) => Sdk.CreateTracerProviderBuilder()
+        .AddSource(source).AddProcessor(new SimpleActivityExportProcessor(new Kept(exported))).Build();
 
     private sealed class Kept(List<Activity> activities) : BaseExporter<Activity>
     {

@@ -111,7 +111,7 @@ public sealed class PortTests
     {
         await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         string[] paths =
-            ["/", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00", "/"
+            ["/nothing", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00", "/"
                 + new string('a', 5000)];
         foreach (var path in paths)
         {

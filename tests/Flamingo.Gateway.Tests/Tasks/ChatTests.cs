@@ -112,10 +112,14 @@ public sealed class ChatTests : IAsyncDisposable
     public async Task What_is_asked_reaches_the_engine()
     {
         await Tasks(Talking).ChatAsync(
-            new([new([], "what?")], new() { Temperature = 1, Seed = 3 }) { PinPrefix = TimeSpan.FromSeconds(5), Tenant = "team" },
+            new([new([], "what?")], new() { Temperature = 1, Seed = 3 })
+            {
+                PinPrefix = TimeSpan.FromSeconds(5), Tenant = "team", Attention = new([], [0]),
+            },
             Cancellation).ToListAsync(Cancellation);
         Assert.Equal((1f, 3ul, TimeSpan.FromSeconds(5)),
             (_stage.Sampling!.Temperature, _stage.Sampling.Seed!.Value, _stage.Asked!.PinPrefix));
+        Assert.Equal([0], _stage.Asked.Attention!.Heads);
         var tenant = _stage.Asked.Tenant;
         await ChatAsync(Talking, new ChatTurn([], "what?"));
         Assert.NotEqual(tenant, _stage.Asked!.Tenant);

@@ -25,11 +25,12 @@ public sealed class ToolTests : IDisposable
     {
         var (feed, tools, elsewhere) = (Folder("feed"), Path.Combine(_all, "tools"), Folder("elsewhere"));
         var build = new DirectoryInfo(AppContext.BaseDirectory).Name; // debug or release
-        await DotnetAsync("pack", RepositoryFiles.Path("cli"), "--no-build", "-c", char.ToUpperInvariant(build[0]) + build[1..], "-o", feed);
+        await DotnetAsync(
+            "pack", RepositoryFiles.Path("cli"), "--no-build", "-c", char.ToUpperInvariant(build[0]) + build[1..], "-o", feed);
         using (var package = ZipFile.OpenRead(Assert.Single(Directory.EnumerateFiles(feed))))
         {
             var files = package.Entries.Select(entry => entry.FullName).ToList();
-            foreach (var file in new[] { "LICENSE", "NOTICE" }) Assert.Contains(file, files);
+            foreach (var file in new[] { "LICENSE", "NOTICE", "README.md" }) Assert.Contains(file, files);
             Assert.Contains(files, file => file.EndsWith("licences/libtorch-cpu-linux-x64/LICENSE-LIBTORCH.txt", StringComparison.Ordinal));
         }
 

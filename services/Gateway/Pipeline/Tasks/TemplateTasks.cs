@@ -45,7 +45,7 @@ public sealed class TemplateTasks(IFlamingo flamingo) : ITasks
         template.AddTurns(segments, task.Turns, (turn, visual) => $"turns[{turn}].visuals[{visual}]");
         var request = new FlamingoRequest(segments.Segments, template.WithEnds(task.Sampling))
         {
-            Tenant = task.Tenant, PinPrefix = task.PinPrefix,
+            Tenant = task.Tenant, PinPrefix = task.PinPrefix, Attention = task.Attention,
         };
         await using var answer = flamingo.GenerateAsync(request, cancellation).GetAsyncEnumerator(cancellation);
         while (await AskAsync(segments, () => answer.MoveNextAsync().AsTask()))
