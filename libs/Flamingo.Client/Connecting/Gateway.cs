@@ -59,7 +59,8 @@ internal sealed class Gateway : IDisposable
         var channel = new GrpcChannelOptions
         {
             Credentials = options.CallCredentials is { } calls ? ChannelCredentials.Create(credentials, calls) : credentials,
-            HttpHandler = new EitherProtocol(options.HttpHandler ?? NewHandler(options), IsName(address) ? "" : uri!.AbsolutePath.TrimEnd('/')),
+            HttpHandler = new EitherProtocol(
+                options.HttpHandler ?? NewHandler(options), IsName(address) ? "" : uri!.AbsolutePath.TrimEnd('/')),
             DisposeHttpClient = options.HttpHandler is null,
             LoggerFactory = options.LoggerFactory,
             MaxReceiveMessageSize = MessageLimits.MostBytes, MaxSendMessageSize = MessageLimits.MostBytes,
