@@ -16,7 +16,7 @@ public sealed class FlamingoClientOptions
     /// At least one address: <c>http://host:port</c>, <c>https://host:port</c>, or <c>dns:///name:port</c> for all gateways
     /// behind a DNS name. The port may be the gateway's gRPC port or its HTTP port, which is called by gRPC-Web; the first call
     /// finds out which. Calls go to several gateways in turn. A gateway that fails is skipped, and calls that it had not begun to
-    /// answer go to the next gateway.
+    /// answer go to the next gateway. Where a proxy serves a gateway below a path, the address has it: <c>https://host/path</c>.
     /// </summary>
     public IReadOnlyList<string> Addresses { get; set; } = ["http://localhost:8080"];
 

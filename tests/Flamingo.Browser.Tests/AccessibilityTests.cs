@@ -15,10 +15,12 @@ public sealed class AccessibilityTests(BrowserFixture fixture, AccessibilityTest
         var options = look == "phone" ? ReachTests.Phone : new() { ViewportSize = new() { Width = 1280, Height = 900 } };
         options.ColorScheme = look == "dark" ? ColorScheme.Dark : ColorScheme.Light;
         options.ReducedMotion = ReducedMotion.Reduce;
+        fixture.Require();
+        var source = await axe.Source.Value;
         await using var visit = await Visit.OpenAsync(fixture, fixture.Address, options);
-        await CheckAsync(visit, "empty");
+        await CheckAsync(visit, source, "empty");
         await visit.TryAsync("Teach two new words");
-        await CheckAsync(visit, "answered");
+        await CheckAsync(visit, source, "answered");
         await visit.Words.First.ClickAsync();
         await visit.Examples.First.Locator(".hide").ClickAsync();
         await visit.Page.Locator("details").EvaluateAllAsync<object?>("all => all.forEach(details => { details.open = true; })");
@@ -28,29 +30,29 @@ public sealed class AccessibilityTests(BrowserFixture fixture, AccessibilityTest
         await visit.Page.Locator("#ladder-button").ClickAsync();
         await Expect(visit.Page.Locator("#steps dt")).ToHaveCountAsync(8);
         await visit.IdleAsync();
-        await CheckAsync(visit, "everything open");
+        await CheckAsync(visit, source, "everything open");
 
         await visit.TryAsync("Count");
-        await CheckAsync(visit, "questions");
+        await CheckAsync(visit, source, "questions");
         await visit.TryAsync("Let the server pick");
         await Expect(visit.Page.Locator("#drawn-shots li")).ToHaveCountAsync(4);
         await visit.Page.Locator("#temperature").FillAsync("");
-        await CheckAsync(visit, "picked");
+        await CheckAsync(visit, source, "picked");
         await visit.Page.Locator("#files").SetInputFilesAsync(
             new FilePayload { Name = "broken.png", MimeType = "image/png", Buffer = "no picture at all"u8.ToArray() });
         await visit.Page.Locator("#ask").ClickAsync();
         await Expect(visit.Page.Locator(".fault:visible")).ToHaveCountAsync(1);
         await visit.IdleAsync();
-        await CheckAsync(visit, "an error");
+        await CheckAsync(visit, source, "an error");
         await visit.Page.Locator("#key-button").ClickAsync();
         await Expect(visit.Page.GetByRole(AriaRole.Dialog)).ToBeVisibleAsync();
-        await CheckAsync(visit, "the dialog");
+        await CheckAsync(visit, source, "the dialog");
         await visit.EndAsync("400");
     }
 
-    private async Task CheckAsync(Visit visit, string state)
+    private static async Task CheckAsync(Visit visit, string axe, string state)
     {
-        await visit.Page.EvaluateAsync(axe.Source);
+        await visit.Page.EvaluateAsync(axe);
         var violations = await visit.Page.EvaluateAsync<JsonElement>(
             """
             async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
@@ -59,12 +61,12 @@ public sealed class AccessibilityTests(BrowserFixture fixture, AccessibilityTest
         Assert.True(violations.GetArrayLength() == 0, $"{state}:\n{string.Join('\n', violations.EnumerateArray())}");
     }
 
-    /// <summary>The program of axe-core, which npm installs into a temporary folder.</summary>
-    public sealed class Axe : IAsyncLifetime
+    /// <summary>The program of axe-core, which npm installs once into a temporary folder.</summary>
+    public sealed class Axe
     {
-        public string Source { get; private set; } = "";
+        public Lazy<Task<string>> Source { get; } = new(ReadAsync);
 
-        public async ValueTask InitializeAsync()
+        private static async Task<string> ReadAsync()
         {
             var npm = Programs.Require("npm");
             var folder = Directory.CreateTempSubdirectory("flamingo-axe-");
@@ -73,14 +75,12 @@ public sealed class AccessibilityTests(BrowserFixture fixture, AccessibilityTest
                 RepositoryFiles.Copy(RepositoryFiles.Path("tests", "Flamingo.Browser.Tests", "Axe"), folder.FullName);
                 (await ProgramRun.RunAsync(npm, ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"],
                     CancellationToken.None, folder.FullName)).MustReturn(0);
-                Source = await File.ReadAllTextAsync(Path.Combine(folder.FullName, "node_modules", "axe-core", "axe.min.js"));
+                return await File.ReadAllTextAsync(Path.Combine(folder.FullName, "node_modules", "axe-core", "axe.min.js"));
             }
             finally
             {
                 folder.Delete(recursive: true);
             }
         }
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

@@ -1,4 +1,5 @@
 using Flamingo.Browser.Tests.Driving;
+using Flamingo.Client;
 using static Microsoft.Playwright.Assertions;
 
 namespace Flamingo.Browser.Tests;
@@ -26,6 +27,12 @@ public sealed class PrefixTests(BrowserFixture fixture)
             "image => image.complete && image.naturalWidth > 0"));
         Assert.All(visit.Requests.Where(request => !request.StartsWith("blob:", StringComparison.Ordinal)),
             request => Assert.StartsWith(relay.Address, request, StringComparison.Ordinal));
+
+        await visit.Page.Locator("#tab-csharp").ClickAsync();
+        await Expect(visit.Page.Locator("#snippet")).ToContainTextAsync($"new FlamingoClient(\"{relay.Address.TrimEnd('/')}\")");
+        using (var client = new FlamingoClient(relay.Address.TrimEnd('/')))
+            Assert.Equal("flamingo-shapes", (await client.GetModelAsync(TestContext.Current.CancellationToken)).Language.ModelId);
+        Assert.Contains(relay.Requests, request => request.Path == "flamingo.v1.Flamingo/GetModel");
 
         await visit.Page.GetByRole(Microsoft.Playwright.AriaRole.Link, new() { Name = "API" }).ClickAsync();
         Assert.StartsWith(relay.Address, visit.Page.Url, StringComparison.Ordinal);

@@ -91,7 +91,10 @@ public sealed class ReachTests(BrowserFixture fixture)
         await FocusedAsync(visit);
         await TabToAsync(visit, page.Locator("#ask"));
         await keys.PressAsync("Enter");
-        await Expect(visit.Words.Nth(3)).ToBeVisibleAsync();
+        await visit.Words.Nth(3).FocusAsync();
+        await Expect(visit.Words.Nth(await visit.Words.CountAsync() + 5)).ToBeVisibleAsync();
+        await Expect(visit.Words.Nth(3)).ToBeFocusedAsync(); // though further words came
+        await page.Locator("#ask").FocusAsync();
         await TabToAsync(visit, page.Locator("#stop"));
         await keys.PressAsync("Enter");
         await visit.IdleAsync();

@@ -15,13 +15,12 @@ public sealed class ScreenshotTests(BrowserFixture fixture)
         options.ColorScheme = look == "dark" ? ColorScheme.Dark : ColorScheme.Light;
         options.ReducedMotion = ReducedMotion.Reduce;
         await using var visit = await Visit.OpenAsync(fixture, fixture.Address, options);
-        await TakeAsync(visit, $"{look}-empty", isFull: true);
+        await TakeAsync(visit, $"{look}-empty", isFull: false);
         await visit.TryAsync("Teach two new words");
         await visit.AskAsync(); // with pictures that are known
         await visit.Words.First.ClickAsync();
         await Expect(visit.Question.Locator("canvas")).ToBeVisibleAsync();
         await TakeAsync(visit, look, isFull: false);
-        await TakeAsync(visit, $"{look}-answered", isFull: true);
         foreach (var details in new[] { "rank", "ladder", "code" }) await visit.UnfoldAsync(details);
         await visit.Page.Locator("#rank-button").ClickAsync();
         await Expect(visit.Page.Locator("#ranking dt")).ToHaveCountAsync(2);
@@ -29,7 +28,7 @@ public sealed class ScreenshotTests(BrowserFixture fixture)
         await visit.Page.Locator("#ladder-button").ClickAsync();
         await Expect(visit.Page.Locator("#steps dt")).ToHaveCountAsync(9);
         await visit.IdleAsync();
-        await TakeAsync(visit, $"{look}-open", isFull: true);
+        await TakeAsync(visit, $"{look}-whole", isFull: true);
         await visit.TryAsync("Let the server pick");
         await Expect(visit.Page.Locator("#drawn-shots img")).ToHaveCountAsync(4);
         await visit.Words.First.ClickAsync();

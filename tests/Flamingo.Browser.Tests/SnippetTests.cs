@@ -16,6 +16,8 @@ public sealed class SnippetTests(BrowserFixture fixture)
     private const string Nasty =
         """This is a jano; it's "so" $HOME ${HOME} $(id) `id` \ \n %s {0} {{x}} <|endofchunk|> <image> JSON é 😀 \u0041 ''' \" !""";
 
+    private const string Key = "flm_0123456789abcdef_secret";
+
     private static readonly string[] Names = ["it's $HOME.png", "a \"b\" `id` \\ c.png", "-é😀 {0}.png", "plain.png"];
 
     private static readonly string[] Languages = ["curl", "python", "csharp"];
@@ -33,7 +35,7 @@ public sealed class SnippetTests(BrowserFixture fixture)
             Case[] cases =
             [
                 await CopyAsync(relay, folder, WriteAsync),
-                await CopyAsync(relay, RepositoryFiles.Root, visit => visit.TryAsync("Count")),
+                await CopyAsync(relay, RepositoryFiles.Root, CountWithKeyAsync),
                 await CopyAsync(relay, RepositoryFiles.Root, visit => visit.TryAsync("Let the server pick")),
             ];
             var programs = Directory.CreateDirectory(Path.Combine(folder, "programs")).FullName;
@@ -58,6 +60,16 @@ public sealed class SnippetTests(BrowserFixture fixture)
         await visit.Examples.Nth(2).Locator("textarea").FillAsync("This is a jano");
         await visit.Question.Locator("textarea").FillAsync("This is a");
         await visit.AskAsync();
+    }
+
+    // This server asks for no key, and gets one.
+    private static async Task CountWithKeyAsync(Visit visit)
+    {
+        await visit.Page.Locator("#key-button").ClickAsync();
+        await visit.Page.Locator("#key").FillAsync(Key);
+        await visit.Page.Keyboard.PressAsync("Enter");
+        await Expect(visit.Page.GetByRole(AriaRole.Dialog)).ToBeHiddenAsync();
+        await visit.TryAsync("Count");
     }
 
     private Task<Case> CopyAsync(Relay relay, string folder, Func<Visit, Task> ask) => CopyAsync(relay, folder, (visit, _) => ask(visit));
@@ -102,11 +114,12 @@ public sealed class SnippetTests(BrowserFixture fixture)
         async Task<string> RunAsync(string program, params string[] arguments)
         {
             relay.Requests.Clear();
-            return (await ProgramRun.RunAsync(program, arguments, Cancellation, one.Folder)).MustReturn(0).Output;
+            var environment = new Dictionary<string, string> { ["FLAMINGO_KEY"] = Key };
+            return (await ProgramRun.RunAsync(program, arguments, Cancellation, one.Folder, environment)).MustReturn(0).Output;
         }
     }
 
-    // The one prompt that the relay passed on, as the page's JSON or as gRPC-Web: texts, and pictures' ids.
+    // The one prompt that the relay passed on, as the page's JSON or as gRPC-Web: texts, pictures' ids, the key.
     private static string Asked(Relay relay)
     {
         var request = Assert.Single(relay.Requests, request => request.Path.EndsWith("generate", StringComparison.OrdinalIgnoreCase));
@@ -128,7 +141,7 @@ public sealed class SnippetTests(BrowserFixture fixture)
             segments = message.Segments.Select(segment => segment.Picture.Length > 0
                 ? Flamingo.Abstractions.PictureId.Of(segment.Picture.Span) : segment.Text),
             message.Sampling.MaxTokens, message.Sampling.Temperature, stops = message.Sampling.StopStrings,
-            set = message.SupportSet?.ToString(),
+            set = message.SupportSet?.ToString(), key = request.Headers.Authorization.ToString(),
         });
     }
 

@@ -12,15 +12,20 @@ namespace Flamingo.Client.Connecting;
 internal sealed class EitherProtocol : DelegatingHandler
 {
     private readonly HttpMessageInvoker _web;
+    private readonly string _path;
     private volatile bool _prefersWeb, _hasAnswered;
 
     /// <param name="handler">Makes the connections. The caller disposes it.</param>
-    public EitherProtocol(HttpMessageHandler handler)
+    /// <param name="path">The path below which a proxy serves the gateway, without a slash at its end; empty without one.</param>
+    public EitherProtocol(HttpMessageHandler handler, string path)
         : base(handler) =>
-        _web = new HttpMessageInvoker(new GrpcWebHandler(GrpcWebMode.GrpcWeb, handler), disposeHandler: false);
+        (_web, _path) = (new HttpMessageInvoker(new GrpcWebHandler(GrpcWebMode.GrpcWeb, handler), disposeHandler: false), path);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
+        // gRPC's channel leaves out the path of its address
+        if (_path.Length > 0)
+            request.RequestUri = new UriBuilder(request.RequestUri!) { Path = _path + request.RequestUri!.AbsolutePath }.Uri;
         var (version, policy, content) = (request.Version, request.VersionPolicy, request.Content);
         var prefersWeb = _prefersWeb;
         var first = await TryAsync(prefersWeb);

@@ -59,7 +59,9 @@ internal sealed class Gateway : IDisposable
         var channel = new GrpcChannelOptions
         {
             Credentials = options.CallCredentials is { } calls ? ChannelCredentials.Create(credentials, calls) : credentials,
-            HttpHandler = new EitherProtocol(options.HttpHandler ?? NewHandler(options)), DisposeHttpClient = options.HttpHandler is null,
+            HttpHandler = new EitherProtocol(
+                options.HttpHandler ?? NewHandler(options), IsName(address) ? "" : uri!.AbsolutePath.TrimEnd('/')),
+            DisposeHttpClient = options.HttpHandler is null,
             LoggerFactory = options.LoggerFactory,
             MaxReceiveMessageSize = MessageLimits.MostBytes, MaxSendMessageSize = MessageLimits.MostBytes,
             // gRPC's own pauses, 1 s to 2 min, would outlast the wait for a server that is being started

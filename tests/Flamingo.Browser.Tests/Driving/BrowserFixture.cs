@@ -23,7 +23,17 @@ public sealed class BrowserFixture : IAsyncLifetime
     /// <summary>The page of the server.</summary>
     public string Address => $"http://localhost:{Server.HttpPort}/";
 
-    public AttackServer Server => _server ?? throw new InvalidOperationException("Call Require first.");
+    public AttackServer Server
+    {
+        get
+        {
+            Require();
+            return _server!;
+        }
+    }
+
+    /// <summary>Whether there is a browser.</summary>
+    public bool IsThere => _browser is not null;
 
     /// <summary>The browser. A test that has none is skipped, or fails in CI.</summary>
     public IBrowser Require()

@@ -31,6 +31,14 @@ describe('templates', () => {
     assert.equal(pieces[1].text, "Q:$& $1 $$ A:$' $`;");
   });
 
+  test('words that look like a part of the template are taken literally', () => {
+    const [question, answer] = ['is {picture} an {answer}?', '{question} {picture}'];
+    assert.deepEqual(texts(piecesOf(shapes.language.prompts.answer, card('a'), question, answer)), [
+      '[a]', `Question:${question} Short answer:${answer}<|endofchunk|>`]);
+    assert.deepEqual(texts(piecesOf(idefics.language.prompts.answer, card('a'), question, null)), [
+      `Question: ${question} Image:`, '[a]', ' Answer: ']);
+  });
+
   test('a question ends where its answer begins', () => {
     const template = templateOf(idefics, 'ask');
     assert.deepEqual(texts(piecesOf(template, card('a'), 'what?', null)), ['Question: what? Image:', '[a]', ' Answer: ']);

@@ -100,8 +100,8 @@ public sealed partial class PlaygroundPageTests
     public async Task The_page_takes_nothing()
     {
         await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
-        foreach (var path in new[] { "/", "/page/app.js" })
-            Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Post, path, "{}")).Status);
+        Assert.Equal(HttpStatusCode.MethodNotAllowed, (await server.SendAsync(HttpMethod.Post, "/", "{}")).Status);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Post, "/page/app.js", "{}")).Status);
     }
 
     [Fact(Timeout = 60_000)]

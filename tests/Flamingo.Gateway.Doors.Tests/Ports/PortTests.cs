@@ -111,8 +111,10 @@ public sealed class PortTests
     {
         await using var server = await PortServer.StartAsync(new ScriptedModel(), TestContext.Current.CancellationToken);
         string[] paths =
-            ["/nothing", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00", "/"
-                + new string('a', 5000)];
+        [
+            "/nothing", "/v1/responses", "/flamingo/v1/../../v1/x", "//flamingo/v1/model", "/%2e%2e/etc/passwd", "/flamingo/v1/model%00",
+            "/" + new string('a', 5000),
+        ];
         foreach (var path in paths)
         {
             var answer = await server.SendRawAsync($"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -30,7 +30,6 @@ export function answerPanel(state, sets) {
   function choose(index) {
     chosen = chosen === index ? null : index;
     showRun();
-    $('answer').querySelectorAll('.word')[index].focus(); // the buttons are new ones
     const word = state.run.answer.words[chosen];
     if (word) {
       const others = (word.top ?? []).filter(one => !word.text.startsWith(one.text)).slice(0, 3)

@@ -40,6 +40,7 @@ function addCard(given) {
     remove: () => {
       const place = state.cards.indexOf(card);
       state.cards.splice(place, 1);
+      if (!card.id) URL.revokeObjectURL(card.url); // a known picture may also be shown among saved examples
       refresh();
       (state.cards[Math.min(place, state.cards.length - 1)]?.view.element.querySelector('.remove') ?? $('files')).focus();
     },
@@ -256,7 +257,9 @@ function refresh() {
   $('clear').hidden = cards.length === 0;
   for (const id of ['ask', 'rank-button']) $(id).disabled = cards.length === 0;
   $('ladder-button').disabled = asked().length < 2;
-  sets.mayWrite(cards.length > 1);
+  $('ladder-note').textContent = asked().length < 2 ? 'It needs an example of your own.' : '';
+  // A stored text follows its picture, so a template that begins with words cannot be stored.
+  sets.mayWrite(model !== null && cards.length > 1 && request.templateOf(model, task)?.text.startsWith('{picture}') === true);
   answers.light();
   if (model) code.show();
 }

@@ -14,12 +14,23 @@ export function plain(model, text) {
   return model.language.specialTokens.reduce((now, token) => now.replaceAll(token, token[0] + ' ' + token.slice(1)), text);
 }
 
+/** Neighbouring texts become one, and empty ones none. */
+function joined(pieces) {
+  const all = [];
+  for (const piece of pieces) {
+    const last = all[all.length - 1];
+    if (piece.text && last?.text) all[all.length - 1] = { text: last.text + piece.text };
+    else if (piece.card || piece.text) all.push(piece);
+  }
+  return all;
+}
+
 /** The pieces of one example or, if `answer` is null, of the question: text before the picture, the picture, and text after it. */
 export function piecesOf(template, picture, question, answer) {
-  const written = template.text.replace('{question}', () => question);
-  const whole = answer === null ? written.slice(0, written.indexOf('{answer}')) : written.replace('{answer}', () => answer);
-  const [before, after] = whole.split('{picture}');
-  return [{ text: before }, ...(picture ? [{ card: picture }] : []), { text: after }].filter(piece => piece.card || piece.text);
+  const parts = template.text.split(/(\{picture\}|\{question\}|\{answer\})/);
+  const written = answer === null ? parts.slice(0, parts.indexOf('{answer}')) : parts;
+  const meant = { '{picture}': { card: picture }, '{question}': { text: question }, '{answer}': { text: answer } };
+  return joined(written.map(part => meant[part] ?? { text: part }));
 }
 
 /** The text of an example as a support set stores it: what follows the picture, without the token that ends an example. */
@@ -44,14 +55,8 @@ export function segmentsOf(model, task, cards, fromSet) {
     ...(task === 'continue'
       ? [{ card: query }, { text: plain(model, query.text) }]
       : piecesOf(template, query, plain(model, query.question), null)),
-  ].filter(piece => piece.card || piece.text);
-  const joined = [];
-  for (const piece of pieces) {
-    const last = joined[joined.length - 1];
-    if (piece.text && last?.text) joined[joined.length - 1] = { text: last.text + piece.text };
-    else joined.push(piece);
-  }
-  return joined;
+  ];
+  return joined(pieces);
 }
 
 /** What is sent: `segments` with each card replaced by its id, or by its file where the server is not known to hold it. */

@@ -83,11 +83,19 @@ export function thumb(known, id, text) {
   return h('li', {}, h('div', { class: 'frame' }, picture, h('canvas', { hidden: true })), h('span', {}, text));
 }
 
-/** The words of an answer as buttons, with the space before a word between them. */
+/** The words of an answer as buttons, with the space before a word between them. Buttons that are there stay, and keep the focus. */
 export function wordButtons(paragraph, words, chosen, onWord) {
-  paragraph.replaceChildren(...words.flatMap((word, index) => [word.text.slice(0, -word.text.trimStart().length), h('button', {
-    type: 'button', class: 'word', onclick: () => onWord(index), 'aria-pressed': index === chosen,
-  }, word.text.trimStart())]));
+  const there = paragraph.getElementsByClassName('word');
+  if (there.length === 0 || there.length > words.length) paragraph.replaceChildren();
+  words.forEach(({ text }, index) => {
+    const word = text.trimStart();
+    if (index === there.length) {
+      const button = h('button', { type: 'button', class: 'word', onclick: () => onWord(index) });
+      paragraph.append(text.slice(0, text.length - word.length), button);
+    }
+    if (there[index].textContent !== word) there[index].textContent = word;
+    there[index].setAttribute('aria-pressed', index === chosen);
+  });
 }
 
 /**
