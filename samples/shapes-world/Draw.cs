@@ -103,7 +103,8 @@ internal static class Draw
                 for (var channel = 0; channel < 3; channel++)
                 {
                     var corner = (2 * y * large.RowBytes) + (8 * x) + channel;
-                    var mean = (from[corner] + from[corner + 4] + from[corner + large.RowBytes] + from[corner + large.RowBytes + 4] + 2) / 4;
+                    var mean = (from[corner] + from[corner + 4] + from[corner + large.RowBytes] + from[corner + large.RowBytes + 4]
+                        + 2) / 4;
                     to[(y * small.RowBytes) + (4 * x) + channel] =
                         (byte)Math.Clamp(mean + (grain > 0 ? random.Next(-grain, grain + 1) : 0), 0, 255);
                 }

@@ -26,7 +26,8 @@ public sealed class OriginalNames
             ("alibi", _) => ("transformer.blocks", "lang_encoder.transformer.wte.weight", "lang_encoder.lm_head.weight"),
             ("rotary", "layer_norm") => ("gpt_neox.layers", "lang_encoder.gpt_neox.embed_in.weight", "lang_encoder.embed_out.weight"),
             ("rotary", "rms_norm") => ("model.layers", "lang_encoder.model.embed_tokens.weight", "lang_encoder.lm_head.weight"),
-            _ => throw new CheckpointException($"OpenFlamingo has no language model with {language.Positions} positions and {language.Norm}."),
+            _ => throw new CheckpointException(
+                $"OpenFlamingo has no language model with {language.Positions} positions and {language.Norm}."),
         };
         SavesHead = (language.Positions, language.Norm) == ("rotary", "layer_norm");
         // mosaic_gpt, which alone normalises queries and keys, computes logits from its embedding and has no module for a head.
@@ -52,7 +53,8 @@ public sealed class OriginalNames
     /// <exception cref="CheckpointException">OpenFlamingo has no such weight.</exception>
     public string Of(string name)
     {
-        if (name.StartsWith(BridgeWeights.Resampler, StringComparison.Ordinal)) return $"perceiver.{name[BridgeWeights.Resampler.Length..]}";
+        if (name.StartsWith(BridgeWeights.Resampler, StringComparison.Ordinal))
+            return $"perceiver.{name[BridgeWeights.Resampler.Length..]}";
         if (name.Split('.', 4) is ["layers", var layer, "gated_cross_attention", var rest])
             foreach (var (own, original) in Gated)
                 if (rest.StartsWith(own, StringComparison.Ordinal))

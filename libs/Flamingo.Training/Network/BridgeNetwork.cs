@@ -87,7 +87,8 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
     public Tensor Layer(int layer, Tensor x, Tensor? latents, BridgeStep step)
     {
         var name = $"layers.{layer}";
-        if (latents is not null && _language.CrossAttention.Layers.Contains(layer)) x = Gated($"{name}.gated_cross_attention", x, latents, step);
+        if (latents is not null && _language.CrossAttention.Layers.Contains(layer))
+            x = Gated($"{name}.gated_cross_attention", x, latents, step);
         var attended = x.Plus(Attend(name, Norm($"{name}.attention_norm", x), step));
         return attended.Plus(FeedForward($"{name}.feed_forward", _language.FeedForward,
             Norm($"{name}.feed_forward_norm", _language.ParallelResidual ? x : attended)));
@@ -102,7 +103,8 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
         var hidden = Norm("final_norm", x.view(-1, _language.Width).index_select(0, tensor(places)));
         if (!_language.TiedEmbeddings) return Linear("output", hidden).to(ScalarType.Float32);
         var logits = hidden.matmul(weights["token_embedding.weight"].t());
-        if (weights.Find(BridgeWeights.Rows) is { } rows) logits = logits.index_copy(1, tensor(weights.SpecialIds), hidden.matmul(rows.t()));
+        if (weights.Find(BridgeWeights.Rows) is { } rows)
+            logits = logits.index_copy(1, tensor(weights.SpecialIds), hidden.matmul(rows.t()));
         return logits.to(ScalarType.Float32);
     }
 
@@ -116,7 +118,8 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
         return F.cross_entropy(Logits(x, places), tensor(labels));
     }
 
-    /// <summary>For each token, which of its sequence's pictures it sees: the last one at or before it, counted from 1; 0 is none.</summary>
+    /// <summary>For each token, which of its sequence's pictures it sees: the last one at or before it, counted from 1; 0 is
+    /// none.</summary>
     private int[] Seen(int[] ids, int pictures)
     {
         var (seen, count, hidden) = (new int[ids.Length], 0, false);
@@ -190,7 +193,7 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
     private Tensor LayerNorm(string name, Tensor x, double epsilon) =>
         F.layer_norm(x, [x.shape[^1]], weights[$"{name}.weight"], weights.Find($"{name}.bias"), epsilon);
 
-    private static Tensor Heads(Tensor x, int heads) => x.unflatten(x.dim() - 1, [heads, -1]).transpose(1, 2);   // [batch, heads, rows, head]
+    private static Tensor Heads(Tensor x, int heads) => x.unflatten(x.dim() - 1, [heads, -1]).transpose(1, 2); // [batch, heads, rows, head]
 
     private static Tensor Joined(Tensor x) => x.transpose(1, 2).flatten(2);                            // [batch, rows, heads × head]
 
@@ -211,7 +214,8 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
         var angles = new double[length * half];
         for (var at = 0; at < angles.Length; at++)
             angles[at] = at / half * (1f / MathF.Pow((float)_language.RotaryBase, 2f * (at % half) / (2 * half)));
-        Tensor Table(Func<double, double> function) => tensor(angles.Select(angle => (float)function(angle)).ToArray(), [1, 1, length, half]);
+        Tensor Table(Func<double, double> function) =>
+            tensor(angles.Select(angle => (float)function(angle)).ToArray(), [1, 1, length, half]);
         return (Table(Math.Cos), Table(Math.Sin));
     }
 

@@ -69,7 +69,8 @@ public sealed class BridgeWeights : IDisposable
         : _frozen.TryGetValue(name, out var frozen) ? frozen.alias() : null;
 
     /// <summary>
-    /// Gives the resampler and the gated blocks new values, as an untrained OpenFlamingo has them, so that only the frozen parts of the model
+    /// Gives the resampler and the gated blocks new values, as an untrained OpenFlamingo has them, so that only the frozen parts of the
+    /// model
     /// remain. Gates are zero: the model then computes what its language model alone computes.
     /// </summary>
     /// <param name="seed">Equal seeds give equal values.</param>

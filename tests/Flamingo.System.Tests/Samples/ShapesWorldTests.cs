@@ -9,7 +9,9 @@ using Flamingo.Testing;
 
 namespace Flamingo.SystemTests.Samples;
 
-/// <summary>The data of samples/shapes-world: well formed, repeatable, and without anything that the shipped model is measured with.</summary>
+/// <summary>
+/// The data of samples/shapes-world: well formed, repeatable, and without anything that the shipped model is measured with.
+/// </summary>
 public sealed partial class ShapesWorldTests(ShapesWorldTests.Written world) : IClassFixture<ShapesWorldTests.Written>
 {
     // No training picture shows one of these.

@@ -30,7 +30,8 @@ public sealed class HeldOutMeasureTests(Models models)
     public void Shuffled_answers_score_near_zero()
     {
         var episodes = Episodes.Read(Path.Combine(Folder, "episodes.jsonl")).Where(episode => episode.Task == "caption").ToList();
-        var shuffled = episodes.Select((episode, index) => episode with { Answer = episodes[(index + 7) % episodes.Count].Answer }).ToList();
+        var shuffled = episodes.Select((episode, index) =>
+            episode with { Answer = episodes[(index + 7) % episodes.Count].Answer }).ToList();
         Assert.InRange(Measure(shuffled)["caption at 0 shots"].Accuracy, 0, 0.1);
     }
 
@@ -65,7 +66,8 @@ public sealed class HeldOutMeasureTests(Models models)
         var part = new EpisodePart("picture.png", "text");
         Episode Of(string task, int shots) => new(task, [.. Enumerable.Repeat(part, shots)], part, "x");
         Assert.Equal(
-            ["naming-object at 0 shots", "naming-object at 1 shots", "naming-object at 2 shots", "naming-object at 4 shots", "vqa at 3 shots"],
+            ["naming-object at 0 shots", "naming-object at 1 shots", "naming-object at 2 shots", "naming-object at 4 shots",
+                "vqa at 3 shots"],
             Episodes.Asked([Of("naming-object", 5), Of("vqa", 3)]).Select(one => one.Name));
     }
 

@@ -31,7 +31,8 @@ public sealed class BatchPlanTests
         Assert.All(batches, one => Assert.InRange(one.Batch.Count * one.Batch.Max(sequence => sequence.Ids.Length), 1, Limit));
         Assert.All(
             batches.GroupBy(one => one.Batch.Select(sequence => int.Parse(sequence.Origin[9..], null) / Window).Distinct().Single()),
-            window => Assert.Equal(Enumerable.Range(window.Key * Window, Math.Min(Window, 700 - (window.Key * Window))).Select(Name).Order(),
+            window => Assert.Equal(
+                Enumerable.Range(window.Key * Window, Math.Min(Window, 700 - (window.Key * Window))).Select(Name).Order(),
                 window.SelectMany(one => one.Batch).Select(sequence => sequence.Origin).Order()));
         // Padding is small, because a batch has sequences of about one length.
         var padded = batches.Sum(one => one.Batch.Count * one.Batch.Max(sequence => sequence.Ids.Length));

@@ -10,8 +10,8 @@ public sealed class RefusalTests(Models models)
     {
         var task = new TrainingTask(models);
         task.Request = task.Request with { Options = task.Request.Options with { BatchTokens = 2_000_000_000 } };
-        Assert.Matches(@"^Training needs .* of memory, and .* may be used: frozen weights .*, trained weights with gradients and moments .*, "
-            + @"inner values of a batch .*, logits .*; together .*\. Lower --batch-tokens, or set --recompute and --dtype bfloat16\.$",
+        Assert.Matches(
+            @"^Training needs .* of memory, and .* may be used: frozen weights .*, trained weights with gradients and moments .*, inner values of a batch .*, logits .*; together .*\. Lower --batch-tokens, or set --recompute and --dtype bfloat16\.$",
             task.Fault());
         Assert.StartsWith("Memory: frozen weights ", Assert.Single(task.Printed), StringComparison.Ordinal);
         Assert.False(Directory.Exists(task.RunPath));
@@ -22,7 +22,8 @@ public sealed class RefusalTests(Models models)
     {
         var (model, options) = (models.DirectoryOf("shapes"), new TrainingTask(models).Request.Options with { BatchTokens = 4096 });
         var plain = TrainingMemory.Of(model, options, TorchSharp.torch.ScalarType.Float32);
-        Assert.True(TrainingMemory.Of(model, options with { Recomputes = true }, TorchSharp.torch.ScalarType.Float32).Inner < plain.Inner / 2);
+        Assert.True(TrainingMemory.Of(model, options with { Recomputes = true },
+            TorchSharp.torch.ScalarType.Float32).Inner < plain.Inner / 2);
         Assert.Equal(plain.Frozen / 2, TrainingMemory.Of(model, options, TorchSharp.torch.ScalarType.BFloat16).Frozen);
     }
 
@@ -39,7 +40,8 @@ public sealed class RefusalTests(Models models)
             },
         };
         task.Request = task.Request with { Output = Path.Combine(task.Folder, "not", "yet", "there") };
-        Assert.Matches(@"^Checkpoints and the result need .* of disk, and 1\.0 MiB are free at .*\. Free some space, or name another --output",
+        Assert.Matches(
+            @"^Checkpoints and the result need .* of disk, and 1\.0 MiB are free at .*\. Free some space, or name another --output",
             task.Fault());
         Assert.Equal(task.Folder, asked);
         Assert.False(Directory.Exists(Path.Combine(task.Folder, "not")));

@@ -19,7 +19,8 @@ public sealed class TensorCountTests(Models models)
         {
             var before = Tensor.TotalCount;
             using (var weights = new BridgeWeights(model, ScalarType.Float32))
-            using (var run = new TrainingRun(model.Config, weights, [TrainerTests.Stream(models, task, source)], source.Read, TrainerTests.Twins(models),
+            using (var run = new TrainingRun(model.Config, weights, [TrainerTests.Stream(models, task, source)], source.Read,
+                TrainerTests.Twins(models),
                 task.Request.Options with { TeacherWeight = 0.5 }, TimeProvider.System))
             using (var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken))
                 run.Run(new RunState(0, TimeSpan.Zero, [StreamPosition.Start], ""), (step, _) =>

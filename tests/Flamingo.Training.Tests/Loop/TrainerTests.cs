@@ -72,13 +72,15 @@ public sealed class TrainerTests(Models models)
             return features;
         }
 
-        using var run = new TrainingRun(model.Config, weights, [Stream(models, task, source)], Features, Twins(models), options, TimeProvider.System);
+        using var run = new TrainingRun(model.Config, weights, [Stream(models, task, source)], Features, Twins(models), options,
+            TimeProvider.System);
         var start = new RunState(0, TimeSpan.Zero, [StreamPosition.Start], "");
         var fault = Assert.Throws<CheckpointException>(() => run.Run(start, (_, _) => { }, TestContext.Current.CancellationToken)).Message;
         Assert.Matches(@"^The loss of step \d+ is NaN because of .*examples\.jsonl", fault);
         Assert.Contains("go on with --resume, or lower --learning-rate", fault, StringComparison.Ordinal);
         // Examples 4, 12 and 20 show the picture alone, and some of every third one beside another.
-        var lines = System.Text.RegularExpressions.Regex.Matches(fault, @"line (\d+)").Select(match => int.Parse(match.Groups[1].Value, null));
+        var lines = System.Text.RegularExpressions.Regex.Matches(fault, @"line (\d+)").Select(match => int.Parse(match.Groups[1].Value,
+            null));
         var shown = File.ReadLines(task.Examples).Index().Where(line => line.Item.Contains("\"3.png\"", StringComparison.Ordinal))
             .Select(line => line.Index + 1).ToList();
         Assert.NotEmpty(lines);

@@ -69,7 +69,8 @@ internal sealed class TrainingTask
 
     /// <summary>What metrics.jsonl says of every step, without times and rates per second, and of every measurement.</summary>
     public string[] Metrics() => [.. Lines().Select(line => string.Join(' ',
-        new[] { "step", "losses", "norm", "rate", "tokens", "accuracy" }.Where(name => line.TryGetProperty(name, out _)).Select(name => $"{name} {line.GetProperty(name).GetRawText()}")))];
+        new[] { "step", "losses", "norm", "rate", "tokens", "accuracy" }.Where(name => line.TryGetProperty(name, out _))
+            .Select(name => $"{name} {line.GetProperty(name).GetRawText()}")))];
 
     /// <summary>Losses of the first stream by step.</summary>
     public double[] Losses() => [.. Lines().Where(line => line.TryGetProperty("losses", out _))
