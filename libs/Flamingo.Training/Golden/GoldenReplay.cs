@@ -12,8 +12,8 @@ namespace Flamingo.Training.Golden;
 
 /// <summary>
 /// Replays optimiser steps that OpenFlamingo's own training loop recorded, in f32, and compares losses, gradients and what moved. The
-/// folder holds golden.json (token ids, labels, options, and each step's figures) and golden.safetensors (pixels, gradients and results under the
-/// original's names).
+/// folder holds golden.json (token ids, labels, options, and each step's figures) and golden.safetensors (pixels, gradients and
+/// results under the original's names).
 /// </summary>
 public static class GoldenReplay
 {
