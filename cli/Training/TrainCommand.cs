@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Flamingo.Checkpoints;
 using Flamingo.Cli.Arguments;
@@ -78,8 +79,10 @@ public static class TrainCommand
             beta, clip, accumulate, recompute, dtype,
             seed, renew, export, resume, evaluate, evaluateEvery, saveEvery, cache, teacher,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
+            // A number that cannot be read is reported alone, so numbers are read first.
+            foreach (var option in command.Options) Read(result, option);
             if (result.GetResult(golden) is not null)
             {
                 if (result.GetResult(model) is null)
@@ -147,5 +150,13 @@ public static class TrainCommand
             return Task.Run(() => job.Run(cancellation) ? ExitCode.Done : ExitCode.Interrupted, CancellationToken.None);
         });
         return command;
+    }
+
+    private static void Read(CommandResult result, Option option)
+    {
+        if (option is Option<int?> whole) result.GetValue(whole);
+        else if (option is Option<double?> real) result.GetValue(real);
+        else if (option is Option<ulong?> seed) result.GetValue(seed);
+        else if (option is Option<long?> wide) result.GetValue(wide);
     }
 }
