@@ -48,8 +48,7 @@ public sealed class HeldOutMeasure(
         var sequences = episodes.Select(Sequence).ToList();
         var batch = BatchPlan.Pad(sequences, config.Tokens.Padding?.Id ?? 0);
         using var pictures = Features([.. sequences.SelectMany(sequence => sequence.Pictures)], episodes);
-        var (latents, step, x) = (network.Resample(pictures), network.Prepare(batch), network.Embed(batch));
-        for (var layer = 0; layer < config.Language.Layers; layer++) x = network.Layer(layer, x, latents, step);
+        var x = network.Forward(batch, pictures);
         var counted = batch.Places.ToList();
         var likeliest = network.Logits(x, [.. counted.Select(one => one.Place)]).argmax(-1).data<long>().ToArray();
         return counted.Index().GroupBy(one => one.Item.Place / batch.Length)

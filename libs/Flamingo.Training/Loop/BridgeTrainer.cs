@@ -34,10 +34,7 @@ public sealed class BridgeTrainer(
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var (latents, step) = (_network.Resample(features), _network.Prepare(batch));
-        var x = _network.Embed(batch);
-        for (var layer = 0; layer < config.Language.Layers; layer++) x = _network.Layer(layer, x, latents, step);
-        return _network.Loss(x, batch).item<float>();
+        return _network.Loss(_network.Forward(batch, features), batch).item<float>();
     }
 
     /// <summary>Adds the gradients of a batch's loss times a factor.</summary>

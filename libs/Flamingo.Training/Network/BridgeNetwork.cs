@@ -94,6 +94,16 @@ public sealed class BridgeNetwork(ModelConfig config, BridgeWeights weights)
             Norm($"{name}.feed_forward_norm", _language.ParallelResidual ? x : attended)));
     }
 
+    /// <summary>All layers.</summary>
+    /// <param name="features">Features of the batch's pictures, [pictures, patches, width].</param>
+    /// <returns>What the last layer returns, [sequences, tokens, width].</returns>
+    public Tensor Forward(TrainingBatch batch, Tensor features)
+    {
+        var (latents, step, x) = (Resample(features), Prepare(batch), Embed(batch));
+        for (var layer = 0; layer < _language.Layers; layer++) x = Layer(layer, x, latents, step);
+        return x;
+    }
+
     /// <summary>Logits at some places.</summary>
     /// <param name="x">What the last layer returned, [sequences, tokens, width].</param>
     /// <param name="places">Places, sequence × tokens + token.</param>

@@ -41,7 +41,7 @@ public sealed partial class GradientTests(Models models)
             {
                 // The smaller step is for slopes near a kink of ReLU, the larger one for slopes that are near the rounding of logits.
                 double[] slopes = [.. new[] { 1.0 / 128, 1.0 / 1024 }.Select(step =>
-                    Slope(trainer.Network, model.Config.Language.Layers, weights.Trained[name], at, step, features, batch))];
+                    Slope(trainer.Network, weights.Trained[name], at, step, features, batch))];
                 Assert.True(slopes.Min(slope => Math.Abs(slope - gradients[at])) <= (0.02 * Math.Abs(gradients[at])) + 2e-5,
                     $"{family} {name}[{at}]: the gradient is {gradients[at]:g6}, the slopes {string.Join(" and ", slopes)}");
             }
@@ -90,7 +90,7 @@ public sealed partial class GradientTests(Models models)
         return (models.DirectoryOf(family), prompts.Of(chosen), GoldenBatch.ToTensor(prompts.Features));
     }
 
-    private static double Slope(BridgeNetwork network, int layers, Tensor parameter, int at, double size, Tensor features,
+    private static double Slope(BridgeNetwork network, Tensor parameter, int at, double size, Tensor features,
         TrainingBatch batch)
     {
         using var frozen = no_grad();
@@ -104,19 +104,18 @@ public sealed partial class GradientTests(Models models)
         }
 
         var above = Move(size);
-        var high = Loss(network, layers, features, batch);
+        var high = Loss(network, features, batch);
         var below = Move(-size);
-        var low = Loss(network, layers, features, batch);
+        var low = Loss(network, features, batch);
         Move(0);
         return (high - low) / (above - below);
     }
 
     // The network's own loss is f32, and its rounding would hide small slopes.
-    private static double Loss(BridgeNetwork network, int layers, Tensor features, TrainingBatch batch)
+    private static double Loss(BridgeNetwork network, Tensor features, TrainingBatch batch)
     {
         using var scope = NewDisposeScope();
-        var (latents, step, x) = (network.Resample(features), network.Prepare(batch), network.Embed(batch));
-        for (var layer = 0; layer < layers; layer++) x = network.Layer(layer, x, latents, step);
+        var x = network.Forward(batch, features);
         var logits = network.Logits(x, [.. batch.Places.Select(one => one.Place)]).to(ScalarType.Float64);
         return nn.functional.cross_entropy(logits, tensor(batch.Places.Select(one => one.Label).ToArray())).item<double>();
     }

@@ -13,7 +13,8 @@ public static class CounterGenerator
         return (mixed >> 11) * (1.0 / (1UL << 53));
     }
 
-    private static ulong Mix(ulong value)
+    /// <summary>SplitMix64's finalizer: equal values give equal results, and near values unrelated ones.</summary>
+    public static ulong Mix(ulong value)
     {
         value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
         value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
