@@ -305,8 +305,8 @@ async function start() {
 }
 
 const notes = {
-  continue: 'Write what each picture is, and begin the last one alike, for example “This is a”. The model goes on.',
-  describe: 'Write a description under each example. The model describes the last picture alike.',
+  continue: 'Write what each picture is, and begin the last one in the same way, for example “This is a”. The model goes on.',
+  describe: 'Write a description beside each example. The model describes the last picture in the same way.',
   ask: 'Write a question and its answer for each example, and your question for the last picture.',
 };
 
