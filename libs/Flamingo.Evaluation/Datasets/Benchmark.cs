@@ -68,6 +68,9 @@ public sealed record BenchmarkItem(string Id, IReadOnlyList<ItemPart> Parts, IRe
 
     /// <summary>The item's own shots in order, to be cut to the first N; null where shots are drawn from the examples.</summary>
     public IReadOnlyList<BenchmarkItem>? Shots { get; init; }
+
+    /// <summary>The numbers of shots with which the item is asked, ascending; null where the run decides.</summary>
+    public IReadOnlyList<int>? ShotCounts { get; init; }
 }
 
 /// <summary>A picture or a text of an item.</summary>

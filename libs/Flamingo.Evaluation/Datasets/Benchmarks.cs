@@ -1,0 +1,56 @@
+using Flamingo.Evaluation.Datasets.Reading;
+
+namespace Flamingo.Evaluation.Datasets;
+
+/// <summary>A benchmark that can be read.</summary>
+/// <param name="Name">As on the command line and in results.</param>
+/// <param name="About">What it asks, and how that is scored.</param>
+/// <param name="Needed">Options without which it cannot be read.</param>
+/// <param name="Optional">Options that it also knows.</param>
+public sealed record BenchmarkTask(
+    string Name, string About, IReadOnlyList<BenchmarkOption> Needed, IReadOnlyList<BenchmarkOption> Optional)
+{
+    internal Func<BenchmarkFiles, FaultReport, Benchmark> Reader { get; init; } = null!;
+}
+
+/// <summary>
+/// The benchmarks, each read from its publisher's own files. Reading opens no picture, but checks that each one is there.
+/// </summary>
+public static class Benchmarks
+{
+    public static IReadOnlyList<BenchmarkTask> All { get; } =
+    [
+        new("episodes", "Few-shot episodes with shots of their own (episodes.jsonl and pictures); exact match by task and shots.",
+            [BenchmarkOption.Folder], []) { Reader = Episodes.Read },
+        new("retrieval", "New words, with shots from a support set (retrieval.json and pictures); exact match.",
+            [BenchmarkOption.Folder], []) { Reader = Retrieval.Read },
+    ];
+
+    public static IReadOnlyList<string> Names { get; } = [.. All.Select(task => task.Name)];
+
+    /// <summary>Reads a benchmark.</summary>
+    /// <exception cref="BenchmarkException">
+    /// There is no such benchmark, an option is missing or is not one of the benchmark's, or its files have faults: the message names file,
+    /// line and remedy of the first faults, and the number of the rest.
+    /// </exception>
+    public static Benchmark Read(string name, BenchmarkFiles files)
+    {
+        var task = All.FirstOrDefault(task => task.Name == name)
+            ?? throw new BenchmarkException($"There is no benchmark {name}. Name one of {string.Join(", ", Names)}.");
+        var missing = task.Needed.Where(option => option.Get(files) is null).Select(option => option.Name).ToList();
+        if (missing.Count > 0)
+            throw new BenchmarkException(
+                $"{name} needs {string.Join(", ", missing)}. {string.Join(' ', task.Needed.Select(option => $"{option.Name}: {option.Help}"))}");
+        var known = task.Needed.Concat(task.Optional).ToHashSet();
+        if (BenchmarkOption.All.FirstOrDefault(option => option.Get(files) is not null && !known.Contains(option)) is { } unknown)
+            throw new BenchmarkException(
+                $"{name} has no use for {unknown.Name}. It knows {string.Join(", ", known.Select(option => option.Name))}.");
+
+        var faults = new FaultReport(name);
+        foreach (var option in known) option.Check(files, faults);
+        faults.ThrowIfAny();
+        var benchmark = task.Reader(files, faults);
+        faults.ThrowIfAny();
+        return benchmark;
+    }
+}
