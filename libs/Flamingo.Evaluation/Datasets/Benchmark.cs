@@ -33,6 +33,9 @@ public enum BenchmarkMetric
 
     /// <summary>Share of answers that equal the reference, 0 to 1.</summary>
     ExactMatch,
+
+    /// <summary>Share of answers that are right by <see cref="VlIcl.IsRight"/> for the item's group, 0 to 1.</summary>
+    VlIcl,
 }
 
 /// <summary>A benchmark as it was read from its publisher's files: what is asked, and the examples that shots are drawn from.</summary>
@@ -42,7 +45,10 @@ public enum BenchmarkMetric
 public sealed record Benchmark(
     string Name, BenchmarkKind Kind, BenchmarkMetric Metric, IReadOnlyList<BenchmarkItem> Queries, IReadOnlyList<BenchmarkItem> Examples)
 {
-    /// <summary>The labels of a <see cref="BenchmarkKind.Classify"/> benchmark.</summary>
+    /// <summary>
+    /// The labels that are ranked: of a <see cref="BenchmarkKind.Classify"/> benchmark, and of a <see cref="BenchmarkKind.Complete"/> one
+    /// that asks in words of its own. Where there are none, text is generated.
+    /// </summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 
     /// <summary>Most tokens of an answer: 20 for captions and 5 for answers, as OpenFlamingo has it.</summary>

@@ -51,9 +51,12 @@ internal readonly record struct JsonEntry(JsonElement Value, FilePlace Place, Fa
             return null;
         }
 
-        return id is not null && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
-            ? number.ToString(CultureInfo.InvariantCulture) : id;
+        return id is null ? null : AsId(id);
     }
+
+    /// <summary>A text as <see cref="Id"/> has it.</summary>
+    public static string AsId(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        ? number.ToString(CultureInfo.InvariantCulture) : text;
 
     /// <summary>A member that is a whole number.</summary>
     public long? Integer(string name)

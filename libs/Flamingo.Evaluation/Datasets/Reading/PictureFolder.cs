@@ -1,3 +1,5 @@
+using IO = System.IO;
+
 namespace Flamingo.Evaluation.Datasets.Reading;
 
 /// <summary>
@@ -5,8 +7,9 @@ namespace Flamingo.Evaluation.Datasets.Reading;
 /// </summary>
 internal sealed class PictureFolder(string folder)
 {
-    private readonly string _folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
     private readonly Dictionary<string, string?> _known = new(StringComparer.Ordinal);
+
+    public string Path { get; } = IO.Path.TrimEndingDirectorySeparator(IO.Path.GetFullPath(folder));
 
     /// <summary>Finds a picture under the first of some names that exists; a missing one is a fault of the entry.</summary>
     /// <param name="names">Paths relative to the folder, the name that the fault mentions first.</param>
@@ -27,14 +30,14 @@ internal sealed class PictureFolder(string folder)
             return path;
         }
 
-        entry.Fault($"The picture {names[0]} is not in {_folder}.", "Put it there, name the right folder, or take the entry out.");
+        entry.Fault($"The picture {names[0]} is not in {Path}.", "Put it there, name the right folder, or take the entry out.");
         return null;
     }
 
     private string? Inside(string name)
     {
-        if (name.Length == 0 || name.Contains('\0', StringComparison.Ordinal) || Path.IsPathRooted(name)) return null;
+        if (name.Length == 0 || name.Contains('\0', StringComparison.Ordinal) || IO.Path.IsPathRooted(name)) return null;
         if (name.Split('/', '\\').Contains("..")) return null;
-        return Path.Combine(_folder, name);
+        return IO.Path.Combine(Path, name);
     }
 }
