@@ -31,8 +31,9 @@ public static partial class VlIcl
     private static readonly int[] Counts = [0, 1, 2, 4, 8];
 
     /// <summary>
-    /// Whether an answer is right by the benchmark's own evaluation. An answer ends at its first line, or at its first period. Operators
-    /// compare the first number of the answer, matching asks whether "yes" is in it, the others compare all of it; none regards case.
+    /// Whether an answer is right by the benchmark's own evaluation. An answer ends with its first line, or, if it has one line, before its
+    /// first period. Operators compare the first number of the answer, matching asks whether "yes" is in it, and the others compare all of
+    /// it; none regards case.
     /// </summary>
     public static bool IsRight(string task, string answer, string reference)
     {
