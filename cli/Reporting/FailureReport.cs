@@ -1,5 +1,6 @@
 using Flamingo.Abstractions;
 using Flamingo.Checkpoints;
+using Flamingo.Evaluation.Datasets;
 using Microsoft.Extensions.Options;
 
 namespace Flamingo.Cli.Reporting;
@@ -31,7 +32,7 @@ public static class FailureReport
         FlamingoException { RetryAfter: { } wait } busy => [$"{busy.Message} Try again in {wait.TotalSeconds:0.#} s."],
         FlamingoException stage => [stage.Message],
         OptionsValidationException options => options.Failures,
-        CheckpointException or IOException or UnauthorizedAccessException => [exception.Message],
+        CheckpointException or BenchmarkException or IOException or UnauthorizedAccessException => [exception.Message],
         OperationCanceledException => ["cancelled."],
         AggregateException several => several.InnerExceptions.SelectMany(Lines),
         TypeInitializationException { InnerException: { } inner } => Lines(inner),

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Flamingo.Checkpoints;
+using Flamingo.Evaluation.Datasets;
 using Flamingo.LanguageModel.Tokenization;
 using Flamingo.Modeling.Memory;
 using Flamingo.Training.Data;
@@ -61,6 +62,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
     private const long Spare = 64 << 20; // bytes of the disk that stay free
 
     /// <returns>Whether the run reached its end; false if it was cancelled, with a checkpoint written.</returns>
+    /// <exception cref="BenchmarkException">The file of episodes has faults.</exception>
     /// <exception cref="CheckpointException">Something is missing, does not fit, or broke; the message has the remedy.</exception>
     public bool Run(CancellationToken cancellation)
     {
@@ -81,7 +83,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
             throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} "
                 + $"may be used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
         CheckDisk(need.Learnt);
-        var episodes = request.Evaluate is { } file ? Episodes.Read(file) : [];
+        var episodes = request.Evaluate is { } file ? Episodes.Read(file).Queries : [];
         using var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
         var settings = Settings();
         var state = folder.Newest();

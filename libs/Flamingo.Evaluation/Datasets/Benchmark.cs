@@ -69,7 +69,7 @@ public sealed record BenchmarkItem(string Id, IReadOnlyList<ItemPart> Parts, IRe
     /// <summary>What follows the item where it is a shot; a space before it, if there is one, belongs to it.</summary>
     public string Answer { get; init; } = "";
 
-    /// <summary>The task within the benchmark that a result counts for, for example <c>naming-thing</c>; empty where there is one.</summary>
+    /// <summary>The task in the benchmark that a result counts for, for example <c>naming-thing</c>; empty where there is one.</summary>
     public string Group { get; init; } = "";
 
     /// <summary>The item's own shots in order, to be cut to the first N; null where shots are drawn from the examples.</summary>

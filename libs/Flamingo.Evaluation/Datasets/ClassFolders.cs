@@ -87,13 +87,12 @@ internal static class ClassFolders
                     entry.Fault($"The list has {entry.Value.GetArrayLength()} names for {folders.Count} folders of classes.", NamesRemedy);
                     break;
                 case JsonValueKind.Object:
-                    foreach (var property in entry.Value.EnumerateObject())
+                    foreach (var (key, member) in entry.Members() ?? [])
                     {
-                        var member = entry.Member(property.Name);
-                        if (member is { Value.ValueKind: JsonValueKind.Array } pair && pair.Elements() is [var folder, var name, ..])
-                            Add(pair.Place, folder.AsTextOrNumber("The folder") ?? "", name.AsTextOrNumber("The name"));
-                        else if (member is { } one)
-                            Add(one.Place, property.Name, one.AsTextOrNumber("The name"));
+                        if (member.Value.ValueKind == JsonValueKind.Array && member.Elements() is [var folder, var name, ..])
+                            Add(member.Place, folder.AsTextOrNumber("The folder") ?? "", name.AsTextOrNumber("The name"));
+                        else
+                            Add(member.Place, key, member.AsTextOrNumber("The name"));
                     }
 
                     break;

@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.Evaluation.Datasets;
 using Flamingo.LanguageModel.Tokenization;
 using Flamingo.Training.Data;
 using Flamingo.Training.Loop;
@@ -22,13 +23,14 @@ public sealed class HeldOutMeasure(
 
     /// <exception cref="CheckpointException">A picture cannot be decoded.</exception>
     /// <returns>Share of right answers and number of episodes, by task and number of shots.</returns>
-    public IReadOnlyDictionary<string, (double Accuracy, int Count)> Run(IReadOnlyList<Episode> episodes, CancellationToken cancellation)
+    public IReadOnlyDictionary<string, (double Accuracy, int Count)> Run(
+        IReadOnlyList<BenchmarkItem> episodes, CancellationToken cancellation)
     {
         var results = new SortedDictionary<string, (double, int)>(StringComparer.Ordinal);
-        foreach (var group in Episodes.Asked(episodes).GroupBy(one => one.Name, one => one.Episode))
+        foreach (var group in Asked(episodes).GroupBy(one => one.Name, one => one.Episode))
         {
             var (right, count) = (0, 0);
-            foreach (var some in group.OrderBy(one => one.Shots.Count).Chunk(AtOnce))
+            foreach (var some in group.OrderBy(one => one.Shots!.Count).Chunk(AtOnce))
             {
                 cancellation.ThrowIfCancellationRequested();
                 right += Right(some);
@@ -41,7 +43,12 @@ public sealed class HeldOutMeasure(
         return results;
     }
 
-    private int Right(IReadOnlyList<Episode> episodes)
+    private static IEnumerable<(string Name, BenchmarkItem Episode)> Asked(IEnumerable<BenchmarkItem> episodes) =>
+        from episode in episodes
+        from shots in episode.ShotCounts!
+        select ($"{episode.Group} at {shots} shots", episode with { Shots = [.. episode.Shots!.Take(shots)] });
+
+    private int Right(IReadOnlyList<BenchmarkItem> episodes)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -55,7 +62,7 @@ public sealed class HeldOutMeasure(
             .Count(episode => episode.All(one => likeliest[one.Index] == one.Item.Label));
     }
 
-    private Tensor Features(IReadOnlyList<PictureFile> pictures, IReadOnlyList<Episode> episodes)
+    private Tensor Features(IReadOnlyList<PictureFile> pictures, IReadOnlyList<BenchmarkItem> episodes)
     {
         try
         {
@@ -63,7 +70,7 @@ public sealed class HeldOutMeasure(
         }
         catch (InvalidDataException exception)
         {
-            var paths = episodes.SelectMany(episode => episode.Shots.Append(episode.Query)).Select(part => part.Picture);
+            var paths = episodes.SelectMany(PicturePaths);
             throw new CheckpointException($"{paths.Zip(pictures).First(one => !CanRead(one.Second)).First} cannot be decoded. Repair the "
                 + "picture, or take its episode out of the file.", exception);
         }
@@ -82,10 +89,11 @@ public sealed class HeldOutMeasure(
         }
     }
 
-    private TrainingSequence Sequence(Episode episode)
+    private TrainingSequence Sequence(BenchmarkItem episode)
     {
         var (image, end) = (config.Tokens.Image.Text, config.Tokens.EndOfChunk.Text);
-        var prompt = string.Concat(episode.Shots.Select(shot => $"{image}{shot.Text}{end}")) + image + episode.Query.Text;
+        var prompt = string.Concat(episode.Shots!.Select(shot => $"{Text(shot)}{shot.Answer}{end}")) + Text(episode);
+        string Text(BenchmarkItem item) => string.Concat(item.Parts.Select(part => part is TextPart { Text: var text } ? text : image));
         int[] Ids(string text) => config.Tokens.Beginning is { } beginning
             ? [beginning.Id, .. tokenizer.Encode(text)] : [.. tokenizer.Encode(text)];
         var (before, whole) = (Ids(prompt), Ids(prompt + episode.Answer + end));
@@ -97,6 +105,9 @@ public sealed class HeldOutMeasure(
         };
     }
 
-    private static PictureFile[] Pictures(Episode episode) =>
-        [.. episode.Shots.Append(episode.Query).Select(part => new PictureFile(File.ReadAllBytes(part.Picture), Flipped: false))];
+    private static PictureFile[] Pictures(BenchmarkItem episode) =>
+        [.. PicturePaths(episode).Select(path => new PictureFile(File.ReadAllBytes(path), Flipped: false))];
+
+    private static IEnumerable<string> PicturePaths(BenchmarkItem episode) =>
+        episode.Shots!.Append(episode).SelectMany(item => item.Parts).OfType<PicturePart>().Select(picture => picture.File);
 }

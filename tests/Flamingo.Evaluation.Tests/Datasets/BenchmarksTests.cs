@@ -45,7 +45,10 @@ public sealed class BenchmarksTests
     public void Every_path_that_does_not_fit_is_named()
     {
         using var files = new CopiedBenchmark("coco");
-        files.Files = files.Files with { KarpathyJson = files.Path("val2014"), ValImages = files.Path("dataset_coco.json"), TrainImages = "/no" };
+        files.Files = files.Files with
+        {
+            KarpathyJson = files.Path("val2014"), ValImages = files.Path("dataset_coco.json"), TrainImages = "/no",
+        };
         var fault = files.Fault();
         Assert.Contains($"{files.Path("val2014")}: --karpathy-json names a file, and this is a folder.", fault);
         Assert.Contains($"{files.Path("dataset_coco.json")}: --val-images names a folder, and this is a file.", fault);

@@ -73,6 +73,8 @@ public sealed class ClassFoldersTests
     [InlineData("names.json", """{"n01440764": "a"}""", "2 classes have no name, the first of them n01443537.")]
     [InlineData("names.json", """{"n01440764": ""}""", "names.json (n01440764): n01440764 has no name.")]
     [InlineData("names.json", """{"n01440764":""", "names.json, line 1: The file is not valid JSON: ")]
+    [InlineData("names.json", """{"n01440764": "a", "n01440764": "b"}""", "names.json (n01440764): n01440764 is there twice.")]
+    [InlineData("names.json", """{"\ud800": "a"}""", "names.json: A text is not valid Unicode.")]
     [InlineData("names.txt", "n01440764 a\nn01443537\n", "names.txt, line 2: n01443537 has no name.")]
     [InlineData("names.txt", "n01440764 a\nn01440764 b\n", "names.txt, line 2: n01440764 is there twice.")]
     [InlineData("names.txt", "", "3 classes have no name, the first of them n01440764.")]

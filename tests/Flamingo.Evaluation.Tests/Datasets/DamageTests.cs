@@ -74,6 +74,52 @@ public sealed class DamageTests
         Assert.Equal("  and 490 more.", lines[11]);
     }
 
+    /// <summary>Whatever is in a file, the reading ends with a benchmark or with a message that names the file.</summary>
+    [Theory]
+    [MemberData(nameof(JsonFiles))]
+    public void A_file_with_any_damage_is_read_or_refused(string benchmark, string file)
+    {
+        using var files = new CopiedBenchmark(benchmark);
+        var (random, whole, refused) = (new Random(16), File.ReadAllBytes(files.Path(file)), 0);
+        string[] tokens = ["{", "}", "[", "]", ",", ":", "\"", "null", "-1", "1e400", "\\ud800", "\0", "\u00ff", "..", "true", "\n"];
+        for (var round = 0; round < 150; round++)
+        {
+            var (start, length) = (random.Next(whole.Length), random.Next(3) == 0 ? random.Next(1, 200) : random.Next(4));
+            var (token, rest) = (Encoding.Latin1.GetBytes(tokens[random.Next(tokens.Length)]), Math.Min(whole.Length, start + length));
+            File.WriteAllBytes(files.Path(file), [.. whole[..start], .. token, .. whole[rest..]]);
+            try
+            {
+                Assert.NotEmpty(files.Read().Queries);
+            }
+            catch (BenchmarkException exception)
+            {
+                Assert.Contains(files.Path(""), exception.Message);
+                refused++;
+            }
+        }
+
+        Assert.InRange(refused, 50, 150);
+    }
+
+    [Fact]
+    public void Memory_is_needed_for_an_entry_and_not_for_the_file()
+    {
+        using var files = new CopiedBenchmark("flickr30k");
+        var small = Allocated();
+        var entry = $$"""{"split": "val", "tokens": ["{{new string('x', 1000)}}"]}""";
+        var skipped = string.Join(",\n", Enumerable.Repeat(entry, 10_000));
+        files.Replace("dataset_flickr30k.json", "{\"images\": [", $"{{\"other\": [{skipped}],\n\"images\": [{skipped},\n");
+        Assert.True(new FileInfo(files.Path("dataset_flickr30k.json")).Length > 20_000_000);
+        Assert.InRange(Allocated() - small, 0, 8_000_000);
+
+        long Allocated()
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.Equal(2, files.Read().Queries.Count);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+    }
+
     /// <summary>Entries and what is skipped may be larger than any buffer, and begin and end anywhere in it.</summary>
     [Fact]
     public void Entries_of_every_size_are_read_and_counted_by_line()
@@ -86,7 +132,8 @@ public sealed class DamageTests
         {
             text.Append(index == 0 ? "" : ",").Append('\n', random.Next(1, 4));
             lines.Add(text.ToString().Count(letter => letter == '\n') + 1);
-            text.Append($$"""{"filename": "{{index}}.jpg", "split": "test", "sentences": [{"raw": "é{{new string('y', Size(random))}}"}]}""");
+            var raw = $"é{new string('y', Size(random))}";
+            text.Append($$"""{"filename": "{{index}}.jpg", "split": "test", "sentences": [{"raw": "{{raw}}"}]}""");
         }
 
         text.Append("], \"images2\": {\"images\": []}}\n\n");

@@ -75,9 +75,22 @@ public sealed class EpisodesTests : IDisposable
         Assert.Contains("line 8: The line is not JSON: ", fault);
     }
 
+    [Fact]
+    public void New_words_are_asked_for_with_fewer_shots_too()
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "a.png"), TinyShapes.Picture(0));
+        var shots = string.Join(", ", Enumerable.Repeat("""{"picture": "a.png", "text": "This is a b"}""", 5));
+        File.WriteAllLines(Path.Combine(_folder, "other.jsonl"), new[] { "naming-object", "vqa" }.Select(task =>
+            $$"""{"task": "{{task}}", "shots": [{{shots}}], "query": {"picture": "a.png", "prompt": "This is a"}, "answer": " b"}"""));
+        Assert.Equal([[0, 1, 2, 4], [5]], Episodes.Read(Path.Combine(_folder, "other.jsonl")).Queries.Select(item => item.ShotCounts!));
+    }
+
     [Theory]
     [InlineData("", "episodes.jsonl: The file is empty.")]
     [InlineData("[]", "line 1: This is a list and not an object.")]
+    [InlineData("""{"task": 7}""", "line 1: task is the number 7 and not a text.")]
+    [InlineData("""{"task": "vqa", "answer": "x", "query": {"picture": "0.png", "prompt": ""}}""", "line 1: shots is missing.")]
+    [InlineData("""{"task": "vqa", "answer": "x", "shots": [], "query": {"picture": ""}}""", "line 1 (query): picture is empty.")]
     public void A_file_without_episodes_is_refused(string text, string fault)
     {
         File.WriteAllText(Path.Combine(_folder, "episodes.jsonl"), text);

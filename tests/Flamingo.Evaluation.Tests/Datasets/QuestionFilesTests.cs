@@ -54,7 +54,8 @@ public sealed class QuestionFilesTests
         files.Files = files.Files with
         {
             TrainQuestions = files.Path("train_questions_vqa_format.json"), TestQuestions = files.Path("val_questions_vqa_format.json"),
-            TrainAnnotations = files.Path("train_annotations_vqa_format.json"), TestAnnotations = files.Path("val_annotations_vqa_format.json"),
+            TrainAnnotations = files.Path("train_annotations_vqa_format.json"),
+            TestAnnotations = files.Path("val_annotations_vqa_format.json"),
         };
         var converted = files.Read();
         Assert.Equal((3, 3, tokens), (own.Queries.Count, own.Examples.Count, own.MaxTokens));
@@ -107,7 +108,8 @@ public sealed class QuestionFilesTests
     [InlineData("\"questions\": [", "\"questions\": [], \"x\": [", "The file has no question.")]
     [InlineData("\"questions\": [", "\"x\": [", "The file has no list 'questions' or 'data'.")]
     [InlineData("\"questions\": [", "\"questions\": [\"\\ud800\", ", "(questions[0]): This is a text and not an object.")]
-    [InlineData("\"question\": \"How", "\"question\": \"\\ud800", "The text is not valid Unicode.")]
+    [InlineData("\"question\": \"How", "\"question\": \"\\ud800", "A text is not valid Unicode.")]
+    [InlineData("\"question\": \"How", "\"quest\\ud800ion\": \"How", "A text is not valid Unicode.")]
     public void A_fault_in_questions_is_named(string part, string by, string fault)
     {
         using var files = new CopiedBenchmark("vqav2");

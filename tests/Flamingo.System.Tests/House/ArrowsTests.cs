@@ -26,8 +26,9 @@ public sealed class ArrowsTests
         ["Flamingo.Resampler"] = ["Flamingo.Modeling"],
         ["Flamingo.LanguageModel.Engine"] = ["Flamingo.Stages"],
         ["Flamingo.LanguageModel"] = ["Flamingo.LanguageModel.Engine", "Flamingo.Modeling"],
+        ["Flamingo.Evaluation"] = ["Flamingo.Abstractions"],
         ["Flamingo.Training"] =
-            ["Flamingo.Import", "Flamingo.VisionEncoder", "Flamingo.Resampler", "Flamingo.LanguageModel"],
+            ["Flamingo.Evaluation", "Flamingo.Import", "Flamingo.VisionEncoder", "Flamingo.Resampler", "Flamingo.LanguageModel"],
         ["Flamingo.Gateway"] = ["Flamingo.Configuration", "Flamingo.Stages"],
         ["Flamingo.Gateway.Doors"] = ["Flamingo.Gateway", "Flamingo.Transport", "Flamingo.ServiceDefaults"],
         ["Flamingo.VisionEncoder.Host"] = ["Flamingo.VisionEncoder", "Flamingo.Transport", "Flamingo.ServiceDefaults"],

@@ -9,13 +9,14 @@ namespace Flamingo.Evaluation.Datasets.Reading;
 /// </summary>
 internal readonly record struct JsonEntry(JsonElement Value, FilePlace Place, FaultReport Faults)
 {
+    private const string NotUnicode = "A text is not valid Unicode.";
+    private const string Unicode = "Save the file as UTF-8, without halves of surrogate pairs.";
     private const string Publisher = "Take the file as its publisher wrote it, or correct the entry.";
 
     public void Fault(string fault, string remedy) => Faults.Add(Place, fault, remedy);
 
     /// <summary>Whether there is a member of this name with another value than null.</summary>
-    public bool Has(string name) =>
-        Value.ValueKind == JsonValueKind.Object && Value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null;
+    public bool Has(string name) => Value.ValueKind == JsonValueKind.Object && Find(name, out _) is { ValueKind: not JsonValueKind.Null };
 
     /// <summary>A member that is a text.</summary>
     public string? Text(string name)
@@ -87,11 +88,28 @@ internal readonly record struct JsonEntry(JsonElement Value, FilePlace Place, Fa
     {
         if (Value.ValueKind != JsonValueKind.Object)
             Fault($"This is {Kind(Value)} and not an object.", Publisher);
-        else if (!Value.TryGetProperty(name, out var member) || member.ValueKind == JsonValueKind.Null)
+        else if (Find(name, out var isUnicode) is { ValueKind: not JsonValueKind.Null } member)
+            return Of(name, member);
+        else if (isUnicode)
             Fault($"{name} is missing.", Publisher);
         else
-            return this with { Value = member, Place = Within(Place.Path.Length > 0 ? $".{name}" : name) };
+            Fault(NotUnicode, Unicode);
         return null;
+    }
+
+    /// <summary>The members of this object, in their order; null after a fault.</summary>
+    public IReadOnlyList<(string Name, JsonEntry Entry)>? Members()
+    {
+        try
+        {
+            var whole = this;
+            return [.. Value.EnumerateObject().Select(member => (member.Name, whole.Of(member.Name, member.Value)))];
+        }
+        catch (InvalidOperationException)
+        {
+            Fault(NotUnicode, Unicode);
+            return null;
+        }
     }
 
     /// <summary>The text of this value, which may also be a number.</summary>
@@ -111,10 +129,28 @@ internal readonly record struct JsonEntry(JsonElement Value, FilePlace Place, Fa
         }
         catch (InvalidOperationException)
         {
-            Fault("The text is not valid Unicode.", "Save the file as UTF-8, without halves of surrogate pairs.");
+            Fault(NotUnicode, Unicode);
             return null;
         }
     }
+
+    // a name among the members that is not valid Unicode stops the search
+    private JsonElement? Find(string name, out bool isUnicode)
+    {
+        isUnicode = true;
+        try
+        {
+            return Value.TryGetProperty(name, out var member) ? member : null;
+        }
+        catch (InvalidOperationException)
+        {
+            isUnicode = false;
+            return null;
+        }
+    }
+
+    private JsonEntry Of(string name, JsonElement member) =>
+        this with { Value = member, Place = Within(Place.Path.Length > 0 ? $".{name}" : name) };
 
     private FilePlace Within(string path) => Place with { Path = Place.Path + path };
 

@@ -8,6 +8,7 @@ namespace Flamingo.Evaluation.Datasets.Reading;
 /// </summary>
 internal sealed class JsonFile
 {
+    private const int LargestEntry = 1 << 27;
     private const string Damaged = "Fetch the file from its publisher again; it was perhaps not transferred to its end.";
 
     private readonly string _file;
@@ -79,6 +80,10 @@ internal sealed class JsonFile
             var line = (exception.LineNumber ?? 0) + 1;
             faults.Add(new FilePlace(file, line), $"The file is not valid JSON: {Reason(exception)}", Damaged);
         }
+        catch (InvalidDataException exception)
+        {
+            faults.Add(new FilePlace(file), exception.Message, "Take the file as its publisher wrote it.");
+        }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
             faults.Add(new FilePlace(file), "The file does not exist.", "Correct the path.");
@@ -119,7 +124,12 @@ internal sealed class JsonFile
     /// <summary>Fills the bytes up, in a larger array if there is no room; returns whether the file ends with them.</summary>
     private bool Fill(FileStream stream)
     {
-        if (_length == _bytes.Length) Array.Resize(ref _bytes, _bytes.Length * 2);
+        if (_length == _bytes.Length)
+        {
+            if (_length >= LargestEntry) throw new InvalidDataException($"An entry has more than {LargestEntry >> 20} MB.");
+            Array.Resize(ref _bytes, _bytes.Length * 2);
+        }
+
         _length += stream.ReadAtLeast(_bytes.AsSpan(_length), _bytes.Length - _length, throwOnEndOfStream: false);
         return _length < _bytes.Length;
     }
@@ -168,7 +178,7 @@ internal sealed class JsonFile
     {
         if (reader is { TokenType: JsonTokenType.PropertyName, CurrentDepth: 1 })
         {
-            _property = reader.GetString()!;
+            _property = Name(ref reader);
         }
         else if (reader.CurrentDepth == 0 && reader.TokenType is not JsonTokenType.EndObject and not JsonTokenType.EndArray)
         {
@@ -180,6 +190,19 @@ internal sealed class JsonFile
         {
             if (_lists.ContainsKey(_property)) Begin(reader.TokenType);
             _property = null;
+        }
+    }
+
+    // a name that is not valid Unicode is not one of those that are looked for
+    private static string? Name(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
         }
     }
 
