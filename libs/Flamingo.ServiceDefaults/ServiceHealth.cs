@@ -68,7 +68,8 @@ public static class ServiceHealth
             if (lifetime.ApplicationStopping.IsCancellationRequested) return HealthCheckResult.Unhealthy("The service is stopping.");
             var problem = await ProblemAsync(cancellationToken);
             var before = Interlocked.Exchange(ref _problem, problem);
-            if (problem is not null && before is null) log.NotReady(problem);
+            // A new reason is logged too: "has not answered" may become "cannot be reached", which tells an operator more.
+            if (problem is not null && problem != before) log.NotReady(problem);
             if (problem is null && before is not null) log.ReadyAgain();
             return problem is null ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy(problem);
         }

@@ -18,10 +18,11 @@ public sealed class BenchRunTests
                 Repetitions: 1) { StreamTokens = 4, ComparedPrompts = 6 });
         Assert.Equal(FigureCatalogue.All.Select(figure => figure.Name), measured.Select(line => line.Figure));
         var flips = measured.Where(line => line.Figure.Contains("_flips_", StringComparison.Ordinal)).ToList();
-        // a start may reuse memory that an earlier figure has freed
-        var mayBeZero = measured.Where(line => line.Figure == "cold_start_memory_over_weights");
+        // A start may reuse memory that an earlier figure has freed, and HTTP may be as fast as gRPC.
+        var mayBeZero = measured.Where(line => line.Figure is "cold_start_memory_over_weights" or "http_known_picture_cost").ToList();
         Assert.All(measured.Except(flips).Except(mayBeZero), line => Assert.True(double.IsFinite(line.Value) && line.Value > 0, $"{line}"));
-        Assert.True(double.IsFinite(Assert.Single(mayBeZero).Value));
+        Assert.Equal(2, mayBeZero.Count);
+        Assert.All(mayBeZero, line => Assert.True(double.IsFinite(line.Value), $"{line}"));
         Assert.All(flips, line => Assert.InRange(line.Value, 0, 0.5)); // a different model would differ at almost every token
         Assert.Equal(0, Assert.Single(flips, line => line.Figure == "f32_flips_in_company").Value); // this value does not depend on timing
         Assert.All(measured, line => Assert.Contains("shapes", line.Against, StringComparison.Ordinal));

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
 using Status = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
 
 namespace Flamingo.ServiceDefaults.Tests;
@@ -22,6 +23,7 @@ public sealed class ServiceHealthTests : IAsyncLifetime
     private readonly int _port = FreePort.Next();
     private readonly Worker _worker = new("the worker");
     private readonly Condition _condition = new();
+    private readonly FakeLoggerProvider _logs = new();
     private readonly TaskCompletionSource _calling = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _call = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WebApplication _app = null!;
@@ -40,7 +42,7 @@ public sealed class ServiceHealthTests : IAsyncLifetime
         ]);
         builder.AddServiceDefaults();
         builder.Services.AddGrpc();
-        builder.Logging.ClearProviders();
+        builder.Logging.ClearProviders().AddProvider(_logs);
         builder.Services.AddSingleton(new WorkerGroup([_worker])).AddSingleton<IReadiness>(_condition);
         _app = builder.Build();
         _app.MapServiceDefaults();
@@ -75,6 +77,20 @@ public sealed class ServiceHealthTests : IAsyncLifetime
         using var watch = _health.Watch(new HealthCheckRequest { Service = "flamingo.unknown" }, cancellationToken: Cancellation);
         Assert.True(await watch.ResponseStream.MoveNext(Cancellation));
         Assert.Equal(Status.ServiceUnknown, watch.ResponseStream.Current.Status);
+    }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Each_new_reason_for_not_being_ready_is_logged_once()
+    {
+        foreach (var problem in new[] { "The stages have not answered.", "The stages have not answered.", "The resampler is away.", null })
+        {
+            _condition.Problem = problem;
+            await CheckAsync(ServiceHealth.Ready);
+        }
+
+        Assert.Equal(
+            ["The service is not ready: The stages have not answered.", "The service is not ready: The resampler is away."],
+            _logs.Collector.GetSnapshot().Where(line => line.Id.Id == 1005).Select(line => line.Message));
     }
 
     [Fact(Timeout = 60_000)]

@@ -27,6 +27,9 @@ public sealed class EncodeAttackTests(Stack shared) : HostTests(shared)
         ]);
         using var neighbour = new FlamingoClient(new FlamingoClientOptions { Addresses = [gateway.Address], Tenant = "neighbour" });
         await neighbour.EncodeAsync([Episode.Picture("0060.png").Bytes], cancellation: Cancellation);
+        var undisturbed = Stopwatch.StartNew();
+        await neighbour.EncodeAsync([Episode.Picture("0067.png").Bytes], cancellation: Cancellation);
+        var longest = TimeSpan.FromSeconds(10) + (30 * undisturbed.Elapsed); // a busy machine delays others without an attack too
         var before = vision.PeakMemory;
         var requests = Enumerable.Range(0, Attacks).Select(attack => Request(attack * Pictures)).ToList();
 
@@ -48,7 +51,7 @@ public sealed class EncodeAttackTests(Stack shared) : HostTests(shared)
         TestContext.Current.TestOutputHelper!.WriteLine(
             $"The neighbour's slowest new picture took {slowest.TotalSeconds:0.0} s; the vision encoder grew by "
             + $"{(vision.PeakMemory - before) >> 20} MiB.");
-        Assert.InRange(slowest, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        Assert.InRange(slowest, TimeSpan.Zero, longest);
         Assert.InRange(vision.PeakMemory - before, 0, DecodeMemory + Margin);
 
         // The attacker's own permit is back, too: the gateway admits one request at a time of a tenant.
@@ -69,7 +72,7 @@ public sealed class EncodeAttackTests(Stack shared) : HostTests(shared)
 
         using var stage = GrpcChannel.ForAddress(vision.Address);
         var statistics = await new V1.VisionEncoder.VisionEncoderClient(stage).GetStatisticsAsync(new(), cancellationToken: Cancellation);
-        Assert.InRange((int)statistics.Pictures, 6, 7); // the neighbour's, and the last one of whoever asked first
+        Assert.InRange((int)statistics.Pictures, 7, 8); // the neighbour's, and the last one of whoever asked first
         await using var connection = await redis.ConnectAsync();
         while (connection.GetServers()[0].Keys(pattern: "lease:*").Any()) Cancellation.ThrowIfCancellationRequested();
     }
