@@ -12,7 +12,10 @@ public enum BenchmarkKind
     /// <summary>By the log-likelihood of each label, with the model's template for labels.</summary>
     Classify,
 
-    /// <summary>With the texts of the benchmark itself, which are the item's <see cref="BenchmarkItem.Parts"/>.</summary>
+    /// <summary>
+    /// With the texts of the benchmark itself, which are the item's <see cref="BenchmarkItem.Parts"/>: the answer is generated behind them,
+    /// or, where the benchmark has <see cref="Benchmark.Labels"/> (Hateful Memes), is the likeliest label behind them.
+    /// </summary>
     Complete,
 }
 
