@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Flamingo.Cli.Caching;
+using Flamingo.Cli.Evaluating;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
@@ -80,7 +81,7 @@ public static class CommandLine
         SupportSetCommand.Create(),
         CacheCommand.Create(),
         ImportCommand.Create(),
-        VerifyCommand.Create(), TrainCommand.Create(),
+        VerifyCommand.Create(), TrainCommand.Create(), EvalCommand.Create(),
         InspectCommand.Create(),
     };
 

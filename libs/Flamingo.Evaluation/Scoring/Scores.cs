@@ -12,14 +12,16 @@ public static class Scores
 
     /// <param name="answers">Of this benchmark. Failed ones are counted and not scored.</param>
     /// <returns>
-    /// The scores by group, selection, ablation and number of shots, in the order of the answers; and every answer with its own score.
+    /// The scores by group, in the benchmark's order, then by selection, ablation and number of shots; and every answer with its own score.
     /// </returns>
     /// <exception cref="BenchmarkException">An answer is to a query that the benchmark does not have.</exception>
     public static (IReadOnlyList<ShotScore> Scores, IReadOnlyList<ScoredItem> Items) Of(Benchmark benchmark, IReadOnlyList<ItemAnswer> answers)
     {
         var queries = benchmark.Queries.ToDictionary(query => query.Id, StringComparer.Ordinal);
         var items = answers.GroupBy(answer => answer.Condition).SelectMany(answered => Score(benchmark, queries, [.. answered])).ToArray();
+        var groups = benchmark.Queries.Select(query => query.Group).Distinct(StringComparer.Ordinal).ToList();
         var scores = items
+            .OrderBy(item => groups.IndexOf(item.Answer.Group))
             .GroupBy(item => (item.Answer.Group, item.Answer.Condition.Selection, item.Answer.Condition.Ablation, item.Answer.Condition.Shots))
             .Select(group => Summed(benchmark, queries, [.. group]));
         return ([.. scores], items);
