@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Flamingo.Cli.Batching;
 using Flamingo.Cli.Caching;
 using Flamingo.Cli.Evaluating;
 using Flamingo.Cli.Generating;
@@ -76,6 +77,7 @@ public static class CommandLine
         AnswerCommand.Create(),
         ClassifyCommand.Create(),
         ChatCommand.Create(input),
+        BatchCommand.Create(),
         ServeCommand.Create(),
         KeyCommand.Create(),
         SupportSetCommand.Create(),

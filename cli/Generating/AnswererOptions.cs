@@ -30,16 +30,20 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
         _examples?.AddTo(command);
         foreach (var option in new Option[] { _model, _server, _key, _tenant, _settings }) command.Add(option);
         if (takesPin) command.Add(_pin);
-        command.AddRule(result =>
+        AddRules(command, _model, _server, _key, _settings);
+    }
+
+    /// <summary>Adds the rules that hold wherever a command asks either a model in this process or a server.</summary>
+    internal static void AddRules(
+        Command command, Option<DirectoryInfo> model, Option<Uri> server, Option<string> key, Option<string[]> given) => command.AddRule(result =>
         {
-            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
+            if (result.GetResult(model) is not null && result.GetResult(server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
-            if (result.GetResult(_key) is not null && result.GetResult(_server) is null)
+            if (result.GetResult(key) is not null && result.GetResult(server) is null)
                 result.AddError($"{KeyOption.Name} has no effect without --server. Leave it out, or name the server.");
-            if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
+            if (result.GetResult(given) is { } settings && result.GetResult(server) is not null)
                 result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
-    }
 
     public bool HasExamples(SymbolResult result) => _examples?.IsGiven(result) ?? false;
 
