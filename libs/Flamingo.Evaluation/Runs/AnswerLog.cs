@@ -40,7 +40,8 @@ public sealed class AnswerLog : IDisposable
         AnswerLog log;
         try
         {
-            log = new AnswerLog(new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read));
+            // Only a file that is not shared at all is locked on Linux; other programs can read it nevertheless.
+            log = new AnswerLog(new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -82,7 +82,7 @@ public sealed class PictureEmbeddings(
         var encoder = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(
             $"{model.Vision.WeightsDigest} {model.Vision.PreprocessingVersion} {model.Vision.Orientation} {model.Vision.Alpha} {model.Vision.Dtype}"));
         return new FileStream(
-            Path.Combine(into, $"{Convert.ToHexStringLower(encoder)[..16]}.embeddings"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+            Path.Combine(into, $"{Convert.ToHexStringLower(encoder)[..16]}.embeddings"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
     }
 
     private void ReadKept(FileStream kept)

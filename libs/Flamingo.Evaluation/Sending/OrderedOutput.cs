@@ -44,7 +44,7 @@ public sealed class OrderedOutput : IDisposable
                 throw new BenchmarkException($"{path} has answers of another run: {string.Join(", ", different)} differ. Repeat the command as it "
                     + "was to go on, name another --output, or overwrite it with --restart.");
             var output = new OrderedOutput(
-                new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read), inOrder, mostAhead);
+                new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None), inOrder, mostAhead);
             output.ReadDone(path);
             if (began is null) File.WriteAllText(beside, JsonSerializer.Serialize(identity));
             return output;
