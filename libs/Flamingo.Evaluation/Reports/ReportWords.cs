@@ -17,6 +17,15 @@ internal static class ReportWords
         _ => $"support set {selection}",
     };
 
+    /// <summary>The same behind "chosen".</summary>
+    public static string Chosen(string selection) => selection switch
+    {
+        "random" => "at random",
+        "rices" => "by similarity (RICES)",
+        "own" => "by the benchmark",
+        _ => $"from the support set {selection}",
+    };
+
     /// <summary>What was done to the shots, as <see cref="Runs.Condition.Ablation"/> names it.</summary>
     public static string Ablation(string ablation) => ablation switch
     {

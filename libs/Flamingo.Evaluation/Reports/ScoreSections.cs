@@ -32,12 +32,15 @@ internal static class ScoreSections
     private static Markup Benchmark(IGrouping<string, ShotScore> benchmark)
     {
         List<ShotScore> scores = [.. benchmark];
+        var panels = ReportPlots.Panels(scores);
         return $"""
             <section class="benchmark">
             <h3>{benchmark.Key}</h3>
-            <p>{ReportWords.Meaning(scores[0].Metric)}</p>
-            {Findings(scores)}
-            <div class="plots">{ReportPlots.Panels(scores).Select(Figure)}</div>
+            <div class="{(panels.Count == 1 ? "overview" : "")}">
+            <div class="plots">{panels.Select(Figure)}</div>
+            <div><p>{ReportWords.Meaning(scores[0].Metric)}</p>
+            {Findings(scores)}</div>
+            </div>
             {Table(benchmark.Key, scores)}
             {Published(benchmark.Key, scores)}
             </section>
@@ -50,35 +53,37 @@ internal static class ScoreSections
 
         """;
 
-    // What a reader would look for first: the best score of each group, what examples add, and what spoilt examples take away.
+    // What a reader would look for first: the best score of each group, what it is without examples, and what spoilt examples take away.
     private static Markup Findings(List<ShotScore> scores)
     {
-        var groups = scores.GroupBy(score => score.Group).ToList();
+        var groups = scores.Where(score => double.IsFinite(score.Mean)).GroupBy(score => score.Group).ToList();
         if (groups.Count > 3) return Markup.Empty;
         List<Markup> findings = [];
         foreach (var group in groups)
         {
-            var whole = group.Where(score => score.Ablation == "none" && double.IsFinite(score.Mean)).ToList();
+            var whole = group.Where(score => score.Ablation == "none").ToList();
             if (whole.MaxBy(score => score.Mean) is not { } best) continue;
             var name = group.Key.Length > 0 ? $"{group.Key}: " : "";
-            findings.Add($"""
-                <li>{name}best with {ReportWords.Shots(best.Shots)} ({ReportWords.Selection(best.Selection)}): {Value(best)}.</li>
-
-                """);
-            foreach (var changed in group.Where(score => score.Ablation != "none" && double.IsFinite(score.Mean))
+            var chosen = best.Shots > 0 ? $", chosen {ReportWords.Chosen(best.Selection)}" : "";
+            findings.Add($"<li>{name}best {Strong(best)} with {ReportWords.Shots(best.Shots)}{chosen}.</li>\n");
+            if (whole.Find(score => score.Shots == 0) is { } without && best.Shots > 0)
+                findings.Add($"<li>{name}{Strong(without)} without examples.</li>\n");
+            foreach (var changed in group.Where(score => score.Ablation != "none")
                 .GroupBy(score => (score.Selection, score.Ablation)).Select(way => way.MaxBy(score => score.Shots)!))
             {
                 var same = whole.Find(score => score.Shots == changed.Shots && score.Selection == changed.Selection);
                 if (same is null) continue;
                 findings.Add($"""
-                    <li>{name}{Value(changed)} in place of {Value(same)} with {ReportWords.Shots(changed.Shots)} and {
-                        ReportWords.Ablation(changed.Ablation)}.</li>
+                    <li>{name}{Strong(changed)} in place of {Value(same)} if {ReportWords.Shots(changed.Shots)} chosen {
+                        ReportWords.Chosen(changed.Selection)} are spoilt: {ReportWords.Ablation(changed.Ablation)}.</li>
 
                     """);
             }
         }
 
         return findings.Count == 0 ? Markup.Empty : $"<ul class=\"findings\">{findings}</ul>";
+
+        static Markup Strong(ShotScore score) => $"<strong>{Value(score)}</strong>";
     }
 
     private static Markup Table(string name, List<ShotScore> scores)
@@ -88,15 +93,15 @@ internal static class ScoreSections
         {
             ("task", scores.Exists(score => score.Group.Length > 0), score => $"<td>{score.Group}</td>"),
             ("examples", true, score => $"<td>{ReportWords.Selection(score.Selection)}</td>"),
-            ("changes", scores.Exists(score => score.Ablation != "none"), score => $"<td>{ReportWords.Ablation(score.Ablation)}</td>"),
+            ("changes to them", scores.Exists(score => score.Ablation != "none"), score => $"<td>{ReportWords.Ablation(score.Ablation)}</td>"),
             ("shots", true, score => $"<td class=\"number\">{score.Shots}</td>"),
             (ReportWords.Name(scores[0].Metric), true, score => $"<td class=\"number main\">{Value(score)}{Spread(score)}</td>"),
             ("95 % interval", true, score =>
                 $"<td class=\"number\">{ReportWords.Value(score.Metric, score.Low)} to {ReportWords.Value(score.Metric, score.High)}</td>"),
             ("in the best five (%)", scores.Exists(score => score.TopFive is not null), score =>
                 $"<td class=\"number\">{score.TopFive?.ToString("F1", CultureInfo.InvariantCulture) ?? "–"}</td>"),
-            ("answers", true, score => $"<td class=\"number\">{Counts(score.Trials.Select(trial => trial.Count))}</td>"),
-            ("failed", true, score => $"<td class=\"number\">{ReportWords.Number(score.Trials.Sum(trial => trial.Failed))}</td>"),
+            ("answers per trial", true, score => $"<td class=\"number\">{Counts(score.Trials.Select(trial => trial.Count))}</td>"),
+            ("failed, all trials", true, score => $"<td class=\"number\">{ReportWords.Number(score.Trials.Sum(trial => trial.Failed))}</td>"),
             ("each trial (seed)", true, score => $"<td class=\"trials\">{score.Trials.Select(trial => (Markup)
                 $"<span>{ReportWords.Value(score.Metric, trial.Value)} <small>({trial.Seed})</small></span> ")}</td>"),
         }.Where(column => column.IsThere).ToList();
@@ -119,7 +124,7 @@ internal static class ScoreSections
         var own = scores.Where(score => score.Ablation == "none").GroupBy(score => score.Selection).Select(way => Row(
             "own", "this run", ReportWords.Selection(way.Key), count => way.FirstOrDefault(score => score.Shots == count)?.Mean));
         var others = published.Select(score => Row(
-            "", score.Model, score.Selection is { } selection ? ReportWords.Selection(selection) : "not said here",
+            "", score.Model, score.Selection is { } selection ? ReportWords.Selection(selection) : "as in its model card",
             count => score.Scores.TryGetValue(count, out var value) ? value : null));
         return $"""
             <h4>Beside published scores</h4>

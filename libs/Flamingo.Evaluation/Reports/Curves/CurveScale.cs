@@ -33,10 +33,10 @@ internal sealed record CurveScale(double Low, double High, double Step)
         return tick.ToString($"F{digits}", CultureInfo.InvariantCulture);
     }
 
-    // the next larger of 1, 2, 5 × a power of ten; these divide 1 and 100
+    // The nearest of 1, 2 and 5 × a power of ten, which all divide 1 and 100.
     private static double Round(double step)
     {
         var power = Math.Pow(10, Math.Floor(Math.Log10(step)));
-        return power * (step / power) switch { <= 1.0000001 => 1, <= 2.0000001 => 2, <= 5.0000001 => 5, _ => 10 };
+        return power * (step / power) switch { < 1.4 => 1, < 3.2 => 2, < 7.1 => 5, _ => 10 };
     }
 }

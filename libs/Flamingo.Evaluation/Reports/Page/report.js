@@ -56,7 +56,7 @@
 
   function shots(sample) {
     if (sample.drawn.length === 0) return null;
-    const about = sample.withoutPictures === 'absent' ? 'Two texts without pictures came first' : 'The examples that came first';
+    const about = sample.withoutPictures === 'absent' ? 'Texts without pictures that came first' : 'Examples that came first';
     const list = make('ol', {}, ...sample.drawn.map(one => shot(one, sample)));
     const details = make('details', {}, make('summary', {}, `${about} (${sample.drawn.length})`),
       sample.note === '' ? null : make('p', { class: 'quiet' }, sample.note), list);
@@ -73,7 +73,7 @@
     return make('article', { class: 'card', 'aria-labelledby': `card${index}` },
       make('h3', { id: `card${index}` }, make('span', {}, `${title} · item `, words(sample.id)),
         make('span', { class: `verdict ${sample.verdict}` }, `${sample.verdict}: ${sample.score}`)),
-      make('p', { class: 'quiet' }, `${sample.selection} · ${sample.ablation} · trial ${sample.trial}, seed ${sample.seed}`),
+      make('p', { class: 'quiet' }, `${sample.choice} · trial ${sample.trial}, seed ${sample.seed}`),
       make('div', { class: 'row' },
         item === null ? make('div', { class: 'nothing' }, 'The benchmark has no such item.')
           : make('div', { class: 'asked' }, ...parts(item, `item ${item.id}`, null),
@@ -91,9 +91,9 @@
   const choices = [
     ['benchmark', 'Benchmark', sample => sample.benchmark],
     ['group', 'Task', sample => sample.group],
-    ['shots', 'Examples', sample => String(sample.shots)],
-    ['selection', 'Chosen as', sample => sample.selection],
-    ['ablation', 'Changes', sample => sample.ablation],
+    ['shots', 'Number of examples', sample => String(sample.shots)],
+    ['selection', 'Choice of examples', sample => sample.selection],
+    ['ablation', 'Changes to examples', sample => sample.ablation],
     ['verdict', 'Verdict', sample => sample.verdict],
   ].map(([id, title, get]) => {
     const values = distinct(get);
@@ -109,7 +109,7 @@
     make('option', { value: 'worst' }, 'the worst first'), make('option', { value: 'best' }, 'the best first'));
   const search = make('input', { id: 'search', type: 'search', autocomplete: 'off' });
   form.append(
-    make('div', {}, make('label', { for: 'order' }, 'Order'), order), make('div', {}, make('label', { for: 'search' }, 'Text'), search));
+    make('div', {}, make('label', { for: 'order' }, 'Order'), order), make('div', {}, make('label', { for: 'search' }, 'Search for a text'), search));
 
   /** Everything that can be searched: ids, questions, answers and references of an answer and of its shots. */
   function searched(sample) {

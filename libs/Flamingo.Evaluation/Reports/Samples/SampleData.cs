@@ -58,6 +58,7 @@ internal sealed record SampleData(IReadOnlyList<string> Pictures, IReadOnlyList<
                     ? "No examples with pictures were shown. The model saw only these texts, which tell it the form of an answer."
                     : ReportWords.AblationNote(condition.Ablation),
                 WithoutPictures = withoutPictures,
+                Choice = ReportWords.Choice(condition.Selection, condition.Ablation),
                 Labels = answer.Scores is { } scores && scores.Count == labels.Count ? Likeliest(labels, scores) : null,
             };
         }
@@ -118,6 +119,9 @@ internal sealed record Sample(
     string Benchmark, string Group, int Shots, int Trial, string Seed, string Selection, string Ablation, string Id, int? Item,
     string Answer, string Score, string Verdict, IReadOnlyList<SampleShot> Drawn)
 {
+    /// <summary>How shots were chosen and changed.</summary>
+    public string Choice { get; init; } = "";
+
     /// <summary>What the model saw in place of what is shown; empty where it saw the same.</summary>
     public string Note { get; init; } = "";
 
