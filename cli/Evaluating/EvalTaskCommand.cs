@@ -124,8 +124,10 @@ public sealed class EvalTaskCommand
         ScoreTable.Write(output, scores);
         if (path is not null)
         {
-            ResultsFile.Write(path, new EvaluationResults(run, scores, items));
-            error.WriteLine($"flamingo: {path} has the scores and answers.");
+            var results = new EvaluationResults(run, scores, items);
+            ResultsFile.Write(path, results);
+            var report = Report.WriteBeside(path, results, [benchmark], cancellation: cancellation);
+            error.WriteLine($"flamingo: {path} has the scores and answers, and {report[0]} shows them.");
         }
 
         ItemAnswer[] failed = [.. answers.Where(answer => answer.Error is not null)];
