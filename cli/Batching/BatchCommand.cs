@@ -28,16 +28,18 @@ public static class BatchCommand
             Description = "Whether answers are written in the order of the input, or as they come." };
         order.MustBeOneOf("input", "completion");
         var format = new Option<string>("--format") { HelpName = "auto|flamingo|openai", DefaultValueFactory = _ => "auto",
-            Description = "The format of the lines. auto takes OpenAI's if the first line has a custom_id. OpenAI's lines go to --server's HTTP "
-            + "port." };
+            Description = "The format of the lines. auto takes OpenAI's if the first line has a custom_id. OpenAI's lines go to --server's "
+            + "HTTP port." };
         format.MustBeOneOf("auto", "flamingo", "openai");
         var inFlight = NumberOption.Create<int>("--in-flight", "N", "Requests in flight at the same time.", 1, 1024,
             value: SendingOptions.Default.InFlight);
-        var patience = NumberOption.Create<double>("--patience", "SECONDS", "How long a server may be away or overloaded before a line fails.",
+        var patience = NumberOption.Create<double>("--patience", "SECONDS",
+            "How long a server may be away or overloaded before a line fails.",
             0, 86_400, value: SendingOptions.Default.Patience.TotalSeconds);
         var restart = new Option<bool>("--restart") { Description = "Overwrite the output of an earlier run." };
         var (model, server, key, tenant, settings) =
-            (ModelOption.Create(), ServerAddress.Create(required: false), KeyOption.Create(), TenantOption.Create(), SettingOption.Create());
+            (ModelOption.Create(), ServerAddress.Create(required: false), KeyOption.Create(), TenantOption.Create(),
+                SettingOption.Create());
         var command = new Command("batch", "Answer a file of prompts and tasks, many at a time. Errors stand beside their lines.")
             { input, output, order, format, inFlight, patience, restart, model, server, key, tenant, settings };
         AnswererOptions.AddRules(command, model, server, key, settings);
@@ -62,7 +64,8 @@ public static class BatchCommand
 
             await using var asker = isOpenAi ? await OpenAiAsync() : await FlamingoAsync();
             var sending = new SendingOptions(most, TimeSpan.FromSeconds(parsed.GetValue(patience)!.Value));
-            return await new BatchRun(answers, sending, TimeProvider.System, isOpenAi).RunAsync(from, lines, asker.Ask, error, cancellation);
+            return await new BatchRun(answers, sending, TimeProvider.System, isOpenAi)
+                .RunAsync(from, lines, asker.Ask, error, cancellation);
 
             async Task<Asker> FlamingoAsync()
             {
@@ -74,7 +77,8 @@ public static class BatchCommand
 
             async Task<Asker> OpenAiAsync()
             {
-                var batch = parsed.GetValue(server) is { } address ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), parsed.GetValue(tenant)!)
+                var batch = parsed.GetValue(server) is { } address
+                    ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), parsed.GetValue(tenant)!)
                     : await OpenAiBatch.StartAsync(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), cancellation);
                 return new Asker(batch.AskAsync, batch);
             }

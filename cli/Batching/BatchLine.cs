@@ -118,8 +118,8 @@ internal sealed class BatchTasks(OpenedFlamingo opened, string folder, string te
         string[] kinds = [.. VisualJson.Kinds, "picture_id"];
         var given = kinds.Where(kind => item.TryGetProperty(kind, out _)).ToArray();
         if (given.Length != 1)
-            faults.Add($"{at}{(given.Length == 0 ? "picture: is missing." : $"{string.Join(" and ", given)}: exclude each other.")} Give exactly one "
-                + $"of {string.Join(", ", kinds)}.");
+            faults.Add(at + (given.Length == 0 ? "picture: is missing." : $"{string.Join(" and ", given)}: exclude each other.")
+                + $" Give exactly one of {string.Join(", ", kinds)}.");
         else if (given[0] != "picture_id") return VisualJson.Read(item, given[0], folder, at.TrimEnd('.'), faults);
         else if (String(item, "picture_id", faults) is { } id) return new FlamingoPictureId(id);
         return null;

@@ -14,7 +14,8 @@ internal sealed class BatchRun(OrderedOutput answers, SendingOptions sending, Ti
 {
     /// <returns>The exit code: Failed if any line has an error.</returns>
     public async Task<int> RunAsync(
-        string input, long lines, Func<JsonElement, CancellationToken, Task<JsonObject>> ask, TextWriter error, CancellationToken cancellation)
+        string input, long lines, Func<JsonElement, CancellationToken, Task<JsonObject>> ask, TextWriter error,
+            CancellationToken cancellation)
     {
         var (start, done, failed, pictures, encoded) = (time.GetTimestamp(), 0L, 0L, 0L, 0L);
         var before = answers.Known;
@@ -26,10 +27,12 @@ internal sealed class BatchRun(OrderedOutput answers, SendingOptions sending, Ti
         await ProgressBar.RunAsync(error, async report =>
         {
             await foreach (var sent in sender.SendAsync(
-                answers.Missing(Lines(input), line => line.Number, cancellation), (line, inner) => AskAsync(line, ask, inner), cancellation))
+                answers.Missing(Lines(input), line => line.Number, cancellation), (line, inner) => AskAsync(line, ask, inner),
+                    cancellation))
             {
                 var (number, id, answer) = sent.Failure is { } failure
-                    ? (sent.Request.Number, Id(sent.Request.Text), Error(failure)) : (sent.Request.Number, sent.Answer!.Id, sent.Answer.Members);
+                    ? (sent.Request.Number, Id(sent.Request.Text), Error(failure))
+                        : (sent.Request.Number, sent.Answer!.Id, sent.Answer.Members);
                 if (IsError(answer)) failed++;
                 pictures += (answer["pictures"] as JsonArray)?.Count ?? 0;
                 // A picture that another line of this run was encoding already is counted there.
@@ -39,7 +42,8 @@ internal sealed class BatchRun(OrderedOutput answers, SendingOptions sending, Ti
                 var rate = done / Math.Max(1e-3, time.GetElapsedTime(start).TotalSeconds);
                 var left = TimeSpan.FromSeconds((lines - before - done) / rate);
                 report(new Progressed(before + done, lines, string.Create(CultureInfo.InvariantCulture,
-                    $"{before + done} of {lines}, {rate:0.0} lines/s, remaining {left:h\\:mm\\:ss}{(failed > 0 ? $", {failed} failed" : "")}")));
+                    $"{before + done} of {lines}, {rate:0.0} lines/s, remaining {left:h\\:mm\\:ss}")
+                    + (failed > 0 ? $", {failed} failed" : "")));
             }
 
             return 0;

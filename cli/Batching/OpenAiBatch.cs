@@ -39,10 +39,13 @@ internal sealed class OpenAiBatch : IAsyncDisposable
     public static async Task<OpenAiBatch> StartAsync(string? model, IReadOnlyList<string> settings, CancellationToken cancellation)
     {
         var (grpc, http) = (FreePort(), FreePort());
-        var own = ServeCommand.Build(settings, ("Model:Directory", model), ("Endpoints:Listen", "loopback"), ("Logging:LogLevel:Flamingo", "Warning"),
-            ("Endpoints:GrpcPort", grpc.ToString(CultureInfo.InvariantCulture)), ("Endpoints:HttpPort", http.ToString(CultureInfo.InvariantCulture)));
+        var own = ServeCommand.Build(settings, ("Model:Directory", model), ("Endpoints:Listen", "loopback"),
+            ("Logging:LogLevel:Flamingo", "Warning"),
+            ("Endpoints:GrpcPort", grpc.ToString(CultureInfo.InvariantCulture)),
+                ("Endpoints:HttpPort", http.ToString(CultureInfo.InvariantCulture)));
         await own.StartAsync(cancellation);
-        return new OpenAiBatch(new HttpClient { BaseAddress = new Uri($"http://localhost:{http}"), Timeout = Timeout.InfiniteTimeSpan }, own);
+        return new OpenAiBatch(new HttpClient { BaseAddress = new Uri($"http://localhost:{http}"), Timeout = Timeout.InfiniteTimeSpan },
+            own);
     }
 
     /// <returns>The members <c>id</c>, <c>custom_id</c>, <c>response</c> and <c>error</c> of OpenAI's output lines.</returns>
@@ -52,7 +55,8 @@ internal sealed class OpenAiBatch : IAsyncDisposable
     public async Task<JsonObject> AskAsync(JsonElement line, CancellationToken cancellation)
     {
         var (path, body, customId) = Read(line);
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        using var request = new HttpRequestMessage(HttpMethod.Post,
+            path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         try
         {
             using var response = await _http.SendAsync(request, cancellation);
@@ -66,7 +70,8 @@ internal sealed class OpenAiBatch : IAsyncDisposable
             {
                 ["id"] = $"batch_req_{requestId}",
                 ["custom_id"] = customId,
-                ["response"] = new JsonObject { ["status_code"] = (int)response.StatusCode, ["request_id"] = requestId, ["body"] = Body(text) },
+                ["response"] = new JsonObject { ["status_code"] = (int)response.StatusCode, ["request_id"] = requestId,
+                    ["body"] = Body(text) },
                 ["error"] = null,
             };
         }

@@ -14,12 +14,14 @@ public static class EvalCompareCommand
         var first = new Argument<FileInfo>("FIRST") { Description = "Results of one run: the file of its --results." };
         var second = new Argument<FileInfo>("SECOND") { Description = "Results of the other run." };
         var command = new Command("compare",
-            "Print how the second run differs from the first, over the queries that both answered: the mean difference and its 95 % interval.")
+            "Print how the second run differs from the first, over the queries that both answered: the mean difference and its 95 % "
+            + "interval.")
             { first, second };
         command.SetAction(parsed =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            var (a, b) = (ResultsFile.Read(parsed.GetRequiredValue(first).FullName), ResultsFile.Read(parsed.GetRequiredValue(second).FullName));
+            var (a, b) = (ResultsFile.Read(parsed.GetRequiredValue(first).FullName),
+                ResultsFile.Read(parsed.GetRequiredValue(second).FullName));
             var (scores, remarks) = Comparison.Of(a, b);
             var table = Page.Table("score", "pairs", "first", "second", "difference", "95 % interval", "");
             foreach (var score in scores)

@@ -12,8 +12,8 @@ public static class EvalMetricsCommand
     {
         var file = new Argument<FileInfo>("FILE") { Description = "A file in the format of tests/reference/metrics.json." };
         var command = new Command("metrics",
-            "Compute the scores of recorded predictions, and print the largest difference from the recorded scores. The exit code is 3 above "
-            + "1e-6.") { file };
+            "Compute the scores of recorded predictions, and print the largest difference from the recorded scores. The exit code is 3 "
+            + "above 1e-6.") { file };
         command.SetAction(parsed =>
         {
             var output = parsed.InvocationConfiguration.Output;
@@ -26,7 +26,8 @@ public static class EvalMetricsCommand
             var largest = sections.Max(section => section.Largest);
             output.WriteLine($"largest difference: {largest.ToString("0.0e+00", CultureInfo.InvariantCulture)}");
             foreach (var section in sections.Where(section => section.Largest > MetricsFile.Tolerance))
-                parsed.InvocationConfiguration.Error.WriteLine($"flamingo: {section.Section} differs: {section.Worst ?? "the score of all rows"}");
+                parsed.InvocationConfiguration.Error.WriteLine(
+                    $"flamingo: {section.Section} differs: {section.Worst ?? "the score of all rows"}");
             return largest > MetricsFile.Tolerance ? ExitCode.GoldenBroken : ExitCode.Done;
         });
         return command;

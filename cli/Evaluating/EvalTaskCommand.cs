@@ -32,11 +32,13 @@ public sealed class EvalTaskCommand
 
     private readonly Option<FileInfo> _results = new("--results", "-o")
     {
-        HelpName = "FILE", Description = "Write scores, answers and everything to repeat them as JSON, and beside FILE a page (.html), plots "
+        HelpName = "FILE", Description =
+            "Write scores, answers and everything to repeat them as JSON, and beside FILE a page (.html), plots "
             + "(.svg) and the answers as they come (.answers.jsonl), from which a second start goes on.",
     };
 
-    private readonly Option<bool> _restart = new("--restart") { Description = "Forget the answers of an earlier run with the same --results." };
+    private readonly Option<bool> _restart =
+        new("--restart") { Description = "Forget the answers of an earlier run with the same --results." };
 
     private readonly Option<DirectoryInfo> _cache = new("--cache")
     {
@@ -82,7 +84,8 @@ public sealed class EvalTaskCommand
             return;
         }
 
-        var option = new Option<string>(file.Name) { HelpName = file.IsFolder ? "DIR" : "FILE", Description = file.Help, Required = needed };
+        var option = new Option<string>(file.Name) { HelpName = file.IsFolder ? "DIR" : "FILE", Description = file.Help,
+            Required = needed };
         command.Add(option);
         _files.Add((file, parsed => parsed.GetValue(option)));
     }
@@ -91,7 +94,8 @@ public sealed class EvalTaskCommand
     {
         var (output, error, time) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, TimeProvider.System);
         // 1 everything that can be wrong in files and options is said before a model is loaded
-        var benchmark = Benchmarks.Read(_task.Name, _files.Aggregate(new BenchmarkFiles(), (files, one) => one.Option.Set(files, one.Value(parsed))));
+        var benchmark = Benchmarks.Read(_task.Name,
+            _files.Aggregate(new BenchmarkFiles(), (files, one) => one.Option.Set(files, one.Value(parsed))));
         var options = _run.Read(parsed);
         _ = RunPlan.Of(benchmark, options);
         var path = parsed.GetValue(_results)?.FullName;
@@ -113,9 +117,11 @@ public sealed class EvalTaskCommand
         // 4 ask
         PlannedQuery[] plan = [.. RunPlan.Of(benchmark, options, nearest)];
         if (log?.Answers.Count is > 0 and var known) error.WriteLine($"flamingo: {known} answers are there already; the run goes on.");
-        var (asker, start) = (new QueryAsker(opened.Flamingo, opened.Tasks, model, benchmark, options, _answerer.Tenant(parsed)), time.GetTimestamp());
+        var (asker, start) =
+            (new QueryAsker(opened.Flamingo, opened.Tasks, model, benchmark, options, _answerer.Tenant(parsed)), time.GetTimestamp());
         var answers = await ProgressBar.RunAsync(error, report => new EvaluationRun(sender, time).AskAllAsync(
-            plan, asker, benchmark.Name, log, progress => report(new Progressed(progress.Done, progress.Total, Shown(progress))), cancellation));
+            plan, asker, benchmark.Name, log, progress => report(new Progressed(progress.Done, progress.Total, Shown(progress))),
+                cancellation));
 
         // 5 score and report
         var (scores, items) = Scores.Of(benchmark, answers);
@@ -167,7 +173,8 @@ public sealed class EvalTaskCommand
     private static string Shown(RunProgress progress)
     {
         var left = TimeSpan.FromSeconds((progress.Total - progress.Done) / Math.Max(progress.Rate, 1e-6));
-        return FormattableString.Invariant($"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {left:h\\:mm\\:ss}")
+        return FormattableString.Invariant(
+            $"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {left:h\\:mm\\:ss}")
             + (progress.Failed > 0 ? $", {progress.Failed} failed" : "");
     }
 }

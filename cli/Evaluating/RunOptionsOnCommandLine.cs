@@ -12,7 +12,8 @@ internal sealed class RunOptionsOnCommandLine
     private readonly Option<int[]> _shots = NumberOption.CreateMany<int>(
         "--shots", "N", "Numbers of shots, each asked in turn. Default: 0 4 8 16 32, or those of the benchmark's items.");
 
-    private readonly Option<int?> _trials = NumberOption.Create<int>("--trials", "N", "Times that everything is asked, with other seeds.", 1, 1000);
+    private readonly Option<int?> _trials =
+        NumberOption.Create<int>("--trials", "N", "Times that everything is asked, with other seeds.", 1, 1000);
 
     private readonly Option<ulong[]> _seeds = NumberOption.CreateMany<ulong>(
         "--seeds", "SEED", "A seed for each trial. Default: 42, 43, …: the shots are then the same for every model.");
@@ -68,7 +69,8 @@ internal sealed class RunOptionsOnCommandLine
                 if (shots is < 0 or > 1000) result.AddError($"--shots takes whole numbers from 0 to 1000, not {shots}.");
             foreach (var kind in (result.GetValue(_ablations) ?? []).Except(RunOptions.AllAblations))
                 result.AddError($"--ablations knows {string.Join(", ", RunOptions.AllAblations)}, not '{kind}'.");
-            if (result.GetResult(_trials) is not null && result.GetValue(_seeds) is { Length: > 0 } seeds && result.GetValue(_trials) != seeds.Length)
+            if (result.GetResult(_trials) is not null && result.GetValue(_seeds) is { Length: > 0 } seeds
+                && result.GetValue(_trials) != seeds.Length)
                 result.AddError($"--trials {result.GetValue(_trials)} and {seeds.Length} --seeds do not fit. Leave one of them out.");
             if (!_hasOwnShots && result.GetValue(Rices) && result.GetResult(_supportSet) is not null)
                 result.AddError("--rices and --support-set exclude each other. RICES over a support set is 'generate --select rices'.");

@@ -19,7 +19,8 @@ internal static class RunWords
         model.Language.ModelId,
         new Dictionary<string, string>
         {
-            ["vision"] = model.Vision.WeightsDigest, ["resampler"] = model.Resampler.WeightsDigest, ["language"] = model.Language.WeightsDigest,
+            ["vision"] = model.Vision.WeightsDigest, ["resampler"] = model.Resampler.WeightsDigest,
+                ["language"] = model.Language.WeightsDigest,
         },
         Template(benchmark, model.Language.Prompts), Options(options, benchmark, model), started, elapsed);
 
@@ -42,7 +43,8 @@ internal static class RunWords
     private static Dictionary<string, string> Options(RunOptions options, Benchmark benchmark, FlamingoModel model)
     {
         var words = JsonSerializer.SerializeToElement(options, Page.Json).EnumerateObject()
-            .Where(option => option.Value.ValueKind != JsonValueKind.Null).ToDictionary(option => option.Name, option => option.Value.ToString());
+            .Where(option => option.Value.ValueKind != JsonValueKind.Null)
+                .ToDictionary(option => option.Name, option => option.Value.ToString());
         words["max_tokens"] = $"{options.MaxTokens ?? benchmark.MaxTokens}";
         words["orientation"] = model.Vision.Orientation;
         words["queries"] = $"{benchmark.Queries.Count}";
@@ -55,6 +57,7 @@ internal static class RunWords
         words.Index().Select(word => word.Index > 0 && words[word.Index - 1] == Running.KeyOption.Name ? "KEY" : word.Item);
 
     private static string Quoted(string word) =>
-        word.Length > 0 && word.All(character => char.IsLetterOrDigit(character) || character is '-' or '_' or '.' or '/' or ':' or '=' or ',' or '{' or '}')
+        word.Length > 0 && word.All(character => char.IsLetterOrDigit(character)
+            || character is '-' or '_' or '.' or '/' or ':' or '=' or ',' or '{' or '}')
             ? word : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 }

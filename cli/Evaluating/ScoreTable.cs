@@ -10,9 +10,11 @@ internal static class ScoreTable
 {
     public static void Write(TextWriter output, IReadOnlyList<ShotScore> scores)
     {
-        var (ablations, spread, best) = (scores.Any(score => score.Ablation != RunOptions.None), scores.Any(score => score.Trials.Count > 1),
+        var (ablations, spread, best) =
+            (scores.Any(score => score.Ablation != RunOptions.None), scores.Any(score => score.Trials.Count > 1),
             scores.Any(score => score.TopFive is not null));
-        var table = Page.Table(["score", .. ablations ? ["shots changed"] : Array.Empty<string>(), "mean", .. spread ? ["sd"] : Array.Empty<string>(),
+        var table = Page.Table(
+            ["score", .. ablations ? ["shots changed"] : Array.Empty<string>(), "mean", .. spread ? ["sd"] : Array.Empty<string>(),
             "95 % interval", .. best ? ["top 5"] : Array.Empty<string>(), "n", "failed"]);
         foreach (var score in scores)
             Page.AddRow(table, [$"{(score.Group.Length > 0 ? score.Group : score.Benchmark)} at {score.Shots} shots",

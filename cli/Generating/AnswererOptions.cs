@@ -35,7 +35,8 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
 
     /// <summary>Adds the rules that hold wherever a command asks either a model in this process or a server.</summary>
     internal static void AddRules(
-        Command command, Option<DirectoryInfo> model, Option<Uri> server, Option<string> key, Option<string[]> given) => command.AddRule(result =>
+        Command command, Option<DirectoryInfo> model, Option<Uri> server, Option<string> key, Option<string[]> given) =>
+            command.AddRule(result =>
         {
             if (result.GetResult(model) is not null && result.GetResult(server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
@@ -56,7 +57,8 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
     /// <summary>
     /// Connects to the server, or loads the model into this process and creates a support set from the example file that was named.
     /// </summary>
-    /// <param name="orientation">Overrides how a model in this process treats EXIF orientations: exif or ignore; null as it says itself.</param>
+    /// <param name="orientation">Overrides how a model in this process treats EXIF orientations: exif or ignore; null as it says
+    /// itself.</param>
     /// <exception cref="UsageException">The example file cannot be read.</exception>
     public async Task<OpenedFlamingo> OpenAsync(
         ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation, string? orientation = null)

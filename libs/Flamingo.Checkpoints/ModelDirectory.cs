@@ -31,7 +31,8 @@ public sealed class ModelDirectory
     public ModelConfig Config { get; }
 
     /// <summary>The same directory, with another treatment of EXIF orientations.</summary>
-    /// <param name="orientation"><c>exif</c> turns pictures upright; <c>ignore</c> takes them as they lie, as the original code does.</param>
+    /// <param name="orientation"><c>exif</c> turns pictures upright; <c>ignore</c> takes them as they lie, as the original code
+    /// does.</param>
     public ModelDirectory WithOrientation(string orientation) => new(Path, Config with
     {
         Vision = Config.Vision with { Preprocessing = Config.Vision.Preprocessing with { Orientation = orientation } },

@@ -39,7 +39,7 @@ internal static partial class AmericanSpelling
     [GeneratedRegex("programme(s?)$", RegexOptions.CultureInvariant)]
     private static partial Regex Programme();
 
-    [GeneratedRegex("abatjour|beflour|bonjour|calambour|carrefour|cornflour|contour|de[tv]our|downpour|glamour|inpour|outpour|paramour|pompadour"
-        + "|recontour|tambour|troubadour|velour", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("abatjour|beflour|bonjour|calambour|carrefour|cornflour|contour|de[tv]our|downpour|glamour|inpour|outpour|paramour"
+        + "|pompadour|recontour|tambour|troubadour|velour", RegexOptions.CultureInvariant)]
     private static partial Regex Exceptions();
 }

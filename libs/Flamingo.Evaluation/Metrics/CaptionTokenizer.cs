@@ -97,7 +97,8 @@ public static partial class CaptionTokenizer
 
     [GeneratedRegex(@"\Gcan(?=(?<then>not))", Options)] private static partial Regex Cannot();
 
-    [GeneratedRegex(@"\G(?:gon|got|lem|gim|wan)(?=(?<then>na|ta|me)(?!\p{L}))(?<=gon(?=na)|got(?=ta)|lem(?=me)|gim(?=me)|wan(?=na))", Options)]
+    [GeneratedRegex(@"\G(?:gon|got|lem|gim|wan)(?=(?<then>na|ta|me)(?!\p{L}))(?<=gon(?=na)|got(?=ta)|lem(?=me)|gim(?=me)|wan(?=na))",
+        Options)]
     private static partial Regex Gonna();
 
     [GeneratedRegex($@"\G{Word}(?=(?<then>{Clitic}))", Options)] private static partial Regex WordBeforeClitic();
@@ -106,16 +107,16 @@ public static partial class CaptionTokenizer
 
     [GeneratedRegex($@"\G{Word}", Options)] private static partial Regex PlainWord();
 
-    [GeneratedRegex(@"\G(?:[a-hj-xz]['’]\p{L}{2,}|\p{L}+[aeiouy]['’][aeiou]\p{L}*|['’]n['’]?|['’](?:em|till?|cause|twas|tis|[2-9]0s)|c['’]mon"
-        + @"|ev['’]ry|li['’]l|ol['’])(?!\p{L})|\Gy['’](?=\p{L})", Options)]
+    [GeneratedRegex(@"\G(?:[a-hj-xz]['’]\p{L}{2,}|\p{L}+[aeiouy]['’][aeiou]\p{L}*|['’]n['’]?"
+        + @"|['’](?:em|till?|cause|twas|tis|[2-9]0s)|c['’]mon|ev['’]ry|li['’]l|ol['’])(?!\p{L})|\Gy['’](?=\p{L})", Options)]
     private static partial Regex ApostropheWord();
 
     [GeneratedRegex($@"\G{Clitic}", Options)] private static partial Regex CliticAlone();
 
     [GeneratedRegex(@"\Gn['’]t(?!\p{L})", Options)] private static partial Regex NotAlone();
 
-    [GeneratedRegex(@"\G(?:(?:https?|ftp)://[^\s<>""'()]+[^\s<>""'().,;:!?]|www\.(?:[^\s./,]+\.)+[a-z]{2,4}|(?:[^\s./,$:]+\.)+(?:com|net|org|edu)(?!\p{L}))",
-        Options)]
+    [GeneratedRegex(@"\G(?:(?:https?|ftp)://[^\s<>""'()]+[^\s<>""'().,;:!?]|www\.(?:[^\s./,]+\.)+[a-z]{2,4}"
+        + @"|(?:[^\s./,$:]+\.)+(?:com|net|org|edu)(?!\p{L}))", Options)]
     private static partial Regex Address();
 
     [GeneratedRegex(@"\G[a-z0-9._%+-]+@[a-z0-9][a-z0-9.-]*[a-z0-9]", Options)] private static partial Regex Mail();
@@ -135,9 +136,13 @@ public static partial class CaptionTokenizer
 
     [GeneratedRegex(@"\G[½¼¾⅓⅔]", Options)] private static partial Regex FractionSign();
 
-    [GeneratedRegex(@"\G[\p{L}\p{N}][\p{L}\p{N}.,]*(?:[-_][\p{L}\p{N}]+(?:\.[0-9]+)?)+", Options)] private static partial Regex Hyphenated();
+    [GeneratedRegex(@"\G[\p{L}\p{N}][\p{L}\p{N}.,]*(?:[-_][\p{L}\p{N}]+(?:\.[0-9]+)?)+",
+        Options)]
+    private static partial Regex Hyphenated();
 
-    [GeneratedRegex(@"\G[a-z0-9]+(?:-[a-z]+){0,2}(?:/[a-z0-9]+(?:-[a-z]+){0,2}){1,2}", Options)] private static partial Regex Alternatives();
+    [GeneratedRegex(@"\G[a-z0-9]+(?:-[a-z]+){0,2}(?:/[a-z0-9]+(?:-[a-z]+){0,2}){1,2}",
+        Options)]
+    private static partial Regex Alternatives();
 
     [GeneratedRegex(@"\G[a-z0-9]+(?:-(?:[a-z0-9]+))*", Options)] private static partial Regex DigitsAndLetters();
 

@@ -17,7 +17,8 @@ public static class Cider
     public static double[] Of(IReadOnlyList<IReadOnlyList<string>> captions, IReadOnlyList<IReadOnlyList<IReadOnlyList<string>>> references)
     {
         if (captions.Count != references.Count)
-            throw new ArgumentException($"There are references of {references.Count} pictures for {captions.Count} captions.", nameof(references));
+            throw new ArgumentException($"There are references of {references.Count} pictures for {captions.Count} captions.",
+                nameof(references));
         if (references.Any(several => several.Count == 0))
             throw new ArgumentException("A picture without references has no CIDEr.", nameof(references));
         var counted = references.Select(several => several.Select(Count).ToArray()).ToArray();

@@ -23,7 +23,8 @@ public static class MetricsFile
 
     private static readonly JsonSerializerOptions Format = new()
     {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
+            RespectRequiredConstructorParameters = true,
     };
 
     /// <exception cref="BenchmarkException">The file is missing, damaged or incomplete.</exception>
@@ -44,7 +45,8 @@ public static class MetricsFile
                     (string.Join(' ', CaptionTokenizer.Split(caption)), tokens, caption)))));
             var scores = Cider.Of([.. cider.Rows.Select(row => CaptionTokenizer.Split(row.Prediction))],
                 [.. cider.Rows.Select(row => row.References.Select(CaptionTokenizer.Split).ToArray())]);
-            sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1, cider.Overall));
+            sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1,
+                cider.Overall));
         }
 
         if (content.RocAuc is { } roc)
@@ -54,7 +56,8 @@ public static class MetricsFile
         }
 
         return sections.Count > 0 ? sections : throw new BenchmarkException(
-            $"{file} has none of the sections vqa, postprocess_vqa, postprocess_caption, cider and roc_auc, so there is nothing to compare.");
+            $"{file} has none of the sections vqa, postprocess_vqa, postprocess_caption, cider and roc_auc, so there is nothing "
+                + "to compare.");
     }
 
     // The score of all rows is their mean times the scale.
@@ -74,7 +77,8 @@ public static class MetricsFile
         (string Ours, string Theirs, string Row)[] all = [.. rows];
         var different = all.Where(row => row.Ours != row.Theirs).ToArray();
         return new(section, all.Length, null, null, different.Length > 0 ? 1 : 0,
-            different.Length == 0 ? null : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file");
+            different.Length == 0 ? null
+                : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file");
     }
 
     // A score that is no number on one side alone is as different as can be.
@@ -117,7 +121,8 @@ public static class MetricsFile
                 .Select(row => $"cider.rows[{row.Index}] has {row.Item.References.Length} references and "
                     + $"{row.Item.TokenizedReferences.Length} tokenized_references. Give one for each."),
             .. content.RocAuc is { } roc && roc.Labels.Length != roc.Scores.Length
-                ? [$"roc_auc has {roc.Labels.Length} labels and {roc.Scores.Length} scores. Give one score for each label."] : Array.Empty<string>(),
+                ? [$"roc_auc has {roc.Labels.Length} labels and {roc.Scores.Length} scores. Give one score for each label."]
+                    : Array.Empty<string>(),
         ];
         if (faults.Length > 0) throw new BenchmarkException(
             $"{file}: {string.Join(' ', faults.Take(10))}{(faults.Length > 10 ? $" There are {faults.Length - 10} faults more." : "")}");
@@ -140,7 +145,8 @@ public static class MetricsFile
 
     private sealed record CaptionRow(string Generated, string Caption);
 
-    private sealed record CiderRow(string Prediction, string[] References, string TokenizedPrediction, string[] TokenizedReferences, double Score);
+    private sealed record CiderRow(string Prediction, string[] References, string TokenizedPrediction, string[] TokenizedReferences,
+        double Score);
 
     private sealed record RocRows(int[] Labels, double[] Scores, double Value);
 }

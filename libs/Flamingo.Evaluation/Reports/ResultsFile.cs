@@ -17,7 +17,8 @@ public static class ResultsFile
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
     };
 
     /// <summary>Writes the file beside its place and renames it, so that no half-written results are ever there.</summary>
@@ -34,7 +35,8 @@ public static class ResultsFile
                 ["stddev"] = Number(score.StandardDeviation),
             })]);
         foreach (var (name, score) in Tasks(results.Scores))
-            content[name] = new JsonObject { ["accuracy"] = Number(Math.Round(score.Mean, 3)), ["n"] = score.Trials.Sum(trial => trial.Count) };
+            content[name] = new JsonObject { ["accuracy"] = Number(Math.Round(score.Mean, 3)),
+                ["n"] = score.Trials.Sum(trial => trial.Count) };
         content["flamingo"] = JsonSerializer.SerializeToNode(results, Format);
         var beside = path + ".part";
         File.WriteAllText(beside, content.ToJsonString(Format) + "\n");

@@ -93,7 +93,8 @@ internal static class ScoreSections
         {
             ("task", scores.Exists(score => score.Group.Length > 0), score => $"<td>{score.Group}</td>"),
             ("examples", true, score => $"<td>{ReportWords.Selection(score.Selection)}</td>"),
-            ("changes to them", scores.Exists(score => score.Ablation != "none"), score => $"<td>{ReportWords.Ablation(score.Ablation)}</td>"),
+            ("changes to them", scores.Exists(score => score.Ablation != "none"),
+                score => $"<td>{ReportWords.Ablation(score.Ablation)}</td>"),
             ("shots", true, score => $"<td class=\"number\">{score.Shots}</td>"),
             (ReportWords.Name(scores[0].Metric), true, score => $"<td class=\"number main\">{Value(score)}{Spread(score)}</td>"),
             ("95 % interval", true, score =>
@@ -101,7 +102,8 @@ internal static class ScoreSections
             ("in the best five (%)", scores.Exists(score => score.TopFive is not null), score =>
                 $"<td class=\"number\">{score.TopFive?.ToString("F1", CultureInfo.InvariantCulture) ?? "–"}</td>"),
             ("answers per trial", true, score => $"<td class=\"number\">{Counts(score.Trials.Select(trial => trial.Count))}</td>"),
-            ("failed, all trials", true, score => $"<td class=\"number\">{ReportWords.Number(score.Trials.Sum(trial => trial.Failed))}</td>"),
+            ("failed, all trials", true,
+                score => $"<td class=\"number\">{ReportWords.Number(score.Trials.Sum(trial => trial.Failed))}</td>"),
             ("each trial (seed)", true, score => $"<td class=\"trials\">{score.Trials.Select(trial => (Markup)
                 $"<span>{ReportWords.Value(score.Metric, trial.Value)} <small>({trial.Seed})</small></span> ")}</td>"),
         }.Where(column => column.IsThere).ToList();

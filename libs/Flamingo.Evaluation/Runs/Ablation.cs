@@ -10,7 +10,8 @@ internal static class Ablation
 {
     /// <param name="others">Examples to take another label or picture from, where the shots alone offer none.</param>
     public static IReadOnlyList<BenchmarkItem> Apply(
-        string ablation, IReadOnlyList<BenchmarkItem> shots, IReadOnlyList<BenchmarkItem> others, ulong seed, string query) => ablation switch
+        string ablation, IReadOnlyList<BenchmarkItem> shots, IReadOnlyList<BenchmarkItem> others, ulong seed, string query) =>
+            ablation switch
     {
         RunOptions.ShuffledLabels => Exchanged(shots, others, seed, query, shot => shot.Answer,
             (shot, other) => shot with { Answer = other.Answer, References = other.References }),
@@ -38,7 +39,8 @@ internal static class Ablation
         var place = 0;
         return shot with
         {
-            Parts = [.. shot.Parts.Select(part => part is PicturePart && theirs.Length > 0 ? new PicturePart(theirs[place++ % theirs.Length]) : part)],
+            Parts = [.. shot.Parts.Select(part => part is PicturePart && theirs.Length > 0
+                ? new PicturePart(theirs[place++ % theirs.Length]) : part)],
         };
     }
 }

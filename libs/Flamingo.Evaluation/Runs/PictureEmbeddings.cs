@@ -65,7 +65,8 @@ public sealed class PictureEmbeddings(
     {
         var bytes = await Task.WhenAll(pictures.Select(picture => File.ReadAllBytesAsync(picture.File, cancellation)));
         var encoded = await flamingo.EncodeAsync(
-            new FlamingoEncodeRequest([.. bytes.Select(file => new FlamingoPicture(file))], IncludePooled: true) { Tenant = tenant }, cancellation);
+            new FlamingoEncodeRequest([.. bytes.Select(file => new FlamingoPicture(file))], IncludePooled: true) { Tenant = tenant },
+                cancellation);
         return [.. encoded.Pooled.Select(pooled =>
         {
             var values = pooled.ToFloats();
@@ -80,9 +81,11 @@ public sealed class PictureEmbeddings(
     {
         Directory.CreateDirectory(into);
         var encoder = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(
-            $"{model.Vision.WeightsDigest} {model.Vision.PreprocessingVersion} {model.Vision.Orientation} {model.Vision.Alpha} {model.Vision.Dtype}"));
+            $"{model.Vision.WeightsDigest} {model.Vision.PreprocessingVersion} {model.Vision.Orientation} {model.Vision.Alpha} "
+            + $"{model.Vision.Dtype}"));
         return new FileStream(
-            Path.Combine(into, $"{Convert.ToHexStringLower(encoder)[..16]}.embeddings"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            Path.Combine(into, $"{Convert.ToHexStringLower(encoder)[..16]}.embeddings"), FileMode.OpenOrCreate, FileAccess.ReadWrite,
+                FileShare.None);
     }
 
     private void ReadKept(FileStream kept)

@@ -105,7 +105,8 @@ public sealed class QueryAsker(
     {
         Tenant = tenant, SupportSet = SupportSet(planned),
         Examples = [.. planned.Shots.Select(shot => new TaskExample(
-            planned.TextAlone ? null : planned.Blank ? Blank : Picture(shot.Parts.OfType<PicturePart>().First()), shot.Question, shot.Answer))],
+            planned.TextAlone ? null : planned.Blank ? Blank : Picture(shot.Parts.OfType<PicturePart>().First()), shot.Question,
+                shot.Answer))],
         // The model's own examples without pictures are for queries without any other.
         ZeroShot = planned.Shots.Count > 0 ? false : null,
     };
@@ -147,7 +148,8 @@ public sealed class QueryAsker(
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new BenchmarkException($"{part.File} cannot be read: {exception.Message} It was there when the run began; put it back and "
+            throw new BenchmarkException(
+                $"{part.File} cannot be read: {exception.Message} It was there when the run began; put it back and "
                 + "start the same command again.", exception);
         }
     }

@@ -3,7 +3,8 @@ using Flamingo.Evaluation.Datasets;
 namespace Flamingo.Evaluation.Runs;
 
 /// <summary>A query with the shots before it.</summary>
-/// <param name="Shots">In the order of the prompt. For zero shots as the papers mean it, two examples that are shown without pictures.</param>
+/// <param name="Shots">In the order of the prompt. For zero shots as the papers mean it, two examples that are shown without
+/// pictures.</param>
 public sealed record PlannedQuery(Condition Condition, BenchmarkItem Query, IReadOnlyList<BenchmarkItem> Shots)
 {
     /// <summary>Whether the shots are shown without their pictures.</summary>
@@ -52,7 +53,8 @@ public static class RunPlan
     {
         if (benchmark.Examples.Count > 0 || IsSupportSet(options) || benchmark.Queries.Any(query => query.Shots is not null)) return;
         if (options.Shots?.FirstOrDefault(shots => shots > 0) is > 0 and var asked)
-            throw new BenchmarkException($"{benchmark.Name} has no examples to draw {asked} shots from. Name the files of the training split "
+            throw new BenchmarkException(
+                $"{benchmark.Name} has no examples to draw {asked} shots from. Name the files of the training split "
                 + "(see docs/evaluation.md), or ask for --shots 0.");
     }
 
@@ -96,5 +98,6 @@ public static class RunPlan
 
     // An example with the query's own picture would give the answer away.
     private static bool Shows(BenchmarkItem example, BenchmarkItem query) =>
-        example.Parts.OfType<PicturePart>().Select(part => part.File).Intersect(query.Parts.OfType<PicturePart>().Select(part => part.File)).Any();
+        example.Parts.OfType<PicturePart>().Select(part => part.File).Intersect(query.Parts.OfType<PicturePart>().Select(part => part.File))
+            .Any();
 }

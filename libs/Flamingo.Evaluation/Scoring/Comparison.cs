@@ -25,7 +25,8 @@ public static class Comparison
         var (ours, theirs) = (Scored(first), Scored(second));
         var paired = ours.Keys.Where(theirs.ContainsKey).ToArray();
         if (paired.Length == 0)
-            throw new BenchmarkException("The two files have no answer to the same query with the same number of shots and the same seed, so "
+            throw new BenchmarkException(
+                "The two files have no answer to the same query with the same number of shots and the same seed, so "
                 + "there is nothing to compare. Run both with the same benchmark, --shots, --seeds and --samples.");
         PairedScore[] scores = [.. paired.GroupBy(key => key.Score).Select(group =>
         {
@@ -48,12 +49,13 @@ public static class Comparison
 
         void Left(int all, string which)
         {
-            if (all > paired.Length) remarks.Add($"{all - paired.Length} answers of the {which} file have no counterpart and are left out.");
+            if (all > paired.Length) remarks.Add(
+                $"{all - paired.Length} answers of the {which} file have no counterpart and are left out.");
         }
     }
 
-    private static Dictionary<(string Score, int Trial, ulong Seed, string Id), ScoredItem> Scored(EvaluationResults results) => results.Items
-        .Where(item => item.Score is not null)
+    private static Dictionary<(string Score, int Trial, ulong Seed, string Id), ScoredItem> Scored(EvaluationResults results) =>
+        results.Items.Where(item => item.Score is not null)
         .DistinctBy(Key).ToDictionary(Key);
 
     private static (string, int, ulong, string) Key(ScoredItem item)

@@ -15,14 +15,16 @@ public static class Scores
     /// The scores by group, in the benchmark's order, then by selection, ablation and number of shots; and every answer with its own score.
     /// </returns>
     /// <exception cref="BenchmarkException">An answer is to a query that the benchmark does not have.</exception>
-    public static (IReadOnlyList<ShotScore> Scores, IReadOnlyList<ScoredItem> Items) Of(Benchmark benchmark, IReadOnlyList<ItemAnswer> answers)
+    public static (IReadOnlyList<ShotScore> Scores, IReadOnlyList<ScoredItem> Items) Of(Benchmark benchmark,
+        IReadOnlyList<ItemAnswer> answers)
     {
         var queries = benchmark.Queries.ToDictionary(query => query.Id, StringComparer.Ordinal);
         var items = answers.GroupBy(answer => answer.Condition).SelectMany(answered => Score(benchmark, queries, [.. answered])).ToArray();
         var groups = benchmark.Queries.Select(query => query.Group).Distinct(StringComparer.Ordinal).ToList();
         var scores = items
             .OrderBy(item => groups.IndexOf(item.Answer.Group))
-            .GroupBy(item => (item.Answer.Group, item.Answer.Condition.Selection, item.Answer.Condition.Ablation, item.Answer.Condition.Shots))
+            .GroupBy(item => (item.Answer.Group, item.Answer.Condition.Selection, item.Answer.Condition.Ablation,
+                item.Answer.Condition.Shots))
             .Select(group => Summed(benchmark, queries, [.. group]));
         return ([.. scores], items);
     }
@@ -39,7 +41,8 @@ public static class Scores
             ? [.. Cider.Of([.. given.Select(answer => CaptionTokenizer.Split(GeneratedText.Caption(answer.Text)))],
                 [.. asked.Select(query => query.References.Select(CaptionTokenizer.Split).ToArray())]).Select(score => 100 * score)]
             : [.. given.Zip(asked, (answer, query) => Score(benchmark, query, answer))];
-        return given.Zip(scores, (answer, score) => new ScoredItem(answer, score)).Concat(failed.Select(answer => new ScoredItem(answer, null)));
+        return given.Zip(scores, (answer, score) => new ScoredItem(answer, score))
+            .Concat(failed.Select(answer => new ScoredItem(answer, null)));
     }
 
     private static double Score(Benchmark benchmark, BenchmarkItem query, ItemAnswer answer) => benchmark.Metric switch
@@ -68,7 +71,8 @@ public static class Scores
     private static ShotScore Summed(Benchmark benchmark, Dictionary<string, BenchmarkItem> queries, IReadOnlyList<ScoredItem> items)
     {
         var trials = items.GroupBy(item => (item.Answer.Condition.Trial, item.Answer.Condition.Seed)).OrderBy(trial => trial.Key.Trial)
-            .Select(trial => (trial.Key, Scored: trial.Where(item => item.Score is not null).ToArray(), Failed: trial.Count(item => item.Score is null)))
+            .Select(trial => (trial.Key, Scored: trial.Where(item => item.Score is not null).ToArray(),
+                Failed: trial.Count(item => item.Score is null)))
             .ToArray();
         TrialScore[] scores = [.. trials.Select(trial => new TrialScore(
             trial.Key.Trial, trial.Key.Seed, Value(benchmark, queries, trial.Scored), trial.Scored.Length, trial.Failed))];
@@ -76,11 +80,13 @@ public static class Scores
         var mean = values.Length == 0 ? double.NaN : values.Average();
         var (low, high) = Interval(benchmark, queries, [.. trials.SelectMany(trial => trial.Scored)]);
         var (answer, condition) = (items[0].Answer, items[0].Answer.Condition);
-        return new ShotScore(benchmark.Name, answer.Group, benchmark.Metric, condition.Selection, condition.Ablation, condition.Shots, scores,
+        return new ShotScore(benchmark.Name, answer.Group, benchmark.Metric, condition.Selection, condition.Ablation, condition.Shots,
+            scores,
             mean, values.Length == 0 ? double.NaN : Math.Sqrt(values.Average(value => (value - mean) * (value - mean))), low, high)
         {
             TopFive = benchmark is { Metric: BenchmarkMetric.Accuracy, Labels.Count: > Best }
-                ? trials.Where(trial => trial.Scored.Length > 0).Select(trial => 100.0 * trial.Scored.Count(item => IsAmongBest(benchmark, queries, item))
+                ? trials.Where(trial => trial.Scored.Length > 0)
+                    .Select(trial => 100.0 * trial.Scored.Count(item => IsAmongBest(benchmark, queries, item))
                     / trial.Scored.Length).DefaultIfEmpty(double.NaN).Average()
                 : null,
         };

@@ -18,7 +18,8 @@ public sealed class OrderedOutput : IDisposable
     private readonly Lock _lock = new();
     private readonly Queue<long> _order = [];
 
-    private OrderedOutput(FileStream file, bool inOrder, int mostAhead) => (_file, _inOrder, _ahead) = (file, inOrder, new(mostAhead, mostAhead));
+    private OrderedOutput(FileStream file, bool inOrder, int mostAhead) =>
+        (_file, _inOrder, _ahead) = (file, inOrder, new(mostAhead, mostAhead));
 
     /// <summary>Lines of the input whose answers an earlier start wrote.</summary>
     public int Known => _done.Count;
@@ -38,20 +39,25 @@ public sealed class OrderedOutput : IDisposable
             var began = File.Exists(beside)
                 ? JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(beside)) ?? [] : null;
             if (began is null && File.Exists(path) && new FileInfo(path).Length > 0 && !restart)
-                throw new BenchmarkException($"{path} is there, and no run wrote it. Name another --output, or overwrite it with --restart.");
-            if (began is not null && identity.Keys.Union(began.Keys).Where(name => identity.GetValueOrDefault(name) != began.GetValueOrDefault(name))
+                throw new BenchmarkException(
+                    $"{path} is there, and no run wrote it. Name another --output, or overwrite it with --restart.");
+            if (began is not null
+                && identity.Keys.Union(began.Keys).Where(name => identity.GetValueOrDefault(name) != began.GetValueOrDefault(name))
                 .ToArray() is { Length: > 0 } different)
-                throw new BenchmarkException($"{path} has answers of another run: {string.Join(", ", different)} differ. Repeat the command as it "
+                throw new BenchmarkException(
+                    $"{path} has answers of another run: {string.Join(", ", different)} differ. Repeat the command as it "
                     + "was to go on, name another --output, or overwrite it with --restart.");
             var output = new OrderedOutput(
-                new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None), inOrder, mostAhead);
+                new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None), inOrder,
+                    mostAhead);
             output.ReadDone(path);
             if (began is null) File.WriteAllText(beside, JsonSerializer.Serialize(identity));
             return output;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new BenchmarkException($"{path} cannot be opened: {exception.Message} If another run writes to it, name another --output.",
+            throw new BenchmarkException(
+                $"{path} cannot be opened: {exception.Message} If another run writes to it, name another --output.",
                 exception);
         }
     }
@@ -125,7 +131,8 @@ public sealed class OrderedOutput : IDisposable
             }
             catch (Exception damaged) when (damaged is JsonException or KeyNotFoundException or InvalidOperationException)
             {
-                throw new BenchmarkException($"{path}, line {number}: this is not an answer with a number. Remove the line, or overwrite the file "
+                throw new BenchmarkException(
+                    $"{path}, line {number}: this is not an answer with a number. Remove the line, or overwrite the file "
                     + "with --restart.", damaged);
             }
         }

@@ -61,7 +61,8 @@ public sealed class RequestSender
         var answers = Channel.CreateBounded<Sent<TRequest, TAnswer>>(_options.InFlight);
         using var input = requests.GetEnumerator();
         var reading = new SemaphoreSlim(1, 1);
-        var senders = Task.WhenAll(Enumerable.Range(0, _options.InFlight).Select(_ => Task.Run(SendOneAfterAnotherAsync, CancellationToken.None)));
+        var senders = Task.WhenAll(Enumerable.Range(0, _options.InFlight)
+            .Select(_ => Task.Run(SendOneAfterAnotherAsync, CancellationToken.None)));
         _ = senders.ContinueWith(
             all => answers.Writer.TryComplete(all.Exception?.InnerException), CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
@@ -72,7 +73,8 @@ public sealed class RequestSender
         finally
         {
             await ended.CancelAsync();
-            await senders.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            await senders.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
         }
 
         async Task SendOneAfterAnotherAsync()

@@ -20,9 +20,11 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
         var input = folder.Write("in.jsonl", string.Join('\n',
             """{"id": "a", "task": "caption", "picture": "picture.png", "zero_shot": false}""",
             """{"id": 2, "segments": [{"picture": "picture.png"}, {"text": "Output:"}], "sampling": {"max_tokens": 20}}""",
-            $$$"""{"task": "answer", "picture": {{{JsonSerializer.Serialize(Examples.Prompt("vqa-query.png"))}}}, "question": "how many shapes are there?", "examples": [{"picture": {{{JsonSerializer.Serialize(Examples.Prompt("vqa-shot-1.png"))}}}, "question": "is there a yellow star?", "answer": "no"}]}""",
+            $$$"""{"task": "answer", "picture": {{{Json("vqa-query.png")}}}, "question": "how many shapes are there?", "examples": """
+                + $$$"""[{"picture": {{{Json("vqa-shot-1.png")}}}, "question": "is there a yellow star?", "answer": "no"}]}""",
             "",
-            $$"""{"task": "classify", "picture": "picture.png", "labels": ["three hexagons", "{{Examples.Golden("caption-query.png", 0).Text}}"], "scoring": "sum"}""",
+            """{"task": "classify", "picture": "picture.png", "scoring": "sum", "labels": ["three hexagons", """
+                + $"\"{Examples.Golden("caption-query.png", 0).Text}\"]}}",
             """{"segments": [{"picture": "picture.png"}, {"text": "Output:"}], "candidates": [" a", " b"]}""",
             "{broken",
             """{"id": "gone", "task": "caption", "picture": "gone.png"}""",
@@ -30,19 +32,22 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
             """{"task": "paint", "picture": "picture.png"}""",
             $$"""{"task": "caption", "picture_id": "{{new string('0', 64)}}"}"""));
         string[] where = remote ? ["--server", server.Address] : [];
-        var ran = (await FlamingoCommand.RunAsync(["batch", "--input", input, "--output", folder.File("out.jsonl"), .. where])).MustReturn(1);
+        var ran = (await FlamingoCommand.RunAsync(["batch", "--input", input, "--output", folder.File("out.jsonl"), .. where]))
+            .MustReturn(1);
         Assert.Contains("failed: 5", ran.Error, StringComparison.Ordinal);
         var lines = Read(folder.File("out.jsonl"));
         Assert.Equal([1, 2, 3, 5, 6, 7, 8, 9, 10, 11], lines.Select(line => line["line"]!.GetValue<int>()));
         Assert.Equal(("a", 2), (lines[0]["id"]!.GetValue<string>(), lines[1]["id"]!.GetValue<int>()));
         var golden = Examples.Golden("caption-query.png", 0).Text;
-        Assert.Equal([golden, golden, Examples.Golden("vqa-query.png", 1).Text], lines.Take(3).Select(line => line["text"]!.GetValue<string>()));
+        Assert.Equal([golden, golden, Examples.Golden("vqa-query.png", 1).Text],
+            lines.Take(3).Select(line => line["text"]!.GetValue<string>()));
         Assert.Equal(golden, lines[3]["labels"]![0]!["label"]!.GetValue<string>());
         Assert.Equal(2, lines[4]["candidates"]!.AsArray().Count);
         string[] said = ["line 7", "gone.png does not exist", "pictrue: caption does not know it", "task: must be one of", "Missing: 0000"];
         Assert.All(lines.Skip(5).Zip(said), pair =>
             Assert.Contains(pair.Second, pair.First["error"]!["message"]!.GetValue<string>(), StringComparison.Ordinal));
-        Assert.Equal(["invalid_argument", "not_found"], lines.Skip(5).Select(line => line["error"]!["code"]!.GetValue<string>()).Distinct());
+        Assert.Equal(["invalid_argument", "not_found"],
+            lines.Skip(5).Select(line => line["error"]!["code"]!.GetValue<string>()).Distinct());
         Assert.Equal("gone", lines[6]["id"]!.GetValue<string>());
     }
 
@@ -59,13 +64,15 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
         (await FlamingoCommand.RunAsync(Command("first.jsonl"))).MustReturn(0);
         Assert.Contains("pictures: 30, encoded: 0;", (await FlamingoCommand.RunAsync(Command("second.jsonl"))).MustReturn(0).Error,
             StringComparison.Ordinal);
-        Assert.Equal(Read(folder.File("first.jsonl")).ToDictionary(Number, Text), Read(folder.File("second.jsonl")).ToDictionary(Number, Text));
+        Assert.Equal(Read(folder.File("first.jsonl")).ToDictionary(Number, Text),
+            Read(folder.File("second.jsonl")).ToDictionary(Number, Text));
 
         var again = (await FlamingoCommand.RunAsync(Command("first.jsonl"))).MustReturn(0);
         Assert.Contains("30 of 30 lines are answered already", again.Error, StringComparison.Ordinal);
         Assert.Contains("0 lines in", again.Error, StringComparison.Ordinal);
         File.AppendAllText(input, "\n{}");
-        Assert.Contains("input differ", (await FlamingoCommand.RunAsync(Command("first.jsonl"))).MustReturn(1).Error, StringComparison.Ordinal);
+        Assert.Contains("input differ", (await FlamingoCommand.RunAsync(Command("first.jsonl"))).MustReturn(1).Error,
+            StringComparison.Ordinal);
         (await FlamingoCommand.RunAsync(Command("first.jsonl", "--restart"))).MustReturn(1); // {} has no task
         Assert.Equal(31, Read(folder.File("first.jsonl")).Count);
 
@@ -103,14 +110,18 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
         (await FlamingoCommand.RunAsync("batch", "--input", folder.File("none.jsonl"), "--output", folder.File("out.jsonl"))).MustReturn(2);
         var input = folder.Write("in.jsonl", "{}");
         (await FlamingoCommand.RunAsync("batch", "--input", input, "--output", input)).MustReturn(2);
-        (await FlamingoCommand.RunAsync("batch", "--input", folder.Write("empty.jsonl", ""), "--output", folder.File("out.jsonl"))).MustReturn(2);
+        (await FlamingoCommand.RunAsync("batch", "--input", folder.Write("empty.jsonl", ""), "--output", folder.File("out.jsonl")))
+            .MustReturn(2);
         (await FlamingoCommand.RunAsync("batch", "--input", input, "--output", folder.File("o"), "--order", "random")).MustReturn(2);
         (await FlamingoCommand.RunAsync("batch", "--input", input, "--output", folder.File("o"), "--key-file", "k")).MustReturn(2);
         var mine = folder.Write("mine.txt", "keep me");
-        Assert.Contains("no run wrote it", (await FlamingoCommand.RunAsync("batch", "--input", input, "--output", mine)).MustReturn(1).Error,
+        Assert.Contains("no run wrote it",
+            (await FlamingoCommand.RunAsync("batch", "--input", input, "--output", mine)).MustReturn(1).Error,
             StringComparison.Ordinal);
         Assert.Equal("keep me", File.ReadAllText(mine));
     }
+
+    private static string Json(string picture) => JsonSerializer.Serialize(Examples.Prompt(picture));
 
     private static IReadOnlyList<JsonNode> Read(string file) => [.. File.ReadLines(file).Select(line => JsonNode.Parse(line)!)];
 }

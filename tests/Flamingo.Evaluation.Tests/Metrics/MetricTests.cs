@@ -28,7 +28,8 @@ public class MetricTests
     {
         var random = new Random(7);
         for (var round = 0; round < 2000; round++)
-            CaptionTokenizer.Split(new string([.. Enumerable.Range(0, 40).Select(_ => (char)random.Next(1, random.Next(2) == 0 ? 128 : 0x3000))]));
+            CaptionTokenizer.Split(
+                new string([.. Enumerable.Range(0, 40).Select(_ => (char)random.Next(1, random.Next(2) == 0 ? 128 : 0x3000))]));
         Assert.NotEmpty(CaptionTokenizer.Split(new string('a', 20_000) + " " + string.Concat(Enumerable.Repeat("a.", 5_000))));
     }
 

@@ -19,7 +19,8 @@ public sealed class RunPlanTests
         Assert.Equal(plan.Length, plan.Select(one => string.Join(' ', one.ShotIds)).Distinct().Count());
         // more shots are the fewer ones and others, so that a curve over shots shows what the added ones bring
         foreach (var four in plan.Where(one => one.Condition.Shots == 4))
-            Assert.Equal(four.ShotIds, plan.Single(one => one.Condition == four.Condition with { Shots = 8 } && one.Query.Id == four.Query.Id)
+            Assert.Equal(four.ShotIds,
+                plan.Single(one => one.Condition == four.Condition with { Shots = 8 } && one.Query.Id == four.Query.Id)
                 .ShotIds.Take(4));
     }
 
@@ -43,7 +44,8 @@ public sealed class RunPlanTests
     public void Samples_are_some_of_the_queries_in_the_order_of_the_file_and_others_in_another_trial()
     {
         var plan = RunPlan.Of(SmallBenchmark.Captions(100, 20), new RunOptions { Shots = [4], Samples = 10, Seeds = [1, 2] }).ToArray();
-        var trials = plan.GroupBy(one => one.Condition.Trial).Select(trial => trial.Select(one => int.Parse(one.Query.Id[1..])).ToArray()).ToArray();
+        var trials = plan.GroupBy(one => one.Condition.Trial).Select(trial => trial.Select(one => int.Parse(one.Query.Id[1..])).ToArray())
+            .ToArray();
         Assert.All(trials, trial => Assert.Equal(trial.Order(), trial));
         Assert.All(trials, trial => Assert.Equal(10, trial.Length));
         Assert.NotEqual(trials[0], trials[1]);
@@ -82,7 +84,8 @@ public sealed class RunPlanTests
         Assert.Equal(5 * (2 + 3), plan.Length); // zero shots have nothing to change
         foreach (var changed in plan.Where(one => one.Condition.Ablation != RunOptions.None))
         {
-            var plain = plan.Single(one => one.Condition == changed.Condition with { Ablation = RunOptions.None } && one.Query.Id == changed.Query.Id);
+            var plain = plan.Single(one => one.Condition == changed.Condition with { Ablation = RunOptions.None }
+                && one.Query.Id == changed.Query.Id);
             Assert.Equal(plain.ShotIds, changed.ShotIds);
             var (labels, pictures) = (plain.Shots.Select(shot => shot.Answer), plain.Shots.Select(Picture));
             switch (changed.Condition.Ablation)

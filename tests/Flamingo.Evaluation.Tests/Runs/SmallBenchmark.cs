@@ -14,7 +14,8 @@ internal static class SmallBenchmark
 
     public static Benchmark Episodes() => new("episodes", BenchmarkKind.Complete, BenchmarkMetric.ExactMatch,
     [
-        Item("0", " red", "color") with { Shots = [Item("0.0", " red"), Item("0.1", " blue"), Item("0.2", " red")], ShotCounts = [0, 1, 2] },
+        Item("0", " red", "color") with { Shots = [Item("0.0", " red"), Item("0.1", " blue"), Item("0.2", " red")],
+            ShotCounts = [0, 1, 2] },
         Item("1", " two", "count") with { Shots = [Item("1.0", " one")], ShotCounts = [1] },
     ], []);
 }

@@ -14,7 +14,8 @@ public sealed class ScoresTests
     private static readonly Condition Once = new(0, 0, 42, RunOptions.Random);
 
     public static TheoryData<string> Metrics =>
-        [nameof(BenchmarkMetric.Cider), nameof(BenchmarkMetric.VqaAccuracy), nameof(BenchmarkMetric.RocAuc), nameof(BenchmarkMetric.Accuracy),
+        [nameof(BenchmarkMetric.Cider), nameof(BenchmarkMetric.VqaAccuracy), nameof(BenchmarkMetric.RocAuc),
+            nameof(BenchmarkMetric.Accuracy),
             nameof(BenchmarkMetric.ExactMatch), nameof(BenchmarkMetric.VlIcl)];
 
     [Theory]
@@ -28,7 +29,8 @@ public sealed class ScoresTests
         if (benchmark.Labels.Count == 0)
             Assert.Equal(0, Mean(benchmark, (one, _) => Answer(benchmark, one, one.Index) with { Text = "" }));
         else
-            Assert.True(Mean(benchmark, (one, _) => Answer(benchmark, one, one.Index) with { Text = "", Scores = [.. benchmark.Labels.Select(_ => 0.0)] })
+            Assert.True(Mean(benchmark,
+                (one, _) => Answer(benchmark, one, one.Index) with { Text = "", Scores = [.. benchmark.Labels.Select(_ => 0.0)] })
                 < 0.7 * right, "no opinion");
         var shuffled = benchmark with
         {
@@ -92,7 +94,8 @@ public sealed class ScoresTests
             var (scores, items) = Scores.Of(benchmark, answers);
             var path = Path.Combine(folder, name);
             ResultsFile.Write(path, new EvaluationResults(new RunDescription("flamingo eval", "1", "m", new Dictionary<string, string>(),
-                new Dictionary<string, string>(), new Dictionary<string, string>(), DateTimeOffset.UnixEpoch, TimeSpan.FromSeconds(3)), scores, items));
+                new Dictionary<string, string>(), new Dictionary<string, string>(), DateTimeOffset.UnixEpoch, TimeSpan.FromSeconds(3)),
+                    scores, items));
             return path;
         }
 
@@ -108,8 +111,10 @@ public sealed class ScoresTests
         Assert.Equal((Items, 100.0, 75.0, -25.0), (score.Pairs, score.First, score.Second, score.Difference));
         Assert.True(score.High < 0 && score.Low < -25);
         Assert.Empty(remarks);
-        var others = all with { Items = [.. all.Items.Select(item => item with { Answer = item.Answer with { Id = "x" + item.Answer.Id } })] };
-        Assert.Contains("nothing to compare", Assert.Throws<BenchmarkException>(() => Comparison.Of(all, others)).Message, StringComparison.Ordinal);
+        var others = all with { Items =
+            [.. all.Items.Select(item => item with { Answer = item.Answer with { Id = "x" + item.Answer.Id } })] };
+        Assert.Contains("nothing to compare", Assert.Throws<BenchmarkException>(() => Comparison.Of(all, others)).Message,
+            StringComparison.Ordinal);
         Directory.Delete(folder, recursive: true);
     }
 
@@ -127,7 +132,8 @@ public sealed class ScoresTests
         var answer = new ItemAnswer(benchmark.Name, "", Once, one.Item.Id, [], right < Items ? Words(benchmark.Metric, right) : "nothing");
         if (benchmark.Labels.Count == 0) return answer;
         var label = benchmark.Labels.ToList().IndexOf(right < Items ? Words(benchmark.Metric, right) : benchmark.Labels[0]);
-        return answer with { Scores = [.. benchmark.Labels.Index().Select(other => other.Index == label ? -0.1 - (one.Index / 1000.0) : -4.0)] };
+        return answer with { Scores =
+            [.. benchmark.Labels.Index().Select(other => other.Index == label ? -0.1 - (one.Index / 1000.0) : -4.0)] };
     }
 
     private static Benchmark Benchmark(BenchmarkMetric metric) => new("b", BenchmarkKind.Complete, metric,

@@ -83,7 +83,8 @@ public sealed class OrderedOutputTests : IDisposable
 
         System.IO.File.WriteAllText(Path.Combine(_folder, "mine.txt"), "a file of somebody\n");
         Assert.Contains("no run wrote it", Assert.Throws<BenchmarkException>(
-            () => OrderedOutput.Open(Path.Combine(_folder, "mine.txt"), true, 4, Identity, restart: false)).Message, StringComparison.Ordinal);
+            () => OrderedOutput.Open(Path.Combine(_folder, "mine.txt"), true, 4, Identity, restart: false)).Message,
+                StringComparison.Ordinal);
         Assert.Equal("a file of somebody\n", System.IO.File.ReadAllText(Path.Combine(_folder, "mine.txt")));
     }
 
@@ -94,7 +95,8 @@ public sealed class OrderedOutputTests : IDisposable
         var read = 0;
         var reading = Task.Run(() =>
         {
-            foreach (var _ in output.Missing(Enumerable.Range(1, 10).Select(line => (long)line), line => line, TestContext.Current.CancellationToken))
+            foreach (var _ in output.Missing(Enumerable.Range(1, 10).Select(line => (long)line), line => line,
+                TestContext.Current.CancellationToken))
                 Interlocked.Increment(ref read);
         }, TestContext.Current.CancellationToken);
         await TestSync.UntilAsync(() => Volatile.Read(ref read) == 3);

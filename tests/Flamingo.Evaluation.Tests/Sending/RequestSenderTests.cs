@@ -25,7 +25,8 @@ public sealed class RequestSenderTests
         }
 
         var answers = new List<(int, int)>();
-        await foreach (var sent in sender.SendAsync(Enumerable.Range(0, 100), Ask, TestContext.Current.CancellationToken)) answers.Add((sent.Request, sent.Answer));
+        await foreach (var sent in sender.SendAsync(Enumerable.Range(0, 100), Ask, TestContext.Current.CancellationToken))
+            answers.Add((sent.Request, sent.Answer));
         Assert.Equal(Enumerable.Range(0, 100).Select(request => (request, request * 2)), answers.Order());
         Assert.Equal(4, most);
     }
@@ -41,7 +42,8 @@ public sealed class RequestSenderTests
 
         var sender = new RequestSender(new SendingOptions(3, TimeSpan.Zero), TimeProvider.System);
         var taken = 0;
-        await foreach (var _ in sender.SendAsync(Endless(), (request, _) => Task.FromResult(request), TestContext.Current.CancellationToken))
+        await foreach (var _ in sender.SendAsync(Endless(), (request, _) => Task.FromResult(request),
+            TestContext.Current.CancellationToken))
         {
             Assert.True(Volatile.Read(ref read) <= taken + 1 + 3 + 3, $"{read} were read when {taken} answers were taken");
             if (++taken == 50) break;
@@ -108,11 +110,13 @@ public sealed class RequestSenderTests
             }
         }
 
-        await Assert.ThrowsAnyAsync<InvalidOperationException>(() => CollectAsync(sender.SendAsync(Enumerable.Range(0, 100), Ask, TestContext.Current.CancellationToken)));
+        await Assert.ThrowsAnyAsync<InvalidOperationException>(() =>
+            CollectAsync(sender.SendAsync(Enumerable.Range(0, 100), Ask, TestContext.Current.CancellationToken)));
         Assert.Equal(0, running);
     }
 
-    private static async Task<List<Sent<TRequest, TAnswer>>> CollectAsync<TRequest, TAnswer>(IAsyncEnumerable<Sent<TRequest, TAnswer>> answers)
+    private static async Task<List<Sent<TRequest, TAnswer>>> CollectAsync<TRequest, TAnswer>(
+        IAsyncEnumerable<Sent<TRequest, TAnswer>> answers)
     {
         var all = new List<Sent<TRequest, TAnswer>>();
         await foreach (var sent in answers) all.Add(sent);
@@ -123,7 +127,8 @@ public sealed class RequestSenderTests
     private static async Task PassAsync(FakeTimeProvider time, SemaphoreSlim waiting, Task all)
     {
         while (!all.IsCompleted)
-            if (await waiting.WaitAsync(TimeSpan.FromMilliseconds(20), TestContext.Current.CancellationToken) || !all.IsCompleted) time.Advance(TimeSpan.FromSeconds(1));
+            if (await waiting.WaitAsync(TimeSpan.FromMilliseconds(20), TestContext.Current.CancellationToken)
+                || !all.IsCompleted) time.Advance(TimeSpan.FromSeconds(1));
     }
 
     private static void InterlockedMax(ref int most, int value)

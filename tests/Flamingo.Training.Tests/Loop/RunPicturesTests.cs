@@ -21,7 +21,8 @@ public sealed class RunPicturesTests : IDisposable
                 metrics.Add(new JsonObject
                 {
                     ["step"] = (long)step,
-                    ["accuracy"] = new JsonObject { ["vqa at 1 shots"] = step / 20.0, ["naming at 0 shots"] = 0.0, ["naming at 8 shots"] = step / 25.0,
+                    ["accuracy"] = new JsonObject { ["vqa at 1 shots"] = step / 20.0, ["naming at 0 shots"] = 0.0,
+                        ["naming at 8 shots"] = step / 25.0,
                         ["a at 1 shots"] = 0.5, ["b at 1 shots"] = 0.5 },
                 });
             metrics.Draw();
