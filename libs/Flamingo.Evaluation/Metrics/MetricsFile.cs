@@ -40,11 +40,11 @@ public static class MetricsFile
             "postprocess_caption", captions.Select(row => (GeneratedText.Caption(row.Generated), row.Caption, row.Generated))));
         if (content.Cider is { } cider)
         {
-            sections.Add(Texts("cider_tokens", cider.Rows.SelectMany(row => row.References.Append(row.Prediction)
-                .Zip(row.TokenizedReferences.Append(row.TokenizedPrediction), (caption, tokens) =>
-                    (string.Join(' ', CaptionTokenizer.Split(caption)), tokens, caption)))));
-            var scores = Cider.Of([.. cider.Rows.Select(row => CaptionTokenizer.Split(row.Prediction))],
-                [.. cider.Rows.Select(row => row.References.Select(CaptionTokenizer.Split).ToArray())]);
+            sections.Add(Texts("cider_tokens",
+                Tokens([.. cider.Rows.SelectMany(row => row.References)], [.. cider.Rows.SelectMany(row => row.TokenizedReferences)])
+                    .Concat(Tokens([.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(row => row.TokenizedPrediction)]))));
+            var scores = Cider.OfTexts(
+                [.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(IReadOnlyList<string> (row) => row.References)]);
             sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1,
                 cider.Overall));
         }
@@ -80,6 +80,11 @@ public static class MetricsFile
             different.Length == 0 ? null
                 : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file");
     }
+
+    // CIDEr also counts the parts of a token with a no-break space, so these are compared.
+    private static IEnumerable<(string Ours, string Theirs, string Row)> Tokens(string[] captions, string[] tokenized) =>
+        CaptionTokenizer.SplitAll(captions).Select((words, index) => (string.Join(' ', words),
+            string.Join(' ', tokenized[index].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), captions[index]));
 
     // A score that is no number on one side alone is as different as can be.
     private static double Difference(double ours, double theirs) =>

@@ -38,8 +38,8 @@ public static class Scores
         var asked = given.Select(answer => queries.GetValueOrDefault(answer.Id)
             ?? throw new BenchmarkException($"{benchmark.Name} has no query {answer.Id}, to which there is an answer.")).ToArray();
         double[] scores = benchmark.Metric == BenchmarkMetric.Cider
-            ? [.. Cider.Of([.. given.Select(answer => CaptionTokenizer.Split(GeneratedText.Caption(answer.Text)))],
-                [.. asked.Select(query => query.References.Select(CaptionTokenizer.Split).ToArray())]).Select(score => 100 * score)]
+            ? [.. Cider.OfTexts([.. given.Select(answer => GeneratedText.Caption(answer.Text))], [.. asked.Select(query => query.References)])
+                .Select(score => 100 * score)]
             : [.. given.Zip(asked, (answer, query) => Score(benchmark, query, answer))];
         return given.Zip(scores, (answer, score) => new ScoredItem(answer, score))
             .Concat(failed.Select(answer => new ScoredItem(answer, null)));
