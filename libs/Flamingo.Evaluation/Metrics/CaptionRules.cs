@@ -53,7 +53,8 @@ internal static class CaptionRules
 
     private const string Basic = @"[\p{L}\p{Nd}]", Digit = @"\p{Nd}", Hyphen = @"[-_\u058A\u2010\u2011]";
     private const string Space = @"[ \t\u00A0\u2000-\u200A\u3000]", SpaceOrEnd = @"[ \t\u00A0\u2000-\u200A\u3000\n]";
-    private const string Apostrophe = @"(?:['\u0092\u2019]|(?i:&apos;))", AnyApostrophe = @"(?:['\u0092\u2019`\u0091\u2018\u201B]|(?i:&apos;))";
+    private const string Apostrophe = @"(?:['\u0092\u2019]|(?i:&apos;))";
+    private const string AnyApostrophe = @"(?:['\u0092\u2019`\u0091\u2018\u201B]|(?i:&apos;))";
     private const string Clitic = $@"{Apostrophe}(?:[msdMSD]|(?i:re|ve|ll))", Not = $"[nN]{AnyApostrophe}[tT]";
     private const string Word = $@"{Letter}(?:{Letter}|{Digit})*(?:[.!?]{Letter}(?:{Letter}|{Digit})*)*";
     private const string Article = $@"[dDoOlL]{AnyApostrophe}{Basic}"; // d'œuvre, o'clock, l'eau
@@ -82,13 +83,15 @@ internal static class CaptionRules
 
     private const string Titles =
         "(?i:Mr|Mrs|Ms|Drs?|Profs?|Sens?|Reps?|Attys?|Lt|Col|Gen|Messrs|Govs?|Adm|Rev|Maj|Sgt|Cpl|Pvt|Capt|Ste?|Ave|Pres|Lieut|Hon|Brig"
-        + "|Co?mdr|Pfc|Spc|Supts?|Det|Mt|Ft|Adj|Adv|Asst|Assoc|Ens|Insp|Mlle|Mme|Msgr|Sfc|vs|Alex|Wm|Jos|Cie|cf|TREAS|Ph|Invt|Elec|Natl|Dept)"
+        + "|Co?mdr|Pfc|Spc|Supts?|Det|Mt|Ft|Adj|Adv|Asst|Assoc|Ens|Insp|Mlle|Mme|Msgr|Sfc|vs|Alex|Wm|Jos|Cie|cf|TREAS|Ph|Invt|Elec"
+        + "|Natl|Dept)"
         + @"|[M](?i:iss)|(?i:M)[ft](?i:g)|(?i:a\.k\.a)";
 
     // A sentence begins with these words. After a single letter with a period the period is then the end of the sentence.
     private const string Beginning =
-        "(?:A(?i:bout|ccording|dditionally|fter|n|s|t)?|B(?i:ut)|E(?i:arlier)|H(?i:e|er|ere|owever)|I(?i:f|n|t)|L(?i:ast)|M(?i:any|ore|r[.]|s[.])"
-        + "|N(?i:ow)|O(?i:nce|ne|ther|ur)|S(?i:he|ince|o|ome|uch)|T(?i:hat|he|heir|hen|here|hese|hey|his)|W(?i:e|hen|hile|hat)|Y(?i:et|ou))";
+        "(?:A(?i:bout|ccording|dditionally|fter|n|s|t)?|B(?i:ut)|E(?i:arlier)|H(?i:e|er|ere|owever)|I(?i:f|n|t)|L(?i:ast)"
+        + "|M(?i:any|ore|r[.]|s[.])|N(?i:ow)|O(?i:nce|ne|ther|ur)|S(?i:he|ince|o|ome|uch)|T(?i:hat|he|heir|hen|here|hese|hey|his)"
+        + "|W(?i:e|hen|hile|hat)|Y(?i:et|ou))";
 
     private static readonly (string Pattern, TokenKind Kind)[] Table =
     [
@@ -135,8 +138,8 @@ internal static class CaptionRules
         ($@"(?:{Closing})\.(?=(?<then>[\s\S]{{2}}))", TokenKind.Plain), ($@"(?:{Closing})\.", TokenKind.Plain),
         ($@"(?:{Acronym}|{Titles})\.", TokenKind.Plain), ($"(?:{Acronym}|{Titles})(?=(?<then>{SpaceOrEnd}))", TokenKind.Plain),
         ($"{Apostrophe}[0-9][0-9](?=(?<then>{SpaceOrEnd}))", TokenKind.Plain),
-        ($@"(?:{Letter}|{Digit})+(?:[.](?:{Letter}|{Digit})+)*[.](?i:bat|bmp|cgi|cpp|class|c|dll|docx?|exe|gif|gz|html?|h|jar|java|jpe?g|mov"
-            + $@"|mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|xml|x|zip)(?=(?<then>{SpaceOrEnd}|[.?!,]))", TokenKind.Plain),
+        ($@"(?:{Letter}|{Digit})+(?:[.](?:{Letter}|{Digit})+)*[.](?i:bat|bmp|cgi|cpp|class|c|dll|docx?|exe|gif|gz|html?|h|jar|java|jpe?g"
+            + $@"|mov|mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|xml|x|zip)(?=(?<then>{SpaceOrEnd}|[.?!,]))", TokenKind.Plain),
         ($@"{Word}\.{Comma}", TokenKind.Word),
         (@"(?:\([0-9]{2,3}\)[ \u00A0]?|(?:\+\+?)?(?:[0-9]{2,4}[- \u00A0])?[0-9]{2,4}[- \u00A0])[0-9]{3,4}[- \u00A0]?[0-9]{3,5}",
             TokenKind.Bracketed),
@@ -158,8 +161,9 @@ internal static class CaptionRules
         (@"''|[`\u2018-\u201F\u0091-\u0094\u2039\u203A\u00AB\u00BB]{1,2}", TokenKind.Quotes), (Apostrophe, TokenKind.Quotes),
         (@"<<|>>", TokenKind.Plain),
         (@"[+%&~^|\\\u00A6\u00A7\u00A8\u00A9\u00AC\u00AE-\u00BA\u00D7\u00F7\u0387\u05BE\u05C0\u05C3\u05C6\u05F3\u05F4\u0600-\u0603"
-            + @"\u0606-\u060A\u060C\u0614\u061B\u061E\u066A\u066D\u0703-\u070D\u07F6-\u07F8\u0964\u0965\u0E4F\u1FBD\u2016\u2017\u2020-\u2023"
-            + @"\u2030-\u2038\u203B\u203E-\u2042\u2044\u207A-\u207F\u208A-\u208E\u2100-\u214F\u2190-\u2BFF\u3012\u30FB\uFF01-\uFF0F"
+            + @"\u0606-\u060A\u060C\u0614\u061B\u061E\u066A\u066D\u0703-\u070D\u07F6-\u07F8\u0964\u0965\u0E4F\u1FBD"
+            + @"\u2016\u2017\u2020-\u2023\u2030-\u2038\u203B\u203E-\u2042\u2044\u207A-\u207F\u208A-\u208E"
+            + @"\u2100-\u214F\u2190-\u2BFF\u3012\u30FB\uFF01-\uFF0F"
             + @"\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65]", TokenKind.Plain),
         ($"{Space}+|(?i:&nbsp;)", TokenKind.Nothing),
     ];
@@ -184,7 +188,8 @@ internal static class CaptionRules
     {
         TokenKind.Nothing => "",
         TokenKind.Word => WithoutSoftHyphens(text.ToString()),
-        TokenKind.Bracketed => text.ToString().Replace("(", "-LRB-", StringComparison.Ordinal).Replace(")", "-RRB-", StringComparison.Ordinal),
+        TokenKind.Bracketed => text.ToString().Replace("(", "-LRB-", StringComparison.Ordinal)
+            .Replace(")", "-RRB-", StringComparison.Ordinal),
         TokenKind.Quotes => Quoted(text, opening: false),
         TokenKind.OpeningQuotes => Quoted(text, opening: true),
         TokenKind.Replaced => Replacements.GetValueOrDefault(text.ToString(), text.ToString()),
