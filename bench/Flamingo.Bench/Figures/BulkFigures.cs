@@ -56,7 +56,8 @@ public static class BulkFigures
             distinct += each;
             var sender = new RequestSender(new SendingOptions(inFlight, TimeSpan.FromMinutes(5)), bench.Time);
             var started = bench.Time.GetTimestamp();
-            await foreach (var sent in sender.SendAsync(requests, (request, inner) => stack.Flamingo.CompleteAsync(request, inner), cancellation))
+            await foreach (var sent in sender.SendAsync(
+                requests, (request, inner) => stack.Flamingo.CompleteAsync(request, inner), cancellation))
             {
                 if (sent.Failure is { } failure) throw failure;
                 encoded += sent.Answer!.Cache.Encoded - sent.Answer.Cache.Waits;
