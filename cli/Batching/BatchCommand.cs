@@ -145,7 +145,8 @@ public static class BatchCommand
         }
     }
 
-    private static string Digests(params string[] ofParts) => string.Join(' ', ofParts.Select(digest => digest[..Math.Min(16, digest.Length)]));
+    private static string Digests(params string[] ofParts) =>
+        string.Join(' ', ofParts.Select(digest => digest[..Math.Min(16, digest.Length)]));
 
     /// <summary>What asks a line, and what it holds.</summary>
     /// <param name="Model">Digests of the weights that answer.</param>

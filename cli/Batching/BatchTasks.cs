@@ -155,7 +155,8 @@ internal sealed class BatchTasks(OpenedFlamingo opened, string folder, string te
                     continue;
                 }
 
-                RefuseOthers(item, $"{at}.", [.. PictureMembers, .. asks ? ["question"] : Array.Empty<string>(), "answer"], "an example", faults);
+                string[] known = asks ? [.. PictureMembers, "question", "answer"] : [.. PictureMembers, "answer"];
+                RefuseOthers(item, $"{at}.", known, "an example", faults);
                 var isTextAlone = !VisualJson.Kinds.Append("picture_id").Any(kind => item.TryGetProperty(kind, out _));
                 examples.Add(new TaskExample(isTextAlone ? null : Visual(item, $"{at}.", faults),
                     asks ? String(item, "question", faults, $"{at}.") ?? "" : "", String(item, "answer", faults, $"{at}.") ?? ""));

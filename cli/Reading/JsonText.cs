@@ -25,8 +25,9 @@ internal static class JsonText
         catch (InvalidOperationException)
         {
             // The parser compares names, and throws this where an escape in a name stands for half of a character.
-            faults.Add($"{file} is not valid JSON: {(line is { } only ? $"line {only}: " : "")}a name has half of a surrogate pair, such as "
-                + "\\ud83d without its second half. Write the whole character.");
+            var place = line is { } only ? $"line {only}: " : "";
+            faults.Add($"{file} is not valid JSON: {place}a name has half of a surrogate pair, such as \\ud83d without its second half. "
+                + "Write the whole character.");
             return null;
         }
     }

@@ -53,12 +53,13 @@ public sealed class RequestSender
         }).Build();
     }
 
-    /// <inheritdoc cref="SendAsync{TRequest, TAnswer}(IAsyncEnumerable{TRequest}, Func{TRequest, CancellationToken, Task{TAnswer}}, CancellationToken)"/>
+    /// <summary>Sends the requests and returns each with its answer, in the order in which the answers come.</summary>
+    /// <param name="ask">Makes one call. Other exceptions than <see cref="FlamingoException"/> end the whole.</param>
     public IAsyncEnumerable<Sent<TRequest, TAnswer>> SendAsync<TRequest, TAnswer>(
         IEnumerable<TRequest> requests, Func<TRequest, CancellationToken, Task<TAnswer>> ask, CancellationToken cancellation = default) =>
         SendAsync(requests.ToAsyncEnumerable(), ask, cancellation);
 
-    /// <summary>Sends the requests and returns each with its answer, in the order in which the answers come.</summary>
+    /// <summary>Sends requests that may have to be waited for.</summary>
     /// <param name="requests">It is cancelled when the sending ends early, so it may wait before it returns a request.</param>
     /// <param name="ask">Makes one call. Other exceptions than <see cref="FlamingoException"/> end the whole.</param>
     public async IAsyncEnumerable<Sent<TRequest, TAnswer>> SendAsync<TRequest, TAnswer>(
