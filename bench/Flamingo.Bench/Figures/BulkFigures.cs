@@ -6,11 +6,12 @@ namespace Flamingo.Bench.Figures;
 
 /// <summary>
 /// Answers about many pictures, all at once as <c>flamingo batch</c> sends them, over the same kind of pictures one after another. Of a
-/// small model, 900 pictures with 8 shots each from 64 that are known; of a published geometry, 48 pictures alone and 20 tokens each.
+/// small model, 150 pictures in each half of a round, with 8 shots each from 64 that are known; of a published geometry, 8 pictures alone
+/// and 20 tokens each. With <c>--repetitions 3</c> these are 900 and 48 pictures.
 /// </summary>
 public static class BulkFigures
 {
-    private const int Rounds = 3, Pool = 64, InFlight = 64;
+    private const int Pool = 64, InFlight = 64;
 
     public static IEnumerable<Figure> All =>
     [
@@ -26,13 +27,11 @@ public static class BulkFigures
         bench.OnceAsync("bulk", async () =>
     {
         var stack = await bench.EmbeddedAsync(cancellation);
-        var (pictures, shots, tokens) = bench.IsSmall ? (900, 8, 14) : (48, 0, 20);
+        var (each, shots, tokens) = bench.IsSmall ? (150, 8, 14) : (8, 0, 20);
         var (encoded, distinct) = (0L, 0L);
         var pool = shots == 0 ? [] : await PoolAsync();
         var random = new Random(1);
-        // Half of the pictures in bulk and half one after another, in alternation.
-        var each = pictures / 2 / Rounds;
-        var pairs = await Interleaved.RunAsync(Rounds, () => RateAsync(InFlight), () => RateAsync(1));
+        var pairs = await Interleaved.RunAsync(bench.Repetitions, () => RateAsync(InFlight), () => RateAsync(1));
         await bench.ReportAsync($"{encoded} encodings of {distinct} distinct pictures");
         return (pairs, (double)encoded / distinct);
 
@@ -56,7 +55,8 @@ public static class BulkFigures
             distinct += each;
             var sender = new RequestSender(new SendingOptions(inFlight, TimeSpan.FromMinutes(5)), bench.Time);
             var started = bench.Time.GetTimestamp();
-            await foreach (var sent in sender.SendAsync(requests, (request, inner) => stack.Flamingo.CompleteAsync(request, inner), cancellation))
+            await foreach (var sent in sender.SendAsync(
+                requests, (request, inner) => stack.Flamingo.CompleteAsync(request, inner), cancellation))
             {
                 if (sent.Failure is { } failure) throw failure;
                 encoded += sent.Answer!.Cache.Encoded - sent.Answer.Cache.Waits;
