@@ -109,7 +109,8 @@
     make('option', { value: 'worst' }, 'the worst first'), make('option', { value: 'best' }, 'the best first'));
   const search = make('input', { id: 'search', type: 'search', autocomplete: 'off' });
   form.append(
-    make('div', {}, make('label', { for: 'order' }, 'Order'), order), make('div', {}, make('label', { for: 'search' }, 'Search for a text'), search));
+    make('div', {}, make('label', { for: 'order' }, 'Order'), order),
+    make('div', {}, make('label', { for: 'search' }, 'Search for a text'), search));
 
   /** Everything that can be searched: ids, questions, answers and references of an answer and of its shots. */
   function searched(sample) {

@@ -1,0 +1,112 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Flamingo.Abstractions;
+using Flamingo.Evaluation.Datasets;
+using Flamingo.Evaluation.Sending;
+
+namespace Flamingo.Evaluation.Runs;
+
+/// <summary>
+/// CLIP's pooled embeddings of pictures, for RICES (retrieval of in-context examples by similarity, Yang et al. 2022): computed once per
+/// picture, and kept in a folder if one is named.
+/// </summary>
+/// <param name="folder">Where embeddings are kept between runs, one file per encoder; null keeps them in memory alone.</param>
+public sealed class PictureEmbeddings(
+    IFlamingo flamingo, FlamingoModel model, RequestSender sender, string? folder, string tenant = TenantName.Default)
+{
+    private const int AtOnce = 8; // pictures of one call
+    private const int IdBytes = 32;
+
+    private readonly Dictionary<string, float[]> _byId = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _idOfFile = new(StringComparer.Ordinal);
+
+    /// <summary>Pictures that had to be computed, not found.</summary>
+    public int Computed { get; private set; }
+
+    /// <summary>Computes the embeddings that are not known yet.</summary>
+    /// <param name="files">Paths of encoded pictures; repetitions cost nothing.</param>
+    /// <exception cref="FlamingoException">A picture cannot be encoded, or the model has no pooled embedding.</exception>
+    public async Task LoadAsync(IEnumerable<string> files, Action<int, int> report, CancellationToken cancellation)
+    {
+        using var kept = folder is null ? null : OpenKept(folder);
+        if (kept is not null) ReadKept(kept);
+        var missing = new List<(string File, string Id)>();
+        var asked = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in files.Distinct(StringComparer.Ordinal))
+        {
+            var id = _idOfFile[file] = PictureId.Of(await File.ReadAllBytesAsync(file, cancellation));
+            if (!_byId.ContainsKey(id) && asked.Add(id)) missing.Add((file, id));
+        }
+
+        await foreach (var sent in sender.SendAsync(missing.Chunk(AtOnce), EncodeAsync, cancellation))
+        {
+            if (sent.Failure is { } failure) throw failure;
+            foreach (var ((_, id), embedding) in sent.Request.Zip(sent.Answer!))
+            {
+                _byId[id] = embedding;
+                if (kept is not null) Keep(kept, id, embedding);
+                report(++Computed, missing.Count);
+            }
+        }
+    }
+
+    /// <summary>The examples from the nearest to the farthest from the query's last picture; equally near ones keep their order.</summary>
+    public IReadOnlyList<BenchmarkItem> Nearest(BenchmarkItem query, IReadOnlyList<BenchmarkItem> examples)
+    {
+        var vector = Of(query);
+        return [.. examples.OrderByDescending(example => TensorPrimitives.Dot<float>(vector, Of(example)))];
+    }
+
+    private float[] Of(BenchmarkItem item) => _byId[_idOfFile[item.Parts.OfType<PicturePart>().Last().File]];
+
+    private async Task<float[][]> EncodeAsync((string File, string Id)[] pictures, CancellationToken cancellation)
+    {
+        var bytes = await Task.WhenAll(pictures.Select(picture => File.ReadAllBytesAsync(picture.File, cancellation)));
+        var encoded = await flamingo.EncodeAsync(
+            new FlamingoEncodeRequest([.. bytes.Select(file => new FlamingoPicture(file))], IncludePooled: true) { Tenant = tenant },
+                cancellation);
+        return [.. encoded.Pooled.Select(pooled =>
+        {
+            var values = pooled.ToFloats();
+            var length = TensorPrimitives.Norm<float>(values);
+            if (length > 0) TensorPrimitives.Divide(values, length, values);
+            return values;
+        })];
+    }
+
+    // A record is a picture's id and its embedding, little-endian f32. Records are only appended, and a half-written last one is cut off.
+    private FileStream OpenKept(string into)
+    {
+        Directory.CreateDirectory(into);
+        var encoder = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(
+            $"{model.Vision.WeightsDigest} {model.Vision.PreprocessingVersion} {model.Vision.Orientation} {model.Vision.Alpha} "
+            + $"{model.Vision.Dtype}"));
+        return new FileStream(
+            Path.Combine(into, $"{Convert.ToHexStringLower(encoder)[..16]}.embeddings"), FileMode.OpenOrCreate, FileAccess.ReadWrite,
+                FileShare.None);
+    }
+
+    private void ReadKept(FileStream kept)
+    {
+        var record = new byte[IdBytes + (model.Vision.PooledWidth * sizeof(float))];
+        var whole = kept.Length / record.Length * record.Length;
+        kept.SetLength(whole);
+        while (kept.Position < whole)
+        {
+            kept.ReadExactly(record);
+            _byId[Convert.ToHexStringLower(record.AsSpan(0, IdBytes))] = MemoryMarshal.Cast<byte, float>(record.AsSpan(IdBytes)).ToArray();
+        }
+    }
+
+    private static void Keep(FileStream kept, string id, float[] embedding)
+    {
+        var record = new byte[IdBytes + (embedding.Length * sizeof(float))];
+        Convert.FromHexString(id).CopyTo(record, 0);
+        for (var value = 0; value < embedding.Length; value++)
+            BinaryPrimitives.WriteSingleLittleEndian(record.AsSpan(IdBytes + (value * sizeof(float))), embedding[value]);
+        kept.Write(record);
+        kept.Flush();
+    }
+}
