@@ -1,5 +1,6 @@
 using System.Xml.Linq;
 using Flamingo.Evaluation.Reports.Curves;
+using Flamingo.Evaluation.Runs;
 
 namespace Flamingo.Evaluation.Reports;
 
@@ -21,8 +22,8 @@ internal static class ScoreSections
         one that is asked about.</dd></div>
         <div><dt>changes</dt><dd>Whether the examples were spoilt on purpose. If the score stays the same with blank or wrong pictures, the
         model learns from the texts of the examples and not from their pictures.</dd></div>
-        <div><dt>no examples</dt><dd>As in the papers, the model then sees two texts without pictures, which tell it the form of an
-        answer.</dd></div>
+        <div><dt>no examples</dt><dd>For captions, questions and labels the model then sees two texts without pictures, as in the papers:
+        they tell it the form of an answer.</dd></div>
         </dl></details>
         {results.Scores.GroupBy(score => score.Benchmark).Select(Benchmark)}
         </section>
@@ -64,12 +65,12 @@ internal static class ScoreSections
     private static IEnumerable<Markup> Findings(IGrouping<string, ShotScore> group)
     {
         var name = group.Key.Length > 0 ? $"{group.Key}: " : "";
-        var whole = group.Where(score => score.Ablation == "none").ToList();
+        var whole = group.Where(score => score.Ablation == RunOptions.None).ToList();
         if (whole.MaxBy(score => score.Mean) is not { } best) yield break;
         yield return $"<li>{name}Best score: {Strong(best)} with {Shots(best)}.</li>\n";
         if (whole.Find(score => score.Shots == 0) is { } without && best.Shots > 0)
             yield return $"<li>{name}Without examples: {Strong(without)}.</li>\n";
-        foreach (var changed in group.Where(score => score.Ablation != "none")
+        foreach (var changed in group.Where(score => score.Ablation != RunOptions.None)
             .GroupBy(score => (score.Selection, score.Ablation)).Select(way => way.MaxBy(score => score.Shots)!))
         {
             var same = whole.Find(score => score.Shots == changed.Shots && score.Selection == changed.Selection);
@@ -83,7 +84,7 @@ internal static class ScoreSections
 
     private static List<Markup> Extremes(IEnumerable<ShotScore> scores)
     {
-        var whole = scores.Where(score => score.Ablation == "none").OrderBy(score => score.Mean).ToList();
+        var whole = scores.Where(score => score.Ablation == RunOptions.None).OrderBy(score => score.Mean).ToList();
         if (whole.Count == 0) return [];
         var (lowest, best) = (whole[0], whole[^1]);
         return
@@ -108,7 +109,7 @@ internal static class ScoreSections
             new("task", "", score => score.Group) { IsThere = scores.Exists(score => score.Group.Length > 0) },
             new("examples", "", score => ReportWords.Selection(score.Selection)),
             new("changes to them", "", score => ReportWords.Ablation(score.Ablation))
-                { IsThere = scores.Exists(score => score.Ablation != "none") },
+                { IsThere = scores.Exists(score => score.Ablation != RunOptions.None) },
             new("shots", "number", score => $"{score.Shots}"),
             new("mean", "number main", score => Value(score) + Spread(score)),
             new("95 % interval", "number", score => $"{ReportWords.Value(metric, score.Low)} to {ReportWords.Value(metric, score.High)}"),
@@ -144,7 +145,7 @@ internal static class ScoreSections
         var published = PublishedScores.Of(name, shots);
         if (published.Count == 0) return Markup.Empty;
         shots = [.. shots.Where(count => published.Any(score => score.Scores.ContainsKey(count)))];
-        var own = scores.Where(score => score.Ablation == "none").GroupBy(score => score.Selection).Select(way => Row(
+        var own = scores.Where(score => score.Ablation == RunOptions.None).GroupBy(score => score.Selection).Select(way => Row(
             "own", "this run", ReportWords.Selection(way.Key), count => way.FirstOrDefault(score => score.Shots == count)?.Mean));
         var others = published.Select(score => Row(
             "", score.Model, score.Selection is { } selection ? ReportWords.Selection(selection) : "as in its model card",

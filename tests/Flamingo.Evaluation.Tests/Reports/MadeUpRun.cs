@@ -106,7 +106,7 @@ internal sealed class MadeUpRun
             {
                 var condition = new Condition(shots, trial, 42ul + (ulong)trial, selection, ablation);
                 string[] drawn = query.Shots is { } own ? [.. own.Take(shots).Select(shot => shot.Id)]
-                    : [.. Enumerable.Range(0, shots == 0 ? 2 : shots).Select(_ => benchmark.Examples[_random.Next(benchmark.Examples.Count)].Id)];
+                    : [.. Enumerable.Range(0, shots).Select(_ => benchmark.Examples[_random.Next(benchmark.Examples.Count)].Id)];
                 var isRight = _random.NextDouble() < share;
                 var other = benchmark.Queries[_random.Next(benchmark.Queries.Count)].References[0];
                 var answer = new ItemAnswer(benchmark.Name, query.Group, condition, query.Id, drawn, isRight ? query.References[0] : other)
