@@ -71,7 +71,7 @@
     return make('article', { class: 'card', 'aria-labelledby': `card${index}` },
       make('h3', { id: `card${index}` }, make('span', {}, `${title} · item `, words(sample.id)),
         make('span', { class: `verdict ${sample.verdict}` }, `${sample.verdict}: ${sample.score}`)),
-      make('p', { class: 'quiet' }, `${sample.choice} · trial ${sample.trial}, seed ${sample.seed}`),
+      make('p', { class: 'quiet' }, `${sample.choice}${sample.choice === '' ? '' : ' · '}trial ${sample.trial}, seed ${sample.seed}`),
       make('div', { class: 'row' },
         item === null ? make('div', { class: 'nothing' }, 'The benchmark has no such item.')
           : make('div', { class: 'asked' }, ...parts(item, `item ${item.id}`, false),

@@ -56,7 +56,7 @@ internal sealed record SampleData(IReadOnlyList<object?> Pictures, IReadOnlyList
             {
                 Note = ReportWords.AblationNote(condition.Ablation),
                 IsBlank = isBlank,
-                Choice = ReportWords.Choice(condition.Selection, condition.Ablation),
+                Choice = condition.Shots == 0 ? "" : ReportWords.Choice(condition.Selection, condition.Ablation),
                 Labels = answer.Scores is { } scores && scores.Count == labels.Count ? Likeliest(labels, scores) : null,
             };
         }
@@ -115,7 +115,7 @@ internal sealed record Sample(
     string Benchmark, string Group, int Shots, int Trial, string Seed, string Selection, string Ablation, string Id, int? Item,
     string Answer, string Score, string Verdict, IReadOnlyList<SampleShot> Drawn)
 {
-    /// <summary>How shots were chosen and changed.</summary>
+    /// <summary>How shots were chosen and changed; empty where there are none.</summary>
     public string Choice { get; init; } = "";
 
     /// <summary>What the model saw in place of what is shown; empty where it saw the same.</summary>
