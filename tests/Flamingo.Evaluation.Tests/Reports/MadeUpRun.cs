@@ -5,7 +5,9 @@ using Flamingo.Testing;
 
 namespace Flamingo.Evaluation.Tests.Reports;
 
-/// <summary>Results that no model gave: answers are drawn with a seed, and scores follow from them. Pictures are those of the shapes.</summary>
+/// <summary>
+/// Results that no model gave: answers are drawn with a seed, and scores follow from them. Pictures are those of the shapes.
+/// </summary>
 internal sealed class MadeUpRun
 {
     public const string Hostile = "</script><script>window.hacked=1</script><img src=x onerror=\"window.hacked=1\">'\"&lt;<!--";
@@ -82,7 +84,7 @@ internal sealed class MadeUpRun
     /// <summary>One benchmark with two labels.</summary>
     public MadeUpRun Memes()
     {
-        var items = Read("retrieval").Queries.Select(item => item with { References = [item.Id.Length == 1 ? "yes" : "no"], Group = "" }).ToList();
+        var items = Read("retrieval").Queries.Select(item => item with { References = [item.Id.Length == 1 ? "yes" : "no"] }).ToList();
         Add(new Benchmark("hateful-memes", BenchmarkKind.Complete, BenchmarkMetric.RocAuc, items, items) { Labels = ["yes", "no"] });
         foreach (var count in new[] { 0, 4 }) Score(Benchmarks[^1], "random", "none", count, 0.55, 2);
         return this;
@@ -96,7 +98,8 @@ internal sealed class MadeUpRun
 
     public void Add(ScoredItem item) => _items.Add(item);
 
-    private void Score(Benchmark benchmark, string selection, string ablation, int shots, double share, int trials, int failing = int.MaxValue)
+    private void Score(
+        Benchmark benchmark, string selection, string ablation, int shots, double share, int trials, int failing = int.MaxValue)
     {
         var (all, top) = (new List<TrialScore>(), benchmark.Metric is BenchmarkMetric.ExactMatch ? 1.0 : 100.0);
         for (var trial = 0; trial < trials; trial++)
@@ -132,11 +135,12 @@ internal sealed class MadeUpRun
             }
 
             var count = benchmark.Queries.Count - failed;
-            all.Add(new TrialScore(trial, 42ul + (ulong)trial, sum / count * (benchmark.Metric is BenchmarkMetric.RocAuc ? 100 : 1), count, failed));
+            var value = sum / count * (benchmark.Metric is BenchmarkMetric.RocAuc ? 100 : 1);
+            all.Add(new TrialScore(trial, 42ul + (ulong)trial, value, count, failed));
         }
 
         var mean = all.Average(trial => trial.Value);
         Add(new ShotScore(benchmark.Name, benchmark.Queries[0].Group, benchmark.Metric, selection, ablation, shots, all, mean,
-            Math.Sqrt(all.Average(trial => Math.Pow(trial.Value - mean, 2))), Math.Max(0, mean - (0.04 * top)), Math.Min(top * 1.5, mean + (0.04 * top))));
+            Math.Sqrt(all.Average(trial => Math.Pow(trial.Value - mean, 2))), Math.Max(0, mean - (0.04 * top)), mean + (0.04 * top)));
     }
 }
