@@ -44,7 +44,7 @@ public sealed class EvaluationReportTests(
         await Expect(page.Locator("#pages")).ToContainTextAsync("Page 3 of 3");
         await Expect(cards).ToHaveCountAsync(6);
 
-        await page.GetByLabel("Number of examples").SelectOptionAsync("8");
+        await page.GetByLabel("Number of examples", new() { Exact = true }).SelectOptionAsync("8");
         await Expect(count).ToHaveTextAsync("4 answers");
         await cards.First.Locator("summary").ClickAsync();
         await Expect(cards.First.Locator("li img")).ToHaveCountAsync(8);
