@@ -132,7 +132,8 @@ public sealed class EvalTaskCommand
         {
             var results = new EvaluationResults(run, scores, items);
             ResultsFile.Write(path, results);
-            var report = Report.WriteBeside(path, results, [benchmark], cancellation: cancellation);
+            var report = Report.WriteBeside(
+                path, results, [benchmark], new ReportOptions { Thumbnail = new Thumbnails(model.Vision).Make }, cancellation);
             error.WriteLine($"flamingo: {path} has the scores and answers, and {report[0]} shows them.");
         }
 
