@@ -161,7 +161,7 @@ public sealed class EvalTaskCommand
         foreach (var (file, refusal) in embeddings.Refused.Take(MostListed))
             error.WriteLine($"flamingo: {file} is never a shot, because it has no embedding: {refusal}");
         if (embeddings.Refused.Count > MostListed)
-            error.WriteLine($"flamingo: So are {embeddings.Refused.Count - MostListed} other pictures.");
+            error.WriteLine($"flamingo: so are {embeddings.Refused.Count - MostListed} other pictures.");
         return embeddings.Nearest(benchmark.Examples);
     }
 

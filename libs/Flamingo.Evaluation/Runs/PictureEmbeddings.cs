@@ -22,13 +22,14 @@ public sealed class PictureEmbeddings(
     private readonly Dictionary<string, float[]> _byId = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _idOfFile = new(StringComparer.Ordinal);
 
-    private readonly Dictionary<string, string> _refused = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal); // by id, as several files may be one picture
 
     /// <summary>Pictures that had to be computed, not found.</summary>
     public int Computed { get; private set; }
 
-    /// <summary>Pictures that the model refused, with its reason. They are never a shot.</summary>
-    public IReadOnlyDictionary<string, string> Refused => _refused;
+    /// <summary>Files of pictures that the model refused, with its reason. They are never a shot.</summary>
+    public IReadOnlyList<(string File, string Reason)> Refused =>
+        [.. _idOfFile.Where(file => _refusals.ContainsKey(file.Value)).Select(file => (file.Key, _refusals[file.Value]))];
 
     /// <summary>Computes the embeddings that are not known yet.</summary>
     /// <param name="files">Paths of encoded pictures; repetitions cost nothing.</param>
@@ -50,12 +51,12 @@ public sealed class PictureEmbeddings(
         await foreach (var sent in sender.SendAsync(missing.Chunk(AtOnce), EncodeAsync, cancellation))
         {
             if (sent.Failure is { } failure) throw failure;
-            foreach (var ((file, id), (embedding, refusal)) in sent.Request.Zip(sent.Answer!))
+            foreach (var ((_, id), (embedding, refusal)) in sent.Request.Zip(sent.Answer!))
             {
                 if (refusal is not null)
                 {
-                    _refused[file] = refusal.Message;
-                    if (_refused.Count == missing.Count) throw refusal; // not one of the pictures is wrong, but the request
+                    _refusals[id] = refusal.Message;
+                    if (_refusals.Count == missing.Count && _byId.Count == 0) throw refusal; // the request is wrong, not the pictures
                     continue;
                 }
 

@@ -68,9 +68,9 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         using var folder = new TemporaryFolder();
         string[] at = ["--server", server.Address];
-        string[] set = [.. RetrievalPictures().Support.Take(16).SelectMany(
-            picture => new[] { "--example", Path.Combine(Shapes, "pictures", picture), $"This is a {picture[..2]}" })];
-        (await FlamingoCommand.RunAsync(["support-set", "put", "words", .. set, .. at])).MustReturn(0);
+        var set = folder.Write("words.jsonl", string.Join('\n', RetrievalPictures().Support.Take(16).Select(picture =>
+            JsonSerializer.Serialize(new { picture = Path.Combine(Shapes, "pictures", picture), text = $"This is a {picture[..2]}" }))));
+        (await FlamingoCommand.RunAsync(["support-set", "put", "words", set, .. at])).MustReturn(0);
         string[] Command(string results) => ["eval", "retrieval", Shapes, "--support-set", "words", "--shots", "4", "--samples", "8",
             "--results", folder.File(results), .. at];
         (await FlamingoCommand.RunAsync(Command("once.json"))).MustReturn(0);
@@ -103,8 +103,9 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
         }
 
         var (query, example) = (Damaged("val"), Damaged("train"));
-        var ran = (await FlamingoCommand.RunAsync("eval", "imagenet", folder.Path, "--shots", "1", "--rices", "--results",
-            folder.File("results.json"), "--server", server.Address)).MustReturn(1);
+        string[] command = ["eval", "imagenet", folder.Path, "--shots", "1", "--rices", "--cache", folder.File("cache"), "--results",
+            folder.File("results.json"), "--server", server.Address];
+        var ran = (await FlamingoCommand.RunAsync(command)).MustReturn(1);
         Assert.Contains($"{example} is never a shot", ran.Error, StringComparison.Ordinal);
         Assert.Contains($"{query} is never a shot", ran.Error, StringComparison.Ordinal);
         Assert.Matches(@"flamingo: imagenet \S+ with 1 shots failed: ", ran.Error);
@@ -112,6 +113,10 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
         Assert.Single(Items(results), item => item.GetProperty("answer").TryGetProperty("error", out _));
         Assert.Single(Items(results), item => !item.TryGetProperty("score", out _));
         Assert.DoesNotContain(Items(results), item => Shots(item).Any(shot => example.EndsWith(shot, StringComparison.Ordinal)));
+        // The second start has all other embeddings and answers, and asks for the failed one again.
+        var again = (await FlamingoCommand.RunAsync(command)).MustReturn(1);
+        Assert.Contains($"{query} is never a shot", again.Error, StringComparison.Ordinal);
+        Assert.Contains("5 answers are there already", again.Error, StringComparison.Ordinal);
 
         static bool Picture(string file) => Path.GetExtension(file) is ".png" or ".jpg" or ".JPEG" or ".jpeg";
     }
