@@ -1,3 +1,4 @@
+using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Security.Keys;
@@ -80,7 +81,10 @@ public static class SecurityRegistration
 
     private static void WarnIfReachable(WebApplication app)
     {
-        var reachable = app.Urls.Where(url => !IsLoopback(BindingAddress.Parse(url).Host)).ToList();
+        // The management port takes no calls of callers.
+        var management = app.Configuration["Endpoints:ManagementPort"];
+        var reachable = app.Urls.Select(BindingAddress.Parse)
+            .Where(url => !IsLoopback(url.Host) && url.Port.ToString(CultureInfo.InvariantCulture) != management).ToList();
         if (reachable.Count > 0)
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecurityRegistration)).Open(string.Join(", ", reachable));
     }
