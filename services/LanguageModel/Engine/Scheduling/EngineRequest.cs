@@ -1,3 +1,4 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
 
@@ -40,10 +41,16 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public virtual bool WantsOnlyBest => false;
 
     /// <summary>Which cross-attention weights of generated tokens are to be returned; null for none.</summary>
-    public virtual Abstractions.AttentionChoice? Attention => null;
+    public virtual AttentionChoice? Attention => null;
 
     /// <summary>Whether blocks of the answer are published to the prefix cache too.</summary>
     public virtual bool PublishesAnswer => false;
+
+    /// <summary>Whether the outputs of the sequences become tokens of answers, and not only scores.</summary>
+    public virtual bool GeneratesTokens => true;
+
+    /// <summary>How each answer ended, for those that read metrics; empty before the end, and for rankings.</summary>
+    public IReadOnlyList<FinishedSample> Answers { get; set; } = [];
 
     /// <summary>Whether the reader of the answer is behind, so that the request should take part in no step for now.</summary>
     public virtual bool WantsPause => false;
@@ -73,6 +80,15 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public int Published { get; set; }
 
     public bool PicturesAreProjected { get; set; }
+
+    /// <summary>Timestamp of the admission; 0 before.</summary>
+    public long Admitted { get; set; }
+
+    /// <summary>Timestamps at which the steps that computed the first and the last token ended; 0 before.</summary>
+    public long FirstToken { get; set; }
+
+    /// <inheritdoc cref="FirstToken"/>
+    public long LastToken { get; set; }
 
     /// <summary>Timestamp at which the first step that computed the request began; 0 before.</summary>
     public long Started { get; set; }
