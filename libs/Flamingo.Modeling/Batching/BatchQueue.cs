@@ -24,6 +24,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private readonly ITimer _timer;
     private TaskCompletionSource? _posted; // not null while a batch is being computed
     private bool _isClosed;
+    private int _running; // items of the running batch
 
     /// <param name="kind">Returns the kind of an item. Items whose kinds are equal may share a batch.</param>
     /// <param name="compute">Computes one forward pass and returns a result for each item, in order. <paramref name="post"/> runs
@@ -42,6 +43,18 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
 
     /// <summary>The batches. A unit of work begins when a batch is posted and ends when it is computed.</summary>
     public Worker Worker { get; }
+
+    /// <summary>Number of items that wait for a batch.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_lock) return _turns.Sum(call => call.Waiting);
+        }
+    }
+
+    /// <summary>Number of items of the batch that is being computed.</summary>
+    public int Running => Volatile.Read(ref _running);
 
     /// <returns>A result for each item, in order.</returns>
     /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
@@ -125,6 +138,7 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     {
         var batch = Take();
         if (batch.Count == 0) return; // all calls have been cancelled in the meantime
+        Volatile.Write(ref _running, batch.Count);
         try
         {
             var results = _compute([.. batch.Select(item => item.Call.Items[item.Index])]);
@@ -137,6 +151,10 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
                 lock (_lock) _turns.Remove(call);
                 call.Completion.TrySetException(exception);
             }
+        }
+        finally
+        {
+            Volatile.Write(ref _running, 0);
         }
     }
 

@@ -65,6 +65,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         _queue = new BatchQueue<Frame, PictureFeatures>(
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
             thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch");
+        _metrics.Watch(() => Math.Max(0, _bound.Items - _queue.Running), () => _queue.Running);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         Workers = [.. _reader.Workers, _queue.Worker];
         // The preprocessing has its own version, and the pooled embedding does not affect latents.
@@ -99,9 +100,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         {
             return await EncodeAllAsync(request, cancellation);
         }
-        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
+        catch (FlamingoException refusal)
         {
-            _log.CallRefused(request.Pictures.Count, refusal.Message);
+            _metrics.Refused(refusal);
+            if (refusal.Kind == FlamingoErrorKind.InvalidArgument) _log.CallRefused(request.Pictures.Count, refusal.Message);
             throw;
         }
     }
@@ -187,8 +189,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         {
             var encoded = thread.Guarded(() => Encode(frames));
             var pictures = frames.Count(frame => frame.IsLast);
+            var duration = _time.GetElapsedTime(started);
             _metrics.Computed(frames.Count, pictures, frames.Count);
-            _log.BatchComputed(frames.Count, _time.GetElapsedTime(started).TotalMilliseconds, pictures);
+            _metrics.Took(duration);
+            _log.BatchComputed(frames.Count, duration.TotalMilliseconds, pictures);
             return encoded;
         }
         catch (Exception exception)
