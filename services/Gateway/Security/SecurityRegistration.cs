@@ -36,11 +36,12 @@ public static class SecurityRegistration
                 + "separated by commas, or *.");
         services.AddOptionSection<LimitOptions>(LimitOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<SecurityMetrics>();
         services.AddSingleton<TenantLimits>();
         services.AddCors();
         services.AddRateLimiter();
         services.AddOptions<RateLimiterOptions>().Configure<TenantLimits>((options, limits) =>
-            (options.GlobalLimiter, options.OnRejected) = (limits.Requests, TenantLimits.RefuseAsync));
+            (options.GlobalLimiter, options.OnRejected) = (limits.Requests, limits.RefuseAsync));
         Limit<IFlamingo>(services, (calls, limits) => new LimitedFlamingo(calls, limits));
         Limit<ISupportSets>(services, (sets, limits) => new LimitedSupportSets(sets, limits));
         return services;
@@ -71,7 +72,8 @@ public static class SecurityRegistration
             var keys = options.KeysFile.Length == 0 ? null
                 : new KeyRing(new KeyFile(options.KeysFile), time, logs.CreateLogger<KeyRing>());
             var tokens = options.Issuer.Length == 0 ? null : new IssuerTokens(options, time, logs.CreateLogger<IssuerTokens>());
-            return new CallerCheck(keys, tokens, time, logs.CreateLogger<CallerCheck>());
+            return new CallerCheck(
+                keys, tokens, services.GetRequiredService<SecurityMetrics>(), time, logs.CreateLogger<CallerCheck>());
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
