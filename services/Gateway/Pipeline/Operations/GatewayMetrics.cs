@@ -17,7 +17,9 @@ public sealed class GatewayMetrics : IDisposable
 
     public GatewayMetrics(LatentCacheOperations cache)
     {
-        _redeliveries = _meter.CreateCounter<long>("flamingo.latents.redeliveries", "{call}");
+        _redeliveries = _meter.CreateCounter<long>(
+            "flamingo.latents.redeliveries", "{call}",
+            "Calls of the language model that were repeated with all latents, because it did not hold some of them.");
         AddCounter("flamingo.latents.hits", "{lookup}", "Lookups that found a value.",
             () => [(cache.Read().Memory.Hits, Memory), (cache.Read().Redis?.Hits, Redis)]);
         AddCounter("flamingo.latents.misses", "{lookup}",
