@@ -7,6 +7,9 @@ public sealed class TelemetryOptions
 {
     public const string Section = "Telemetry";
 
+    /// <summary>Values of <see cref="LogFormat"/>.</summary>
+    public const string TextLogs = "text", JsonLogs = "json";
+
     /// <summary>
     /// Whether the language model's metrics are exported a second time under the names of vLLM, so that dashboards, autoscalers and
     /// benchmarks that were written for vLLM work.
@@ -18,4 +21,8 @@ public sealed class TelemetryOptions
     /// each metric.
     /// </summary>
     public bool Tenants { get; set; }
+
+    /// <summary>How lines of the log are written: text, or json with one object a line.</summary>
+    [AllowedValues(TextLogs, JsonLogs)]
+    public string LogFormat { get; set; } = TextLogs;
 }

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Flamingo.Configuration;
+using Flamingo.ServiceDefaults.Logs;
 using Flamingo.ServiceDefaults.Management;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -100,7 +101,7 @@ public static class ServiceProgram
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
         builder.Services.AddServiceHealth();
         builder.Services.AddGrpcReflection();
-        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+        builder.Logging.AddLogLines();
 
         builder.AddTelemetry(endpoints);
         return builder;
