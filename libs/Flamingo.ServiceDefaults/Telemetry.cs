@@ -14,8 +14,8 @@ namespace Flamingo.ServiceDefaults;
 /// </summary>
 internal static class Telemetry
 {
-    /// <summary>The meters of all rooms, and the meter whose instruments have the names of vLLM.</summary>
-    private const string OwnMeters = "Flamingo.*", VllmMeter = "Vllm";
+    /// <summary>The meters and the sources of spans of all rooms, and the meter whose instruments have the names of vLLM.</summary>
+    private const string Own = "Flamingo.*", VllmMeter = "Vllm";
 
     public static void AddTelemetry(this WebApplicationBuilder builder, EndpointOptions endpoints)
     {
@@ -24,10 +24,10 @@ internal static class Telemetry
         var telemetry = builder.Services.AddOpenTelemetry()
             .WithMetrics(metrics =>
             {
-                metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter(OwnMeters);
+                metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter(Own);
                 if (options.VllmNames) metrics.AddMeter(VllmMeter);
             })
-            .WithTracing(tracing => tracing
+            .WithTracing(tracing => tracing.AddSource(Own)
                 .AddAspNetCoreInstrumentation(calls => calls.Filter = context => !ManagementPort.IsManagement(context, endpoints))
                 .AddHttpClientInstrumentation());
         if (endpoints.ManagementPort > 0) builder.Services.AddManagementPort();

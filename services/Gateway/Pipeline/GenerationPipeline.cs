@@ -52,7 +52,7 @@ public sealed class GenerationPipeline(
         try
         {
             var arrived = time.GetTimestamp();
-            using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+            using var permit = await AdmitAsync(request.Tenant, cancellation);
             await foreach (var item in AnswerAsync(request, arrived, measurement, cancellation))
             {
                 measurement.See(item);
@@ -131,7 +131,7 @@ public sealed class GenerationPipeline(
         FlamingoRankRequest request, RequestMeasurement measurement, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+        using var permit = await AdmitAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         measurement.Serve(model);
@@ -161,7 +161,7 @@ public sealed class GenerationPipeline(
         FlamingoEncodeRequest request, RequestMeasurement measurement, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+        using var permit = await AdmitAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
         measurement.Serve(model);
@@ -186,6 +186,12 @@ public sealed class GenerationPipeline(
             request.IncludePooled ? [.. encoded.Select(picture => picture.Pooled!)] : [],
             new StageTimings(times.Lookup, times.Vision, times.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
             Digests(model, encoded, model.Language.WeightsDigest)) { Cache = PictureLatents.Use(encoded) };
+    }
+
+    private async Task<RequestPermit> AdmitAsync(string tenant, CancellationToken cancellation)
+    {
+        using var span = RequestTelemetry.Steps.StartActivity("admit");
+        return await permits.EnterAsync(tenant, cancellation);
     }
 
     // Ranks one prompt, or the prompts of an ensemble. Only a few prompts run at once, because other requests use the same engine.

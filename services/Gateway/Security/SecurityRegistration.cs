@@ -60,6 +60,7 @@ public static class SecurityRegistration
                 .AllowAnyHeader().AllowAnyMethod().WithExposedHeaders(HeadersForPages));
         if (options.IsOn) app.Use(Check(app.Services, options).CheckAsync);
         else app.Lifetime.ApplicationStarted.Register(() => WarnIfReachable(app));
+        app.Lifetime.ApplicationStarted.Register(() => Tell(app, options));
         if (app.Services.GetRequiredService<TenantLimits>().Requests is not null) app.UseRateLimiter();
         return app;
     }
@@ -79,6 +80,19 @@ public static class SecurityRegistration
         {
             throw new OptionsValidationException("", typeof(SecurityOptions), [$"Security:KeysFile: {exception.Message}"]);
         }
+    }
+
+    private static void Tell(WebApplication app, SecurityOptions options)
+    {
+        string[] callers =
+        [
+            .. options.KeysFile.Length > 0 ? [$"a key of {options.KeysFile}"] : Array.Empty<string>(),
+            .. options.Issuer.Length > 0 ? [$"a token of {options.Issuer}"] : Array.Empty<string>(),
+        ];
+        var limits = app.Services.GetRequiredService<IOptions<LimitOptions>>().Value;
+        app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecurityRegistration)).Secured(
+            callers.Length == 0 ? "no key" : string.Join(" or ", callers), limits.RequestsPerMinute, limits.PicturesPerMinute,
+            limits.TokensPerMinute, limits.ConcurrentRequests, options.Origins.Count == 0 ? "none" : string.Join(", ", options.Origins));
     }
 
     private static void WarnIfReachable(WebApplication app)

@@ -71,9 +71,11 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         IReadOnlyList<WantedValue> values, CancellationToken cancellation)
     {
         if (!_connection.IsOn) return ([], false);
+        using var span = RequestTelemetry.Steps.StartActivity("lookup redis");
         List<Task<RedisValue>> reads = [];
         await _connection.SendAsync(RedisCall.Lookup, "lookup", batch => reads = Read(batch, values), cancellation: cancellation);
         var found = Collect(values, reads, counted: true);
+        span?.SetTag("flamingo.values", values.Count).SetTag("flamingo.hits", found.Count);
         return (found, reads.Any(read => read.IsCompletedSuccessfully));
     }
 
@@ -89,6 +91,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     public async Task<(Dictionary<string, string> Leases, HashSet<string> Elsewhere, Dictionary<string, LatentValue> Found)> LeaseAsync(
         IReadOnlyCollection<string> pictures, IReadOnlyList<WantedValue> values)
     {
+        using var span = RequestTelemetry.Steps.StartActivity("lease");
         var wanted = pictures.Select(picture => (Picture: picture, Token: $"{_gateway}-{Interlocked.Increment(ref _tokens)}")).ToList();
         List<Task<bool>> lockTakes = [];
         List<Task<RedisValue>> reads = [];

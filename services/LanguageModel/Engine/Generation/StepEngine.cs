@@ -102,6 +102,7 @@ public sealed class StepEngine
         try
         {
             var plan = Plan();
+            using var span = EngineSpans.Begin(plan);
             var batch = plan.Apply(_runner.Memory.BlockTokens) with { Projections = Projections() };
             var outputs = await _runner.RunAsync(batch, cancellation);
             Commit(plan, started, outputs);
@@ -132,8 +133,12 @@ public sealed class StepEngine
 
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
 
+    // Lines of the log that are written within the scope carry the trace of the request.
+    private IDisposable? LinesOf(EngineRequest request) => request.Trace.LogScope is { } scope ? _log.BeginScope(scope) : null;
+
     private void Refuse(EngineRequest request, Exception refusal)
     {
+        EngineSpans.Write(request, refusal, _time);
         _metrics?.Refused(refusal);
         request.Fail(refusal);
     }
@@ -180,6 +185,7 @@ public sealed class StepEngine
         foreach (var (tenant, next) in waiting)
         {
             if (passed.Exists(request => request.Passed >= MostPasses)) break;
+            using var lines = LinesOf(next);
             try
             {
                 if (!_admission.TryAdmit(next, _running))
@@ -245,6 +251,7 @@ public sealed class StepEngine
             }
             catch (Exception exception)
             {
+                using var lines = LinesOf(request);
                 if (exception is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument }) _log.NoTokenLeft(exception.Message);
                 else _log.RequestFailed(exception.Message);
                 End(request, exception); // for example logits that are not finite; the other requests continue
@@ -276,6 +283,8 @@ public sealed class StepEngine
     {
         _running.Remove(request);
         _metrics?.Ended(request, failure);
+        EngineSpans.Write(request, failure, _time);
+        using var lines = LinesOf(request);
         _endedCachedTokens += request.CachedTokens;
         request.Release();
         if (request.Terms.PinPrefix is { } duration)

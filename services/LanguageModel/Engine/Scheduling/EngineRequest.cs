@@ -1,6 +1,7 @@
 using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
+using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
@@ -23,6 +24,9 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public SequencePrompt Prompt { get; } = prompt;
 
     public RequestTerms Terms { get; } = terms;
+
+    /// <summary>The trace in which the request was created.</summary>
+    public RequestTrace Trace { get; } = RequestTrace.Current;
 
     /// <summary>Largest number of sequences that run at once.</summary>
     public abstract int Width { get; }

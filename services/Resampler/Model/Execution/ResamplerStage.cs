@@ -88,7 +88,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => Compute(items, thread),
-            thread.RunAsync, time, _metrics.Waited, "the resampler's batch");
+            thread.RunAsync, time, _metrics.Waited, "the resampler's batch", "resample");
         _bound = new QueueBound(_options.MaxQueuedFrames, "Resampler:MaxQueuedFrames", time);
         _metrics.Watch(() => _queue.Waiting, () => _queue.Running);
         Description = new ResamplerDescription(
@@ -98,6 +98,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
                 ? StageTensors.ParseDtype(config.LatentDtype)
                 : _dtype.ToTensorDtype(), _options.MaxItems);
         _log.StageReady("resampler", device, Description.WeightsDigest);
+        _log.Limits(_options.MaxItems, _options.MaxQueuedFrames);
     }
 
     public ResamplerDescription Description { get; }

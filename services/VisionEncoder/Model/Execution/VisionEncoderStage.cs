@@ -64,7 +64,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
-            thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch");
+            thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch", "encode");
         _metrics.Watch(() => Math.Max(0, _bound.Items - _queue.Running), () => _queue.Running);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         Workers = [.. _reader.Workers, _queue.Worker];
@@ -79,6 +79,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
         };
         _log.StageReady("vision encoder", device, digest);
+        _log.Limits(limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxDecodes, limits.MaxQueuedFrames);
     }
 
     public VisionEncoderDescription Description { get; }
