@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Eviction;
 using Flamingo.Gateway.Operations;
@@ -40,7 +39,7 @@ public sealed class LatentCache(
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, PictureClaim> _claims = new(StringComparer.Ordinal); // claims of this process by latent key
+    private readonly Dictionary<string, Claim> _claims = new(StringComparer.Ordinal); // claims of this process by latent key
 
     /// <summary>Returns the latents of every picture, from memory, from Redis or from the stages.</summary>
     /// <param name="pictures">The pictures; a repeated picture is looked up and encoded once.</param>
@@ -123,8 +122,7 @@ public sealed class LatentCache(
         foreach (var (key, value) in found) memory.Put(key, held[key] = value);
     }
 
-    private static async Task<List<Item>> AddFilesAsync(
-        List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
+    private static async Task<List<Item>> AddFilesAsync(List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
     {
         var without = open.Where(item => item.Picture.Input is null).Select(item => item.Picture.Id).ToList();
         if (without.Count == 0) return open;
@@ -144,10 +142,10 @@ public sealed class LatentCache(
     /// Joins the claims of other requests in this process, and claims the other pictures. An owner stores its latents in memory before
     /// it releases its claim, so a lookup after the claim finds latents that were stored since the first lookup.
     /// </summary>
-    private (List<PictureClaim> Own, List<(RequestedPicture Picture, string Key, PictureClaim Owner)> Others) ClaimHere(
+    private (List<Claim> Own, List<(RequestedPicture Picture, string Key, Claim Owner)> Others) ClaimHere(
         List<Item> open, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model, Dictionary<string, PictureLatents> answers)
     {
-        var (own, others) = (new List<PictureClaim>(), new List<(RequestedPicture, string, PictureClaim)>());
+        var (own, others) = (new List<Claim>(), new List<(RequestedPicture, string, Claim)>());
         lock (_lock)
         {
             foreach (var (picture, key) in open)
@@ -162,7 +160,7 @@ public sealed class LatentCache(
                 foreach (var (name, _) in picture.Values(key, model))
                     if (!held.ContainsKey(name) && memory.Peek(name) is { } value) held[name] = value;
                 if (PictureLatents.Find(picture, key, held, model, PictureSource.Memory) is { } answer) answers[picture.Id] = answer;
-                else own.Add(_claims[key] = new PictureClaim(picture, key));
+                else own.Add(_claims[key] = new Claim(picture, key));
             }
         }
 
@@ -173,9 +171,9 @@ public sealed class LatentCache(
     /// Stops waiting for claims. Claims for which no other request waits are withdrawn, and their encodings have ended when this
     /// method returns.
     /// </summary>
-    private async Task LeaveAsync(IReadOnlyList<PictureClaim> claims)
+    private async Task LeaveAsync(IReadOnlyList<Claim> claims)
     {
-        var withdrawn = new List<PictureClaim>();
+        var withdrawn = new List<Claim>();
         lock (_lock)
         {
             // All claims are counted before any encoding is cancelled, so that an encoding sees all its withdrawn claims at once.
@@ -195,7 +193,7 @@ public sealed class LatentCache(
     /// <param name="shared">Whether Redis answered the lookup; if it did not, no leases are requested.</param>
     /// <param name="waited">How long the request has already waited for other owners.</param>
     private async Task CompleteAsync(
-        List<PictureClaim> claims, ConcurrentDictionary<string, LatentValue> held, bool shared, FlamingoModel model, Tenant tenant,
+        List<Claim> claims, ConcurrentDictionary<string, LatentValue> held, bool shared, FlamingoModel model, Tenant tenant,
         TimeSpan waited)
     {
         var (started, pause, encodings) = (time.GetTimestamp(), FirstPause, new List<Task>());
@@ -218,7 +216,7 @@ public sealed class LatentCache(
                     shared ? await redis.LeaseAsync([.. open.Select(claim => claim.Key)], [.. values]) : ([], [], []);
                 KeepInMemory(found, held);
 
-                var (here, left, unneeded) = (new List<PictureClaim>(), new List<PictureClaim>(), new Dictionary<string, string>());
+                var (here, left, unneeded) = (new List<Claim>(), new List<Claim>(), new Dictionary<string, string>());
                 foreach (var claim in open)
                 {
                     if (PictureLatents.Find(claim.Picture, claim.Key, held, model, PictureSource.Encoded) is { } answer)
@@ -264,7 +262,7 @@ public sealed class LatentCache(
     /// leases. Never throws.
     /// </summary>
     private async Task EncodeAsync(
-        List<PictureClaim> claims, Dictionary<string, string> leases, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model,
+        List<Claim> claims, Dictionary<string, string> leases, ConcurrentDictionary<string, LatentValue> held, FlamingoModel model,
         Tenant tenant, TimeSpan waited, bool waitedFor)
     {
         var open = claims.ToDictionary(claim => claim.Picture.Id);
@@ -322,13 +320,13 @@ public sealed class LatentCache(
         }
     }
 
-    private void Answer(PictureClaim claim, PictureLatents answer)
+    private void Answer(Claim claim, PictureLatents answer)
     {
         Release(claim);
         claim.Answer.TrySetResult(answer);
     }
 
-    private void Fail(PictureClaim claim, Exception exception)
+    private void Fail(Claim claim, Exception exception)
     {
         Release(claim);
         claim.Answer.TrySetException(exception);
@@ -336,14 +334,13 @@ public sealed class LatentCache(
     }
 
     // The check is needed because another request may have claimed the same key since.
-    private void Release(PictureClaim claim)
+    private void Release(Claim claim)
     {
         lock (_lock)
             if (_claims.TryGetValue(claim.Key, out var current) && current == claim) _claims.Remove(claim.Key);
     }
 
-    private static async Task CollectAsync(
-        List<PictureClaim> claims, Dictionary<string, PictureLatents> answers, CancellationToken cancellation)
+    private static async Task CollectAsync(List<Claim> claims, Dictionary<string, PictureLatents> answers, CancellationToken cancellation)
     {
         var failures = new HashSet<Exception>();
         foreach (var claim in claims)
@@ -368,11 +365,10 @@ public sealed class LatentCache(
     /// Null if the owner's result cannot be used: it lacks attention or an embedding that this request needs, or the owner's
     /// request failed with InvalidArgument. That error may be about another picture, and it names fields of the owner's request.
     /// </returns>
-    private static async Task<PictureLatents?> AnswerOfOwnerAsync(
-        PictureClaim owner, RequestedPicture picture, CancellationToken cancellation)
+    private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
     {
         var covers = owner.Picture.Covers(picture);
-        using var span = RequestTelemetry.Steps.StartActivity("wait", ActivityKind.Internal, default(ActivityContext), links: owner.Links);
+        using var span = RequestTelemetry.Steps.StartActivity("wait");
         try
         {
             var answer = await owner.Answer.Task.WaitAsync(cancellation);
@@ -382,5 +378,22 @@ public sealed class LatentCache(
         {
             return null;
         }
+    }
+
+    /// <summary>A picture that one request of this process encodes, and for which others may wait.</summary>
+    private sealed class Claim(RequestedPicture picture, string key)
+    {
+        public RequestedPicture Picture { get; } = picture;
+
+        public string Key { get; } = key;
+
+        /// <summary>Number of requests that wait, the owner included; changed under the lock. At 0 the claim is withdrawn.</summary>
+        public int Waiting { get; set; } = 1;
+
+        /// <summary>Cancelled when the claim was withdrawn.</summary>
+        public CancellationTokenSource Withdrawal { get; } = new();
+
+        /// <summary>Completed when the picture is encoded, or when its encoding has failed or has been cancelled.</summary>
+        public TaskCompletionSource<PictureLatents> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }
