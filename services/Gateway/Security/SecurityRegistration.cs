@@ -3,6 +3,7 @@ using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Security.Keys;
 using Flamingo.Gateway.Security.Limits;
+using Flamingo.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.RateLimiting;
@@ -17,7 +18,7 @@ namespace Flamingo.Gateway.Security;
 public static class SecurityRegistration
 {
     private static readonly string[] HeadersForPages =
-        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id"];
+        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id", ErrorWire.TraceHeader];
 
     /// <summary>Registers security on top of the registered pipeline, whose calls it counts.</summary>
     public static IServiceCollection AddFlamingoSecurity(this IServiceCollection services)
