@@ -74,7 +74,7 @@ CMD ["Flamingo.LanguageModel.Host.dll"]
 FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS service
 WORKDIR /app
 # 8080 is gRPC (HTTP/2 without TLS), set by Endpoints:GrpcPort and not by the image's HTTP/1.1 default. Compose gives the gateway an HTTP
-# port too (Endpoints:HttpPort).
+# port too (Endpoints:HttpPort), and every service a management port (Endpoints:ManagementPort, 9464), which nobody should publish.
 ENV ASPNETCORE_HTTP_PORTS= Endpoints__GrpcPort=8080 DOTNET_EnableDiagnostics=0
 EXPOSE 8080
 USER $APP_UID

@@ -91,6 +91,12 @@ public sealed class FlamingoException : Exception
     /// <summary>For Overloaded: how long to wait before trying again.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
+    /// <summary>
+    /// Id of the trace in which the service failed, 32 hexadecimal characters, under which its operator finds the request in logs and
+    /// traces; null if the service reported none.
+    /// </summary>
+    public string? TraceId { get; init; }
+
     public static FlamingoException Invalid(string field, string problem, string remedy) =>
         Invalid([new FieldFault(field, problem, remedy)]);
 

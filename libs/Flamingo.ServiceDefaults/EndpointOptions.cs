@@ -15,6 +15,13 @@ public sealed class EndpointOptions
     [Range(0, 65535)]
     public int HttpPort { get; set; }
 
+    /// <summary>
+    /// TCP port for operators: metrics at <c>/metrics</c>, health at <c>/healthz</c> and <c>/readyz</c>, over HTTP/1.1 and without keys; 0
+    /// opens none. Do not publish it.
+    /// </summary>
+    [Range(0, 65535)]
+    public int ManagementPort { get; set; }
+
     /// <summary>Addresses to listen on: any (all addresses) or loopback.</summary>
     [AllowedValues("any", "loopback")]
     public string Listen { get; set; } = "any";
@@ -29,4 +36,12 @@ public sealed class EndpointOptions
     /// <summary>How long calls in flight may continue after the signal to stop.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>The ports that are open, with the names of their options.</summary>
+    internal IEnumerable<(string Option, int Port)> Ports =>
+        new[]
+        {
+            ($"{Section}:{nameof(GrpcPort)}", GrpcPort), ($"{Section}:{nameof(HttpPort)}", HttpPort),
+            ($"{Section}:{nameof(ManagementPort)}", ManagementPort),
+        }.Where(named => named.Item2 > 0);
 }

@@ -1,5 +1,7 @@
 using System.Reflection;
 using Flamingo.Configuration;
+using Flamingo.ServiceDefaults.Logs;
+using Flamingo.ServiceDefaults.Management;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -9,8 +11,6 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using OpenTelemetry.Metrics;
-using OpenTelemetry.Trace;
 
 namespace Flamingo.ServiceDefaults;
 
@@ -85,6 +85,8 @@ public static class ServiceProgram
             });
             // Without TLS a port cannot negotiate, so HTTP/1.1 has a port of its own.
             if (endpoints.HttpPort is > 0 and <= 65535) Listen(endpoints.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
+            if (endpoints.ManagementPort is > 0 and <= 65535)
+                Listen(endpoints.ManagementPort, listen => listen.Protocols = HttpProtocols.Http1);
 
             void Listen(int port, Action<ListenOptions> configure)
             {
@@ -99,13 +101,9 @@ public static class ServiceProgram
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = endpoints.DrainTimeout);
         builder.Services.AddServiceHealth();
         builder.Services.AddGrpcReflection();
-        builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+        builder.Logging.AddLogLines();
 
-        var telemetry = builder.Services.AddOpenTelemetry()
-            .WithMetrics(metrics => metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter("Flamingo.*"))
-            .WithTracing(tracing => tracing.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation());
-        if (TelemetryCollector(builder.Configuration) is not null)
-            telemetry.WithMetrics(metrics => metrics.AddOtlpExporter()).WithTracing(tracing => tracing.AddOtlpExporter());
+        builder.AddTelemetry(endpoints);
         return builder;
     }
 
@@ -117,10 +115,6 @@ public static class ServiceProgram
         app.MapGrpcReflectionService();
         return app;
     }
-
-    /// <returns>The address of the collector that OpenTelemetry's own variable names, or null.</returns>
-    internal static string? TelemetryCollector(IConfiguration configuration) =>
-        configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } collector ? collector : null;
 
     // The port must be known before the service container, which validates options, is built.
     private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>

@@ -24,11 +24,12 @@ public static class ServiceRun
         IPAddress[] addresses = endpoints.Listen == "loopback"
             ? [IPAddress.Loopback, IPAddress.IPv6Loopback]
             : [IPAddress.IPv6Any, IPAddress.Any];
-        if (endpoints.HttpPort == endpoints.GrpcPort)
-            throw new IOException($"Endpoints:HttpPort and Endpoints:GrpcPort are both {endpoints.GrpcPort}. Choose two ports.");
-        foreach (var (port, option) in new[] { (endpoints.GrpcPort, "Endpoints:GrpcPort"), (endpoints.HttpPort, "Endpoints:HttpPort") })
-            foreach (var address in addresses)
-                if (port > 0) CheckPort(address, port, option);
+        var ports = endpoints.Ports.ToList();
+        foreach (var ((option, port), index) in ports.Select((named, index) => (named, index)))
+            if (ports.Skip(index + 1).FirstOrDefault(other => other.Port == port) is { Option: { } other })
+                throw new IOException($"{other} and {option} are both {port}. Choose two ports.");
+        foreach (var (option, port) in ports)
+            foreach (var address in addresses) CheckPort(address, port, option);
     }
 
     /// <summary>
@@ -42,7 +43,7 @@ public static class ServiceRun
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
         await app.StartAsync(cancellation);
         log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", Listening(app));
-        if (ServiceProgram.TelemetryCollector(app.Configuration) is { } collector) log.TelemetryExported(collector);
+        if (Telemetry.Collector(app.Configuration) is { } collector) log.TelemetryExported(collector);
         await started();
         using (var stopRequested = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
             await Task.Delay(Timeout.InfiniteTimeSpan, stopRequested.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
@@ -62,10 +63,13 @@ public static class ServiceRun
 
     private static string Listening(WebApplication app)
     {
-        var http = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value.HttpPort;
-        var urls = app.Urls.ToLookup(url => http > 0 && url.EndsWith($":{http}", StringComparison.Ordinal));
-        var grpc = string.Join(", ", urls[false]);
-        return urls[true].Any() ? $"{grpc}, and HTTP/1.1 on {string.Join(", ", urls[true])}" : grpc;
+        var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
+        var urls = app.Urls.ToLookup(url =>
+            Is(url, endpoints.HttpPort) ? "HTTP/1.1" : Is(url, endpoints.ManagementPort) ? "metrics and health" : "");
+        return string.Join(", and ", new[] { "", "HTTP/1.1", "metrics and health" }.Where(urls.Contains).Select(kind =>
+            (kind.Length > 0 ? $"{kind} on " : "") + string.Join(", ", urls[kind])));
+
+        static bool Is(string url, int port) => port > 0 && url.EndsWith($":{port}", StringComparison.Ordinal);
     }
 
     private static void CheckPort(IPAddress address, int port, string option)

@@ -86,6 +86,7 @@ internal static class ErrorDetails
     {
         var status = new Google.Rpc.Status { Code = (int)ErrorWire.CodeOf(exception.Kind), Message = message };
         status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = exception.Kind.ToString() }));
+        if (TraceOf(exception) is { } trace) status.Details.Add(Any.Pack(new RequestInfo { RequestId = trace }));
         if (exception.RetryAfter is { } delay)
             status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
         if (MissingOf(exception) is { } pictures) status.Details.Add(Any.Pack(pictures));
@@ -104,6 +105,11 @@ internal static class ErrorDetails
         status.Details.Add(Any.Pack(request));
         return status;
     }
+
+    /// <returns>
+    /// The id of the trace in which the exception was thrown, 32 hexadecimal characters: that of the failed call, or of the running one.
+    /// </returns>
+    public static string? TraceOf(FlamingoException exception) => exception.TraceId ?? ErrorWire.RunningTrace;
 
     // Names of support sets are no ids. A call names one set, so ResourceInfo suffices for them.
     private static V1.MissingPictures? MissingOf(FlamingoException exception)

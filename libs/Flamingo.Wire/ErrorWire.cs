@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using Flamingo.Abstractions;
@@ -39,8 +40,16 @@ public static class ErrorWire
             IsAnyMissing = ids?.All ?? false,
             MissingResource = missing.FirstOrDefault()?.ResourceType ?? FlamingoException.Picture,
             RetryAfter = status.GetDetail<RetryInfo>()?.RetryDelay.ToTimeSpan(),
+            TraceId = status.GetDetail<RequestInfo>()?.RequestId is { Length: 32 } trace ? trace : null,
         };
     }
+
+    /// <summary>The header of HTTP answers that holds the trace id.</summary>
+    public const string TraceHeader = "x-trace-id";
+
+    /// <summary>The id of the trace that runs now, 32 hexadecimal characters, for errors; null if there is none.</summary>
+    public static string? RunningTrace =>
+        Activity.Current is { IdFormat: ActivityIdFormat.W3C } running ? running.TraceId.ToString() : null;
 
     /// <returns>The value of HTTP's header Retry-After: whole seconds, at least 1.</returns>
     public static string RetrySeconds(TimeSpan pause) =>

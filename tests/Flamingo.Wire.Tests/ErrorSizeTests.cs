@@ -25,10 +25,12 @@ public sealed class ErrorSizeTests
         from set in Gen.Bool
         from names in LongText.Array[0, 6]
         from delay in Gen.Long[0, 10_000_000_000]
+        from trace in Id
+        from traced in Gen.Bool
         select new FlamingoException(kind, joined ? string.Join(' ', (IEnumerable<FieldFault>)faults) : message)
         {
             Faults = faults, Missing = set ? names : missing, RetryAfter = TimeSpan.FromTicks(delay),
-            MissingResource = set ? FlamingoException.SupportSet : FlamingoException.Picture,
+            MissingResource = set ? FlamingoException.SupportSet : FlamingoException.Picture, TraceId = traced ? trace[..32] : null,
         };
 
     [Fact]
@@ -38,7 +40,7 @@ public sealed class ErrorSizeTests
         Assert.InRange(Size(sent), 0, 4095);
         Assert.Equal(sent.Status.Detail, sent.GetRpcStatus()!.Message); // Python's grpc_status insists on it
         var back = sent.ToFlamingoException("Peer");
-        Assert.Equal((error.Kind, error.RetryAfter), (back.Kind, back.RetryAfter));
+        Assert.Equal((error.Kind, error.RetryAfter, error.TraceId), (back.Kind, back.RetryAfter, back.TraceId));
         if (error.MissingResource == FlamingoException.SupportSet) return;
         if (error.Missing.Count <= 64) Assert.Equal(error.Missing, back.Missing);
         Assert.Equal(error.Missing.Count > 64, back.IsAnyMissing);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using CsCheck;
 using Flamingo.Abstractions;
@@ -47,6 +48,16 @@ public sealed class ErrorWireTests
         Assert.Equal("sampling.top_p", Assert.Single(status.GetDetail<BadRequest>()!.FieldViolations).Field);
         Assert.Equal(("picture", "abc"), (status.GetDetail<ResourceInfo>()!.ResourceType, status.GetDetail<ResourceInfo>()!.ResourceName));
         Assert.Equal(TimeSpan.FromSeconds(1.5), status.GetDetail<RetryInfo>()!.RetryDelay.ToTimeSpan());
+    }
+
+    [Fact]
+    public void An_error_names_the_trace_in_which_it_was_thrown()
+    {
+        Assert.Null(new FlamingoException(FlamingoErrorKind.Internal, "why").ToRpcException().ToFlamingoException("Peer").TraceId);
+        using var call = new Activity("call").SetIdFormat(ActivityIdFormat.W3C).Start();
+        var sent = new FlamingoException(FlamingoErrorKind.Internal, "why").ToRpcException();
+        Assert.Equal($"{call.TraceId}", sent.GetRpcStatus()!.GetDetail<RequestInfo>()!.RequestId);
+        Assert.Equal($"{call.TraceId}", sent.ToFlamingoException("Peer").TraceId);
     }
 
     [Theory]

@@ -1,3 +1,5 @@
+using Flamingo.Stages;
+
 namespace Flamingo.Modeling.Batching;
 
 /// <summary>Limits of a batch.</summary>
@@ -29,6 +31,15 @@ internal sealed class BatchCall<TItem, TResult>
     public IReadOnlyList<TItem> Items { get; }
 
     public long Arrived { get; }
+
+    /// <summary>Timestamp at which the first item was taken into a batch; 0 before.</summary>
+    public long Begun { get; set; }
+
+    /// <summary>The request that the call belongs to.</summary>
+    public RequestTrace Trace { get; } = RequestTrace.Current;
+
+    /// <summary>Whether all items but one are computed.</summary>
+    public bool IsLast => _answered == _results.Length - 1;
 
     public TaskCompletionSource<IReadOnlyList<TResult>> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Flamingo.Abstractions;
 using Flamingo.Stages;
 
@@ -13,6 +14,8 @@ namespace Flamingo.Modeling.Batching;
 /// <typeparam name="TResult">Result of one row.</typeparam>
 public sealed class BatchQueue<TItem, TResult> : IDisposable
 {
+    private static readonly ActivitySource Steps = new("Flamingo.Modeling");
+
     private readonly Lock _lock = new();
     private readonly LinkedList<BatchCall<TItem, TResult>> _turns = []; // calls with waiting items; the first is served next
     private readonly BatchBounds _bounds;
@@ -22,8 +25,10 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     private readonly Action<TimeSpan> _waited;
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
+    private readonly string _step;
     private TaskCompletionSource? _posted; // not null while a batch is being computed
     private bool _isClosed;
+    private int _running; // items of the running batch
 
     /// <param name="kind">Returns the kind of an item. Items whose kinds are equal may share a batch.</param>
     /// <param name="compute">Computes one forward pass and returns a result for each item, in order. <paramref name="post"/> runs
@@ -31,17 +36,30 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     /// <param name="post">Runs an action on the compute thread, after the work that was posted before.</param>
     /// <param name="waited">Called for every item when its batch starts, with the time that it waited.</param>
     /// <param name="name">Name of a batch for messages, see <see cref="Worker"/>.</param>
+    /// <param name="step">Name of the span of a call that is computed, and with "batch " before it of a batch.</param>
     public BatchQueue(
         BatchBounds bounds, Func<TItem, object?> kind, Func<IReadOnlyList<TItem>, IReadOnlyList<TResult>> compute, Func<Action, Task> post,
-        TimeProvider time, Action<TimeSpan>? waited = null, string name = "a batch")
+        TimeProvider time, Action<TimeSpan>? waited = null, string name = "a batch", string step = "compute")
     {
-        Worker = new Worker(name);
+        (Worker, _step) = (new Worker(name), step);
         (_bounds, _kind, _compute, _post, _time, _waited) = (bounds, kind, compute, post, time, waited ?? (_ => { }));
         _timer = time.CreateTimer(_ => Consider(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>The batches. A unit of work begins when a batch is posted and ends when it is computed.</summary>
     public Worker Worker { get; }
+
+    /// <summary>Number of items that wait for a batch.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_lock) return _turns.Sum(call => call.Waiting);
+        }
+    }
+
+    /// <summary>Number of items of the batch that is being computed.</summary>
+    public int Running => Volatile.Read(ref _running);
 
     /// <returns>A result for each item, in order.</returns>
     /// <exception cref="FlamingoException">Unavailable: the stage is being stopped.</exception>
@@ -125,19 +143,41 @@ public sealed class BatchQueue<TItem, TResult> : IDisposable
     {
         var batch = Take();
         if (batch.Count == 0) return; // all calls have been cancelled in the meantime
+        Volatile.Write(ref _running, batch.Count);
+        var calls = batch.Select(item => item.Call).Distinct().ToList();
+        var begun = _time.GetTimestamp();
+        foreach (var call in calls.Where(call => call.Begun == 0)) call.Begun = begun;
+        using var span = RequestTrace.BeginBatch(Steps, $"batch {_step}", calls.Select(call => call.Trace));
+        span?.SetTag("flamingo.batch.size", batch.Count);
         try
         {
             var results = _compute([.. batch.Select(item => item.Call.Items[item.Index])]);
-            foreach (var ((call, index), result) in batch.Zip(results)) call.Answer(index, result);
+            var ended = _time.GetTimestamp();
+            foreach (var ((call, index), result) in batch.Zip(results))
+            {
+                if (call.IsLast) WriteSteps(call, ended); // before its caller goes on
+                call.Answer(index, result);
+            }
         }
         catch (Exception exception)
         {
-            foreach (var call in batch.Select(item => item.Call).Distinct())
+            span?.SetStatus(ActivityStatusCode.Error);
+            foreach (var call in calls)
             {
                 lock (_lock) _turns.Remove(call);
                 call.Completion.TrySetException(exception);
             }
         }
+        finally
+        {
+            Volatile.Write(ref _running, 0);
+        }
+    }
+
+    private void WriteSteps(BatchCall<TItem, TResult> call, long ended)
+    {
+        call.Trace.Write(Steps, "queue", call.Arrived, call.Begun, _time);
+        call.Trace.Write(Steps, _step, call.Begun, ended, _time, span => span.SetTag("flamingo.items", call.Items.Count));
     }
 
     // Takes one item of each call in turn, round after round, if it is of the kind of the first item. Calls with another kind keep their

@@ -31,4 +31,9 @@ internal static partial class GatewayLog
     [LoggerMessage(6006, LogLevel.Information,
         "An answer was ended, because its caller read nothing for {Time} (Gateway:WriteStallTimeout).")]
     public static partial void AnswerUnread(ILogger logger, TimeSpan time);
+
+    [LoggerMessage(6007, LogLevel.Information,
+        "At most {Running} requests run at once and {Waiting} wait, and one has at most {Pictures} pictures (section Gateway). The latent "
+        + "cache may be emptied by: {OperatorCalls} (Gateway:OperatorCalls).")]
+    public static partial void Limits(ILogger logger, int running, int waiting, int pictures, string operatorCalls);
 }

@@ -32,9 +32,11 @@ public static class GatewayRegistration
                 options => options.IntegrityKey.Length is 0 or >= IntegritySeal.LeastKeyCharacters, // the message does not quote the key
                 $"Redis:IntegrityKey has fewer than {IntegritySeal.LeastKeyCharacters} characters. Give a longer random text; an empty "
                 + "string seals without a key.");
+        services.AddOptionSection<TelemetryOptions>(TelemetryOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();
+        services.AddSingleton<RequestTelemetry>();
         services.AddSingleton<StageDescriptions>();
         services.AddSingleton<IReadiness, StageReadiness>();
         services.AddLatentCache();

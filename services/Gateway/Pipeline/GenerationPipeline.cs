@@ -4,6 +4,7 @@ using Flamingo.Gateway.Admission;
 using Flamingo.Gateway.Attention;
 using Flamingo.Gateway.Delivery;
 using Flamingo.Gateway.Latents;
+using Flamingo.Gateway.Operations;
 using Flamingo.Gateway.Prompts;
 using Flamingo.Gateway.Stages;
 using Flamingo.Gateway.SupportSets;
@@ -19,7 +20,7 @@ namespace Flamingo.Gateway;
 /// </summary>
 public sealed class GenerationPipeline(
     RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentCache latents, LatentDelivery language,
-    GatewayOptions options, ISeedSource seeds, TimeProvider time, ILogger<GenerationPipeline> logger) : IFlamingo
+    GatewayOptions options, ISeedSource seeds, RequestTelemetry telemetry, TimeProvider time, ILogger<GenerationPipeline> logger) : IFlamingo
 {
     private const int ConcurrentPrompts = 4;
 
@@ -47,12 +48,14 @@ public sealed class GenerationPipeline(
     /// <summary>Computes an answer and writes it to a buffer. Never throws; the reader of the buffer gets the failure.</summary>
     private async Task WriteAsync(FlamingoRequest request, AnswerBuffer buffer, CancellationToken cancellation)
     {
+        using var measurement = telemetry.Begin(RequestOperation.Generate, request.Tenant);
         try
         {
             var arrived = time.GetTimestamp();
-            using var permit = await permits.EnterAsync(request.Tenant, cancellation);
-            await foreach (var item in AnswerAsync(request, arrived, cancellation))
+            using var permit = await AdmitAsync(request.Tenant, cancellation);
+            await foreach (var item in AnswerAsync(request, arrived, measurement, cancellation))
             {
+                measurement.See(item);
                 buffer.Write(item);
                 if (!buffer.IsFull) continue;
                 permit.Leave();
@@ -65,15 +68,17 @@ public sealed class GenerationPipeline(
         }
         catch (Exception exception)
         {
+            measurement.Fail(exception);
             buffer.Complete(exception);
             if (buffer.Stalled.IsCancellationRequested) GatewayLog.AnswerUnread(logger, options.WriteStallTimeout);
         }
     }
 
     private async IAsyncEnumerable<AnswerEvent> AnswerAsync(
-        FlamingoRequest request, long arrived, [EnumeratorCancellation] CancellationToken cancellation)
+        FlamingoRequest request, long arrived, RequestMeasurement measurement, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var model = await descriptions.GetAsync(cancellation);
+        measurement.Serve(model);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         PromptRules.CheckSampling(request.Sampling, model.Language, faults);
         PromptRules.CheckAttention(request.Attention, request.Sampling, model.Language, faults);
@@ -112,12 +117,24 @@ public sealed class GenerationPipeline(
         }
     }
 
-    public async Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation)
+    public Task<FlamingoRanking> RankAsync(FlamingoRankRequest request, CancellationToken cancellation) =>
+        telemetry.MeasureAsync(
+            RequestOperation.Rank, request.Tenant, measurement => RankAsync(request, measurement, cancellation));
+
+    public Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation) =>
+        telemetry.MeasureAsync(
+            RequestOperation.Encode, request.Tenant, measurement => EncodeAsync(request, measurement, cancellation));
+
+    public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
+
+    private async Task<FlamingoRanking> RankAsync(
+        FlamingoRankRequest request, RequestMeasurement measurement, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+        using var permit = await AdmitAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
+        measurement.Serve(model);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         PromptRules.CheckCandidates(request.Candidates, model.Language, faults);
         PromptRules.CheckPin(request.PinPrefix, model.Language, faults);
@@ -127,7 +144,9 @@ public sealed class GenerationPipeline(
         var prompt = await prompts.ResolveAsync(request.Segments, query, request.SupportSet, needsAttention: false, tenant, model,
             cancellation);
         var (times, pipelineTime) = (prompt.Times, time.GetElapsedTime(arrived));
+        measurement.CountPictures(prompt.Reports);
         var ranking = await RankAsync(request, prompt, tenant, cancellation);
+        measurement.CountTokens(ranking.PromptTokens, ranking.CachedTokens);
         return new FlamingoRanking(
             ranking.Candidates, prompt.Reports, ranking.PromptTokens,
             new StageTimings(
@@ -138,12 +157,14 @@ public sealed class GenerationPipeline(
         };
     }
 
-    public async Task<FlamingoEncoding> EncodeAsync(FlamingoEncodeRequest request, CancellationToken cancellation)
+    private async Task<FlamingoEncoding> EncodeAsync(
+        FlamingoEncodeRequest request, RequestMeasurement measurement, CancellationToken cancellation)
     {
         var arrived = time.GetTimestamp();
-        using var permit = await permits.EnterAsync(request.Tenant, cancellation);
+        using var permit = await AdmitAsync(request.Tenant, cancellation);
 
         var model = await descriptions.GetAsync(cancellation);
+        measurement.Serve(model);
         var (tenant, faults) = (Tenant.Of(request.Tenant, options.TenantSalt), new FaultList());
         if (request.Pictures.Count == 0) faults.Add(new("pictures", "No picture was sent.", "Send at least one."));
         if (request.IncludePooled && model.Vision.PooledWidth == 0)
@@ -158,15 +179,20 @@ public sealed class GenerationPipeline(
         PromptRules.ThrowIfAny(faults);
 
         var encoded = await latents.GetOrEncodeAsync(pictures, tenant, cancellation);
-        var times = PictureLatents.Times(encoded);
+        var (times, reports) = (PictureLatents.Times(encoded), encoded.Select(picture => picture.Report).ToList());
+        measurement.CountPictures(reports);
         return new FlamingoEncoding(
-            [.. encoded.Select(picture => picture.Report)],
+            reports,
             request.IncludePooled ? [.. encoded.Select(picture => picture.Pooled!)] : [],
             new StageTimings(times.Lookup, times.Vision, times.Resample, TimeSpan.Zero, TimeSpan.Zero, time.GetElapsedTime(arrived)),
             Digests(model, encoded, model.Language.WeightsDigest)) { Cache = PictureLatents.Use(encoded) };
     }
 
-    public async Task<FlamingoModel> GetModelAsync(CancellationToken cancellation) => await descriptions.GetAsync(cancellation);
+    private async Task<RequestPermit> AdmitAsync(string tenant, CancellationToken cancellation)
+    {
+        using var span = RequestTelemetry.Steps.StartActivity("admit");
+        return await permits.EnterAsync(tenant, cancellation);
+    }
 
     // Ranks one prompt, or the prompts of an ensemble. Only a few prompts run at once, because other requests use the same engine.
     private async Task<Ranking> RankAsync(FlamingoRankRequest request, ResolvedPrompt prompt, Tenant tenant, CancellationToken cancellation)

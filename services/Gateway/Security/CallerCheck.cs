@@ -12,7 +12,8 @@ namespace Flamingo.Gateway.Security;
 /// Middleware that lets a request pass only with a key or a token, except to endpoints that allow anonymous callers, which are the health
 /// checks. It sets the tenant's header and the caller's role, from which everything behind it learns them.
 /// </summary>
-internal sealed class CallerCheck(KeyRing? keys, IssuerTokens? tokens, TimeProvider time, ILogger<CallerCheck> log)
+internal sealed class CallerCheck(
+    KeyRing? keys, IssuerTokens? tokens, SecurityMetrics metrics, TimeProvider time, ILogger<CallerCheck> log)
 {
     private const string Scheme = "Bearer ";
 
@@ -51,6 +52,7 @@ internal sealed class CallerCheck(KeyRing? keys, IssuerTokens? tokens, TimeProvi
         }
         catch (FlamingoException refusal)
         {
+            metrics.Count(refusal);
             if (refusal.Kind == FlamingoErrorKind.Unauthenticated) Count(context, refusal.Message);
             await Refusal.WriteAsync(context, refusal);
             return;

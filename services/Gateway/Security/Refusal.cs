@@ -22,6 +22,7 @@ internal static class Refusal
         var (response, (status, kind, code)) = (context.Response, Describe(refusal));
         response.StatusCode = status;
         response.Headers.TryAdd("x-request-id", context.TraceIdentifier);
+        if (ErrorWire.RunningTrace is { } trace) response.Headers.TryAdd(ErrorWire.TraceHeader, trace);
         if (status == StatusCodes.Status401Unauthorized)
             response.Headers.WWWAuthenticate = context.Request.Headers.Authorization.Count == 0
                 ? "Bearer realm=\"flamingo\"" : "Bearer realm=\"flamingo\", error=\"invalid_token\"";

@@ -24,4 +24,10 @@ internal static partial class SecurityLog
 
     [LoggerMessage(6304, LogLevel.Warning, "The keys of Security:Issuer {Issuer} cannot be read, so its tokens are refused: {Reason}")]
     public static partial void IssuerUnreached(this ILogger logger, string issuer, string reason);
+
+    [LoggerMessage(6305, LogLevel.Information,
+        "Callers need {Callers}. A tenant may have, where 0 is no limit: {Requests} requests, {Pictures} pictures and {Tokens} tokens a "
+        + "minute, and {Concurrent} requests at once (section Limits). Pages of these origins may call from a browser: {Origins}.")]
+    public static partial void Secured(
+        this ILogger logger, string callers, int requests, int pictures, int tokens, int concurrent, string origins);
 }

@@ -1,7 +1,9 @@
+using System.Globalization;
 using Flamingo.Abstractions;
 using Flamingo.Configuration;
 using Flamingo.Gateway.Security.Keys;
 using Flamingo.Gateway.Security.Limits;
+using Flamingo.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.RateLimiting;
@@ -16,7 +18,7 @@ namespace Flamingo.Gateway.Security;
 public static class SecurityRegistration
 {
     private static readonly string[] HeadersForPages =
-        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id"];
+        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id", ErrorWire.TraceHeader];
 
     /// <summary>Registers security on top of the registered pipeline, whose calls it counts.</summary>
     public static IServiceCollection AddFlamingoSecurity(this IServiceCollection services)
@@ -35,11 +37,12 @@ public static class SecurityRegistration
                 + "separated by commas, or *.");
         services.AddOptionSection<LimitOptions>(LimitOptions.Section);
         services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<SecurityMetrics>();
         services.AddSingleton<TenantLimits>();
         services.AddCors();
         services.AddRateLimiter();
         services.AddOptions<RateLimiterOptions>().Configure<TenantLimits>((options, limits) =>
-            (options.GlobalLimiter, options.OnRejected) = (limits.Requests, TenantLimits.RefuseAsync));
+            (options.GlobalLimiter, options.OnRejected) = (limits.Requests, limits.RefuseAsync));
         Limit<IFlamingo>(services, (calls, limits) => new LimitedFlamingo(calls, limits));
         Limit<ISupportSets>(services, (sets, limits) => new LimitedSupportSets(sets, limits));
         return services;
@@ -58,6 +61,7 @@ public static class SecurityRegistration
                 .AllowAnyHeader().AllowAnyMethod().WithExposedHeaders(HeadersForPages));
         if (options.IsOn) app.Use(Check(app.Services, options).CheckAsync);
         else app.Lifetime.ApplicationStarted.Register(() => WarnIfReachable(app));
+        app.Lifetime.ApplicationStarted.Register(() => Tell(app, options));
         if (app.Services.GetRequiredService<TenantLimits>().Requests is not null) app.UseRateLimiter();
         return app;
     }
@@ -70,7 +74,8 @@ public static class SecurityRegistration
             var keys = options.KeysFile.Length == 0 ? null
                 : new KeyRing(new KeyFile(options.KeysFile), time, logs.CreateLogger<KeyRing>());
             var tokens = options.Issuer.Length == 0 ? null : new IssuerTokens(options, time, logs.CreateLogger<IssuerTokens>());
-            return new CallerCheck(keys, tokens, time, logs.CreateLogger<CallerCheck>());
+            return new CallerCheck(
+                keys, tokens, services.GetRequiredService<SecurityMetrics>(), time, logs.CreateLogger<CallerCheck>());
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -78,9 +83,25 @@ public static class SecurityRegistration
         }
     }
 
+    private static void Tell(WebApplication app, SecurityOptions options)
+    {
+        string[] callers =
+        [
+            .. options.KeysFile.Length > 0 ? [$"a key of {options.KeysFile}"] : Array.Empty<string>(),
+            .. options.Issuer.Length > 0 ? [$"a token of {options.Issuer}"] : Array.Empty<string>(),
+        ];
+        var limits = app.Services.GetRequiredService<IOptions<LimitOptions>>().Value;
+        app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecurityRegistration)).Secured(
+            callers.Length == 0 ? "no key" : string.Join(" or ", callers), limits.RequestsPerMinute, limits.PicturesPerMinute,
+            limits.TokensPerMinute, limits.ConcurrentRequests, options.Origins.Count == 0 ? "none" : string.Join(", ", options.Origins));
+    }
+
     private static void WarnIfReachable(WebApplication app)
     {
-        var reachable = app.Urls.Where(url => !IsLoopback(BindingAddress.Parse(url).Host)).ToList();
+        // The management port takes no calls of callers.
+        var management = app.Configuration["Endpoints:ManagementPort"];
+        var reachable = app.Urls.Select(BindingAddress.Parse)
+            .Where(url => !IsLoopback(url.Host) && url.Port.ToString(CultureInfo.InvariantCulture) != management).ToList();
         if (reachable.Count > 0)
             app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecurityRegistration)).Open(string.Join(", ", reachable));
     }

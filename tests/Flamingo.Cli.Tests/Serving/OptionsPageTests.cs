@@ -35,7 +35,7 @@ public sealed partial class OptionsPageTests
         {
             typeof(ModelOptions), typeof(VisionEncoderOptions), typeof(ResamplerOptions), typeof(LanguageModelOptions),
             typeof(GatewayOptions), typeof(RemoteStageOptions), typeof(EndpointOptions), typeof(SecurityOptions),
-            typeof(DoorOptions),
+            typeof(DoorOptions), typeof(TelemetryOptions),
         }.SelectMany(type => type.Assembly.GetTypes()).Distinct().Where(type => Section(type) is not null), // and those beside them
     ];
 

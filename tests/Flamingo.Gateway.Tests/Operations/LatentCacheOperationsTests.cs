@@ -79,6 +79,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
             where T : struct =>
                 seen[$"{instrument.Name[17..]} {string.Join(' ', tags.ToArray().Select(tag => tag.Value))}".Trim()] =
                     Convert.ToDouble(value, null);
+        listener.SetMeasurementEventCallback<int>(See);
         listener.SetMeasurementEventCallback<long>(See);
         listener.SetMeasurementEventCallback<double>(See);
         listener.Start();
@@ -99,7 +100,7 @@ public sealed class LatentCacheOperationsTests : IAsyncLifetime
                 ["rejections memory"] = 0,
                 ["failures redis"] = 0, ["corrupt redis"] = 0, ["transferred read"] = 0, ["transferred written"] = 272, ["encodings"] = 2,
                 ["waits this"] = 0, ["waits another"] = 0, ["entries memory"] = 2, ["bytes memory"] = 80,
-                ["bytes_limit memory"] = 256 << 20,
+                ["bytes_limit memory"] = 256 << 20, ["leases taken"] = 2, ["leases lost"] = 0, ["leases_held"] = 0,
             }.OrderBy(pair => pair.Key),
             seen.OrderBy(pair => pair.Key));
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();

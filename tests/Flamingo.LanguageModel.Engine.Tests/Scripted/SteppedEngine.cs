@@ -9,7 +9,8 @@ namespace Flamingo.LanguageModel.Engine.Tests.Scripted;
 /// <summary>An engine whose steps the test runs one by one, with every batch that it computed.</summary>
 internal sealed class SteppedEngine
 {
-    public SteppedEngine(int blocks = 64, int blockTokens = 4, int slots = 8, EngineLimits? limits = null)
+    /// <param name="model">Name of the model in metrics; null measures nothing.</param>
+    public SteppedEngine(int blocks = 64, int blockTokens = 4, int slots = 8, EngineLimits? limits = null, string? model = null)
     {
         Limits = limits ?? new EngineLimits(
             MaxQueued: 16, MaxSequences: 16, PrefillChunk: 64, PrefillChunkBesideDecoding: 64, MaxCandidatesAtOnce: 4);
@@ -19,7 +20,8 @@ internal sealed class SteppedEngine
             Batches.Add(batch);
             return Task.CompletedTask;
         };
-        Engine = new StepEngine(Runner, Limits, Time, Log);
+        Metrics = model is null ? null : new EngineMetrics(() => Now, model, Runner.Memory, Time);
+        Engine = new StepEngine(Runner, Limits, Time, Log, Metrics);
     }
 
     public EngineLimits Limits { get; }
@@ -29,6 +31,8 @@ internal sealed class SteppedEngine
     public FakeTimeProvider Time { get; } = new();
 
     public StepEngine Engine { get; }
+
+    public EngineMetrics? Metrics { get; }
 
     /// <summary>The log messages of the engine.</summary>
     public FakeLogger Log { get; } = new();
@@ -41,8 +45,8 @@ internal sealed class SteppedEngine
         string text, int answer = 8, SamplingParameters? sampling = null, string tenant = "", TimeSpan? pin = null, bool latents = true,
         AttentionChoice? attention = null)
     {
-        var request =
-            new TrackedRequest(Prompts.Of(text, answer, latents), Prompts.Terms(tenant, pin), sampling ?? Endless, Time, attention);
+        var terms = Prompts.Terms(tenant, pin) with { Arrived = Time.GetTimestamp() };
+        var request = new TrackedRequest(Prompts.Of(text, answer, latents), terms, sampling ?? Endless, Time, attention);
         Engine.Submit(request.Request);
         return request;
     }

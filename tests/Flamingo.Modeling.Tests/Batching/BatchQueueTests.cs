@@ -35,6 +35,20 @@ public sealed class BatchQueueTests
     }
 
     [Fact(Timeout = 30_000)]
+    public async Task It_says_how_many_items_wait_and_run()
+    {
+        using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2);
+        var seen = new List<(int Waiting, int Running)>();
+        var call = queue.Call("a1", "a2", "a3");
+        seen.Add((queue.Queue.Waiting, queue.Queue.Running));
+        queue.Meanwhile = () => seen.Add((queue.Queue.Waiting, queue.Queue.Running));
+        queue.StepAll();
+        await call;
+        seen.Add((queue.Queue.Waiting, queue.Queue.Running));
+        Assert.Equal([(3, 0), (1, 2), (0, 0)], seen);
+    }
+
+    [Fact(Timeout = 30_000)]
     public async Task A_full_batch_does_not_wait()
     {
         using var queue = new SteppedQueue(TestContext.Current.CancellationToken, 2, Wait);

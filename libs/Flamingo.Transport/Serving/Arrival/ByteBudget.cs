@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Flamingo.Abstractions;
 using Flamingo.Wire;
 using Microsoft.Extensions.Options;
@@ -8,7 +9,7 @@ namespace Flamingo.Transport.Serving.Arrival;
 /// Bounds the bytes of all requests in flight (<see cref="RequestOptions.MaxInFlightBytes"/>). Nothing is kept of a tenant that has no
 /// request in flight, because callers may invent any number of names.
 /// </summary>
-public sealed class ByteBudget
+public sealed class ByteBudget : IDisposable
 {
     /// <summary>Requests of up to this size may take the part of the budget that larger ones must leave.</summary>
     internal const int SmallBytes = 64 << 10;
@@ -18,6 +19,8 @@ public sealed class ByteBudget
 
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
 
+    private readonly Meter _meter = new("Flamingo.Transport");
+    private readonly Counter<long> _refusals;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, long> _byTenant = new(StringComparer.Ordinal);
     private readonly long _most, _mostOfTenant, _mostOfLarge;
@@ -32,6 +35,11 @@ public sealed class ByteBudget
         _most = options.Value.MaxInFlightBytes;
         _mostOfLarge = _most - (_most / 16);
         _mostOfTenant = sharesByTenant ? _most / 2 : _most;
+        _meter.CreateObservableGauge("flamingo.requests.bytes", () => InFlight, "By", "Bytes of all requests in flight.");
+        _meter.CreateObservableGauge(
+            "flamingo.requests.bytes_limit", () => _most, "By", "Bound on these bytes (Requests:MaxInFlightBytes).");
+        _refusals = _meter.CreateCounter<long>(
+            "flamingo.requests.refusals", "{request}", "Requests for which there was no room in memory, by reason.");
         LargestMessage = (int)Math.Min(MessageLimits.MostBytes, Math.Min(_mostOfTenant, _mostOfLarge) / 2);
     }
 
@@ -102,21 +110,33 @@ public sealed class ByteBudget
         }
     }
 
+    public void Dispose() => _meter.Dispose();
+
     private void Check(string tenant, long bytes, long own, bool small)
     {
         if (own + bytes > Math.Min(_mostOfTenant, small ? _most : _mostOfLarge))
+        {
+            Refused("too_large");
             throw new FlamingoException(
                 FlamingoErrorKind.Overloaded,
                 "The request does not fit into memory while it arrives, even if there is no other. Send a smaller one, or raise "
                 + "Requests:MaxInFlightBytes.");
-        if (_byTenant.GetValueOrDefault(tenant) + bytes > _mostOfTenant) throw Overloaded("This tenant's requests hold");
-        if (_inFlight + bytes > (small ? _most : _mostOfLarge)) throw Overloaded("The requests of all callers hold");
+        }
+
+        if (_byTenant.GetValueOrDefault(tenant) + bytes > _mostOfTenant) throw Overloaded("tenant_full", "This tenant's requests hold");
+        if (_inFlight + bytes > (small ? _most : _mostOfLarge)) throw Overloaded("full", "The requests of all callers hold");
     }
 
-    private static FlamingoException Overloaded(string whose) => new(
-        FlamingoErrorKind.Overloaded,
-        $"{whose} so many bytes that this one must wait. Retry in {RetryAfter.TotalSeconds:0} s, or raise Requests:MaxInFlightBytes.")
+    private FlamingoException Overloaded(string reason, string whose)
     {
-        RetryAfter = RetryAfter,
-    };
+        Refused(reason);
+        return new FlamingoException(
+            FlamingoErrorKind.Overloaded,
+            $"{whose} so many bytes that this one must wait. Retry in {RetryAfter.TotalSeconds:0} s, or raise Requests:MaxInFlightBytes.")
+        {
+            RetryAfter = RetryAfter,
+        };
+    }
+
+    private void Refused(string reason) => _refusals.Add(1, new KeyValuePair<string, object?>("reason", reason));
 }

@@ -71,6 +71,7 @@ public static class RequestArrival
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
         {
+            log.Limits(options.Value.MaxInFlightBytes, budget.LargestMessage, options.Value.TransferTimeout);
             app.Use(async (context, rest) =>
             {
                 if (!IsGrpc(context))

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Flamingo.Gateway.Doors.Native;
 using Flamingo.ServiceDefaults;
 using Flamingo.Transport.Serving.Arrival;
+using Flamingo.Wire;
 using Grpc.AspNetCore.Server;
 using Grpc.AspNetCore.Web;
 using Microsoft.AspNetCore.Builder;
@@ -126,6 +127,7 @@ internal static partial class HttpPort
             var given = context.Request.Headers[RequestId].ToString();
             context.TraceIdentifier = WellFormedId().IsMatch(given) ? given : Guid.NewGuid().ToString("N");
             context.Response.Headers[RequestId] = context.TraceIdentifier;
+            if (ErrorWire.RunningTrace is { } trace) context.Response.Headers[ErrorWire.TraceHeader] = trace;
             context.Features.Set(new WebRequest(Is("application/grpc-web"), Is("application/grpc-web-text")));
             return next(context);
 

@@ -38,7 +38,7 @@ public sealed class RequestPermits(GatewayOptions options, TimeProvider time, IL
     private readonly Turn _newcomersTurn = new("");
     private readonly int _reserve = Math.Max(2, options.MaxConcurrentRequests / 4);
     private int _running, _waiting, _reentering, _idle;
-    private long _served, _halved = time.GetTimestamp();
+    private long _served, _refused, _halved = time.GetTimestamp();
 
     /// <summary>Numbers of running requests, waiting requests and known tenants.</summary>
     public (int Running, int Waiting, int Tenants) State
@@ -48,6 +48,9 @@ public sealed class RequestPermits(GatewayOptions options, TimeProvider time, IL
             lock (_lock) return (_running, _waiting + _reentering, _known.Count);
         }
     }
+
+    /// <summary>Number of requests that were refused since the start.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
 
     /// <summary>Waits for a permit. Disposing the permit admits the next request.</summary>
     /// <param name="tenant">Name of the tenant.</param>
@@ -211,6 +214,7 @@ public sealed class RequestPermits(GatewayOptions options, TimeProvider time, IL
                 : _turnsOfNewcomers.Reverse().MaxBy(turn => turn.Displaceable)!; // of equal ones the last, which is the newest
         var displaced = largest == waiter.Turn ? waiter : largest.Waiters.Last(other => !other.Reenters);
         Dequeue(displaced);
+        Interlocked.Increment(ref _refused);
         GatewayLog.Overloaded(logger, options.MaxConcurrentRequests, options.MaxQueuedRequests);
         displaced.Admitted.TrySetException(new FlamingoException(
             FlamingoErrorKind.Overloaded,

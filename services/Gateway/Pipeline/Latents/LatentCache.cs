@@ -63,8 +63,9 @@ public sealed class LatentCache(
         // Step 1: look up.
         var started = time.GetTimestamp();
         var missing = asked.SelectMany(item => item.Picture.Values(item.Key, model)).ToList();
-        foreach (var (key, _) in missing)
-            if (memory.Get(key) is { } value) held[key] = value;
+        using (RequestTelemetry.Steps.StartActivity("lookup memory"))
+            foreach (var (key, _) in missing)
+                if (memory.Get(key) is { } value) held[key] = value;
         missing.RemoveAll(value => held.ContainsKey(value.Key));
         var (found, answered) = missing.Count == 0 ? ([], false) : await redis.FindAsync(missing, cancellation);
         KeepInMemory(found, held);
@@ -121,8 +122,7 @@ public sealed class LatentCache(
         foreach (var (key, value) in found) memory.Put(key, held[key] = value);
     }
 
-    private static async Task<List<Item>> AddFilesAsync(
-        List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
+    private static async Task<List<Item>> AddFilesAsync(List<Item> open, ConcurrentDictionary<string, LatentValue> held, FileSource? files)
     {
         var without = open.Where(item => item.Picture.Input is null).Select(item => item.Picture.Id).ToList();
         if (without.Count == 0) return open;
@@ -368,6 +368,7 @@ public sealed class LatentCache(
     private static async Task<PictureLatents?> AnswerOfOwnerAsync(Claim owner, RequestedPicture picture, CancellationToken cancellation)
     {
         var covers = owner.Picture.Covers(picture);
+        using var span = RequestTelemetry.Steps.StartActivity("wait");
         try
         {
             var answer = await owner.Answer.Task.WaitAsync(cancellation);

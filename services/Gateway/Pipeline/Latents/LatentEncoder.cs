@@ -74,7 +74,7 @@ public sealed class LatentEncoder(
             var includePooled = pictures.Any(picture => picture.NeedsPooled);
             counters.Encode(pictures.Count);
             var request = new VisionEncodeRequest([.. pictures.Select(picture => picture.Input!)], includePooled);
-            var encoding = await WithDeadlineAsync("vision encoder", token => vision.EncodeAsync(request, token), cancellation);
+            var encoding = await WithDeadlineAsync("vision encoder", "encode", token => vision.EncodeAsync(request, token), cancellation);
             var pooled = encoding.Pictures.Count(picture => picture.Pooled is not null);
             return encoding.Pictures.Count == pictures.Count && (!includePooled || pooled == pictures.Count) ? encoding
                 : throw new FlamingoException(
@@ -95,7 +95,8 @@ public sealed class LatentEncoder(
         try
         {
             var request = new ResampleRequest(features, includeAttention);
-            var resampling = await WithDeadlineAsync("resampler", token => resampler.ResampleAsync(request, token), cancellation);
+            var resampling =
+                await WithDeadlineAsync("resampler", "resample", token => resampler.ResampleAsync(request, token), cancellation);
             var (latents, attention) = (resampling.Latents.Count, resampling.Attention.Count);
             return latents == features.Count && (!includeAttention || attention == features.Count) ? resampling
                 : throw new FlamingoException(
@@ -110,8 +111,10 @@ public sealed class LatentEncoder(
 
     // After a cancellation, the stage's call is still waited for, because it returns when its work has ended. Only the deadline ends
     // the wait for a call that hangs.
-    private async Task<T> WithDeadlineAsync<T>(string stage, Func<CancellationToken, Task<T>> call, CancellationToken cancellation)
+    private async Task<T> WithDeadlineAsync<T>(
+        string stage, string step, Func<CancellationToken, Task<T>> call, CancellationToken cancellation)
     {
+        using var span = RequestTelemetry.Steps.StartActivity(step);
         using var deadline = new CancellationTokenSource(options.EncodeTimeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         try

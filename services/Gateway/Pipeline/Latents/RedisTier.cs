@@ -48,7 +48,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     private readonly ConcurrentDictionary<Task, bool> _puts = new();
     private readonly SemaphoreSlim _putSlots = new(ConcurrentPuts);
     private int _pendingValues;
-    private long _hits, _misses, _corrupt, _bytesRead, _bytesWritten, _tokens;
+    private long _hits, _misses, _corrupt, _bytesRead, _bytesWritten, _tokens, _taken, _lost;
 
     public RedisTier(
         RedisConnection connection, RedisOptions options, IntegritySeal seal, TimeProvider time, ILogger<RedisTier> logger)
@@ -62,15 +62,20 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         reachable, Interlocked.Read(ref _hits), Interlocked.Read(ref _misses), _connection.Failures, Interlocked.Read(ref _corrupt),
         Interlocked.Read(ref _bytesRead), Interlocked.Read(ref _bytesWritten));
 
+    /// <summary>Leases that this gateway holds now, and numbers of those that it has taken and lost since the start.</summary>
+    public (int Held, long Taken, long Lost) Leases => (_leases.Count, Interlocked.Read(ref _taken), Interlocked.Read(ref _lost));
+
     /// <summary>Looks values up, counts hits and misses, and renews the expiry of the values found.</summary>
     /// <returns>The values found by key, and whether Redis answered for any of the keys.</returns>
     public async Task<(Dictionary<string, LatentValue> Found, bool Answered)> FindAsync(
         IReadOnlyList<WantedValue> values, CancellationToken cancellation)
     {
         if (!_connection.IsOn) return ([], false);
+        using var span = RequestTelemetry.Steps.StartActivity("lookup redis");
         List<Task<RedisValue>> reads = [];
         await _connection.SendAsync(RedisCall.Lookup, "lookup", batch => reads = Read(batch, values), cancellation: cancellation);
         var found = Collect(values, reads, counted: true);
+        span?.SetTag("flamingo.values", values.Count).SetTag("flamingo.hits", found.Count);
         return (found, reads.Any(read => read.IsCompletedSuccessfully));
     }
 
@@ -86,6 +91,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
     public async Task<(Dictionary<string, string> Leases, HashSet<string> Elsewhere, Dictionary<string, LatentValue> Found)> LeaseAsync(
         IReadOnlyCollection<string> pictures, IReadOnlyList<WantedValue> values)
     {
+        using var span = RequestTelemetry.Steps.StartActivity("lease");
         var wanted = pictures.Select(picture => (Picture: picture, Token: $"{_gateway}-{Interlocked.Increment(ref _tokens)}")).ToList();
         List<Task<bool>> lockTakes = [];
         List<Task<RedisValue>> reads = [];
@@ -106,6 +112,7 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
             }
 
             leases[picture] = token;
+            Interlocked.Increment(ref _taken);
             _leases[token] = (picture, _time.GetTimestamp());
         }
 
@@ -200,7 +207,11 @@ public sealed class RedisTier : IAsyncDisposable, IDisposable
         foreach (var (lease, answer) in held.Zip(answers).Where(pair => pair.Second.IsCompletedSuccessfully))
         {
             if ((long)answer.Result == 1) owned.Add(lease.Token);
-            else if (_leases.TryRemove(lease.Token, out _)) LatentCacheLog.LeaseLost(_logger, lease.Picture);
+            else if (_leases.TryRemove(lease.Token, out _))
+            {
+                Interlocked.Increment(ref _lost);
+                LatentCacheLog.LeaseLost(_logger, lease.Picture);
+            }
         }
 
         return owned;

@@ -17,7 +17,9 @@ public sealed class GatewayMetrics : IDisposable
 
     public GatewayMetrics(LatentCacheOperations cache)
     {
-        _redeliveries = _meter.CreateCounter<long>("flamingo.latents.redeliveries", "{call}");
+        _redeliveries = _meter.CreateCounter<long>(
+            "flamingo.latents.redeliveries", "{call}",
+            "Calls of the language model that were repeated with all latents, because it did not hold some of them.");
         AddCounter("flamingo.latents.hits", "{lookup}", "Lookups that found a value.",
             () => [(cache.Read().Memory.Hits, Memory), (cache.Read().Redis?.Hits, Redis)]);
         AddCounter("flamingo.latents.misses", "{lookup}",
@@ -40,6 +42,11 @@ public sealed class GatewayMetrics : IDisposable
         AddCounter("flamingo.latents.waits", "{picture}",
             "Pictures that waited for another request's encoding, in this gateway or at another one.",
             () => [(cache.Read().Waits, new("gateway", "this")), (cache.Read().SharedWaits, new("gateway", "another"))]);
+        AddCounter("flamingo.latents.leases", "{lease}", "Leases on pictures that this gateway has taken, and that it has lost.",
+            () => [(cache.Leases?.Taken, new("event", "taken")), (cache.Leases?.Lost, new("event", "lost"))]);
+        _meter.CreateObservableGauge(
+            "flamingo.latents.leases_held", () => cache.Leases is { } leases ? [new(leases.Held)] : Array.Empty<Measurement<int>>(),
+            "{lease}", "Leases on pictures that this gateway holds.");
         _meter.CreateObservableCounter(
             "flamingo.latents.saved", () => cache.Read().Saved.TotalSeconds, "s",
             "Time that encoding the cached pictures had taken, which the cache hits saved.");

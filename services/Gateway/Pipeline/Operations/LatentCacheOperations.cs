@@ -29,6 +29,9 @@ public sealed class LatentCacheOperations(
         }
     }
 
+    /// <summary>The leases of this gateway, see <see cref="RedisTier.Leases"/>; null if Redis is turned off.</summary>
+    public (int Held, long Taken, long Lost)? Leases => connection.IsOn ? redis.Leases : null;
+
     /// <summary>Returns the current counts without a call to Redis.</summary>
     public CacheStatistics Read(bool reachable = false) => new(
         memory.Statistics, connection.IsOn ? redis.Statistics(reachable) : null, counters.Encoded, counters.Waits, counters.SharedWaits,

@@ -19,9 +19,11 @@ internal sealed class TenantLimits : IDisposable
     private static readonly TimeSpan RetryConcurrent = TimeSpan.FromSeconds(1);
 
     private readonly PartitionedRateLimiter<string>? _pictures, _tokens;
+    private readonly SecurityMetrics _metrics;
 
-    public TenantLimits(IOptions<LimitOptions> options, TimeProvider time)
+    public TenantLimits(IOptions<LimitOptions> options, SecurityMetrics metrics, TimeProvider time)
     {
+        _metrics = metrics;
         var limits = options.Value;
         _pictures = PerMinute(limits.PicturesPerMinute);
         _tokens = PerMinute(limits.TokensPerMinute);
@@ -47,15 +49,19 @@ internal sealed class TenantLimits : IDisposable
     public bool LimitUse => _pictures is not null || _tokens is not null;
 
     /// <summary>Answers a request that <see cref="Requests"/> has refused.</summary>
-    public static ValueTask RefuseAsync(OnRejectedContext refused, CancellationToken cancellation) => new(Refusal.WriteAsync(
-        refused.HttpContext, refused.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait)
-            ? Overloaded("requests", "RequestsPerMinute", wait)
+    public ValueTask RefuseAsync(OnRejectedContext refused, CancellationToken cancellation)
+    {
+        var ofMinute = refused.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait);
+        _metrics.CountLimit(ofMinute ? nameof(LimitOptions.RequestsPerMinute) : nameof(LimitOptions.ConcurrentRequests));
+        return new(Refusal.WriteAsync(refused.HttpContext, ofMinute
+            ? Overloaded("requests", nameof(LimitOptions.RequestsPerMinute), wait)
             : new FlamingoException(
                 FlamingoErrorKind.Overloaded,
                 "As many requests of this tenant as Limits:ConcurrentRequests allows are being served. Send fewer at once.")
             {
                 RetryAfter = RetryConcurrent,
             }));
+    }
 
     /// <summary>Lets a tenant begin a call and takes its pictures from the tenant's minute.</summary>
     /// <param name="usesTokens">Whether the call will use tokens, which are charged to the result.</param>
@@ -84,10 +90,11 @@ internal sealed class TenantLimits : IDisposable
         Requests?.Dispose();
     }
 
-    private static RateLimitLease? Begin(PartitionedRateLimiter<string>? limiter, string tenant, int count, string what, string option)
+    private RateLimitLease? Begin(PartitionedRateLimiter<string>? limiter, string tenant, int count, string what, string option)
     {
         if (limiter?.AttemptAcquire(tenant, count) is not { } lease) return null;
         if (lease.IsAcquired) return lease;
+        _metrics.CountLimit(option);
         using (lease) throw Overloaded(what, option, lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : RetryConcurrent);
     }
 

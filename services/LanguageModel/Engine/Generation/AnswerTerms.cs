@@ -17,6 +17,7 @@ internal static class AnswerEnd
     public static void Finish(
         EngineRequest request, AnswerTerms terms, TimeSpan prefill, TimeSpan firstToken, IReadOnlyList<FinishedSample> samples)
     {
+        request.Answers = samples;
         terms.Events.Write(AnswerFinished.OfLanguageModel(
             samples[0].Reason, request.Prompt.Ids.Count, samples.Sum(sample => sample.GeneratedTokens), prefill, firstToken,
             terms.Time.GetElapsedTime(request.Terms.Arrived), terms.WeightsDigest) with

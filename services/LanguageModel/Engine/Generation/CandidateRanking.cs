@@ -28,6 +28,8 @@ public sealed class CandidateRanking(
 
     public override int Width => 1;
 
+    public override bool GeneratesTokens => false;
+
     public override IReadOnlyList<Sequence> Sequences =>
         _running.Count > 0 ? [.. _running.Keys] : Root is null || _finished > 0 ? [] : [Root];
 

@@ -27,4 +27,8 @@ public sealed record EngineLimits(
 /// <param name="Projections">Pictures whose keys and values have been computed since the start.</param>
 public sealed record EngineStatistics(
     int Running, int Waiting, int FreeBlocks, int LeasedBlocks, int CachedBlocks, int PinnedBlocks, int LeasedPictures, int IdlePictures,
-    long Steps, long ComputedTokens, long CachedTokens, long Projections, long Evictions);
+    long Steps, long ComputedTokens, long CachedTokens, long Projections, long Evictions)
+{
+    /// <summary>The state of an engine that has no memory yet.</summary>
+    internal static EngineStatistics None { get; } = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}

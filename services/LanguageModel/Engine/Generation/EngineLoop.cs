@@ -17,10 +17,11 @@ internal sealed class EngineLoop : IAsyncDisposable
     private readonly EngineMetrics _metrics;
     private readonly Task _loop;
 
-    public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
+    public EngineLoop(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log, string model)
     {
-        (_engine, _log) = (new StepEngine(runner, limits, time, log), log);
-        _metrics = new EngineMetrics(() => _engine.Statistics);
+        _engine = null!; // the metrics read it when they are collected, which may be before the next lines have run
+        _metrics = new EngineMetrics(() => _engine?.Statistics ?? EngineStatistics.None, model, runner.Memory, time);
+        (_engine, _log) = (new StepEngine(runner, limits, time, log, _metrics), log);
         _loop = Task.Run(RunAsync);
     }
 

@@ -12,11 +12,12 @@ namespace Flamingo.LanguageModel.Engine.Generation;
 /// to the request.
 /// </summary>
 /// <param name="modelStops">Token ids at which every answer ends.</param>
+/// <param name="model">Id of the model, for metrics.</param>
 public sealed class GenerationEngine(
     IModelRunner runner, EngineLimits limits, IReadOnlyCollection<int> modelStops, string weightsDigest, TimeProvider time,
-    ILogger<GenerationEngine>? log = null) : IAsyncDisposable
+    ILogger<GenerationEngine>? log = null, string model = "") : IAsyncDisposable
 {
-    private readonly EngineLoop _loop = new(runner, limits, time, log ?? NullLogger<GenerationEngine>.Instance);
+    private readonly EngineLoop _loop = new(runner, limits, time, log ?? NullLogger<GenerationEngine>.Instance, model);
 
     /// <summary>What the engine held and had computed after the last step.</summary>
     public EngineStatistics Statistics => _loop.Statistics;

@@ -37,15 +37,16 @@ public sealed class StepEngine
     private readonly Admission _admission;
     private readonly AdmissionQueue<EngineRequest> _queue;
     private readonly List<EngineRequest> _running = [];
-    private EngineStatistics _statistics = new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    private readonly EngineMetrics? _metrics;
+    private EngineStatistics _statistics = EngineStatistics.None;
     private long _endedCachedTokens;
     private double _secondsPerStep = 0.1;
     private double _secondsUntilPlace = 1;
     private int _refused; // requests since the queue became full
 
-    public StepEngine(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log)
+    public StepEngine(IModelRunner runner, EngineLimits limits, TimeProvider time, ILogger log, EngineMetrics? metrics = null)
     {
-        (_runner, _limits, _time, _log) = (runner, limits, time, log);
+        (_runner, _limits, _time, _log, _metrics) = (runner, limits, time, log, metrics);
         var memory = runner.Memory;
         _pool = new BlockPool(memory.Blocks, _prefixes);
         _pictures = new PictureMemory(memory.PictureSlots);
@@ -70,8 +71,16 @@ public sealed class StepEngine
     /// </exception>
     public void Submit(EngineRequest request)
     {
-        _admission.Check(request);
-        if (_queue.Enqueue(request.Terms.Tenant, request, WhenFull) is { } displaced) displaced.Request.Fail(displaced.Refusal);
+        try
+        {
+            _admission.Check(request);
+            if (_queue.Enqueue(request.Terms.Tenant, request, WhenFull) is { } displaced) Refuse(displaced.Request, displaced.Refusal);
+        }
+        catch (FlamingoException refusal)
+        {
+            _metrics?.Refused(refusal);
+            throw;
+        }
     }
 
     /// <summary>Plans what the next step would compute if it began now, without admitting any request. It changes nothing.</summary>
@@ -93,10 +102,13 @@ public sealed class StepEngine
         try
         {
             var plan = Plan();
+            using var span = EngineSpans.Begin(plan);
             var batch = plan.Apply(_runner.Memory.BlockTokens) with { Projections = Projections() };
             var outputs = await _runner.RunAsync(batch, cancellation);
             Commit(plan, started, outputs);
-            Report(1, batch.Chunks.Sum(chunk => chunk.Ids.Count), batch.Projections.Count);
+            var tokens = batch.Chunks.Sum(chunk => chunk.Ids.Count);
+            Report(1, tokens, batch.Projections.Count);
+            _metrics?.Stepped(batch.Chunks.Count, tokens, _time.GetElapsedTime(started));
         }
         catch (Exception exception)
         {
@@ -115,11 +127,21 @@ public sealed class StepEngine
         var waiting = _queue.Close(Stopping);
         _log.Stopping(_running.Count, waiting.Count);
         FailAll(Stopping());
-        foreach (var request in waiting) request.Fail(Stopping());
+        foreach (var request in waiting) Refuse(request, Stopping());
         Report(0, 0, 0);
     }
 
     private static FlamingoException Stopping() => new(FlamingoErrorKind.Unavailable, "The language model is stopping.");
+
+    // Lines of the log that are written within the scope carry the trace of the request.
+    private IDisposable? LinesOf(EngineRequest request) => request.Trace.LogScope is { } scope ? _log.BeginScope(scope) : null;
+
+    private void Refuse(EngineRequest request, Exception refusal)
+    {
+        EngineSpans.Write(request, refusal, _time);
+        _metrics?.Refused(refusal);
+        request.Fail(refusal);
+    }
 
     // Any thread may call it, under the queue's lock. It logs only the first of a series of refusals.
     private TimeSpan WhenFull()
@@ -158,11 +180,12 @@ public sealed class StepEngine
     // nothing is admitted before it. Passes do not count against a tenant that runs more than its share already.
     private bool AdmitRound()
     {
-        var (any, waiting, passed) = (false, _queue.Next(MostTried), new List<EngineRequest>());
+        var (any, now, waiting, passed) = (false, _time.GetTimestamp(), _queue.Next(MostTried), new List<EngineRequest>());
         var tenants = _running.Select(request => request.Terms.Tenant).Union(waiting.Select(next => next.Tenant)).Count();
         foreach (var (tenant, next) in waiting)
         {
             if (passed.Exists(request => request.Passed >= MostPasses)) break;
+            using var lines = LinesOf(next);
             try
             {
                 if (!_admission.TryAdmit(next, _running))
@@ -175,6 +198,8 @@ public sealed class StepEngine
                 next.LastServed = _running.Where(request => request.Terms.Tenant == tenant).Select(request => request.LastServed)
                     .DefaultIfEmpty(_statistics.Steps).Max();
                 _running.Add(next);
+                next.Admitted = now;
+                _metrics?.Admitted(next);
                 foreach (var request in passed) request.Passed++;
                 _log.RequestAdmitted(
                     next.Prompt.Ids.Count, next.CachedTokens, next.PictureLease!.Slots.Count, next.PictureLease.Fresh.Count);
@@ -182,7 +207,7 @@ public sealed class StepEngine
             catch (Exception exception)
             {
                 if (exception is FlamingoException { Kind: FlamingoErrorKind.Overloaded }) _log.PinRefused(exception.Message);
-                next.Fail(exception);
+                Refuse(next, exception);
             }
 
             any = true;
@@ -204,6 +229,7 @@ public sealed class StepEngine
 
     private void Commit(StepPlan plan, long started, IReadOnlyList<StepOutput> outputs)
     {
+        var now = _time.GetTimestamp();
         foreach (var request in _running) request.PicturesAreProjected = true;
         foreach (var ((sequence, tokens), output) in plan.Chunks.Zip(outputs))
         {
@@ -219,11 +245,13 @@ public sealed class StepEngine
             if (output.Logits.Count == 0 && output.Scores.Count == 0 && output.Best is null) continue;
             try
             {
+                _metrics?.Accepted(request, sequence, now);
                 request.Accept(sequence, output);
                 if (request.IsFinished) End(request, null);
             }
             catch (Exception exception)
             {
+                using var lines = LinesOf(request);
                 if (exception is FlamingoException { Kind: FlamingoErrorKind.InvalidArgument }) _log.NoTokenLeft(exception.Message);
                 else _log.RequestFailed(exception.Message);
                 End(request, exception); // for example logits that are not finite; the other requests continue
@@ -254,6 +282,9 @@ public sealed class StepEngine
     private void End(EngineRequest request, Exception? failure)
     {
         _running.Remove(request);
+        _metrics?.Ended(request, failure);
+        EngineSpans.Write(request, failure, _time);
+        using var lines = LinesOf(request);
         _endedCachedTokens += request.CachedTokens;
         request.Release();
         if (request.Terms.PinPrefix is { } duration)

@@ -1,5 +1,7 @@
+using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine.KvCache;
 using Flamingo.LanguageModel.Engine.Pictures;
+using Flamingo.Stages;
 
 namespace Flamingo.LanguageModel.Engine.Scheduling;
 
@@ -23,6 +25,9 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
 
     public RequestTerms Terms { get; } = terms;
 
+    /// <summary>The trace in which the request was created.</summary>
+    public RequestTrace Trace { get; } = RequestTrace.Current;
+
     /// <summary>Largest number of sequences that run at once.</summary>
     public abstract int Width { get; }
 
@@ -40,10 +45,16 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public virtual bool WantsOnlyBest => false;
 
     /// <summary>Which cross-attention weights of generated tokens are to be returned; null for none.</summary>
-    public virtual Abstractions.AttentionChoice? Attention => null;
+    public virtual AttentionChoice? Attention => null;
 
     /// <summary>Whether blocks of the answer are published to the prefix cache too.</summary>
     public virtual bool PublishesAnswer => false;
+
+    /// <summary>Whether the outputs of the sequences become tokens of answers, and not only scores.</summary>
+    public virtual bool GeneratesTokens => true;
+
+    /// <summary>How each answer ended, for those that read metrics; empty before the end, and for rankings.</summary>
+    public IReadOnlyList<FinishedSample> Answers { get; set; } = [];
 
     /// <summary>Whether the reader of the answer is behind, so that the request should take part in no step for now.</summary>
     public virtual bool WantsPause => false;
@@ -73,6 +84,15 @@ public abstract class EngineRequest(SequencePrompt prompt, RequestTerms terms)
     public int Published { get; set; }
 
     public bool PicturesAreProjected { get; set; }
+
+    /// <summary>Timestamp of the admission; 0 before.</summary>
+    public long Admitted { get; set; }
+
+    /// <summary>Timestamps at which the steps that computed the first and the last token ended; 0 before.</summary>
+    public long FirstToken { get; set; }
+
+    /// <inheritdoc cref="FirstToken"/>
+    public long LastToken { get; set; }
 
     /// <summary>Timestamp at which the first step that computed the request began; 0 before.</summary>
     public long Started { get; set; }

@@ -69,7 +69,7 @@ public sealed class LanguageModelStage : ILanguageModel, IAsyncDisposable, IDisp
             {
                 WriteStallTimeout = limits.WriteStallTimeout,
             },
-            config.Tokens.Stop, digest, time, logs?.CreateLogger<GenerationEngine>());
+            config.Tokens.Stop, digest, time, logs?.CreateLogger<GenerationEngine>(), config.ModelId);
         Description = new LanguageModelDescription(
             config.ModelId, digest, config.Language.VocabularySize, config.Language.ContextLength, config.Resampler.Latents,
             cross.LatentWidth,

@@ -13,4 +13,8 @@ internal static partial class ResamplerLog
 
     [LoggerMessage(4003, LogLevel.Warning, "A forward pass of {Pictures} pictures failed, so the calls in it fail.")]
     public static partial void BatchFailed(this ILogger logger, Exception exception, int pictures);
+
+    [LoggerMessage(4004, LogLevel.Information,
+        "A call has at most {Items} pictures, and {Frames} frames may be in the stage (section Resampler).")]
+    public static partial void Limits(this ILogger logger, int items, int frames);
 }

@@ -88,8 +88,9 @@ public sealed class ResamplerStage : IResampler, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Item, Resampled>(
             new BatchBounds(_options.BatchSize, _options.BatchWait), item => item.Kind, items => Compute(items, thread),
-            thread.RunAsync, time, _metrics.Waited, "the resampler's batch");
+            thread.RunAsync, time, _metrics.Waited, "the resampler's batch", "resample");
         _bound = new QueueBound(_options.MaxQueuedFrames, "Resampler:MaxQueuedFrames", time);
+        _metrics.Watch(() => _queue.Waiting, () => _queue.Running);
         Description = new ResamplerDescription(
             model.Config.ModelId, ComputedDigest.Of(
                 model.Config.Weights["resampler"].LatentDigest, config, _dtype, storage), config.Width, config.Latents, config.Width,
@@ -97,6 +98,7 @@ public sealed class ResamplerStage : IResampler, IDisposable
                 ? StageTensors.ParseDtype(config.LatentDtype)
                 : _dtype.ToTensorDtype(), _options.MaxItems);
         _log.StageReady("resampler", device, Description.WeightsDigest);
+        _log.Limits(_options.MaxItems, _options.MaxQueuedFrames);
     }
 
     public ResamplerDescription Description { get; }
@@ -108,13 +110,21 @@ public sealed class ResamplerStage : IResampler, IDisposable
 
     public async Task<Resampling> ResampleAsync(ResampleRequest request, CancellationToken cancellation)
     {
-        Check(request.Features);
-        using var entry = _bound.Enter(request.Features.Sum(features => features.Shape[0]));
-        var results =
-            await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
-        return new Resampling(
-            Description.WeightsDigest, [.. results.Select(result => result.Latents)],
-            request.IncludeAttention ? [.. results.Select(result => result.Attention!)] : []);
+        try
+        {
+            Check(request.Features);
+            using var entry = _bound.Enter(request.Features.Sum(features => features.Shape[0]));
+            var results =
+                await _queue.RunAsync([.. request.Features.Select(features => new Item(features, request.IncludeAttention))], cancellation);
+            return new Resampling(
+                Description.WeightsDigest, [.. results.Select(result => result.Latents)],
+                request.IncludeAttention ? [.. results.Select(result => result.Attention!)] : []);
+        }
+        catch (FlamingoException refusal)
+        {
+            _metrics.Refused(refusal);
+            throw;
+        }
     }
 
     public void Dispose()
@@ -131,8 +141,10 @@ public sealed class ResamplerStage : IResampler, IDisposable
         try
         {
             var results = thread.Guarded(() => Resample(items));
+            var duration = _time.GetElapsedTime(started);
             _metrics.Computed(items.Count, items.Count, items.Sum(item => item.Features.Shape[0]));
-            _log.BatchComputed(items.Count, _time.GetElapsedTime(started).TotalMilliseconds);
+            _metrics.Took(duration);
+            _log.BatchComputed(items.Count, duration.TotalMilliseconds);
             return results;
         }
         catch (Exception exception)

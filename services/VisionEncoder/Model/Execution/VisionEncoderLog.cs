@@ -14,4 +14,9 @@ internal static partial class VisionEncoderLog
 
     [LoggerMessage(3003, LogLevel.Warning, "A forward pass of {Frames} frames failed, so the calls in it fail.")]
     public static partial void BatchFailed(this ILogger logger, Exception exception, int frames);
+
+    [LoggerMessage(3004, LogLevel.Information,
+        "A picture has at most {Pixels} pixels and {Bytes} bytes, and a call at most {Pictures} pictures. {Decodes} pictures are decoded "
+        + "at once, and {Frames} frames may be in the stage (section VisionEncoder).")]
+    public static partial void Limits(this ILogger logger, long pixels, long bytes, int pictures, int decodes, int frames);
 }

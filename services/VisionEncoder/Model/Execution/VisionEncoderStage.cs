@@ -64,7 +64,8 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         weights.Finish();
         _queue = new BatchQueue<Frame, PictureFeatures>(
             new BatchBounds(limits.BatchSizeOn(device), limits.BatchWait), _ => null, frames => Compute(frames, thread),
-            thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch");
+            thread.RunAsync, time, _metrics.Waited, "the vision encoder's batch", "encode");
+        _metrics.Watch(() => Math.Max(0, _bound.Items - _queue.Running), () => _queue.Running);
         _reader = new PictureReader(decoder, _preprocessor, limits.MaxDecodes);
         Workers = [.. _reader.Workers, _queue.Worker];
         // The preprocessing has its own version, and the pooled embedding does not affect latents.
@@ -78,6 +79,7 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
             Resize = config.Preprocessing.Resize, Alpha = config.Preprocessing.Alpha, Orientation = config.Preprocessing.Orientation,
         };
         _log.StageReady("vision encoder", device, digest);
+        _log.Limits(limits.MaxPixels, limits.MaxPictureBytes, limits.MaxPictures, limits.MaxDecodes, limits.MaxQueuedFrames);
     }
 
     public VisionEncoderDescription Description { get; }
@@ -99,9 +101,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         {
             return await EncodeAllAsync(request, cancellation);
         }
-        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
+        catch (FlamingoException refusal)
         {
-            _log.CallRefused(request.Pictures.Count, refusal.Message);
+            _metrics.Refused(refusal);
+            if (refusal.Kind == FlamingoErrorKind.InvalidArgument) _log.CallRefused(request.Pictures.Count, refusal.Message);
             throw;
         }
     }
@@ -187,8 +190,10 @@ public sealed class VisionEncoderStage : IVisionEncoder, IDisposable
         {
             var encoded = thread.Guarded(() => Encode(frames));
             var pictures = frames.Count(frame => frame.IsLast);
+            var duration = _time.GetElapsedTime(started);
             _metrics.Computed(frames.Count, pictures, frames.Count);
-            _log.BatchComputed(frames.Count, _time.GetElapsedTime(started).TotalMilliseconds, pictures);
+            _metrics.Took(duration);
+            _log.BatchComputed(frames.Count, duration.TotalMilliseconds, pictures);
             return encoded;
         }
         catch (Exception exception)
