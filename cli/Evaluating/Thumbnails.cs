@@ -26,7 +26,8 @@ public sealed class Thumbnails(VisionEncoderDescription vision)
         using var whole = SeenPicture.Whole(file, vision);
         if (whole is null) return null;
         var scale = Math.Min(1, (float)Side / Math.Max(whole.Width, whole.Height));
-        using var small = new SKBitmap(new SKImageInfo(Scaled(whole.Width), Scaled(whole.Height), SKColorType.Rgba8888, SKAlphaType.Opaque));
+        using var small = new SKBitmap(
+            new SKImageInfo(Scaled(whole.Width), Scaled(whole.Height), SKColorType.Rgba8888, SKAlphaType.Opaque));
         using var pixels = small.PeekPixels();
         if (!whole.ScalePixels(pixels, new SKSamplingOptions(SKFilterMode.Linear, SKMipmapMode.Linear))) return null;
         using var png = small.Encode(SKEncodedImageFormat.Png, 100);

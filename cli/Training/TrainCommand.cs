@@ -6,6 +6,7 @@ using Flamingo.Cli.Arguments;
 using Flamingo.Cli.Reporting;
 using Flamingo.Import;
 using Flamingo.LanguageModel.Tokenization;
+using Flamingo.Modeling.Runtime;
 using Flamingo.Training;
 using Flamingo.Training.Data;
 using Flamingo.Training.Golden;
@@ -105,6 +106,7 @@ public static class TrainCommand
         });
         command.SetAction((parsed, cancellation) =>
         {
+            WaitingThreads.Sleep();
             var writer = parsed.InvocationConfiguration.Output;
             var opened = parsed.GetValue(model) is { } directory ? ModelDirectory.Open(directory.FullName) : BridgeAssembly.Run(
                 new BridgeParts(parsed.GetValue(vision)!.FullName, parsed.GetValue(language)!.FullName, parsed.GetValue(every)!.Value)

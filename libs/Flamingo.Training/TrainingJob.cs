@@ -78,7 +78,8 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         }
 
         var (need, available) = (
-            TrainingMemory.Of(model, options, request.Dtype, request.Data.Count, request.DataOptions), AvailableMemory.OfThisProcess().Bytes);
+            TrainingMemory.Of(model, options, request.Dtype, request.Data.Count, request.DataOptions),
+                AvailableMemory.OfThisProcess().Bytes);
         print($"Memory: {need}; {MemoryReport.Size(available)} may be used.");
         if (need.Bytes > available)
             throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} "
@@ -100,7 +101,8 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var report = new DataReport(request.DataOptions);
         using var source = new FeatureSource(model, request.Dtype, new FeatureOptions
         {
-            Folder = request.CacheFeatures, MemoryBytes = Math.Clamp((available - need.Bytes) / 2, FeatureOptions.LeastMemoryBytes, 2L << 30),
+            Folder = request.CacheFeatures,
+                MemoryBytes = Math.Clamp((available - need.Bytes) / 2, FeatureOptions.LeastMemoryBytes, 2L << 30),
         });
         var encoder = new SequenceEncoder(model.Config, tokenizer, request.DataOptions);
         var streams = request.Data.Select((spec, index) => Stream(spec, index, encoder, source, report, cancellation)).ToList();

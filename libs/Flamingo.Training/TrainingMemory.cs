@@ -63,5 +63,6 @@ public sealed record TrainingMemory(long Frozen, long Trained, long Inner, long 
 
     public override string ToString() =>
         $"frozen weights {MemoryReport.Size(Frozen)}, trained weights with gradients and moments {MemoryReport.Size(Trained)}, inner "
-        + $"values of a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}, data at most {MemoryReport.Size(Data)}, the program {MemoryReport.Size(Program)}; together {MemoryReport.Size(Bytes)}";
+        + $"values of a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}, data at most {MemoryReport.Size(Data)}, "
+        + $"the program {MemoryReport.Size(Program)}; together {MemoryReport.Size(Bytes)}";
 }

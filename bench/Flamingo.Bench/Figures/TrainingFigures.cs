@@ -19,7 +19,8 @@ public static class TrainingFigures
 
     public static IEnumerable<Figure> All =>
     [
-        new("training_step_gemm_share", "share", "FLOP/s of a training step, without what is computed again, over this machine's bf16 GEMM peak",
+        new("training_step_gemm_share", "share",
+            "FLOP/s of a training step, without what is computed again, over this machine's bf16 GEMM peak",
             async (bench, cancellation) =>
             {
                 var (operations, _, pairs) = await StepsAsync(bench, cancellation);

@@ -117,14 +117,16 @@ internal static class ScoreSections
                 { IsThere = scores.Exists(score => score.TopFive is not null) },
             new("answers", "number", score => Counts(score.Trials.Select(trial => trial.Count))),
             new("failed", "number", score => Counts(score.Trials.Select(trial => trial.Failed))),
-            new(seeds is [var same] ? $"trials with seeds {same}" : "trials (seed)", "trials", score => string.Join("   ", score.Trials.Select(
+            new(seeds is [var same] ? $"trials with seeds {same}" : "trials (seed)", "trials",
+                score => string.Join("   ", score.Trials.Select(
                 trial => ReportWords.Value(metric, trial.Value) + (seeds.Count > 1 ? $" ({trial.Seed})" : ""))))
                 { IsThere = scores.Exists(score => score.Trials.Count > 1) },
         }.Where(column => column.IsThere).ToList();
         return $"""
             <h4>{ReportWords.Name(metric)} by number of examples</h4>
             <div class="wide" tabindex="0" role="region" aria-label="Scores of {name}">
-            <table><thead><tr>{columns.Select(column => (Markup)$"<th scope=\"col\" class=\"{column.Kind}\">{column.Title}</th>")}</tr></thead>
+            <table><thead><tr>{columns.Select(column =>
+                (Markup)$"<th scope=\"col\" class=\"{column.Kind}\">{column.Title}</th>")}</tr></thead>
             <tbody>
             {scores.Select(score => (Markup)$"<tr>{columns.Select(column => column.Cell(score))}</tr>\n")}</tbody></table>
             </div>

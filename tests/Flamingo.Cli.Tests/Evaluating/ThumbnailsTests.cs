@@ -12,7 +12,8 @@ public sealed class ThumbnailsTests : IDisposable
     [Fact]
     public void A_photograph_becomes_a_small_jpeg_of_the_same_proportions()
     {
-        var file = Written(Encoded(900, 600, SKEncodedImageFormat.Jpeg, (x, y) => new SKColor((byte)(x * 7), (byte)(x * y), (byte)(y * 3))));
+        var file = Written(Encoded(900, 600, SKEncodedImageFormat.Jpeg,
+            (x, y) => new SKColor((byte)(x * 7), (byte)(x * y), (byte)(y * 3))));
         var small = Make(file)!;
         Assert.Equal([0xFF, 0xD8], small[..2]);
         Assert.InRange(small.Length, 1, 20_000);
@@ -26,7 +27,8 @@ public sealed class ThumbnailsTests : IDisposable
         var small = Make(Written(Encoded(40, 30, SKEncodedImageFormat.Png, (x, _) => x < 20 ? SKColors.Red : SKColors.Blue)))!;
         Assert.Equal("PNG"u8.ToArray(), small[1..4]);
         using var decoded = SKBitmap.Decode(small);
-        Assert.Equal((40, 30, SKColors.Red, SKColors.Blue), (decoded.Width, decoded.Height, decoded.GetPixel(0, 0), decoded.GetPixel(39, 29)));
+        Assert.Equal((40, 30, SKColors.Red, SKColors.Blue),
+            (decoded.Width, decoded.Height, decoded.GetPixel(0, 0), decoded.GetPixel(39, 29)));
     }
 
     [Fact]

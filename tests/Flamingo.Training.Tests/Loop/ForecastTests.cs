@@ -33,7 +33,8 @@ public sealed class ForecastTests(Models models)
         Assert.InRange(small.PerToken, 4 * 1e6, 6 * 1e7);
         Assert.True(small.PerPicture > 0);
         var match = Regex.Match(small.Forecast(torch.ScalarType.Float32, TimeProvider.System),
-            @"^Speed: a token takes .* GFLOP and a picture .*, and this machine multiplies (\d+) GFLOP/s, .*: (\d+) to (\d+) tokens per second\.$");
+            @"^Speed: a token takes .* GFLOP and a picture .*, and this machine multiplies (\d+) GFLOP/s, .*: (\d+) to (\d+) "
+            + @"tokens per second\.$");
         Assert.True(match.Success);
         double Figure(int group) => double.Parse(match.Groups[group].ValueSpan, CultureInfo.InvariantCulture);
         Assert.True(Figure(1) >= 1 && Figure(2) < Figure(3));

@@ -1,0 +1,21 @@
+using System.Runtime.InteropServices;
+
+namespace Flamingo.Modeling.Runtime;
+
+/// <summary>How torch's threads wait for each other between operations.</summary>
+public static partial class WaitingThreads
+{
+    private const string Policy = "OMP_WAIT_POLICY";
+
+    /// <summary>
+    /// Makes them sleep while they wait, unless the user chose otherwise. OpenMP reads its variable when its library is loaded, so this must
+    /// come before the first tensor. .NET's own variables never reach a native library, hence the call of the C library.
+    /// </summary>
+    public static void Sleep()
+    {
+        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable(Policy) is null) _ = SetVariable(Policy, "passive", 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetVariable(string name, string value, int overwrite);
+}
