@@ -22,6 +22,12 @@ public sealed class TelemetryOptions
     /// </summary>
     public bool Tenants { get; set; }
 
+    /// <summary>
+    /// Whether the spans of requests hold the texts of prompts and answers. Pictures are never in them. Whoever reads the traces then reads
+    /// what callers wrote.
+    /// </summary>
+    public bool Prompts { get; set; }
+
     /// <summary>How lines of the log are written: text, or json with one object a line.</summary>
     [AllowedValues(TextLogs, JsonLogs)]
     public string LogFormat { get; set; } = TextLogs;

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
 namespace Flamingo.ServiceDefaults;
@@ -22,6 +23,11 @@ internal static class Telemetry
         builder.Services.AddOptionSection<TelemetryOptions>(TelemetryOptions.Section);
         var options = new OptionSection<TelemetryOptions>(builder.Configuration, TelemetryOptions.Section).Read();
         var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource =>
+            {
+                // OpenTelemetry's own variables come first.
+                if (builder.Configuration["OTEL_SERVICE_NAME"] is null) resource.AddService(builder.Environment.ApplicationName);
+            })
             .WithMetrics(metrics =>
             {
                 metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter(Own);

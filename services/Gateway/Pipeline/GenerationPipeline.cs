@@ -49,6 +49,7 @@ public sealed class GenerationPipeline(
     private async Task WriteAsync(FlamingoRequest request, AnswerBuffer buffer, CancellationToken cancellation)
     {
         using var measurement = telemetry.Begin(RequestOperation.Generate, request.Tenant);
+        measurement.Ask(request.Segments);
         try
         {
             var arrived = time.GetTimestamp();

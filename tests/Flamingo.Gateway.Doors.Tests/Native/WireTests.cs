@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Flamingo.Abstractions;
 using Flamingo.Gateway.Doors.Tests.Ports;
@@ -44,6 +45,10 @@ public sealed class WireTests
     {
         var (head, body) = Cut(request.TrimEnd('\n'), "\n\n");
         var lines = head.Split('\n');
+        // The client sends the trace that runs.
+        using var call = new Activity("the recorded call").SetParentId(
+            ActivityTraceId.CreateFromString("0af7651916cd43dd8448eb211c80319c"), ActivitySpanId.CreateFromString("b7ad6b7169203331"),
+            ActivityTraceFlags.Recorded).Start();
         using var message = new HttpRequestMessage(new HttpMethod(lines[0].Split(' ')[0]), lines[0].Split(' ')[1]);
         message.Headers.Add("x-request-id", "recorded");
         if (body.Length > 0) message.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
 using Flamingo.Abstractions;
 
 namespace Flamingo.Gateway.Operations;
@@ -10,9 +12,12 @@ internal static class RequestOperation
 }
 
 /// <summary>What is known of one request so far. It is reported when it is disposed, once.</summary>
-internal sealed class RequestMeasurement(RequestTelemetry telemetry, string operation, string tenant, Activity? span, TimeProvider time)
+/// <param name="withTexts">Whether the span holds the texts of prompt and answer.</param>
+internal sealed class RequestMeasurement(
+    RequestTelemetry telemetry, string operation, string tenant, Activity? span, bool withTexts, TimeProvider time)
     : IDisposable
 {
+    private readonly StringBuilder? _answer = withTexts && span is { IsAllDataRequested: true } ? new StringBuilder() : null;
     private readonly long _arrived = time.GetTimestamp();
     private long _first, _last;
 
@@ -51,12 +56,19 @@ internal sealed class RequestMeasurement(RequestTelemetry telemetry, string oper
         span.SetTag("gen_ai.request.model", model.Language.ModelId).SetTag("gen_ai.response.model", model.Language.ModelId);
     }
 
+    /// <summary>Notes the prompt, which is kept only if the operator has asked for texts.</summary>
+    public void Ask(IReadOnlyList<FlamingoSegment> segments)
+    {
+        if (_answer is not null) span!.SetTag("gen_ai.input.messages", Message("user", [.. segments.Select(Part)]));
+    }
+
     /// <summary>Notes an event of a streamed answer.</summary>
     public void See(AnswerEvent item)
     {
-        if (item is AnswerTokens)
+        if (item is AnswerTokens tokens)
         {
             if (_first == 0) _first = time.GetTimestamp();
+            if (tokens.Sample == 0) _answer?.Append(tokens.Text);
         }
         else if (item is PicturesResolved resolved)
         {
@@ -103,9 +115,22 @@ internal sealed class RequestMeasurement(RequestTelemetry telemetry, string oper
                 .SetTag("gen_ai.usage.cache_read.input_tokens", CachedImageTokens + CachedTextTokens)
                 .SetTag("gen_ai.usage.image.input_tokens", ImageTokens)
                 .SetTag("gen_ai.usage.image.cache_read.input_tokens", CachedImageTokens);
+        if (_answer?.Length > 0) span.SetTag("gen_ai.output.messages", Message("assistant", [TextPart($"{_answer}")]));
         if (GeneratedTokens > 0) span.SetTag("gen_ai.usage.output_tokens", GeneratedTokens);
         span.Dispose();
     }
+
+    private static Dictionary<string, string> Part(FlamingoSegment segment) => segment switch
+    {
+        FlamingoText text => TextPart(text.Text),
+        FlamingoPictureId picture => new() { ["type"] = "picture", ["id"] = picture.Id },
+        _ => new() { ["type"] = "picture" },
+    };
+
+    private static Dictionary<string, string> TextPart(string text) => new() { ["type"] = "text", ["content"] = text };
+
+    private static string Message(string role, IReadOnlyList<Dictionary<string, string>> parts) =>
+        JsonSerializer.Serialize(new[] { new { role, parts } });
 
     private static string[] FinishReasons(AnswerFinished end) =>
         [.. end.Samples.Select(sample => sample.Reason).DefaultIfEmpty(end.Reason).Select(reason => $"{reason}".ToLowerInvariant())];

@@ -82,7 +82,7 @@ public sealed class RequestTelemetry : IDisposable
             if (_options.Tenants) span.SetTag("flamingo.tenant", tenant);
         }
 
-        return new RequestMeasurement(this, operation, tenant, span, _time);
+        return new RequestMeasurement(this, operation, tenant, span, _options.Prompts, _time);
     }
 
     /// <summary>Measures a request that has one answer.</summary>
