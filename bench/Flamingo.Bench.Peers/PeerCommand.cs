@@ -6,7 +6,9 @@ using Flamingo.Checkpoints;
 
 namespace Flamingo.Bench.Peers;
 
-/// <summary>The command line of <c>bench/Flamingo.Bench.Peers</c>: JSON lines on standard output, progress and errors on standard error.</summary>
+/// <summary>
+/// The command line of <c>bench/Flamingo.Bench.Peers</c>: JSON lines on standard output, progress and errors on standard error.
+/// </summary>
 public static class PeerCommand
 {
     private const int Done = 0, Failed = 1, Usage = 2, Interrupted = 130;
@@ -45,8 +47,8 @@ public static class PeerCommand
         var geometry = new Option<string>("--geometry")
         {
             HelpName = string.Join('|', Geometries), DefaultValueFactory = _ => Geometry.OpenFlamingo3B.Name,
-            Description = "The published model whose sizes are used. Random weights are written for the run: our model directory (5 to 18 GB) "
-                + "and one GGUF file at a time (at most 3 to 14 GB).",
+            Description = "The published model whose sizes are used. Random weights are written for the run: our model directory "
+                + "(5 to 18 GB) and one GGUF file at a time (at most 3 to 14 GB).",
         };
         geometry.AcceptOnlyFromAmong(Geometries);
         var weights = new Option<string[]>("--weights")
@@ -65,11 +67,12 @@ public static class PeerCommand
         var prompt = NumberOption.Create<int>(
             "--prompt-tokens", "N", "Tokens of the prompt whose prefill is timed.", "whole number from 2 to 1024",
             tokens => tokens is >= 2 and <= 1024, 192);
-        var threads = NumberOption.Create<int>("--threads", "N", "Threads of each side. Default: all processors.", whole, count => count >= 1);
+        var threads = NumberOption.Create<int>(
+            "--threads", "N", "Threads of each side. Default: all processors.", whole, count => count >= 1);
         var seed = NumberOption.Create<int>("--seed", "N", "Seed of the random weights.", "whole number", _ => true, 1);
         var command = new RootCommand(
-            "Measure our language model beside llama.cpp, in turn and in one run, with random weights of the same sizes. One JSON line for each "
-            + "figure is written to standard output (figure, value, unit, against).")
+            "Measure our language model beside llama.cpp, in turn and in one run, with random weights of the same sizes. One JSON line "
+            + "for each figure is written to standard output (figure, value, unit, against).")
         {
             geometry, weights, turns, tokens, prompt, threads, seed, model,
         };

@@ -16,7 +16,9 @@ public static class GgufFile
     private const double Deviation = 0.02;
 
     /// <param name="keys">The metadata: values are string, uint, float or bool.</param>
-    /// <exception cref="ArgumentException">A row cannot be divided into groups of 32 values, or a key has a value of another type.</exception>
+    /// <exception cref="ArgumentException">
+    /// A row cannot be divided into groups of 32 values, or a key has a value of another type.
+    /// </exception>
     public static void Write(
         string path, IReadOnlyDictionary<string, object> keys, IReadOnlyList<GgufTensor> tensors, int seed, CancellationToken cancellation)
     {
@@ -108,7 +110,8 @@ public static class GgufFile
             : (sizeof(ushort) + (GgufTensor.GroupValues / 2), 8);
         var bytes = new byte[Pattern / group * group];
         random.NextBytes(bytes);
-        for (var at = 0; at < bytes.Length; at += group) BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(at), (Half)(Deviation / largest));
+        for (var at = 0; at < bytes.Length; at += group)
+            BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(at), (Half)(Deviation / largest));
         return bytes;
     }
 

@@ -41,7 +41,8 @@ public sealed class OwnStage : IAsyncDisposable
             var model = provider.GetRequiredService<ILanguageModel>();
             var description = await model.DescribeAsync(cancellation);
             var random = new Random(seed);
-            var values = Enumerable.Range(0, description.Latents * description.LatentWidth).Select(_ => (float)random.NextDouble()).ToArray();
+            var values = Enumerable.Range(0, description.Latents * description.LatentWidth)
+                .Select(_ => (float)random.NextDouble()).ToArray();
             var latents = TensorData.FromFloats(values, [description.Latents, description.LatentWidth]);
             var picture = new PictureSegment(Digest("a picture"), ChecksummedLatents.Of(latents));
             return new OwnStage(provider, model, picture, time);

@@ -63,8 +63,8 @@ public static unsafe class Lanes
     }
 
     /// <summary>
-    /// The error function, within 2e-7, by Abramowitz and Stegun's formula 7.1.26, as torch computes GELU: 1 − (a₁t + … + a₅t⁵) e^(−x²) with
-    /// t = 1 / (1 + p |x|), and the sign of x.
+    /// The error function, within 4e-7, by Abramowitz and Stegun's formula 7.1.26, as torch computes GELU: 1 − (a₁t + … + a₅t⁵) e^(−x²)
+    /// with t = 1 / (1 + p |x|), and the sign of x.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Erf(Vector512<float> x)

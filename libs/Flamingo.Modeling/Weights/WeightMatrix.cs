@@ -72,7 +72,8 @@ public sealed class WeightMatrix : IDisposable
     public MatrixMemory? Memory()
     {
         var (outputs, inputs) = ((int)_values.shape[0], (int)_values.shape[1]);
-        if (_values.device_type != TorchSharp.DeviceType.CPU || _values.dtype == ScalarType.Float32 || inputs % Lanes.Count != 0) return null;
+        if (_values.device_type != TorchSharp.DeviceType.CPU || inputs % Lanes.Count != 0) return null;
+        if (_values.dtype == ScalarType.Float32) return null;
         using TensorMemory values = new(_values), scales = new(_scales ?? _values);
         return new MatrixMemory(values.Address, _scales is null ? 0 : scales.Address, outputs, inputs);
     }

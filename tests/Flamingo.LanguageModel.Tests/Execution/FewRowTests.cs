@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Tests.Execution;
 
 /// <summary>
-/// Steps of few rows in bf16, which are computed outside torch: they are torch's within the rounding of bf16, and a row has the same bits in
-/// every batch of few rows.
+/// Steps of few rows in bf16, which are computed outside torch: they are torch's within the rounding of bf16, and a row has the same bits
+/// in every batch of few rows.
 /// </summary>
 public sealed class FewRowTests(Models models, ITestOutputHelper output)
 {

@@ -101,8 +101,8 @@ public sealed class Decoder : IDisposable
     }
 
     /// <summary>
-    /// Returns a decoder of few rows that reads these weights and stores, which must outlive it; null if the decoder is not on the CPU or not
-    /// in bfloat16, or if a matrix has a number of inputs that is no multiple of 16.
+    /// Returns a decoder of few rows that reads these weights and stores, which must outlive it; null if the decoder is not on the CPU or
+    /// not in bfloat16, or if a matrix has a number of inputs that is no multiple of 16.
     /// </summary>
     /// <param name="pictures">The picture store, whose blocks hold all latents of a picture.</param>
     /// <param name="mostRows">Most rows of a step.</param>
@@ -110,7 +110,8 @@ public sealed class Decoder : IDisposable
     public FewRowDecoder? ForFewRows(BlockStore text, BlockStore pictures, int mostRows, ComputeTeam team)
     {
         var linears = _layers.SelectMany(layer => layer.Linears).Concat(_gated.Values.SelectMany(gated => gated.Attention.Linears));
-        if (Dtype != ScalarType.BFloat16 || _output.Memory() is not { } output || linears.Any(linear => linear.Memory() is null)) return null;
+        if (Dtype != ScalarType.BFloat16 || _output.Memory() is not { } output) return null;
+        if (linears.Any(linear => linear.Memory() is null)) return null;
         var group = _config.Width / _config.KeyValueWidth;
         var plan = new FewRowPlan(
             new FewRowState(_config, mostRows), BlockLayout.Of(text[0].Keys, group),

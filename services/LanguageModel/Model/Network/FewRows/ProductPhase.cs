@@ -10,8 +10,8 @@ namespace Flamingo.LanguageModel.Network.FewRows;
 /// <param name="norm">The norm of the input; null for none. Each thread computes it, which takes less time than waiting for one.</param>
 /// <param name="input">[rows, inputs]</param>
 /// <param name="target">[rows, outputs]</param>
-internal unsafe class ProductPhase(FewRowState state, RowNorm? norm, FloatRows input, MatrixMemory matrix, FloatRows? bias, FloatRows target)
-    : Phase<FewRowWorker>
+internal unsafe class ProductPhase(
+    FewRowState state, RowNorm? norm, FloatRows input, MatrixMemory matrix, FloatRows? bias, FloatRows target) : Phase<FewRowWorker>
 {
     // Bytes of weights that a thread takes at a time. A smaller number shares the work more evenly, and a larger one is read faster.
     private const int ShareBytes = 1 << 16;

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Flamingo.LanguageModel.Network.FewRows;
 
 /// <summary>
-/// <see cref="Norm"/> for one row of bf16 numbers that are held as f32: computed in f32 and rounded to bf16 where torch rounds. The sums are
-/// taken in another order than torch's, so a result differs from torch's where it lies almost in the middle of two bf16 numbers.
+/// <see cref="Norm"/> for one row of bf16 numbers that are held as f32: computed in f32 and rounded to bf16 where torch rounds. The sums
+/// are taken in another order than torch's, so a result differs from torch's where it lies almost in the middle of two bf16 numbers.
 /// </summary>
 internal sealed unsafe class RowNorm
 {
