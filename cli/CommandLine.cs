@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Flamingo.Cli.Batching;
 using Flamingo.Cli.Caching;
+using Flamingo.Cli.Evaluating;
 using Flamingo.Cli.Generating;
 using Flamingo.Cli.Importing;
 using Flamingo.Cli.Inspecting;
@@ -75,12 +77,13 @@ public static class CommandLine
         AnswerCommand.Create(),
         ClassifyCommand.Create(),
         ChatCommand.Create(input),
+        BatchCommand.Create(),
         ServeCommand.Create(),
         KeyCommand.Create(),
         SupportSetCommand.Create(),
         CacheCommand.Create(),
         ImportCommand.Create(),
-        VerifyCommand.Create(), TrainCommand.Create(),
+        VerifyCommand.Create(), TrainCommand.Create(), EvalCommand.Create(),
         InspectCommand.Create(),
     };
 

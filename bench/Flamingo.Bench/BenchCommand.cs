@@ -6,7 +6,6 @@ using Flamingo.Bench.Arguments;
 using Flamingo.Bench.Attacking;
 using Flamingo.Bench.Figures;
 using Flamingo.Bench.FullSize;
-using Flamingo.Bench.NewWords;
 using Flamingo.Bench.Soaking;
 using Flamingo.Bench.Synthesis;
 using Flamingo.Checkpoints;
@@ -22,7 +21,6 @@ namespace Flamingo.Bench;
 public sealed class BenchCommand
 {
     private const string Shapes = "shapes";
-    private const int RandomDraws = 5; // Draws per query. The accuracy of a single draw differs from the mean by several percentage points.
     private const int Done = 0, Failed = 1, Usage = 2, Interrupted = 130;
     private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(10);
     private static readonly string[] Geometries = [Shapes, .. Geometry.All.Select(known => known.Name)];
@@ -87,18 +85,6 @@ public sealed class BenchCommand
         + $"'flamingo serve'. Default: all attacks; known are {string.Join(", ", Attack.All.Select(attack => attack.Name))}.",
     };
 
-    private readonly Option<DirectoryInfo> _newWords = new("--new-words")
-    {
-        HelpName = "DIR",
-        Description = "Measure only how often the model names new words correctly after 0 to 8 examples of a support set, which are "
-        + "selected at random and by RICES. DIR holds retrieval.json and pictures, for example tests/reference/shapes/evaluation.",
-    };
-
-    private readonly Option<FileInfo> _plot = new Option<FileInfo>("--plot")
-    {
-        HelpName = "FILE", Description = "With --new-words: draw the accuracies, as .svg or .png.",
-    }.MustBeWritable(".svg", ".png");
-
     private readonly Option<bool> _fullSize = new("--full-size")
     {
         Description = "Measure only the resources that a full-size checkpoint needs on this machine. The run writes the published files "
@@ -127,12 +113,6 @@ public sealed class BenchCommand
                 result.AddError($"--attacks: no attack is called {token.Value}. Known: "
                     + $"{string.Join(", ", Attack.All.Select(one => one.Name))}.");
         });
-        _newWords.Validators.Add(result =>
-        {
-            var files = result.Tokens.Select(token => Path.Combine(token.Value, "retrieval.json"));
-            foreach (var file in files.Where(file => !File.Exists(file)))
-                result.AddError($"--new-words: {file} does not exist. Name the folder with retrieval.json and its pictures.");
-        });
     }
 
     /// <summary>Creates the command. It has no side effects.</summary>
@@ -143,7 +123,7 @@ public sealed class BenchCommand
             "Measure this build on this machine. One JSON line per figure is written to standard output (figure, value, unit, against); "
             + "progress and a summary go to standard error.")
         {
-            bench._geometry, bench._figures, bench._list, bench._soak, bench._attacks, bench._newWords, bench._plot, bench._fullSize,
+            bench._geometry, bench._figures, bench._list, bench._soak, bench._attacks, bench._fullSize,
             bench._threads, bench._seed, bench._repetitions, bench._model, bench._settings, bench._output,
         };
         command.Validators.Add(bench.CheckTogether);
@@ -192,15 +172,9 @@ public sealed class BenchCommand
         var isSynthetic = result.GetValue(_geometry) is not (null or Shapes);
         if (Given(_soak) && (Given(_figures) || Given(_list)))
             result.AddError("--soak measures no figures, so leave out --figures and --list.");
-        if (Given(_attacks) && (isSynthetic || new Option[] { _figures, _list, _soak, _newWords, _threads }.Any(Given)))
+        if (Given(_attacks) && (isSynthetic || new Option[] { _figures, _list, _soak, _threads }.Any(Given)))
             result.AddError("--attacks measures nothing else, on models/shapes or --model, so leave out --geometry, --figures, --list, "
-                + "--soak, "
-                + "--new-words and --threads.");
-        if (Given(_newWords) && (Given(_figures) || Given(_list) || Given(_soak)))
-            result.AddError("--new-words measures nothing else, so leave out --figures, --list and --soak.");
-        if (Given(_plot) && !Given(_newWords)) result.AddError("--plot draws the result of --new-words. Give --new-words too.");
-        if (Given(_newWords) && isSynthetic)
-            result.AddError($"--new-words needs trained weights. Use --geometry {Shapes}.");
+                + "--soak and --threads.");
         foreach (var figure in FigureCatalogue.All.Where(figure => isSynthetic && figure.NeedsTrainedWeights))
         {
             if ((result.GetValue(_figures) ?? []).Contains(figure.Name))
@@ -209,10 +183,10 @@ public sealed class BenchCommand
 
         if (!result.GetValue(_fullSize)) return;
         if (!isSynthetic) result.AddError("--full-size writes the model that it measures. Name a --geometry other than shapes.");
-        if (new Option[] { _figures, _list, _soak, _attacks, _newWords, _model }.Any(Given))
+        if (new Option[] { _figures, _list, _soak, _attacks, _model }.Any(Given))
         {
             result.AddError("--full-size measures nothing else and keeps no model, so "
-                + "leave out --figures, --list, --soak, --attacks, --new-words and --model.");
+                + "leave out --figures, --list, --soak, --attacks and --model.");
         }
     }
 
@@ -226,7 +200,7 @@ public sealed class BenchCommand
             return Done;
         }
 
-        var once = new Option[] { _soak, _attacks, _newWords, _fullSize }.FirstOrDefault(option =>
+        var once = new Option[] { _soak, _attacks, _fullSize }.FirstOrDefault(option =>
             parsed.GetResult(option) is { Implicit: false });
         if (once is not null && parsed.GetResult(_repetitions) is not null)
             await error.WriteLineAsync($"bench: --repetitions has no effect with {once.Name}, which is measured once.");
@@ -242,13 +216,6 @@ public sealed class BenchCommand
         if (parsed.GetResult(_attacks) is { Implicit: false })
         {
             await AttackRun.RunAsync(request, parsed.GetValue(_attacks) ?? [], WriteAsync, error, TimeProvider.System, cancellation);
-        }
-        else if (parsed.GetValue(_newWords) is { } folder)
-        {
-            var accuracies = await NewWordRun.RunAsync(
-                request, NewWordData.Read(folder.FullName), RandomDraws, error, TimeProvider.System, cancellation);
-            foreach (var measurement in NewWordRun.Measurements(accuracies)) await WriteAsync(measurement);
-            if (parsed.GetValue(_plot) is { } picture) NewWordPlot.Write(accuracies, picture.FullName);
         }
         else if (parsed.GetValue(_fullSize))
             await FullSizeRun.RunAsync(request, WriteAsync, error, TimeProvider.System, cancellation);

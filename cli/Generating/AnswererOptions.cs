@@ -11,7 +11,8 @@ namespace Flamingo.Cli.Generating;
 /// The options that every command with a prompt has: the model or server, the tenant, the settings, and the support set.
 /// </summary>
 /// <param name="takesExamples">Whether the command has the options of a support set.</param>
-public sealed class AnswererOptions(bool takesExamples = true)
+/// <param name="takesPin">Whether the command may keep its prompt in the server's prefix cache.</param>
+public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = true)
 {
     private readonly SupportSetOptions? _examples = takesExamples ? new() : null;
     private readonly Option<DirectoryInfo> _model = ModelOption.Create();
@@ -27,17 +28,23 @@ public sealed class AnswererOptions(bool takesExamples = true)
     public void AddTo(Command command)
     {
         _examples?.AddTo(command);
-        foreach (var option in new Option[] { _model, _server, _key, _tenant, _pin, _settings }) command.Add(option);
-        command.AddRule(result =>
+        foreach (var option in new Option[] { _model, _server, _key, _tenant, _settings }) command.Add(option);
+        if (takesPin) command.Add(_pin);
+        AddRules(command, _model, _server, _key, _settings);
+    }
+
+    /// <summary>Adds the rules that hold wherever a command asks either a model in this process or a server.</summary>
+    internal static void AddRules(
+        Command command, Option<DirectoryInfo> model, Option<Uri> server, Option<string> key, Option<string[]> given) =>
+            command.AddRule(result =>
         {
-            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
+            if (result.GetResult(model) is not null && result.GetResult(server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
-            if (result.GetResult(_key) is not null && result.GetResult(_server) is null)
+            if (result.GetResult(key) is not null && result.GetResult(server) is null)
                 result.AddError($"{KeyOption.Name} has no effect without --server. Leave it out, or name the server.");
-            if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
+            if (result.GetResult(given) is { } settings && result.GetResult(server) is not null)
                 result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
-    }
 
     public bool HasExamples(SymbolResult result) => _examples?.IsGiven(result) ?? false;
 
@@ -45,13 +52,16 @@ public sealed class AnswererOptions(bool takesExamples = true)
 
     public SupportSetChoice? SupportSet(ParseResult parsed, FieldNames names) => _examples?.Read(parsed, names);
 
-    public TimeSpan? Pin(ParseResult parsed) => parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+    public TimeSpan? Pin(ParseResult parsed) => takesPin && parsed.GetValue(_pin) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
 
     /// <summary>
     /// Connects to the server, or loads the model into this process and creates a support set from the example file that was named.
     /// </summary>
+    /// <param name="orientation">Overrides how a model in this process treats EXIF orientations: exif or ignore; null as it says
+    /// itself.</param>
     /// <exception cref="UsageException">The example file cannot be read.</exception>
-    public async Task<OpenedFlamingo> OpenAsync(ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation)
+    public async Task<OpenedFlamingo> OpenAsync(
+        ParseResult parsed, FieldNames names, TextWriter error, CancellationToken cancellation, string? orientation = null)
     {
         foreach (var field in new[] { "pin_prefix", "prompt.pin_prefix" }) names.Add(field, _pin.Name);
         names.Add("name", "--support-set");
@@ -66,7 +76,7 @@ public sealed class AnswererOptions(bool takesExamples = true)
         if (Tenant(parsed) != TenantName.Default) await error.WriteLineAsync("flamingo: --tenant has no effect without --server.");
 
         var examples = _examples?.ReadFile(parsed, Tenant(parsed), names);
-        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName, SettingOption.Of(parsed), error);
+        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName, SettingOption.Of(parsed), error, orientation);
         try
         {
             if (examples is not null) await names.AskAsync(() => opened.SupportSets.PutAsync(examples, cancellation));

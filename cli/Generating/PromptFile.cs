@@ -72,7 +72,9 @@ public static class PromptFile
         return new FlamingoRequest(segments, sampling);
     }
 
-    private static void ReadSegments(JsonElement list, string folder, List<FlamingoSegment> segments, List<string> faults)
+    /// <summary>Reads the list of segments.</summary>
+    /// <param name="folder">The folder to which paths are relative.</param>
+    internal static void ReadSegments(JsonElement list, string folder, List<FlamingoSegment> segments, List<string> faults)
     {
         if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() == 0)
         {

@@ -48,7 +48,7 @@ public static class VisualJson
     }
 
     // Returns "segments[2].picture" in a JSON file and "line 2: picture" in a file of JSON lines.
-    private static string Member(string at, string name) => at.EndsWith(']') ? $"{at}.{name}" : $"{at}: {name}";
+    private static string Member(string at, string name) => at.Length == 0 ? name : at.EndsWith(']') ? $"{at}.{name}" : $"{at}: {name}";
 
     private static byte[]? ReadFile(JsonElement value, string folder, string at, List<string> faults)
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Flamingo.Abstractions;
+using Flamingo.Checkpoints;
 using Flamingo.Client;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,10 +28,17 @@ public sealed class OpenedFlamingo(
 
     /// <summary>Loads a model into this process.</summary>
     /// <inheritdoc cref="EmbeddedServices.Build"/>
-    /// <exception cref="Checkpoints.CheckpointException">The directory is damaged or incomplete.</exception>
-    public static OpenedFlamingo Load(string? modelDirectory, IReadOnlyList<string> settings, TextWriter error)
+    /// <exception cref="CheckpointException">The directory is damaged or incomplete.</exception>
+    /// <param name="orientation">As <see cref="ModelDirectory.WithOrientation"/>; null leaves it as the model has it.</param>
+    public static OpenedFlamingo Load(
+        string? modelDirectory, IReadOnlyList<string> settings, TextWriter error, string? orientation = null)
     {
-        var services = EmbeddedServices.Build(modelDirectory, settings, stages => stages.AddEmbeddedFlamingo());
+        var services = EmbeddedServices.Build(modelDirectory, settings, stages =>
+        {
+            if (orientation is not null) stages.AddSingleton(provider => ModelDirectory.Open(
+                provider.GetRequiredService<IConfiguration>()["Model:Directory"]!).WithOrientation(orientation));
+            stages.AddEmbeddedFlamingo();
+        });
         try
         {
             var directory = services.GetRequiredService<IConfiguration>()["Model:Directory"]!;

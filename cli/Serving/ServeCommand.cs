@@ -58,7 +58,10 @@ public static class ServeCommand
         return command;
     }
 
-    private static WebApplication Build(IReadOnlyList<string> settings, params (string Key, string? Value)[] named)
+    /// <summary>Builds the server of this process, not started yet.</summary>
+    /// <param name="settings">As <see cref="SettingOption.Of"/> returns them.</param>
+    /// <param name="named">Options of docs/options.md that the command sets itself; those without a value are left alone.</param>
+    internal static WebApplication Build(IReadOnlyList<string> settings, params (string Key, string? Value)[] named)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddInMemoryCollection(

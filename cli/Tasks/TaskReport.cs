@@ -46,12 +46,7 @@ public static class TaskReport
         var (prompt, end, timings) = (PromptReport.Of(answer.Pictures), answer.Finished, PromptReport.Timings.Of(answer.Finished.Timings));
         if (json)
         {
-            var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason),
-                end.PromptTokens, prompt.Pictures, prompt.Cache, timings)
-            {
-                Seed = sampling.Temperature > 0 ? end.Seed : null, Shots = prompt.Shots,
-            };
-            await output.WriteLineAsync(JsonSerializer.Serialize(whole, Page.Json));
+            await output.WriteLineAsync(Json(answer, sampling));
             return;
         }
 
@@ -61,15 +56,32 @@ public static class TaskReport
             + $"{AnswerJson.Name(end.Reason)}{prompt}; {timings}{seed}]");
     }
 
+    /// <summary>A caption or an answer as one JSON object.</summary>
+    public static string Json(TaskAnswer answer, SamplingParameters sampling)
+    {
+        var (prompt, end) = (PromptReport.Of(answer.Pictures), answer.Finished);
+        var whole = new Answer(answer.Text, answer.Ids, AnswerJson.Name(end.Reason),
+            end.PromptTokens, prompt.Pictures, prompt.Cache, PromptReport.Timings.Of(end.Timings))
+        {
+            Seed = sampling.Temperature > 0 ? end.Seed : null, Shots = prompt.Shots,
+        };
+        return JsonSerializer.Serialize(whole, Page.Json);
+    }
+
+    /// <summary>Scored labels as one JSON object.</summary>
+    public static string Json(Classification found)
+    {
+        var (prompt, timings) = (PromptReport.Of(found.Ranking), PromptReport.Timings.Of(found.Ranking.Timings));
+        var whole = new Labels(found.Labels, found.Ranking.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots };
+        return JsonSerializer.Serialize(whole, Page.Json);
+    }
+
     public static async Task WriteAsync(Classification found, bool json, TextWriter output, TextWriter error)
     {
         var (prompt, timings) = (PromptReport.Of(found.Ranking), PromptReport.Timings.Of(found.Ranking.Timings));
         if (json)
         {
-            await output.WriteLineAsync(
-                JsonSerializer.Serialize(
-                    new Labels(found.Labels, found.Ranking.PromptTokens, prompt.Pictures, prompt.Cache, timings) { Shots = prompt.Shots },
-                    Page.Json));
+            await output.WriteLineAsync(Json(found));
             return;
         }
 

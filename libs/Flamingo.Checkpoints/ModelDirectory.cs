@@ -30,6 +30,14 @@ public sealed class ModelDirectory
 
     public ModelConfig Config { get; }
 
+    /// <summary>The same directory, with another treatment of EXIF orientations.</summary>
+    /// <param name="orientation"><c>exif</c> turns pictures upright; <c>ignore</c> takes them as they lie, as the original code
+    /// does.</param>
+    public ModelDirectory WithOrientation(string orientation) => new(Path, Config with
+    {
+        Vision = Config.Vision with { Preprocessing = Config.Vision.Preprocessing with { Orientation = orientation } },
+    });
+
     public string TokenizerPath => System.IO.Path.Combine(Path, TokenizerFile);
 
     /// <exception cref="CheckpointException">The directory or its flamingo.json is missing, or the file is not valid.</exception>

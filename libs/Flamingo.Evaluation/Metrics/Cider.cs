@@ -17,7 +17,8 @@ public static class Cider
     public static double[] Of(IReadOnlyList<IReadOnlyList<string>> captions, IReadOnlyList<IReadOnlyList<IReadOnlyList<string>>> references)
     {
         if (captions.Count != references.Count)
-            throw new ArgumentException($"There are references of {references.Count} pictures for {captions.Count} captions.", nameof(references));
+            throw new ArgumentException($"There are references of {references.Count} pictures for {captions.Count} captions.",
+                nameof(references));
         if (references.Any(several => several.Count == 0))
             throw new ArgumentException("A picture without references has no CIDEr.", nameof(references));
         var counted = references.Select(several => several.Select(Count).ToArray()).ToArray();
@@ -36,6 +37,17 @@ public static class Cider
         }
 
         return scores;
+    }
+
+    /// <summary>Scores captions as they were written, tokenized together as the original tokenizes all captions of a run.</summary>
+    /// <inheritdoc cref="Of(IReadOnlyList{IReadOnlyList{string}}, IReadOnlyList{IReadOnlyList{IReadOnlyList{string}}})"/>
+    public static double[] OfTexts(IReadOnlyList<string> captions, IReadOnlyList<IReadOnlyList<string>> references)
+    {
+        var words = CaptionTokenizer.SplitAll([.. references.SelectMany(several => several)]);
+        var (split, next) = (new IReadOnlyList<IReadOnlyList<string>>[references.Count], 0);
+        for (var picture = 0; picture < split.Length; next += references[picture++].Count)
+            split[picture] = [.. words.Skip(next).Take(references[picture].Count)];
+        return Of(CaptionTokenizer.SplitAll(captions), split);
     }
 
     // How often each n-gram occurs, by length.

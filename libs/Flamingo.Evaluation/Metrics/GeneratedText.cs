@@ -11,7 +11,8 @@ public static partial class GeneratedText
     /// <summary>The text before the first "Output".</summary>
     public static string Caption(string generated) => generated.Split("Output", 2)[0];
 
-    /// <summary>The text before the first "Question", "Answer" or "Short", and of that the part before the first comma with a space.</summary>
+    /// <summary>The text before the first "Question", "Answer" or "Short", and of that the part before the first comma with a
+    /// space.</summary>
     public static string Answer(string generated) => NextExample().Split(generated, 2)[0].Split(", ", 2)[0];
 
     [GeneratedRegex("Question|Answer|Short", RegexOptions.CultureInvariant)]

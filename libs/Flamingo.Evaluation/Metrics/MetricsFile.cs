@@ -10,7 +10,14 @@ namespace Flamingo.Evaluation.Metrics;
 /// <param name="Theirs">The file's score of all rows.</param>
 /// <param name="Largest">Largest difference of a row or of all rows; 1 where a text differs.</param>
 /// <param name="Worst">The row of it, with both values; null where nothing differs.</param>
-public sealed record MetricsComparison(string Section, int Rows, double? Ours, double? Theirs, double Largest, string? Worst);
+public sealed record MetricsComparison(string Section, int Rows, double? Ours, double? Theirs, double Largest, string? Worst)
+{
+    /// <summary>Difference of the scores of all rows; null where the section has none.</summary>
+    public double? Overall => Ours is { } ours && Theirs is { } theirs ? MetricsFile.Difference(ours, theirs) : null;
+
+    /// <summary>Largest difference of a row; null where rows have no scores of their own.</summary>
+    public double? Row { get; init; }
+}
 
 /// <summary>
 /// Predictions and references with the scores that the original programs gave them (the official VQA evaluation, pycocoevalcap's CIDEr,
@@ -23,7 +30,8 @@ public static class MetricsFile
 
     private static readonly JsonSerializerOptions Format = new()
     {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
+            RespectRequiredConstructorParameters = true,
     };
 
     /// <exception cref="BenchmarkException">The file is missing, damaged or incomplete.</exception>
@@ -39,12 +47,14 @@ public static class MetricsFile
             "postprocess_caption", captions.Select(row => (GeneratedText.Caption(row.Generated), row.Caption, row.Generated))));
         if (content.Cider is { } cider)
         {
-            sections.Add(Texts("cider_tokens", cider.Rows.SelectMany(row => row.References.Append(row.Prediction)
-                .Zip(row.TokenizedReferences.Append(row.TokenizedPrediction), (caption, tokens) =>
-                    (string.Join(' ', CaptionTokenizer.Split(caption)), tokens, caption)))));
-            var scores = Cider.Of([.. cider.Rows.Select(row => CaptionTokenizer.Split(row.Prediction))],
-                [.. cider.Rows.Select(row => row.References.Select(CaptionTokenizer.Split).ToArray())]);
-            sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1, cider.Overall));
+            sections.Add(Texts("cider_tokens",
+                Tokens([.. cider.Rows.SelectMany(row => row.References)], [.. cider.Rows.SelectMany(row => row.TokenizedReferences)])
+                    .Concat(Tokens(
+                        [.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(row => row.TokenizedPrediction)]))));
+            var scores = Cider.OfTexts(
+                [.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(IReadOnlyList<string> (row) => row.References)]);
+            sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1,
+                cider.Overall));
         }
 
         if (content.RocAuc is { } roc)
@@ -54,7 +64,8 @@ public static class MetricsFile
         }
 
         return sections.Count > 0 ? sections : throw new BenchmarkException(
-            $"{file} has none of the sections vqa, postprocess_vqa, postprocess_caption, cider and roc_auc, so there is nothing to compare.");
+            $"{file} has none of the sections vqa, postprocess_vqa, postprocess_caption, cider and roc_auc, so there is nothing "
+                + "to compare.");
     }
 
     // The score of all rows is their mean times the scale.
@@ -66,7 +77,10 @@ public static class MetricsFile
         var mean = scale * all.Average(row => row.Ours);
         var largest = Difference(worst.Ours, worst.Theirs);
         return new(section, all.Length, mean, overall, Math.Max(largest, Difference(mean, overall)),
-            largest > 0 ? FormattableString.Invariant($"{worst.Row}: {worst.Ours} here, {worst.Theirs} in the file") : null);
+            largest > 0 ? FormattableString.Invariant($"{worst.Row}: {worst.Ours} here, {worst.Theirs} in the file") : null)
+        {
+            Row = largest,
+        };
     }
 
     private static MetricsComparison Texts(string section, IEnumerable<(string Ours, string Theirs, string Row)> rows)
@@ -74,11 +88,20 @@ public static class MetricsFile
         (string Ours, string Theirs, string Row)[] all = [.. rows];
         var different = all.Where(row => row.Ours != row.Theirs).ToArray();
         return new(section, all.Length, null, null, different.Length > 0 ? 1 : 0,
-            different.Length == 0 ? null : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file");
+            different.Length == 0 ? null
+                : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file")
+        {
+            Row = different.Length > 0 ? 1 : 0,
+        };
     }
 
+    // CIDEr also counts the parts of a token with a no-break space, so these are compared.
+    private static IEnumerable<(string Ours, string Theirs, string Row)> Tokens(string[] captions, string[] tokenized) =>
+        CaptionTokenizer.SplitAll(captions).Select((words, index) => (string.Join(' ', words),
+            string.Join(' ', tokenized[index].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), captions[index]));
+
     // A score that is no number on one side alone is as different as can be.
-    private static double Difference(double ours, double theirs) =>
+    internal static double Difference(double ours, double theirs) =>
         ours.Equals(theirs) ? 0 : double.IsNaN(ours - theirs) ? double.PositiveInfinity : Math.Abs(ours - theirs);
 
     private static string Shown(string text) => $"\"{text.ReplaceLineEndings("\\n")}\"";
@@ -117,7 +140,8 @@ public static class MetricsFile
                 .Select(row => $"cider.rows[{row.Index}] has {row.Item.References.Length} references and "
                     + $"{row.Item.TokenizedReferences.Length} tokenized_references. Give one for each."),
             .. content.RocAuc is { } roc && roc.Labels.Length != roc.Scores.Length
-                ? [$"roc_auc has {roc.Labels.Length} labels and {roc.Scores.Length} scores. Give one score for each label."] : Array.Empty<string>(),
+                ? [$"roc_auc has {roc.Labels.Length} labels and {roc.Scores.Length} scores. Give one score for each label."]
+                    : Array.Empty<string>(),
         ];
         if (faults.Length > 0) throw new BenchmarkException(
             $"{file}: {string.Join(' ', faults.Take(10))}{(faults.Length > 10 ? $" There are {faults.Length - 10} faults more." : "")}");
@@ -140,7 +164,8 @@ public static class MetricsFile
 
     private sealed record CaptionRow(string Generated, string Caption);
 
-    private sealed record CiderRow(string Prediction, string[] References, string TokenizedPrediction, string[] TokenizedReferences, double Score);
+    private sealed record CiderRow(string Prediction, string[] References, string TokenizedPrediction, string[] TokenizedReferences,
+        double Score);
 
     private sealed record RocRows(int[] Labels, double[] Scores, double Value);
 }

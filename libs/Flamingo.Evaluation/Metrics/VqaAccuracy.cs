@@ -3,9 +3,9 @@ using System.Text.RegularExpressions;
 namespace Flamingo.Evaluation.Metrics;
 
 /// <summary>
-/// Accuracy of the official VQA evaluation (Antol et al. 2015, https://visualqa.org/evaluation.html): an answer that three of the other nine
-/// people gave counts as right, averaged over leaving out each of the ten. Held to the official program in the form that OpenFlamingo uses,
-/// oddities included: it normalizes every answer, also where all ten people agree.
+/// Accuracy of the official VQA evaluation (Antol et al. 2015, https://visualqa.org/evaluation.html): an answer that three of the other
+/// nine people gave counts as right, averaged over leaving out each of the ten. Held to the official program in the form that OpenFlamingo
+/// uses, oddities included: it normalizes every answer, also where all ten people agree.
 /// </summary>
 public static partial class VqaAccuracy
 {

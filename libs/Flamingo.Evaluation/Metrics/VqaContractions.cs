@@ -1,8 +1,8 @@
 namespace Flamingo.Evaluation.Metrics;
 
 /// <summary>
-/// The words that the official VQA evaluation writes with an apostrophe before it compares. The list is part of that benchmark's definition:
-/// its gaps, its turned entry (<c>somebody'd</c>) and its capitals, which no lower-case word meets, are kept.
+/// The words that the official VQA evaluation writes with an apostrophe before it compares. The list is part of that benchmark's
+/// definition: its gaps, its turned entry (<c>somebody'd</c>) and its capitals, which no lower-case word meets, are kept.
 /// </summary>
 internal static class VqaContractions
 {

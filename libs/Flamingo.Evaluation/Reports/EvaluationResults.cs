@@ -38,7 +38,8 @@ public sealed record ShotScore(
     string Benchmark, string Group, BenchmarkMetric Metric, string Selection, string Ablation, int Shots,
     IReadOnlyList<TrialScore> Trials, double Mean, double StandardDeviation, double Low, double High)
 {
-    /// <summary>Share of right answers among the best five labels, in percent, mean over the trials; null where it has no meaning.</summary>
+    /// <summary>Share of right answers among the best five labels, in percent, mean over the trials; null where it has no
+    /// meaning.</summary>
     public double? TopFive { get; init; }
 }
 

@@ -17,7 +17,8 @@ public static class ResultsFile
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
     };
 
     /// <summary>Writes the file beside its place and renames it, so that no half-written results are ever there.</summary>
@@ -34,7 +35,8 @@ public static class ResultsFile
                 ["stddev"] = Number(score.StandardDeviation),
             })]);
         foreach (var (name, score) in Tasks(results.Scores))
-            content[name] = new JsonObject { ["accuracy"] = Number(Math.Round(score.Mean, 3)), ["n"] = score.Trials.Sum(trial => trial.Count) };
+            content[name] = new JsonObject { ["accuracy"] = Number(Math.Round(score.Mean, 3)),
+                ["n"] = score.Trials.Sum(trial => trial.Count) };
         content["flamingo"] = JsonSerializer.SerializeToNode(results, Format);
         var beside = path + ".part";
         File.WriteAllText(beside, content.ToJsonString(Format) + "\n");
@@ -53,7 +55,12 @@ public static class ResultsFile
         {
             var content = JsonNode.Parse(File.ReadAllText(path))?["flamingo"] ?? throw new BenchmarkException(
                 $"{path} has no member \"flamingo\", so it is not a results file of flamingo eval. Name the file of --results.");
-            return content.Deserialize<EvaluationResults>(Format)!;
+            var results = content.Deserialize<EvaluationResults>(Format);
+            return results is { Run: not null, Scores: not null, Items: not null }
+                && results.Items.All(item => item?.Answer is { Benchmark: not null, Group: not null, Condition: not null, Id: not null,
+                    Shots: not null })
+                ? results : throw new BenchmarkException($"{path}: \"flamingo\" lacks run, scores or items, or an item lacks its answer. "
+                    + "Repeat the run that wrote it.");
         }
         catch (Exception damaged) when (damaged is JsonException or InvalidOperationException)
         {

@@ -40,11 +40,14 @@ public sealed class AnswerLog : IDisposable
         AnswerLog log;
         try
         {
-            log = new AnswerLog(new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read));
+            // Only a file that is not shared at all is locked on Linux; other programs can read it nevertheless.
+            log = new AnswerLog(new FileStream(path, restart ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite,
+                FileShare.None));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new BenchmarkException($"{path} cannot be opened: {exception.Message} If another run writes to it, name another --results.",
+            throw new BenchmarkException(
+                $"{path} cannot be opened: {exception.Message} If another run writes to it, name another --results.",
                 exception);
         }
 
@@ -114,7 +117,8 @@ public sealed class AnswerLog : IDisposable
         }
         catch (JsonException damaged)
         {
-            throw new BenchmarkException($"{path}, line {number}: {damaged.Message} Repair or remove the line, or begin anew with --restart.",
+            throw new BenchmarkException(
+                $"{path}, line {number}: {damaged.Message} Repair or remove the line, or begin anew with --restart.",
                 damaged);
         }
     }
@@ -123,7 +127,8 @@ public sealed class AnswerLog : IDisposable
     {
         if (theirs is null)
             throw new BenchmarkException($"{path} is not the log of a run. Name another --results, or overwrite it with --restart.");
-        string[] different = [.. ours.Keys.Union(theirs.Keys).Where(name => ours.GetValueOrDefault(name) != theirs.GetValueOrDefault(name))];
+        string[] different =
+            [.. ours.Keys.Union(theirs.Keys).Where(name => ours.GetValueOrDefault(name) != theirs.GetValueOrDefault(name))];
         if (different.Length == 0) return;
         throw new BenchmarkException($"{path} holds another run: "
             + string.Join(", ", different.Select(name =>

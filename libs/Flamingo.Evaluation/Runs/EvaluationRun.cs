@@ -26,7 +26,8 @@ public sealed class EvaluationRun(RequestSender sender, TimeProvider time)
         var answers = new ItemAnswer?[plan.Count];
         var open = new List<int>();
         foreach (var (place, planned) in plan.Index())
-            if (log is null || !log.Answers.TryGetValue((benchmark, planned.Condition, planned.Query.Id), out answers[place])) open.Add(place);
+            if (log is null || !log.Answers.TryGetValue((benchmark, planned.Condition, planned.Query.Id), out answers[place]))
+                open.Add(place);
 
         var (start, done, failed) = (time.GetTimestamp(), plan.Count - open.Count, 0);
         var before = done;

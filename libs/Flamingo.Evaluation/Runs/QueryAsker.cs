@@ -95,7 +95,9 @@ public sealed class QueryAsker(
     private static SupportSetChoice? SupportSet(PlannedQuery planned) => planned.Condition switch
     {
         { Selection: RunOptions.Random or RunOptions.Rices or RunOptions.Own } or { Shots: 0 } => null,
-        var drawn => new SupportSetChoice(drawn.Selection, ShotSelection.Random, drawn.Shots, drawn.Seed),
+        // The server's draw knows only a seed, so each query has its own; otherwise all queries of a trial would have the same shots.
+        var drawn => new SupportSetChoice(
+            drawn.Selection, ShotSelection.Random, drawn.Shots, SeededOrder.Key(drawn.Seed, "support set", planned.Query.Id)),
     };
 
     private static IReadOnlyList<string> Drawn(IReadOnlyList<string> planned, SelectedShots? bySupportSet) =>
@@ -105,7 +107,8 @@ public sealed class QueryAsker(
     {
         Tenant = tenant, SupportSet = SupportSet(planned),
         Examples = [.. planned.Shots.Select(shot => new TaskExample(
-            planned.TextAlone ? null : planned.Blank ? Blank : Picture(shot.Parts.OfType<PicturePart>().First()), shot.Question, shot.Answer))],
+            planned.TextAlone ? null : planned.Blank ? Blank : Picture(shot.Parts.OfType<PicturePart>().First()), shot.Question,
+                shot.Answer))],
         // The model's own examples without pictures are for queries without any other.
         ZeroShot = planned.Shots.Count > 0 ? false : null,
     };
@@ -147,7 +150,8 @@ public sealed class QueryAsker(
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new BenchmarkException($"{part.File} cannot be read: {exception.Message} It was there when the run began; put it back and "
+            throw new BenchmarkException(
+                $"{part.File} cannot be read: {exception.Message} It was there when the run began; put it back and "
                 + "start the same command again.", exception);
         }
     }

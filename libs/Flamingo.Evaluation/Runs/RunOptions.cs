@@ -4,7 +4,8 @@ namespace Flamingo.Evaluation.Runs;
 public sealed record RunOptions
 {
     /// <summary>Names of the ablations.</summary>
-    public const string None = "none", ShuffledLabels = "shuffled-labels", BlankPictures = "blank-pictures", OtherPictures = "other-pictures";
+    public const string None = "none", ShuffledLabels = "shuffled-labels", BlankPictures = "blank-pictures",
+        OtherPictures = "other-pictures";
 
     /// <summary>Selections of shots besides names of support sets.</summary>
     public const string Random = "random", Rices = "rices", Own = "own";

@@ -12,15 +12,19 @@ public static class Scores
 
     /// <param name="answers">Of this benchmark. Failed ones are counted and not scored.</param>
     /// <returns>
-    /// The scores by group, selection, ablation and number of shots, in the order of the answers; and every answer with its own score.
+    /// The scores by group, in the benchmark's order, then by selection, ablation and number of shots; and every answer with its own score.
     /// </returns>
     /// <exception cref="BenchmarkException">An answer is to a query that the benchmark does not have.</exception>
-    public static (IReadOnlyList<ShotScore> Scores, IReadOnlyList<ScoredItem> Items) Of(Benchmark benchmark, IReadOnlyList<ItemAnswer> answers)
+    public static (IReadOnlyList<ShotScore> Scores, IReadOnlyList<ScoredItem> Items) Of(Benchmark benchmark,
+        IReadOnlyList<ItemAnswer> answers)
     {
         var queries = benchmark.Queries.ToDictionary(query => query.Id, StringComparer.Ordinal);
         var items = answers.GroupBy(answer => answer.Condition).SelectMany(answered => Score(benchmark, queries, [.. answered])).ToArray();
+        var groups = benchmark.Queries.Select(query => query.Group).Distinct(StringComparer.Ordinal).ToList();
         var scores = items
-            .GroupBy(item => (item.Answer.Group, item.Answer.Condition.Selection, item.Answer.Condition.Ablation, item.Answer.Condition.Shots))
+            .OrderBy(item => groups.IndexOf(item.Answer.Group))
+            .GroupBy(item => (item.Answer.Group, item.Answer.Condition.Selection, item.Answer.Condition.Ablation,
+                item.Answer.Condition.Shots))
             .Select(group => Summed(benchmark, queries, [.. group]));
         return ([.. scores], items);
     }
@@ -34,10 +38,11 @@ public static class Scores
         var asked = given.Select(answer => queries.GetValueOrDefault(answer.Id)
             ?? throw new BenchmarkException($"{benchmark.Name} has no query {answer.Id}, to which there is an answer.")).ToArray();
         double[] scores = benchmark.Metric == BenchmarkMetric.Cider
-            ? [.. Cider.Of([.. given.Select(answer => CaptionTokenizer.Split(GeneratedText.Caption(answer.Text)))],
-                [.. asked.Select(query => query.References.Select(CaptionTokenizer.Split).ToArray())]).Select(score => 100 * score)]
+            ? [.. Cider.OfTexts([.. given.Select(answer => GeneratedText.Caption(answer.Text))], 
+                [.. asked.Select(query => query.References)]).Select(score => 100 * score)]
             : [.. given.Zip(asked, (answer, query) => Score(benchmark, query, answer))];
-        return given.Zip(scores, (answer, score) => new ScoredItem(answer, score)).Concat(failed.Select(answer => new ScoredItem(answer, null)));
+        return given.Zip(scores, (answer, score) => new ScoredItem(answer, score))
+            .Concat(failed.Select(answer => new ScoredItem(answer, null)));
     }
 
     private static double Score(Benchmark benchmark, BenchmarkItem query, ItemAnswer answer) => benchmark.Metric switch
@@ -66,7 +71,8 @@ public static class Scores
     private static ShotScore Summed(Benchmark benchmark, Dictionary<string, BenchmarkItem> queries, IReadOnlyList<ScoredItem> items)
     {
         var trials = items.GroupBy(item => (item.Answer.Condition.Trial, item.Answer.Condition.Seed)).OrderBy(trial => trial.Key.Trial)
-            .Select(trial => (trial.Key, Scored: trial.Where(item => item.Score is not null).ToArray(), Failed: trial.Count(item => item.Score is null)))
+            .Select(trial => (trial.Key, Scored: trial.Where(item => item.Score is not null).ToArray(),
+                Failed: trial.Count(item => item.Score is null)))
             .ToArray();
         TrialScore[] scores = [.. trials.Select(trial => new TrialScore(
             trial.Key.Trial, trial.Key.Seed, Value(benchmark, queries, trial.Scored), trial.Scored.Length, trial.Failed))];
@@ -74,11 +80,13 @@ public static class Scores
         var mean = values.Length == 0 ? double.NaN : values.Average();
         var (low, high) = Interval(benchmark, queries, [.. trials.SelectMany(trial => trial.Scored)]);
         var (answer, condition) = (items[0].Answer, items[0].Answer.Condition);
-        return new ShotScore(benchmark.Name, answer.Group, benchmark.Metric, condition.Selection, condition.Ablation, condition.Shots, scores,
+        return new ShotScore(benchmark.Name, answer.Group, benchmark.Metric, condition.Selection, condition.Ablation, condition.Shots,
+            scores,
             mean, values.Length == 0 ? double.NaN : Math.Sqrt(values.Average(value => (value - mean) * (value - mean))), low, high)
         {
             TopFive = benchmark is { Metric: BenchmarkMetric.Accuracy, Labels.Count: > Best }
-                ? trials.Where(trial => trial.Scored.Length > 0).Select(trial => 100.0 * trial.Scored.Count(item => IsAmongBest(benchmark, queries, item))
+                ? trials.Where(trial => trial.Scored.Length > 0)
+                    .Select(trial => 100.0 * trial.Scored.Count(item => IsAmongBest(benchmark, queries, item))
                     / trial.Scored.Length).DefaultIfEmpty(double.NaN).Average()
                 : null,
         };
@@ -102,7 +110,19 @@ public static class Scores
     {
         var byQuery = items.GroupBy(item => item.Answer.Id, StringComparer.Ordinal).Select(query => query.ToArray()).ToArray();
         if (benchmark.Metric == BenchmarkMetric.RocAuc)
-            return Bootstrap.Interval(byQuery.Length, drawn => Area(benchmark, queries, drawn.SelectMany(query => byQuery[query])));
+        {
+            // Each trial has an area of its own: probabilities of different prompts have no common order.
+            var trials = items.Select(item => item.Answer.Condition.Trial).Distinct().ToArray();
+            var judged = byQuery.Select(query => trials.Select(trial => query.Where(item => item.Answer.Condition.Trial == trial)
+                .Select(item => (Label(benchmark, queries[item.Answer.Id]) == 0, Probability(item.Answer.Scores!, 0))).ToArray()).ToArray())
+                .ToArray();
+            return Bootstrap.Interval(byQuery.Length, drawn => 100 * Enumerable.Range(0, trials.Length).Average(trial =>
+            {
+                (bool Positive, double Score)[] asked = [.. drawn.SelectMany(query => judged[query][trial])];
+                return RocAuc.Of([.. asked.Select(one => one.Positive)], [.. asked.Select(one => one.Score)]);
+            }));
+        }
+
         var means = byQuery.Select(query => query.Average(item => item.Score!.Value)).ToArray();
         return Bootstrap.OfMean(means);
     }

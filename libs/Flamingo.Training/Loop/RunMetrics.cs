@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using ScottPlot;
 
 namespace Flamingo.Training.Loop;
 
@@ -10,7 +9,6 @@ namespace Flamingo.Training.Loop;
 /// </summary>
 public sealed class RunMetrics : IDisposable
 {
-    private const int Width = 900, Height = 500, Points = 300;
     private static readonly string[] Drawn = ["losses", "gates", "accuracy"];
 
     private readonly string _file;
@@ -54,9 +52,9 @@ public sealed class RunMetrics : IDisposable
     /// <summary>Draws losses.png, gates.png and, where there were measurements, accuracy.png beside the file.</summary>
     public void Draw()
     {
-        Curves("losses", "loss", log: true);
-        Curves("gates", "tanh of the attention gates", log: false);
-        Curves("accuracy", "share of right answers", log: false);
+        RunPictures.Losses(Picture("losses"), Series("losses"));
+        RunPictures.Gates(Picture("gates"), Series("gates"));
+        RunPictures.Accuracy(Picture("accuracy"), Series("accuracy"));
     }
 
     public void Dispose() => _writer.Dispose();
@@ -84,26 +82,8 @@ public sealed class RunMetrics : IDisposable
             }
     }
 
-    private void Curves(string field, string what, bool log)
-    {
-        var series = _values.Where(one => one.Key.Field == field && one.Value.Count > 1).ToList();
-        if (series.Count == 0) return;
-        using var plot = new Plot();
-        foreach (var ((_, label), values) in series)
-        {
-            // A point is the mean of neighbouring steps where there are very many.
-            var points = values.Chunk(((values.Count - 1) / Points) + 1)
-                .Select(chunk => (Step: chunk.Average(value => value.Step), Value: chunk.Average(value => value.Value))).ToList();
-            var line = plot.Add.ScatterLine(points.Select(point => point.Step).ToArray(),
-                points.Select(point => log ? Math.Log10(Math.Max(point.Value, 1e-6)) : point.Value).ToArray());
-            (line.LegendText, line.LineWidth) = (label, 2);
-        }
+    private string Picture(string name) => Path.Combine(Path.GetDirectoryName(_file)!, $"{name}.png");
 
-        plot.XLabel("step");
-        plot.YLabel(log ? $"log10 of {what}" : what);
-        plot.ShowLegend(Edge.Right);
-        var unfinished = Path.Combine(Path.GetDirectoryName(_file)!, $"unfinished-{field}.png");
-        plot.SavePng(unfinished, Width, Height);
-        File.Move(unfinished, Path.Combine(Path.GetDirectoryName(_file)!, $"{field}.png"), overwrite: true);
-    }
+    private IReadOnlyList<RunSeries> Series(string field) =>
+        [.. _values.Where(one => one.Key.Field == field && one.Value.Count > 1).Select(one => new RunSeries(one.Key.Name, one.Value))];
 }

@@ -14,7 +14,8 @@ public class MetricsFileTests
     public void Every_score_of_the_original_programs_is_met()
     {
         var sections = MetricsFile.Compare(Golden);
-        Assert.Equal(["vqa", "postprocess_vqa", "postprocess_caption", "cider_tokens", "cider", "roc_auc"], sections.Select(one => one.Section));
+        Assert.Equal(["vqa", "postprocess_vqa", "postprocess_caption", "cider_tokens", "cider", "roc_auc"],
+            sections.Select(one => one.Section));
         Assert.Equal([90, 8, 5, 240, 40, 200], sections.Select(one => one.Rows));
         Assert.All(sections, one => Assert.True(one.Largest <= MetricsFile.Tolerance, $"{one.Section}: {one.Largest}, {one.Worst}"));
     }
