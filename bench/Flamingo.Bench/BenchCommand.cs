@@ -249,8 +249,8 @@ public sealed class BenchCommand
         };
     }
 
-    // Finds models/shapes in the current directory or its parents, otherwise in the program's folder or its parents.
-    private static string FindShapes()
+    /// <summary>Finds models/shapes in the current directory or its parents, otherwise in the program's folder or its parents.</summary>
+    public static string FindShapes()
     {
         foreach (var start in new[] { Environment.CurrentDirectory, AppContext.BaseDirectory })
         {

@@ -15,6 +15,9 @@ public sealed record BenchRequest(IReadOnlyList<Figure> Figures, Geometry? Geome
     /// <summary>Number of tokens that each stream generates when decoding is timed.</summary>
     public int StreamTokens { get; init; } = 48;
 
+    /// <summary>How long nobody asks, where idle stages are measured.</summary>
+    public TimeSpan IdleTime { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>Number of prompts whose greedy and sampled answers are compared token by token.</summary>
     public int ComparedPrompts { get; init; } = 240;
 

@@ -72,7 +72,7 @@ public sealed class Models : IDisposable
     /// <summary>Creates a decoder from a copy of the family's weights, which <paramref name="change"/> may alter.</summary>
     public Decoder NewDecoder(
         string family, Func<LanguageConfig, LanguageConfig> config, Action<SafetensorsEntry, Span<byte>>? change = null, Func<string,
-        bool>? ignore = null)
+        bool>? ignore = null, torch.ScalarType dtype = torch.ScalarType.Float32, WeightStorage storage = WeightStorage.Native)
     {
         var model = DirectoryOf(family);
         var path = Path.Combine(_folder, $"{Guid.NewGuid():N}.safetensors");
@@ -84,7 +84,7 @@ public sealed class Models : IDisposable
 
         File.WriteAllBytes(path, bytes);
         using var file = SafetensorsFile.Open(path);
-        var weights = new WeightsReader(file, torch.CPU, torch.ScalarType.Float32);
+        var weights = new WeightsReader(file, torch.CPU, dtype, storage, Thread.Team);
         var decoder = new Decoder(config(model.Config.Language), weights, torch.CPU);
         if (ignore is not null) weights.Ignore(ignore);
         weights.Finish();

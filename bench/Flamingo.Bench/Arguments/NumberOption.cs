@@ -5,7 +5,7 @@ using System.Numerics;
 namespace Flamingo.Bench.Arguments;
 
 /// <summary>Creates an option that takes one finite number, with a decimal point and without separators in every locale.</summary>
-internal static class NumberOption
+public static class NumberOption
 {
     /// <param name="range">The allowed range in words, for the message.</param>
     /// <param name="value">The option's default value; null for no default.</param>

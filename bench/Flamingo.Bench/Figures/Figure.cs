@@ -6,7 +6,7 @@ namespace Flamingo.Bench.Figures;
 /// <param name="Name">Name in snake_case, unique in the catalogue.</param>
 /// <param name="Against">A description of the reference value or the setup.</param>
 /// <param name="MeasureAsync">
-/// Returns a finite positive value; figures that count flips or the growth of memory may also return zero.
+/// Returns a finite positive value; figures that count flips, the growth of memory or the processor time of idleness may also return zero.
 /// </param>
 public sealed record Figure(string Name, string Unit, string Against, Func<Workbench, CancellationToken, Task<double>> MeasureAsync)
 {

@@ -13,6 +13,7 @@ public static class FigureCatalogue
         .. HttpFigures.All,
         .. HandoverFigures.All,
         .. DecodingFigures.All,
+        .. SharedMachineFigures.All,
         .. DtypeFigures.All,
         .. WeightFigures.All,
         .. BulkFigures.All,

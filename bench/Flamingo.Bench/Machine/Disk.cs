@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Flamingo.Bench.Machine;
 
 /// <summary>The disk on which full-size models are written. Works only on Linux.</summary>
-internal static class Disk
+public static class Disk
 {
     private const long SpareBytes = 1L << 30;
     private const int DontNeed = 4; // POSIX_FADV_DONTNEED

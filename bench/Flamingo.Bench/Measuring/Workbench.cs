@@ -25,6 +25,8 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
     /// <summary>Whether the run measures models/shapes or another small model, and not a published geometry.</summary>
     public bool IsSmall => request.Geometry is null;
 
+    public TimeSpan IdleTime => request.IdleTime;
+
     public int ComparedPrompts => request.ComparedPrompts;
 
     public TimeProvider Time => time;

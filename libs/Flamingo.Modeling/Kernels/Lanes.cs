@@ -61,4 +61,33 @@ public static unsafe class Lanes
         var scaled = (p.AsInt32() + (shifted.AsInt32() << 23)).AsSingle() + (x - x);           // x − x is 0, or NaN where x is not finite
         return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(-86f)), Vector512<float>.Zero, scaled);
     }
+
+    /// <summary>
+    /// The error function, within 4e-7, by Abramowitz and Stegun's formula 7.1.26, as torch computes GELU: 1 − (a₁t + … + a₅t⁵) e^(−x²)
+    /// with t = 1 / (1 + p |x|), and the sign of x.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Erf(Vector512<float> x)
+    {
+        var positive = Vector512.Abs(x);
+        var t = Vector512<float>.One / Vector512.FusedMultiplyAdd(positive, Vector512.Create(0.3275911f), Vector512<float>.One);
+        var sum = Vector512.FusedMultiplyAdd(t, Vector512.Create(1.061405429f), Vector512.Create(-1.453152027f));
+        sum = Vector512.FusedMultiplyAdd(t, sum, Vector512.Create(1.421413741f));
+        sum = Vector512.FusedMultiplyAdd(t, sum, Vector512.Create(-0.284496736f));
+        sum = Vector512.FusedMultiplyAdd(t, sum, Vector512.Create(0.254829592f));
+        var result = Vector512<float>.One - (sum * t * Exp(-(positive * positive)));
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), -result, result);
+    }
+
+    /// <summary>Rounds to the nearest bf16, ties to even, and returns the rounded numbers as f32; NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> RoundToBFloat16(Vector512<float> x)
+    {
+        var bits = x.AsUInt32();
+        var rounded = (bits + Vector512.Create(0x7fffu) + (bits >> 16 & Vector512<uint>.One)) & Vector512.Create(0xffff0000u);
+        return Vector512.ConditionalSelect(Vector512.Equals(x, x), rounded.AsSingle(), x);
+    }
+
+    /// <inheritdoc cref="RoundToBFloat16(Vector512{float})"/>
+    public static float RoundToBFloat16(float x) => BitConverter.UInt32BitsToSingle((uint)ToBFloat16(x) << 16);
 }

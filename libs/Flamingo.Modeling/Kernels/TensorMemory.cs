@@ -25,6 +25,9 @@ public readonly unsafe struct TensorMemory : IDisposable
         _start = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference((first ?? tensor).bytes));
     }
 
+    /// <summary>Address of the first element.</summary>
+    public nint Address => (nint)_start;
+
     public int ElementSize { get; }
 
     /// <summary>Number of elements from the beginning of one row to the beginning of the next.</summary>

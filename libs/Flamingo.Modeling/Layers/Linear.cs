@@ -1,3 +1,4 @@
+using Flamingo.Modeling.Kernels;
 using Flamingo.Modeling.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -15,6 +16,12 @@ public sealed class Linear(WeightMatrix weight, Tensor? bias = null) : IDisposab
         : this(weights.TakeMatrix($"{name}.weight", outputs, inputs), weights.TakeOptional($"{name}.bias", outputs))
     {
     }
+
+    /// <inheritdoc cref="WeightMatrix.Memory"/>
+    public MatrixMemory? Memory() => weight.Memory();
+
+    /// <summary>[outputs]; null if the layer has none. It belongs to the layer.</summary>
+    public Tensor? Bias => bias;
 
     public Tensor Forward(Tensor x) => weight.Multiply(x, bias);                     // [..., inputs] → [..., outputs]
 

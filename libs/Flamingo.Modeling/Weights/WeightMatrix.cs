@@ -65,6 +65,19 @@ public sealed class WeightMatrix : IDisposable
     /// <summary>Number of bytes that the matrix holds.</summary>
     public long Bytes => (_values.numel() * _values.ElementSize) + (_scales is null ? 0 : _scales.numel() * sizeof(float));
 
+    /// <summary>
+    /// The matrix's memory, for products outside torch; it is valid while the matrix lives. Null if it is on another device than the CPU,
+    /// held as f32, or has a number of inputs that is no multiple of 16.
+    /// </summary>
+    public MatrixMemory? Memory()
+    {
+        var (outputs, inputs) = ((int)_values.shape[0], (int)_values.shape[1]);
+        if (_values.device_type != TorchSharp.DeviceType.CPU || inputs % Lanes.Count != 0) return null;
+        if (_values.dtype == ScalarType.Float32) return null;
+        using TensorMemory values = new(_values), scales = new(_scales ?? _values);
+        return new MatrixMemory(values.Address, _scales is null ? 0 : scales.Address, outputs, inputs);
+    }
+
     /// <summary>Computes x Wᵀ + b.</summary>
     /// <param name="x">[..., inputs]</param>
     /// <param name="bias">[outputs]</param>

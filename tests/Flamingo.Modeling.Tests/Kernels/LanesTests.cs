@@ -49,4 +49,34 @@ public sealed class LanesTests
     [InlineData(0xffffffffu, 0xffff)]
     public void Bf16_rounds_to_nearest_even(uint bits, int expected) =>
         Assert.Equal(expected, Lanes.ToBFloat16(BitConverter.UInt32BitsToSingle(bits)));
+
+    [Fact]
+    public void The_error_function_is_within_four_ten_millionths()
+    {
+        Gen.Float[-4, 4].Sample(x => Math.Abs(Lanes.Erf(Vector512.Create(x))[3] - Series(x)) <= 4e-7);
+        Assert.Equal(1, Lanes.Erf(Vector512.Create(float.PositiveInfinity))[0]);
+        Assert.Equal(-1, Lanes.Erf(Vector512.Create(float.MinValue))[0]);
+        Assert.True(float.IsNaN(Lanes.Erf(Vector512.Create(float.NaN))[0]));
+
+        // erf x = 2 / √π × Σ (−1)ⁿ x^(2n + 1) / (n! (2n + 1))
+        static double Series(double x)
+        {
+            var (sum, term) = (0.0, x);
+            for (var n = 0; n < 200; n++)
+            {
+                sum += term / ((2 * n) + 1);
+                term *= -x * x / (n + 1);
+            }
+
+            return sum * 2 / Math.Sqrt(Math.PI);
+        }
+    }
+
+    [Fact]
+    public void Rounded_lanes_are_rounded_numbers() => Gen.UInt.Sample(bits =>
+    {
+        var x = BitConverter.UInt32BitsToSingle(bits);
+        var (lane, one) = (Lanes.RoundToBFloat16(Vector512.Create(x))[7], Lanes.RoundToBFloat16(x));
+        return float.IsNaN(x) ? float.IsNaN(lane) && float.IsNaN(one) : lane.Equals(one) && Lanes.ToBFloat16(one) == Lanes.ToBFloat16(x);
+    });
 }

@@ -52,7 +52,8 @@ public sealed class ArrowsTests
         ("StackExchange.Redis", ["Flamingo.Gateway"]),
         ("Microsoft.Extensions.Caching.StackExchangeRedis", []), // tests compare the gateway's format with it
         ("Microsoft.IdentityModel.", ["Flamingo.Gateway.Security"]),
-        ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.GpuCheck"]),
+        ("System.CommandLine", ["Flamingo.Cli", "Flamingo.Bench", "Flamingo.Bench.Peers", "Flamingo.GpuCheck"]),
+        ("LLamaSharp", ["Flamingo.Bench.Peers"]), // a peer to measure against; the product does not know it
         ("Spectre.Console", ["Flamingo.Cli"]),
     ];
 
@@ -144,7 +145,7 @@ public sealed class ArrowsTests
         var bench = Project.All["Flamingo.Bench"].Closure();
         Assert.DoesNotContain(bench, name => name.EndsWith(".Host", StringComparison.Ordinal) || name == "Flamingo.Cli");
         Assert.Superset(Stages.ToHashSet(), bench.ToHashSet());
-        Assert.Equal(["Flamingo.Bench.Tests", "Flamingo.GpuCheck"],
+        Assert.Equal(["Flamingo.Bench.Peers", "Flamingo.Bench.Tests", "Flamingo.GpuCheck"],
             Project.All.Values.Where(project => project.References.Contains("Flamingo.Bench")).Select(project => project.Name).Order());
     }
 

@@ -2,6 +2,7 @@ using Flamingo.Abstractions;
 using Flamingo.LanguageModel.Engine;
 using Flamingo.LanguageModel.Network;
 using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Devices;
 using Flamingo.Modeling.Runtime;
 using Flamingo.Modeling.Tensors;
@@ -20,12 +21,16 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
     /// <summary>Most rows of one score matrix. With a large vocabulary this matrix is the largest tensor of a step.</summary>
     private const int MostScoredRows = 64;
 
+    /// <summary>Most rows that <see cref="FewRowDecoder"/> computes. torch's products of more rows are faster.</summary>
+    private const int MostFewRows = 4;
+
     private readonly Decoder _decoder;
     private readonly InferenceThread _thread;
     private readonly DeviceTransfer _transfer;
     private readonly int _heads, _latents;
     private readonly BlockStore _text, _pictures;
     private readonly IBlockAttention _attention;
+    private readonly FewRowDecoder? _fewRows;
 
     /// <param name="heads">Number of heads of the gated blocks.</param>
     /// <param name="latents">Number of latents of one picture.</param>
@@ -37,9 +42,13 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
             (decoder, memory, heads, latents, thread, decoder.Transfer, attention);
         _text = decoder.NewTextStore(memory.Blocks, memory.BlockTokens);
         _pictures = decoder.NewPictureStore(memory.PictureSlots, latents);
+        _fewRows = decoder.ForFewRows(_text, _pictures, MostFewRows, thread.Team);
     }
 
     public ModelMemory Memory { get; }
+
+    /// <summary>Number of multiplications from which on all threads compute a step of few rows; null for the usual one.</summary>
+    public long? ParallelWork { get; set; }
 
     public Task<IReadOnlyList<StepOutput>> RunAsync(ScheduledBatch batch, CancellationToken cancellation) =>
         _thread.RunAsync<IReadOnlyList<StepOutput>>(() =>
@@ -48,7 +57,7 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
                 _decoder.Project(latents.ToTensor(_transfer, _decoder.Dtype), _pictures, slot);
             foreach (var (from, to) in batch.Copies) _text.Copy(from, to);
             if (_attention.ReadsWholeBlocks) ClearNewBlocks(batch.Chunks);
-            return batch.Chunks.Count == 0 ? [] : Compute(batch.Chunks);
+            return batch.Chunks.Count == 0 ? [] : ComputesFew(batch.Chunks) ? ComputeFew(batch.Chunks) : Compute(batch.Chunks);
         }, cancellation);
 
     /// <summary>
@@ -123,6 +132,32 @@ public sealed class TorchModelRunner : IModelRunner, IDisposable
                 Best = chunk.OnlyBest ? best[bestRead++] : null,
             });
             (logitsRead, scoresRead) = (logitsRead + logitRows, scoresRead + chunk.Targets.Count);
+        }
+
+        return outputs;
+    }
+
+    private bool ComputesFew(IReadOnlyList<ScheduledChunk> chunks) =>
+        _fewRows is not null && chunks.Sum(chunk => chunk.Ids.Count) <= _fewRows.MostRows
+            && chunks.All(chunk => chunk.Attention is null && chunk.Targets.Count == 0);
+
+    private List<StepOutput> ComputeFew(IReadOnlyList<ScheduledChunk> chunks)
+    {
+        var (wanted, end) = (new List<int>(), 0);
+        foreach (var chunk in chunks)
+        {
+            end += chunk.Ids.Count;
+            var count = chunk.OnlyBest ? 1 : chunk.LogitRows;
+            wanted.AddRange(Enumerable.Range(end - count, count));
+        }
+
+        _fewRows!.Run(StepRows.Of(chunks, 1, _latents, null), [.. wanted], ParallelWork);
+        var (outputs, read) = (new List<StepOutput>(chunks.Count), 0);
+        foreach (var chunk in chunks)
+        {
+            var logits = new List<float[]>();
+            for (var row = 0; !chunk.OnlyBest && row < chunk.LogitRows; row++) logits.Add(_fewRows.Logits(read++).ToArray());
+            outputs.Add(new StepOutput(logits, [], null) { Best = chunk.OnlyBest ? FewRowDecoder.Best(_fewRows.Logits(read++)) : null });
         }
 
         return outputs;

@@ -1,3 +1,4 @@
+using Flamingo.Modeling.Kernels;
 using Flamingo.Modeling.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -30,6 +31,17 @@ public sealed class BlockStore : IDisposable
     /// <summary>Bytes of the keys and values of one block in all layers.</summary>
     public static long BytesOf(int layers, int heads, int blockTokens, int headWidth, ScalarType dtype) =>
         2L * layers * heads * blockTokens * headWidth * dtype.ElementBytes();
+
+    /// <summary>
+    /// Addresses of the keys and values of a layer in the memory of the CPU, for computation outside torch. They are valid while the store
+    /// lives.
+    /// </summary>
+    public (nint Keys, nint Values) AddressesOf(int layer)
+    {
+        var (keys, values) = _layers[layer];
+        using TensorMemory first = new(keys), second = new(values);
+        return (first.Address, second.Address);
+    }
 
     public void Copy(int from, int to)
     {

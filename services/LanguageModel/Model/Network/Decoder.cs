@@ -1,6 +1,8 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Devices;
+using Flamingo.Modeling.Kernels;
 using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
 
@@ -96,6 +98,33 @@ public sealed class Decoder : IDisposable
         }
 
         return _finalNorm.Forward(x);
+    }
+
+    /// <summary>
+    /// Returns a decoder of few rows that reads these weights and stores, which must outlive it; null if the decoder is not on the CPU or
+    /// not in bfloat16, or if a matrix has a number of inputs that is no multiple of 16.
+    /// </summary>
+    /// <param name="pictures">The picture store, whose blocks hold all latents of a picture.</param>
+    /// <param name="mostRows">Most rows of a step.</param>
+    /// <param name="team">Threads that compute a step.</param>
+    public FewRowDecoder? ForFewRows(BlockStore text, BlockStore pictures, int mostRows, ComputeTeam team)
+    {
+        var linears = _layers.SelectMany(layer => layer.Linears).Concat(_gated.Values.SelectMany(gated => gated.Attention.Linears));
+        if (Dtype != ScalarType.BFloat16 || _output.Memory() is not { } output) return null;
+        if (linears.Any(linear => linear.Memory() is null)) return null;
+        var group = _config.Width / _config.KeyValueWidth;
+        var plan = new FewRowPlan(
+            new FewRowState(_config, mostRows), BlockLayout.Of(text[0].Keys, group),
+            _gated.Count > 0 ? BlockLayout.Of(pictures[0].Keys, 1) : default);
+        for (var layer = 0; layer < _layers.Length; layer++)
+        {
+            if (_gated.TryGetValue(layer, out var gated)) gated.Attention.AddTo(plan, pictures.AddressesOf(gated.Block));
+            _layers[layer].AddTo(plan, text.AddressesOf(layer), _rotary?.ForRows(_config.HeadWidth), _slopes);
+        }
+
+        plan.Add(new LogitPhase(plan.State, _finalNorm.ForRows(), output));
+        using TensorMemory embedding = new(_tokenEmbedding);
+        return new FewRowDecoder(plan, team, embedding.Address);
     }
 
     /// <param name="hidden">[rows, width]</param>

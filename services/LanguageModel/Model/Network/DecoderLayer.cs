@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Layers;
 using Flamingo.Modeling.Tensors;
 using Flamingo.Modeling.Weights;
@@ -41,6 +42,21 @@ internal sealed class DecoderLayer : IDisposable
     {                                                                                         // [rows, width]
         var attended = x.Plus(Attend(_attentionNorm.Forward(x), rotation, store, rows, slopes, attention));
         return attended.Plus(_feedForward.Forward(_feedForwardNorm.Forward(_config.ParallelResidual ? x : attended)));
+    }
+
+    /// <summary>All matrices, for products outside torch.</summary>
+    public IEnumerable<Linear> Linears => [_queryKeyValue, _output, .. _feedForward.Linears];
+
+    /// <summary>Adds the same computation for few rows.</summary>
+    /// <param name="store">Addresses of this layer's keys and values.</param>
+    public void AddTo(FewRowPlan plan, (nint Keys, nint Values) store, RowRotation? rotation, float[]? slopes)
+    {
+        var state = plan.State;
+        plan.Add(new ProductPhase(state, _attentionNorm.ForRows(), state.X, _queryKeyValue, state.Joined));
+        plan.Add(new TextHeadPhase(state, plan.Text, store, _queryNorm?.ForRows(), _keyNorm?.ForRows(), rotation));
+        plan.Add(new AttentionPhase(state, plan.Text, store, slopes, ofText: true));
+        plan.Add(new ResidualPhase(state, state.Attended, _output, state.X, state.Y));
+        _feedForward.AddTo(plan, _feedForwardNorm, _config.ParallelResidual ? state.X : state.Y, state.Y, state.X);
     }
 
     public void Dispose()

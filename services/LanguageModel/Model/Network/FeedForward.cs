@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Layers;
 using Flamingo.Modeling.Weights;
 using static TorchSharp.torch;
@@ -37,6 +38,23 @@ public sealed class FeedForward : IDisposable
         var hidden = _up.Forward(x);                                                 // [rows, hidden]
         if (_gate is null) return _down.Forward(Activate(hidden, some => F.gelu(some, inplace: true)));
         return _down.Forward(Activate(_gate.Forward(x), some => F.silu(some, inplace: true)).mul_(hidden));
+    }
+
+    /// <summary>All matrices, for products outside torch.</summary>
+    internal IEnumerable<Linear> Linears => new[] { _gate, _up, _down }.OfType<Linear>();
+
+    /// <summary>Adds the same computation for few rows, with its norm before and the residual behind it.</summary>
+    /// <param name="input">What is normalised.</param>
+    /// <param name="from">The residual stream before.</param>
+    /// <param name="to">The residual stream after.</param>
+    /// <param name="gate">[1] or [width]; null for none.</param>
+    internal void AddTo(FewRowPlan plan, Norm norm, FloatRows input, FloatRows from, FloatRows to, FloatRows? gate = null)
+    {
+        var state = plan.State;
+        plan.Add(_gate is null
+            ? new GeluPhase(state, norm.ForRows(), input, _up)
+            : new SwiGluPhase(state, norm.ForRows(), input, _up, _gate));
+        plan.Add(new ResidualPhase(state, state.Hidden, _down, from, to, gate));
     }
 
     // Works in place. On the CPU it takes few enough rows at a time that a row's result does not depend on the other rows.

@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.LanguageModel.Network.Attention;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Layers;
 using Flamingo.Modeling.Tensors;
 using Flamingo.Modeling.Weights;
@@ -64,6 +65,22 @@ public sealed class GatedCrossAttention : IDisposable
     {
         if (rows.Rows.Any(row => row.Length > 0)) text = Gated(text, Attend(text, block, store, rows, attention, probe), _attentionGate);
         return Gated(text, _feedForward.Forward(_feedForwardNorm.Forward(text)), _feedForwardGate);
+    }
+
+    /// <summary>The matrices that a step reads, for products outside torch.</summary>
+    internal IEnumerable<Linear> Linears => [_query, _output, .. _feedForward.Linears];
+
+    /// <summary>Adds the computation of <see cref="Forward"/> for few rows.</summary>
+    /// <param name="store">Addresses of this block's keys and values.</param>
+    internal void AddTo(FewRowPlan plan, (nint Keys, nint Values) store)
+    {
+        var state = plan.State;
+        plan.Add(new PictureQueryPhase(state, _attentionNorm.ForRows(), _query));
+        plan.Add(new PictureHeadPhase(state, plan.Pictures, _queryNorm?.ForRows()));
+        plan.Add(new AttentionPhase(state, plan.Pictures, store, slopes: null, ofText: false));
+        plan.Add(new ResidualPhase(
+            state, state.Attended, _output, state.X, state.Y, FloatRows.Of(_attentionGate), ofPictures: true));
+        _feedForward.AddTo(plan, _feedForwardNorm, state.Y, state.Y, state.X, FloatRows.Of(_feedForwardGate));
     }
 
     public void Dispose()

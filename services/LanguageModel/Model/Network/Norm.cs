@@ -1,4 +1,5 @@
 using Flamingo.Checkpoints;
+using Flamingo.LanguageModel.Network.FewRows;
 using Flamingo.Modeling.Layers;
 using Flamingo.Modeling.Tensors;
 using Flamingo.Modeling.Weights;
@@ -26,6 +27,9 @@ public sealed class Norm : IDisposable
             default: throw new CheckpointException($"flamingo.json: the norm is '{kind}'; this build computes layer_norm or rms_norm.");
         }
     }
+
+    /// <summary>The same computation for few rows, outside torch.</summary>
+    internal RowNorm ForRows() => new(_layerNorm is null, _layerNorm?.Weight ?? _scale!, _layerNorm?.Bias, (float)_epsilon);
 
     public Tensor Forward(Tensor x) => _layerNorm?.Forward(x) ?? RootMeanSquare(x, _scale!); // [..., width]
 

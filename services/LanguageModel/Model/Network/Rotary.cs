@@ -1,3 +1,5 @@
+using Flamingo.LanguageModel.Network.FewRows;
+using Flamingo.Modeling.Kernels;
 using Flamingo.Modeling.Tensors;
 
 using static TorchSharp.torch;
@@ -29,6 +31,13 @@ internal sealed class Rotary : IDisposable
 
         Tensor Table(float[] values) => tensor(values, [context, half], device: device).DetachFromDisposeScope();
         (_cosines, _sines) = (Table(cosines), Table(sines));
+    }
+
+    /// <summary>The same rotation for few rows, outside torch; it is valid while this object lives.</summary>
+    public RowRotation ForRows(int head)
+    {
+        using TensorMemory cosines = new(_cosines), sines = new(_sines);
+        return new RowRotation(cosines.Address, sines.Address, (int)_cosines.shape[1], head);
     }
 
     /// <summary>The rotation of each row, by its position in its sequence.</summary>

@@ -18,6 +18,10 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
 
     public int BlocksFor(int length) => (length + BlockTokens - 1) / BlockTokens;
 
+    /// <summary>The sizes of a pool [blocks, heads, blockTokens, head].</summary>
+    public static BlockLayout Of(Tensor pool, int group) =>
+        new(pool.shape[0], (int)pool.shape[1], (int)pool.shape[2], (int)pool.shape[3], group);
+
     /// <summary>Checks the pools and a query [rows, query heads × head] that reads them.</summary>
     public static BlockLayout CheckQuery(Tensor[] pools, Tensor query, AttentionRows rows, float[]? slopes)
     {
@@ -66,8 +70,14 @@ internal readonly record struct BlockLayout(long Blocks, int Heads, int BlockTok
                     $"{tensor.dtype} on {tensor.device} does not fit a pool of {pools[0].dtype} on {pools[0].device}.");
         }
 
-        foreach (var row in rows.Rows) layout.Check(row, rows.Tables);
+        layout.Check(rows);
         return layout;
+    }
+
+    /// <summary>Checks that all rows read blocks that exist.</summary>
+    public void Check(AttentionRows rows)
+    {
+        foreach (var row in rows.Rows) Check(row, rows.Tables);
     }
 
     private void Check(AttentionRow row, int[] tables)

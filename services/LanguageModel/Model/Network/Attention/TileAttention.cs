@@ -21,13 +21,20 @@ internal sealed unsafe class TileAttention<T> where T : unmanaged
     public TileAttention(
         BlockLayout layout, AttentionRows rows, float[]? slopes, TensorMemory query, TensorMemory keys, TensorMemory values,
         TensorMemory output)
+        : this(layout, rows, slopes, query.Address, query.Stride, keys.Address, values.Address, output.Address)
+    {
+    }
+
+    /// <param name="queryStride">Number of elements from one row of the query to the next.</param>
+    public TileAttention(
+        BlockLayout layout, AttentionRows rows, float[]? slopes, nint query, long queryStride, nint keys, nint values, nint output)
     {
         (_layout, _rows, _slopes) = (layout, rows, slopes);
-        _query = (T*)query.At(0);
-        _keys = (T*)keys.At(0);
-        _values = (T*)values.At(0);
-        _output = (T*)output.At(0);
-        (_queryStride, _width, _scale) = (query.Stride, Lanes.Padded(layout.Head), (float)(1 / Math.Sqrt(layout.Head)));
+        _query = (T*)query;
+        _keys = (T*)keys;
+        _values = (T*)values;
+        _output = (T*)output;
+        (_queryStride, _width, _scale) = (queryStride, Lanes.Padded(layout.Head), (float)(1 / Math.Sqrt(layout.Head)));
     }
 
     /// <param name="queryHead">Index of the query head. With grouped heads, several query heads share one head of keys and values.</param>

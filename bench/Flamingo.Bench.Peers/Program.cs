@@ -1,0 +1,3 @@
+using Flamingo.Bench.Peers;
+
+return await PeerCommand.RunAsync(args, Console.Out, Console.Error);
