@@ -20,7 +20,8 @@ public readonly record struct RequestTrace(ActivityContext Context)
         : [new("TraceId", id), new("SpanId", Context.SpanId.ToString())];
 
     /// <summary>Writes a span of a step that is over.</summary>
-    /// <param name="begun">Timestamps of <paramref name="time"/>; the span is left out if one is 0, because that step was not reached.</param>
+    /// <param name="begun">Timestamps of <paramref name="time"/>; the span is left out if one is 0, because that step was not
+    /// reached.</param>
     /// <param name="tags">Called only if the span is recorded.</param>
     public void Write(
         ActivitySource source, string step, long begun, long ended, TimeProvider time, Action<Activity>? tags = null)

@@ -8,7 +8,8 @@ public static partial class WaitingThreads
     private const string Policy = "OMP_WAIT_POLICY";
 
     /// <summary>
-    /// Makes them sleep while they wait, unless the user chose otherwise. OpenMP reads its variable when its library is loaded, so this must
+    /// Makes them sleep while they wait, unless the user chose otherwise. OpenMP reads its variable when its library is loaded, so this
+    /// must
     /// come before the first tensor. .NET's own variables never reach a native library, hence the call of the C library.
     /// </summary>
     public static void Sleep()

@@ -20,7 +20,8 @@ namespace Flamingo.Gateway;
 /// </summary>
 public sealed class GenerationPipeline(
     RequestPermits permits, StageDescriptions descriptions, PromptResolver prompts, LatentCache latents, LatentDelivery language,
-    GatewayOptions options, ISeedSource seeds, RequestTelemetry telemetry, TimeProvider time, ILogger<GenerationPipeline> logger) : IFlamingo
+    GatewayOptions options, ISeedSource seeds, RequestTelemetry telemetry, TimeProvider time, ILogger<GenerationPipeline> logger)
+        : IFlamingo
 {
     private const int ConcurrentPrompts = 4;
 

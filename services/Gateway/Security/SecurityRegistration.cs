@@ -18,7 +18,8 @@ namespace Flamingo.Gateway.Security;
 public static class SecurityRegistration
 {
     private static readonly string[] HeadersForPages =
-        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id", ErrorWire.TraceHeader];
+        ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "www-authenticate", "x-request-id",
+            ErrorWire.TraceHeader];
 
     /// <summary>Registers security on top of the registered pipeline, whose calls it counts.</summary>
     public static IServiceCollection AddFlamingoSecurity(this IServiceCollection services)

@@ -57,7 +57,8 @@ public sealed partial class MetricsPageTests
         var page = await Web.GetStringAsync(new Uri($"http://127.0.0.1:{management}/metrics"), Cancellation);
         var series = Series().Matches(page).Select(match => (
             Name: HistogramPart().Replace(match.Groups[1].Value, ""),
-            Labels: LabelName().Matches(match.Groups[2].Value).Select(label => label.Groups[1].Value).Where(label => label != "le").ToList()))
+            Labels: LabelName().Matches(match.Groups[2].Value).Select(label => label.Groups[1].Value).Where(label => label != "le")
+                .ToList()))
             .Where(line => IsOursOnPage(line.Name)).ToLookup(line => line.Name, line => line.Labels);
         var known = Rows.ToDictionary(row => row.OnPage(instruments[row.Name]));
         Assert.Empty(series.Select(line => line.Key).Except(known.Keys));

@@ -60,7 +60,8 @@ public sealed class RequestTelemetryTests : IDisposable
         AssertUsage("input_tokens image", 10);
         AssertUsage("cache_read.input_tokens image", 4);
         AssertUsage("cache_write.input_tokens image", 6);
-        Assert.Equal((19, 2), (_sums[$"gen_ai.client.token.usage {Generate} input"], _counts[$"gen_ai.client.token.usage {Generate} input"]));
+        Assert.Equal((19, 2),
+            (_sums[$"gen_ai.client.token.usage {Generate} input"], _counts[$"gen_ai.client.token.usage {Generate} input"]));
         Assert.Equal(6, _sums[$"gen_ai.client.token.usage {Generate} output"]);
     }
 

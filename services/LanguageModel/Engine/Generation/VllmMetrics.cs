@@ -42,7 +42,8 @@ internal sealed class VllmMetrics : IDisposable
             "Part of the blocks that requests or pins use; 1 is all.");
         _meter.CreateObservableGauge(
             "vllm.cache_config_info",
-            () => new Measurement<int>(1, _model, new Tag("block_size", memory.BlockTokens), new Tag("num_gpu_blocks", memory.Blocks)), null,
+            () => new Measurement<int>(1, _model, new Tag("block_size", memory.BlockTokens), new Tag("num_gpu_blocks", memory.Blocks)),
+                null,
             "Size and number of blocks, as labels.");
         Counter("prompt_tokens", promptTokens, "Prompt tokens of the requests that were admitted.");
         Counter("generation_tokens", generatedTokens, "Tokens of answers that were generated.");
