@@ -1,8 +1,8 @@
 using System.Net;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using System.Text;
 using Flamingo.Evaluation.Datasets;
 using Flamingo.Evaluation.Reports;
 using Flamingo.Evaluation.Runs;
