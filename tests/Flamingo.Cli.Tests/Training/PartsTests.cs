@@ -40,7 +40,9 @@ public sealed class PartsTests : IDisposable
         using var weights = new BridgeWeights(trained, ScalarType.Float32);
         using var readBack = new BridgeWeights(back, ScalarType.Float32);
         Assert.Equal(weights.Trained.Keys, readBack.Trained.Keys);
-        Assert.All(weights.Trained, one => Assert.True(one.Value.eq(readBack.Trained[one.Key]).all().item<bool>(), one.Key));
+        // The two rows of the embedding are stored in the dtype of its other rows, which the export widens.
+        Assert.All(weights.Trained, one => Assert.True(one.Value.allclose(
+            readBack.Trained[one.Key], one.Key == BridgeWeights.Rows ? 1e-2 : 0, one.Key == BridgeWeights.Rows ? 1e-3 : 0), one.Key));
     }
 
     public void Dispose() => _folder.Dispose();
