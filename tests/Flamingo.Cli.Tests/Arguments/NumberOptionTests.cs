@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Flamingo.Cli.Tests.Running;
+using Flamingo.Evaluation.Datasets;
 
 namespace Flamingo.Cli.Tests.Arguments;
 
@@ -102,10 +103,13 @@ public sealed class NumberOptionTests
             "cache warm" => ["/", "--server", "http://localhost:1"],
             "import" =>
                 ["--layout", "openflamingo", "--vision", "/", "--language", "/", "--checkpoint", Picture, "--output", "/no/such/folder"],
-            _ => (string[])[],
+            "batch" => ["--input", Picture, "--output", "/no/such/folder"],
+            _ => Benchmarks.All.Where(task => command == $"eval {task.Name}").SelectMany(task => task.Needed)
+                .SelectMany(file => file == BenchmarkOption.Folder ? (string[])["/"] : [file.Name, "/"]),
         },
         .. option switch
         {
+            _ when command.StartsWith("eval ", StringComparison.Ordinal) => (string[])[],
             "--selection-seed" => ["--support-set", "words", "--select", "random", "--shots", "1"],
             "--ensemble" => ["--support-set", "words"],
             "--ensemble-seed" => ["--support-set", "words", "--ensemble", "2"],
