@@ -89,7 +89,7 @@ public sealed class PythonClientTests(RunningServer server) : IClassFixture<Runn
         {
             Assert.Equal("NOT_FOUND", Code(name));
             Assert.Equal(ids, Texts(name, "ids"));
-            Assert.Equal(["ErrorInfo", "MissingPictures", .. Enumerable.Repeat("ResourceInfo", 4)], Kinds(name));
+            Assert.Equal(["ErrorInfo", "RequestInfo", "MissingPictures", .. Enumerable.Repeat("ResourceInfo", 4)], Kinds(name));
         }
 
         Assert.Equal("INVALID_ARGUMENT", Code("faults"));
