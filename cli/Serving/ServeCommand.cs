@@ -24,7 +24,8 @@ public static class ServeCommand
     {
         var model = ModelOption.Create();
         var port = NumberOption.Create<int>(
-            "--grpc-port", "N", "Port for gRPC (HTTP/2 without TLS) on all network interfaces. Default: 8080.", 1, 65535);
+            "--grpc-port", "N",
+            "Port for gRPC (HTTP/2; with TLS if Tls:CertificateFile is set) on all network interfaces. Default: 8080.", 1, 65535);
         var http = NumberOption.Create<int>(
             "--http-port", "N", "Port for HTTP/1.1: OpenAI's API, JSON and gRPC-Web. Default: none.", 1, 65535);
         var redis = new Option<string>("--redis")
@@ -48,8 +49,9 @@ public static class ServeCommand
                 ("Redis:ConnectionString", parsed.GetValue(redis)));
             var output = parsed.InvocationConfiguration.Output;
             var endpoints = app.Services.GetRequiredService<IOptions<EndpointOptions>>().Value;
-            var web = endpoints.HttpPort > 0 ? $" and http://localhost:{endpoints.HttpPort} (HTTP)" : "";
-            var ready = $"{app.Configuration["Model:Directory"]} is served on http://localhost:{endpoints.GrpcPort} (gRPC){web}. "
+            var scheme = app.IsTls() ? "https" : "http";
+            var web = endpoints.HttpPort > 0 ? $" and {scheme}://localhost:{endpoints.HttpPort} (HTTP)" : "";
+            var ready = $"{app.Configuration["Model:Directory"]} is served on {scheme}://localhost:{endpoints.GrpcPort} (gRPC){web}. "
                 + "Ctrl-C stops.";
             var orderly = await app.ServeAsync(() => output.WriteLineAsync(ready), cancellation);
             // not Done, because a component may have stopped the process with an exit code

@@ -1,3 +1,5 @@
+using Flamingo.Configuration.Certificates;
+using Flamingo.ServiceDefaults.Security;
 using Grpc.Core;
 using Grpc.Health.V1;
 using Grpc.Net.Client;
@@ -21,11 +23,25 @@ public static class HealthProbe
         : argument.StartsWith(Argument + "=", StringComparison.Ordinal) ? argument[(Argument.Length + 1)..] : null;
 
     /// <param name="service">Name of the health service to ask for.</param>
-    public static async Task<int> RunAsync(int port, string service)
+    /// <param name="tls">The service's options of TLS, null for none. The probe shows the service's own certificate to a service that asks for one.</param>
+    public static async Task<int> RunAsync(int port, string service, TlsOptions? tls = null)
     {
         // The deadline of 8 s is below the 10 s that a container's health check waits. It is long, because a service on a busy
         // machine is slow and not unhealthy.
-        using var channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
+        using var handler = new SocketsHttpHandler();
+        if (tls is { IsOn: true })
+        {
+            var (certificate, key) = (tls.Certificate.Read(), tls.Key.Read());
+            // A service whose certificate has expired does not become healthy by a restart, so the probe does not look at the time.
+            handler.SslOptions.ClientCertificateContext =
+                OwnCertificate.Parse(tls.Certificate, certificate, tls.Key, key, now: null).Context;
+            // The probe asks whether the service of this machine answers, and sends nothing secret. The certificate names what others
+            // call the service, and not this machine.
+            handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
+        }
+
+        using var channel = GrpcChannel.ForAddress(
+            $"{(tls is { IsOn: true } ? "https" : "http")}://127.0.0.1:{port}", new GrpcChannelOptions { HttpHandler = handler });
         try
         {
             var answer = await new Health.HealthClient(channel).CheckAsync(

@@ -9,8 +9,8 @@ namespace Flamingo.ServiceDefaults;
 
 /// <summary>
 /// Answers a connection that begins as HTTP/1 with a one-line explanation and closes it; passes every other connection on to the
-/// server. The endpoint accepts only HTTP/2. Without TLS the protocol is not negotiated, so the first bytes of a connection show
-/// it.
+/// server. The endpoint accepts only HTTP/2. Without TLS the protocol is not negotiated, and with TLS a caller may leave the negotiation
+/// out, so the first bytes of a connection show it.
 /// </summary>
 internal static class HttpTwoOnly
 {
@@ -20,9 +20,10 @@ internal static class HttpTwoOnly
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(30), LongestDrain = TimeSpan.FromSeconds(2);
 
     /// <param name="program">Name of the program, for the explanation.</param>
-    public static void ExplainToOlderHttp(this ListenOptions listen, string program) => listen.Use(next => async connection =>
+    /// <param name="isTls">Whether the endpoint uses TLS.</param>
+    public static void ExplainToOlderHttp(this ListenOptions listen, string program, bool isTls) => listen.Use(next => async connection =>
     {
-        if (await BeginsAsHttpOneAsync(connection)) await RefuseAsync(connection, program);
+        if (await BeginsAsHttpOneAsync(connection)) await RefuseAsync(connection, program, isTls);
         else await next(connection);
     });
 
@@ -48,12 +49,13 @@ internal static class HttpTwoOnly
         }
     }
 
-    private static async Task RefuseAsync(ConnectionContext connection, string program)
+    private static async Task RefuseAsync(ConnectionContext connection, string program, bool isTls)
     {
         var port = (connection.LocalEndPoint as IPEndPoint)?.Port;
-        var line = $"This is the gRPC endpoint of {program}. It accepts only HTTP/2 without TLS, and this request is HTTP/1. "
-            + $"Use a gRPC client, for example 'grpcurl -plaintext HOST:{port} list', "
-            + $"or for a gateway 'flamingo generate --server http://HOST:{port}'. "
+        var (tls, plaintext, scheme) = isTls ? ("with", "", "https") : ("without", "-plaintext ", "http");
+        var line = $"This is the gRPC endpoint of {program}. It accepts only HTTP/2 {tls} TLS, and this request is HTTP/1. "
+            + $"Use a gRPC client, for example 'grpcurl {plaintext}HOST:{port} list', "
+            + $"or for a gateway 'flamingo generate --server {scheme}://HOST:{port}'. "
             + "A gateway serves HTTP/1.1 on a port of its own, Endpoints:HttpPort.\n";
         var head = $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {line.Length}\r\nConnection: close\r\n\r\n";
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(head + line));

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Flamingo.Configuration;
+using Flamingo.ServiceDefaults.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -45,7 +46,7 @@ public static class ServiceProgram
             });
             builder.Configuration.AddOptionSources(arguments);
             if (args.Select(HealthProbe.ServiceIn).FirstOrDefault(name => name is not null) is { } service)
-                return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort, service);
+                return await HealthProbe.RunAsync(Checked(Endpoints(builder)).GrpcPort, service, Checked(Tls(builder)));
 
             builder.AddServiceDefaults();
             register(builder);
@@ -70,7 +71,9 @@ public static class ServiceProgram
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
         builder.Services.AddOptionSection<EndpointOptions>(EndpointOptions.Section);
-        var endpoints = Endpoints(builder).Read();
+        builder.Services.AddOptionSection<TlsOptions>(TlsOptions.Section);
+        builder.Services.AddSingleton<IValidateOptions<TlsOptions>, TlsOptionRules>().AddSingleton<ServerTls>();
+        var (endpoints, isTls) = (Endpoints(builder).Read(), Tls(builder).Read().IsOn);
 
         // The container images set ASPNETCORE_HTTP_PORTS, which would open a port for HTTP/1.1. These settings override it.
         builder.WebHost.UseSetting("urls", "").UseSetting("http_ports", "");
@@ -81,10 +84,17 @@ public static class ServiceProgram
             Listen(Math.Clamp(endpoints.GrpcPort, 1, 65535), listen =>
             {
                 listen.Protocols = HttpProtocols.Http2;
-                listen.ExplainToOlderHttp(builder.Environment.ApplicationName);
+                if (isTls) ServerTls.Use(listen);
+                listen.ExplainToOlderHttp(builder.Environment.ApplicationName, isTls);
             });
-            // Without TLS a port cannot negotiate, so HTTP/1.1 has a port of its own.
-            if (endpoints.HttpPort is > 0 and <= 65535) Listen(endpoints.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
+            // Without TLS a port cannot negotiate, so HTTP/1.1 has a port of its own. It is the same with TLS, so that callers change
+            // only the scheme of their address.
+            if (endpoints.HttpPort is > 0 and <= 65535)
+                Listen(endpoints.HttpPort, listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http1;
+                    if (isTls) ServerTls.Use(listen);
+                });
 
             void Listen(int port, Action<ListenOptions> configure)
             {
@@ -126,10 +136,13 @@ public static class ServiceProgram
     private static OptionSection<EndpointOptions> Endpoints(WebApplicationBuilder builder) =>
         new(builder.Configuration, EndpointOptions.Section);
 
-    private static EndpointOptions Checked(OptionSection<EndpointOptions> section)
+    private static OptionSection<TlsOptions> Tls(WebApplicationBuilder builder) => new(builder.Configuration, TlsOptions.Section);
+
+    private static T Checked<T>(OptionSection<T> section)
+        where T : class, new()
     {
         var (options, wrong) = (section.Read(), section.Validate(null, section.Read()));
-        return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(EndpointOptions), wrong.Failures);
+        return wrong.Succeeded ? options : throw new OptionsValidationException("", typeof(T), wrong.Failures);
     }
 
     // Options of several sections are validated together, and each section may have several faults.

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Flamingo.ServiceDefaults.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -41,7 +42,8 @@ public static class ServiceRun
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ServiceRun));
         await app.StartAsync(cancellation);
-        log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", Listening(app));
+        log.Serving(app.Environment.ApplicationName, $"{typeof(ServiceRun).Assembly.GetName().Version}", IsTls(app) ? "with TLS" : "without TLS",
+            Listening(app));
         if (ServiceProgram.TelemetryCollector(app.Configuration) is { } collector) log.TelemetryExported(collector);
         await started();
         using (var stopRequested = CancellationTokenSource.CreateLinkedTokenSource(app.Lifetime.ApplicationStopping, cancellation))
@@ -59,6 +61,9 @@ public static class ServiceRun
             atOnce.Cancel();
         }
     }
+
+    /// <summary>Whether the app's ports for callers use TLS.</summary>
+    public static bool IsTls(this WebApplication app) => app.Services.GetRequiredService<IOptions<TlsOptions>>().Value.IsOn;
 
     private static string Listening(WebApplication app)
     {
