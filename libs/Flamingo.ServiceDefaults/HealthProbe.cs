@@ -34,7 +34,7 @@ public static class HealthProbe
             var (certificate, key) = (tls.Certificate.Read(), tls.Key.Read());
             // A service whose certificate has expired does not become healthy by a restart, so the probe does not look at the time.
             handler.SslOptions.ClientCertificateContext =
-                OwnCertificate.Parse(tls.Certificate, certificate, tls.Key, key, now: null).Context;
+                OwnCertificate.Parse(tls.Certificate, certificate, tls.Key, key, CertificateUse.Server, now: null).Context;
             // The probe asks whether the service of this machine answers, and sends nothing secret. The certificate names what others
             // call the service, and not this machine.
             handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;

@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Flamingo.Configuration.Certificates;
@@ -24,9 +25,11 @@ public sealed class OwnCertificate
     /// <summary>Reads a certificate and its key from the text of their files.</summary>
     /// <param name="file">The file of the certificates.</param>
     /// <param name="keyFile">The file of the private key; the same one if both are in one file.</param>
+    /// <param name="use">What the certificate is shown as.</param>
     /// <param name="now">The time at which the certificate must be valid; null accepts one that has expired.</param>
     /// <exception cref="InvalidDataException">The message names the option, the file and the remedy.</exception>
-    public static OwnCertificate Parse(PemFile file, string text, PemFile keyFile, string keyText, DateTimeOffset? now)
+    public static OwnCertificate Parse(
+        PemFile file, string text, PemFile keyFile, string keyText, CertificateUse use, DateTimeOffset? now)
     {
         var all = TrustedCertificates.Parse(file, text);
         if (keyText.Contains("-----BEGIN ENCRYPTED PRIVATE KEY-----", StringComparison.Ordinal))
@@ -40,6 +43,10 @@ public sealed class OwnCertificate
             () => X509Certificate2.CreateFromPem(text, keyText),
             $"its private key is damaged or is not the key of the certificate in '{file.Path}'",
             "Give the certificate and the key that were made together");
+        if (certificate.Extensions.OfType<X509EnhancedKeyUsageExtension>().FirstOrDefault() is { } usages
+            && !usages.EnhancedKeyUsages.Cast<Oid>().Any(usage => usage.Value == use.Identifier()))
+            throw file.Fault(
+                $"its extended key usage is not for {use.Words()}", $"Have it issued with the usage {use.Identifier()} too");
         if (End(certificate) <= now) throw file.Fault($"the certificate expired at {End(certificate):u}", "Give one that is valid");
         if (new DateTimeOffset(certificate.NotBefore) is var begin && begin > now)
             throw file.Fault($"the certificate is valid only from {begin:u}", "Give one that is valid now, or correct this machine's clock");

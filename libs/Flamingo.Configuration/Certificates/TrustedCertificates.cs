@@ -6,9 +6,6 @@ namespace Flamingo.Configuration.Certificates;
 /// <summary>The certificate authorities that the certificates of others are checked against, as one PEM file holds them.</summary>
 public sealed class TrustedCertificates
 {
-    // TLS uses one certificate for both ends, so each end says which use it asks for (RFC 5280, section 4.2.1.12).
-    private const string ForServers = "1.3.6.1.5.5.7.3.1", ForClients = "1.3.6.1.5.5.7.3.2";
-
     private readonly X509Certificate2Collection _authorities;
 
     private TrustedCertificates(X509Certificate2Collection authorities) => _authorities = authorities;
@@ -20,12 +17,35 @@ public sealed class TrustedCertificates
     /// <exception cref="InvalidDataException">The message names the option, the file and the remedy.</exception>
     public static TrustedCertificates Of(PemFile file, string text) => new(Parse(file, text));
 
-    /// <summary>Checks the certificate of a server: its authority, its time and its use. The caller checks its name.</summary>
+    /// <summary>Checks the certificate of another process: its authority, its time and its use. The caller checks its name.</summary>
+    /// <param name="shown">What the other sent with it. These certificates are only used to find a way to an authority.</param>
+    /// <param name="use">What the certificate was shown as.</param>
     /// <returns>Null if it holds, or else the reason why it does not, as a clause.</returns>
-    public string? WhyNotServer(X509Certificate2 certificate, X509Chain? shown) => WhyNot(certificate, shown, ForServers);
+    public string? WhyNot(X509Certificate2 certificate, X509Chain? shown, CertificateUse use)
+    {
+        using var chain = new X509Chain();
+        var policy = chain.ChainPolicy;
+        (policy.TrustMode, policy.RevocationMode) = (X509ChainTrustMode.CustomRootTrust, X509RevocationMode.NoCheck);
+        policy.DisableCertificateDownloads = true; // nobody may have this process fetch an address
+        policy.CustomTrustStore.AddRange(_authorities);
+        policy.ApplicationPolicy.Add(new Oid(use.Identifier()));
+        if (shown is not null)
+        {
+            policy.ExtraStore.AddRange(shown.ChainPolicy.ExtraStore);
+            foreach (var element in shown.ChainElements) policy.ExtraStore.Add(element.Certificate);
+        }
 
-    /// <summary>Checks the certificate of a client, in the same way.</summary>
-    public string? WhyNotClient(X509Certificate2 certificate, X509Chain? shown) => WhyNot(certificate, shown, ForClients);
+        if (chain.Build(certificate)) return null;
+        var problems = chain.ChainStatus.Aggregate(X509ChainStatusFlags.NoError, (flags, status) => flags | status.Status);
+        if (problems.HasFlag(X509ChainStatusFlags.NotTimeValid))
+            return $"it is valid from {certificate.NotBefore.ToUniversalTime():u} to {certificate.NotAfter.ToUniversalTime():u}, or one of "
+                + "its authorities has expired";
+        if (problems.HasFlag(X509ChainStatusFlags.PartialChain) || problems.HasFlag(X509ChainStatusFlags.UntrustedRoot))
+            return $"it was issued by {certificate.Issuer}, which is none of the trusted authorities";
+        return problems.HasFlag(X509ChainStatusFlags.NotValidForUsage)
+            ? $"its extended key usage is not for {use.Words()}"
+            : string.Join("; ", chain.ChainStatus.Select(status => status.StatusInformation.Trim().TrimEnd('.')));
+    }
 
     /// <returns>At least one certificate, in the order of the file.</returns>
     internal static X509Certificate2Collection Parse(PemFile file, string text)
@@ -44,32 +64,5 @@ public sealed class TrustedCertificates
             throw file.Fault("it holds no PEM certificate (-----BEGIN CERTIFICATE-----)", "Give a PEM file, and not one of another form");
         if (begun != all.Count) throw file.Fault("one of its certificates is damaged", "Give the PEM file as it was issued");
         return all;
-    }
-
-    // The certificates that the peer sent beside its own are only used to find a way to an authority.
-    private string? WhyNot(X509Certificate2 certificate, X509Chain? shown, string use)
-    {
-        using var chain = new X509Chain();
-        var policy = chain.ChainPolicy;
-        (policy.TrustMode, policy.RevocationMode) = (X509ChainTrustMode.CustomRootTrust, X509RevocationMode.NoCheck);
-        policy.DisableCertificateDownloads = true; // nobody may have this process fetch an address
-        policy.CustomTrustStore.AddRange(_authorities);
-        policy.ApplicationPolicy.Add(new Oid(use));
-        if (shown is not null)
-        {
-            policy.ExtraStore.AddRange(shown.ChainPolicy.ExtraStore);
-            foreach (var element in shown.ChainElements) policy.ExtraStore.Add(element.Certificate);
-        }
-
-        if (chain.Build(certificate)) return null;
-        var problems = chain.ChainStatus.Aggregate(X509ChainStatusFlags.NoError, (flags, status) => flags | status.Status);
-        if (problems.HasFlag(X509ChainStatusFlags.NotTimeValid))
-            return $"it is valid from {certificate.NotBefore.ToUniversalTime():u} to {certificate.NotAfter.ToUniversalTime():u}, or one of "
-                + "its authorities has expired";
-        if (problems.HasFlag(X509ChainStatusFlags.PartialChain) || problems.HasFlag(X509ChainStatusFlags.UntrustedRoot))
-            return $"it was issued by {certificate.Issuer}, which is none of the trusted authorities";
-        return problems.HasFlag(X509ChainStatusFlags.NotValidForUsage)
-            ? $"its extended key usage is not for TLS {(use == ForServers ? "servers" : "clients")}"
-            : string.Join("; ", chain.ChainStatus.Select(status => status.StatusInformation.Trim().TrimEnd('.')));
     }
 }

@@ -35,7 +35,7 @@ internal sealed class ServerTls
         (_log, _time, _names) = (log, time, tls.Names);
         _own = new FollowedFiles<OwnCertificate>(
             [tls.Certificate, tls.Key],
-            texts => OwnCertificate.Parse(tls.Certificate, texts[0], tls.Key, texts[1], time.GetUtcNow()), time,
+            texts => OwnCertificate.Parse(tls.Certificate, texts[0], tls.Key, texts[1], CertificateUse.Server, time.GetUtcNow()), time,
             renewed => log.CertificateRead($"{renewed}"), log.CertificateDamaged);
         _authorities = tls.ClientCaFile.Length == 0 ? null : new FollowedFiles<TrustedCertificates>(
             [tls.ClientCa], texts => TrustedCertificates.Of(tls.ClientCa, texts[0]), time,
@@ -77,7 +77,7 @@ internal sealed class ServerTls
         // Who has this service's own certificate and key is this service: its health check (--health), for which no other certificate is
         // needed.
         if (certificate.RawDataMemory.Span.SequenceEqual(_own.Value.Certificate.RawDataMemory.Span)) return null;
-        if (_authorities!.Value.WhyNotClient(certificate, chain) is { } problem)
+        if (_authorities!.Value.WhyNot(certificate, chain, CertificateUse.Client) is { } problem)
             return $"the certificate of a caller ({certificate.Subject}) is refused: {problem}";
         return _names.Count == 0 || _names.Any(name => certificate.MatchesHostname(name, allowWildcards: false))
             ? null

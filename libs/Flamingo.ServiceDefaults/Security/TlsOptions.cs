@@ -56,7 +56,7 @@ internal sealed class TlsOptionRules(TimeProvider time) : IValidateOptions<TlsOp
         foreach (var wrong in options.Names.Where(given => Uri.CheckHostName(given) == UriHostNameType.Unknown))
             faults.Add($"Tls:ClientNames has '{wrong}', which is no name of a certificate. Give DNS names, such as gateway.");
         if (options.IsOn) Try(() => OwnCertificate.Parse(
-            options.Certificate, options.Certificate.Read(), options.Key, options.Key.Read(), time.GetUtcNow()));
+            options.Certificate, options.Certificate.Read(), options.Key, options.Key.Read(), CertificateUse.Server, time.GetUtcNow()));
         if (options.ClientCaFile.Length > 0) Try(() => TrustedCertificates.Of(options.ClientCa, options.ClientCa.Read()));
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
 

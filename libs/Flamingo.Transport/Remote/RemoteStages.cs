@@ -6,6 +6,8 @@ using Flamingo.Transport.Remote.Replicas;
 using Flamingo.Transport.Wire;
 using Flamingo.Wire;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using V1 = Flamingo.Protos.V1;
 
@@ -89,20 +91,29 @@ public static class RemoteStagesRegistration
     public static IServiceCollection AddRemoteStages(this IServiceCollection services)
     {
         services.AddOptionSection<RemoteStageOptions>(RemoteStageOptions.Section);
+        services.AddSingleton<IValidateOptions<RemoteStageOptions>>(provider => new RemoteStageRules(Time(provider)));
+        services.AddSingleton(provider => new StageTls(
+            provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value, Time(provider),
+            (provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger<StageTls>()));
         services.AddSingleton<IVisionEncoder>(provider =>
-            Stage(provider, options => options.VisionEncoder, (channel, connectWait) => new RemoteVisionEncoder(channel, connectWait)));
+            Stage(provider, options => (options.VisionEncoder, options.VisionEncoderName), (channel, wait) =>
+                new RemoteVisionEncoder(channel, wait)));
         services.AddSingleton<IResampler>(provider =>
-            Stage(provider, options => options.Resampler, (channel, connectWait) => new RemoteResampler(channel, connectWait)));
+            Stage(provider, options => (options.Resampler, options.ResamplerName), (channel, wait) => new RemoteResampler(channel, wait)));
         services.AddSingleton<ILanguageModel>(provider =>
-            Stage(provider, options => options.LanguageModel, (channel, connectWait) => new RemoteLanguageModel(channel, connectWait)));
+            Stage(provider, options => (options.LanguageModel, options.LanguageModelName), (channel, wait) =>
+                new RemoteLanguageModel(channel, wait)));
         return services;
     }
 
-    private static T Stage<T>(IServiceProvider provider, Func<RemoteStageOptions, string> address, Func<StageChannel, TimeSpan, T> stage)
+    private static T Stage<T>(
+        IServiceProvider provider, Func<RemoteStageOptions, (string Address, string Name)> where, Func<StageChannel, TimeSpan, T> stage)
     {
         var options = provider.GetRequiredService<IOptions<RemoteStageOptions>>().Value;
-        return stage(
-            StageChannel.Open(address(options), options, provider.GetService<TimeProvider>() ?? TimeProvider.System),
-            options.ConnectTimeout);
+        var (address, name) = where(options);
+        var channel = StageChannel.Open(address, options, Time(provider), null, provider.GetRequiredService<StageTls>(), name);
+        return stage(channel, options.ConnectTimeout);
     }
+
+    private static TimeProvider Time(IServiceProvider provider) => provider.GetService<TimeProvider>() ?? TimeProvider.System;
 }

@@ -27,9 +27,13 @@ public sealed class StageChannel : IDisposable
     public TimeProvider Time { get; }
 
     /// <param name="resolver">An additional resolver for its own URI scheme; null uses only DNS.</param>
-    public static StageChannel Open(string address, RemoteStageOptions options, TimeProvider time, ResolverFactory? resolver = null)
+    /// <param name="tls">Certificates; null for the system's authorities, which only https:// uses.</param>
+    /// <param name="name">The name that the stage's certificate must have; null or empty for the host of the address.</param>
+    public static StageChannel Open(
+        string address, RemoteStageOptions options, TimeProvider time, ResolverFactory? resolver = null, StageTls? tls = null,
+        string? name = null)
     {
-        var https = address.StartsWith("https://", StringComparison.Ordinal);
+        var isTls = address.StartsWith("https://", StringComparison.Ordinal) || tls?.IsOn == true;
         var handler = new SocketsHttpHandler
         {
             EnableMultipleHttp2Connections = true,
@@ -39,6 +43,7 @@ public sealed class StageChannel : IDisposable
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
         };
+        if (isTls && tls is not null) handler.SslOptions = tls.For(string.IsNullOrEmpty(name) ? StageTls.NameIn(address) : name);
         var replicas = new ReplicaChoice(options.LanguageModelSpill, options.DnsRefresh, time);
         var balancer = new ReplicaBalancerFactory(replicas);
         var services = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(options.DnsRefresh))
@@ -46,7 +51,7 @@ public sealed class StageChannel : IDisposable
         if (resolver is not null) services.AddSingleton(resolver);
         return new StageChannel(address, GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
-            Credentials = https ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
+            Credentials = isTls ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
             HttpHandler = new SentHandler(handler, replicas),
             DisposeHttpClient = true,
             ServiceProvider = services.BuildServiceProvider(),

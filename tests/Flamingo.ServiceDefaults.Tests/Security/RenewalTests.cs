@@ -62,7 +62,8 @@ public sealed class RenewalTests : IDisposable
         // the connection and the stream of before
         Assert.Equal(HealthCheckResponse.Types.ServingStatus.Serving,
             (await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), cancellationToken: Cancellation)).Status);
-        Assert.False(stream.ResponseStream.MoveNext(Cancellation).IsCompleted);
+        var next = stream.ResponseStream.MoveNext(Cancellation);
+        Assert.True(!next.IsCompleted || await next); // it goes on, and may have a further status to say
         Assert.Empty(server.Warnings);
     }
 

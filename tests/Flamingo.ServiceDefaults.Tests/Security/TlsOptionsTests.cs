@@ -49,6 +49,8 @@ public sealed class TlsOptionsTests : IDisposable
         await NamedAsync(own.Key, own.Key, "Tls:CertificateFile is", "no PEM certificate");
         var expired = _authority.Issue(["localhost"], expired: true);
         await NamedAsync(expired.Chain, expired.Key, "Tls:CertificateFile is", "expired at", "Give one that is valid");
+        var client = _authority.Issue(["localhost"], usages: [TestCertificate.ForClients]);
+        await NamedAsync(client.Chain, client.Key, "Tls:CertificateFile is", "not for TLS servers");
 
         async Task NamedAsync(string chain, string key, params string[] words)
         {

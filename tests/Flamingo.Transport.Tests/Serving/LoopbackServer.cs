@@ -43,15 +43,21 @@ internal sealed class LoopbackServer : IAsyncDisposable
     public IResampler Resampler => _remote.GetRequiredService<IResampler>();
 
     /// <param name="language">The language model; null serves only the other stages.</param>
-    public static async Task<LoopbackServer> StartAsync(ILanguageModel? language)
+    /// <param name="tls">Configures TLS of the port; null serves without TLS.</param>
+    public static async Task<LoopbackServer> StartAsync(ILanguageModel? language, Action<ListenOptions>? tls = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null;
-            kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2);
+            kestrel.Listen(IPAddress.Loopback, 0, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                tls?.Invoke(listen);
+            });
         });
+        if (tls is not null) builder.WebHost.UseKestrelHttpsConfiguration();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
         builder.Services.AddStageServing().AddSingleton<IResampler, EchoResampler>();
         if (language is not null) builder.Services.AddSingleton(language);
