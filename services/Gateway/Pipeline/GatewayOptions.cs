@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Flamingo.Configuration.Certificates;
 
 namespace Flamingo.Gateway;
 
@@ -63,6 +64,24 @@ public sealed class RedisOptions
     /// <summary>StackExchange.Redis connection string; an empty string turns Redis off.</summary>
     public string ConnectionString { get; set; } = "";
 
+    /// <summary>User of Redis' access control list; an empty string means Redis' default user.</summary>
+    public string User { get; set; } = "";
+
+    /// <summary>Password of the user, so that it need not be part of <see cref="ConnectionString"/>. Empty: none, or the one there.</summary>
+    public string Password { get; set; } = "";
+
+    /// <summary>
+    /// PEM file of the authorities of Redis' certificate; read again when it changes. It turns TLS on, for support sets in a Redis of their
+    /// own too. Empty: the system's authorities, if <see cref="ConnectionString"/> has <c>ssl=true</c>.
+    /// </summary>
+    public string CaFile { get; set; } = "";
+
+    /// <summary>PEM file of the certificate that Redis is shown; read again when it changes. It turns TLS on. Empty: none.</summary>
+    public string CertificateFile { get; set; } = "";
+
+    /// <summary>PEM file of the private key of <see cref="CertificateFile"/>. Empty: it is in the certificate's file.</summary>
+    public string KeyFile { get; set; } = "";
+
     /// <summary>Prefix of every key.</summary>
     public string InstanceName { get; set; } = "flamingo:latents:";
 
@@ -109,4 +128,13 @@ public sealed class RedisOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.100", "00:10:00")]
     public TimeSpan LeaseWait { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Whether the options turn TLS on, whatever the connection string says.</summary>
+    internal bool IsTls => CaFile.Length > 0 || CertificateFile.Length > 0;
+
+    internal PemFile Ca => new($"{Section}:{nameof(CaFile)}", CaFile);
+
+    internal PemFile Certificate => new($"{Section}:{nameof(CertificateFile)}", CertificateFile);
+
+    internal PemFile Key => KeyFile.Length == 0 ? Certificate : new($"{Section}:{nameof(KeyFile)}", KeyFile);
 }

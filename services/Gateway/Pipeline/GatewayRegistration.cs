@@ -32,6 +32,7 @@ public static class GatewayRegistration
                 options => options.IntegrityKey.Length is 0 or >= IntegritySeal.LeastKeyCharacters, // the message does not quote the key
                 $"Redis:IntegrityKey has fewer than {IntegritySeal.LeastKeyCharacters} characters. Give a longer random text; an empty "
                 + "string seals without a key.");
+        services.AddSingleton<IValidateOptions<RedisOptions>, RedisTlsRules>();
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ISeedSource, SystemSeedSource>();
         services.AddSingleton<RequestPermits>();

@@ -39,7 +39,7 @@ public sealed class RedisContainerFixture : IAsyncLifetime
     }
 
     // Testcontainers requests Docker API 1.44, and older engines (Debian 12 has 1.41) refuse versions newer than their own.
-    private static async Task SpeakTheEnginesVersionAsync()
+    internal static async Task SpeakTheEnginesVersionAsync()
     {
         if (!File.Exists(ContainerEngine.Socket) || Environment.GetEnvironmentVariable("DOCKER_API_VERSION") is not null) return;
         using var client = new HttpClient(new SocketsHttpHandler

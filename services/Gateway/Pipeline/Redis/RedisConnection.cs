@@ -38,7 +38,7 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
             [RedisCall.Write] = (options.WriteBudget, Breaker("write")),
         };
         IsOn = options.ConnectionString.Length > 0;
-        _connecting = new(() => ConnectAsync(options.ConnectionString));
+        _connecting = new(() => ConnectAsync(options));
         if (IsOn) _ = _connecting.Value; // connects now, so that the first lookup can use the connection
         else RedisLog.Off(logger);
 
@@ -185,9 +185,12 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
 
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    private async Task<IConnectionMultiplexer> ConnectAsync(string connectionString)
+    private async Task<IConnectionMultiplexer> ConnectAsync(RedisOptions options)
     {
-        var configuration = ConfigurationOptions.Parse(connectionString);
+        var configuration = ConfigurationOptions.Parse(options.ConnectionString);
+        if (options.User.Length > 0) configuration.User = options.User;
+        if (options.Password.Length > 0) configuration.Password = options.Password;
+        if (options.IsTls) new RedisTls(options, _time, _logger).Configure(configuration);
         configuration.AbortOnConnectFail = false;
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
         configuration.ConnectTimeout = 1000;
@@ -206,8 +209,22 @@ public sealed class RedisConnection : IAsyncDisposable, IDisposable
                 RedisLog.Lost(_logger, servers, lost.FailureType);
         };
         if (connection.IsConnected) RedisLog.Connected(_logger, servers);
-        else RedisLog.Absent(_logger, servers, _consequence);
+        else RedisLog.Absent(_logger, servers, await WhyAbsentAsync(connection), _consequence);
         return connection;
+    }
+
+    // The library tells the reason only to those who send a command.
+    private static async Task<string> WhyAbsentAsync(ConnectionMultiplexer connection)
+    {
+        try
+        {
+            await connection.GetDatabase().PingAsync();
+            return "it was slow to connect";
+        }
+        catch (Exception exception) when (exception is RedisException or TimeoutException or ObjectDisposedException)
+        {
+            return exception.GetBaseException().Message.Split(", ")[0].ReplaceLineEndings(" ").TrimEnd('.'); // the rest are counters
+        }
     }
 
     // A batch sends its commands together when all are queued, so none is answered before the last one has been sent.

@@ -14,8 +14,8 @@ internal static partial class RedisLog
     [LoggerMessage(6201, LogLevel.Information, "Redis at {Servers} is connected.")]
     public static partial void Connected(ILogger logger, string servers);
 
-    [LoggerMessage(6202, LogLevel.Warning, "Redis at {Servers} does not answer. Until it does, {Consequence}.")]
-    public static partial void Absent(ILogger logger, string servers, string consequence);
+    [LoggerMessage(6202, LogLevel.Warning, "Redis at {Servers} does not answer ({Reason}). Until it does, {Consequence}.")]
+    public static partial void Absent(ILogger logger, string servers, string reason, string consequence);
 
     [LoggerMessage(6203, LogLevel.Warning,
         "The connection to Redis at {Servers} is lost: {Failure}. The gateway tries to reconnect every second.")]
@@ -47,4 +47,17 @@ internal static partial class RedisLog
     [LoggerMessage(6211, LogLevel.Warning, "In Redis, {What} of support set {Name} is damaged: {Problem}. It is skipped. Put the set again "
         + "or delete it.")]
     public static partial void SupportSetDamaged(ILogger logger, string what, string name, string problem);
+
+    [LoggerMessage(6212, LogLevel.Information, "The certificate that Redis is shown was read again: {Certificate}.")]
+    public static partial void CertificateRead(ILogger logger, string certificate);
+
+    [LoggerMessage(6213, LogLevel.Information, "The authorities of Redis' certificate were read again: {Count}.")]
+    public static partial void AuthoritiesRead(ILogger logger, int count);
+
+    [LoggerMessage(6214, LogLevel.Warning,
+        "A file of TLS to Redis has changed and cannot be used, and what was read before still holds. {Problem}")]
+    public static partial void CertificateDamaged(ILogger logger, string problem);
+
+    [LoggerMessage(6215, LogLevel.Warning, "The certificate of Redis at {Host} is refused: {Reason}.")]
+    public static partial void CertificateRefused(ILogger logger, string host, string reason);
 }

@@ -44,11 +44,17 @@ internal static class SupportSetRegistration
     private static SupportSetRedis Connection(IServiceProvider provider)
     {
         var own = provider.GetRequiredService<SupportSetOptions>().ConnectionString;
+        var redis = provider.GetRequiredService<RedisOptions>();
         return own.Length == 0
             ? new SupportSetRedis(provider.GetRequiredService<RedisConnection>(), IsOwn: false)
             : new SupportSetRedis(
                 ActivatorUtilities.CreateInstance<RedisConnection>(
-                    provider, new RedisOptions { ConnectionString = own }, "support sets can be neither changed nor read"),
+                    provider,
+                    new RedisOptions
+                    {
+                        ConnectionString = own, CaFile = redis.CaFile, CertificateFile = redis.CertificateFile, KeyFile = redis.KeyFile,
+                    },
+                    "support sets can be neither changed nor read"),
                 IsOwn: true);
     }
 }
