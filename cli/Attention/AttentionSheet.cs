@@ -1,6 +1,4 @@
 using Flamingo.Abstractions;
-using Flamingo.VisionEncoder.Decoding;
-using Flamingo.VisionEncoder.Preprocessing;
 using SkiaSharp;
 
 namespace Flamingo.Cli.Attention;
@@ -130,22 +128,11 @@ public static class AttentionSheet
     // A client may run without torch, so Skia scales the picture. Returns null for a file that this build cannot decode.
     private static SKImage? AsSeen(ReadOnlyMemory<byte> file, VisionEncoderDescription vision)
     {
-        if (IPictureDecoder.Compiled.Decode(file) is not { } picture) return null;
-        var (width, height) = PicturePreprocessor.UprightSize(picture, vision.Orientation);
-        var (size, planes) = (width * height, new byte[3 * width * height]);
-        PicturePreprocessor.WritePlanes(picture, vision.Orientation, vision.Alpha, planes);
-        var pixels = new byte[4 * size];
-        for (var place = 0; place < size; place++)
-        {
-            for (var channel = 0; channel < 3; channel++) pixels[(4 * place) + channel] = planes[(channel * size) + place];
-            pixels[(4 * place) + 3] = byte.MaxValue;
-        }
-
-        var whole = SKImage.FromPixelCopy(new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque), pixels);
+        var whole = SeenPicture.Whole(file, vision);
         // The part that is the whole would be the same object, which must not be disposed.
-        if (vision.Resize == "square" || width == height) return whole;
-        var side = Math.Min(width, height);
-        using (whole) return whole.Subset(SKRectI.Create((width - side) / 2, (height - side) / 2, side, side));
+        if (whole is null || vision.Resize == "square" || whole.Width == whole.Height) return whole;
+        var side = Math.Min(whole.Width, whole.Height);
+        using (whole) return whole.Subset(SKRectI.Create((whole.Width - side) / 2, (whole.Height - side) / 2, side, side));
     }
 
     // An overlay with unpremultiplied alpha. From the least attention to the middle, darkness becomes transparent, so that the picture

@@ -53,26 +53,40 @@ public static class BatchCommand
             var identity = new Dictionary<string, string>
             {
                 ["input"] = hash, ["format"] = isOpenAi ? "openai" : "flamingo",
-                ["model"] = parsed.GetValue(server)?.ToString() ?? parsed.GetValue(model)?.FullName ?? "default",
                 ["tenant"] = parsed.GetValue(tenant)!,
             };
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             var most = parsed.GetValue(inFlight)!.Value;
             using var answers = OrderedOutput.Open(
-                to, parsed.GetValue(order) == "input", most * MostAheadPerRequest, identity, parsed.GetValue(restart));
-            if (answers.Known > 0) error.WriteLine($"flamingo: {answers.Known} of {lines} lines are answered already.");
+                to, parsed.GetValue(order) == "input", most * MostAheadPerRequest, identity, parsed.GetValue(restart),
+                BatchRun.IsFailure);
+            if (answers.Known + answers.Failed > 0)
+                error.WriteLine($"flamingo: {answers.Known} of {lines} lines are answered already"
+                    + (answers.Failed > 0 ? $", and {answers.Failed} that failed are asked again." : "."));
 
             await using var asker = isOpenAi ? await OpenAiAsync() : await FlamingoAsync();
             var sending = new SendingOptions(most, TimeSpan.FromSeconds(parsed.GetValue(patience)!.Value));
-            return await new BatchRun(answers, sending, TimeProvider.System, isOpenAi)
-                .RunAsync(from, lines, asker.Ask, error, cancellation);
+            // Not the address: the same model may be served at another one when the run goes on.
+            answers.Confirm("model", asker.Model);
+            return await new BatchRun(answers, sending, TimeProvider.System, isOpenAi, error)
+                .RunAsync(from, lines, asker.Ask, cancellation);
 
             async Task<Asker> FlamingoAsync()
             {
                 var opened = parsed.GetValue(server) is { } address ? OpenedFlamingo.Connect(parsed, address)
                     : OpenedFlamingo.Load(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), error);
-                await opened.Flamingo.GetModelAsync(cancellation); // says at once if there is no server
-                return new Asker(new BatchTasks(opened, InputFile.Folder(from), parsed.GetValue(tenant)!).AskAsync, opened);
+                try
+                {
+                    var served = await opened.Flamingo.GetModelAsync(cancellation); // says at once if there is no server
+                    return new Asker(
+                        new BatchTasks(opened, InputFile.Folder(from), parsed.GetValue(tenant)!).AskAsync, opened,
+                        Digests(served.Vision.WeightsDigest, served.Resampler.WeightsDigest, served.Language.WeightsDigest));
+                }
+                catch
+                {
+                    await opened.DisposeAsync();
+                    throw;
+                }
             }
 
             async Task<Asker> OpenAiAsync()
@@ -80,7 +94,15 @@ public static class BatchCommand
                 var batch = parsed.GetValue(server) is { } address
                     ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), parsed.GetValue(tenant)!)
                     : await OpenAiBatch.StartAsync(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), cancellation);
-                return new Asker(batch.AskAsync, batch);
+                try
+                {
+                    return new Asker(batch.AskAsync, batch, Digests([.. await batch.DigestsAsync(cancellation)]));
+                }
+                catch
+                {
+                    await batch.DisposeAsync();
+                    throw;
+                }
             }
         });
         return command;
@@ -123,8 +145,13 @@ public static class BatchCommand
         }
     }
 
+    private static string Digests(params string[] ofParts) =>
+        string.Join(' ', ofParts.Select(digest => digest[..Math.Min(16, digest.Length)]));
+
     /// <summary>What asks a line, and what it holds.</summary>
-    private sealed record Asker(Func<JsonElement, CancellationToken, Task<JsonObject>> Ask, IAsyncDisposable Owner) : IAsyncDisposable
+    /// <param name="Model">Digests of the weights that answer.</param>
+    private sealed record Asker(Func<JsonElement, CancellationToken, Task<JsonObject>> Ask, IAsyncDisposable Owner, string Model)
+        : IAsyncDisposable
     {
         public ValueTask DisposeAsync() => Owner.DisposeAsync();
     }

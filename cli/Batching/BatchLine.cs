@@ -1,224 +1,94 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Flamingo.Abstractions;
-using Flamingo.Cli.Generating;
-using Flamingo.Cli.Ranking;
 using Flamingo.Cli.Reading;
-using Flamingo.Cli.Reporting;
-using Flamingo.Cli.Running;
-using Flamingo.Cli.Tasks;
+using Flamingo.Evaluation.Sending;
 
 namespace Flamingo.Cli.Batching;
 
 /// <summary>A line of the input, not parsed yet: a line of a long file is read and its pictures are opened when its turn comes.</summary>
 /// <param name="Number">Counted from 1.</param>
-internal sealed record BatchLine(long Number, string Text);
-
-/// <summary>
-/// Asks what a line of <c>flamingo batch</c> says: <c>{"task": "caption" | "answer" | "classify", "picture": …}</c>, or
-/// <c>{"segments": […]}</c> for the tasks generate and rank. docs/bulk.md has every member.
-/// </summary>
-/// <param name="folder">Folder to which paths of pictures are relative.</param>
-internal sealed class BatchTasks(OpenedFlamingo opened, string folder, string tenant)
+internal sealed record BatchLine(long Number, ReadOnlyMemory<byte> Bytes)
 {
-    private const string TaskNames = "caption, answer, classify, generate and rank";
+    private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
 
-    private static readonly string[] PictureMembers = ["picture", "picture_id", "video", "frames", VisualJson.MaxFrames];
-
-    private static readonly Dictionary<string, string[]> Members = new(StringComparer.Ordinal)
+    /// <summary>Reads the lines that are not empty, one after another.</summary>
+    public static IEnumerable<BatchLine> Read(string file)
     {
-        ["caption"] = [.. PictureMembers, "examples", "zero_shot", "support_set", "sampling"],
-        ["answer"] = [.. PictureMembers, "question", "examples", "zero_shot", "support_set", "sampling"],
-        ["classify"] = [.. PictureMembers, "labels", "scoring", "examples", "zero_shot", "support_set", "ensemble"],
-        ["generate"] = ["segments", "sampling", "support_set"],
-        ["rank"] = ["segments", "candidates", "support_set", "ensemble"],
-    };
-
-    /// <returns>The members of the answer.</returns>
-    /// <exception cref="FlamingoException">InvalidArgument: the line is wrong. Others as the call has them.</exception>
-    public async Task<JsonObject> AskAsync(JsonElement line, CancellationToken cancellation)
-    {
-        var faults = new List<string>();
-        var task = Task(line, faults);
-        if (task is not null)
-            foreach (var member in line.EnumerateObject().Select(member => member.Name).Except([.. Members[task], "id", "task"]))
-                faults.Add($"{member}: {task} does not know it. Known are id, task, {string.Join(", ", Members[task])}.");
-        Check(faults);
-        return task switch
+        var number = 0L;
+        using var input = File.OpenRead(file);
+        foreach (var line in ByteLines.Read(input))
         {
-            "generate" => await GenerateAsync(line, faults, cancellation),
-            "rank" => await RankAsync(line, faults, cancellation),
-            _ => await TaskAsync(task!, line, faults, cancellation),
-        };
+            ReadOnlyMemory<byte> bytes = line.Bytes;
+            if (number++ == 0 && bytes.Span.StartsWith(Encoding.UTF8.Preamble)) bytes = bytes[Encoding.UTF8.Preamble.Length..];
+            if (bytes.Span.ContainsAnyExcept(" \t\r"u8)) yield return new BatchLine(number, bytes);
+        }
     }
 
-    private static string? Task(JsonElement line, List<string> faults)
+    /// <returns>An object of which every text can be read; null if a fault was added.</returns>
+    public JsonDocument? Parse(List<string> faults)
     {
-        if (!line.TryGetProperty("task", out var given))
+        string text;
+        try
         {
-            if (line.TryGetProperty("segments", out _)) return line.TryGetProperty("candidates", out _) ? "rank" : "generate";
-            faults.Add($"task: is missing. Name one of {TaskNames}; a line with segments may leave it out.");
+            text = Strict.GetString(Bytes.Span);
+        }
+        catch (DecoderFallbackException)
+        {
+            faults.Add("the line is not UTF-8. Save the file in UTF-8.");
             return null;
         }
 
-        if (given.ValueKind == JsonValueKind.String && Members.ContainsKey(given.GetString()!)) return given.GetString();
-        faults.Add($"task: must be one of {TaskNames}, not {given.GetRawText()}.");
+        var json = JsonText.Parse(text, "the line", Number, faults);
+        if (json is null) return null;
+        if (json.RootElement.ValueKind != JsonValueKind.Object) faults.Add("the line must be a JSON object.");
+        // Only an escape can stand for half of a character, which JSON allows and no text can hold.
+        else if (text.Contains("\\ud", StringComparison.OrdinalIgnoreCase) && !IsReadable(json.RootElement))
+            faults.Add("the line has half of a surrogate pair, such as \\ud83d without its second half. Write the whole character.");
+        else if (IdOf(json.RootElement) is { ValueKind: not (JsonValueKind.String or JsonValueKind.Number) })
+            faults.Add("id: must be a string or a number.");
+        if (faults.Count == 0) return json;
+        json.Dispose();
         return null;
     }
 
-    private async Task<JsonObject> GenerateAsync(JsonElement line, List<string> faults, CancellationToken cancellation)
+    /// <returns>The line's own id, also where the rest of the line is wrong; null if there is none.</returns>
+    public JsonNode? Id()
     {
-        var sampling = Sampling(line, faults);
-        var request = new FlamingoRequest(Segments(line, faults), sampling) { Tenant = tenant, SupportSet = SupportSet(line, faults) };
-        Check(faults);
-        return Parsed(AnswerJson.Write(await opened.Flamingo.CompleteAsync(request, cancellation), sampling, cachedTokens: true));
-    }
-
-    private async Task<JsonObject> RankAsync(JsonElement line, List<string> faults, CancellationToken cancellation)
-    {
-        var request = new FlamingoRankRequest(Segments(line, faults), Strings(line, "candidates", faults))
+        try
         {
-            Tenant = tenant, SupportSet = SupportSet(line, faults), Ensemble = Ensemble(line, faults),
-        };
-        Check(faults);
-        return Parsed(RankingReport.Json(await opened.Flamingo.RankAsync(request, cancellation), request));
-    }
-
-    private async Task<JsonObject> TaskAsync(string task, JsonElement line, List<string> faults, CancellationToken cancellation)
-    {
-        var visual = Visual(line, "", faults);
-        var (examples, supportSet) = (Examples(line, asks: task == "answer", faults), SupportSet(line, faults));
-        var question = task == "answer" ? String(line, "question", faults) ?? "" : "";
-        var labels = task == "classify" ? Strings(line, "labels", faults) : [];
-        var scoring = Scoring(line, faults);
-        var ensemble = Ensemble(line, faults);
-        var sampling = Sampling(line, faults);
-        bool? zeroShot = line.TryGetProperty("zero_shot", out var zero) ? Boolean(zero, "zero_shot", faults) : null;
-        Check(faults);
-        var prompt = new TaskPrompt(visual!) { Tenant = tenant, Examples = examples, SupportSet = supportSet, ZeroShot = zeroShot };
-        return Parsed(task switch
-        {
-            "caption" => TaskReport.Json(await opened.Tasks.CaptionAsync(new CaptionTask(prompt, sampling), cancellation), sampling),
-            "answer" => TaskReport.Json(await opened.Tasks.AnswerAsync(new AnswerTask(prompt, question, sampling), cancellation), sampling),
-            _ => TaskReport.Json(await opened.Tasks.ClassifyAsync(
-                new ClassifyTask(prompt, labels) { Scoring = scoring, Ensemble = ensemble }, cancellation)),
-        });
-    }
-
-    private IReadOnlyList<FlamingoSegment> Segments(JsonElement line, List<string> faults)
-    {
-        var segments = new List<FlamingoSegment>();
-        if (line.TryGetProperty("segments", out var list)) PromptFile.ReadSegments(list, folder, segments, faults);
-        else faults.Add("segments: is missing. Add a list of {\"picture\": …} and {\"text\": …}.");
-        return segments;
-    }
-
-    private FlamingoVisual? Visual(JsonElement item, string at, List<string> faults)
-    {
-        string[] kinds = [.. VisualJson.Kinds, "picture_id"];
-        var given = kinds.Where(kind => item.TryGetProperty(kind, out _)).ToArray();
-        if (given.Length != 1)
-            faults.Add(at + (given.Length == 0 ? "picture: is missing." : $"{string.Join(" and ", given)}: exclude each other.")
-                + $" Give exactly one of {string.Join(", ", kinds)}.");
-        else if (given[0] != "picture_id") return VisualJson.Read(item, given[0], folder, at.TrimEnd('.'), faults);
-        else if (String(item, "picture_id", faults) is { } id) return new FlamingoPictureId(id);
-        return null;
-    }
-
-    private List<TaskExample> Examples(JsonElement line, bool asks, List<string> faults)
-    {
-        var examples = new List<TaskExample>();
-        if (!line.TryGetProperty("examples", out var list)) return examples;
-        if (list.ValueKind != JsonValueKind.Array) faults.Add("examples: must be a list.");
-        else foreach (var (index, item) in list.EnumerateArray().Index())
+            using var json = JsonDocument.Parse(Bytes);
+            return json.RootElement.ValueKind != JsonValueKind.Object ? null : IdOf(json.RootElement) switch
             {
-                var at = $"examples[{index}]";
-                if (item.ValueKind != JsonValueKind.Object)
-                {
-                    faults.Add($"{at}: must be an object with picture{(asks ? ", question" : "")} and answer.");
-                    continue;
-                }
-
-                var isTextAlone = !VisualJson.Kinds.Append("picture_id").Any(kind => item.TryGetProperty(kind, out _));
-                examples.Add(new TaskExample(isTextAlone ? null : Visual(item, $"{at}.", faults),
-                    asks ? String(item, "question", faults) ?? "" : "", String(item, "answer", faults) ?? ""));
-            }
-
-        return examples;
-    }
-
-    private static SamplingParameters Sampling(JsonElement line, List<string> faults) =>
-        line.TryGetProperty("sampling", out var sampling) ? SamplingJson.Read(sampling, faults) : new SamplingParameters();
-
-    private static SupportSetChoice? SupportSet(JsonElement line, List<string> faults)
-    {
-        if (!line.TryGetProperty("support_set", out var set)) return null;
-        if (set.ValueKind != JsonValueKind.Object)
+                { ValueKind: JsonValueKind.String } id => JsonValue.Create(id.GetString()),
+                { ValueKind: JsonValueKind.Number } id => JsonNode.Parse(id.GetRawText()),
+                _ => null,
+            };
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            faults.Add("support_set: must be an object with name, selection (all, first, random or rices), count and seed.");
             return null;
         }
-
-        var selection = set.TryGetProperty("selection", out var how) ? how.ToString() : "all";
-        if (!Enum.TryParse<ShotSelection>(selection, ignoreCase: true, out var chosen) || int.TryParse(selection, out _))
-            faults.Add($"support_set.selection: must be all, first, random or rices, not '{selection}'.");
-        return String(set, "name", faults) is { } name
-            ? new SupportSetChoice(name, chosen, (int)Whole(set, "count", faults), Whole(set, "seed", faults)) : null;
     }
 
-    private static Ensemble? Ensemble(JsonElement line, List<string> faults)
+    private static JsonElement? IdOf(JsonElement line) =>
+        line.TryGetProperty("id", out var id) || line.TryGetProperty("custom_id", out id) ? id : null;
+
+    private static bool IsReadable(JsonElement value)
     {
-        if (!line.TryGetProperty("ensemble", out var ensemble)) return null;
-        if (ensemble.ValueKind == JsonValueKind.Object)
-            return new Ensemble((int)Whole(ensemble, "permutations", faults), Whole(ensemble, "seed", faults));
-        faults.Add("ensemble: must be an object with permutations and seed.");
-        return null;
+        try
+        {
+            return value.ValueKind switch
+            {
+                JsonValueKind.Object => value.EnumerateObject().All(member => member.Name is not null && IsReadable(member.Value)),
+                JsonValueKind.Array => value.EnumerateArray().All(IsReadable),
+                JsonValueKind.String => value.GetString() is not null,
+                _ => true,
+            };
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
     }
-
-    private static LabelScoring Scoring(JsonElement line, List<string> faults)
-    {
-        if (!line.TryGetProperty("scoring", out var scoring)) return LabelScoring.Mean;
-        if (scoring.ValueKind == JsonValueKind.String && scoring.GetString() is "mean" or "sum")
-            return scoring.GetString() == "sum" ? LabelScoring.Sum : LabelScoring.Mean;
-        faults.Add("scoring: must be mean or sum.");
-        return LabelScoring.Mean;
-    }
-
-    private static bool? Boolean(JsonElement value, string name, List<string> faults)
-    {
-        if (value.ValueKind is JsonValueKind.True or JsonValueKind.False) return value.GetBoolean();
-        faults.Add($"{name}: must be true or false.");
-        return null;
-    }
-
-    private static ulong Whole(JsonElement item, string name, List<string> faults)
-    {
-        if (!item.TryGetProperty(name, out var value)) return 0;
-        if (value.ValueKind == JsonValueKind.Number && value.TryGetUInt64(out var whole)) return whole;
-        faults.Add($"{name}: must be a whole number, 0 or more.");
-        return 0;
-    }
-
-    private static string? String(JsonElement item, string name, List<string> faults)
-    {
-        if (item.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String) return value.GetString();
-        faults.Add($"{name}: must be a string.");
-        return null;
-    }
-
-    private static IReadOnlyList<string> Strings(JsonElement item, string name, List<string> faults)
-    {
-        if (item.TryGetProperty(name, out var list) && list.ValueKind == JsonValueKind.Array
-            && list.EnumerateArray().All(value => value.ValueKind == JsonValueKind.String))
-            return [.. list.EnumerateArray().Select(value => value.GetString()!)];
-        faults.Add($"{name}: must be a list of strings.");
-        return [];
-    }
-
-    private static void Check(List<string> faults)
-    {
-        if (faults.Count > 0) throw new FlamingoException(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults));
-    }
-
-    private static JsonObject Parsed(string json) => JsonNode.Parse(json)!.AsObject();
 }

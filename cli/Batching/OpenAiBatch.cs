@@ -48,13 +48,42 @@ internal sealed class OpenAiBatch : IAsyncDisposable
             own);
     }
 
-    /// <returns>The members <c>id</c>, <c>custom_id</c>, <c>response</c> and <c>error</c> of OpenAI's output lines.</returns>
+    /// <summary>The digests of the weights of the vision encoder, the resampler and the language model that answer.</summary>
+    /// <exception cref="FlamingoException">There is no HTTP port of a server at the address, or it does not let this caller in.</exception>
+    public async Task<IReadOnlyList<string>> DigestsAsync(CancellationToken cancellation)
+    {
+        const string Remedy = "Lines of OpenAI's format go to the HTTP port of a server, for example http://localhost:8081.";
+        try
+        {
+            using var response = await _http.GetAsync("/flamingo/v1/model", cancellation);
+            if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
+                throw new FlamingoException(FlamingoErrorKind.Unauthenticated,
+                    $"{_http.BaseAddress} answers {(int)response.StatusCode}. Give a key of this server with --key.");
+            if (!response.IsSuccessStatusCode)
+                throw new FlamingoException(
+                    FlamingoErrorKind.Unavailable, $"{_http.BaseAddress} answers {(int)response.StatusCode}. {Remedy}");
+            using var model = JsonDocument.Parse(await response.Content.ReadAsStringAsync(cancellation));
+            return [.. new[] { "vision", "resampler", "language" }.Select(
+                part => model.RootElement.GetProperty(part).GetProperty("weightsDigest").GetString()!)];
+        }
+        catch (HttpRequestException away)
+        {
+            throw new FlamingoException(
+                FlamingoErrorKind.Unavailable, $"{_http.BaseAddress} cannot be reached: {away.Message}. {Remedy}", away);
+        }
+        catch (Exception other) when (other is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new FlamingoException(FlamingoErrorKind.Unavailable, $"{_http.BaseAddress} is no server of this kind. {Remedy}", other);
+        }
+    }
+
+    /// <returns>The members <c>id</c>, <c>response</c> and <c>error</c> of OpenAI's output lines.</returns>
     /// <exception cref="FlamingoException">
     /// InvalidArgument: the line is not a request of the format. Overloaded or Unavailable: the server says so; the line may be sent again.
     /// </exception>
     public async Task<JsonObject> AskAsync(JsonElement line, CancellationToken cancellation)
     {
-        var (path, body, customId) = Read(line);
+        var (path, body) = Read(line);
         using var request = new HttpRequestMessage(HttpMethod.Post,
             path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         try
@@ -69,7 +98,6 @@ internal sealed class OpenAiBatch : IAsyncDisposable
             return new JsonObject
             {
                 ["id"] = $"batch_req_{requestId}",
-                ["custom_id"] = customId,
                 ["response"] = new JsonObject { ["status_code"] = (int)response.StatusCode, ["request_id"] = requestId,
                     ["body"] = Body(text) },
                 ["error"] = null,
@@ -89,19 +117,20 @@ internal sealed class OpenAiBatch : IAsyncDisposable
         await _own.DisposeAsync();
     }
 
-    private static (string Path, string Body, string CustomId) Read(JsonElement line)
+    private static (string Path, string Body) Read(JsonElement line)
     {
         var faults = new List<string>();
         foreach (var member in line.EnumerateObject().Select(member => member.Name).Except(["custom_id", "method", "url", "body"]))
             faults.Add($"{member}: is not a member of OpenAI's batch lines. Known are custom_id, method, url and body.");
-        var (customId, method, url) = (String("custom_id"), String("method"), String("url"));
+        String("custom_id");
+        var (method, url) = (String("method"), String("url"));
         if (method is not null && method != "POST") faults.Add($"method: must be POST, not {method}.");
         if (url is not null && !Known.Contains(url)) faults.Add($"url: must be one of {string.Join(", ", Known)}, not {url}.");
         var body = line.TryGetProperty("body", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
         if (body.ValueKind == JsonValueKind.Undefined) faults.Add("body: must be an object, the body of the request.");
         else if (body.TryGetProperty("stream", out var stream) && stream.ValueKind == JsonValueKind.True)
             faults.Add("body.stream: an answer in a file is not streamed. Leave it out.");
-        return faults.Count == 0 ? (url!, body.GetRawText(), customId!)
+        return faults.Count == 0 ? (url!, body.GetRawText())
             : throw new FlamingoException(FlamingoErrorKind.InvalidArgument, string.Join(' ', faults));
 
         string? String(string name)

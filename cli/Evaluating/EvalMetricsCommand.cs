@@ -18,10 +18,10 @@ public static class EvalMetricsCommand
         {
             var output = parsed.InvocationConfiguration.Output;
             var sections = MetricsFile.Compare(parsed.GetRequiredValue(file).FullName);
-            var table = Page.Table("metric", "rows", "here", "in the file", "largest difference");
+            var table = Page.Table("metric", "rows", "here", "in the file", "difference", "largest of a row");
             foreach (var section in sections)
                 Page.AddRow(table, section.Section, $"{section.Rows}", Number(section.Ours), Number(section.Theirs),
-                    section.Largest.ToString("0.0e+00", CultureInfo.InvariantCulture));
+                    Small(section.Overall), Small(section.Row));
             Page.Write(output, table);
             var largest = sections.Max(section => section.Largest);
             output.WriteLine($"largest difference: {largest.ToString("0.0e+00", CultureInfo.InvariantCulture)}");
@@ -32,6 +32,8 @@ public static class EvalMetricsCommand
         });
         return command;
     }
+
+    private static string Small(double? value) => value?.ToString("0.0e+00", CultureInfo.InvariantCulture) ?? "";
 
     private static string Number(double? value) => value?.ToString("0.########", CultureInfo.InvariantCulture) ?? "";
 }

@@ -110,7 +110,8 @@ public sealed class EvalTaskCommand
 
         // 3 shots by similarity need every picture's embedding
         var sender = new RequestSender(
-            new SendingOptions(parsed.GetValue(_batch)!.Value, TimeSpan.FromSeconds(parsed.GetValue(_patience)!.Value)), time);
+            new SendingOptions(parsed.GetValue(_batch)!.Value, TimeSpan.FromSeconds(parsed.GetValue(_patience)!.Value)), time,
+            new WaitingNotice(error, time).Tell);
         var nearest = options.Selection == RunOptions.Rices
             ? await NearestAsync(benchmark, model, opened.Flamingo, sender, parsed, error, cancellation) : null;
 
@@ -132,7 +133,8 @@ public sealed class EvalTaskCommand
         {
             var results = new EvaluationResults(run, scores, items);
             ResultsFile.Write(path, results);
-            var report = Report.WriteBeside(path, results, [benchmark], cancellation: cancellation);
+            var report = Report.WriteBeside(
+                path, results, [benchmark], new ReportOptions { Thumbnail = new Thumbnails(model.Vision).Make }, cancellation);
             error.WriteLine($"flamingo: {path} has the scores and answers, and {report[0]} shows them.");
         }
 
@@ -145,7 +147,7 @@ public sealed class EvalTaskCommand
         return failed.Length > 0 ? ExitCode.Failed : ExitCode.Done;
     }
 
-    private async Task<Func<BenchmarkItem, IReadOnlyList<BenchmarkItem>>> NearestAsync(
+    private async Task<Func<BenchmarkItem, IEnumerable<BenchmarkItem>>> NearestAsync(
         Benchmark benchmark, FlamingoModel model, IFlamingo flamingo, RequestSender sender, ParseResult parsed, TextWriter error,
         CancellationToken cancellation)
     {
@@ -157,7 +159,11 @@ public sealed class EvalTaskCommand
             await embeddings.LoadAsync(files, (done, total) => report(new Progressed(done, total, "embeddings")), cancellation);
             return 0;
         });
-        return query => embeddings.Nearest(query, benchmark.Examples);
+        foreach (var (file, refusal) in embeddings.Refused.Take(MostListed))
+            error.WriteLine($"flamingo: {file} is never a shot, because it has no embedding: {refusal}");
+        if (embeddings.Refused.Count > MostListed)
+            error.WriteLine($"flamingo: so are {embeddings.Refused.Count - MostListed} other pictures.");
+        return embeddings.Nearest(benchmark.Examples);
     }
 
     private void CheckOrientation(ParseResult parsed, FlamingoModel model, TextWriter error)
@@ -174,7 +180,7 @@ public sealed class EvalTaskCommand
     {
         var left = TimeSpan.FromSeconds((progress.Total - progress.Done) / Math.Max(progress.Rate, 1e-6));
         return FormattableString.Invariant(
-            $"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {left:h\\:mm\\:ss}")
+            $"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {(int)left.TotalHours}:{left:mm\\:ss}")
             + (progress.Failed > 0 ? $", {progress.Failed} failed" : "");
     }
 }

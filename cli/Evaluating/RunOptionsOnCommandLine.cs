@@ -42,7 +42,8 @@ internal sealed class RunOptionsOnCommandLine
         "--length-penalty", "X", "Length penalty of the beam search.", -5, 5, value: 0);
 
     private readonly Option<int?> _ensemble = NumberOption.Create<int>(
-        "--ensemble", "N", "Orders of the shots over which the scores of labels are averaged.", 1, 24, value: 1);
+        "--ensemble", "N", "Orders of the shots over which the scores of labels are averaged; generated answers have no use for it.", 1, 24,
+        value: 1);
 
     public RunOptionsOnCommandLine(BenchmarkTask task)
     {
@@ -74,6 +75,8 @@ internal sealed class RunOptionsOnCommandLine
                 result.AddError($"--trials {result.GetValue(_trials)} and {seeds.Length} --seeds do not fit. Leave one of them out.");
             if (!_hasOwnShots && result.GetValue(Rices) && result.GetResult(_supportSet) is not null)
                 result.AddError("--rices and --support-set exclude each other. RICES over a support set is 'generate --select rices'.");
+            if (!_hasOwnShots && result.GetResult(_supportSet) is not null && result.GetResult(_ablations) is not null)
+                result.AddError("--ablations change shots that are drawn here, not those of --support-set. Leave one of them out.");
             if (!_hasOwnShots && result.GetValue(_supportSet) is RunOptions.Random or RunOptions.Rices or RunOptions.Own)
                 result.AddError($"--support-set cannot be called '{result.GetValue(_supportSet)}', which is a way of drawing shots here.");
         });

@@ -22,5 +22,13 @@ internal static class JsonText
             faults.Add($"{file} is not valid JSON: {place}{JsonProblem.Describe(exception, line ?? 1)}");
             return null;
         }
+        catch (InvalidOperationException)
+        {
+            // The parser compares names, and throws this where an escape in a name stands for half of a character.
+            var place = line is { } only ? $"line {only}: " : "";
+            faults.Add($"{file} is not valid JSON: {place}a name has half of a surrogate pair, such as \\ud83d without its second half. "
+                + "Write the whole character.");
+            return null;
+        }
     }
 }

@@ -77,12 +77,14 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
                 throw new CheckpointException($"{exported} exists. Name another file for --export-openflamingo, or remove it.");
         }
 
-        var (need, available) = (TrainingMemory.Of(model, options, request.Dtype), AvailableMemory.OfThisProcess().Bytes);
+        var (need, available) = (
+            TrainingMemory.Of(model, options, request.Dtype, request.Data.Count, request.DataOptions), AvailableMemory.OfThisProcess().Bytes);
         print($"Memory: {need}; {MemoryReport.Size(available)} may be used.");
         if (need.Bytes > available)
             throw new CheckpointException($"Training needs {MemoryReport.Size(need.Bytes)} of memory, and {MemoryReport.Size(available)} "
                 + $"may be used: {need}. Lower --batch-tokens, or set --recompute and --dtype bfloat16.");
         CheckDisk(need.Learnt);
+        print(TrainingWork.Of(model).Forecast(request.Dtype, time));
         var episodes = request.Evaluate is { } file ? Episodes.Read(file).Queries : [];
         using var folder = new RunFolder($"{Path.TrimEndingDirectorySeparator(request.Output)}.run");
         var settings = Settings();
@@ -98,7 +100,7 @@ public sealed class TrainingJob(TrainingRequest request, Action<string> print, T
         var report = new DataReport(request.DataOptions);
         using var source = new FeatureSource(model, request.Dtype, new FeatureOptions
         {
-            Folder = request.CacheFeatures, MemoryBytes = Math.Clamp((available - need.Bytes) / 2, 64L << 20, 2L << 30),
+            Folder = request.CacheFeatures, MemoryBytes = Math.Clamp((available - need.Bytes) / 2, FeatureOptions.LeastMemoryBytes, 2L << 30),
         });
         var encoder = new SequenceEncoder(model.Config, tokenizer, request.DataOptions);
         var streams = request.Data.Select((spec, index) => Stream(spec, index, encoder, source, report, cancellation)).ToList();

@@ -1,5 +1,6 @@
 using Flamingo.Checkpoints;
 using Flamingo.Modeling.Memory;
+using Flamingo.Training.Data;
 using Flamingo.Training.Loop;
 using Flamingo.Training.Network;
 using TorchSharp;
@@ -12,17 +13,27 @@ namespace Flamingo.Training;
 /// <param name="Trained">
 /// Trained weights in f32, their copies in the dtype of the computation, gradients and the two moments of AdamW.
 /// </param>
-/// <param name="Inner">Inner values that gradients need.</param>
+/// <param name="Inner">Inner values that gradients need, attention scores among them.</param>
 /// <param name="Logits">Logits and their gradients.</param>
+/// <param name="Data">Shuffled samples, decoded pictures, and features that are kept, at most.</param>
+/// <param name="Program">This program with its libraries, and temporary values.</param>
 /// <param name="Learnt">Number of trained weights.</param>
-public sealed record TrainingMemory(long Frozen, long Trained, long Inner, long Logits, long Learnt)
+public sealed record TrainingMemory(long Frozen, long Trained, long Inner, long Logits, long Data, long Program, long Learnt)
 {
     // Values per token and layer that the gradient keeps, in widths: measured on the shapes model and at the 3B geometry.
     private const int PerLayer = 34, OneLayer = 2;
 
-    public long Bytes => Frozen + Trained + Inner + Logits;
+    // Scores of a token are kept twice, before and after the softmax, for a usual sequence and its pictures.
+    private const int ScoreCopies = 2, UsualTokens = 256, UsualPictures = 3;
 
-    public static TrainingMemory Of(ModelDirectory model, TrainingOptions options, ScalarType dtype)
+    // Libraries of torch and .NET take some 300 MiB; the rest is for temporary values, which come back to no pool.
+    private const long ProgramBytes = 512L << 20;
+
+    public long Bytes => Frozen + Trained + Inner + Logits + Data + Program;
+
+    /// <param name="streams">Streams of data, each of which shuffles its samples.</param>
+    public static TrainingMemory Of(
+        ModelDirectory model, TrainingOptions options, ScalarType dtype, int streams = 1, DataOptions? data = null)
     {
         var (language, size) = (model.Config.Language, dtype.ElementSize());
         long frozen = 0, learnt = 2L * language.Width; // two rows of the token embedding
@@ -40,11 +51,17 @@ public sealed record TrainingMemory(long Frozen, long Trained, long Inner, long 
         long tokens = options.BatchTokens;
         var whole = tokens * language.Width * size * (options.Recomputes
             ? (OneLayer * language.Layers) + PerLayer : (long)PerLayer * language.Layers);
-        return new TrainingMemory(frozen, learnt * ((4 * sizeof(float)) + size), whole,
-            tokens * language.VocabularySize * 3 * sizeof(float), learnt);
+        var attended = Math.Min(tokens, UsualTokens) * language.Heads
+            + (UsualPictures * model.Config.Resampler.Latents * language.CrossAttention.Heads);
+        var scores = tokens * attended * size * ScoreCopies * (options.Recomputes ? 1 : language.Layers);
+        // A text teacher reads every sequence a second time, without keeping inner values.
+        var twins = options.TeacherWeight > 0 ? tokens * language.Width * size * PerLayer : 0;
+        var kept = (streams * (data ?? new DataOptions()).ShuffleBytes) + FeatureOptions.LeastMemoryBytes;
+        return new TrainingMemory(frozen, learnt * ((4 * sizeof(float)) + size), whole + scores + twins,
+            tokens * language.VocabularySize * 3 * sizeof(float), kept, ProgramBytes, learnt);
     }
 
     public override string ToString() =>
         $"frozen weights {MemoryReport.Size(Frozen)}, trained weights with gradients and moments {MemoryReport.Size(Trained)}, inner "
-        + $"values of a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}; together {MemoryReport.Size(Bytes)}";
+        + $"values of a batch {MemoryReport.Size(Inner)}, logits {MemoryReport.Size(Logits)}, data at most {MemoryReport.Size(Data)}, the program {MemoryReport.Size(Program)}; together {MemoryReport.Size(Bytes)}";
 }

@@ -50,7 +50,7 @@ public sealed class AccessibilityTests(BrowserFixture fixture, AccessibilityTest
         await visit.EndAsync("400");
     }
 
-    private static async Task CheckAsync(Visit visit, string axe, string state)
+    internal static async Task CheckAsync(Visit visit, string axe, string state)
     {
         await visit.Page.EvaluateAsync(axe);
         var violations = await visit.Page.EvaluateAsync<JsonElement>(

@@ -15,6 +15,8 @@ public static class FigureCatalogue
         .. DecodingFigures.All,
         .. DtypeFigures.All,
         .. WeightFigures.All,
+        .. BulkFigures.All,
+        .. TrainingFigures.All,
         .. MachineFigures.All,
     ];
 

@@ -28,6 +28,9 @@ public static class ModelWork
         return file.Entries.Values.Where(entry => IsRead(entry.Name, model.Config.Language)).Sum(entry => entry.Length);
     }
 
+    /// <summary>Patches of a picture whose features the resampler reads.</summary>
+    public static long Patches(VisionConfig vision) => (long)(vision.ImageSize / vision.PatchSize) * (vision.ImageSize / vision.PatchSize);
+
     private static bool IsRead(string name, LanguageConfig language) =>
         !name.EndsWith(".gated_cross_attention.attention.key_value.weight", StringComparison.Ordinal)
             && (language.TiedEmbeddings || name != "token_embedding.weight");

@@ -22,6 +22,9 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
 
     public int StreamTokens => request.StreamTokens;
 
+    /// <summary>Whether the run measures models/shapes or another small model, and not a published geometry.</summary>
+    public bool IsSmall => request.Geometry is null;
+
     public int ComparedPrompts => request.ComparedPrompts;
 
     public TimeProvider Time => time;
@@ -52,6 +55,17 @@ public sealed class Workbench(BenchRequest request, TextWriter progress, TimePro
         return await EmbeddedStack.LoadAsync(model,
             request with { Settings = request.Settings.Concat(settings).GroupBy(setting => setting.Key, StringComparer.OrdinalIgnoreCase)
                 .ToDictionary(same => same.Key, same => same.Last().Value) }, time, cancellation);
+    }
+
+    /// <summary>The model that is measured, for a figure that loads it itself.</summary>
+    public ModelDirectory Model(CancellationToken cancellation) => Endless(cancellation);
+
+    /// <summary>Gives up the stack in this process, for a figure that needs the memory for itself; a later figure loads it again.</summary>
+    public async Task UnloadAsync()
+    {
+        if (_distributed is not null) await _distributed.DisposeAsync();
+        if (_embedded is not null) await _embedded.DisposeAsync();
+        (_distributed, _embedded) = (null, null);
     }
 
     /// <summary>The same stages behind four hosts on loopback addresses.</summary>

@@ -39,6 +39,17 @@ public static class Cider
         return scores;
     }
 
+    /// <summary>Scores captions as they were written, tokenized together as the original tokenizes all captions of a run.</summary>
+    /// <inheritdoc cref="Of(IReadOnlyList{IReadOnlyList{string}}, IReadOnlyList{IReadOnlyList{IReadOnlyList{string}}})"/>
+    public static double[] OfTexts(IReadOnlyList<string> captions, IReadOnlyList<IReadOnlyList<string>> references)
+    {
+        var words = CaptionTokenizer.SplitAll([.. references.SelectMany(several => several)]);
+        var (split, next) = (new IReadOnlyList<IReadOnlyList<string>>[references.Count], 0);
+        for (var picture = 0; picture < split.Length; next += references[picture++].Count)
+            split[picture] = [.. words.Skip(next).Take(references[picture].Count)];
+        return Of(CaptionTokenizer.SplitAll(captions), split);
+    }
+
     // How often each n-gram occurs, by length.
     private static Dictionary<string, int>[] Count(IReadOnlyList<string> words)
     {

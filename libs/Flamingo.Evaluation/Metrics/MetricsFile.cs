@@ -10,7 +10,14 @@ namespace Flamingo.Evaluation.Metrics;
 /// <param name="Theirs">The file's score of all rows.</param>
 /// <param name="Largest">Largest difference of a row or of all rows; 1 where a text differs.</param>
 /// <param name="Worst">The row of it, with both values; null where nothing differs.</param>
-public sealed record MetricsComparison(string Section, int Rows, double? Ours, double? Theirs, double Largest, string? Worst);
+public sealed record MetricsComparison(string Section, int Rows, double? Ours, double? Theirs, double Largest, string? Worst)
+{
+    /// <summary>Difference of the scores of all rows; null where the section has none.</summary>
+    public double? Overall => Ours is { } ours && Theirs is { } theirs ? MetricsFile.Difference(ours, theirs) : null;
+
+    /// <summary>Largest difference of a row; null where rows have no scores of their own.</summary>
+    public double? Row { get; init; }
+}
 
 /// <summary>
 /// Predictions and references with the scores that the original programs gave them (the official VQA evaluation, pycocoevalcap's CIDEr,
@@ -40,11 +47,12 @@ public static class MetricsFile
             "postprocess_caption", captions.Select(row => (GeneratedText.Caption(row.Generated), row.Caption, row.Generated))));
         if (content.Cider is { } cider)
         {
-            sections.Add(Texts("cider_tokens", cider.Rows.SelectMany(row => row.References.Append(row.Prediction)
-                .Zip(row.TokenizedReferences.Append(row.TokenizedPrediction), (caption, tokens) =>
-                    (string.Join(' ', CaptionTokenizer.Split(caption)), tokens, caption)))));
-            var scores = Cider.Of([.. cider.Rows.Select(row => CaptionTokenizer.Split(row.Prediction))],
-                [.. cider.Rows.Select(row => row.References.Select(CaptionTokenizer.Split).ToArray())]);
+            sections.Add(Texts("cider_tokens",
+                Tokens([.. cider.Rows.SelectMany(row => row.References)], [.. cider.Rows.SelectMany(row => row.TokenizedReferences)])
+                    .Concat(Tokens(
+                        [.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(row => row.TokenizedPrediction)]))));
+            var scores = Cider.OfTexts(
+                [.. cider.Rows.Select(row => row.Prediction)], [.. cider.Rows.Select(IReadOnlyList<string> (row) => row.References)]);
             sections.Add(Compare("cider", cider.Rows.Zip(scores, (row, score) => (score, row.Score, Shown(row.Prediction))), 1,
                 cider.Overall));
         }
@@ -69,7 +77,10 @@ public static class MetricsFile
         var mean = scale * all.Average(row => row.Ours);
         var largest = Difference(worst.Ours, worst.Theirs);
         return new(section, all.Length, mean, overall, Math.Max(largest, Difference(mean, overall)),
-            largest > 0 ? FormattableString.Invariant($"{worst.Row}: {worst.Ours} here, {worst.Theirs} in the file") : null);
+            largest > 0 ? FormattableString.Invariant($"{worst.Row}: {worst.Ours} here, {worst.Theirs} in the file") : null)
+        {
+            Row = largest,
+        };
     }
 
     private static MetricsComparison Texts(string section, IEnumerable<(string Ours, string Theirs, string Row)> rows)
@@ -78,11 +89,19 @@ public static class MetricsFile
         var different = all.Where(row => row.Ours != row.Theirs).ToArray();
         return new(section, all.Length, null, null, different.Length > 0 ? 1 : 0,
             different.Length == 0 ? null
-                : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file");
+                : $"{Shown(different[0].Row)}: {Shown(different[0].Ours)} here, {Shown(different[0].Theirs)} in the file")
+        {
+            Row = different.Length > 0 ? 1 : 0,
+        };
     }
 
+    // CIDEr also counts the parts of a token with a no-break space, so these are compared.
+    private static IEnumerable<(string Ours, string Theirs, string Row)> Tokens(string[] captions, string[] tokenized) =>
+        CaptionTokenizer.SplitAll(captions).Select((words, index) => (string.Join(' ', words),
+            string.Join(' ', tokenized[index].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), captions[index]));
+
     // A score that is no number on one side alone is as different as can be.
-    private static double Difference(double ours, double theirs) =>
+    internal static double Difference(double ours, double theirs) =>
         ours.Equals(theirs) ? 0 : double.IsNaN(ours - theirs) ? double.PositiveInfinity : Math.Abs(ours - theirs);
 
     private static string Shown(string text) => $"\"{text.ReplaceLineEndings("\\n")}\"";

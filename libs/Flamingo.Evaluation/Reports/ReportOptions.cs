@@ -13,8 +13,8 @@ public sealed record ReportOptions
     public int Failures { get; init; } = 200;
 
     /// <summary>
-    /// Makes a small JPEG, PNG, WebP or GIF of a picture file, or returns null where it cannot. It may throw; the report then says that the
-    /// picture cannot be shown. Without it, files of at most <see cref="LargestUnscaled"/> bytes are shown as they are.
+    /// Makes a small JPEG, PNG, WebP or GIF of a picture file, or returns null where it cannot. It is called from several threads
+    /// at once. It may throw; the report then says that the picture cannot be shown. Without it, files of at most <see cref="LargestUnscaled"/> bytes are shown as they are.
     /// </summary>
     public Func<string, byte[]?>? Thumbnail { get; init; }
 

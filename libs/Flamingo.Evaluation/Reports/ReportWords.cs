@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Xml;
 using Flamingo.Evaluation.Datasets;
+using Flamingo.Evaluation.Runs;
 
 namespace Flamingo.Evaluation.Reports;
 
@@ -11,44 +12,44 @@ internal static class ReportWords
     /// <summary>How the shots of <see cref="Runs.Condition.Selection"/> were chosen.</summary>
     public static string Selection(string selection) => selection switch
     {
-        "random" => "random examples",
-        "rices" => "most similar examples (RICES)",
-        "own" => "the item's own examples",
+        RunOptions.Random => "random examples",
+        RunOptions.Rices => "most similar examples (RICES)",
+        RunOptions.Own => "the item's own examples",
         _ => $"support set {selection}",
     };
 
     /// <summary>The same behind "chosen".</summary>
     public static string Chosen(string selection) => selection switch
     {
-        "random" => "at random",
-        "rices" => "by similarity (RICES)",
-        "own" => "by the benchmark",
+        RunOptions.Random => "at random",
+        RunOptions.Rices => "by similarity (RICES)",
+        RunOptions.Own => "by the benchmark",
         _ => $"from the support set {selection}",
     };
 
     /// <summary>What was done to the shots, as <see cref="Runs.Condition.Ablation"/> names it.</summary>
     public static string Ablation(string ablation) => ablation switch
     {
-        "none" => "unchanged",
-        "shuffled-labels" => "answers shuffled",
-        "blank-pictures" => "blank pictures",
-        "other-pictures" => "pictures of other examples",
+        RunOptions.None => "unchanged",
+        RunOptions.ShuffledLabels => "answers shuffled",
+        RunOptions.BlankPictures => "blank pictures",
+        RunOptions.OtherPictures => "pictures of other examples",
         _ => ablation,
     };
 
     /// <summary>What the pictures and texts that a report shows for shots leave untold.</summary>
     public static string AblationNote(string ablation) => ablation switch
     {
-        "none" => "",
-        "shuffled-labels" => "The model saw these pictures with the answers of other examples. The right answers are shown here.",
-        "blank-pictures" => "The model saw a blank picture in place of each picture.",
-        "other-pictures" => "The model saw pictures of other examples with these texts. The right pictures are shown here.",
+        RunOptions.None => "",
+        RunOptions.ShuffledLabels => "The model saw these pictures with the answers of other examples. The right answers are shown here.",
+        RunOptions.BlankPictures => "The model saw a blank picture in place of each picture.",
+        RunOptions.OtherPictures => "The model saw pictures of other examples with these texts. The right pictures are shown here.",
         _ => $"The examples were changed: {ablation}.",
     };
 
     /// <summary>Selection and ablation together.</summary>
     public static string Choice(string selection, string ablation) =>
-        ablation == "none" ? Selection(selection) : $"{Selection(selection)}, {Ablation(ablation)}";
+        ablation == RunOptions.None ? Selection(selection) : $"{Selection(selection)}, {Ablation(ablation)}";
 
     public static string Shots(int shots) => shots switch { 0 => "no examples", 1 => "1 example", _ => $"{shots} examples" };
 

@@ -55,7 +55,12 @@ public static class ResultsFile
         {
             var content = JsonNode.Parse(File.ReadAllText(path))?["flamingo"] ?? throw new BenchmarkException(
                 $"{path} has no member \"flamingo\", so it is not a results file of flamingo eval. Name the file of --results.");
-            return content.Deserialize<EvaluationResults>(Format)!;
+            var results = content.Deserialize<EvaluationResults>(Format);
+            return results is { Run: not null, Scores: not null, Items: not null }
+                && results.Items.All(item => item?.Answer is { Benchmark: not null, Group: not null, Condition: not null, Id: not null,
+                    Shots: not null })
+                ? results : throw new BenchmarkException($"{path}: \"flamingo\" lacks run, scores or items, or an item lacks its answer. "
+                    + "Repeat the run that wrote it.");
         }
         catch (Exception damaged) when (damaged is JsonException or InvalidOperationException)
         {

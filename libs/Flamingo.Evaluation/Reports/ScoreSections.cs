@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Xml.Linq;
 using Flamingo.Evaluation.Reports.Curves;
+using Flamingo.Evaluation.Runs;
 
 namespace Flamingo.Evaluation.Reports;
 
@@ -22,8 +22,8 @@ internal static class ScoreSections
         one that is asked about.</dd></div>
         <div><dt>changes</dt><dd>Whether the examples were spoilt on purpose. If the score stays the same with blank or wrong pictures, the
         model learns from the texts of the examples and not from their pictures.</dd></div>
-        <div><dt>no examples</dt><dd>As in the papers, the model then sees two texts without pictures, which tell it the form of an
-        answer.</dd></div>
+        <div><dt>no examples</dt><dd>For captions, questions and labels the model then sees two texts without pictures, as in the papers:
+        they tell it the form of an answer.</dd></div>
         </dl></details>
         {results.Scores.GroupBy(score => score.Benchmark).Select(Benchmark)}
         </section>
@@ -53,68 +53,90 @@ internal static class ScoreSections
 
         """;
 
-    // What a reader would look for first: the best score of each group, what it is without examples, and what spoilt examples take away.
+    // What a reader would look for first: the best score, what it is without examples, and what changed examples take away.
     private static Markup Findings(List<ShotScore> scores)
     {
+        const int MostGroups = 3;
         var groups = scores.Where(score => double.IsFinite(score.Mean)).GroupBy(score => score.Group).ToList();
-        if (groups.Count > 3) return Markup.Empty;
-        List<Markup> findings = [];
-        foreach (var group in groups)
-        {
-            var whole = group.Where(score => score.Ablation == "none").ToList();
-            if (whole.MaxBy(score => score.Mean) is not { } best) continue;
-            var name = group.Key.Length > 0 ? $"{group.Key}: " : "";
-            var chosen = best.Shots > 0 ? $", chosen {ReportWords.Chosen(best.Selection)}" : "";
-            findings.Add($"<li>{name}best {Strong(best)} with {ReportWords.Shots(best.Shots)}{chosen}.</li>\n");
-            if (whole.Find(score => score.Shots == 0) is { } without && best.Shots > 0)
-                findings.Add($"<li>{name}{Strong(without)} without examples.</li>\n");
-            foreach (var changed in group.Where(score => score.Ablation != "none")
-                .GroupBy(score => (score.Selection, score.Ablation)).Select(way => way.MaxBy(score => score.Shots)!))
-            {
-                var same = whole.Find(score => score.Shots == changed.Shots && score.Selection == changed.Selection);
-                if (same is null) continue;
-                findings.Add($"""
-                    <li>{name}{Strong(changed)} in place of {Value(same)} if {ReportWords.Shots(changed.Shots)} chosen {
-                        ReportWords.Chosen(changed.Selection)} are spoilt: {ReportWords.Ablation(changed.Ablation)}.</li>
-
-                    """);
-            }
-        }
-
+        var findings = groups.Count <= MostGroups ? groups.SelectMany(Findings).ToList() : Extremes(groups.SelectMany(group => group));
         return findings.Count == 0 ? Markup.Empty : $"<ul class=\"findings\">{findings}</ul>";
-
-        static Markup Strong(ShotScore score) => $"<strong>{Value(score)}</strong>";
     }
+
+    private static IEnumerable<Markup> Findings(IGrouping<string, ShotScore> group)
+    {
+        var name = group.Key.Length > 0 ? $"{group.Key}: " : "";
+        var whole = group.Where(score => score.Ablation == RunOptions.None).ToList();
+        if (whole.MaxBy(score => score.Mean) is not { } best) yield break;
+        yield return $"<li>{name}Best score: {Strong(best)} with {Shots(best)}.</li>\n";
+        if (whole.Find(score => score.Shots == 0) is { } without && best.Shots > 0)
+            yield return $"<li>{name}Without examples: {Strong(without)}.</li>\n";
+        foreach (var changed in group.Where(score => score.Ablation != RunOptions.None)
+            .GroupBy(score => (score.Selection, score.Ablation)).Select(way => way.MaxBy(score => score.Shots)!))
+        {
+            var same = whole.Find(score => score.Shots == changed.Shots && score.Selection == changed.Selection);
+            if (same is null) continue;
+            yield return $"""
+                <li>{name}With {Shots(changed)}, {ReportWords.Ablation(changed.Ablation)}: {Strong(changed)} in place of {Value(same)}.</li>
+
+                """;
+        }
+    }
+
+    private static List<Markup> Extremes(IEnumerable<ShotScore> scores)
+    {
+        var whole = scores.Where(score => score.Ablation == RunOptions.None).OrderBy(score => score.Mean).ToList();
+        if (whole.Count == 0) return [];
+        var (lowest, best) = (whole[0], whole[^1]);
+        return
+        [
+            $"<li>Best score: {Strong(best)} in {best.Group} with {Shots(best)}.</li>\n",
+            $"<li>Lowest score: {Strong(lowest)} in {lowest.Group} with {Shots(lowest)}.</li>\n",
+        ];
+    }
+
+    private static string Shots(ShotScore score) =>
+        score.Shots == 0 ? ReportWords.Shots(0) : $"{ReportWords.Shots(score.Shots)} chosen {ReportWords.Chosen(score.Selection)}";
+
+    private static Markup Strong(ShotScore score) => $"<strong>{Value(score)}</strong>";
 
     private static Markup Table(string name, List<ShotScore> scores)
     {
+        var metric = scores[0].Metric;
+        var seeds = scores.Select(score => string.Join(", ", score.Trials.Select(trial => trial.Seed))).Distinct().ToList();
         // A column that would say the same in every row is left out.
-        var columns = new (string Title, bool IsThere, Func<ShotScore, Markup> Cell)[]
+        var columns = new Column[]
         {
-            ("task", scores.Exists(score => score.Group.Length > 0), score => $"<td>{score.Group}</td>"),
-            ("examples", true, score => $"<td>{ReportWords.Selection(score.Selection)}</td>"),
-            ("changes to them", scores.Exists(score => score.Ablation != "none"),
-                score => $"<td>{ReportWords.Ablation(score.Ablation)}</td>"),
-            ("shots", true, score => $"<td class=\"number\">{score.Shots}</td>"),
-            (ReportWords.Name(scores[0].Metric), true, score => $"<td class=\"number main\">{Value(score)}{Spread(score)}</td>"),
-            ("95 % interval", true, score =>
-                $"<td class=\"number\">{ReportWords.Value(score.Metric, score.Low)} to {ReportWords.Value(score.Metric, score.High)}</td>"),
-            ("in the best five (%)", scores.Exists(score => score.TopFive is not null), score =>
-                $"<td class=\"number\">{score.TopFive?.ToString("F1", CultureInfo.InvariantCulture) ?? "–"}</td>"),
-            ("answers per trial", true, score => $"<td class=\"number\">{Counts(score.Trials.Select(trial => trial.Count))}</td>"),
-            ("failed, all trials", true,
-                score => $"<td class=\"number\">{ReportWords.Number(score.Trials.Sum(trial => trial.Failed))}</td>"),
-            ("each trial (seed)", true, score => $"<td class=\"trials\">{score.Trials.Select(trial => (Markup)
-                $"<span>{ReportWords.Value(score.Metric, trial.Value)} <small>({trial.Seed})</small></span> ")}</td>"),
+            new("task", "", score => score.Group) { IsThere = scores.Exists(score => score.Group.Length > 0) },
+            new("examples", "", score => ReportWords.Selection(score.Selection)),
+            new("changes to them", "", score => ReportWords.Ablation(score.Ablation))
+                { IsThere = scores.Exists(score => score.Ablation != RunOptions.None) },
+            new("shots", "number", score => $"{score.Shots}"),
+            new("mean", "number main", score => Value(score) + Spread(score)),
+            new("95 % interval", "number", score => $"{ReportWords.Value(metric, score.Low)} to {ReportWords.Value(metric, score.High)}"),
+            new("right within the best five", "number", score => ReportWords.Value(metric, score.TopFive))
+                { IsThere = scores.Exists(score => score.TopFive is not null) },
+            new("answers", "number", score => Counts(score.Trials.Select(trial => trial.Count))),
+            new("failed", "number", score => Counts(score.Trials.Select(trial => trial.Failed))),
+            new(seeds is [var same] ? $"trials with seeds {same}" : "trials (seed)", "trials", score => string.Join("   ", score.Trials.Select(
+                trial => ReportWords.Value(metric, trial.Value) + (seeds.Count > 1 ? $" ({trial.Seed})" : ""))))
+                { IsThere = scores.Exists(score => score.Trials.Count > 1) },
         }.Where(column => column.IsThere).ToList();
         return $"""
-            <h4>Scores by number of examples</h4>
+            <h4>{ReportWords.Name(metric)} by number of examples</h4>
             <div class="wide" tabindex="0" role="region" aria-label="Scores of {name}">
-            <table><thead><tr>{columns.Select(column => (Markup)$"<th scope=\"col\">{column.Title}</th>")}</tr></thead>
+            <table><thead><tr>{columns.Select(column => (Markup)$"<th scope=\"col\" class=\"{column.Kind}\">{column.Title}</th>")}</tr></thead>
             <tbody>
             {scores.Select(score => (Markup)$"<tr>{columns.Select(column => column.Cell(score))}</tr>\n")}</tbody></table>
             </div>
+            <p class="source">Answers and failures are those of one trial.</p>
             """;
+    }
+
+    private sealed record Column(string Title, string Kind, Func<ShotScore, string> Text)
+    {
+        public bool IsThere { get; init; } = true;
+
+        public Markup Cell(ShotScore score) => $"<td class=\"{Kind}\">{Text(score)}</td>";
     }
 
     private static Markup Published(string name, List<ShotScore> scores)
@@ -123,7 +145,7 @@ internal static class ScoreSections
         var published = PublishedScores.Of(name, shots);
         if (published.Count == 0) return Markup.Empty;
         shots = [.. shots.Where(count => published.Any(score => score.Scores.ContainsKey(count)))];
-        var own = scores.Where(score => score.Ablation == "none").GroupBy(score => score.Selection).Select(way => Row(
+        var own = scores.Where(score => score.Ablation == RunOptions.None).GroupBy(score => score.Selection).Select(way => Row(
             "own", "this run", ReportWords.Selection(way.Key), count => way.FirstOrDefault(score => score.Shots == count)?.Mean));
         var others = published.Select(score => Row(
             "", score.Model, score.Selection is { } selection ? ReportWords.Selection(selection) : "as in its model card",
@@ -135,8 +157,8 @@ internal static class ScoreSections
                 $"<th scope=\"col\" class=\"number\">{ReportWords.Shots(count)}</th>")}</tr></thead>
             <tbody>{own}{others}</tbody></table>
             </div>
-            <p class="source">Sources: {string.Join("; ", published.Select(score => score.Source).Distinct())}. They were measured on the
-            publisher's whole test files; compare only a run on the same.</p>
+            <p class="source">Sources: {string.Join("; ", published.Select(score => score.Source).Distinct())}. Compare them only with a run
+            that asked all queries of the same files.</p>
             """;
 
         Markup Row(string kind, string model, string selection, Func<int, double?> value) => $"""

@@ -10,7 +10,7 @@ internal static class Ablation
 {
     /// <param name="others">Examples to take another label or picture from, where the shots alone offer none.</param>
     public static IReadOnlyList<BenchmarkItem> Apply(
-        string ablation, IReadOnlyList<BenchmarkItem> shots, IReadOnlyList<BenchmarkItem> others, ulong seed, string query) =>
+        string ablation, IReadOnlyList<BenchmarkItem> shots, IEnumerable<BenchmarkItem> others, ulong seed, string query) =>
             ablation switch
     {
         RunOptions.ShuffledLabels => Exchanged(shots, others, seed, query, shot => shot.Answer,
@@ -21,7 +21,7 @@ internal static class Ablation
 
     // Each shot takes what another shot has: the next one whose value differs from its own, else an example outside whose value does.
     private static BenchmarkItem[] Exchanged(
-        IReadOnlyList<BenchmarkItem> shots, IReadOnlyList<BenchmarkItem> others, ulong seed, string query,
+        IReadOnlyList<BenchmarkItem> shots, IEnumerable<BenchmarkItem> others, ulong seed, string query,
         Func<BenchmarkItem, string> value, Func<BenchmarkItem, BenchmarkItem, BenchmarkItem> exchange)
     {
         return [.. shots.Select((shot, place) => Others(place).FirstOrDefault(other => value(other) != value(shot)) is { } other

@@ -22,12 +22,20 @@ public sealed class PictureEmbeddings(
     private readonly Dictionary<string, float[]> _byId = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _idOfFile = new(StringComparer.Ordinal);
 
+    private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal); // by id, as several files may be one picture
+
     /// <summary>Pictures that had to be computed, not found.</summary>
     public int Computed { get; private set; }
 
+    /// <summary>Files of pictures that the model refused, with its reason. They are never a shot.</summary>
+    public IReadOnlyList<(string File, string Reason)> Refused =>
+        [.. _idOfFile.Where(file => _refusals.ContainsKey(file.Value)).Select(file => (file.Key, _refusals[file.Value]))];
+
     /// <summary>Computes the embeddings that are not known yet.</summary>
     /// <param name="files">Paths of encoded pictures; repetitions cost nothing.</param>
-    /// <exception cref="FlamingoException">A picture cannot be encoded, or the model has no pooled embedding.</exception>
+    /// <exception cref="FlamingoException">
+    /// The server cannot be reached, the model has no pooled embedding, or it refuses every picture.
+    /// </exception>
     public async Task LoadAsync(IEnumerable<string> files, Action<int, int> report, CancellationToken cancellation)
     {
         using var kept = folder is null ? null : OpenKept(folder);
@@ -43,37 +51,66 @@ public sealed class PictureEmbeddings(
         await foreach (var sent in sender.SendAsync(missing.Chunk(AtOnce), EncodeAsync, cancellation))
         {
             if (sent.Failure is { } failure) throw failure;
-            foreach (var ((_, id), embedding) in sent.Request.Zip(sent.Answer!))
+            foreach (var ((_, id), (embedding, refusal)) in sent.Request.Zip(sent.Answer!))
             {
-                _byId[id] = embedding;
-                if (kept is not null) Keep(kept, id, embedding);
+                if (refusal is not null)
+                {
+                    _refusals[id] = refusal.Message;
+                    if (_refusals.Count == missing.Count && _byId.Count == 0) throw refusal; // the request is wrong, not the pictures
+                    continue;
+                }
+
+                _byId[id] = embedding!;
+                if (kept is not null) Keep(kept, id, embedding!);
                 report(++Computed, missing.Count);
             }
         }
     }
 
-    /// <summary>The examples from the nearest to the farthest from the query's last picture; equally near ones keep their order.</summary>
-    public IReadOnlyList<BenchmarkItem> Nearest(BenchmarkItem query, IReadOnlyList<BenchmarkItem> examples)
+    /// <summary>
+    /// Ranks the examples from the nearest to the farthest from a query's last picture; equally near ones keep their order.
+    /// </summary>
+    /// <param name="examples">Those whose picture was refused are left out.</param>
+    /// <returns>
+    /// For each query its order, which costs little where only the first are taken. A query whose picture was refused gets the examples as
+    /// they are, because its prompt is refused for the same picture.
+    /// </returns>
+    public Func<BenchmarkItem, IEnumerable<BenchmarkItem>> Nearest(IReadOnlyList<BenchmarkItem> examples)
     {
-        var vector = Of(query);
-        return [.. examples.OrderByDescending(example => TensorPrimitives.Dot<float>(vector, Of(example)))];
+        (BenchmarkItem Item, float[] Vector)[] known =
+            [.. examples.Select(example => (example, Of(example)!)).Where(one => one.Item2 is not null)];
+        return query => Of(query) is { } vector
+            ? known.OrderByDescending(one => TensorPrimitives.Dot<float>(vector, one.Vector)).Select(one => one.Item)
+            : known.Select(one => one.Item);
     }
 
-    private float[] Of(BenchmarkItem item) => _byId[_idOfFile[item.Parts.OfType<PicturePart>().Last().File]];
+    private float[]? Of(BenchmarkItem item) => _byId.GetValueOrDefault(_idOfFile[item.Parts.OfType<PicturePart>().Last().File]);
 
-    private async Task<float[][]> EncodeAsync((string File, string Id)[] pictures, CancellationToken cancellation)
+    // A call is refused as a whole; then its pictures are asked one by one, so that the wrong one is known.
+    private async Task<(float[]? Embedding, FlamingoException? Refusal)[]> EncodeAsync(
+        (string File, string Id)[] pictures, CancellationToken cancellation)
     {
         var bytes = await Task.WhenAll(pictures.Select(picture => File.ReadAllBytesAsync(picture.File, cancellation)));
-        var encoded = await flamingo.EncodeAsync(
-            new FlamingoEncodeRequest([.. bytes.Select(file => new FlamingoPicture(file))], IncludePooled: true) { Tenant = tenant },
-                cancellation);
-        return [.. encoded.Pooled.Select(pooled =>
+        try
         {
-            var values = pooled.ToFloats();
-            var length = TensorPrimitives.Norm<float>(values);
-            if (length > 0) TensorPrimitives.Divide(values, length, values);
-            return values;
-        })];
+            var encoded = await flamingo.EncodeAsync(new FlamingoEncodeRequest(
+                [.. bytes.Select(file => new FlamingoPicture(file))], IncludePooled: true) { Tenant = tenant }, cancellation);
+            return [.. encoded.Pooled.Select(pooled => ((float[]?)Scaled(pooled.ToFloats()), (FlamingoException?)null))];
+        }
+        catch (FlamingoException refusal) when (refusal.Kind == FlamingoErrorKind.InvalidArgument)
+        {
+            if (pictures.Length == 1) return [(null, refusal)];
+            var each = new List<(float[]?, FlamingoException?)>();
+            foreach (var picture in pictures) each.AddRange(await EncodeAsync([picture], cancellation));
+            return [.. each];
+        }
+    }
+
+    private static float[] Scaled(float[] values)
+    {
+        var length = TensorPrimitives.Norm<float>(values);
+        if (length > 0) TensorPrimitives.Divide(values, length, values);
+        return values;
     }
 
     // A record is a picture's id and its embedding, little-endian f32. Records are only appended, and a half-written last one is cut off.

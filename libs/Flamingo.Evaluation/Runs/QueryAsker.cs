@@ -95,7 +95,9 @@ public sealed class QueryAsker(
     private static SupportSetChoice? SupportSet(PlannedQuery planned) => planned.Condition switch
     {
         { Selection: RunOptions.Random or RunOptions.Rices or RunOptions.Own } or { Shots: 0 } => null,
-        var drawn => new SupportSetChoice(drawn.Selection, ShotSelection.Random, drawn.Shots, drawn.Seed),
+        // The server's draw knows only a seed, so each query has its own; otherwise all queries of a trial would have the same shots.
+        var drawn => new SupportSetChoice(
+            drawn.Selection, ShotSelection.Random, drawn.Shots, SeededOrder.Key(drawn.Seed, "support set", planned.Query.Id)),
     };
 
     private static IReadOnlyList<string> Drawn(IReadOnlyList<string> planned, SelectedShots? bySupportSet) =>

@@ -28,43 +28,61 @@ public static class RunPlan
     /// <param name="nearest">
     /// For RICES: the examples from the nearest to the farthest; null where shots are drawn at random or are the items' own.
     /// </param>
-    /// <exception cref="BenchmarkException">Shots are asked for where the benchmark has no examples to draw from.</exception>
+    /// <exception cref="BenchmarkException">
+    /// The benchmark has no queries with so many shots, or too few examples to draw them from. The first is said at once, before the plan
+    /// is read; only a query whose own picture is among the few examples is found later.
+    /// </exception>
     public static IEnumerable<PlannedQuery> Of(
-        Benchmark benchmark, RunOptions options, Func<BenchmarkItem, IReadOnlyList<BenchmarkItem>>? nearest = null)
+        Benchmark benchmark, RunOptions options, Func<BenchmarkItem, IEnumerable<BenchmarkItem>>? nearest = null)
     {
         Check(benchmark, options);
+        var counts = Counts(benchmark, options);
+        var ranking = new ShotRanking(benchmark, options, Math.Max(TextOnlyExamples, counts.DefaultIfEmpty().Max()), nearest);
         return from ablation in options.Ablations.Prepend(RunOptions.None)
-               from shots in Counts(benchmark, options)
+               from shots in counts
                from trial in options.Seeds.Index()
                where ablation == RunOptions.None || shots > 0
-               from planned in Trial(benchmark, options, nearest, ablation, shots, trial.Index, trial.Item)
+               from planned in Trial(benchmark, options, ranking, ablation, shots, trial.Index, trial.Item)
                select planned;
     }
 
     /// <summary>The numbers of shots of a run, ascending.</summary>
-    public static IReadOnlyList<int> Counts(Benchmark benchmark, RunOptions options) => options.Shots
-        ?? (benchmark.Queries.Any(query => query.ShotCounts is not null)
-            ? [.. benchmark.Queries.SelectMany(query => query.ShotCounts ?? []).Distinct().Order()]
-            : benchmark.Examples.Count > 0 || IsSupportSet(options) ? PaperShots : [0]);
+    public static IReadOnlyList<int> Counts(Benchmark benchmark, RunOptions options) => options.Shots ?? OwnCounts(benchmark)
+        ?? (IsSupportSet(options) ? PaperShots : [.. PaperShots.Where(shots => shots <= Available(benchmark, options))]);
+
+    /// <summary>The numbers of shots with which some query is asked; null where the run decides.</summary>
+    private static int[]? OwnCounts(Benchmark benchmark) => benchmark.Queries.Any(query => query.ShotCounts is not null)
+        ? [.. benchmark.Queries.SelectMany(query => query.ShotCounts ?? []).Distinct().Order()] : null;
 
     private static bool IsSupportSet(RunOptions options) => options.Selection is not (RunOptions.Random or RunOptions.Rices);
 
+    private static int Available(Benchmark benchmark, RunOptions options) => options.Selection == RunOptions.Rices
+        ? benchmark.Examples.Count : Math.Min(options.QuerySet, benchmark.Examples.Count);
+
     private static void Check(Benchmark benchmark, RunOptions options)
     {
-        if (benchmark.Examples.Count > 0 || IsSupportSet(options) || benchmark.Queries.Any(query => query.Shots is not null)) return;
-        if (options.Shots?.FirstOrDefault(shots => shots > 0) is > 0 and var asked)
-            throw new BenchmarkException(
-                $"{benchmark.Name} has no examples to draw {asked} shots from. Name the files of the training split "
-                + "(see docs/evaluation.md), or ask for --shots 0.");
+        if (options.Shots is not { } asked) return;
+        if (OwnCounts(benchmark) is { } own)
+        {
+            if (asked.Except(own).ToArray() is [_, ..] unknown)
+                throw new BenchmarkException($"{benchmark.Name} has no query with {string.Join(" or ", unknown)} shots. Its queries have "
+                    + $"shots of their own: ask for some of --shots {string.Join(' ', own)}.");
+            return;
+        }
+
+        var most = asked.DefaultIfEmpty().Max();
+        if (IsSupportSet(options) || most <= Available(benchmark, options)) return;
+        throw new BenchmarkException(benchmark.Examples.Count == 0
+            ? $"{benchmark.Name} has no examples to draw {most} shots from. Name the files of the training split "
+                + "(see docs/evaluation.md), or ask for --shots 0."
+            : $"{most} shots cannot be drawn from {Available(benchmark, options)} examples. "
+                + (most <= benchmark.Examples.Count ? "Raise --query-set, or ask for fewer --shots." : "Ask for fewer --shots."));
     }
 
     private static IEnumerable<PlannedQuery> Trial(
-        Benchmark benchmark, RunOptions options, Func<BenchmarkItem, IReadOnlyList<BenchmarkItem>>? nearest, string ablation, int shots,
-        int trial, ulong seed)
+        Benchmark benchmark, RunOptions options, ShotRanking ranking, string ablation, int shots, int trial, ulong seed)
     {
-        var queries = Queries(benchmark, options, seed);
-        var pool = SeededOrder.Shuffled(benchmark.Examples, seed, "query set", example => example.Id).Take(options.QuerySet).ToArray();
-        foreach (var query in queries)
+        foreach (var query in Queries(benchmark, options, seed))
         {
             if (query.ShotCounts is { } counts && !counts.Contains(shots)) continue;
             var own = query.Shots is not null;
@@ -75,13 +93,14 @@ public static class RunPlan
                 continue;
             }
 
-            IEnumerable<BenchmarkItem> from = own ? query.Shots!
-                : shots > 0 && nearest is not null ? nearest(query).Take(shots).Reverse() // the nearest comes last, next to the query
-                : SeededOrder.Shuffled(pool, seed, $"shots of {query.Id}", example => example.Id).Where(example => !Shows(example, query));
             var textAlone = shots == 0 && !own && (benchmark.Kind != BenchmarkKind.Complete || benchmark.Labels.Count > 0);
-            BenchmarkItem[] drawn = [.. from.Take(textAlone ? TextOnlyExamples : shots)];
-            IReadOnlyList<BenchmarkItem> others = own ? query.Shots! : pool;
-            yield return new PlannedQuery(condition, query, Ablation.Apply(ablation, drawn, others, seed, query.Id))
+            BenchmarkItem[] drawn = [.. ranking.Of(query, seed).Take(textAlone ? TextOnlyExamples : shots)];
+            if (drawn.Length < shots)
+                throw new BenchmarkException($"{benchmark.Name}, {query.Id}: there are only {drawn.Length} examples that can be its "
+                    + $"shots, not {shots}. Ask for fewer --shots.");
+            if (!own && options.Selection == RunOptions.Rices) Array.Reverse(drawn); // the nearest comes last, next to the query
+            yield return new PlannedQuery(
+                condition, query, Ablation.Apply(ablation, drawn, ranking.Others(query, seed), seed, query.Id))
             {
                 TextAlone = textAlone, Blank = ablation == RunOptions.BlankPictures,
             };
@@ -95,9 +114,4 @@ public static class RunPlan
             .Select(query => query.Id).ToHashSet(StringComparer.Ordinal);
         return benchmark.Queries.Where(query => chosen.Contains(query.Id)); // in the order of the file
     }
-
-    // An example with the query's own picture would give the answer away.
-    private static bool Shows(BenchmarkItem example, BenchmarkItem query) =>
-        example.Parts.OfType<PicturePart>().Select(part => part.File).Intersect(query.Parts.OfType<PicturePart>().Select(part => part.File))
-            .Any();
 }

@@ -15,7 +15,8 @@ internal static class SeededOrder
     public static IEnumerable<T> Shuffled<T>(IEnumerable<T> items, ulong seed, string purpose, Func<T, string> name) =>
         items.Select(item => (Item: item, Key: Key(seed, purpose, name(item)))).OrderBy(one => one.Key).Select(one => one.Item);
 
-    private static ulong Key(ulong seed, string purpose, string name)
+    /// <summary>A number that depends on all of these, for example the seed of one query's draw at a server.</summary>
+    public static ulong Key(ulong seed, string purpose, string name)
     {
         // Neither part may hold a zero byte in practice, so the parts cannot run into each other.
         var text = Encoding.UTF8.GetBytes($"12345678{purpose}\0{name}");

@@ -8,7 +8,7 @@ public static class Bootstrap
     private const double Share = 0.95;
 
     // A fixed seed, so that a report made twice from the same answers is the same.
-    private const int Seed = 1;
+    private const ulong Seed = 1;
 
     /// <summary>The middle 95 % of a statistic over resamples of the items.</summary>
     /// <param name="statistic">Of the items whose indices it is given, which may repeat.</param>
@@ -16,10 +16,10 @@ public static class Bootstrap
     public static (double Low, double High) Interval(int items, Func<IReadOnlyList<int>, double> statistic)
     {
         if (items == 0) return (double.NaN, double.NaN);
-        var (random, values, drawn) = (new Random(Seed), new List<double>(Resamples), new int[items]);
+        var (values, drawn) = (new List<double>(Resamples), new int[items]);
         for (var resample = 0; resample < Resamples; resample++)
         {
-            for (var item = 0; item < items; item++) drawn[item] = random.Next(items);
+            for (var item = 0; item < items; item++) drawn[item] = Drawn(resample, item, items);
             if (statistic(drawn) is var value && !double.IsNaN(value)) values.Add(value); // one class alone has no area under a curve
         }
 
@@ -35,6 +35,15 @@ public static class Bootstrap
         foreach (var item in drawn) sum += values[item];
         return sum / drawn.Count;
     });
+
+    // SplitMix64 of a counter, so that a draw depends on its place alone and is the same in every version of .NET.
+    private static int Drawn(int resample, int item, int items)
+    {
+        var mixed = Seed + (0x9E3779B97F4A7C15 * (((ulong)resample << 32) + (ulong)item + 1));
+        mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9;
+        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB;
+        return (int)Math.BigMul(mixed ^ (mixed >> 31), (ulong)items, out _);
+    }
 
     private static double Quantile(List<double> sorted, double share)
     {

@@ -27,7 +27,8 @@ public static class Comparison
         if (paired.Length == 0)
             throw new BenchmarkException(
                 "The two files have no answer to the same query with the same number of shots and the same seed, so "
-                + "there is nothing to compare. Run both with the same benchmark, --shots, --seeds and --samples.");
+                + "there is nothing to compare. Run both with the same benchmark, --shots, --seeds and --samples. "
+                + string.Join(' ', Left(ours.Keys, second, "first", "second").Take(10)));
         PairedScore[] scores = [.. paired.GroupBy(key => key.Score).Select(group =>
         {
             var pairs = group.Select(key => (First: ours[key], Second: theirs[key], key.Id)).ToArray();
@@ -38,31 +39,40 @@ public static class Comparison
                 pairs.Average(pair => pair.Second.Score!.Value), low, high,
                 pairs.Count(pair => !pair.First.Answer.Shots.SequenceEqual(pair.Second.Answer.Shots)));
         })];
-        var remarks = new List<string>();
-        Left(ours.Count, "first");
-        Left(theirs.Count, "second");
+        List<string> remarks = [.. Left(ours.Keys, second, "first", "second"), .. Left(theirs.Keys, first, "second", "first")];
         if (scores.Sum(score => score.OtherShots) is > 0 and var other)
             remarks.Add($"{other} pairs were asked with different shots, so they compare the choice of shots too.");
         if (scores.Any(score => score.Name.StartsWith("hateful-memes", StringComparison.Ordinal)))
             remarks.Add("hateful-memes is compared by the probability of the right label, since ROC-AUC has no value for one answer.");
         return (scores, remarks);
-
-        void Left(int all, string which)
-        {
-            if (all > paired.Length) remarks.Add(
-                $"{all - paired.Length} answers of the {which} file have no counterpart and are left out.");
-        }
     }
 
-    private static Dictionary<(string Score, int Trial, ulong Seed, string Id), ScoredItem> Scored(EvaluationResults results) =>
+    // Why answers of one file have no counterpart in the other.
+    private static IEnumerable<string> Left(IEnumerable<Pair> all, EvaluationResults other, string which, string where)
+    {
+        Pair[] asked = [.. other.Items.Select(Key)];
+        var (scored, known) = (Scored(other), asked.ToHashSet());
+        var (names, trials) = (asked.Select(pair => pair.Score).ToHashSet(StringComparer.Ordinal),
+            asked.Select(pair => (pair.Score, pair.Trial, pair.Seed)).ToHashSet());
+        return all.Where(pair => !scored.ContainsKey(pair))
+            .GroupBy(pair => !names.Contains(pair.Score) ? $"the {where} has no {pair.Score}"
+                : !trials.Contains((pair.Score, pair.Trial, pair.Seed)) ? $"the {where} has other seeds for {pair.Score}"
+                : known.Contains(pair) ? $"the {where} has no answer to them, because asking failed"
+                : $"the {where} asked other queries of {pair.Score}")
+            .Select(reason => $"{reason.Count()} answers of the {which} file are left out: {reason.Key}.");
+    }
+
+    private readonly record struct Pair(string Score, int Trial, ulong Seed, string Id);
+
+    private static Dictionary<Pair, ScoredItem> Scored(EvaluationResults results) =>
         results.Items.Where(item => item.Score is not null)
         .DistinctBy(Key).ToDictionary(Key);
 
-    private static (string, int, ulong, string) Key(ScoredItem item)
+    private static Pair Key(ScoredItem item)
     {
         var (answer, condition) = (item.Answer, item.Answer.Condition);
         var group = answer.Group.Length > 0 ? $" {answer.Group}" : "";
         var ablation = condition.Ablation == Runs.RunOptions.None ? "" : $", {condition.Ablation}";
-        return ($"{answer.Benchmark}{group}, {condition.Shots} shots{ablation}", condition.Trial, condition.Seed, answer.Id);
+        return new($"{answer.Benchmark}{group}, {condition.Shots} shots{ablation}", condition.Trial, condition.Seed, answer.Id);
     }
 }

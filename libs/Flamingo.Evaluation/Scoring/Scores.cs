@@ -38,8 +38,8 @@ public static class Scores
         var asked = given.Select(answer => queries.GetValueOrDefault(answer.Id)
             ?? throw new BenchmarkException($"{benchmark.Name} has no query {answer.Id}, to which there is an answer.")).ToArray();
         double[] scores = benchmark.Metric == BenchmarkMetric.Cider
-            ? [.. Cider.Of([.. given.Select(answer => CaptionTokenizer.Split(GeneratedText.Caption(answer.Text)))],
-                [.. asked.Select(query => query.References.Select(CaptionTokenizer.Split).ToArray())]).Select(score => 100 * score)]
+            ? [.. Cider.OfTexts([.. given.Select(answer => GeneratedText.Caption(answer.Text))], 
+                [.. asked.Select(query => query.References)]).Select(score => 100 * score)]
             : [.. given.Zip(asked, (answer, query) => Score(benchmark, query, answer))];
         return given.Zip(scores, (answer, score) => new ScoredItem(answer, score))
             .Concat(failed.Select(answer => new ScoredItem(answer, null)));
@@ -110,7 +110,19 @@ public static class Scores
     {
         var byQuery = items.GroupBy(item => item.Answer.Id, StringComparer.Ordinal).Select(query => query.ToArray()).ToArray();
         if (benchmark.Metric == BenchmarkMetric.RocAuc)
-            return Bootstrap.Interval(byQuery.Length, drawn => Area(benchmark, queries, drawn.SelectMany(query => byQuery[query])));
+        {
+            // Each trial has an area of its own: probabilities of different prompts have no common order.
+            var trials = items.Select(item => item.Answer.Condition.Trial).Distinct().ToArray();
+            var judged = byQuery.Select(query => trials.Select(trial => query.Where(item => item.Answer.Condition.Trial == trial)
+                .Select(item => (Label(benchmark, queries[item.Answer.Id]) == 0, Probability(item.Answer.Scores!, 0))).ToArray()).ToArray())
+                .ToArray();
+            return Bootstrap.Interval(byQuery.Length, drawn => 100 * Enumerable.Range(0, trials.Length).Average(trial =>
+            {
+                (bool Positive, double Score)[] asked = [.. drawn.SelectMany(query => judged[query][trial])];
+                return RocAuc.Of([.. asked.Select(one => one.Positive)], [.. asked.Select(one => one.Score)]);
+            }));
+        }
+
         var means = byQuery.Select(query => query.Average(item => item.Score!.Value)).ToArray();
         return Bootstrap.OfMean(means);
     }

@@ -8,7 +8,10 @@ namespace Flamingo.Evaluation.Sending;
 
 /// <summary>How many requests are sent at once, and how long a server may be away.</summary>
 /// <param name="InFlight">Requests that wait for their answer at the same time, at least 1.</param>
-/// <param name="Patience">How long one request is sent again while the server refuses it as overloaded or cannot be reached.</param>
+/// <param name="Patience">
+/// How long one request is sent again while the server refuses it as overloaded or cannot be reached, counted from its first refusal: an
+/// answer that takes longer than this must still survive a restart of the server.
+/// </param>
 public sealed record SendingOptions(int InFlight, TimeSpan Patience)
 {
     public static SendingOptions Default { get; } = new(16, TimeSpan.FromMinutes(5));
@@ -25,7 +28,7 @@ public sealed record Sent<TRequest, TAnswer>(TRequest Request, TAnswer? Answer, 
 public sealed class RequestSender
 {
     private static readonly TimeSpan ShortestWait = TimeSpan.FromMilliseconds(100), LongestWait = TimeSpan.FromSeconds(5);
-    private static readonly ResiliencePropertyKey<long> Began = new("began");
+    private static readonly ResiliencePropertyKey<long> Refused = new("first refused");
 
     private readonly SendingOptions _options;
     private readonly TimeProvider _time;
@@ -52,15 +55,22 @@ public sealed class RequestSender
 
     /// <summary>Sends the requests and returns each with its answer, in the order in which the answers come.</summary>
     /// <param name="ask">Makes one call. Other exceptions than <see cref="FlamingoException"/> end the whole.</param>
+    public IAsyncEnumerable<Sent<TRequest, TAnswer>> SendAsync<TRequest, TAnswer>(
+        IEnumerable<TRequest> requests, Func<TRequest, CancellationToken, Task<TAnswer>> ask, CancellationToken cancellation = default) =>
+        SendAsync(requests.ToAsyncEnumerable(), ask, cancellation);
+
+    /// <summary>Sends requests that may have to be waited for.</summary>
+    /// <param name="requests">It is cancelled when the sending ends early, so it may wait before it returns a request.</param>
+    /// <param name="ask">Makes one call. Other exceptions than <see cref="FlamingoException"/> end the whole.</param>
     public async IAsyncEnumerable<Sent<TRequest, TAnswer>> SendAsync<TRequest, TAnswer>(
-        IEnumerable<TRequest> requests, Func<TRequest, CancellationToken, Task<TAnswer>> ask,
+        IAsyncEnumerable<TRequest> requests, Func<TRequest, CancellationToken, Task<TAnswer>> ask,
         [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // An answer that nobody takes keeps its sender from the next request, so memory is bounded by the requests in flight.
         var answers = Channel.CreateBounded<Sent<TRequest, TAnswer>>(_options.InFlight);
-        using var input = requests.GetEnumerator();
-        var reading = new SemaphoreSlim(1, 1);
+        await using var input = requests.GetAsyncEnumerator(ended.Token);
+        using var reading = new SemaphoreSlim(1, 1);
         var senders = Task.WhenAll(Enumerable.Range(0, _options.InFlight)
             .Select(_ => Task.Run(SendOneAfterAnotherAsync, CancellationToken.None)));
         _ = senders.ContinueWith(
@@ -96,7 +106,7 @@ public sealed class RequestSender
             await reading.WaitAsync(ended.Token);
             try
             {
-                return input.MoveNext() ? (true, input.Current) : (false, default);
+                return await input.MoveNextAsync() ? (true, input.Current) : (false, default);
             }
             finally
             {
@@ -109,7 +119,6 @@ public sealed class RequestSender
         TRequest request, Func<TRequest, CancellationToken, Task<TAnswer>> ask, CancellationToken cancellation)
     {
         var context = ResilienceContextPool.Shared.Get(cancellation);
-        context.Properties.Set(Began, _time.GetTimestamp());
         try
         {
             var answer = await _pipeline.ExecuteAsync(async inner => await ask(request, inner.CancellationToken), context);
@@ -129,8 +138,11 @@ public sealed class RequestSender
     private static bool PassesAway(FlamingoErrorKind kind) =>
         kind is FlamingoErrorKind.Overloaded or FlamingoErrorKind.Unavailable or FlamingoErrorKind.Aborted;
 
-    private bool IsPatient(ResilienceContext context) =>
-        _time.GetElapsedTime(context.Properties.GetValue(Began, 0)) < _options.Patience;
+    private bool IsPatient(ResilienceContext context)
+    {
+        if (!context.Properties.TryGetValue(Refused, out var first)) context.Properties.Set(Refused, first = _time.GetTimestamp());
+        return _time.GetElapsedTime(first) < _options.Patience;
+    }
 
     private static TimeSpan Wait(Exception? refusal, int attempt)
     {

@@ -13,6 +13,9 @@ namespace Flamingo.Training.Data;
 /// <summary>Where features of pictures are kept, and how many are computed at once.</summary>
 public sealed record FeatureOptions
 {
+    /// <summary>The least that a run keeps of features in memory.</summary>
+    public const long LeastMemoryBytes = 64L << 20;
+
     /// <summary>Most bytes of features in memory.</summary>
     public long MemoryBytes { get; init; } = 2L << 30;
 

@@ -4,7 +4,7 @@ namespace Flamingo.Bench.Tests.Figures;
 
 public sealed class FigureCatalogueTests
 {
-    private static readonly string[] Units = ["ratio", "share", "s", "ms", "us", "tokens/s", "GB/s", "GFLOP/s"];
+    private static readonly string[] Units = ["ratio", "share", "s", "ms", "us", "tokens/s", "GB/s", "GFLOP/s", "answers/s", "MiB"];
 
     [Fact]
     public void Names_are_unique_and_snake_case()

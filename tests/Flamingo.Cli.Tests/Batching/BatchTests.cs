@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Flamingo.Cli.Tests.Running;
@@ -91,7 +92,8 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
             $$"""{"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": {{body}}}""",
             """{"custom_id": "two", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": []}}""",
             """{"custom_id": "three", "method": "GET", "url": "/v1/models", "body": {}}"""));
-        (await FlamingoCommand.RunAsync("batch", "-i", input, "-o", folder.File("out.jsonl"))).MustReturn(1);
+        var ran = (await FlamingoCommand.RunAsync("batch", "-i", input, "-o", folder.File("out.jsonl"))).MustReturn(1);
+        Assert.Contains("pictures: 1, encoded: 1; failed: 2", ran.Error, StringComparison.Ordinal);
         var lines = Read(folder.File("out.jsonl"));
         Assert.Equal(["one", "two", "three"], lines.Select(line => line["custom_id"]!.GetValue<string>()));
         Assert.All(lines, line => Assert.StartsWith("batch_req_", line["id"]!.GetValue<string>(), StringComparison.Ordinal));
@@ -101,6 +103,77 @@ public sealed class BatchTests(RunningServer server) : IClassFixture<RunningServ
         Assert.Equal(400, lines[1]["response"]!["status_code"]!.GetValue<int>());
         Assert.Null(lines[2]["response"]);
         Assert.Contains("method: must be POST", lines[2]["error"]!["message"]!.GetValue<string>(), StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task Whatever_a_line_holds_the_others_are_answered()
+    {
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        using var folder = new TemporaryFolder();
+        File.Copy(Caption, folder.File("p.png"));
+        (string Line, string Said)[] wrong =
+        [
+            ("""{"task": "answer", "picture": "p.png", "question": "\ud83d"}""", "half of a surrogate pair"),
+            ("""{"task": "answer", "picture": "p.png", "que\uDE00stion": "x"}""", "half of a surrogate pair"),
+            ("""{"task": "answer", "picture": "p.png", "question": "@@@"}""", "not UTF-8"),
+            ("""{"id": {}, "task": "caption", "picture": "p.png"}""", "id: must be a string or a number"),
+            ("""{"task": "caption", "task": "caption", "picture": "p.png"}""", "task"),
+            ("""[1]""", "must be a JSON object"),
+            ("""{"task": "caption", "picture": "p.png", "examples": [{"picture": "p.png", "answr": "x"}]}""", "examples[0].answr"),
+            ("""{"task": "caption", "picture": "p.png", "examples": [{"picture": "p.png", "answer": ""}]}""", "examples[0].answer: The"),
+            ("""{"task": "caption", "picture": "p.png", "support_set": {"name": "x", "size": 1}}""", "support_set.size"),
+            ("""{"task": "caption", "picture": "p.png", "support_set": {"name": "x", "count": 4294967297}}""", "support_set.count"),
+            ("""{"task": "caption", "picture": "p.png", "support_set": {"name": "x", "selection": "all,first"}}""",
+                "support_set.selection"),
+            ("""{"task": "classify", "picture": "p.png", "labels": ["a"], "ensemble": {"permutations": 4294967298}}""",
+                "ensemble.permutations"),
+            ("""{"task": "caption", "picture": "wrong.png"}""", "picture: "),
+        ];
+        File.WriteAllText(folder.File("wrong.png"), "no picture");
+        const string Right = """{"id": "right", "task": "caption", "picture": "p.png"}""";
+        byte[] text = [.. wrong.SelectMany(one => Encoding.UTF8.GetBytes($"{one.Line}\n{Right}\r\n"))];
+        var at = text.AsSpan().IndexOf("@@@"u8);
+        text = [.. Encoding.UTF8.Preamble, .. text[..at], 0xff, .. text[(at + 3)..]];
+        File.WriteAllBytes(folder.File("in.jsonl"), text);
+        var ran = await FlamingoCommand.RunAsync("batch", "-i", folder.File("in.jsonl"), "-o", folder.File("out.jsonl"));
+        Assert.Contains($"failed: {wrong.Length}", ran.MustReturn(1).Error, StringComparison.Ordinal);
+        var lines = Read(folder.File("out.jsonl"));
+        Assert.Equal(Enumerable.Range(1, 2 * wrong.Length), lines.Select(line => line["line"]!.GetValue<int>()));
+        Assert.All(wrong.Index(), one => Assert.Contains(
+            one.Item.Said, lines[2 * one.Index]["error"]!["message"]!.GetValue<string>(), StringComparison.Ordinal));
+        Assert.All(wrong.Index(), one =>
+            Assert.Equal(Examples.Golden("caption-query.png", 0).Text, lines[(2 * one.Index) + 1]["text"]!.GetValue<string>()));
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_line_that_failed_is_asked_again_and_answered_in_its_place()
+    {
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        using var folder = new TemporaryFolder();
+        File.Copy(Caption, folder.File("there.png"));
+        var input = folder.Write("in.jsonl", string.Join('\n', new[] { "there", "later", "there" }.Select(
+            name => $$"""{"task": "caption", "picture": "{{name}}.png"}""")));
+        string[] command = ["batch", "-i", input, "-o", folder.File("out.jsonl")];
+        (await FlamingoCommand.RunAsync(command)).MustReturn(1);
+        var still = (await FlamingoCommand.RunAsync(command)).MustReturn(1);
+        Assert.Contains("2 of 3 lines are answered already, and 1 that failed are asked again.", still.Error, StringComparison.Ordinal);
+        Assert.Equal(3, Read(folder.File("out.jsonl")).Count);
+        File.Copy(Caption, folder.File("later.png"));
+        (await FlamingoCommand.RunAsync(command)).MustReturn(0);
+        var lines = Read(folder.File("out.jsonl"));
+        Assert.Equal([1, 2, 3], lines.Select(line => line["line"]!.GetValue<int>()));
+        Assert.All(lines, line => Assert.NotNull(line["text"]));
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task OpenAIs_lines_say_at_once_that_there_is_no_HTTP_port()
+    {
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        using var folder = new TemporaryFolder();
+        var input = folder.Write("in.jsonl", """{"custom_id": "one", "method": "POST", "url": "/v1/completions", "body": {}}""");
+        foreach (var address in new[] { server.Address, $"http://localhost:{RunningServer.FreePort()}" }) // gRPC's port, and nobody's
+            Assert.Contains("HTTP port", (await FlamingoCommand.RunAsync(
+                "batch", "-i", input, "-o", folder.File("out.jsonl"), "--server", address)).MustReturn(1).Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -45,7 +45,8 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
     {
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         using var folder = new TemporaryFolder();
-        string[] command = ["eval", "retrieval", Shapes, "--shots", "4", "8", "--rices", "--cache", folder.File("cache")];
+        string[] command = ["eval", "retrieval", Shapes, "--shots", "4", "8", "--rices", "--cache", folder.File("cache"), "--results",
+            folder.File("results.json"), "--restart"];
         var ran = (await FlamingoCommand.RunAsync(command)).MustReturn(0);
         using var golden = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Shapes, "golden.json")));
         foreach (var shots in new[] { 4, 8 })
@@ -54,10 +55,70 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
             Assert.Matches($@"retrieval at {shots} shots\s+{expected:0.000}\s", ran.Output);
         }
 
+        HasOrderOf(golden.RootElement.GetProperty("rices_order"), folder.File("results.json"));
         Assert.Contains("embeddings", ran.Error, StringComparison.Ordinal);
         var again = (await FlamingoCommand.RunAsync(command)).MustReturn(0);
         Assert.DoesNotContain("embeddings", again.Error, StringComparison.Ordinal);
         Assert.Equal(ran.Output, again.Output);
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_support_set_of_the_server_gives_each_query_shots_of_its_own()
+    {
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        using var folder = new TemporaryFolder();
+        string[] at = ["--server", server.Address];
+        var set = folder.Write("words.jsonl", string.Join('\n', RetrievalPictures().Support.Take(16).Select(picture =>
+            JsonSerializer.Serialize(new { picture = Path.Combine(Shapes, "pictures", picture), text = $"This is a {picture[..2]}" }))));
+        (await FlamingoCommand.RunAsync(["support-set", "put", "words", set, .. at])).MustReturn(0);
+        string[] Command(string results) => ["eval", "retrieval", Shapes, "--support-set", "words", "--shots", "4", "--samples", "8",
+            "--results", folder.File(results), .. at];
+        (await FlamingoCommand.RunAsync(Command("once.json"))).MustReturn(0);
+        (await FlamingoCommand.RunAsync(Command("twice.json"))).MustReturn(0);
+        Assert.Equal(Answers(File.ReadAllText(folder.File("once.json"))), Answers(File.ReadAllText(folder.File("twice.json"))));
+        using var results = JsonDocument.Parse(File.ReadAllBytes(folder.File("once.json")));
+        string[] drawn = [.. Items(results).Select(item => string.Join(' ', Shots(item)))];
+        Assert.Equal((8, 8), (drawn.Length, drawn.Distinct().Count()));
+        Assert.All(drawn, shots => Assert.Matches(@"^(words:\d+ ?){4}$", shots));
+        await Wrong("not those of --support-set", [.. Command("other.json"), "--ablations", "blank-pictures"]);
+    }
+
+    [Fact(Timeout = 120_000)]
+    public async Task A_damaged_picture_fails_alone_and_is_listed_and_never_scored()
+    {
+        TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        using var folder = new TemporaryFolder();
+        foreach (var file in Directory.GetFiles(Path.Combine(Data, "imagenet"), "*", SearchOption.AllDirectories))
+        {
+            var copy = folder.File(Path.GetRelativePath(Path.Combine(Data, "imagenet"), file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+
+        string Damaged(string split)
+        {
+            var file = Directory.GetFiles(folder.File(split), "*", SearchOption.AllDirectories).Order().First(Picture);
+            File.WriteAllText(file, "This is no picture.");
+            return file;
+        }
+
+        var (query, example) = (Damaged("val"), Damaged("train"));
+        string[] command = ["eval", "imagenet", folder.Path, "--shots", "1", "--rices", "--cache", folder.File("cache"), "--results",
+            folder.File("results.json"), "--server", server.Address];
+        var ran = (await FlamingoCommand.RunAsync(command)).MustReturn(1);
+        Assert.Contains($"{example} is never a shot", ran.Error, StringComparison.Ordinal);
+        Assert.Contains($"{query} is never a shot", ran.Error, StringComparison.Ordinal);
+        Assert.Matches(@"flamingo: imagenet \S+ with 1 shots failed: ", ran.Error);
+        using var results = JsonDocument.Parse(File.ReadAllBytes(folder.File("results.json")));
+        Assert.Single(Items(results), item => item.GetProperty("answer").TryGetProperty("error", out _));
+        Assert.Single(Items(results), item => !item.TryGetProperty("score", out _));
+        Assert.DoesNotContain(Items(results), item => Shots(item).Any(shot => example.EndsWith(shot, StringComparison.Ordinal)));
+        // The second start has all other embeddings and answers, and asks for the failed one again.
+        var again = (await FlamingoCommand.RunAsync(command)).MustReturn(1);
+        Assert.Contains($"{query} is never a shot", again.Error, StringComparison.Ordinal);
+        Assert.Contains("5 answers are there already", again.Error, StringComparison.Ordinal);
+
+        static bool Picture(string file) => Path.GetExtension(file) is ".png" or ".jpg" or ".JPEG" or ".jpeg";
     }
 
     public static TheoryData<string, string> Benchmarks => new()
@@ -105,6 +166,8 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
         await Refused("nowhere.png", ["eval", "episodes", folder.Path, .. broken]);
         await Refused("no examples to draw 4 shots from", ["eval", "flickr30k", "--karpathy-json", NoTraining(folder), "--images",
             Path.Combine(Data, "flickr30k/flickr30k-images"), "--shots", "4", .. broken]);
+        await Refused("no query with 3 shots", ["eval", "episodes", Shapes, "--shots", "3", .. broken]);
+        await Refused("100 shots cannot be drawn from 64", ["eval", "retrieval", Shapes, "--shots", "100", .. broken]);
         await Refused("flamingo.json", ["eval", "episodes", Shapes, .. broken]); // and only then the model
         await Wrong("--ablations knows", "eval", "episodes", Shapes, "--ablations", "nothing");
         await Wrong("--trials 2 and 3 --seeds", "eval", "episodes", Shapes, "--trials", "2", "--seeds", "1", "2", "3");
@@ -144,6 +207,37 @@ public sealed class EvalTests(RunningServer server) : IClassFixture<RunningServe
             .Error, StringComparison.Ordinal);
         (await FlamingoCommand.RunAsync("eval", "metrics", folder.File("nowhere.json"))).MustReturn(1);
     }
+
+    // The support set holds some pictures twice, and the order of equal pictures is undefined, so pictures are compared.
+    private static void HasOrderOf(JsonElement golden, string file)
+    {
+        using var results = JsonDocument.Parse(File.ReadAllBytes(file));
+        var (support, queries) = RetrievalPictures();
+        var compared = 0;
+        foreach (var item in Items(results))
+        {
+            string[] drawn = [.. Shots(item).Select(shot => support[int.Parse(shot)])];
+            string[] expected = [.. golden[int.Parse(item.GetProperty("answer").GetProperty("id").GetString()!)].EnumerateArray()
+                .Take(drawn.Length).Select(place => support[place.GetInt32()]).Reverse()];
+            Assert.Equal(expected, drawn);
+            compared++;
+        }
+
+        Assert.Equal(2 * queries, compared);
+    }
+
+    private static (string[] Support, int Queries) RetrievalPictures()
+    {
+        using var data = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Shapes, "retrieval.json")));
+        return ([.. data.RootElement.GetProperty("support").EnumerateArray().Select(shot => shot.GetProperty("picture").GetString()!)],
+            data.RootElement.GetProperty("queries").GetArrayLength());
+    }
+
+    private static JsonElement[] Items(JsonDocument results) =>
+        [.. results.RootElement.GetProperty("flamingo").GetProperty("items").EnumerateArray()];
+
+    private static string[] Shots(JsonElement item) =>
+        [.. item.GetProperty("answer").GetProperty("shots").EnumerateArray().Select(shot => shot.GetString()!)];
 
     private static async Task Refused(string said, string[] command) =>
         Assert.Contains(said, (await FlamingoCommand.RunAsync(command)).MustReturn(1).Error, StringComparison.Ordinal);

@@ -10,18 +10,33 @@ public class MetricTests
     [InlineData("A man isn't riding his brother's bike.", "a man is n't riding his brother 's bike")]
     [InlineData("They'll say it's \"nice\"!", "they 'll say it 's nice")]
     [InlineData("you cannot see it; gonna go", "you can not see it gon na go")]
-    [InlineData("A grey cat in a colourful neighbourhood", "a gray cat in a colorful neighborhood")]
+    [InlineData("A grey cat in a colourful neighbourhood", "a grey cat in a colourful neighbourhood")]
     [InlineData("a t-shirt, two old-fashioned clocks - and 1,000 bees", "a t-shirt two old-fashioned clocks and 1,000 bees")]
     [InlineData("Mr. Smith at 10:30 p.m.", "mr. smith at 10:30 p.m.")]
     [InlineData("a (very) big [red] bus", "a -lrb- very -rrb- big -lsb- red -rsb- bus")]
     [InlineData("half price 50% at $5 & more", "half price 50 % at $ 5 & more")]
-    [InlineData("a black/white photo -- old…", "a black\\/white photo old")]
+    [InlineData("a black/white photo -- old…", "a black/white photo old")]
     [InlineData("y'all at two o'clock", "y' all at two o'clock")]
     [InlineData("  many\n  lines \t here ", "many lines here")]
+    [InlineData("A £5 or 50¢ or €2 toy, ½ price", "a # 5 or 50 cents or $ 2 toy 1/2 price")]
+    [InlineData("'Twas the '90s; give 'em o’clock", "'t was the '90s give 'em o’clock")]
+    [InlineData("a dog., cat; AT&T B&W <b>big</b>", "a dog. cat at&t b&w <b> big </b>")]
+    [InlineData("call (555) 123-4567 at 5 7/8 :) ok", "call -lrb-555-rrb- 123-4567 at 5 7/8 :-rrb- ok")]
+    [InlineData("a U.S. flag in the U.K. vitamin c. The end", "a u.s. flag in the u.k. vitamin c the end")]
+    [InlineData("“curly” ‘quotes’ don’t – stop… ----- emoji 😀", "curly quotes do n't stop ----- emoji")]
     [InlineData("...", "")]
     [InlineData("", "")]
     public void Captions_are_split_as_in_the_Penn_Treebank(string caption, string words) =>
         Assert.Equal(words, string.Join(' ', CaptionTokenizer.Split(caption)));
+
+    [Fact]
+    public void The_next_caption_decides_whether_a_letter_keeps_its_period()
+    {
+        string[] Words(params string[] captions) => [.. CaptionTokenizer.SplitAll(captions).Select(words => string.Join(' ', words))];
+        Assert.Equal(["vitamin c", "the dog", ""], Words("vitamin c.", "The dog", ""));
+        Assert.Equal(["vitamin c.", "the dog"], Words("vitamin c.", "the dog"));
+        Assert.Empty(Words());
+    }
 
     [Fact]
     public void Any_text_is_split_and_nothing_takes_long()

@@ -77,6 +77,75 @@ public sealed class RunPlanTests
     }
 
     [Fact]
+    public void Zero_shots_by_similarity_are_the_two_nearest_without_pictures()
+    {
+        // OpenFlamingo takes two demonstrations for zero shots, and RICES chooses them; its published scores at zero shots differ by that.
+        var benchmark = SmallBenchmark.Captions(1, 9);
+        var planned = Assert.Single(
+            RunPlan.Of(benchmark, new RunOptions { Shots = [0], Selection = RunOptions.Rices }, _ => benchmark.Examples));
+        Assert.True(planned.TextAlone);
+        Assert.Equal(["e1", "e0"], planned.Shots.Select(shot => shot.Id));
+    }
+
+    [Fact]
+    public void Each_query_is_ranked_once_for_all_numbers_of_shots_trials_and_ablations()
+    {
+        var (benchmark, asked) = (SmallBenchmark.Captions(3, 20), new List<string>());
+        var options = new RunOptions
+        {
+            Shots = [0, 4, 8], Seeds = [1, 2], Selection = RunOptions.Rices, Ablations = [RunOptions.BlankPictures],
+        };
+        _ = RunPlan.Of(benchmark, options, query =>
+        {
+            asked.Add(query.Id);
+            return benchmark.Examples;
+        }).ToArray();
+        Assert.Equal(["q0", "q1", "q2"], asked);
+    }
+
+    [Fact]
+    public void More_shots_than_examples_are_refused_and_left_out_by_default()
+    {
+        Assert.Contains("12 shots cannot be drawn from 10 examples. Ask for fewer", Refused(10, new RunOptions { Shots = [4, 12] }));
+        Assert.Contains("12 shots cannot be drawn from 8 examples. Raise --query-set",
+            Refused(50, new RunOptions { Shots = [12], QuerySet = 8 }));
+        Assert.Equal([0, 4, 8], RunPlan.Counts(SmallBenchmark.Captions(2, 10), new RunOptions()));
+        // an example with the query's own picture is not drawn, so one is missing
+        var query = SmallBenchmark.Item("e3", "a dog");
+        var benchmark = SmallBenchmark.Captions(0, 5) with { Queries = [query] };
+        var refused = Assert.Throws<BenchmarkException>(() => RunPlan.Of(benchmark, new RunOptions { Shots = [5] }).ToArray());
+        Assert.Contains("only 4 examples", refused.Message, StringComparison.Ordinal);
+
+        static string Refused(int examples, RunOptions options) =>
+            Assert.Throws<BenchmarkException>(() => RunPlan.Of(SmallBenchmark.Captions(2, examples), options)).Message;
+    }
+
+    [Fact]
+    public void Numbers_of_shots_that_no_item_has_are_refused()
+    {
+        var refused = Assert.Throws<BenchmarkException>(() => RunPlan.Of(SmallBenchmark.Episodes(), new RunOptions { Shots = [1, 3] }));
+        Assert.Contains("no query with 3 shots", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("--shots 0 1 2", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_single_shot_of_an_items_own_takes_its_label_from_another_item_of_the_group()
+    {
+        var benchmark = SmallBenchmark.Episodes() with
+        {
+            Queries =
+            [
+                SmallBenchmark.Item("0", " red", "color") with { Shots = [SmallBenchmark.Item("0.0", " red")], ShotCounts = [1] },
+                SmallBenchmark.Item("1", " two", "count") with { Shots = [SmallBenchmark.Item("1.0", " two")], ShotCounts = [1] },
+                SmallBenchmark.Item("2", " red", "color") with { Shots = [SmallBenchmark.Item("2.0", " blue")], ShotCounts = [1] },
+            ],
+        };
+        var plan = RunPlan.Of(benchmark, new RunOptions { Ablations = [RunOptions.ShuffledLabels] })
+            .Where(one => one.Condition.Ablation != RunOptions.None).ToArray();
+        Assert.Equal([" blue", " two", " red"], plan.Select(one => one.Shots.Single().Answer)); // the group 'count' has no other label
+    }
+
+    [Fact]
     public void Ablations_change_labels_or_pictures_and_nothing_else()
     {
         var options = new RunOptions { Shots = [0, 4], Ablations = RunOptions.AllAblations };

@@ -72,6 +72,70 @@ public sealed class ScoresTests
         Assert.InRange(score.High, 0.71, 0.9);
     }
 
+    /// <summary>Each trial separates its memes, but with probabilities of another size, so all trials in one order would not.</summary>
+    [Fact]
+    public void The_area_of_several_trials_is_the_mean_of_their_areas_also_in_the_interval()
+    {
+        var benchmark = Benchmark(BenchmarkMetric.RocAuc);
+        var answers = new[] { 0.0, 3.0, 6.0 }.Index().SelectMany(trial => benchmark.Queries.Index().Select(one =>
+            Answer(benchmark, one, one.Index) with
+            {
+                Condition = Once with { Trial = trial.Index, Seed = (ulong)trial.Index },
+                Scores = [trial.Item + (one.Index % 2 == 0 ? 1 : 0), 0],
+            }));
+        var score = Assert.Single(Scores.Of(benchmark, [.. answers]).Scores);
+        Assert.Equal((100.0, 100.0, 100.0), (score.Mean, score.Low, score.High));
+    }
+
+    [Theory]
+    [InlineData("other shots", "the second has no b, 0 shots")]
+    [InlineData("other seeds", "the second has other seeds for b, 0 shots")]
+    [InlineData("other queries", "the second asked other queries of b, 0 shots")]
+    [InlineData("failed", "asking failed")]
+    public void Answers_without_a_counterpart_are_told_with_the_reason(string difference, string told)
+    {
+        var benchmark = Benchmark(BenchmarkMetric.ExactMatch);
+        var items = Scores.Of(benchmark, [.. benchmark.Queries.Index().Select(one => Answer(benchmark, one, one.Index))]).Items;
+        var changed = items.Take(5).Select(item => difference switch
+        {
+            "other shots" => item with { Answer = item.Answer with { Condition = Once with { Shots = 4 } } },
+            "other seeds" => item with { Answer = item.Answer with { Condition = Once with { Seed = 7 } } },
+            "other queries" => item with { Answer = item.Answer with { Id = "other" } },
+            _ => item with { Score = null, Answer = item.Answer with { Error = "away" } },
+        }).ToArray();
+        EvaluationResults Of(IEnumerable<ScoredItem> all) => new(null!, [], [.. all]);
+        var whole = difference is "other queries" or "failed" ? changed.Concat(items.Skip(5)) : changed;
+        if (difference is "other shots" or "other seeds")
+        {
+            var refused = Assert.Throws<BenchmarkException>(() => Comparison.Of(Of(items), Of(whole))).Message;
+            Assert.Contains("40 answers of the first file are left out", refused, StringComparison.Ordinal);
+            Assert.Contains(told, refused, StringComparison.Ordinal);
+            return;
+        }
+
+        var (scores, remarks) = Comparison.Of(Of(items), Of(whole));
+        Assert.Equal(Items - 5, Assert.Single(scores).Pairs);
+        Assert.Contains(remarks, remark => remark.StartsWith("5 answers of the first file are left out", StringComparison.Ordinal)
+            && remark.Contains(told, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("[]", "cannot be read")]
+    [InlineData("{}", "no member \"flamingo\"")]
+    [InlineData("{\"flamingo\": {}}", "lacks run, scores or items")]
+    [InlineData("{\"flamingo\": {\"run\": {}, \"scores\": [], \"items\": [{}]}}", "an item lacks its answer")]
+    [InlineData("{", "cannot be read")]
+    public void A_file_of_something_else_is_refused_with_its_name(string text, string said)
+    {
+        var folder = Directory.CreateTempSubdirectory().FullName;
+        var file = Path.Combine(folder, "results.json");
+        File.WriteAllText(file, text);
+        var refused = Assert.Throws<BenchmarkException>(() => ResultsFile.Read(file)).Message;
+        Assert.Contains(file, refused, StringComparison.Ordinal);
+        Assert.Contains(said, refused, StringComparison.Ordinal);
+        Directory.Delete(folder, recursive: true);
+    }
+
     [Fact]
     public void An_interval_is_about_as_wide_as_the_normal_approximation_says()
     {

@@ -91,6 +91,24 @@ public sealed class RequestSenderTests
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task An_answer_that_takes_longer_than_the_patience_survives_a_restart()
+    {
+        var time = new FakeTimeProvider();
+        var (attempts, waiting) = (0, new SemaphoreSlim(0));
+        var sender = new RequestSender(new SendingOptions(1, TimeSpan.FromSeconds(20)), time, (_, _) => waiting.Release());
+        Task<string> Ask(int request, CancellationToken cancellation)
+        {
+            if (++attempts > 2) return Task.FromResult("done");
+            if (attempts == 1) time.Advance(TimeSpan.FromMinutes(10)); // it was computing until the server went away
+            throw new FlamingoException(FlamingoErrorKind.Unavailable, "away");
+        }
+
+        var all = CollectAsync(sender.SendAsync([1], Ask, TestContext.Current.CancellationToken));
+        await PassAsync(time, waiting, all);
+        Assert.Equal("done", Assert.Single(await all).Answer);
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task A_defect_ends_everything_and_leaves_nothing_running()
     {
         var running = 0;

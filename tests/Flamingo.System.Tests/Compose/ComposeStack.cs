@@ -108,10 +108,14 @@ public sealed class ComposeStack : IAsyncLifetime
             .Count(line =>
                 line.Contains("Request finished", StringComparison.Ordinal) && line.Contains($"/{method} ", StringComparison.Ordinal));
 
+    /// <summary>The gateway's address. It changes when the gateway is restarted.</summary>
+    public async Task<string> AddressAsync(CancellationToken cancellation) =>
+        $"http://{await PublishedAsync("gateway", 8080, cancellation)}";
+
     /// <summary>Waits until the gateway answers, and returns a client of it.</summary>
     public async Task<FlamingoClient> ConnectAsync(CancellationToken cancellation)
     {
-        var client = new FlamingoClient($"http://{await PublishedAsync("gateway", 8080, cancellation)}");
+        var client = new FlamingoClient(await AddressAsync(cancellation));
         await EventuallyAsync("the gateway answers", async () =>
         {
             try

@@ -12,7 +12,7 @@ public sealed class RefusalTests(Models models)
         task.Request = task.Request with { Options = task.Request.Options with { BatchTokens = 2_000_000_000 } };
         Assert.Matches(
             @"^Training needs .* of memory, and .* may be used: frozen weights .*, trained weights with gradients and moments .*, "
-            + @"inner values of a batch .*, logits .*; together .*\. Lower --batch-tokens, or set --recompute and --dtype bfloat16\.$",
+            + @"inner values of a batch .*, logits .*, data at most .*, the program .*; together .*\. Lower --batch-tokens, or set --recompute and --dtype bfloat16\.$",
             task.Fault());
         Assert.StartsWith("Memory: frozen weights ", Assert.Single(task.Printed), StringComparison.Ordinal);
         Assert.False(Directory.Exists(task.RunPath));

@@ -105,8 +105,13 @@ internal static class CurveDrawing
         double Middle(int place) => Left + ((place + 0.5) * slot);
 
         // Lines stand a little beside each other, so that their whiskers do not cover each other.
-        double X(int index, CurvePoint point) => Middle(Array.IndexOf(shots, point.Shots))
-            + ((index - ((panel.Lines.Count - 1) / 2.0)) * Math.Min(shots.Length == 1 ? 28 : 7, 0.6 * slot / panel.Lines.Count));
+        double X(int index, CurvePoint point)
+        {
+            var beside = panel.Lines.Index().Where(line => line.Item.Points.Any(other => other.Shots == point.Shots))
+                .Select(line => line.Index).ToList();
+            return Middle(Array.IndexOf(shots, point.Shots))
+                + ((beside.IndexOf(index) - ((beside.Count - 1) / 2.0)) * Math.Min(shots.Length == 1 ? 28 : 8, 0.7 * slot / beside.Count));
+        }
 
         XElement Curve(int index, CurveLine line)
         {

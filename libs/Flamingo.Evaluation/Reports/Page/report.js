@@ -20,17 +20,16 @@
 
   // ---- cards
 
-  function picture(number, name) {
-    if (number >= 0) return make('img', { src: pictures[number], alt: `Picture of ${name}`, loading: 'lazy' });
-    return make('div', { class: 'nothing' }, number === -1 ? 'This picture cannot be shown.' : 'Left out to keep this file small.');
+  function picture(place, name) {
+    const found = typeof pictures[place] === 'number' ? pictures[pictures[place]] : pictures[place];
+    if (found) return make('img', { src: found, alt: `Picture of ${name}` });
+    return make('div', { class: 'nothing' }, found === '' ? 'Left out to keep this file small.' : 'This picture cannot be shown.');
   }
 
-  function parts(item, name, withoutPictures) {
+  function parts(item, name, isBlank) {
     return item.parts.map(part => {
       if (part.text != null) return part.text.trim() === '' ? null : make('p', {}, words(part.text.trim()));
-      if (withoutPictures === 'absent') return null;
-      if (withoutPictures === 'blank') return make('div', { class: 'nothing' }, 'blank');
-      return picture(part.picture ?? -2, name);
+      return isBlank ? make('div', { class: 'nothing' }, 'blank') : picture(part.picture, name);
     });
   }
 
@@ -50,15 +49,14 @@
   function shot(drawn, sample) {
     if (drawn.item === undefined) return make('li', {}, 'example ', words(drawn.id));
     const item = items[drawn.item];
-    return make('li', {}, ...parts(item, `example ${item.id}`, sample.withoutPictures),
+    return make('li', {}, ...parts(item, `example ${item.id}`, sample.isBlank),
       item.question === '' ? null : make('div', { class: 'quiet' }, words(item.question)), words(item.answer.trim()));
   }
 
   function shots(sample) {
     if (sample.drawn.length === 0) return null;
-    const about = sample.withoutPictures === 'absent' ? 'Texts without pictures that came first' : 'Examples that came first';
     const list = make('ol', {}, ...sample.drawn.map(one => shot(one, sample)));
-    const details = make('details', {}, make('summary', {}, `${about} (${sample.drawn.length})`),
+    const details = make('details', {}, make('summary', {}, `Examples that came first (${sample.drawn.length})`),
       sample.note === '' ? null : make('p', { class: 'quiet' }, sample.note), list);
     details.open = sample.drawn.length <= fewShots;
     return details;
@@ -73,10 +71,10 @@
     return make('article', { class: 'card', 'aria-labelledby': `card${index}` },
       make('h3', { id: `card${index}` }, make('span', {}, `${title} · item `, words(sample.id)),
         make('span', { class: `verdict ${sample.verdict}` }, `${sample.verdict}: ${sample.score}`)),
-      make('p', { class: 'quiet' }, `${sample.choice} · trial ${sample.trial}, seed ${sample.seed}`),
+      make('p', { class: 'quiet' }, `${sample.choice}${sample.choice === '' ? '' : ' · '}trial ${sample.trial}, seed ${sample.seed}`),
       make('div', { class: 'row' },
         item === null ? make('div', { class: 'nothing' }, 'The benchmark has no such item.')
-          : make('div', { class: 'asked' }, ...parts(item, `item ${item.id}`, null),
+          : make('div', { class: 'asked' }, ...parts(item, `item ${item.id}`, false),
             item.question === '' ? null : make('p', {}, words(item.question))),
         make('dl', {},
           pair('The model answered', answer === '' ? make('span', { class: 'quiet' }, '(nothing)') : words(answer), 'answer'),
@@ -110,7 +108,7 @@
   const search = make('input', { id: 'search', type: 'search', autocomplete: 'off' });
   form.append(
     make('div', {}, make('label', { for: 'order' }, 'Order'), order),
-        make('div', {}, make('label', { for: 'search' }, 'Search for a text'), search));
+    make('div', {}, make('label', { for: 'search' }, 'Search for a text'), search));
 
   /** Everything that can be searched: ids, questions, answers and references of an answer and of its shots. */
   function searched(sample) {

@@ -7,7 +7,7 @@ namespace Flamingo.Evaluation.Reports.Samples;
 /// of places, as far as it has answers. Three quarters of them go to its worst answers, and one quarter to answers from the whole rest, the
 /// best included, so that readers also see what goes well.
 /// </summary>
-internal static class SampleChoice
+public static class SampleChoice
 {
     /// <returns>The worst first.</returns>
     public static IReadOnlyList<ScoredItem> Choose(IEnumerable<ScoredItem> items, int most)

@@ -7,10 +7,10 @@ using Flamingo.Evaluation.Runs;
 namespace Flamingo.Evaluation.Reports.Samples;
 
 /// <summary>What the page's script reads: answers, the items that they are about, and pictures, each of which is there once.</summary>
-/// <param name="Pictures">Data URIs.</param>
+/// <param name="Pictures">As <see cref="SamplePictures.Read"/> returns them.</param>
 /// <param name="Items">Queries and shots; samples refer to them by position.</param>
 /// <param name="Samples">The worst first.</param>
-internal sealed record SampleData(IReadOnlyList<string> Pictures, IReadOnlyList<SampleItem> Items, IReadOnlyList<Sample> Samples)
+internal sealed record SampleData(IReadOnlyList<object?> Pictures, IReadOnlyList<SampleItem> Items, IReadOnlyList<Sample> Samples)
 {
     // The default encoder escapes everything but harmless ASCII: no text can end the element that the data stands in.
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
@@ -34,31 +34,29 @@ internal sealed record SampleData(IReadOnlyList<string> Pictures, IReadOnlyList<
             orderby item.Score / ReportWords.Top(metric)
             select (Item: item, Metric: metric, Average: average)).ToList();
 
-        var (pictures, known, all) = (new SamplePictures(options, cancellation), new Dictionary<BenchmarkItem, int>(
+        var (pictures, known, all) = (new SamplePictures(), new Dictionary<BenchmarkItem, int>(
             ReferenceEqualityComparer.Instance), new List<SampleItem>());
         // Queries come first, because they need their pictures most if the room does not suffice for all.
         var queries = chosen.Select(one => lookup.Query(one.Item.Answer.Benchmark, one.Item.Answer.Id)).ToList();
         var places = queries.Select(query => query is null ? (int?)null : Place(query, isShown: true)).ToList();
         var samples = chosen.Select((one, index) => Of(one.Item, one.Metric, one.Average, queries[index], places[index])).ToList();
-        return new SampleData(pictures.All, all, samples);
+        return new SampleData(pictures.Read(options, cancellation), all, samples);
 
         Sample Of(ScoredItem item, BenchmarkMetric metric, double average, BenchmarkItem? query, int? place)
         {
             var (answer, condition) = (item.Answer, item.Answer.Condition);
-            var withoutPictures = condition.Shots == 0 ? "absent" : condition.Ablation == "blank-pictures" ? "blank" : null;
+            var isBlank = condition.Ablation == RunOptions.BlankPictures;
             var shots = answer.Shots.Select(id => lookup.Shot(answer.Benchmark, query, id) is { } shot
-                ? new SampleShot(Place(shot, withoutPictures is null), null) : new SampleShot(null, id)).ToList();
+                ? new SampleShot(Place(shot, isShown: !isBlank), null) : new SampleShot(null, id)).ToList();
             var labels = lookup.Benchmark(answer.Benchmark)?.Labels ?? [];
             return new Sample(
                 answer.Benchmark, answer.Group, condition.Shots, condition.Trial + 1, $"{condition.Seed}",
                 ReportWords.Selection(condition.Selection), ReportWords.Ablation(condition.Ablation), answer.Id, place, answer.Text,
                 ReportWords.Value(metric, item.Score), Verdict(metric, item.Score!.Value, average), shots)
             {
-                Note = shots.Count == 0 ? "" : condition.Shots == 0
-                    ? "No examples with pictures were shown. The model saw only these texts, which tell it the form of an answer."
-                    : ReportWords.AblationNote(condition.Ablation),
-                WithoutPictures = withoutPictures,
-                Choice = ReportWords.Choice(condition.Selection, condition.Ablation),
+                Note = ReportWords.AblationNote(condition.Ablation),
+                IsBlank = isBlank,
+                Choice = condition.Shots == 0 ? "" : ReportWords.Choice(condition.Selection, condition.Ablation),
                 Labels = answer.Scores is { } scores && scores.Count == labels.Count ? Likeliest(labels, scores) : null,
             };
         }
@@ -74,7 +72,7 @@ internal sealed record SampleData(IReadOnlyList<string> Pictures, IReadOnlyList<
 
             if (isShown)
                 foreach (var (part, shown) in item.Parts.Zip(all[place].Parts))
-                    if (part is PicturePart picture) shown.Picture ??= pictures.Find(picture.File);
+                    if (part is PicturePart picture) shown.Picture ??= pictures.Ask(picture.File);
             return place;
         }
     }
@@ -99,9 +97,7 @@ internal sealed record SampleItem(
 /// <param name="Text">Null for a picture.</param>
 internal sealed record SamplePart(string? Text)
 {
-    /// <summary>
-    /// The number of the picture, or why there is none, as <see cref="SamplePictures"/> says; null where none is to be shown.
-    /// </summary>
+    /// <summary>The place of the picture in <see cref="SampleData.Pictures"/>; null where none is to be shown.</summary>
     public int? Picture { get; set; }
 }
 
@@ -119,14 +115,14 @@ internal sealed record Sample(
     string Benchmark, string Group, int Shots, int Trial, string Seed, string Selection, string Ablation, string Id, int? Item,
     string Answer, string Score, string Verdict, IReadOnlyList<SampleShot> Drawn)
 {
-    /// <summary>How shots were chosen and changed.</summary>
+    /// <summary>How shots were chosen and changed; empty where there are none.</summary>
     public string Choice { get; init; } = "";
 
     /// <summary>What the model saw in place of what is shown; empty where it saw the same.</summary>
     public string Note { get; init; } = "";
 
-    /// <summary><c>absent</c> or <c>blank</c> where the model saw no pictures of shots; null otherwise.</summary>
-    public string? WithoutPictures { get; init; }
+    /// <summary>Whether the model saw blank pictures in place of those of the shots.</summary>
+    public bool IsBlank { get; init; }
 
     /// <summary>The likeliest labels with their log-likelihoods; null where text was generated.</summary>
     public IReadOnlyList<string>? Labels { get; init; }

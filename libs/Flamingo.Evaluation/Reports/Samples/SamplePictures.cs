@@ -1,13 +1,15 @@
 namespace Flamingo.Evaluation.Reports.Samples;
 
-/// <summary>The small pictures of a report: each is read once and embedded once, until the bytes for them are spent.</summary>
-internal sealed class SamplePictures(ReportOptions options, CancellationToken cancellation)
+/// <summary>
+/// The small pictures of a report. Each file is read once and each picture embedded once, in the order in which they were asked for, until
+/// the bytes for them are spent.
+/// </summary>
+internal sealed class SamplePictures
 {
-    /// <summary>In place of a picture's number: the file is missing or is no picture.</summary>
-    public const int Unreadable = -1;
+    /// <summary>In place of a picture for which there was no room.</summary>
+    public const string LeftOut = "";
 
-    /// <summary>In place of a picture's number: there was no room for it.</summary>
-    public const int LeftOut = -2;
+    private const int ReadAtOnce = 64;
 
     private static readonly (byte[] Start, string Type)[] Types =
     [
@@ -15,39 +17,53 @@ internal sealed class SamplePictures(ReportOptions options, CancellationToken ca
         ([.. "GIF8"u8], "image/gif"), ([.. "RIFF"u8], "image/webp"),
     ];
 
-    private readonly Dictionary<string, int> _byFile = [], _byContent = [];
-    private long _left = options.PictureBytes;
+    private readonly Dictionary<string, int> _places = [];
 
-    /// <summary>Pictures as data URIs.</summary>
-    public List<string> All { get; } = [];
-
-    /// <summary>The number of the picture in <see cref="All"/>, or one of the constants.</summary>
-    public int Find(string file)
+    /// <summary>Asks for a picture and returns its place in the list of <see cref="Read"/>.</summary>
+    public int Ask(string file)
     {
-        if (_byFile.TryGetValue(file, out var known)) return known;
-        return _byFile[file] = Add(file);
+        if (!_places.TryGetValue(file, out var place)) _places[file] = place = _places.Count;
+        return place;
     }
 
-    private int Add(string file)
+    /// <summary>
+    /// Reads what was asked for, on all processors. For each file the list has a data URI; or a number, the place of the same picture
+    /// earlier in the list; or <see cref="LeftOut"/>; or null, if the file is missing or is no picture.
+    /// </summary>
+    public IReadOnlyList<object?> Read(ReportOptions options, CancellationToken cancellation)
     {
-        if (_left <= 0) return LeftOut;
-        cancellation.ThrowIfCancellationRequested();
-        if (Read(file) is not { } bytes || Type(bytes) is not { } type) return Unreadable;
-        var address = $"data:{type};base64,{Convert.ToBase64String(bytes)}";
-        if (_byContent.TryGetValue(address, out var known)) return known;
-        if (address.Length > _left)
+        var (read, byAddress, left) = (new List<object?>(_places.Count), new Dictionary<string, int>(), options.PictureBytes);
+        foreach (var files in _places.OrderBy(one => one.Value).Select(one => one.Key).Chunk(ReadAtOnce))
         {
-            _left = 0; // Smaller ones are left out too: which pictures are shown then depends on their order alone.
-            return LeftOut;
+            cancellation.ThrowIfCancellationRequested();
+            // Once a picture had no room, smaller ones are left out too: which are shown then depends on their order alone.
+            IEnumerable<string?> addresses = left > 0
+                ? files.AsParallel().AsOrdered().WithCancellation(cancellation).Select(file => Address(file, options))
+                : files.Select(string? (_) => LeftOut);
+            foreach (var address in addresses)
+            {
+                if (address is null or LeftOut) read.Add(address);
+                else if (byAddress.TryGetValue(address, out var same)) read.Add(same);
+                else if (address.Length > left) Add(LeftOut, spent: left);
+                else Add(address, spent: address.Length);
+            }
         }
 
-        _left -= address.Length;
-        All.Add(address);
-        return _byContent[address] = All.Count - 1;
+        return read;
+
+        void Add(string address, long spent)
+        {
+            if (address != LeftOut) byAddress[address] = read.Count;
+            read.Add(address);
+            left -= spent;
+        }
     }
 
+    private static string? Address(string file, ReportOptions options) =>
+        Bytes(file, options) is { } bytes && Type(bytes) is { } type ? $"data:{type};base64,{Convert.ToBase64String(bytes)}" : null;
+
     // A picture that cannot be decoded must not cost the report, and a decoder's exceptions are not known here.
-    private byte[]? Read(string file)
+    private static byte[]? Bytes(string file, ReportOptions options)
     {
         try
         {
@@ -61,6 +77,6 @@ internal sealed class SamplePictures(ReportOptions options, CancellationToken ca
         }
     }
 
-    // A type that the bytes themselves show: no file can smuggle in an SVG with scripts.
+    // The type that the bytes themselves show: a file with another ending cannot bring in an SVG, which might have scripts.
     private static string? Type(byte[] bytes) => Types.FirstOrDefault(type => bytes.AsSpan().StartsWith(type.Start)).Type;
 }
