@@ -42,6 +42,7 @@ public static class BatchCommand
                 SettingOption.Create());
         var command = new Command("batch", "Answer a file of prompts and tasks, many at a time. Errors stand beside their lines.")
             { input, output, order, format, inFlight, patience, restart, model, server, key, tenant, settings };
+        CertificateOptions.AddTo(command, server);
         AnswererOptions.AddRules(command, model, server, key, settings);
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -92,7 +93,7 @@ public static class BatchCommand
             async Task<Asker> OpenAiAsync()
             {
                 var batch = parsed.GetValue(server) is { } address
-                    ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), parsed.GetValue(tenant)!)
+                    ? OpenAiBatch.Connect(parsed, address, parsed.GetValue(tenant)!)
                     : await OpenAiBatch.StartAsync(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), cancellation);
                 try
                 {

@@ -1,11 +1,16 @@
+using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Flamingo.Abstractions;
+using Flamingo.Cli.Reporting;
+using Flamingo.Cli.Running;
 using Flamingo.Cli.Serving;
 using Microsoft.AspNetCore.Builder;
 
@@ -25,11 +30,23 @@ internal sealed class OpenAiBatch : IAsyncDisposable
     private OpenAiBatch(HttpClient http, WebApplication? own) => (_http, _own) = (http, own);
 
     /// <param name="server">Address of a server's HTTP port.</param>
-    /// <param name="key">Null for a server without keys.</param>
-    public static OpenAiBatch Connect(Uri server, string? key, string tenant)
+    /// <exception cref="UsageException">The key or the certificates that were given cannot be used.</exception>
+    public static OpenAiBatch Connect(ParseResult parsed, Uri server, string tenant)
     {
+        var (key, (authorities, own)) = (KeyOption.Of(parsed), CertificateOptions.Read(parsed));
+        var handler = new SocketsHttpHandler();
+        if (own is not null) handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(own, null, offline: true);
+        if (authorities is not null)
+        {
+            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
+            {
+                TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck,
+            };
+            handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
+        }
+
         // A long answer may take longer than HttpClient's default; the server has limits of its own.
-        var http = new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
+        var http = new HttpClient(handler) { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
         if (key is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
         if (tenant.Length > 0) http.DefaultRequestHeaders.Add("flamingo-tenant", tenant);
         return new OpenAiBatch(http, null);
@@ -40,7 +57,8 @@ internal sealed class OpenAiBatch : IAsyncDisposable
     {
         var (grpc, http) = (FreePort(), FreePort());
         var own = ServeCommand.Build(settings, ("Model:Directory", model), ("Endpoints:Listen", "loopback"),
-            ("Logging:LogLevel:Flamingo", "Warning"),
+            ("Logging:LogLevel:Flamingo", "Warning"), ("Tls:CertificateFile", ""), ("Tls:KeyFile", ""), ("Tls:ClientCaFile", ""),
+            ("Tls:ClientNames", ""),
             ("Endpoints:GrpcPort", grpc.ToString(CultureInfo.InvariantCulture)),
                 ("Endpoints:HttpPort", http.ToString(CultureInfo.InvariantCulture)));
         await own.StartAsync(cancellation);

@@ -24,6 +24,7 @@ public static class CacheCommand
             "Print what the latent cache holds, and its hits, misses and saved time since the gateway started, for all "
         + "tenants together. The figures are those of the gateway that receives the call.";
         var command = new Command("stats", Description) { server, KeyOption.Create(), json };
+        CertificateOptions.AddTo(command, server);
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
@@ -42,6 +43,7 @@ public static class CacheCommand
         const string Description = "Remove all latents of this installation from Redis and from the memory of every gateway that uses this "
         + "Redis, for all tenants. A picture is encoded again when it is sent again; until then its id is not found. Support sets stay.";
         var command = new Command("clear", Description) { server, KeyOption.Create() };
+        CertificateOptions.AddTo(command, server);
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));

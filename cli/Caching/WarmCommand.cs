@@ -28,6 +28,7 @@ public static class WarmCommand
             "Encode pictures ahead of time. The command requests each picture by id first and sends only the pictures "
         + "that the server does not hold, so an interrupted run can be started again and continues where it stopped.";
         var command = new Command("warm", Description) { source, server, KeyOption.Create(), tenant, batch, concurrency, pooled };
+        CertificateOptions.AddTo(command, server);
         command.SetAction(async (parsed, cancellation) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);

@@ -30,6 +30,7 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
         _examples?.AddTo(command);
         foreach (var option in new Option[] { _model, _server, _key, _tenant, _settings }) command.Add(option);
         if (takesPin) command.Add(_pin);
+        CertificateOptions.AddTo(command, _server);
         AddRules(command, _model, _server, _key, _settings);
     }
 

@@ -58,17 +58,19 @@ public sealed class OpenedFlamingo(
     }
 
     /// <summary>Creates a client of a running server, with the key of <see cref="KeyOption"/>. It connects with its first call.</summary>
-    /// <exception cref="Reporting.UsageException">The key cannot be one.</exception>
+    /// <exception cref="Reporting.UsageException">The key cannot be one, or a certificate cannot be used.</exception>
     public static OpenedFlamingo Connect(ParseResult parsed, Uri server)
     {
         var key = KeyOption.Of(parsed);
         if (key is not null && server is { Scheme: "http", IsLoopback: false })
             parsed.InvocationConfiguration.Error.WriteLine(
                 $"flamingo: the key goes to {server.Host} without TLS, so that everybody on the way can read it. Use https:// and a "
-                    + $"proxy with TLS.");
+                    + "server or a proxy with TLS.");
+        var (authorities, own) = CertificateOptions.Read(parsed);
         var client = new FlamingoClient(new FlamingoClientOptions
         {
             Addresses = [server.GetLeftPart(UriPartial.Authority)], Attempts = Attempts, Key = key,
+            TrustedCertificates = authorities, ClientCertificate = own,
         });
         return new OpenedFlamingo(client, client, client, client, client);
     }

@@ -56,6 +56,7 @@ public static class SupportSetCommand
     {
         var (name, server, tenant) = (Name(), ServerAddress.Create(required: true), TenantOption.Create());
         var command = new Command("delete", "Delete a set.") { name, server, KeyOption.Create(), tenant };
+        CertificateOptions.AddTo(command, server);
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));
@@ -91,6 +92,7 @@ public static class SupportSetCommand
         var command = new Command(name, description);
         foreach (var argument in arguments) command.Add(argument);
         foreach (var option in new Option[] { server, KeyOption.Create(), tenant, json }.Concat(options)) command.Add(option);
+        CertificateOptions.AddTo(command, server);
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var opened = OpenedFlamingo.Connect(parsed, parsed.GetRequiredValue(server));

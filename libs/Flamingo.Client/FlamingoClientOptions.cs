@@ -71,9 +71,14 @@ public sealed class FlamingoClientOptions
     public X509Certificate2Collection? TrustedCertificates { get; set; }
 
     /// <summary>
-    /// An HTTP handler to use instead of the client's own, for example for a proxy or a client certificate. For <c>dns:///</c> it
-    /// must be a <see cref="SocketsHttpHandler"/>. <see cref="ConnectTimeout"/> and <see cref="TrustedCertificates"/> then have
-    /// no effect. The client does not dispose the handler.
+    /// A certificate with its private key, shown to servers that ask for one (mutual TLS); null shows none. The client does not dispose it.
+    /// </summary>
+    public X509Certificate2? ClientCertificate { get; set; }
+
+    /// <summary>
+    /// An HTTP handler to use instead of the client's own, for example for a proxy. For <c>dns:///</c> it
+    /// must be a <see cref="SocketsHttpHandler"/>. <see cref="ConnectTimeout"/>, <see cref="TrustedCertificates"/> and
+    /// <see cref="ClientCertificate"/> then have no effect. The client does not dispose the handler.
     /// </summary>
     public HttpMessageHandler? HttpHandler { get; set; }
 

@@ -1,9 +1,11 @@
 using System.Buffers;
 using System.Net;
+using System.Net.Security;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace Flamingo.ServiceDefaults;
 
@@ -24,8 +26,13 @@ internal static class HttpTwoOnly
     public static void ExplainToOlderHttp(this ListenOptions listen, string program, bool isTls) => listen.Use(next => async connection =>
     {
         if (await BeginsAsHttpOneAsync(connection)) await RefuseAsync(connection, program, isTls);
-        else await next(connection);
+        // The server would log an error about a caller who did not negotiate HTTP/2, and anybody could fill the log with them.
+        else if (!isTls || HasNegotiated(connection)) await next(connection);
     });
+
+    private static bool HasNegotiated(ConnectionContext connection) =>
+        connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol.Span
+            .SequenceEqual(SslApplicationProtocol.Http2.Protocol.Span) == true;
 
     // HTTP/2 begins with the line "PRI * HTTP/2.0", HTTP/1 with the name of a method in capital letters.
     private static async Task<bool> BeginsAsHttpOneAsync(ConnectionContext connection)

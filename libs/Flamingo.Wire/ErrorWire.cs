@@ -101,8 +101,8 @@ public static class ErrorWire
             $"the service at its address does not serve this call ({exception.Status.Detail}). It is of another kind or version; "
             + "check the address.",
         { Status.DebugException: { } handshake } when HasNoHandshake(handshake) =>
-            "the process that listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). Check the address; a server "
-            + "with TLS is asked by https://.",
+            "the process that listens there does not answer as a gRPC server (HTTP/2 without TLS for http://). Check the address, and "
+            + "whether the server uses TLS (https://) or asks its callers for a certificate.",
         { Status.DebugException: HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } tls } =>
             $"no TLS connection could be made ({tls.GetBaseException().Message.TrimEnd('.')}). Check the name and the authority of its "
             + "certificate, and whether it asks for one of the caller; a server without TLS is asked by http://.",

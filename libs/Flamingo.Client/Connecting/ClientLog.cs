@@ -12,6 +12,6 @@ internal static partial class ClientLog
     public static partial void SendingAgain(ILogger logger, int pictures);
 
     [LoggerMessage(1202, LogLevel.Warning,
-        "The key is sent to {Addresses} without TLS, so that everybody on the way can read it. Use https:// and a proxy with TLS.")]
+        "The key is sent to {Addresses} without TLS, so that everybody on the way can read it. Use https:// and a server or a proxy with TLS.")]
     public static partial void KeyWithoutTls(ILogger logger, string addresses);
 }

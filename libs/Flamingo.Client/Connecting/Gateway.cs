@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using Flamingo.Abstractions;
 using Flamingo.Protos.V1;
@@ -84,6 +85,9 @@ internal sealed class Gateway : IDisposable
             KeepAlivePingDelay = TimeSpan.FromSeconds(5), KeepAlivePingTimeout = TimeSpan.FromSeconds(3),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
+        // The context sends the certificate whatever authorities the server says it knows.
+        if (options.ClientCertificate is { } own)
+            handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(own, null, offline: true);
         if (options.TrustedCertificates is not { } authorities) return handler;
         handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
         {

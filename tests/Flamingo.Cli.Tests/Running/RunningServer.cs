@@ -10,6 +10,9 @@ public sealed class RunningServer : IAsyncLifetime
 
     public int Port { get; init; } = FreePort();
 
+    /// <summary>Whether the arguments turn TLS on.</summary>
+    public bool IsTls { get; init; }
+
     /// <summary>The arguments of <c>serve</c>, without the port.</summary>
     public string[] Arguments { get; init; } = [];
 
@@ -19,7 +22,7 @@ public sealed class RunningServer : IAsyncLifetime
         _serving = CommandLine.RunAsync(["serve", "--grpc-port", $"{Port}", .. Arguments], listening, error, _stop.Token);
         var first = await Task.WhenAny(listening.Announced, _serving);
         Assert.True(first == listening.Announced, error.ToString());
-        Address = $"http://localhost:{Port}";
+        Address = $"{(IsTls ? "https" : "http")}://localhost:{Port}";
         Assert.Contains(Address, await listening.Announced, StringComparison.Ordinal);
     }
 

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using Flamingo.Testing.Certificates;
 using Grpc.Core;
@@ -103,6 +104,28 @@ public sealed class ServerTlsTests : IDisposable
             },
         });
         Assert.Equal("served", await with.GetStringAsync($"https://localhost:{server.HttpPort}/", Cancellation));
+    }
+
+    [Fact(Timeout = Limit)]
+    public async Task A_caller_without_the_negotiation_of_HTTP_2_is_told_or_left_and_fills_no_log()
+    {
+        await using var server = await StartAsync(_authority.Issue("localhost"));
+        Assert.Contains("only HTTP/2 with TLS", await AnswerAsync("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StringComparison.Ordinal);
+        Assert.Equal("", await AnswerAsync("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        Assert.Empty(server.Warnings);
+
+        async Task<string> AnswerAsync(string request)
+        {
+            using var socket = new TcpClient();
+            await socket.ConnectAsync(IPAddress.Loopback, server.Port, Cancellation);
+            await using var tls = new SslStream(socket.GetStream());
+            await tls.AuthenticateAsClientAsync(
+                new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = TlsServer.Trusting(_authority) },
+                Cancellation);
+            await tls.WriteAsync(System.Text.Encoding.ASCII.GetBytes(request), Cancellation);
+            using var reader = new StreamReader(tls);
+            return await reader.ReadToEndAsync(Cancellation);
+        }
     }
 
     [Fact(Timeout = Limit)]

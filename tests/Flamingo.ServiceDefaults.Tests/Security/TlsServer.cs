@@ -27,9 +27,9 @@ internal sealed class TlsServer : IAsyncDisposable
 
     public int HttpPort { get; }
 
-    /// <summary>Messages of warnings.</summary>
+    /// <summary>Messages of warnings and errors.</summary>
     public IReadOnlyList<string> Warnings =>
-        [.. _logs.Collector.GetSnapshot().Where(entry => entry.Level == LogLevel.Warning).Select(entry => entry.Message)];
+        [.. _logs.Collector.GetSnapshot().Where(entry => entry.Level >= LogLevel.Warning).Select(entry => entry.Message)];
 
     /// <param name="options">Keys below <c>Tls</c>, with their values.</param>
     public static async Task<TlsServer> StartAsync(TimeProvider time, params (string Key, string Value)[] options)
