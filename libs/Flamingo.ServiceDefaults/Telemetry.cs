@@ -18,6 +18,9 @@ internal static class Telemetry
     /// <summary>The meters and the sources of spans of all rooms, and the meter whose instruments have the names of vLLM.</summary>
     private const string Own = "Flamingo.*", VllmMeter = "Vllm";
 
+    /// <summary>The source of the spans of gRPC calls, which are the parents of the spans of their HTTP requests.</summary>
+    private const string GrpcClient = "Grpc.Net.Client";
+
     public static void AddTelemetry(this WebApplicationBuilder builder, EndpointOptions endpoints)
     {
         builder.Services.AddOptionSection<TelemetryOptions>(TelemetryOptions.Section);
@@ -33,7 +36,7 @@ internal static class Telemetry
                 metrics.AddAspNetCoreInstrumentation().AddRuntimeInstrumentation().AddMeter(Own);
                 if (options.VllmNames) metrics.AddMeter(VllmMeter);
             })
-            .WithTracing(tracing => tracing.AddSource(Own)
+            .WithTracing(tracing => tracing.AddSource(Own, GrpcClient)
                 .AddAspNetCoreInstrumentation(calls => calls.Filter = context => !ManagementPort.IsManagement(context, endpoints))
                 .AddHttpClientInstrumentation());
         if (endpoints.ManagementPort > 0) builder.Services.AddManagementPort();

@@ -55,6 +55,15 @@ public sealed class HostProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>All lines of both outputs so far.</summary>
+    public IReadOnlyList<string> Lines
+    {
+        get
+        {
+            lock (_lock) return [.. _output, .. _error];
+        }
+    }
+
     /// <param name="service">VisionEncoder, Resampler, LanguageModel or Gateway.</param>
     /// <param name="options">Environment variables <c>Section__Option</c>, which override the default ones.</param>
     public static HostProcess Start(
