@@ -90,6 +90,7 @@ internal sealed class ArrivalServer : IAsyncDisposable
         app.MapGrpcHealthChecksService();
         app.MapGrpcReflectionService();
         await app.StartAsync();
+        logs.Clear(); // what a server says at its start is no answer to a call
         return new ArrivalServer(app, flamingo, logs);
     }
 

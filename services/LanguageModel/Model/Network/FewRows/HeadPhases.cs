@@ -90,11 +90,11 @@ internal sealed unsafe class AttentionPhase(
 /// <param name="sines">f32 [context, half]</param>
 internal sealed unsafe class RowRotation(nint cosines, nint sines, int half, int head)
 {
-    /// <param name="x">Heads, one after the other, [width]; overwritten.</param>
-    public void Apply(float* x, int width, int position)
+    /// <param name="heads">Heads, one after the other, [width]; overwritten.</param>
+    public void Apply(float* heads, int width, int position)
     {
         float* cosine = (float*)cosines + ((long)Math.Max(0, position) * half), sine = (float*)sines + ((long)Math.Max(0, position) * half);
-        for (var start = x; start < x + width; start += head)
+        for (var start = heads; start < heads + width; start += head)
         {
             for (var pair = 0; pair < half; pair++)
             {

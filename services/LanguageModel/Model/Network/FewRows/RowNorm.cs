@@ -27,19 +27,19 @@ internal sealed unsafe class RowNorm
 
     public int Width => _weight.Width;
 
-    /// <param name="x">[width]</param>
-    /// <param name="result">[width]; it may be x.</param>
+    /// <param name="row">[width]</param>
+    /// <param name="result">[width]; it may be the row.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Apply(float* x, float* result)
+    public void Apply(float* row, float* result)
     {
         var width = _weight.Width;
         var whole = width / Lanes.Count * Lanes.Count;
-        var mean = _rootMeanSquare ? 0 : Sum(x, width, whole) / width;
-        var factor = 1 / MathF.Sqrt((Squares(x, width, whole, mean) / width) + _epsilon);
+        var mean = _rootMeanSquare ? 0 : Sum(row, width, whole) / width;
+        var factor = 1 / MathF.Sqrt((Squares(row, width, whole, mean) / width) + _epsilon);
         float* weight = _weight.Start, bias = _bias is null ? null : _bias.Start;
         for (var i = 0; i < whole; i += Lanes.Count)
         {
-            var value = (Vector512.Load(x + i) - Vector512.Create(mean)) * Vector512.Create(factor);
+            var value = (Vector512.Load(row + i) - Vector512.Create(mean)) * Vector512.Create(factor);
             if (_rootMeanSquare) value = Lanes.RoundToBFloat16(value);
             value *= Vector512.Load(weight + i);
             if (bias is not null) value += Vector512.Load(bias + i);
@@ -48,7 +48,7 @@ internal sealed unsafe class RowNorm
 
         for (var i = whole; i < width; i++)
         {
-            var value = (x[i] - mean) * factor;
+            var value = (row[i] - mean) * factor;
             if (_rootMeanSquare) value = Lanes.RoundToBFloat16(value);
             value *= weight[i];
             if (bias is not null) value += bias[i];
@@ -56,26 +56,26 @@ internal sealed unsafe class RowNorm
         }
     }
 
-    private static float Sum(float* x, int width, int whole)
+    private static float Sum(float* row, int width, int whole)
     {
         var sum = Vector512<float>.Zero;
-        for (var i = 0; i < whole; i += Lanes.Count) sum += Vector512.Load(x + i);
+        for (var i = 0; i < whole; i += Lanes.Count) sum += Vector512.Load(row + i);
         var total = Lanes.Sum(sum);
-        for (var i = whole; i < width; i++) total += x[i];
+        for (var i = whole; i < width; i++) total += row[i];
         return total;
     }
 
-    private static float Squares(float* x, int width, int whole, float mean)
+    private static float Squares(float* row, int width, int whole, float mean)
     {
         var sum = Vector512<float>.Zero;
         for (var i = 0; i < whole; i += Lanes.Count)
         {
-            var difference = Vector512.Load(x + i) - Vector512.Create(mean);
+            var difference = Vector512.Load(row + i) - Vector512.Create(mean);
             sum = Vector512.FusedMultiplyAdd(difference, difference, sum);
         }
 
         var total = Lanes.Sum(sum);
-        for (var i = whole; i < width; i++) total += (x[i] - mean) * (x[i] - mean);
+        for (var i = whole; i < width; i++) total += (row[i] - mean) * (row[i] - mean);
         return total;
     }
 }
