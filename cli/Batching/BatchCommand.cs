@@ -37,12 +37,10 @@ public static class BatchCommand
             "How long a server may be away or overloaded before a line fails.",
             0, 86_400, value: SendingOptions.Default.Patience.TotalSeconds);
         var restart = new Option<bool>("--restart") { Description = "Overwrite the output of an earlier run." };
-        var (model, server, key, tenant, settings) =
-            (ModelOption.Create(), ServerAddress.Create(required: false), KeyOption.Create(), TenantOption.Create(),
-                SettingOption.Create());
+        var answerer = new AnswererOptions(takesExamples: false, takesPin: false);
         var command = new Command("batch", "Answer a file of prompts and tasks, many at a time. Errors stand beside their lines.")
-            { input, output, order, format, inFlight, patience, restart, model, server, key, tenant, settings };
-        AnswererOptions.AddRules(command, model, server, key, settings);
+            { input, output, order, format, inFlight, patience, restart };
+        answerer.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             var error = parsed.InvocationConfiguration.Error;
@@ -53,7 +51,7 @@ public static class BatchCommand
             var identity = new Dictionary<string, string>
             {
                 ["input"] = hash, ["format"] = isOpenAi ? "openai" : "flamingo",
-                ["tenant"] = parsed.GetValue(tenant)!,
+                ["tenant"] = answerer.Tenant(parsed),
             };
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             var most = parsed.GetValue(inFlight)!.Value;
@@ -73,13 +71,13 @@ public static class BatchCommand
 
             async Task<Asker> FlamingoAsync()
             {
-                var opened = parsed.GetValue(server) is { } address ? OpenedFlamingo.Connect(parsed, address)
-                    : OpenedFlamingo.Load(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), error);
+                var opened = answerer.Server(parsed) is { } address ? OpenedFlamingo.Connect(parsed, address)
+                    : OpenedFlamingo.Load(answerer.Model(parsed), SettingOption.Of(parsed), error);
                 try
                 {
                     var served = await opened.Flamingo.GetModelAsync(cancellation); // says at once if there is no server
                     return new Asker(
-                        new BatchTasks(opened, InputFile.Folder(from), parsed.GetValue(tenant)!).AskAsync, opened,
+                        new BatchTasks(opened, InputFile.Folder(from), answerer.Tenant(parsed)).AskAsync, opened,
                         Digests(served.Vision.WeightsDigest, served.Resampler.WeightsDigest, served.Language.WeightsDigest));
                 }
                 catch
@@ -91,9 +89,9 @@ public static class BatchCommand
 
             async Task<Asker> OpenAiAsync()
             {
-                var batch = parsed.GetValue(server) is { } address
-                    ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), parsed.GetValue(tenant)!)
-                    : await OpenAiBatch.StartAsync(parsed.GetValue(model)?.FullName, SettingOption.Of(parsed), cancellation);
+                var batch = answerer.Server(parsed) is { } address
+                    ? OpenAiBatch.Connect(address, KeyOption.Of(parsed), answerer.Tenant(parsed))
+                    : await OpenAiBatch.StartAsync(answerer.Model(parsed), SettingOption.Of(parsed), cancellation);
                 try
                 {
                     return new Asker(batch.AskAsync, batch, Digests([.. await batch.DigestsAsync(cancellation)]));

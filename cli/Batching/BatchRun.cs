@@ -75,7 +75,7 @@ internal sealed class BatchRun(OrderedOutput answers, SendingOptions sending, Ti
         var done = answers.Known + _done;
         var left = TimeSpan.FromSeconds((lines - done) / rate);
         report(new Progressed(done, lines, string.Create(CultureInfo.InvariantCulture,
-            $"{done} of {lines}, {rate:0.0} lines/s, remaining {left:h\\:mm\\:ss}; pictures: {_pictures}, encoded: {_encoded}")
+            $"{done} of {lines}, {rate:0.0} lines/s, remaining {Page.Duration(left)}; pictures: {_pictures}, encoded: {_encoded}")
             + (_failed > 0 ? $"; failed: {_failed}" : "")));
     }
 

@@ -97,7 +97,7 @@ public sealed class EvalTaskCommand
         var benchmark = Benchmarks.Read(_task.Name,
             _files.Aggregate(new BenchmarkFiles(), (files, one) => one.Option.Set(files, one.Value(parsed))));
         var options = _run.Read(parsed);
-        _ = RunPlan.Of(benchmark, options);
+        RunPlan.Check(benchmark, options);
         var path = parsed.GetValue(_results)?.FullName;
         if (path is not null) Directory.CreateDirectory(Path.GetDirectoryName(path)!);
 
@@ -180,7 +180,7 @@ public sealed class EvalTaskCommand
     {
         var left = TimeSpan.FromSeconds((progress.Total - progress.Done) / Math.Max(progress.Rate, 1e-6));
         return FormattableString.Invariant(
-            $"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {(int)left.TotalHours}:{left:mm\\:ss}")
+            $"{progress.Done} of {progress.Total}, {progress.Rate:0.0} answers/s, remaining {Page.Duration(left)}")
             + (progress.Failed > 0 ? $", {progress.Failed} failed" : "");
     }
 }

@@ -30,23 +30,24 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
         _examples?.AddTo(command);
         foreach (var option in new Option[] { _model, _server, _key, _tenant, _settings }) command.Add(option);
         if (takesPin) command.Add(_pin);
-        AddRules(command, _model, _server, _key, _settings);
-    }
-
-    /// <summary>Adds the rules that hold wherever a command asks either a model in this process or a server.</summary>
-    internal static void AddRules(
-        Command command, Option<DirectoryInfo> model, Option<Uri> server, Option<string> key, Option<string[]> given) =>
-            command.AddRule(result =>
+        command.AddRule(result =>
         {
-            if (result.GetResult(model) is not null && result.GetResult(server) is not null)
+            if (result.GetResult(_model) is not null && result.GetResult(_server) is not null)
                 result.AddError("--model and --server exclude each other, because a server has its own model. Leave one of them out.");
-            if (result.GetResult(key) is not null && result.GetResult(server) is null)
+            if (result.GetResult(_key) is not null && result.GetResult(_server) is null)
                 result.AddError($"{KeyOption.Name} has no effect without --server. Leave it out, or name the server.");
-            if (result.GetResult(given) is { } settings && result.GetResult(server) is not null)
+            if (result.GetResult(_settings) is { } settings && result.GetResult(_server) is not null)
                 result.AddError($"--{settings.Tokens.FirstOrDefault()?.Value} has no effect on a server. Set it on the server.");
         });
+    }
 
     public bool HasExamples(SymbolResult result) => _examples?.IsGiven(result) ?? false;
+
+    /// <summary>Address of the server; null for a model in this process.</summary>
+    public Uri? Server(ParseResult parsed) => parsed.GetValue(_server);
+
+    /// <summary>The model directory; null for the default model.</summary>
+    public string? Model(ParseResult parsed) => parsed.GetValue(_model)?.FullName;
 
     public string Tenant(ParseResult parsed) => parsed.GetRequiredValue(_tenant);
 
@@ -65,7 +66,7 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
     {
         foreach (var field in new[] { "pin_prefix", "prompt.pin_prefix" }) names.Add(field, _pin.Name);
         names.Add("name", "--support-set");
-        if (parsed.GetValue(_server) is { } address)
+        if (Server(parsed) is { } address)
         {
             _examples?.RefuseFile(parsed);
             return OpenedFlamingo.Connect(parsed, address);
@@ -76,7 +77,7 @@ public sealed class AnswererOptions(bool takesExamples = true, bool takesPin = t
         if (Tenant(parsed) != TenantName.Default) await error.WriteLineAsync("flamingo: --tenant has no effect without --server.");
 
         var examples = _examples?.ReadFile(parsed, Tenant(parsed), names);
-        var opened = OpenedFlamingo.Load(parsed.GetValue(_model)?.FullName, SettingOption.Of(parsed), error, orientation);
+        var opened = OpenedFlamingo.Load(Model(parsed), SettingOption.Of(parsed), error, orientation);
         try
         {
             if (examples is not null) await names.AskAsync(() => opened.SupportSets.PutAsync(examples, cancellation));

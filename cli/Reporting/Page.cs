@@ -34,6 +34,9 @@ public static class Page
         console.Write(table);
     }
 
+    /// <summary>Hours, minutes and seconds, for example <c>0:04:30</c>; more than a day is counted in hours.</summary>
+    public static string Duration(TimeSpan time) => $"{(long)time.TotalHours}:{time:mm\\:ss}";
+
     public static string Count(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
 
     public static string Size(long bytes) => bytes switch

@@ -59,7 +59,10 @@ public static class RunPlan
     private static int Available(Benchmark benchmark, RunOptions options) => options.Selection == RunOptions.Rices
         ? benchmark.Examples.Count : Math.Min(options.QuerySet, benchmark.Examples.Count);
 
-    private static void Check(Benchmark benchmark, RunOptions options)
+    /// <summary>Checks the numbers of shots of a run, which <see cref="Of"/> does too; a caller may want to know before it has a model.
+    /// </summary>
+    /// <exception cref="BenchmarkException">The benchmark has no queries with so many shots, or too few examples.</exception>
+    public static void Check(Benchmark benchmark, RunOptions options)
     {
         if (options.Shots is not { } asked) return;
         if (OwnCounts(benchmark) is { } own)
