@@ -5,9 +5,8 @@ namespace Flamingo.Modeling.Kernels;
 /// <summary>
 /// Runs a list of phases on a team, some hundred for one step of a decoder. A phase begins when all items of the phase before it are
 /// written, whether all threads took part or not. Threads take one item at a time. A thread that finds no item left waits some microseconds
-/// for the
-/// others, and then computes their unfinished items again: a thread that the operating system has taken from its core in the middle of an
-/// item holds up nobody. Only one thread at a time may call <see cref="Run"/>.
+/// for the others, and then computes their unfinished items again: a thread that the operating system has taken from its core in the
+/// middle of an item holds up nobody. Only one thread at a time may call <see cref="Run"/>.
 /// </summary>
 /// <typeparam name="TWorker">The working memory of one thread.</typeparam>
 public sealed class PhasedRun<TWorker>

@@ -9,8 +9,7 @@ public static partial class WaitingThreads
 
     /// <summary>
     /// Makes them sleep while they wait, unless the user chose otherwise. OpenMP reads its variable when its library is loaded, so this
-    /// must
-    /// come before the first tensor. .NET's own variables never reach a native library, hence the call of the C library.
+    /// must come before the first tensor. A variable that is set through .NET reaches no native library, so the C library is called.
     /// </summary>
     public static void Sleep()
     {
