@@ -60,7 +60,8 @@ public sealed class EvalTaskCommand
         var command = new Command(_task.Name, _task.About);
         foreach (var file in _task.Needed.Concat(_task.Optional)) AddFile(command, file, _task.Needed.Contains(file));
         _run.AddTo(command);
-        foreach (var option in new Option[] { _results, _restart, _batch, _patience, _cache, _orientation }) command.Add(option);
+        foreach (var option in new Option[] { _results, _restart, _batch, _patience, _orientation }) command.Add(option);
+        if (_run.Draws) command.Add(_cache); // it keeps what --rices needs
         _answerer.AddTo(command);
         _orientation.MustBeOneOf("exif", "ignore");
         command.AddRule(result =>

@@ -53,6 +53,9 @@ internal sealed class RunOptionsOnCommandLine
         (_shots.AllowMultipleArgumentsPerToken, _seeds.AllowMultipleArgumentsPerToken) = (true, true);
     }
 
+    /// <summary>Whether shots are drawn, so that there is a choice how; otherwise each item has its own.</summary>
+    public bool Draws => !_hasOwnShots;
+
     public Option<bool> Rices { get; } = new("--rices")
     {
         Description = "Take the examples whose pictures are most similar to the query's (RICES), the most similar last.",
